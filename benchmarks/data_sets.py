@@ -1,0 +1,127 @@
+"""The data sets that the benchmarks run on, from the folder that OCTIS_M3L_DATA names."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from octis_m3l.data import MultiviewDataset, TextPreprocessor
+
+NAMES = ("bible-passages", "storybooks", "storybooks-joined")
+
+
+def data_folder() -> Path:
+    """Return the folder of public data sets."""
+    folder = os.environ.get("OCTIS_M3L_DATA")
+    if folder is None or not Path(folder).is_dir():
+        raise SystemExit(
+            "set OCTIS_M3L_DATA to the folder that holds bible-passages.jsonl.gz and storybooks/"
+        )
+    return Path(folder)
+
+
+def load(
+    name: str, views: Sequence[str] | None, *, partition: str = "partition_pages"
+) -> MultiviewDataset:
+    """Return a data set with the views wanted.
+
+    Parameters
+    ----------
+    name : str
+        One of `NAMES`, or a folder that `MultiviewDataset.save` wrote.
+    views : sequence of str, optional
+        Default: en and de of the passages; everything of the story books.
+    partition : str
+        Of the story books: 'partition_pages' or 'partition' (by story, hard).
+    """
+    if name == "bible-passages":
+        return bible_passages(list(views or ["en", "de"]))
+    if name in ("storybooks", "storybooks-joined"):
+        joined = 3 if name == "storybooks-joined" else 1
+        return storybooks(views, partition=partition, joined=joined)
+    dataset = MultiviewDataset.from_folder(name)
+    return dataset.with_views(views) if views else dataset
+
+
+def bible_passages(languages: Sequence[str]) -> MultiviewDataset:
+    """Return document-aligned passages; Chinese is segmented by spaces in the file."""
+    preprocessing = {
+        name: TextPreprocessor(
+            language=name, vocabulary_size=2000, tokenizer="whitespace" if name == "zh" else "auto"
+        )
+        for name in languages
+    }
+    return MultiviewDataset.from_jsonl(
+        data_folder() / "bible-passages.jsonl.gz",
+        texts={name: f"text.{name}" for name in languages},
+        partition="partition",
+        label="genre",
+        preprocessing=preprocessing,
+        metadata={"name": "bible-passages"},
+    )
+
+
+STORY_LANGUAGES = ("en", "fr", "pt", "de", "es", "zh")
+
+
+def storybooks(
+    views: Sequence[str] | None = None, *, partition: str = "partition_pages", joined: int = 1
+) -> MultiviewDataset:
+    """Return picture-book pages with their gaps, pictures as MobileNet features.
+
+    Parameters
+    ----------
+    views : sequence of str, optional
+        Languages, and 'pictures'. Default: all seven.
+    partition : str
+        The partition that is active.
+    joined : int
+        How many pages of a story make one document, which then has as many pictures.
+    """
+    import json
+
+    folder = data_folder() / "storybooks"
+    pages = [json.loads(line) for line in (folder / "pages.jsonl").open(encoding="utf-8")]
+    features = np.load(folder / "image_features.npy").astype(np.float32)
+    wanted = list(views or [*STORY_LANGUAGES, "pictures"])
+    languages = [name for name in wanted if name != "pictures"]
+    groups = _joined(pages, partition, joined)
+    texts: dict[str, list[Any]] = {
+        name: [_text([pages[i] for i in group], name) for group in groups] for name in languages
+    }
+    kept = [row for row, group in enumerate(groups) if group]
+    arguments: dict[str, Any] = {}
+    if "pictures" in wanted:
+        paths = [[str(folder / pages[i]["image"]) for i in groups[row]] for row in kept]
+        arguments["images"] = {"pictures": paths}
+        arguments["embeddings"] = {"pictures": features[[i for row in kept for i in groups[row]]]}
+    return MultiviewDataset.from_lists(
+        {name: [column[row] for row in kept] for name, column in texts.items()},
+        partition=[pages[groups[row][0]][partition] for row in kept],
+        labels=[pages[groups[row][0]]["story"] for row in kept],
+        metadata={"name": f"storybooks by {partition}, {joined} page(s) a document"},
+        **arguments,
+    )
+
+
+def _joined(pages: Sequence[Any], partition: str, joined: int) -> list[list[int]]:
+    """Return groups of page numbers: consecutive pages of one story in one partition."""
+    groups: list[list[int]] = []
+    for number, page in enumerate(pages):
+        last = pages[groups[-1][0]] if groups else None
+        same = last is not None and (last["story"], last[partition]) == (
+            page["story"],
+            page[partition],
+        )
+        if same and len(groups[-1]) < joined:
+            groups[-1].append(number)
+        else:
+            groups.append([number])
+    return groups
+
+
+def _text(pages: Sequence[Any], language: str) -> str | None:
+    found = [page["text"][language] for page in pages if page["text"].get(language)]
+    return " ".join(found) if found else None

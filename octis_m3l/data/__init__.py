@@ -1,0 +1,16 @@
+"""What comes in: views, links, partitions, folders, text preprocessing."""
+
+from octis_m3l.data.build import from_frame, from_jsonl, from_lists
+from octis_m3l.data.dataset import MultiviewDataset
+from octis_m3l.data.text import TextPreprocessor
+from octis_m3l.data.views import ImageView, TextView
+
+__all__ = [
+    "ImageView",
+    "MultiviewDataset",
+    "TextPreprocessor",
+    "TextView",
+    "from_frame",
+    "from_jsonl",
+    "from_lists",
+]

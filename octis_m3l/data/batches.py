@@ -1,0 +1,324 @@
+"""Batches of linked tuples: slices of tensors on a device, never a loop over documents."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from contextualized_topic_models.datasets.dataset import CTMDataset
+from numpy.typing import NDArray
+from scipy.sparse import csr_array, csr_matrix
+from torch import Tensor
+
+from octis_m3l.data.dataset import MultiviewDataset
+from octis_m3l.data.links import items_of_tuples
+from octis_m3l.data.views import TextView
+from octis_m3l.errors import DataError
+
+
+@dataclass(frozen=True)
+class SparseRows:
+    """Some rows of a bag of words: who holds which word how often.
+
+    Parameters
+    ----------
+    rows, words : Tensor of int64 (entries)
+        Row within the batch, and word index, of each non-zero count.
+    counts : Tensor of float (entries)
+        The counts.
+    totals : Tensor of float (rows)
+        How many words each row holds.
+    """
+
+    rows: Tensor
+    words: Tensor
+    counts: Tensor
+    totals: Tensor
+
+    def dense(self, vocabulary: int) -> Tensor:
+        """Return the rows as a dense matrix (rows × vocabulary).
+
+        Parameters
+        ----------
+        vocabulary : int
+            How many columns.
+        """
+        matrix = self.counts.new_zeros(len(self.totals), vocabulary)
+        return matrix.index_put_((self.rows, self.words), self.counts)
+
+
+class ViewTensors(CTMDataset):  # type: ignore[misc]
+    """One view on a device: embeddings and sparse bags of words, sliced by row numbers.
+
+    Item by item it answers as contextualized-topic-models' CTMDataset, so that package's own
+    models can be trained on it; `embeddings` and `words` give whole batches at once.
+
+    Parameters
+    ----------
+    embeddings : array or memory map (items × dimensions)
+        Moved to `device` when it fits in `resident_bytes`; else read batch by batch.
+    bag_of_words : sparse array (items × vocabulary), or None for images
+        Word counts.
+    vocabulary : sequence of str
+        The words.
+    device : torch.device or str
+        Where batches are wanted.
+    dtype : torch.dtype
+        Of embeddings and counts.
+    resident_bytes : int
+        The largest array of embeddings that is held on the device as a whole.
+    """
+
+    def __init__(
+        self,
+        embeddings: NDArray[Any],
+        bag_of_words: Any | None = None,
+        vocabulary: Sequence[str] = (),
+        *,
+        device: torch.device | str = "cpu",
+        dtype: torch.dtype = torch.float32,
+        resident_bytes: int = 4 << 30,
+    ) -> None:
+        counts = csr_matrix((len(embeddings), 0)) if bag_of_words is None else bag_of_words
+        super().__init__(embeddings, csr_matrix(counts), dict(enumerate(vocabulary)))
+        self.device = torch.device(device)
+        self.dtype = dtype
+        self._source = embeddings
+        mapped = isinstance(embeddings, np.memmap) and embeddings.nbytes > resident_bytes
+        self._resident = (
+            None
+            if mapped
+            else torch.tensor(np.asarray(embeddings), dtype=dtype, device=self.device)
+        )
+        self.vocabulary_size = len(vocabulary)
+        if bag_of_words is not None:
+            self._load_counts(csr_array(bag_of_words))
+
+    def _load_counts(self, matrix: "csr_array[Any]") -> None:
+        self._offsets = torch.tensor(matrix.indptr, dtype=torch.int64, device=self.device)
+        self._words = torch.tensor(matrix.indices, dtype=torch.int32, device=self.device)
+        self._counts = torch.tensor(matrix.data, dtype=self.dtype, device=self.device)
+        totals = np.asarray(matrix.sum(axis=1)).ravel()
+        self._totals = torch.tensor(totals, dtype=self.dtype, device=self.device)
+
+    def embeddings(self, items: Tensor) -> Tensor:
+        """Return the embeddings of some items (items × dimensions).
+
+        Parameters
+        ----------
+        items : Tensor of int64
+            Row numbers, on the device.
+        """
+        if self._resident is not None:
+            return self._resident.index_select(0, items)
+        rows = np.asarray(self._source[items.cpu().numpy()])
+        return torch.from_numpy(rows).to(self.device, self.dtype)
+
+    def words(self, items: Tensor) -> SparseRows:
+        """Return the bags of words of some items.
+
+        Parameters
+        ----------
+        items : Tensor of int64
+            Row numbers, on the device.
+        """
+        starts = self._offsets[items]
+        lengths = self._offsets[items + 1] - starts
+        ends = lengths.cumsum(0)
+        rows = torch.repeat_interleave(lengths)
+        positions = torch.arange(len(rows), device=self.device) + (starts - ends + lengths)[rows]
+        return SparseRows(
+            rows, self._words[positions].long(), self._counts[positions], self._totals[items]
+        )
+
+
+@dataclass(frozen=True)
+class ViewBatch:
+    """What a batch holds of one view.
+
+    Parameters
+    ----------
+    items : Tensor of int64 (rows)
+        The view's item numbers.
+    rows : Tensor of int64 (rows), or None
+        To which tuple of the batch each item belongs; None when every tuple has one.
+    embeddings : Tensor (rows × dimensions)
+        The items' embeddings.
+    words : SparseRows or None
+        The items' bags of words; None for images.
+    """
+
+    items: Tensor
+    rows: Tensor | None
+    embeddings: Tensor
+    words: SparseRows | None
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Some tuples: for each view, those of its items that the tuples have.
+
+    Parameters
+    ----------
+    size : int
+        How many tuples.
+    views : mapping of view to ViewBatch
+        Views with fewer than two items in the batch are left out.
+    """
+
+    size: int
+    views: Mapping[str, ViewBatch]
+
+
+class TupleSampler:
+    """Visits each tuple once an epoch, and draws one of its items from every view that has any.
+
+    Parameters
+    ----------
+    dataset : MultiviewDataset
+        The data.
+    partition : {'train', 'validation', 'test'} or sequence of them
+        Which tuples.
+    embeddings : mapping of view to array
+        The views' embeddings, for all items as stored. Only these views are visited.
+    batch_size : int
+        Tuples in a batch. A last batch of one tuple joins the batch before it.
+    device, dtype
+        Of the batches.
+
+    Raises
+    ------
+    DataError
+        If there are fewer tuples than make one batch.
+    """
+
+    def __init__(
+        self,
+        dataset: MultiviewDataset,
+        partition: str | Sequence[str],
+        embeddings: Mapping[str, NDArray[Any]],
+        batch_size: int,
+        *,
+        device: torch.device | str = "cpu",
+        dtype: torch.dtype = torch.float32,
+        tensors: Mapping[str, ViewTensors] | None = None,
+    ) -> None:
+        partitions = [partition] if isinstance(partition, str) else list(partition)
+        self.device = torch.device(device)
+        self.batch_size = batch_size
+        numbers = {}
+        for name in embeddings:
+            kept = np.full(len(dataset.view(name)), -1, np.int64)
+            for wanted in partitions:
+                rows = dataset.view(name).rows(wanted)
+                kept[rows] = dataset.tuples(name)[rows]
+            numbers[name] = kept
+        found = np.concatenate(list(numbers.values()))
+        self.tuples: NDArray[np.int64] = np.unique(found[found >= 0])
+        self._check_size(partitions)
+        self.tensors = dict(
+            tensors or view_tensors(dataset, embeddings, device=device, dtype=dtype)
+        )
+        self._items: dict[str, tuple[Tensor, Tensor, Tensor]] = {}
+        self._single: dict[str, bool] = {}
+        for name, given in numbers.items():
+            listed = items_of_tuples(given, self.tuples)
+            self._single[name] = bool((listed.counts == 1).all())
+            self._items[name] = tuple(  # type: ignore[assignment]
+                torch.from_numpy(array).to(self.device)
+                for array in (listed.items, listed.offsets[:-1].copy(), listed.counts)
+            )
+
+    def _check_size(self, partitions: Sequence[str]) -> None:
+        if len(self.tuples) < 2:
+            raise DataError(
+                f"{len(self.tuples)} tuples in {' and '.join(partitions)}: a model needs two at "
+                "least, since batch normalisation compares rows."
+            )
+        if self.batch_size > len(self.tuples):
+            raise DataError(
+                f"batch_size={self.batch_size} is larger than the data: {len(self.tuples)} "
+                f"tuples in {' and '.join(partitions)}; use at most that."
+            )
+
+    def __len__(self) -> int:
+        """Return the number of batches in an epoch."""
+        full, rest = divmod(len(self.tuples), self.batch_size)
+        return full + (rest > 1)
+
+    def epoch(self, *, shuffle: bool = True) -> Iterator[Batch]:
+        """Yield an epoch's batches, with torch's global random state.
+
+        Parameters
+        ----------
+        shuffle : bool
+            Whether tuples come in random order and items are drawn at random; if not, tuples
+            come as they are and the first item of each is taken.
+        """
+        total = len(self.tuples)
+        order = torch.randperm(total) if shuffle else torch.arange(total)
+        order = order.to(self.device)
+        drawn = {name: self._draw(name, order, shuffle) for name in self._items}
+        batches = len(self)
+        for number in range(batches):
+            start = number * self.batch_size
+            stop = total if number == batches - 1 else start + self.batch_size
+            yield self._batch({name: items[start:stop] for name, items in drawn.items()})
+
+    def _draw(self, name: str, order: Tensor, shuffle: bool) -> Tensor:
+        items, offsets, counts = self._items[name]
+        if self._single[name]:
+            return items[order]
+        position = torch.zeros_like(order)
+        if shuffle:
+            chance = torch.rand(len(order), dtype=torch.float64).to(self.device)
+            position = (chance * counts[order]).long()
+        place = (offsets[order] + position).clamp(max=max(len(items) - 1, 0))
+        return torch.where(counts[order] > 0, items[place], -1)
+
+    def _batch(self, drawn: Mapping[str, Tensor]) -> Batch:
+        views = {}
+        size = 0
+        for name, drawn_items in drawn.items():
+            size = len(drawn_items)
+            items, rows = drawn_items, None
+            if not self._single[name]:
+                present = (drawn_items >= 0).nonzero().squeeze(1)
+                if len(present) < size:
+                    items, rows = drawn_items[present], present
+            if len(items) < 2:
+                continue
+            tensors = self.tensors[name]
+            words = tensors.words(items) if tensors.vocabulary_size else None
+            views[name] = ViewBatch(items, rows, tensors.embeddings(items), words)
+        return Batch(size, views)
+
+
+def view_tensors(
+    dataset: MultiviewDataset,
+    embeddings: Mapping[str, NDArray[Any]],
+    *,
+    device: torch.device | str = "cpu",
+    dtype: torch.dtype = torch.float32,
+) -> dict[str, ViewTensors]:
+    """Put the views of a data set on a device.
+
+    Parameters
+    ----------
+    dataset : MultiviewDataset
+        The data.
+    embeddings : mapping of view to array (items × dimensions)
+        The embeddings of the views wanted.
+    device, dtype
+        Where, and of what type.
+    """
+    tensors = {}
+    for name, array in embeddings.items():
+        view = dataset.view(name)
+        if isinstance(view, TextView):
+            counts, vocabulary = view.bag_of_words, view.vocabulary
+            tensors[name] = ViewTensors(array, counts, vocabulary, device=device, dtype=dtype)
+        else:
+            tensors[name] = ViewTensors(array, device=device, dtype=dtype)
+    return tensors

@@ -1,0 +1,217 @@
+"""Links: rows that tie items of different views together, and the tuples they form."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+from octis_m3l.data.views import PARTITIONS, View
+from octis_m3l.errors import DataError
+
+MISSING = -1
+
+
+def row_links(views: Sequence[View]) -> NDArray[np.int64]:
+    """Link views that hold the same number of items, row by row.
+
+    Parameters
+    ----------
+    views : sequence of View
+        The views, whose item `i` belong together for every `i`.
+
+    Returns
+    -------
+    array of int64 (items × views)
+
+    Raises
+    ------
+    DataError
+        If the views differ in their number of items in some partition.
+    """
+    sizes = {view.sizes for view in views}
+    if len(sizes) != 1:
+        given = ", ".join(f"{view.name}: {view.sizes}" for view in views)
+        raise DataError(
+            f"views can only be linked row by row when their partitions hold equally many items; "
+            f"given {given}. Pass links: a row for each tuple, a column for each view, -1 where "
+            "an item is missing."
+        )
+    return np.repeat(np.arange(len(views[0]))[:, None], len(views), axis=1)
+
+
+def check_links(links: NDArray[np.int64], views: Sequence[View]) -> None:
+    """Check that links point at items that exist, and stay within a partition.
+
+    Parameters
+    ----------
+    links : array of int64 (rows × views)
+        Item numbers, −1 where a row has no item of a view.
+    views : sequence of View
+        The views, one a column.
+
+    Raises
+    ------
+    DataError
+        If a link points nowhere, or ties items of different partitions.
+    """
+    if links.ndim != 2 or links.shape[1] != len(views) or links.dtype.kind not in "iu":
+        raise DataError(
+            f"links of shape {links.shape} and type {links.dtype}; expected integers with one "
+            f"column for each of the {len(views)} views ({', '.join(v.name for v in views)})."
+        )
+    partitions = np.full(links.shape, MISSING, np.int8)
+    for column, view in enumerate(views):
+        items = links[:, column]
+        wrong = np.flatnonzero((items < MISSING) | (items >= len(view)))
+        if len(wrong):
+            raise DataError(
+                f"link row {wrong[0]} points to item {items[wrong[0]]} of view '{view.name}', "
+                f"which has {len(view)} items; use 0 to {len(view) - 1}, or -1 for a missing item."
+            )
+        present = items >= 0
+        bounds = np.cumsum(view.sizes)
+        partitions[present, column] = np.searchsorted(bounds, items[present], side="right")
+    known = np.where(partitions >= 0, partitions, 127)
+    mixed = np.flatnonzero((partitions.max(axis=1) > known.min(axis=1)))
+    if len(mixed):
+        row = mixed[0]
+        given = ", ".join(
+            f"{view.name} {links[row, c]} ({PARTITIONS[partitions[row, c]]})"
+            for c, view in enumerate(views)
+            if links[row, c] >= 0
+        )
+        raise DataError(
+            f"link row {row} ties items of different partitions: {given}; a tuple must be wholly "
+            "in train, validation or test, so move its items to one partition."
+        )
+
+
+def tuple_numbers(links: NDArray[np.int64], views: Sequence[View]) -> list[NDArray[np.int64]]:
+    """Number the tuples: connected groups of link rows; an item in no row is one by itself.
+
+    Parameters
+    ----------
+    links : array of int64 (rows × views)
+        Item numbers, −1 where missing.
+    views : sequence of View
+        The views, one a column.
+
+    Returns
+    -------
+    list of arrays of int64 (items of the view)
+        For each view, the tuple of each of its items. Tuples are numbered from 0, in the order
+        of partitions, then of their first item.
+    """
+    starts = np.concatenate([[0], np.cumsum([len(view) for view in views])])
+    nodes = np.where(links >= 0, links + starts[:-1], MISSING)
+    anchor = nodes.max(axis=1, initial=MISSING)
+    ends = nodes.ravel()
+    origins = np.repeat(anchor, len(views))
+    present = ends >= 0
+    graph = coo_array(
+        (np.ones(int(present.sum()), np.int8), (origins[present], ends[present])),
+        shape=(starts[-1], starts[-1]),
+    )
+    _, component = connected_components(graph, directed=False)
+    partition = np.concatenate(
+        [np.repeat(np.arange(3), view.sizes) for view in views] or [np.zeros(0, np.int64)]
+    )
+    position = np.concatenate([np.arange(len(view)) for view in views])
+    _, first, inverse = np.unique(component, return_index=True, return_inverse=True)
+    order = np.lexsort((first, position[first], partition[first]))
+    rank = np.empty(len(order), np.int64)
+    rank[order] = np.arange(len(order))
+    numbers = rank[inverse]
+    return [numbers[a:b] for a, b in zip(starts[:-1], starts[1:], strict=True)]
+
+
+def restrict_links(
+    links: NDArray[np.int64], views: Sequence[View], columns: Sequence[int]
+) -> NDArray[np.int64]:
+    """Return the links of some of the views; what was one tuple stays one.
+
+    Items that were tied only by way of a view that is left out are tied by new rows. Items of one
+    single view can't be: a row holds one item of each view.
+
+    Parameters
+    ----------
+    links : array of int64 (rows × views)
+        Item numbers, −1 where missing.
+    views : sequence of View
+        The views, one a column.
+    columns : sequence of int
+        Which of the views to keep, in their new order.
+    """
+    kept_views = [views[column] for column in columns]
+    kept = links[:, list(columns)]
+    kept = kept[(kept >= 0).any(axis=1)]
+    if not len(kept):
+        return kept
+    numbers = tuple_numbers(links, views)
+    before = np.concatenate([numbers[column] for column in columns])
+    after = np.concatenate(tuple_numbers(kept, kept_views))
+    column = np.repeat(np.arange(len(columns)), [len(view) for view in kept_views])
+    item = np.concatenate([np.arange(len(view)) for view in kept_views])
+    _, parts = np.unique(after, return_index=True)
+    _, whole, parts_of = np.unique(before[parts], return_inverse=True, return_counts=True)
+    hub = np.full(before.max() + 1, MISSING)
+    other = hub.copy()
+    nodes = np.arange(len(before))[::-1]
+    hub[before[nodes]] = nodes
+    abroad = nodes[column[nodes] != column[hub[before[nodes]]]]
+    other[before[abroad]] = abroad
+    broken = parts[parts_of[whole] > 1]
+    partner = np.where(
+        column[broken] != column[hub[before[broken]]], hub[before[broken]], other[before[broken]]
+    )
+    broken, partner = broken[partner >= 0], partner[partner >= 0]
+    ties = np.full((len(broken), len(columns)), MISSING, np.int64)
+    ties[np.arange(len(broken)), column[broken]] = item[broken]
+    ties[np.arange(len(broken)), column[partner]] = item[partner]
+    return np.unique(np.concatenate([kept, ties]), axis=0)
+
+
+@dataclass(frozen=True, eq=False)
+class TupleItems:
+    """Which items of one view each tuple of a partition holds.
+
+    Parameters
+    ----------
+    items : array of int64
+        The items, one tuple after another.
+    offsets : array of int64 (tuples + 1)
+        Where each tuple's items begin and end.
+    """
+
+    items: NDArray[np.int64]
+    offsets: NDArray[np.int64]
+
+    @property
+    def counts(self) -> NDArray[np.int64]:
+        """How many items each tuple has."""
+        return np.diff(self.offsets)
+
+
+def items_of_tuples(
+    numbers: NDArray[np.int64], tuples: NDArray[np.int64]
+) -> TupleItems:
+    """List the items of each tuple.
+
+    Parameters
+    ----------
+    numbers : array of int64 (items)
+        The tuple of each item, as from `tuple_numbers`.
+    tuples : array of int64, ascending
+        The tuples wanted.
+    """
+    order = np.argsort(numbers, kind="stable")
+    ordered = numbers[order]
+    starts = np.searchsorted(ordered, tuples, side="left")
+    ends = np.searchsorted(ordered, tuples, side="right")
+    counts = ends - starts
+    offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+    positions = np.arange(offsets[-1]) + np.repeat(starts - offsets[:-1], counts)
+    return TupleItems(order[positions], offsets)

@@ -1,0 +1,304 @@
+"""Text into words.
+
+The rules of the tokenizer "unicode":
+
+- Text is normalised to NFKC; typographic apostrophes and hyphens become ``'`` and ``-``; soft
+  hyphens, the Arabic tatweel, marks of direction and control characters vanish; zero-width spaces
+  are spaces; Thai and Lao AM stay one character.
+- A word is a run of letters, their combining marks and digits. Inside a word the zero-width
+  joiners stay, as do an underscore (``new_york``), the Catalan middle dot (``col·lecció``), Hebrew
+  gershayim (``צה״ל``), and a full stop or comma between two digits.
+- Hyphenated words are split at their hyphens, unless they are stop words as a whole.
+- Apostrophes belong to the word (``o'clock``, ``п'ять``, ``aujourd'hui``, ``don't``). Only the
+  elided and leaning words of French, Italian, Catalan, Portuguese, Galician, Irish, Romanian,
+  English and German are split off (``l'école``, ``dell'arte``, ``dog's``), and they go with the
+  stop words. In Turkish and Azerbaijani what follows the apostrophe is a suffix and is dropped
+  (but for ``kur'an``).
+
+Whatever the tokenizer, letters that stand for others in old encodings are replaced: the cedillas
+of Romanian and the Arabic yeh and kaf of Persian and Urdu.
+"""
+
+import logging
+import re
+import warnings
+from collections.abc import Callable, Iterable
+from functools import lru_cache
+from importlib import import_module
+from types import ModuleType
+from typing import Any
+from unicodedata import category, normalize
+
+import regex
+
+from octis_m3l.errors import MissingDependencyError
+
+TOKENIZERS = ("auto", "fugashi", "jieba", "unicode", "whitespace")
+UNSEGMENTED = frozenset({"bo", "km", "lo", "my", "th"})
+
+_AUTOMATIC = {"zh": "jieba", "ja": "fugashi"}
+_DOTLESS = frozenset({"az", "tr"})
+_INVISIBLE = re.compile(
+    "[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\u00ad\u0640\u200e\u200f\u202a-\u202e\u2060-\u206f"
+    "\ufeff\ud800-\udfff]"
+)
+_REPLACEMENTS = (
+    ("\u2019", "'"),
+    ("\u2018", "'"),
+    ("\u02bc", "'"),
+    ("\u05f3", "'"),
+    ("\u2010", "-"),
+    ("\u200b", " "),
+    ("\u0e4d\u0e32", "\u0e33"),
+    ("\u0ecd\u0eb2", "\u0eb3"),
+)
+_OLD_LETTERS = {
+    "fa": str.maketrans("\u064a\u0643", "\u06cc\u06a9"),
+    "ro": str.maketrans("şţŞŢ", "șțȘȚ"),
+    "ur": str.maketrans("\u064a\u0643", "\u06cc\u06a9"),
+}
+_OPTIONAL_MARKS = frozenset({"ar", "el"})
+_INCREMENT_SIGN, _DELTA = "\u2206", "δ"
+_FORM = regex.compile(
+    r"""
+    [\p{L}\p{N}]
+    (?: [\p{L}\p{M}\p{N}]++
+      | ['_\-] (?=[\p{L}\p{N}])
+      | (?<=\p{N}) [.,] (?=\p{N})
+      | [\u200c\u200d]++ (?=[\p{L}\p{M}\p{N}])
+      | (?<=\p{M}) \u200d
+      | (?<=[lL]) \u00b7 (?=[lL])
+      | (?<=\p{Hebrew}) ["\u05f4] (?=\p{Hebrew})
+    )*+
+    """,
+    regex.VERBOSE,
+)
+_LEADING = {
+    "ca": {"d", "l", "m", "n", "s", "t"},
+    "fr": {"c", "ç", "d", "j", "jusqu", "l", "lorsqu", "m", "n", "puisqu", "qu", "quelqu"}
+    | {"quoiqu", "s", "t"},
+    "ga": {"b", "d", "m"},
+    "gl": {"d"},
+    "it": {"agl", "alcun", "all", "anch", "c", "ciascun", "coll", "com", "cos", "d", "dagl"}
+    | {"dall", "degl", "dell", "dov", "gl", "l", "m", "n", "neanch", "negl", "nell", "nessun"}
+    | {"nient", "pell", "qualcun", "quand", "quell", "quest", "s", "senz", "sugl", "sull", "t"}
+    | {"tutt", "un", "v"},
+    "pt": {"d"},
+    "ro": {"dintr", "printr", "într"},
+}
+_TRAILING = {
+    "ca": {"l", "ls", "m", "n", "ns", "s", "t"},
+    "de": {"s"},
+    "en": {"d", "ll", "m", "re", "s", "ve"},
+}
+_TURKIC_STEM = re.compile(r"kur'an|[^']+", re.IGNORECASE)
+
+
+def normalise(text: str, language: str | None = None) -> str:
+    """Return the text in the one spelling that words are counted in.
+
+    Parameters
+    ----------
+    text : str
+        Any text; its case stays.
+    language : str, optional
+        ISO 639-1 code.
+    """
+    if text.isascii() and text.isprintable():
+        return text
+    text = _INVISIBLE.sub("", normalize("NFKC", text))
+    for given, wanted in _REPLACEMENTS:
+        text = text.replace(given, wanted)
+    return text.translate(_OLD_LETTERS[language]) if language in _OLD_LETTERS else text
+
+
+def lower_case(text: str, language: str | None = None) -> str:
+    """Return the text in lower case, with the dotless i in Turkish and Azerbaijani.
+
+    Parameters
+    ----------
+    text : str
+        Normalised text.
+    language : str, optional
+        ISO 639-1 code.
+    """
+    if language in _DOTLESS:
+        text = text.replace("I", "\u0131").replace("\u0130", "i")
+    return normalise(text.lower(), language)
+
+
+def stop_word_key(word: str, language: str | None = None) -> str:
+    """Return what a word and an entry of a list of stop words are compared by.
+
+    It is in lower case, and without accents in Greek and vowel signs in Arabic, since lists and
+    texts have them or not.
+
+    Parameters
+    ----------
+    word : str
+        Normalised word.
+    language : str, optional
+        ISO 639-1 code.
+    """
+    word = lower_case(word, language)
+    if language not in _OPTIONAL_MARKS:
+        return word
+    letters = normalize("NFD", word.replace(_INCREMENT_SIGN, _DELTA))
+    return "".join(letter for letter in letters if category(letter) != "Mn")
+
+
+def unicode_forms(text: str) -> list[str]:
+    """Return the words of a text as they are written, with hyphens and apostrophes inside.
+
+    Parameters
+    ----------
+    text : str
+        Normalised text.
+    """
+    return _FORM.findall(text)
+
+
+def clitics(language: str | None) -> frozenset[str]:
+    """Return the elided and leaning words that an apostrophe ties to others.
+
+    Parameters
+    ----------
+    language : str, optional
+        ISO 639-1 code.
+    """
+    code = language or ""
+    return frozenset(_LEADING.get(code, ())).union(_TRAILING.get(code, ()))
+
+
+def elides(language: str | None) -> bool:
+    """Return whether words of the language lose their end before an apostrophe.
+
+    Parameters
+    ----------
+    language : str, optional
+        ISO 639-1 code.
+    """
+    return language in _LEADING
+
+
+def split_form(
+    form: str, language: str | None, is_stop_word: Callable[[str], bool], keep_clitics: bool
+) -> list[str]:
+    """Split what `unicode_forms` found at hyphens and at the apostrophes of clitics.
+
+    Parameters
+    ----------
+    form : str
+        One written word.
+    language : str, optional
+        ISO 639-1 code.
+    is_stop_word : callable
+        Whether a word is dropped; asked of the form and its parts before they are split.
+    keep_clitics : bool
+        Whether clitics are returned too.
+    """
+    if is_stop_word(form):
+        return []
+    return [
+        piece
+        for part in form.replace('"', "\u05f4").split("-")
+        for piece in _split_apostrophes(part, language, is_stop_word, keep_clitics)
+    ]
+
+
+def _split_apostrophes(
+    part: str, language: str | None, is_stop_word: Callable[[str], bool], keep_clitics: bool
+) -> list[str]:
+    if language is None or "'" not in part:
+        return [part]
+    if language in _DOTLESS:
+        return _TURKIC_STEM.findall(part)[:1]
+    leading, trailing = _LEADING.get(language, ()), _TRAILING.get(language, ())
+    before: list[str] = []
+    after: list[str] = []
+    while "'" in part and not is_stop_word(part):
+        first, _, rest = part.partition("'")
+        start, _, last = part.rpartition("'")
+        if first.lower() in leading:
+            before.append(first)
+            part = rest
+        elif last.lower() in trailing:
+            after.insert(0, last)
+            part = start
+        else:
+            break
+    return [*before, part, *after] if keep_clitics else [part]
+
+
+def form_finder(name: str, language: str | None) -> Callable[[str], Iterable[str]]:
+    """Return the function that finds the written words of a text.
+
+    Parameters
+    ----------
+    name : str
+        One of `TOKENIZERS`.
+    language : str, optional
+        ISO 639-1 code; decides what "auto" is.
+
+    Raises
+    ------
+    MissingDependencyError
+        If jieba or fugashi is wanted and not installed.
+    """
+    name = automatic_tokenizer(language) if name == "auto" else name
+    if name == "jieba":
+        return _jieba_forms()
+    if name == "fugashi":
+        return _fugashi_forms()
+    if name == "whitespace":
+        return lambda text: normalise(text).split()
+    return lambda text: unicode_forms(normalise(text))
+
+
+def automatic_tokenizer(language: str | None) -> str:
+    """Return the name of the tokenizer that "auto" stands for.
+
+    Parameters
+    ----------
+    language : str, optional
+        ISO 639-1 code.
+    """
+    return "unicode" if language is None else _AUTOMATIC.get(language, "unicode")
+
+
+def _jieba_forms() -> Callable[[str], Iterable[str]]:
+    jieba = _optional("jieba", "Chinese", "chinese")
+    jieba.setLogLevel(logging.WARNING)
+    cut: Callable[[str], Iterable[str]] = jieba.lcut
+    return lambda text: cut(normalise(text))
+
+
+def _fugashi_forms() -> Callable[[str], Iterable[str]]:
+    tagger = _fugashi_tagger(_optional("fugashi", "Japanese", "japanese"))
+    parse: Callable[[str], str] = tagger.parse
+    return lambda text: parse(normalise(text)).split()
+
+
+@lru_cache(maxsize=1)
+def _fugashi_tagger(fugashi: ModuleType) -> Any:
+    try:
+        return fugashi.Tagger("-Owakati")
+    except RuntimeError as error:
+        raise _missing("unidic-lite", "Japanese", "japanese") from error
+
+
+def _optional(module: str, language: str, extra: str) -> ModuleType:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return import_module(module)
+    except ImportError as error:
+        raise _missing(module, language, extra) from error
+
+
+def _missing(package: str, language: str, extra: str) -> MissingDependencyError:
+    return MissingDependencyError(
+        f"{language} text needs the package {package}, which is not installed. Install it with: "
+        f'pip install "octis-m3l[{extra}]". Or pass tokenizer="whitespace" if the words of the '
+        "text are already separated by spaces."
+    )

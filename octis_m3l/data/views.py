@@ -1,0 +1,371 @@
+"""Views: one collection of items of one kind, the documents of one language or the images."""
+
+import hashlib
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any, ClassVar, Literal, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_array
+
+from octis_m3l.data.text import TextPreprocessor
+from octis_m3l.errors import DataError, suggest
+
+PARTITIONS = ("train", "validation", "test")
+Picture = Path | NDArray[np.uint8]
+
+_NAME = re.compile(r"[a-z0-9_-]+")
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class View(ABC):
+    """What every view has. Items are stored train, validation, test.
+
+    Parameters
+    ----------
+    name : str
+        Lower-case letters, digits, ``_`` and ``-``.
+    sizes : tuple of three ints
+        How many items the training, validation and test partitions hold.
+    indexes : array of int64, optional
+        For each item, its row in the input that the user gave. Default: the stored order.
+    inputs : int, optional
+        How many rows that input had. Default: as many as there are items.
+    labels : sequence of str, optional
+        One label for each item.
+    embeddings : array of float32 (items × dimensions), optional
+        May be memory-mapped.
+    embedding_name : str, optional
+        Which encoder the embeddings come from.
+
+    Raises
+    ------
+    DataError
+        If the name, a length or an embedding is not as said here.
+    """
+
+    kind: ClassVar[Literal["text", "image"]]
+
+    name: str
+    sizes: tuple[int, int, int]
+    indexes: NDArray[np.int64] | None = None
+    inputs: int | None = None
+    labels: Sequence[str] | None = None
+    embeddings: NDArray[np.float32] | None = None
+    embedding_name: str = "given"
+
+    def __post_init__(self) -> None:
+        """Check lengths, the name and the embeddings."""
+        if not _NAME.fullmatch(self.name):
+            raise DataError(
+                f"view name '{self.name}': expected lower-case letters, digits, '_' and '-' only."
+            )
+        if len(self.sizes) != 3 or min(self.sizes) < 0:
+            raise DataError(
+                f"view '{self.name}': sizes {self.sizes}, expected how many items are in train, "
+                "validation and test."
+            )
+        for what, given in (("labels", self.labels), ("indexes", self.indexes)):
+            if given is not None and len(given) != len(self):
+                raise DataError(
+                    f"view '{self.name}': {len(given)} {what} for {len(self)} items; give one for "
+                    "each item."
+                )
+        if self.embeddings is not None:
+            check_embeddings(self.embeddings, len(self), self.name)
+
+    def __len__(self) -> int:
+        """Return the number of items."""
+        return sum(self.sizes)
+
+    def rows(self, partition: str) -> slice:
+        """Return where a partition's items are stored.
+
+        Parameters
+        ----------
+        partition : {'train', 'validation', 'test'}
+            The partition.
+
+        Raises
+        ------
+        DataError
+            If there is no such partition.
+        """
+        if partition not in PARTITIONS:
+            raise DataError(f"unknown partition '{partition}'.{suggest(partition, PARTITIONS)}")
+        position = PARTITIONS.index(partition)
+        start = sum(self.sizes[:position])
+        return slice(start, start + self.sizes[position])
+
+    @property
+    def input_rows(self) -> NDArray[np.int64]:
+        """For each item, its row in the user's input."""
+        return np.arange(len(self)) if self.indexes is None else self.indexes
+
+    @abstractmethod
+    def fingerprint(self) -> str:
+        """Return a hash of the items, so that embeddings of other items are noticed."""
+
+    @abstractmethod
+    def items(self, rows: slice | NDArray[np.int64]) -> list[Any]:
+        """Return what an encoder reads: texts or pictures."""
+
+    def take(self, order: NDArray[np.int64], sizes: tuple[int, int, int]) -> Self:
+        """Return the view with some of its items, in the order given.
+
+        Parameters
+        ----------
+        order : array of int64
+            Which items, by their present position.
+        sizes : tuple of three ints
+            The sizes of the partitions in the new order.
+        """
+        changes: dict[str, Any] = {
+            "sizes": sizes,
+            "indexes": self.input_rows[order],
+            "inputs": len(self) if self.inputs is None else self.inputs,
+            "labels": None if self.labels is None else [self.labels[i] for i in order],
+            "embeddings": None if self.embeddings is None else self.embeddings[order],
+        }
+        return replace(self, **changes, **self._take(order))
+
+    @abstractmethod
+    def _take(self, order: NDArray[np.int64]) -> dict[str, Any]: ...
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class TextView(View):
+    """The documents of one language, as a ragged array of word indices.
+
+    Parameters
+    ----------
+    vocabulary : tuple of str
+        The words; a word's position is its index.
+    token_ids : array of int32
+        The words of all documents, one document after another, in reading order.
+    offsets : array of int64 (items + 1)
+        Where each document's words begin and end in `token_ids`.
+    language : str, optional
+        ISO 639-1 code.
+    texts : sequence of str, optional
+        The raw texts, for encoders.
+    word_vectors : array of float32 (vocabulary × dimensions), optional
+        A vector for each word.
+    preprocessor : TextPreprocessor, optional
+        How raw texts became words; new documents go the same way.
+
+    Raises
+    ------
+    DataError
+        If the vocabulary is empty or repeats a word, or lengths do not fit.
+    """
+
+    kind: ClassVar[Literal["text", "image"]] = "text"
+
+    vocabulary: tuple[str, ...]
+    token_ids: NDArray[np.int32]
+    offsets: NDArray[np.int64]
+    language: str | None = None
+    texts: Sequence[str] | None = None
+    word_vectors: NDArray[np.float32] | None = None
+    preprocessor: TextPreprocessor | None = None
+
+    def __post_init__(self) -> None:
+        """Check the ragged array against the vocabulary."""
+        super().__post_init__()
+        if not self.vocabulary:
+            raise DataError(
+                f"view '{self.name}' has no vocabulary: no word was left after preprocessing; "
+                "check the language, the stop words and the vocabulary size."
+            )
+        if len(set(self.vocabulary)) != len(self.vocabulary):
+            raise DataError(f"view '{self.name}': the vocabulary repeats a word.")
+        if any(not word or word.split() != [word] for word in self.vocabulary):
+            raise DataError(
+                f"view '{self.name}': a word of the vocabulary is empty or holds white space."
+            )
+        if len(self.offsets) != len(self) + 1 or self.offsets[-1] != len(self.token_ids):
+            raise DataError(
+                f"view '{self.name}': {len(self.offsets) - 1} documents with "
+                f"{len(self.token_ids)} tokens do not fit {len(self)} items."
+            )
+        if len(self.token_ids) and not (
+            0 <= int(self.token_ids.min()) and int(self.token_ids.max()) < len(self.vocabulary)
+        ):
+            raise DataError(
+                f"view '{self.name}': a word index is outside the vocabulary of "
+                f"{len(self.vocabulary)} words."
+            )
+        if self.texts is not None and len(self.texts) != len(self):
+            raise DataError(
+                f"view '{self.name}': {len(self.texts)} texts for {len(self)} items; give one for "
+                "each item."
+            )
+        if self.word_vectors is not None:
+            check_embeddings(self.word_vectors, len(self.vocabulary), f"{self.name} (word vectors)")
+
+    @cached_property
+    def bag_of_words(self) -> "csr_array[np.float32]":
+        """Word counts, sparse (items × vocabulary)."""
+        matrix = csr_array(
+            (np.ones(len(self.token_ids), np.float32), self.token_ids.copy(), self.offsets.copy()),
+            shape=(len(self), len(self.vocabulary)),
+            copy=True,
+        )
+        matrix.sum_duplicates()
+        return matrix
+
+    def documents(self, rows: slice) -> list[list[str]]:
+        """Return the words of some documents, in reading order.
+
+        Parameters
+        ----------
+        rows : slice
+            Which documents, as stored.
+        """
+        bounds = self.offsets[rows.start : rows.stop + 1]
+        words = np.array(self.vocabulary, dtype=object)[self.token_ids[bounds[0] : bounds[-1]]]
+        cuts = bounds - bounds[0]
+        return [words[a:b].tolist() for a, b in zip(cuts[:-1], cuts[1:], strict=True)]
+
+    def items(self, rows: slice | NDArray[np.int64]) -> list[str]:
+        """Return the raw texts, or the words joined by spaces where no raw text is kept.
+
+        Parameters
+        ----------
+        rows : slice or array of int64
+            Which documents, as stored.
+        """
+        numbers = np.arange(len(self))[rows]
+        if self.texts is not None:
+            return [self.texts[i] for i in numbers]
+        return [
+            " ".join(self.vocabulary[t] for t in self.token_ids[self.offsets[i] : self.offsets[i + 1]])
+            for i in numbers
+        ]
+
+    def fingerprint(self) -> str:
+        """Return a SHA-256 of the texts."""
+        digest = hashlib.sha256()
+        for text in self.items(slice(0, len(self))):
+            digest.update(text.encode(errors="surrogatepass") + b"\0")
+        return digest.hexdigest()
+
+    def _take(self, order: NDArray[np.int64]) -> dict[str, Any]:
+        lengths = np.diff(self.offsets)[order]
+        offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+        positions = np.arange(offsets[-1]) + np.repeat(self.offsets[order] - offsets[:-1], lengths)
+        return {
+            "token_ids": self.token_ids[positions],
+            "offsets": offsets,
+            "texts": None if self.texts is None else [self.texts[i] for i in order],
+        }
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class ImageView(View):
+    """Images, as files, as arrays, or known by their embeddings alone.
+
+    Parameters
+    ----------
+    pictures : sequence of Path or array of uint8 (height × width × 3), optional
+        The images. Without them the view must have embeddings.
+
+    Raises
+    ------
+    DataError
+        If there are neither pictures nor embeddings, or lengths do not fit.
+    """
+
+    kind: ClassVar[Literal["text", "image"]] = "image"
+
+    pictures: Sequence[Picture] | None = None
+
+    def __post_init__(self) -> None:
+        """Check that there is something to look at."""
+        super().__post_init__()
+        if self.pictures is None and self.embeddings is None:
+            raise DataError(
+                f"image view '{self.name}' has neither pictures nor embeddings; give one of them."
+            )
+        if self.pictures is not None and len(self.pictures) != len(self):
+            raise DataError(
+                f"view '{self.name}': {len(self.pictures)} pictures for {len(self)} items; give "
+                "one for each item."
+            )
+
+    def items(self, rows: slice | NDArray[np.int64]) -> list[Picture]:
+        """Return the pictures.
+
+        Parameters
+        ----------
+        rows : slice or array of int64
+            Which images, as stored.
+
+        Raises
+        ------
+        DataError
+            If the view has embeddings only.
+        """
+        if self.pictures is None:
+            raise DataError(
+                f"image view '{self.name}' has embeddings but no pictures: nothing to encode."
+            )
+        return [self.pictures[i] for i in np.arange(len(self))[rows]]
+
+    def fingerprint(self) -> str:
+        """Return a SHA-256 of the file names and sizes, or of the arrays."""
+        digest = hashlib.sha256()
+        for picture in self.pictures or []:
+            if isinstance(picture, Path):
+                size = picture.stat().st_size if picture.exists() else -1
+                digest.update(f"{picture.name}\0{size}\0".encode())
+            else:
+                digest.update(np.ascontiguousarray(picture).tobytes())
+        return digest.hexdigest()
+
+    def _take(self, order: NDArray[np.int64]) -> dict[str, Any]:
+        return {"pictures": None if self.pictures is None else [self.pictures[i] for i in order]}
+
+
+def check_embeddings(embeddings: NDArray[Any], rows: int, name: str) -> None:
+    """Check that embeddings are a finite matrix with one row for each item.
+
+    Parameters
+    ----------
+    embeddings : array (rows × dimensions)
+        What to check; read in pieces, so that a memory-mapped file stays on disk.
+    rows : int
+        How many rows are expected.
+    name : str
+        The view, for the message.
+
+    Raises
+    ------
+    DataError
+        If the shape is another or a value is NaN or infinite.
+    """
+    if embeddings.ndim != 2 or embeddings.shape[1] < 1 or embeddings.dtype.kind != "f":
+        raise DataError(
+            f"view '{name}': embeddings of shape {embeddings.shape} and type {embeddings.dtype}, "
+            f"expected floats (items × dimensions) with {rows} rows."
+        )
+    if len(embeddings) != rows:
+        raise DataError(
+            f"view '{name}': embeddings have {len(embeddings)} rows for {rows} items; give one "
+            "row for each item, in the same order."
+        )
+    step = max(1, 4_000_000 // embeddings.shape[1])
+    for start in range(0, rows, step):
+        finite = np.isfinite(embeddings[start : start + step]).all(axis=1)
+        if not finite.all():
+            bad = start + int(np.flatnonzero(~finite)[0])
+            raise DataError(
+                f"view '{name}': the embedding of row {bad} holds NaN or infinity; encode it "
+                "again or leave the item out."
+            )

@@ -1,0 +1,126 @@
+"""Embeddings for the views of a data set: given ones, or from encoders fitted on training items."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+from weakref import WeakKeyDictionary
+
+from numpy.typing import NDArray
+
+from octis_m3l.data.dataset import MultiviewDataset
+from octis_m3l.encoders.latent_semantic import fit_cross_language, fit_per_language
+from octis_m3l.encoders.picture import PictureEncoder
+from octis_m3l.encoders.protocol import Encoder
+from octis_m3l.errors import DataError
+
+EncoderName = Literal["auto", "given", "lsa", "clsi"]
+
+
+@dataclass(frozen=True, eq=False)
+class Encodings:
+    """Embeddings of views, and the encoders they come from.
+
+    Parameters
+    ----------
+    embeddings : dict of view to array (items × dimensions)
+        For all items, as stored.
+    encoders : dict of view to Encoder
+        Views whose embeddings were given have none here.
+    """
+
+    embeddings: dict[str, NDArray[Any]] = field(default_factory=dict)
+    encoders: dict[str, Encoder] = field(default_factory=dict)
+
+
+_known: "WeakKeyDictionary[MultiviewDataset, dict[tuple[str, int, int], Encodings]]" = (
+    WeakKeyDictionary()
+)
+
+
+def encode(
+    dataset: MultiviewDataset,
+    encoder: EncoderName = "auto",
+    *,
+    dimensions: int = 300,
+    seed: int = 0,
+    encoders: Mapping[str, Encoder] | None = None,
+) -> Encodings:
+    """Return embeddings for every view of a data set; the same call again costs nothing.
+
+    Parameters
+    ----------
+    dataset : MultiviewDataset
+        The data.
+    encoder : {'auto', 'given', 'lsa', 'clsi'}
+        For texts. 'given': the data set's own embeddings; 'lsa': latent semantic analysis, each
+        language by itself, so that the languages' spaces have nothing in common; 'clsi':
+        cross-language LSI, one space for all; 'auto': a view's own embeddings where it has any,
+        else 'clsi' where languages are linked, else 'lsa'. Images take their own embeddings where
+        they have any, else the `PictureEncoder`.
+    dimensions : int
+        Of 'lsa' and 'clsi', at most.
+    seed : int
+        Of the decomposition.
+    encoders : mapping of view to Encoder, optional
+        Encoders of the user's own, used as they are for these views.
+
+    Raises
+    ------
+    DataError
+        If 'given' is asked for and a view has none, or 'clsi' and nothing is linked.
+    """
+    memory = _known.setdefault(dataset, {})
+    key = (encoder, dimensions, seed)
+    if encoders is None and key in memory:
+        return memory[key]
+    result = Encodings()
+    for name, own in (encoders or {}).items():
+        view = dataset.view(name)
+        result.encoders[name] = own
+        result.embeddings[name] = own.encode(view.items(slice(0, len(view))))
+    to_fit = []
+    for name, view in dataset.views.items():
+        if name in result.embeddings:
+            continue
+        wanted = encoder in ("auto", "given") or name in dataset.image_views
+        if view.embeddings is not None and wanted:
+            result.embeddings[name] = view.embeddings
+        elif name in dataset.image_views:
+            pictures = PictureEncoder()
+            result.encoders[name] = pictures
+            result.embeddings[name] = pictures.encode(view.items(slice(0, len(view))))
+        elif encoder == "given":
+            raise DataError(
+                f"view '{name}' has no embeddings; attach them with dataset.with_embeddings, or "
+                "use encoder='lsa' or 'clsi'."
+            )
+        else:
+            to_fit.append(name)
+    _fit(dataset, to_fit, encoder, dimensions, seed, result)
+    if encoders is None:
+        memory[key] = result
+    return result
+
+
+def _fit(
+    dataset: MultiviewDataset,
+    views: list[str],
+    encoder: EncoderName,
+    dimensions: int,
+    seed: int,
+    result: Encodings,
+) -> None:
+    if not views:
+        return
+    linked = dataset.is_linked and len(views) > 1
+    if encoder == "clsi" or (encoder == "auto" and linked):
+        fitted = fit_cross_language(dataset, views, dimensions=dimensions, seed=seed)
+    else:
+        fitted = {
+            name: fit_per_language(dataset, name, dimensions=dimensions, seed=seed)
+            for name in views
+        }
+    for name, one in fitted.items():
+        view = dataset.text_view(name)
+        result.encoders[name] = one
+        result.embeddings[name] = one.encode(view.items(slice(0, len(view))))

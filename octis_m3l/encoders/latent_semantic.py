@@ -1,0 +1,230 @@
+"""Latent semantic analysis of one language, and of several at once from linked documents."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import coo_array, csr_array, csr_matrix, hstack
+from sklearn.decomposition import TruncatedSVD
+from sklearn.feature_extraction.text import TfidfTransformer
+
+from octis_m3l.data.dataset import MultiviewDataset
+from octis_m3l.data.text import TextPreprocessor
+from octis_m3l.data.views import TextView
+from octis_m3l.errors import DataError
+
+
+@dataclass(frozen=True, eq=False)
+class LatentSemanticEncoder:
+    """TF-IDF and a linear map; the map is what the fitting learns.
+
+    Parameters
+    ----------
+    name : str
+        'lsa' or 'clsi'.
+    preprocessor : TextPreprocessor
+        How texts become words.
+    vocabulary : tuple of str
+        The words it knows, more than a topic model does.
+    idf : array of float32 (words)
+        Inverse document frequencies of the training documents.
+    components : array of float32 (words × dimensions)
+        The map.
+
+    References
+    ----------
+    Deerwester et al. (1990); Dumais et al. (1997) for several languages.
+    """
+
+    kind: ClassVar[str] = "latent-semantic"
+
+    name: str
+    preprocessor: TextPreprocessor
+    vocabulary: tuple[str, ...]
+    idf: NDArray[np.float32]
+    components: NDArray[np.float32]
+
+    @property
+    def dimensions(self) -> int:
+        """How long its vectors are."""
+        return int(self.components.shape[1])
+
+    def encode(self, items: Sequence[str]) -> NDArray[np.float32]:
+        """Return the documents' vectors (documents × dimensions).
+
+        Parameters
+        ----------
+        items : sequence of str
+            Raw texts. One without a known word gets zeros.
+        """
+        corpus = self.preprocessor.transform(list(items), self.vocabulary)
+        counts = _counts(corpus.token_ids, corpus.offsets, len(self.vocabulary))
+        return np.asarray(self._weighted(counts) @ self.components, np.float32)
+
+    def _weighted(self, counts: "csr_array[Any]") -> "csr_array[Any]":
+        transformer = _transformer()
+        transformer.idf_ = self.idf.astype(np.float64)
+        return csr_array(transformer.transform(csr_matrix(counts)))
+
+    def state(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
+        """Return its arrays and its settings."""
+        settings = {
+            "name": self.name,
+            "preprocessor": self.preprocessor.as_dict(),
+            "vocabulary": list(self.vocabulary),
+        }
+        return {"idf": self.idf, "components": self.components}, settings
+
+    @classmethod
+    def restore(cls, arrays: Mapping[str, NDArray[Any]], settings: Mapping[str, Any]) -> Self:
+        """Return the encoder that `state` described.
+
+        Parameters
+        ----------
+        arrays, settings
+            As `state` gave them.
+        """
+        return cls(
+            settings["name"],
+            TextPreprocessor.from_dict(settings["preprocessor"]),
+            tuple(settings["vocabulary"]),
+            arrays["idf"],
+            arrays["components"],
+        )
+
+
+def fit_per_language(
+    dataset: MultiviewDataset,
+    view: str,
+    *,
+    dimensions: int = 300,
+    words: int = 20_000,
+    seed: int = 0,
+) -> LatentSemanticEncoder:
+    """Fit LSA on the training documents of one view.
+
+    Parameters
+    ----------
+    dataset : MultiviewDataset
+        The data.
+    view : str
+        A text view.
+    dimensions : int
+        At most so many: fewer where documents or words are fewer.
+    words : int
+        The most frequent ones are kept.
+    seed : int
+        Of the truncated singular value decomposition.
+    """
+    text = dataset.text_view(view)
+    fitted, weighted = _fit_words(text, np.arange(*text.rows("train").indices(len(text))), words)
+    components = _components(weighted, dimensions, seed)
+    return replace(fitted, name="lsa", components=components)
+
+
+def fit_cross_language(
+    dataset: MultiviewDataset,
+    views: Sequence[str],
+    *,
+    dimensions: int = 300,
+    words: int = 20_000,
+    seed: int = 0,
+) -> dict[str, LatentSemanticEncoder]:
+    """Fit cross-language LSI: LSA on training tuples whose languages are set side by side.
+
+    A tuple without some language has no weight there. A new document is folded in through its own
+    language's part of the map.
+
+    Parameters
+    ----------
+    dataset : MultiviewDataset
+        Linked data.
+    views : sequence of str
+        Text views.
+    dimensions, words, seed
+        As for `fit_per_language`; `words` for each view.
+
+    Returns
+    -------
+    dict of view to LatentSemanticEncoder
+        All into one space.
+
+    Raises
+    ------
+    DataError
+        If no training tuple links two of the views.
+    """
+    tuples = dataset.partition_tuples("train")
+    blocks, fitted, members = [], {}, np.zeros(len(tuples), np.int64)
+    for name in views:
+        text = dataset.text_view(name)
+        rows = np.arange(*text.rows("train").indices(len(text)))
+        fitted[name], weighted = _fit_words(text, rows, words)
+        place = np.searchsorted(tuples, dataset.tuples(name)[rows])
+        share = 1.0 / np.bincount(place, minlength=len(tuples))[place]
+        gather = coo_array((share, (place, np.arange(len(rows)))), (len(tuples), len(rows)))
+        blocks.append(csr_array(gather) @ weighted)
+        members[np.unique(place)] += 1
+    if len(views) > 1 and not (members > 1).any():
+        raise DataError(
+            f"cross-language LSI needs training tuples that link {' and '.join(views)}; there is "
+            "none. Use encoder='lsa', or give embeddings."
+        )
+    components = _components(csr_array(hstack(blocks)), dimensions, seed)
+    ends = np.cumsum([block.shape[1] for block in blocks])
+    parts = np.split(components, ends[:-1])
+    return {
+        name: replace(fitted[name], name="clsi", components=np.ascontiguousarray(part))
+        for name, part in zip(views, parts, strict=True)
+    }
+
+
+def _fit_words(
+    view: TextView, rows: NDArray[np.int64], words: int
+) -> tuple[LatentSemanticEncoder, "csr_array[Any]"]:
+    preprocessor = view.preprocessor if view.texts is not None else None
+    if preprocessor is None:
+        preprocessor = TextPreprocessor(
+            language=view.language,
+            tokenizer="auto" if view.texts is not None else "whitespace",
+            stop_words=False,
+        )
+    preprocessor = replace(
+        preprocessor,
+        vocabulary_size=words,
+        min_document_frequency=min(2, len(rows)),
+        max_document_frequency=1.0,
+    )
+    corpus = preprocessor.fit_transform(view.items(rows), None, view.name)
+    counts = _counts(corpus.token_ids, corpus.offsets, len(corpus.vocabulary))
+    transformer = _transformer().fit(csr_matrix(counts))
+    encoder = LatentSemanticEncoder(
+        "lsa",
+        preprocessor,
+        corpus.vocabulary,
+        transformer.idf_.astype(np.float32),
+        np.zeros((len(corpus.vocabulary), 1), np.float32),
+    )
+    return encoder, encoder._weighted(counts)
+
+
+def _components(matrix: "csr_array[Any]", dimensions: int, seed: int) -> NDArray[np.float32]:
+    possible = max(1, min(dimensions, min(matrix.shape) - 1))
+    decomposition = TruncatedSVD(possible, random_state=seed).fit(csr_matrix(matrix))
+    return np.ascontiguousarray(decomposition.components_.T, np.float32)
+
+
+def _counts(
+    token_ids: NDArray[np.int32], offsets: NDArray[np.int64], words: int
+) -> "csr_array[Any]":
+    counts = csr_array(
+        (np.ones(len(token_ids)), token_ids, offsets), shape=(len(offsets) - 1, words)
+    )
+    counts.sum_duplicates()
+    return counts
+
+
+def _transformer() -> TfidfTransformer:
+    return TfidfTransformer(sublinear_tf=True)

@@ -1,0 +1,104 @@
+"""A picture encoder that needs no download: colours and edges."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from octis_m3l.data.views import Picture
+from octis_m3l.errors import DataError
+
+_SIDE, _GRID, _HUES, _ANGLES = 64, 4, 12, 8
+
+
+@dataclass(frozen=True)
+class PictureEncoder:
+    """Statistics of colours (histogram, mean in each cell of a grid) and of edge directions.
+
+    Nothing is fitted. It tells a forest from a beach, not a cat from a dog: real picture encoders
+    are precomputed embeddings.
+    """
+
+    kind: ClassVar[str] = "picture"
+
+    @property
+    def name(self) -> str:
+        """What the encoder is called."""
+        return "picture"
+
+    @property
+    def dimensions(self) -> int:
+        """How long its vectors are."""
+        return _HUES * 9 + _GRID * _GRID * (3 + _ANGLES)
+
+    def encode(self, items: Sequence[Picture | Image.Image]) -> NDArray[np.float32]:
+        """Return the pictures' vectors (pictures × dimensions).
+
+        Parameters
+        ----------
+        items : sequence of path, array of uint8 (height × width × 3) or PIL image
+            The pictures.
+
+        Raises
+        ------
+        DataError
+            If one can't be opened.
+        """
+        vectors = np.empty((len(items), self.dimensions), np.float32)
+        for row, item in enumerate(items):
+            image = _opened(item, row).convert("RGB").resize((_SIDE, _SIDE))
+            vectors[row] = np.concatenate([_colours(image), _cells(image)])
+        return vectors
+
+    def state(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
+        """Return its arrays and its settings: none."""
+        return {}, {}
+
+    @classmethod
+    def restore(cls, arrays: Mapping[str, NDArray[Any]], settings: Mapping[str, Any]) -> Self:
+        """Return the encoder.
+
+        Parameters
+        ----------
+        arrays, settings
+            As `state` gave them.
+        """
+        return cls()
+
+
+def _opened(item: Picture | Image.Image | str, row: int) -> Image.Image:
+    if isinstance(item, Image.Image):
+        return item
+    if isinstance(item, str | Path):
+        try:
+            with Image.open(item) as image:
+                return image.convert("RGB")
+        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+            raise DataError(
+                f"picture {row} ({item}) can't be opened ({error}); mend or leave it out."
+            ) from None
+    return Image.fromarray(item)
+
+
+def _colours(image: Image.Image) -> NDArray[np.float32]:
+    hue, saturation, value = np.moveaxis(np.asarray(image.convert("HSV"), np.int64), 2, 0)
+    bins = (hue * _HUES // 256 * 3 + saturation * 3 // 256) * 3 + value * 3 // 256
+    return np.bincount(bins.ravel(), minlength=_HUES * 9).astype(np.float32) / bins.size
+
+
+def _cells(image: Image.Image) -> NDArray[np.float32]:
+    pixels = np.asarray(image, np.float32) / 255.0
+    step = _SIDE // _GRID
+    means = pixels.reshape(_GRID, step, _GRID, step, 3).mean(axis=(1, 3))
+    down, right = np.gradient(pixels.mean(axis=2))
+    angle = ((np.arctan2(down, right) % np.pi) * (_ANGLES / np.pi)).astype(np.int64) % _ANGLES
+    cell = np.arange(_SIDE) // step
+    bins = (cell[:, None] * _GRID + cell[None, :]) * _ANGLES + angle
+    edges = np.bincount(
+        bins.ravel(), np.hypot(down, right).ravel(), minlength=_GRID * _GRID * _ANGLES
+    )
+    return np.concatenate([means.ravel(), edges / (step * step)]).astype(np.float32)

@@ -1,0 +1,39 @@
+"""The errors that users see: each says what was given, what was expected and how to mend it."""
+
+from collections.abc import Collection
+from difflib import get_close_matches
+
+
+class OctisM3LError(ValueError):
+    """Anything that a user can mend; the command line prints it without a traceback."""
+
+
+class DataError(OctisM3LError):
+    """A data set, a view, a link or an item is not what it should be."""
+
+
+class SettingsError(OctisM3LError):
+    """A hyperparameter or an argument is misspelt or out of range."""
+
+
+class StorageError(OctisM3LError):
+    """A file or folder is missing, truncated, or of another kind."""
+
+
+class MissingDependencyError(OctisM3LError, ImportError):
+    """An optional part is not installed; the message has the install command."""
+
+
+def suggest(given: str, known: Collection[str]) -> str:
+    """Return ``" Did you mean 'x'?"`` for a near miss, and the list of known names.
+
+    Parameters
+    ----------
+    given : str
+        The name that is not known.
+    known : collection of str
+        The names that are.
+    """
+    close = get_close_matches(given, known, n=1)
+    hint = f" Did you mean '{close[0]}'?" if close else ""
+    return f"{hint} Known: {', '.join(sorted(known)) or 'none'}."

@@ -1,0 +1,172 @@
+"""Files written whole: under a temporary name first, then renamed."""
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from octis_m3l.errors import StorageError
+
+
+@contextmanager
+def written_whole(path: Path) -> Iterator[Path]:
+    """Give a temporary path beside `path`, renamed to it when the block ends well.
+
+    Parameters
+    ----------
+    path : Path
+        The file to write. An existing one is replaced only when the block succeeds.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}-", suffix=path.suffix, dir=path.parent)
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        temporary.chmod(0o644)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def folder_written_whole(folder: Path, *, overwrite: bool, marker: str) -> Iterator[Path]:
+    """Give a temporary folder, renamed to `folder` when the block ends well.
+
+    Parameters
+    ----------
+    folder : Path
+        The folder to write.
+    overwrite : bool
+        Whether an existing folder that holds the file `marker` may be replaced.
+    marker : str
+        The file that tells a folder of ours from anybody else's; a folder without it is never
+        replaced.
+
+    Raises
+    ------
+    StorageError
+        If `folder` exists, is not empty and may not be replaced.
+    """
+    folder = folder.resolve()
+    occupied = folder.exists() and (not folder.is_dir() or any(folder.iterdir()))
+    if occupied and not (overwrite and (folder / marker).is_file()):
+        remedy = (
+            "pass overwrite=True or choose another folder"
+            if (folder / marker).is_file()
+            else f"it holds no {marker}, so it is not replaced: choose another folder"
+        )
+        raise StorageError(f"{folder} exists already and is not empty; {remedy}.")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    try:
+        yield temporary
+        temporary.chmod(0o755)
+        if folder.exists():
+            retired = temporary.with_name(f"{temporary.name}-old")
+            folder.replace(retired)
+            try:
+                temporary.replace(folder)
+            except OSError:
+                retired.replace(folder)
+                raise
+            shutil.rmtree(retired)
+        else:
+            temporary.replace(folder)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Write a mapping as indented UTF-8 JSON, whole.
+
+    Parameters
+    ----------
+    path : Path
+        The file to write.
+    content : mapping
+        JSON-serialisable; NaN is refused.
+    """
+    with written_whole(path) as temporary:
+        temporary.write_text(
+            json.dumps(content, ensure_ascii=False, indent=1, allow_nan=False) + "\n",
+            encoding="utf-8",
+        )
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Read a JSON object.
+
+    Parameters
+    ----------
+    path : Path
+        The file to read.
+
+    Raises
+    ------
+    StorageError
+        If the file is missing, truncated or holds no JSON object.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise StorageError(f"{path} is missing: the folder is incomplete; copy it again.") from None
+    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise StorageError(
+            f"{path} is not readable JSON ({error}): it is truncated or of another program; "
+            "copy or write it again."
+        ) from None
+    if not isinstance(content, dict):
+        raise StorageError(
+            f"{path} holds a JSON {type(content).__name__}, where an object was expected."
+        )
+    return content
+
+
+def file_sizes(folder: Path) -> dict[str, int]:
+    """Return the size in bytes of every file below a folder, by relative POSIX path.
+
+    Parameters
+    ----------
+    folder : Path
+        The folder to list.
+    """
+    return {
+        path.relative_to(folder).as_posix(): path.stat().st_size
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+def check_file_sizes(folder: Path, sizes: Mapping[str, int]) -> None:
+    """Check that a folder holds every file whole.
+
+    Parameters
+    ----------
+    folder : Path
+        The folder to check.
+    sizes : mapping of str to int
+        What `file_sizes` said when the folder was written.
+
+    Raises
+    ------
+    StorageError
+        Listing the files that are missing or of another size.
+    """
+    wrong = []
+    for name, size in sizes.items():
+        path = folder / name
+        if not path.is_file():
+            wrong.append(f"{name} is missing")
+        elif path.stat().st_size != size:
+            wrong.append(f"{name} has {path.stat().st_size} bytes instead of {size}")
+    if wrong:
+        shown = "; ".join(wrong[:5]) + (f"; and {len(wrong) - 5} more" if len(wrong) > 5 else "")
+        raise StorageError(
+            f"{folder} is incomplete: {shown}. It was probably copied or downloaded only in "
+            "part; copy it again."
+        )

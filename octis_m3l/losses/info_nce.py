@@ -1,0 +1,92 @@
+"""InfoNCE between any number of views, from one similarity matrix."""
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+Similarity = Literal["cosine", "dot"]
+Negatives = Literal["other-view", "both-views", "printed"]
+
+
+def info_nce(
+    vectors: Tensor,
+    present: Tensor | None = None,
+    *,
+    temperature: float,
+    similarity: Similarity = "cosine",
+    negatives: Negatives = "both-views",
+    groups: Tensor | None = None,
+    by_batch: bool = False,
+) -> Tensor:
+    r"""Return Σ_{a<b} ½ (InfoNCE_ab + InfoNCE_ba) over all pairs of views.
+
+    InfoNCE_ab = −mean_i log [ exp(s_ii^ab) / (exp(s_ii^ab) + Σ_{negatives j of i} exp(s_ij)) ],
+    with s_ij^ab = sim(θ_i^a, θ_j^b) / τ.
+
+    Parameters
+    ----------
+    vectors : Tensor (V × B × K)
+        One vector for each view of each tuple. Those of missing items are ignored.
+    present : Tensor of bool (V × B), optional
+        Which items are there. Default: all.
+    temperature : float
+        τ, above 0.
+    similarity : {'cosine', 'dot'}
+        sim.
+    negatives : {'other-view', 'both-views', 'printed'}
+        Against what a positive pair (i^a, i^b) stands: items of other tuples in view b (the
+        paper's prose: B − 1 of them); in views a and b (NT-Xent, as the authors' code: 2B − 2);
+        or equation 1 as printed, whose denominator is Σ_j Σ_{c,d} exp(s_ij^cd), over every
+        tuple, the anchor's own too, and every pair of views, a view with itself too.
+    groups : Tensor of int (B), optional
+        Rows with the same number are linked: never each other's negatives. Default: all differ.
+    by_batch : bool
+        Whether each InfoNCE_ab is divided by B rather than by the pairs that are there.
+
+    Returns
+    -------
+    Tensor (scalar)
+        0 when no pair of views has an item in common.
+
+    References
+    ----------
+    van den Oord et al. (2018), eq. 4; Zosa & Pivovarova (2022), eq. 1; Chen et al. (2020), eq. 1.
+    """
+    views, rows, _ = vectors.shape
+    if similarity == "cosine":
+        vectors = functional.normalize(vectors, dim=-1)
+    flat = vectors.reshape(views * rows, -1)
+    scores = (flat @ flat.T / temperature).reshape(views, rows, views, rows)
+    positive = scores.diagonal(dim1=1, dim2=3)
+    linked = torch.eye(rows, dtype=torch.bool, device=vectors.device)
+    if groups is not None:
+        linked = groups[:, None] == groups[None, :]
+    forbidden = linked[None, :, None, :]
+    if present is not None:
+        forbidden = forbidden | ~present[None, None, :, :]
+    # A finite fill keeps the gradient of an empty set of negatives at zero instead of NaN.
+    low = torch.finfo(vectors.dtype).min / 2
+    against = scores.masked_fill(forbidden, low).logsumexp(dim=3)
+    others = against.permute(0, 2, 1)
+    if negatives == "both-views":
+        own = others.diagonal(dim1=0, dim2=1).T[:, None, :]
+        others = torch.logaddexp(others, own.expand_as(others))
+    loss = functional.softplus(others - positive)
+    if negatives == "printed":
+        loss = _whole_denominator(scores, present, low) - positive
+    pairs = ~torch.eye(views, dtype=torch.bool, device=vectors.device)[:, :, None]
+    if present is None:
+        return 0.5 * (loss * pairs).sum() / rows
+    both = present[:, None, :] & present[None, :, :] & pairs
+    count = both.sum(dim=2).clamp(min=1) if not by_batch else rows
+    return 0.5 * (torch.where(both, loss, 0.0).sum(dim=2) / count).sum()
+
+
+def _whole_denominator(scores: Tensor, present: Tensor | None, low: float) -> Tensor:
+    """Return log Σ_j Σ_{c,d} exp(s_ij^cd) for each tuple i (B)."""
+    if present is not None:
+        there = present[:, :, None, None] & present[None, None, :, :]
+        scores = scores.masked_fill(~there, low)
+    return scores.logsumexp(dim=(0, 2, 3))

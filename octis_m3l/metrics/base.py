@@ -1,0 +1,66 @@
+"""What every measure has: a direction, a range, a reference and a score for each item."""
+
+import inspect
+from abc import abstractmethod
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from octis.evaluation_metrics.metrics import AbstractMetric
+
+Direction = Literal["higher", "lower"]
+
+
+class Metric(AbstractMetric):  # type: ignore[misc]
+    """An OCTIS metric that keeps the score of every item, for significance tests.
+
+    A subclass takes a dataset and scalar arguments, keeps each scalar under the argument's own
+    name, and writes `per_item`.
+
+    Attributes
+    ----------
+    direction : {'higher', 'lower'}
+        Which scores are better.
+    range : tuple of two floats
+        The lowest and the highest score there can be.
+    reference : str
+        Where the measure is defined.
+    """
+
+    direction: ClassVar[Direction]
+    range: ClassVar[tuple[float, float]]
+    reference: ClassVar[str]
+
+    @abstractmethod
+    def per_item(self, output: Mapping[str, Any]) -> NDArray[np.float64]:
+        """Return the score of each item: a query, a pair of documents or a topic.
+
+        Parameters
+        ----------
+        output : mapping
+            The output of a trained model; it is not changed.
+        """
+
+    def score(self, output: Mapping[str, Any]) -> float:
+        """Return the mean over items.
+
+        Parameters
+        ----------
+        output : mapping
+            The output of a trained model; it is not changed.
+        """
+        return float(np.mean(self.per_item(output)))
+
+    def get_params(self) -> list[str]:
+        """Return the names of the scalar arguments that the metric was built with."""
+        return [
+            name
+            for name in inspect.signature(type(self)).parameters
+            if isinstance(getattr(self, name, None), str | int | float)
+        ]
+
+    def info(self) -> dict[str, str]:
+        """Return a name, which tells metrics of one class apart, and the citation."""
+        arguments = ", ".join(str(getattr(self, name)) for name in self.get_params())
+        return {"name": f"{type(self).__name__}({arguments})", "citation": self.reference}

@@ -1,0 +1,122 @@
+"""How far apart linked documents are."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from octis_m3l.errors import DataError, SettingsError
+from octis_m3l.metrics.base import Metric
+from octis_m3l.metrics.divergence import jensen_shannon
+from octis_m3l.metrics.outputs import check_partition, document_topics, partition_rows
+
+if TYPE_CHECKING:
+    from octis_m3l.data.dataset import MultiviewDataset
+
+_PAIRS_AT_ONCE = 2**14
+
+
+def linked_pairs(
+    first: NDArray[np.int64], second: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the positions of every two items with the same tuple number.
+
+    Parameters
+    ----------
+    first : array of int64 (N)
+        Tuple numbers; −1 is an item without links.
+    second : array of int64 (M)
+        The same of the other view.
+
+    Returns
+    -------
+    tuple of two arrays of int64 (pairs)
+        Positions in the first and in the second array, in the order of the first.
+
+    Examples
+    --------
+    >>> rows, columns = linked_pairs(np.array([4, -1, 7]), np.array([7, -1, 4, 7]))
+    >>> rows.tolist(), columns.tolist()
+    ([0, 2, 2], [2, 0, 3])
+    """
+    order = np.argsort(second, kind="stable")
+    begin = np.searchsorted(second, first, side="left", sorter=order)
+    count = np.searchsorted(second, first, side="right", sorter=order) - begin
+    count[first < 0] = 0
+    rows = np.repeat(np.arange(len(first)), count)
+    within = np.arange(len(rows)) - np.repeat(np.cumsum(count) - count, count)
+    return rows, order[begin[rows] + within]
+
+
+class JSD(Metric):
+    """Mean Jensen-Shannon divergence of linked items of two views; 0 where they agree.
+
+    An item linked to several of the other view is compared with each of them. `per_item` has one
+    score for each linked pair, ordered by the first view.
+
+    Parameters
+    ----------
+    dataset : MultiviewDataset
+        Gives the links.
+    first, second : str
+        Two views; their order does not matter to the score.
+    partition : {'test', 'validation', 'train'}
+        Which items.
+
+    Raises
+    ------
+    DataError
+        If a view is unknown, or no two items of the partition are linked.
+    SettingsError
+        If the partition is unknown or both views are the same.
+    """
+
+    direction = "lower"
+    range = (0.0, float(np.log(2)))
+    reference = (
+        "Lin (1991). Divergence measures based on the Shannon entropy. IEEE Transactions on "
+        "Information Theory 37(1)."
+    )
+
+    def __init__(
+        self, dataset: "MultiviewDataset", first: str, second: str, partition: str = "test"
+    ) -> None:
+        super().__init__()
+        self.first = first
+        self.second = second
+        self.partition = check_partition(partition)
+        if first == second:
+            raise SettingsError(f"first and second are both '{first}'; name two different views.")
+        self._dataset = dataset
+        numbers = [
+            dataset.tuples(view)[partition_rows(dataset, view, partition)]
+            for view in (first, second)
+        ]
+        self._rows, self._columns = linked_pairs(numbers[0], numbers[1])
+        if not len(self._rows):
+            raise DataError(
+                f"no item of '{first}' is linked to an item of '{second}' in the {partition} "
+                "partition; choose views and a partition with links."
+            )
+
+    def per_item(self, output: Mapping[str, Any]) -> NDArray[np.float64]:
+        """Return the divergence of each linked pair, in natural units.
+
+        Parameters
+        ----------
+        output : mapping
+            The output of a trained model.
+
+        Raises
+        ------
+        DataError
+            If the output has no distributions for the items of both views.
+        """
+        first = document_topics(output, self._dataset, self.first, self.partition)
+        second = document_topics(output, self._dataset, self.second, self.partition)
+        scores = np.empty(len(self._rows))
+        for start in range(0, len(scores), _PAIRS_AT_ONCE):
+            chunk = slice(start, start + _PAIRS_AT_ONCE)
+            scores[chunk] = jensen_shannon(first[self._rows[chunk]], second[self._columns[chunk]])
+        return scores

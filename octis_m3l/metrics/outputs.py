@@ -1,0 +1,176 @@
+"""What the metrics read from a model's output, with errors that say what is missing."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from octis_m3l.errors import DataError, SettingsError, suggest
+from octis_m3l.metrics.distributions import as_distributions
+
+if TYPE_CHECKING:
+    from octis_m3l.data.dataset import MultiviewDataset
+
+THETA_KEYS = {
+    "train": "topic-document-matrix",
+    "validation": "validation-topic-document-matrix",
+    "test": "test-topic-document-matrix",
+}
+
+
+def check_partition(partition: str) -> str:
+    """Return the partition if there is one of that name.
+
+    Parameters
+    ----------
+    partition : str
+        'train', 'validation' or 'test'.
+
+    Raises
+    ------
+    SettingsError
+        If it is none of these.
+    """
+    if partition not in THETA_KEYS:
+        raise SettingsError(f"unknown partition '{partition}'.{suggest(partition, THETA_KEYS)}")
+    return partition
+
+
+def check_topk(topk: int, lowest: int) -> int:
+    """Return the number of top words if the measure is defined for it.
+
+    Parameters
+    ----------
+    topk : int
+        Words of a topic to look at.
+    lowest : int
+        The fewest that the measure is defined for.
+
+    Raises
+    ------
+    SettingsError
+        If there are fewer.
+    """
+    if topk < lowest:
+        raise SettingsError(f"topk is {topk}; this measure needs {lowest} or more words a topic.")
+    return topk
+
+
+def partition_rows(dataset: "MultiviewDataset", view: str, partition: str) -> NDArray[np.int64]:
+    """Return the positions of a partition's items in their view.
+
+    Parameters
+    ----------
+    dataset : MultiviewDataset
+        The data.
+    view : str
+        A view of it.
+    partition : str
+        'train', 'validation' or 'test'.
+    """
+    items = dataset.view(view)
+    return np.arange(len(items), dtype=np.int64)[items.rows(partition)]
+
+
+def document_topics(
+    output: Mapping[str, Any], dataset: "MultiviewDataset", view: str, partition: str
+) -> NDArray[np.float64]:
+    """Return θ of one partition of a view: a row for each item, summing to one.
+
+    Parameters
+    ----------
+    output : mapping
+        The output of a trained model.
+    dataset : MultiviewDataset
+        What it was trained on.
+    view : str
+        A view of the dataset.
+    partition : str
+        'train', 'validation' or 'test'.
+
+    Returns
+    -------
+    array of float64 (items × K)
+        A copy.
+
+    Raises
+    ------
+    DataError
+        If the output has no such key, another number of items, or no distributions.
+    """
+    key = f"{THETA_KEYS[partition]}/{view}"
+    hint = "train the model on this view and with partitions (use_partitions=True)."
+    matrix = np.asarray(_fetch(output, key, hint))
+    expected = len(partition_rows(dataset, view, partition))
+    if matrix.ndim != 2 or matrix.shape[1] != expected:
+        raise DataError(
+            f"the output's '{key}' has shape {matrix.shape}; expected (topics, {expected}): a "
+            f"column for each item of '{view}' in the {partition} partition. Score it on the "
+            "dataset that the model was trained on, with the same partitions."
+        )
+    return as_distributions(matrix.T, f"the output's '{key}'")
+
+
+def top_words(
+    output: Mapping[str, Any], dataset: "MultiviewDataset", view: str, topk: int
+) -> NDArray[np.int64]:
+    """Return the indices of each topic's first words in a text view.
+
+    Parameters
+    ----------
+    output : mapping
+        The output of a trained model.
+    dataset : MultiviewDataset
+        What it was trained on.
+    view : str
+        A text view of the dataset.
+    topk : int
+        How many words of each topic.
+
+    Returns
+    -------
+    array of int64 (K × topk)
+        A copy.
+
+    Raises
+    ------
+    DataError
+        If the output has no such key, too few words, a word twice in a topic, or an index that is
+        not in the view's vocabulary.
+    """
+    key = f"topics/{view}"
+    topics = np.asarray(_fetch(output, key, "train the model on this view."))
+    if topics.ndim != 2 or not len(topics) or not np.issubdtype(topics.dtype, np.integer):
+        raise DataError(
+            f"the output's '{key}' has shape {topics.shape} and type {topics.dtype}; expected "
+            "(topics, words) of word indices."
+        )
+    if topics.shape[1] < topk:
+        raise DataError(
+            f"the output's '{key}' has {topics.shape[1]} words a topic, topk is {topk}; train "
+            f"with top_words={topk} or more, or ask for a smaller topk."
+        )
+    words = topics[:, :topk].astype(np.int64)
+    size = len(dataset.text_view(view).vocabulary)
+    if words.min() < 0 or words.max() >= size:
+        raise DataError(
+            f"the output's '{key}' has word indices from {words.min()} to {words.max()}; the "
+            f"vocabulary of '{view}' has {size} words. Score it on the dataset that the model "
+            "was trained on."
+        )
+    ordered = np.sort(words, axis=1)
+    twice = (ordered[:, 1:] == ordered[:, :-1]).any(axis=1)
+    if twice.any():
+        raise DataError(
+            f"the output's '{key}' has a word twice in topic {np.flatnonzero(twice)[0]}; expected "
+            "different words."
+        )
+    return words
+
+
+def _fetch(output: Mapping[str, Any], key: str, hint: str) -> Any:
+    if key not in output:
+        keys = ", ".join(sorted(str(known) for known in output)) or "none"
+        raise DataError(f"the output has no '{key}'; it has: {keys}. To mend it, {hint}")
+    return output[key]

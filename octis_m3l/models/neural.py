@@ -1,0 +1,357 @@
+"""What neural models share: encode, standardise, train, infer, save, load."""
+
+import warnings
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from octis_m3l.data.batches import TupleSampler
+from octis_m3l.data.dataset import MultiviewDataset
+from octis_m3l.data.views import PARTITIONS
+from octis_m3l.encoders.encode import encode
+from octis_m3l.encoders.protocol import Encoder
+from octis_m3l.errors import DataError, SettingsError
+from octis_m3l.models.base import NotTrainedError, TopicModel
+from octis_m3l.models.output import ModelOutput
+from octis_m3l.models.settings import NeuralSettings, chosen_device
+from octis_m3l.networks import Standardiser, expected_topics
+from octis_m3l.training import History, LoopSettings, derive_seed, reproducible, train
+
+_ROWS_AT_ONCE = 8192
+
+
+class ViewNetwork(nn.Module):
+    """A network that knows a posterior for each view and topics for some.
+
+    Parameters
+    ----------
+    dimensions : mapping of view to int
+        Of the embeddings of each view that can be inferred.
+    vocabularies : mapping of text view to int
+        How many words, for the views whose topics are learned.
+    """
+
+    def __init__(self, dimensions: Mapping[str, int], vocabularies: Mapping[str, int]) -> None:
+        super().__init__()
+        self.shape = {"dimensions": dict(dimensions), "vocabularies": dict(vocabularies)}
+        self.standardisers = nn.ModuleDict({n: Standardiser(d) for n, d in dimensions.items()})
+
+    @abstractmethod
+    def posterior(self, view: str, embeddings: Tensor) -> tuple[Tensor, Tensor]:
+        """Return μ and log σ² (rows × K) of a view's items, from their embeddings."""
+
+    @abstractmethod
+    def topic_words(self) -> dict[str, Tensor]:
+        """Return each text view's distributions of words (K × vocabulary)."""
+
+
+class NeuralTopicModel(TopicModel):
+    """A topic model whose posterior a network infers from embeddings.
+
+    Parameters
+    ----------
+    encoders : mapping of view to Encoder, optional
+        Encoders of the user's own, used as they are. Others are fitted on the training items as
+        the hyperparameter ``encoder`` says. All are kept for new documents.
+    **arguments
+        As for `TopicModel`.
+    """
+
+    def __init__(self, *, encoders: Mapping[str, Encoder] | None = None, **arguments: Any) -> None:
+        super().__init__(**arguments)
+        self.own_encoders = None if encoders is None else dict(encoders)
+        self.encoders: dict[str, Encoder] = {}
+        self.network: ViewNetwork | None = None
+        self.history: History | None = None
+        self.trained_settings: NeuralSettings | None = None
+
+    @abstractmethod
+    def _network(
+        self, dimensions: Mapping[str, int], vocabularies: Mapping[str, int], settings: Any
+    ) -> ViewNetwork:
+        """Return the network, not trained."""
+
+    def _network_of_shape(self, shape: Mapping[str, Any], settings: Any) -> ViewNetwork:
+        return self._network(shape["dimensions"], shape["vocabularies"], settings)
+
+    def _trained_views(self, dataset: MultiviewDataset, settings: Any) -> list[str]:
+        """Return the views whose tuples are visited in training."""
+        return list(dataset.views)
+
+    def _vocabularies(self, dataset: MultiviewDataset, settings: Any) -> dict[str, int]:
+        """Return the sizes of the vocabularies whose topics are learned."""
+        return {name: len(view.vocabulary) for name, view in dataset.text_views.items()}
+
+    def _check(self, dataset: MultiviewDataset, settings: Any) -> None:
+        """Raise DataError if the model can't be trained on this data set."""
+
+    def _standardised_by(
+        self, dataset: MultiviewDataset, settings: Any
+    ) -> dict[str, str]:
+        """Return, for each view, the view whose training items it is standardised by."""
+        return {name: name for name in dataset.views}
+
+    def _train(
+        self, dataset: MultiviewDataset, settings: NeuralSettings, seed: int, top_words: int
+    ) -> ModelOutput:
+        self._check(dataset, settings)
+        self.network = self.history = None
+        encodings = encode(
+            dataset,
+            settings.encoder,
+            dimensions=settings.dimensions,
+            seed=settings.seed,
+            encoders=self.own_encoders,
+        )
+        device = chosen_device(settings.device)
+        dimensions = {n: int(array.shape[1]) for n, array in encodings.embeddings.items()}
+        trained = self._trained_views(dataset, settings)
+        partitions = ["train"] if self.use_partitions else list(PARTITIONS)
+        given = {name: encodings.embeddings[name] for name in trained}
+        sampler = TupleSampler(dataset, partitions, given, settings.batch_size, device=device)
+        validation = self._validation(dataset, settings, given, sampler)
+        with reproducible(device):
+            torch.manual_seed(derive_seed(seed, 0))
+            network = self._network(
+                dimensions, self._vocabularies(dataset, settings), settings
+            )
+        for name, source in self._standardised_by(dataset, settings).items():
+            if name in network.standardisers:
+                view = dataset.view(source)
+                rows = view.rows("train") if self.use_partitions else slice(0, len(view))
+                standardiser: Any = network.standardisers[name]
+                standardiser.fit(encodings.embeddings[source], rows)
+        network.to(device)
+        self.history = train(
+            network,
+            sampler,
+            _loop_settings(settings),
+            seed=derive_seed(seed, 1),
+            validation=validation,
+            checkpoint=self.checkpoint,
+            run=self._run(dataset, settings, dimensions),
+            progress=self.progress,
+        )
+        self.network, self.encoders = network, dict(encodings.encoders)
+        self.trained_settings, self.run_seed = settings, seed
+        return self._output(dataset, encodings.embeddings, settings, seed, top_words)
+
+    def _validation(
+        self,
+        dataset: MultiviewDataset,
+        settings: NeuralSettings,
+        embeddings: Mapping[str, NDArray[Any]],
+        sampler: TupleSampler,
+    ) -> TupleSampler | None:
+        if not settings.patience:
+            return None
+        held_out = sum(dataset.view(name).sizes[1] for name in embeddings)
+        if not self.use_partitions or not held_out:
+            raise SettingsError(
+                f"patience={settings.patience}: early stopping needs a validation partition, and "
+                "the data set has none in use; split it (dataset.with_split) or set patience=0."
+            )
+        tuples = len(np.unique(np.concatenate(
+            [dataset.tuples(n)[dataset.view(n).rows("validation")] for n in embeddings]
+        )))
+        return TupleSampler(
+            dataset,
+            "validation",
+            embeddings,
+            min(settings.batch_size, max(tuples, 2)),
+            device=sampler.device,
+            tensors=sampler.tensors,
+        )
+
+    def _run(
+        self, dataset: MultiviewDataset, settings: NeuralSettings, dimensions: Mapping[str, int]
+    ) -> dict[str, Any]:
+        described = settings.model_dump(exclude={"device", "inference_samples", "seed"})
+        return {
+            "model": self.name,
+            **described,
+            "use_partitions": self.use_partitions,
+            "data": {n: [*v.sizes, dimensions[n]] for n, v in dataset.views.items()},
+            "vocabularies": {n: hash_of(v.vocabulary) for n, v in dataset.text_views.items()},
+        }
+
+    def _output(
+        self,
+        dataset: MultiviewDataset,
+        embeddings: Mapping[str, NDArray[Any]],
+        settings: NeuralSettings,
+        seed: int,
+        top_words: int,
+    ) -> ModelOutput:
+        network = self._ready()
+        documents: dict[str, dict[str, NDArray[Any]]] = {}
+        for name, array in embeddings.items():
+            if name not in network.standardisers:
+                continue
+            theta = self._theta(name, array, settings.inference_samples)
+            view = dataset.view(name)
+            documents[name] = (
+                {p: theta[view.rows(p)] for p in PARTITIONS}
+                if self.use_partitions
+                else {"train": theta}
+            )
+        words = {n: m.cpu().numpy() for n, m in network.topic_words().items()}
+        pivot = dataset.pivot if dataset.pivot in words else next(iter(words))
+        vocabularies = {n: v.vocabulary for n, v in dataset.text_views.items()}
+        return ModelOutput(pivot, words, documents, vocabularies, top_words, seed)
+
+    def infer(
+        self, items: Sequence[Any] | NDArray[Any], view: str, *, samples: int | None = None
+    ) -> NDArray[np.float32]:
+        """Return θ of new documents or pictures of one view.
+
+        Parameters
+        ----------
+        items : sequence of str or pictures, or array of embeddings (items × dimensions)
+            Raw items go through the encoder that the model was trained with.
+        view : str
+            The items' view.
+        samples : int, optional
+            That θ is averaged over; 0 gives softmax(μ). Default: ``inference_samples``.
+
+        Returns
+        -------
+        array of float32 (items × K)
+            The answer for an item does not depend on the others.
+
+        Raises
+        ------
+        DataError
+            If the view is unknown, embeddings have other dimensions or hold NaN, or raw items are
+            given and the model was trained on given embeddings.
+        NotTrainedError
+            If the model is not trained.
+        """
+        network, settings = self._ready(), self.trained_settings
+        assert settings is not None
+        self._known_view(view, list(network.standardisers))
+        if isinstance(items, str | Path):
+            raise DataError("infer takes a list of items; put the one item in a list.")
+        vectors = self._encoded(items, view)
+        chosen = settings.inference_samples if samples is None else samples
+        return self._theta(view, vectors, chosen)
+
+    def _encoded(self, items: Sequence[Any] | NDArray[Any], view: str) -> NDArray[Any]:
+        network = self._ready()
+        standardiser: Any = network.standardisers[view]
+        expected = len(standardiser.mean)
+        if isinstance(items, np.ndarray) and items.dtype.kind == "f":
+            vectors = items
+        elif view in self.encoders:
+            vectors = self.encoders[view].encode(items)
+            unknown = int((~vectors.any(axis=1)).sum())
+            if unknown:
+                warnings.warn(
+                    f"{unknown} of {len(vectors)} items of view '{view}' have no word that the "
+                    "encoder knows; their topics say nothing.",
+                    stacklevel=4,
+                )
+        else:
+            raise DataError(
+                f"the model was trained on given embeddings of view '{view}': pass an array of "
+                f"floats (items × {expected}) from the same encoder, or that encoder as "
+                "encoders={...}."
+            )
+        if vectors.ndim != 2 or vectors.shape[1] != expected or not np.isfinite(vectors).all():
+            raise DataError(
+                f"view '{view}': embeddings of shape {vectors.shape}, expected finite numbers "
+                f"(items × {expected})."
+            )
+        return vectors
+
+    def _theta(self, view: str, embeddings: NDArray[Any], samples: int) -> NDArray[np.float32]:
+        network = self._ready()
+        device = next(network.parameters()).device
+        network.eval()
+        seed = derive_seed(self.run_seed or 0, 2)
+        parts = [np.zeros((0, self._topics()), np.float32)]
+        with torch.no_grad():
+            for start in range(0, len(embeddings), _ROWS_AT_ONCE):
+                piece = np.asarray(embeddings[start : start + _ROWS_AT_ONCE], np.float32)
+                mean, log_variance = network.posterior(view, torch.tensor(piece, device=device))
+                theta = expected_topics(mean, log_variance, samples, seed)
+                parts.append(theta.cpu().numpy())
+        return np.concatenate(parts)
+
+    def _topics(self) -> int:
+        assert self.trained_settings is not None
+        return self.trained_settings.num_topics
+
+    def _ready(self) -> ViewNetwork:
+        if self.network is None:
+            raise NotTrainedError(f"{self.name} is not trained yet; call fit or train_model first.")
+        return self.network
+
+    def save(self, folder: str | Path, *, overwrite: bool = False) -> None:
+        """Write the model to a folder: safetensors and JSON.
+
+        Parameters
+        ----------
+        folder : str or Path
+            Written whole.
+        overwrite : bool
+            Whether a model that is there already may be replaced.
+        """
+        from octis_m3l.models.storage import save_model
+
+        save_model(self, Path(folder), overwrite=overwrite)
+
+    @classmethod
+    def load(cls, folder: str | Path, *, device: str = "cpu") -> Self:
+        """Read a model that `save` wrote.
+
+        Parameters
+        ----------
+        folder : str or Path
+            Where it is.
+        device : str
+            Where it goes, whatever device it was trained on.
+
+        Raises
+        ------
+        StorageError
+            If the folder is missing, incomplete, or holds something else.
+        """
+        from octis_m3l.models.storage import load_model
+
+        model = load_model(Path(folder), device=device)
+        if not isinstance(model, cls):
+            raise DataError(
+                f"{folder} holds a {model.name}, not a {cls.name}; use octis_m3l.load_model."
+            )
+        return model
+
+
+def hash_of(words: Sequence[str]) -> str:
+    """Return a SHA-256 of a vocabulary.
+
+    Parameters
+    ----------
+    words : sequence of str
+        The words, in order.
+    """
+    import hashlib
+
+    return hashlib.sha256("\n".join(words).encode()).hexdigest()
+
+
+def _loop_settings(settings: NeuralSettings) -> LoopSettings:
+    return LoopSettings(
+        epochs=settings.epochs,
+        learning_rate=settings.learning_rate,
+        momentum=settings.momentum,
+        second_momentum=settings.second_momentum,
+        weight_decay=settings.weight_decay,
+        patience=settings.patience,
+    )

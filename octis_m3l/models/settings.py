@@ -1,0 +1,118 @@
+"""Hyperparameters: declared once with their ranges, checked before anything is computed."""
+
+from collections.abc import Mapping
+from typing import Any, Literal, Self
+
+import numpy as np
+import torch
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from octis_m3l.errors import SettingsError, suggest
+
+
+class Settings(BaseModel):
+    """What every model has. Values are scalars, so that OCTIS's Optimizer can search and save them."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=False)
+
+    num_topics: int = Field(50, ge=2, description="K, the number of topics")
+    seed: int = Field(0, ge=0, le=2**31 - 1, description="of every random draw")
+
+    @classmethod
+    def checked(cls, given: Mapping[str, Any], model: str) -> Self:
+        """Return settings, or one error that lists everything wrong with them.
+
+        Parameters
+        ----------
+        given : mapping
+            Hyperparameters; numpy scalars are taken as Python's.
+        model : str
+            The model's name, for the message.
+
+        Raises
+        ------
+        SettingsError
+            If a name is unknown (with a suggestion), or a value has another type or is out of
+            range.
+        """
+        plain = {k: v.item() if isinstance(v, np.generic) else v for k, v in given.items()}
+        problems = [
+            f"'{name}' is no hyperparameter.{suggest(name, list(cls.model_fields))}"
+            for name in plain
+            if name not in cls.model_fields
+        ]
+        known = {name: value for name, value in plain.items() if name in cls.model_fields}
+        try:
+            settings = cls(**known)
+        except ValidationError as error:
+            problems += [
+                f"{'.'.join(map(str, one['loc'])) or 'settings'}={one['input']!r}: {one['msg']}."
+                for one in error.errors()
+            ]
+        if problems:
+            raise SettingsError(f"{model}: " + " ".join(problems))
+        return settings
+
+
+class NeuralSettings(Settings):
+    """What every neural model has."""
+
+    device: str = Field("auto", description="'auto' (a GPU where there is one), 'cpu', 'cuda:1', …")
+    encoder: Literal["auto", "given", "lsa", "clsi"] = Field(
+        "auto", description="where texts' embeddings come from; see octis_m3l.encoders.encode"
+    )
+    dimensions: int = Field(300, ge=1, description="of the 'lsa' and 'clsi' encoders, at most")
+    hidden_size: int = Field(100, ge=1, description="units in each hidden layer")
+    hidden_layers: int = Field(2, ge=1, description="hidden layers of the inference networks")
+    activation: Literal["softplus", "relu"] = Field("softplus", description="between layers")
+    dropout: float = Field(0.2, ge=0, lt=1, description="in the inference networks")
+    theta_dropout: float = Field(0.2, ge=0, lt=1, description="on θ before decoding")
+    posterior: Literal["ctm", "free-variance", "free"] = Field(
+        "ctm", description="the posterior's parametrisation; see InferenceNetwork"
+    )
+    prior: Literal["fixed", "learned", "learned-variance"] = Field(
+        "fixed", description="the prior's mean and variance; see GaussianPrior"
+    )
+    epochs: int = Field(100, ge=1, description="at most so many")
+    batch_size: int = Field(64, ge=2, description="tuples in a batch")
+    learning_rate: float = Field(2e-3, gt=0, description="of Adam")
+    momentum: float = Field(0.99, ge=0, lt=1, description="β₁ of Adam")
+    second_momentum: float = Field(0.99, ge=0, lt=1, description="β₂ of Adam")
+    weight_decay: float = Field(0.0, ge=0, description="of Adam")
+    patience: int = Field(
+        0, ge=0, description="epochs without a better validation loss before stopping; 0: never"
+    )
+    inference_samples: int = Field(
+        20, ge=0, description="samples that θ is averaged over; 0: softmax of the mean"
+    )
+
+    @property
+    def hidden_sizes(self) -> tuple[int, ...]:
+        """Units of each hidden layer."""
+        return (self.hidden_size,) * self.hidden_layers
+
+
+def chosen_device(name: str) -> torch.device:
+    """Return the device of that name.
+
+    Parameters
+    ----------
+    name : str
+        'auto', or what torch knows.
+
+    Raises
+    ------
+    SettingsError
+        If it is not there.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise SettingsError(
+            f"device='{name}' can't be used here ({str(error).splitlines()[0]}); use 'cpu', "
+            "'auto', or one that torch lists."
+        ) from None
+    return device

@@ -1,0 +1,22 @@
+"""Modules that models share: inference networks, decoders, priors."""
+
+from octis_m3l.networks.decoder import TopicDecoder
+from octis_m3l.networks.inference import (
+    InferenceNetwork,
+    Posterior,
+    expected_topics,
+    sample_topics,
+)
+from octis_m3l.networks.prior import GaussianPrior, PriorForm
+from octis_m3l.networks.standardiser import Standardiser
+
+__all__ = [
+    "GaussianPrior",
+    "InferenceNetwork",
+    "Posterior",
+    "PriorForm",
+    "Standardiser",
+    "TopicDecoder",
+    "expected_topics",
+    "sample_topics",
+]

@@ -1,0 +1,57 @@
+"""From topics to words."""
+
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+from octis_m3l.data.batches import SparseRows
+from octis_m3l.losses.reconstruction import reconstruction
+
+
+class TopicDecoder(nn.Module):
+    """Topics of one vocabulary: p = softmax(BN(θβ)), a product of experts.
+
+    Parameters
+    ----------
+    topics : int
+        K.
+    vocabulary : int
+        How many words.
+
+    References
+    ----------
+    Srivastava & Sutton (2017), section 3.3.
+    """
+
+    def __init__(self, topics: int, vocabulary: int) -> None:
+        super().__init__()
+        self.beta = nn.Parameter(torch.empty(topics, vocabulary))
+        nn.init.xavier_uniform_(self.beta)
+        self.batch_norm = nn.BatchNorm1d(vocabulary, affine=False)
+
+    def forward(self, theta: Tensor) -> Tensor:
+        """Return the logits of the words (rows × vocabulary).
+
+        Parameters
+        ----------
+        theta : Tensor (rows × K)
+            Topic proportions.
+        """
+        return cast(Tensor, self.batch_norm(theta @ self.beta))
+
+    def loss(self, theta: Tensor, words: SparseRows) -> Tensor:
+        """Return the reconstruction loss of each row.
+
+        Parameters
+        ----------
+        theta : Tensor (rows × K)
+            Topic proportions.
+        words : SparseRows
+            The documents' bags of words.
+        """
+        return reconstruction(self(theta), words)
+
+    def topic_word_matrix(self) -> Tensor:
+        """Return the distribution of words in each topic (K × vocabulary), softmax of β."""
+        return self.beta.detach().softmax(dim=1)

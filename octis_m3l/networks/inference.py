@@ -1,0 +1,104 @@
+"""From an embedding to the posterior over topics."""
+
+from typing import Literal, cast
+
+import torch
+from contextualized_topic_models.networks.inference_network import ContextualInferenceNetwork
+from torch import Tensor, nn
+
+Posterior = Literal["ctm", "free-variance", "free"]
+
+
+class InferenceNetwork(ContextualInferenceNetwork):  # type: ignore[misc]
+    """contextualized-topic-models' network, with a choice of posterior.
+
+    Parameters
+    ----------
+    dimensions : int
+        D, of the embeddings.
+    topics : int
+        K.
+    hidden_sizes : tuple of int
+        Units of each hidden layer.
+    activation : {'softplus', 'relu'}
+        Between layers.
+    dropout : float
+        After the last hidden layer. (In contextualized-topic-models the argument never arrives
+        here, so that 0.2 is all there is.)
+    posterior : {'ctm', 'free-variance', 'free'}
+        'ctm': both μ and log σ² are batch-normalised without scale or shift, as there, so that σ
+        is about 1 for most documents and none can be sure of its topics. 'free-variance': log σ²
+        is a linear function. 'free': that, and μ has a learned scale and shift too.
+    """
+
+    def __init__(
+        self,
+        dimensions: int,
+        topics: int,
+        hidden_sizes: tuple[int, ...],
+        *,
+        activation: Literal["softplus", "relu"] = "softplus",
+        dropout: float = 0.2,
+        posterior: Posterior = "free-variance",
+    ) -> None:
+        super().__init__(0, dimensions, topics, hidden_sizes, activation, dropout)
+        if posterior != "ctm":
+            self.f_sigma_batchnorm = nn.Identity()
+            nn.init.zeros_(self.f_sigma.weight)
+            nn.init.zeros_(self.f_sigma.bias)
+        if posterior == "free":
+            self.f_mu_batchnorm = nn.BatchNorm1d(topics)
+
+    def forward(self, embeddings: Tensor) -> tuple[Tensor, Tensor]:
+        """Return μ and log σ² of each row (rows × K).
+
+        Parameters
+        ----------
+        embeddings : Tensor (rows × dimensions)
+            Standardised.
+        """
+        return cast(tuple[Tensor, Tensor], super().forward(None, embeddings))
+
+
+def sample_topics(mean: Tensor, log_variance: Tensor) -> Tensor:
+    """Draw θ = softmax(μ + σ·ε), with torch's global random state.
+
+    Parameters
+    ----------
+    mean, log_variance : Tensor (rows × K)
+        The posterior.
+    """
+    noise = torch.randn_like(mean)
+    return (mean + (0.5 * log_variance).exp() * noise).softmax(dim=-1)
+
+
+@torch.no_grad()
+def expected_topics(mean: Tensor, log_variance: Tensor, samples: int, seed: int) -> Tensor:
+    """Return θ averaged over samples; the answer for a row does not depend on other rows.
+
+    The same noise serves every row (common random numbers), so that a document gets the same
+    answer alone, in a batch, and in any order, and two documents with the same posterior the same
+    θ.
+
+    Parameters
+    ----------
+    mean, log_variance : Tensor (rows × K)
+        The posterior.
+    samples : int
+        S. 0 gives softmax(μ).
+    seed : int
+        Of the noise.
+
+    Returns
+    -------
+    Tensor (rows × K)
+    """
+    if samples == 0:
+        return mean.softmax(dim=-1)
+    generator = torch.Generator().manual_seed(seed)
+    noise = torch.randn(samples, mean.shape[1], generator=generator, dtype=torch.float64).to(mean)
+    deviation = (0.5 * log_variance).exp()
+    total = torch.zeros_like(mean)
+    for one in noise:
+        total += (mean + deviation * one).softmax(dim=-1)
+    return total / samples

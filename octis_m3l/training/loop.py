@@ -1,0 +1,261 @@
+"""One loop for every neural model: seeds, early stopping, checkpoints, progress, Ctrl-C."""
+
+import logging
+import math
+import time
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn, optim
+from tqdm.auto import tqdm
+
+from octis_m3l.data.batches import Batch, TupleSampler
+from octis_m3l.errors import OctisM3LError
+from octis_m3l.training.checkpoint import read_checkpoint, write_checkpoint
+from octis_m3l.training.seeds import derive_seed, reproducible
+
+logger = logging.getLogger(__name__)
+
+
+class TrainingError(OctisM3LError):
+    """Training can't go on: the loss is not a number any more."""
+
+
+class Trainable(Protocol):
+    """What the loop trains: a torch module that knows its loss."""
+
+    def loss(self, batch: Batch) -> Mapping[str, Tensor]:
+        """Return the terms of the loss; their sum is minimised."""
+
+
+@dataclass(frozen=True)
+class LoopSettings:
+    """How to train.
+
+    Parameters
+    ----------
+    epochs : int
+        At most so many.
+    learning_rate, momentum, second_momentum : float
+        Of Adam: lr, β₁, β₂.
+    weight_decay : float
+        Of Adam (L2).
+    patience : int
+        Stop after so many epochs without a better validation loss, and keep the best weights;
+        0: never stop early.
+    checkpoint_seconds : float
+        Least time between two checkpoints.
+    """
+
+    epochs: int
+    learning_rate: float = 2e-3
+    momentum: float = 0.99
+    second_momentum: float = 0.99
+    weight_decay: float = 0.0
+    patience: int = 0
+    checkpoint_seconds: float = 30.0
+
+
+@dataclass
+class History:
+    """What happened: one entry an epoch with each term's mean, and why it ended.
+
+    Parameters
+    ----------
+    epochs : list of dict
+        Mean of each term of the loss over the epoch's batches; 'validation' where measured.
+    best_epoch : int or None
+        From 0; None without early stopping.
+    stopped : {'finished', 'early', 'interrupted'}
+        Why training ended.
+    seconds : float
+        Wall-clock time, of earlier sessions of the same run too.
+    """
+
+    epochs: list[dict[str, float]] = field(default_factory=list)
+    best_epoch: int | None = None
+    stopped: str = "finished"
+    seconds: float = 0.0
+
+
+def train(
+    network: nn.Module,
+    sampler: TupleSampler,
+    settings: LoopSettings,
+    *,
+    seed: int,
+    validation: TupleSampler | None = None,
+    checkpoint: Path | None = None,
+    run: Mapping[str, Any] | None = None,
+    progress: bool = False,
+) -> History:
+    """Train a network in place.
+
+    Every epoch draws from a seed of its own, so that a run resumed after any epoch goes on as an
+    unbroken one would have, bit for bit.
+
+    Parameters
+    ----------
+    network : nn.Module
+        A `Trainable`, on the sampler's device.
+    sampler : TupleSampler
+        Training tuples.
+    settings : LoopSettings
+        How to train.
+    seed : int
+        Of all random draws.
+    validation : TupleSampler, optional
+        Needed for early stopping.
+    checkpoint : Path, optional
+        A folder. If it holds a checkpoint of this run, training goes on from there.
+    run : mapping, optional
+        What run this is (settings, data), so that no other run's checkpoint is taken for it.
+    progress : bool
+        Whether to show a progress bar.
+
+    Returns
+    -------
+    History
+
+    Raises
+    ------
+    TrainingError
+        If the loss becomes NaN or infinite.
+    StorageError
+        If the checkpoint is of another run, or not whole.
+    """
+    return _Run(network, sampler, settings, seed, validation, checkpoint, run, progress).go()
+
+
+class _Run:
+    def __init__(
+        self,
+        network: nn.Module,
+        sampler: TupleSampler,
+        settings: LoopSettings,
+        seed: int,
+        validation: TupleSampler | None,
+        checkpoint: Path | None,
+        run: Mapping[str, Any] | None,
+        progress: bool,
+    ) -> None:
+        self.network, self.sampler, self.settings = network, sampler, settings
+        self.seed, self.validation, self.folder = seed, validation, checkpoint
+        self.run = {**(run or {}), "seed": seed}
+        self.progress = progress
+        self.history = History()
+        self.best: dict[str, Tensor] | None = None
+        self.best_loss = math.inf
+        self.optimizer = optim.Adam(
+            [p for p in network.parameters() if p.requires_grad],
+            lr=settings.learning_rate,
+            betas=(settings.momentum, settings.second_momentum),
+            weight_decay=settings.weight_decay,
+            fused=True,
+        )
+
+    def go(self) -> History:
+        self._resume()
+        started = time.monotonic() - self.history.seconds
+        saved = time.monotonic()
+        bar = tqdm(
+            total=self.settings.epochs,
+            initial=len(self.history.epochs),
+            disable=not self.progress,
+            desc="training",
+            unit="epoch",
+        )
+        with reproducible(self.sampler.device), bar:
+            try:
+                while len(self.history.epochs) < self.settings.epochs and not self._is_over():
+                    self._epoch(bar)
+                    self.history.seconds = time.monotonic() - started
+                    last = len(self.history.epochs) == self.settings.epochs or self._is_over()
+                    if last or time.monotonic() - saved >= self.settings.checkpoint_seconds:
+                        self._save()
+                        saved = time.monotonic()
+            except KeyboardInterrupt:
+                self.history.stopped = "interrupted"
+                warnings.warn(
+                    f"training was interrupted after {len(self.history.epochs)} of "
+                    f"{self.settings.epochs} epochs; the model keeps what it has learned so far.",
+                    stacklevel=4,
+                )
+        self.network.eval()
+        if self.best is not None:
+            self.network.load_state_dict(self.best)
+        return self.history
+
+    def _epoch(self, bar: "tqdm[Any]") -> None:
+        epoch = len(self.history.epochs)
+        torch.manual_seed(derive_seed(self.seed, epoch))
+        self.network.train()
+        means = self._pass(self.sampler, learn=True)
+        if self.validation is not None:
+            self.network.eval()
+            with torch.no_grad():
+                terms = self._pass(self.validation, learn=False)
+            means["validation"] = sum(terms.values())
+            self._remember(means["validation"], epoch)
+        for name, value in means.items():
+            if not math.isfinite(value):
+                raise TrainingError(
+                    f"the loss became {value} in epoch {epoch + 1} (term '{name}'); lower "
+                    "learning_rate or raise temperature, and look for outliers in the embeddings."
+                )
+        self.history.epochs.append(means)
+        shown = {k: f"{v:.3g}" for k, v in means.items()}
+        bar.set_postfix(shown, refresh=False)
+        bar.update()
+
+    def _pass(self, sampler: TupleSampler, *, learn: bool) -> dict[str, float]:
+        totals: dict[str, Tensor] = {}
+        for batch in sampler.epoch(shuffle=learn):
+            terms = self.network.loss(batch)  # type: ignore[operator]
+            if learn:
+                self.optimizer.zero_grad()
+                torch.stack(list(terms.values())).sum().backward()
+                self.optimizer.step()
+            for name, term in terms.items():
+                value = term.detach()
+                totals[name] = totals[name] + value if name in totals else value
+        return {name: float(total) / len(sampler) for name, total in totals.items()}
+
+    def _remember(self, loss: float, epoch: int) -> None:
+        if self.settings.patience and loss < self.best_loss:
+            self.best_loss, self.history.best_epoch = loss, epoch
+            self.best = {n: t.detach().clone() for n, t in self.network.state_dict().items()}
+
+    def _is_over(self) -> bool:
+        best = self.history.best_epoch
+        if not self.settings.patience or best is None:
+            return False
+        over = len(self.history.epochs) - 1 - best >= self.settings.patience
+        if over:
+            self.history.stopped = "early"
+        return over
+
+    def _resume(self) -> None:
+        if self.folder is None:
+            return
+        found = read_checkpoint(self.folder, self.network, self.optimizer, self.run)
+        if found is None:
+            return
+        state, self.best = found
+        self.history = History(**state["history"])
+        self.best_loss = state["best_loss"] if state["best_loss"] is not None else math.inf
+        logger.info("resumed after epoch %d", len(self.history.epochs))
+
+    def _save(self) -> None:
+        if self.folder is None:
+            return
+        state = {
+            "run": self.run,
+            "history": vars(self.history),
+            "best_loss": self.best_loss if math.isfinite(self.best_loss) else None,
+        }
+        write_checkpoint(self.folder, self.network, self.optimizer, self.best, state)

@@ -1,0 +1,132 @@
+"""What every metric of the package promises, as tests to inherit."""
+
+import copy
+import inspect
+import json
+from typing import Any, ClassVar
+
+import numpy as np
+import pytest
+from octis.evaluation_metrics.metrics import AbstractMetric
+
+from octis_m3l.data.dataset import MultiviewDataset
+from octis_m3l.errors import DataError, SettingsError
+from octis_m3l.metrics import Metric
+
+OBJECTS = {"dataset", "metric"}
+
+
+class MetricContract:
+    """Inherit, name the metric and the scalar arguments that it cannot do without."""
+
+    metric: ClassVar[type[Metric]]
+    arguments: ClassVar[dict[str, Any]] = {}
+
+    def make(self, dataset: MultiviewDataset, **changes: Any) -> Metric:
+        """Return the metric, with some of the arguments changed."""
+        return self.metric(dataset, **{**self.arguments, **changes})
+
+    def _parameters(self) -> set[str]:
+        return set(inspect.signature(self.metric).parameters) - OBJECTS
+
+    def test_is_an_octis_metric(self, dataset: MultiviewDataset) -> None:
+        assert isinstance(self.make(dataset), AbstractMetric)
+
+    def test_declares_direction_range_and_reference(self) -> None:
+        assert self.metric.direction in {"higher", "lower"}
+        low, high = self.metric.range
+        assert low < high
+        assert len(self.metric.reference) > 20
+        assert inspect.getdoc(self.metric) != inspect.getdoc(Metric)
+
+    def test_scores_a_python_float_in_range(
+        self, dataset: MultiviewDataset, output: dict[str, Any]
+    ) -> None:
+        score = self.make(dataset).score(output)
+        assert type(score) is float
+        low, high = self.metric.range
+        assert low <= score <= high
+
+    def test_items_are_finite_in_range_and_make_the_score(
+        self, dataset: MultiviewDataset, output: dict[str, Any]
+    ) -> None:
+        metric = self.make(dataset)
+        items = metric.per_item(output)
+        assert items.dtype == np.float64
+        assert items.ndim == 1
+        assert len(items)
+        assert np.isfinite(items).all()
+        low, high = self.metric.range
+        assert items.min() >= low
+        assert items.max() <= high
+        assert metric.score(output) == float(np.mean(items))
+
+    def test_scores_the_same_twice_and_leaves_the_output_alone(
+        self, dataset: MultiviewDataset, output: dict[str, Any]
+    ) -> None:
+        before = copy.deepcopy(output)
+        for value in output.values():
+            value.flags.writeable = False
+        metric = self.make(dataset)
+        assert metric.score(output) == metric.score(output)
+        assert list(before) == list(output)
+        for key, value in before.items():
+            np.testing.assert_array_equal(output[key], value)
+
+    def test_parameters_are_the_scalar_arguments(self, dataset: MultiviewDataset) -> None:
+        metric = self.make(dataset)
+        values = {name: getattr(metric, name) for name in metric.get_params()}
+        assert set(values) == self._parameters()
+        assert json.loads(json.dumps(values)) == values
+        for name, value in self.arguments.items():
+            assert values[name] == value
+
+    def test_parameters_build_the_same_metric(
+        self, dataset: MultiviewDataset, output: dict[str, Any]
+    ) -> None:
+        metric = self.make(dataset)
+        again = self.metric(
+            dataset, **{name: getattr(metric, name) for name in metric.get_params()}
+        )
+        assert again.score(output) == metric.score(output)
+
+    def test_public_scalars_are_arguments(self, dataset: MultiviewDataset) -> None:
+        public = {name for name in vars(self.make(dataset)) if not name.startswith("_")}
+        assert public == self._parameters()
+
+    def test_info_is_that_of_octis(self, dataset: MultiviewDataset) -> None:
+        info = self.make(dataset).info()
+        assert set(info) == {"name", "citation"}
+        assert info["name"].startswith(self.metric.__name__)
+        assert info["citation"] == self.metric.reference
+
+    def test_scores_the_validation_partition(
+        self, dataset: MultiviewDataset, output: dict[str, Any]
+    ) -> None:
+        if "partition" not in self._parameters():
+            pytest.skip("takes no partition")
+        validation = self.make(dataset, partition="validation")
+        score = validation.score(output)
+        for key in [key for key in output if key.startswith("test-")]:
+            del output[key]
+        assert validation.score(output) == score
+        with pytest.raises(DataError, match="the output has no 'test-topic-document-matrix/"):
+            self.make(dataset, partition="test").score(output)
+
+    def test_refuses_an_unknown_partition(self, dataset: MultiviewDataset) -> None:
+        if "partition" not in self._parameters():
+            pytest.skip("takes no partition")
+        with pytest.raises(SettingsError, match=r"'tset'\. Did you mean 'test'\?"):
+            self.make(dataset, partition="tset")
+
+    def test_refuses_an_unknown_view(self, dataset: MultiviewDataset) -> None:
+        metric = self.make(dataset)
+        named = [name for name in metric.get_params() if getattr(metric, name) in dataset.views]
+        assert named
+        for name in named:
+            with pytest.raises(DataError, match="unknown view 'nowhere'"):
+                self.make(dataset, **{name: "nowhere"})
+
+    def test_says_which_key_the_output_lacks(self, dataset: MultiviewDataset) -> None:
+        with pytest.raises(DataError, match=r"the output has no '.+/.+'; it has: loss\."):
+            self.make(dataset).score({"loss": np.zeros(1)})

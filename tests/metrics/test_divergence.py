@@ -1,0 +1,123 @@
+"""Jensen-Shannon divergence against loops, scipy and its own properties."""
+
+import math
+import tracemalloc
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from numpy.typing import NDArray
+from scipy.spatial.distance import jensenshannon
+
+from octis_m3l.errors import DataError
+from octis_m3l.metrics import divergence as module
+from octis_m3l.metrics import jensen_shannon, jensen_shannon_matrix
+
+weights = arrays(np.float64, (4, 3), elements=st.integers(0, 5).map(float))
+
+
+def distributions(rows: int, topics: int, seed: int) -> NDArray[np.float64]:
+    random = np.random.default_rng(seed)
+    theta = random.dirichlet(np.full(topics, 0.2), size=rows)
+    theta[theta < 0.05] = 0
+    scaled: NDArray[np.float64] = theta / theta.sum(axis=1, keepdims=True)
+    return scaled
+
+
+def normalised(counts: NDArray[np.float64]) -> NDArray[np.float64]:
+    filled = counts + (counts.sum(axis=1, keepdims=True) == 0)
+    scaled: NDArray[np.float64] = filled / filled.sum(axis=1, keepdims=True)
+    return scaled
+
+
+def slow(p: NDArray[np.float64], q: NDArray[np.float64]) -> float:
+    total = 0.0
+    for a, b in zip(p, q, strict=True):
+        middle = (a + b) / 2
+        total += a / 2 * math.log(a / middle) if a else 0.0
+        total += b / 2 * math.log(b / middle) if b else 0.0
+    return total
+
+
+def test_pairs_equal_a_loop_and_scipy() -> None:
+    p, q = distributions(50, 7, 0), distributions(50, 7, 1)
+    result = jensen_shannon(p, q)
+    expected = [slow(a, b) for a, b in zip(p, q, strict=True)]
+    np.testing.assert_allclose(result, expected, atol=1e-14)
+    np.testing.assert_allclose(result, jensenshannon(p, q, axis=1) ** 2, atol=1e-14)
+
+
+@pytest.mark.parametrize("block", [1, 10, 100, 2**17])
+def test_matrix_equals_pairs_in_blocks_of_any_size(
+    block: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_BLOCK", block)
+    p, q = distributions(13, 5, 0), distributions(17, 5, 1)
+    expected = [[slow(a, b) for b in q] for a in p]
+    np.testing.assert_allclose(jensen_shannon_matrix(p, q), expected, atol=1e-14)
+    np.testing.assert_allclose(jensen_shannon(p, q[:13]), np.diag(expected), atol=1e-14)
+
+
+@settings(deadline=None)
+@given(weights, weights)
+def test_is_a_symmetric_divergence(first: NDArray[np.float64], second: NDArray[np.float64]) -> None:
+    p, q = normalised(first), normalised(second)
+    result = jensen_shannon_matrix(p, q)
+    assert result.min() >= 0
+    assert result.max() <= math.log(2)
+    np.testing.assert_allclose(result, jensen_shannon_matrix(q, p).T, atol=1e-15)
+    np.testing.assert_allclose(np.diag(result), jensen_shannon(p, q), atol=1e-15)
+    np.testing.assert_allclose(np.diag(jensen_shannon_matrix(p, p)), 0, atol=1e-15)
+    assert (jensen_shannon(p, p) == 0).all()
+
+
+def test_disjoint_distributions_are_ln_2_apart() -> None:
+    corners = np.eye(3)
+    expected = math.log(2) * (1 - corners)
+    np.testing.assert_allclose(jensen_shannon_matrix(corners, corners), expected, atol=1e-15)
+
+
+def test_equal_documents_are_equally_far_to_the_last_bit() -> None:
+    p, q = distributions(3, 50, 0), distributions(7, 50, 1)
+    result = jensen_shannon_matrix(p, np.tile(q, (300, 1)))
+    assert (result.reshape(3, 300, 7) == result[:, None, :7]).all()
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_inputs_stay_as_they_are(dtype: type) -> None:
+    p: NDArray[Any] = distributions(5, 4, 0).astype(dtype)
+    q: NDArray[Any] = distributions(5, 4, 1).astype(dtype)
+    before = p.copy(), q.copy()
+    assert jensen_shannon(p, q).dtype == np.float64
+    assert jensen_shannon_matrix(p, q).dtype == np.float64
+    np.testing.assert_array_equal(p, before[0])
+    np.testing.assert_array_equal(q, before[1])
+
+
+def test_nothing_is_compared_with_nothing() -> None:
+    none, some = np.zeros((0, 4)), distributions(3, 4, 0)
+    assert jensen_shannon(none, none).shape == (0,)
+    assert jensen_shannon_matrix(none, some).shape == (0, 3)
+    assert jensen_shannon_matrix(some, none).shape == (3, 0)
+
+
+def test_memory_is_bounded() -> None:
+    p, q = distributions(1_000, 100, 0), distributions(1_000, 100, 1)
+    tracemalloc.start()
+    jensen_shannon_matrix(p, q)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 64 * 2**20
+
+
+def test_shapes_must_fit() -> None:
+    p, q = distributions(3, 4, 0), distributions(3, 5, 0)
+    with pytest.raises(DataError, match=r"the shapes are \(3, 4\) and \(3, 5\)"):
+        jensen_shannon(p, q)
+    with pytest.raises(DataError, match="the first distributions have 4 topics, the second 5"):
+        jensen_shannon_matrix(p, q)
+    with pytest.raises(DataError, match="the second distributions: item 2 sums to 2"):
+        jensen_shannon_matrix(p, np.vstack([p[:2], 2 * p[2:]]))

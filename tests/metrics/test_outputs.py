@@ -1,0 +1,98 @@
+"""What is wrong with an output is said in one sentence, with how to mend it."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from octis_m3l.data.dataset import MultiviewDataset
+from octis_m3l.errors import DataError, SettingsError
+from octis_m3l.metrics import MRR, TopicUniqueness
+from octis_m3l.metrics.outputs import document_topics, top_words
+
+THETA = "test-topic-document-matrix/en"
+
+
+@pytest.mark.parametrize("partition", ["train", "validation", "test"])
+def test_topics_of_documents_are_rows(
+    dataset: MultiviewDataset, output: dict[str, Any], partition: str
+) -> None:
+    key = {"train": ""}.get(partition, f"{partition}-") + "topic-document-matrix/de"
+    theta = document_topics(output, dataset, "de", partition)
+    np.testing.assert_allclose(theta, output[key].T, atol=1e-6)
+    assert not np.shares_memory(theta, output[key])
+
+
+def test_a_stored_output_scores_the_same(
+    dataset: MultiviewDataset, output: dict[str, Any], tmp_path: Path
+) -> None:
+    np.savez(tmp_path / "output.npz", **output)
+    with np.load(tmp_path / "output.npz") as stored:
+        for metric in (MRR(dataset, "en", "de"), TopicUniqueness(dataset)):
+            assert metric.score(stored) == metric.score(output)
+
+
+def test_a_missing_partition_is_named(dataset: MultiviewDataset, output: dict[str, Any]) -> None:
+    known = {"topics/en": output["topics/en"], "topic-document-matrix/en": output[THETA]}
+    with pytest.raises(DataError) as caught:
+        document_topics(known, dataset, "en", "test")
+    assert str(caught.value) == (
+        "the output has no 'test-topic-document-matrix/en'; it has: topic-document-matrix/en, "
+        "topics/en. To mend it, train the model on this view and with partitions "
+        "(use_partitions=True)."
+    )
+
+
+def test_another_number_of_documents_is_named(
+    dataset: MultiviewDataset, output: dict[str, Any]
+) -> None:
+    output[THETA] = output[THETA][:, :-3]
+    with pytest.raises(DataError) as caught:
+        document_topics(output, dataset, "en", "test")
+    assert str(caught.value) == (
+        "the output's 'test-topic-document-matrix/en' has shape (5, 8); expected (topics, 11): a "
+        "column for each item of 'en' in the test partition. Score it on the dataset that the "
+        "model was trained on, with the same partitions."
+    )
+
+
+def test_logits_are_refused(dataset: MultiviewDataset, output: dict[str, Any]) -> None:
+    output[THETA] = np.log(output[THETA] + 1e-3)
+    with pytest.raises(DataError, match=f"the output's '{THETA}': item 0 has a negative value"):
+        MRR(dataset, "en", "de").score(output)
+
+
+def test_views_of_two_models_are_refused(dataset: MultiviewDataset, output: dict[str, Any]) -> None:
+    output[THETA] = np.full((7, 11), 1 / 7)
+    with pytest.raises(DataError, match="have 7 topics, the second 5; compare items of one model"):
+        MRR(dataset, "en", "de").score(output)
+
+
+@pytest.mark.parametrize(
+    ("topics", "message"),
+    [
+        (np.zeros((2, 3)), r"has shape \(2, 3\) and type float64; expected \(topics, words\)"),
+        (np.arange(3), r"has shape \(3,\) and type int64"),
+        (np.zeros((0, 3), dtype=int), r"has shape \(0, 3\)"),
+        (np.array([[0, 1]]), "has 2 words a topic, topk is 3; train with top_words=3 or more"),
+        (np.array([[0, 1, 99]]), "word indices from 0 to 99; the vocabulary of 'en' has 30 words"),
+        (np.array([[0, 1, -1]]), "word indices from -1 to 1"),
+        (np.array([[0, 1, 2], [3, 4, 3]]), "has a word twice in topic 1"),
+    ],
+)
+def test_topics_must_be_words(
+    dataset: MultiviewDataset, topics: np.ndarray[Any, Any], message: str
+) -> None:
+    with pytest.raises(DataError, match=f"the output's 'topics/en' {message}|{message}"):
+        top_words({"topics/en": topics}, dataset, "en", 3)
+
+
+def test_images_have_no_words(dataset: MultiviewDataset) -> None:
+    with pytest.raises(DataError, match="'image' holds images and has no words"):
+        TopicUniqueness(dataset, view="image")
+
+
+def test_no_words_are_too_few(dataset: MultiviewDataset) -> None:
+    with pytest.raises(SettingsError, match="topk is 0; this measure needs 1 or more words"):
+        TopicUniqueness(dataset, topk=0)
