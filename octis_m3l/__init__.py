@@ -1,1 +1,86 @@
 """Topic models for many languages and images at once, trained and measured on OCTIS's terms."""
+
+from importlib import import_module
+from importlib.metadata import version
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
+
+if find_spec("octis") is None:
+    raise ImportError(
+        "octis-m3l needs OCTIS, whose own pins no Python from 3.11 on can install. Install it "
+        "without them: pip install --no-deps octis==1.14.0"
+    )
+
+from octis_m3l import compat
+
+compat.install()
+
+if TYPE_CHECKING:
+    from octis_m3l.data import ImageView, MultiviewDataset, TextPreprocessor, TextView
+    from octis_m3l.data.demo import demo_corpus
+    from octis_m3l.encoders import encode
+    from octis_m3l.metrics import (
+        JSD,
+        MRR,
+        NPMI,
+        UAP,
+        DocumentNPMI,
+        OnView,
+        TopicUniqueness,
+        score_all,
+    )
+    from octis_m3l.models import M3LContrast, ModelOutput, ZeroshotTM, load_model
+
+__version__ = version("octis-m3l")
+
+_PUBLIC = {
+    "data": ("ImageView", "MultiviewDataset", "TextPreprocessor", "TextView"),
+    "data.demo": ("demo_corpus",),
+    "encoders": ("encode",),
+    "metrics": (
+        "JSD",
+        "MRR",
+        "NPMI",
+        "UAP",
+        "DocumentNPMI",
+        "OnView",
+        "TopicUniqueness",
+        "score_all",
+    ),
+    "models": ("M3LContrast", "ModelOutput", "ZeroshotTM", "load_model"),
+}
+_ROOM = {name: room for room, names in _PUBLIC.items() for name in names}
+
+__all__ = [
+    "JSD",
+    "MRR",
+    "NPMI",
+    "UAP",
+    "DocumentNPMI",
+    "ImageView",
+    "M3LContrast",
+    "ModelOutput",
+    "MultiviewDataset",
+    "OnView",
+    "TextPreprocessor",
+    "TextView",
+    "TopicUniqueness",
+    "ZeroshotTM",
+    "__version__",
+    "demo_corpus",
+    "encode",
+    "load_model",
+    "score_all",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is first asked for, so that the command line starts at once."""
+    if name not in _ROOM:
+        raise AttributeError(f"module 'octis_m3l' has no attribute '{name}'")
+    return getattr(import_module(f"octis_m3l.{_ROOM[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    """List the public names."""
+    return sorted(__all__)

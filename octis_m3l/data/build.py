@@ -4,6 +4,7 @@ import gzip
 import json
 import logging
 import warnings
+import zlib
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -163,9 +164,9 @@ def from_frame(
     )
 
 
-def from_jsonl(path: str | Path, *, image_folder: str | Path | None = None, **arguments: Any) -> (
-    MultiviewDataset
-):
+def from_jsonl(
+    path: str | Path, *, image_folder: str | Path | None = None, **arguments: Any
+) -> MultiviewDataset:
     """Build a data set from JSON lines (also gzipped): a field for each view.
 
     Parameters
@@ -199,7 +200,13 @@ def from_jsonl(path: str | Path, *, image_folder: str | Path | None = None, **ar
                         )
     except FileNotFoundError:
         raise DataError(f"{path} is missing; give the path of a JSON lines file.") from None
-    except (json.JSONDecodeError, UnicodeDecodeError, EOFError, gzip.BadGzipFile) as error:
+    except (
+        json.JSONDecodeError,
+        UnicodeDecodeError,
+        EOFError,
+        gzip.BadGzipFile,
+        zlib.error,
+    ) as error:
         raise DataError(
             f"{path}, after line {number}: {error}; the file is truncated or holds no JSON lines."
         ) from None
@@ -497,7 +504,9 @@ def _opens(picture: Picture) -> bool:
         return True
     try:
         with Image.open(picture) as image:
-            image.verify()
+            # Truncated files are only noticed when pixels are read; a draft of a JPEG is quick.
+            image.draft("RGB", (64, 64))
+            image.load()
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
         return False
     return True

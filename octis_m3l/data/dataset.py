@@ -125,9 +125,7 @@ class MultiviewDataset(Dataset):  # type: ignore[misc]
         labels = self.views[self.pivot].labels
         return None if labels is None else list(labels)
 
-    def save(
-        self, path: str | Path, multilabel: bool = False, *, overwrite: bool = False
-    ) -> None:
+    def save(self, path: str | Path, multilabel: bool = False, *, overwrite: bool = False) -> None:
         """Write the data set to a folder; see `octis_m3l.data.folder`.
 
         Parameters
@@ -381,9 +379,7 @@ class MultiviewDataset(Dataset):  # type: ignore[misc]
             raise DataError(f"unknown partition mark '{name}'.{suggest(name, self.partitions)}")
         return self._arranged(self.partitions[name])
 
-    def with_split(
-        self, train: float = 0.8, validation: float = 0.1, *, seed: int = 0
-    ) -> Self:
+    def with_split(self, train: float = 0.8, validation: float = 0.1, *, seed: int = 0) -> Self:
         """Return the data set split at random into train, validation and test, tuple by tuple.
 
         Parameters

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -75,7 +76,7 @@ def check_links(links: NDArray[np.int64], views: Sequence[View]) -> None:
         bounds = np.cumsum(view.sizes)
         partitions[present, column] = np.searchsorted(bounds, items[present], side="right")
     known = np.where(partitions >= 0, partitions, 127)
-    mixed = np.flatnonzero((partitions.max(axis=1) > known.min(axis=1)))
+    mixed = np.flatnonzero(partitions.max(axis=1) > known.min(axis=1))
     if len(mixed):
         row = mixed[0]
         given = ", ".join(
@@ -90,7 +91,9 @@ def check_links(links: NDArray[np.int64], views: Sequence[View]) -> None:
 
 
 def tuple_numbers(links: NDArray[np.int64], views: Sequence[View]) -> list[NDArray[np.int64]]:
-    """Number the tuples: connected groups of link rows; an item in no row is one by itself.
+    """Give every item the number of its tuple: a connected group of link rows.
+
+    An item in no row is a tuple by itself.
 
     Parameters
     ----------
@@ -125,7 +128,7 @@ def tuple_numbers(links: NDArray[np.int64], views: Sequence[View]) -> list[NDArr
     rank = np.empty(len(order), np.int64)
     rank[order] = np.arange(len(order))
     numbers = rank[inverse]
-    return [numbers[a:b] for a, b in zip(starts[:-1], starts[1:], strict=True)]
+    return [numbers[a:b] for a, b in pairwise(starts)]
 
 
 def restrict_links(
@@ -195,9 +198,7 @@ class TupleItems:
         return np.diff(self.offsets)
 
 
-def items_of_tuples(
-    numbers: NDArray[np.int64], tuples: NDArray[np.int64]
-) -> TupleItems:
+def items_of_tuples(numbers: NDArray[np.int64], tuples: NDArray[np.int64]) -> TupleItems:
     """List the items of each tuple.
 
     Parameters

@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 
@@ -195,7 +196,7 @@ class TextView(View):
                 f"{len(self.token_ids)} tokens do not fit {len(self)} items."
             )
         if len(self.token_ids) and not (
-            0 <= int(self.token_ids.min()) and int(self.token_ids.max()) < len(self.vocabulary)
+            int(self.token_ids.min()) >= 0 and int(self.token_ids.max()) < len(self.vocabulary)
         ):
             raise DataError(
                 f"view '{self.name}': a word index is outside the vocabulary of "
@@ -231,7 +232,7 @@ class TextView(View):
         bounds = self.offsets[rows.start : rows.stop + 1]
         words = np.array(self.vocabulary, dtype=object)[self.token_ids[bounds[0] : bounds[-1]]]
         cuts = bounds - bounds[0]
-        return [words[a:b].tolist() for a, b in zip(cuts[:-1], cuts[1:], strict=True)]
+        return [words[a:b].tolist() for a, b in pairwise(cuts)]
 
     def items(self, rows: slice | NDArray[np.int64]) -> list[str]:
         """Return the raw texts, or the words joined by spaces where no raw text is kept.
@@ -245,7 +246,9 @@ class TextView(View):
         if self.texts is not None:
             return [self.texts[i] for i in numbers]
         return [
-            " ".join(self.vocabulary[t] for t in self.token_ids[self.offsets[i] : self.offsets[i + 1]])
+            " ".join(
+                self.vocabulary[t] for t in self.token_ids[self.offsets[i] : self.offsets[i + 1]]
+            )
             for i in numbers
         ]
 

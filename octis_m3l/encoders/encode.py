@@ -5,10 +5,16 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 from weakref import WeakKeyDictionary
 
+import numpy as np
 from numpy.typing import NDArray
 
 from octis_m3l.data.dataset import MultiviewDataset
-from octis_m3l.encoders.latent_semantic import fit_cross_language, fit_per_language
+from octis_m3l.data.views import check_embeddings
+from octis_m3l.encoders.latent_semantic import (
+    fit_cross_language,
+    fit_per_language,
+    languages_are_linked,
+)
 from octis_m3l.encoders.picture import PictureEncoder
 from octis_m3l.encoders.protocol import Encoder
 from octis_m3l.errors import DataError
@@ -67,7 +73,8 @@ def encode(
     Raises
     ------
     DataError
-        If 'given' is asked for and a view has none, or 'clsi' and nothing is linked.
+        If 'given' is asked for and a view has none, or 'clsi' and nothing is linked; or if an
+        encoder of the user's own does not return one finite vector for each item.
     """
     memory = _known.setdefault(dataset, {})
     key = (encoder, dimensions, seed)
@@ -77,7 +84,9 @@ def encode(
     for name, own in (encoders or {}).items():
         view = dataset.view(name)
         result.encoders[name] = own
-        result.embeddings[name] = own.encode(view.items(slice(0, len(view))))
+        vectors = np.asarray(own.encode(view.items(slice(0, len(view)))))
+        check_embeddings(vectors, len(view), name)
+        result.embeddings[name] = vectors
     to_fit = []
     for name, view in dataset.views.items():
         if name in result.embeddings:
@@ -112,8 +121,7 @@ def _fit(
 ) -> None:
     if not views:
         return
-    linked = dataset.is_linked and len(views) > 1
-    if encoder == "clsi" or (encoder == "auto" and linked):
+    if encoder == "clsi" or (encoder == "auto" and languages_are_linked(dataset, views)):
         fitted = fit_cross_language(dataset, views, dimensions=dimensions, seed=seed)
     else:
         fitted = {

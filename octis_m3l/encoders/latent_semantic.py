@@ -156,8 +156,13 @@ def fit_cross_language(
     DataError
         If no training tuple links two of the views.
     """
+    if len(views) > 1 and not languages_are_linked(dataset, views):
+        raise DataError(
+            f"cross-language LSI needs training tuples that link {' and '.join(views)}; there is "
+            "none. Use encoder='lsa', or give embeddings."
+        )
     tuples = dataset.partition_tuples("train")
-    blocks, fitted, members = [], {}, np.zeros(len(tuples), np.int64)
+    blocks, fitted = [], {}
     for name in views:
         text = dataset.text_view(name)
         rows = np.arange(*text.rows("train").indices(len(text)))
@@ -166,12 +171,6 @@ def fit_cross_language(
         share = 1.0 / np.bincount(place, minlength=len(tuples))[place]
         gather = coo_array((share, (place, np.arange(len(rows)))), (len(tuples), len(rows)))
         blocks.append(csr_array(gather) @ weighted)
-        members[np.unique(place)] += 1
-    if len(views) > 1 and not (members > 1).any():
-        raise DataError(
-            f"cross-language LSI needs training tuples that link {' and '.join(views)}; there is "
-            "none. Use encoder='lsa', or give embeddings."
-        )
     components = _components(csr_array(hstack(blocks)), dimensions, seed)
     ends = np.cumsum([block.shape[1] for block in blocks])
     parts = np.split(components, ends[:-1])
@@ -179,6 +178,21 @@ def fit_cross_language(
         name: replace(fitted[name], name="clsi", components=np.ascontiguousarray(part))
         for name, part in zip(views, parts, strict=True)
     }
+
+
+def languages_are_linked(dataset: MultiviewDataset, views: Sequence[str]) -> bool:
+    """Return whether some training tuple holds items of two of the views.
+
+    Parameters
+    ----------
+    dataset : MultiviewDataset
+        The data.
+    views : sequence of str
+        Text views.
+    """
+    of_view = [np.unique(dataset.tuples(n)[dataset.view(n).rows("train")]) for n in views]
+    _, members = np.unique(np.concatenate(of_view), return_counts=True)
+    return bool((members > 1).any())
 
 
 def _fit_words(

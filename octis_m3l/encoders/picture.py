@@ -101,4 +101,7 @@ def _cells(image: Image.Image) -> NDArray[np.float32]:
     edges = np.bincount(
         bins.ravel(), np.hypot(down, right).ravel(), minlength=_GRID * _GRID * _ANGLES
     )
-    return np.concatenate([means.ravel(), edges / (step * step)]).astype(np.float32)
+    described: NDArray[np.float32] = np.concatenate(
+        [means.ravel(), (edges / (step * step)).astype(np.float32)]
+    )
+    return described

@@ -75,7 +75,8 @@ def info_nce(
         others = torch.logaddexp(others, own.expand_as(others))
     loss = functional.softplus(others - positive)
     if negatives == "printed":
-        loss = _whole_denominator(scores, present, low) - positive
+        others_linked = linked & ~torch.eye(rows, dtype=torch.bool, device=vectors.device)
+        loss = _whole_denominator(scores, present, others_linked, low) - positive
     pairs = ~torch.eye(views, dtype=torch.bool, device=vectors.device)[:, :, None]
     if present is None:
         return 0.5 * (loss * pairs).sum() / rows
@@ -84,8 +85,11 @@ def info_nce(
     return 0.5 * (torch.where(both, loss, 0.0).sum(dim=2) / count).sum()
 
 
-def _whole_denominator(scores: Tensor, present: Tensor | None, low: float) -> Tensor:
-    """Return log Σ_j Σ_{c,d} exp(s_ij^cd) for each tuple i (B)."""
+def _whole_denominator(
+    scores: Tensor, present: Tensor | None, linked: Tensor, low: float
+) -> Tensor:
+    """Return log Σ_j Σ_{c,d} exp(s_ij^cd) for each tuple i (B), without other linked tuples."""
+    scores = scores.masked_fill(linked[None, :, None, :], low)
     if present is not None:
         there = present[:, :, None, None] & present[None, None, :, :]
         scores = scores.masked_fill(~there, low)

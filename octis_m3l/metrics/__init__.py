@@ -7,17 +7,9 @@ from octis_m3l.metrics.jsd import JSD
 from octis_m3l.metrics.mrr import MRR
 from octis_m3l.metrics.npmi import NPMI
 from octis_m3l.metrics.on_view import OnView
+from octis_m3l.metrics.scores import METRICS, applicable, score_all
 from octis_m3l.metrics.topic_uniqueness import TopicUniqueness
 from octis_m3l.metrics.uap import UAP
-
-METRICS: dict[str, type[Metric]] = {
-    "jsd": JSD,
-    "mrr": MRR,
-    "uap": UAP,
-    "tu": TopicUniqueness,
-    "npmi": NPMI,
-    "document-npmi": DocumentNPMI,
-}
 
 __all__ = [
     "JSD",
@@ -29,6 +21,8 @@ __all__ = [
     "Metric",
     "OnView",
     "TopicUniqueness",
+    "applicable",
     "jensen_shannon",
     "jensen_shannon_matrix",
+    "score_all",
 ]

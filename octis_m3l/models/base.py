@@ -191,9 +191,7 @@ class TopicModel(AbstractModel):  # type: ignore[misc]
         self.train_model(data, top_words=top_words)
         return self
 
-    def transform(
-        self, items: Any, view: str | None = None, *, samples: int | None = None
-    ) -> Any:
+    def transform(self, items: Any, view: str | None = None, *, samples: int | None = None) -> Any:
         """Return θ of new items.
 
         Parameters

@@ -168,7 +168,10 @@ class M3LContrastNetwork(ViewNetwork):
     def topic_words(self) -> dict[str, Tensor]:
         """Return each language's distributions of words (K × vocabulary)."""
         decoders: Any = self.decoders
-        return {name: decoder.topic_word_matrix() for name, decoder in decoders.items()}
+        return {
+            name: decoder.topic_word_matrix(self.settings.topic_form)
+            for name, decoder in decoders.items()
+        }
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:
         """Return the weighted terms of the loss, each a mean over the rows that have it.

@@ -77,9 +77,6 @@ class NeuralTopicModel(TopicModel):
     ) -> ViewNetwork:
         """Return the network, not trained."""
 
-    def _network_of_shape(self, shape: Mapping[str, Any], settings: Any) -> ViewNetwork:
-        return self._network(shape["dimensions"], shape["vocabularies"], settings)
-
     def _trained_views(self, dataset: MultiviewDataset, settings: Any) -> list[str]:
         """Return the views whose tuples are visited in training."""
         return list(dataset.views)
@@ -91,9 +88,7 @@ class NeuralTopicModel(TopicModel):
     def _check(self, dataset: MultiviewDataset, settings: Any) -> None:
         """Raise DataError if the model can't be trained on this data set."""
 
-    def _standardised_by(
-        self, dataset: MultiviewDataset, settings: Any
-    ) -> dict[str, str]:
+    def _standardised_by(self, dataset: MultiviewDataset, settings: Any) -> dict[str, str]:
         """Return, for each view, the view whose training items it is standardised by."""
         return {name: name for name in dataset.views}
 
@@ -118,9 +113,7 @@ class NeuralTopicModel(TopicModel):
         validation = self._validation(dataset, settings, given, sampler)
         with reproducible(device):
             torch.manual_seed(derive_seed(seed, 0))
-            network = self._network(
-                dimensions, self._vocabularies(dataset, settings), settings
-            )
+            network = self._network(dimensions, self._vocabularies(dataset, settings), settings)
         for name, source in self._standardised_by(dataset, settings).items():
             if name in network.standardisers:
                 view = dataset.view(source)
@@ -157,9 +150,13 @@ class NeuralTopicModel(TopicModel):
                 f"patience={settings.patience}: early stopping needs a validation partition, and "
                 "the data set has none in use; split it (dataset.with_split) or set patience=0."
             )
-        tuples = len(np.unique(np.concatenate(
-            [dataset.tuples(n)[dataset.view(n).rows("validation")] for n in embeddings]
-        )))
+        tuples = len(
+            np.unique(
+                np.concatenate(
+                    [dataset.tuples(n)[dataset.view(n).rows("validation")] for n in embeddings]
+                )
+            )
+        )
         return TupleSampler(
             dataset,
             "validation",
@@ -350,6 +347,7 @@ def _loop_settings(settings: NeuralSettings) -> LoopSettings:
     return LoopSettings(
         epochs=settings.epochs,
         learning_rate=settings.learning_rate,
+        schedule=settings.schedule,
         momentum=settings.momentum,
         second_momentum=settings.second_momentum,
         weight_decay=settings.weight_decay,

@@ -11,7 +11,7 @@ from octis_m3l.errors import SettingsError, suggest
 
 
 class Settings(BaseModel):
-    """What every model has. Values are scalars, so that OCTIS's Optimizer can search and save them."""
+    """What every model has: scalars, so that OCTIS's Optimizer can search and save them."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=False)
 
@@ -73,9 +73,15 @@ class NeuralSettings(Settings):
     prior: Literal["fixed", "learned", "learned-variance"] = Field(
         "fixed", description="the prior's mean and variance; see GaussianPrior"
     )
+    topic_form: Literal["beta", "centred", "batch-normalised"] = Field(
+        "beta", description="the published topic-word matrix; see TopicDecoder"
+    )
     epochs: int = Field(100, ge=1, description="at most so many")
     batch_size: int = Field(64, ge=2, description="tuples in a batch")
     learning_rate: float = Field(2e-3, gt=0, description="of Adam")
+    schedule: Literal["constant", "cosine"] = Field(
+        "constant", description="of the learning rate: as it is, or down to 0 on half a cosine"
+    )
     momentum: float = Field(0.99, ge=0, lt=1, description="β₁ of Adam")
     second_momentum: float = Field(0.99, ge=0, lt=1, description="β₂ of Adam")
     weight_decay: float = Field(0.0, ge=0, description="of Adam")

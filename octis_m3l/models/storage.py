@@ -1,12 +1,10 @@
 """Models saved as safetensors and JSON, in one folder written whole."""
 
-import json
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from safetensors import SafetensorError
 from safetensors.numpy import load_file as load_arrays
 from safetensors.numpy import save_file as save_arrays
@@ -15,7 +13,13 @@ from safetensors.torch import load_file, save_file
 from octis_m3l.encoders.protocol import StoredEncoder
 from octis_m3l.encoders.storage import load_encoder, save_encoder
 from octis_m3l.errors import OctisM3LError, StorageError
-from octis_m3l.files import check_file_sizes, file_sizes, folder_written_whole, read_json, write_json
+from octis_m3l.files import (
+    check_file_sizes,
+    file_sizes,
+    folder_written_whole,
+    read_json,
+    write_json,
+)
 from octis_m3l.models.output import ModelOutput
 from octis_m3l.models.settings import chosen_device
 from octis_m3l.training import History
@@ -131,7 +135,8 @@ def _restored(
 ) -> "NeuralTopicModel":
     model = kind(**described["settings"])
     settings: Any = model._settings(described["settings"])
-    network = model._network_of_shape(described["network"], settings)
+    shape = described["network"]
+    network = model._network(shape["dimensions"], shape["vocabularies"], settings)
     try:
         network.load_state_dict(load_file(folder / "weights.safetensors"))
         arrays = load_arrays(folder / "output.safetensors")

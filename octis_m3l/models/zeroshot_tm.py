@@ -49,6 +49,7 @@ class ZeroshotTMNetwork(ViewNetwork):
         same = {name: size for name, size in dimensions.items() if size == dimensions[view]}
         super().__init__(same, vocabularies)
         self.view, self.prior_weight = view, settings.prior_weight
+        self.topic_form = settings.topic_form
         self.inference = InferenceNetwork(
             dimensions[view],
             settings.num_topics,
@@ -76,7 +77,7 @@ class ZeroshotTMNetwork(ViewNetwork):
 
     def topic_words(self) -> dict[str, Tensor]:
         """Return the trained view's distributions of words (K × vocabulary)."""
-        return {self.view: self.decoder.topic_word_matrix()}
+        return {self.view: self.decoder.topic_word_matrix(self.topic_form)}
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:
         """Return the two terms of the loss, each a mean over the batch.

@@ -1,6 +1,6 @@
 """Modules that models share: inference networks, decoders, priors."""
 
-from octis_m3l.networks.decoder import TopicDecoder
+from octis_m3l.networks.decoder import TopicDecoder, TopicForm
 from octis_m3l.networks.inference import (
     InferenceNetwork,
     Posterior,
@@ -17,6 +17,7 @@ __all__ = [
     "PriorForm",
     "Standardiser",
     "TopicDecoder",
+    "TopicForm",
     "expected_topics",
     "sample_topics",
 ]

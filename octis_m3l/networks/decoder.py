@@ -1,12 +1,14 @@
 """From topics to words."""
 
-from typing import cast
+from typing import Literal, cast
 
 import torch
 from torch import Tensor, nn
 
 from octis_m3l.data.batches import SparseRows
 from octis_m3l.losses.reconstruction import reconstruction
+
+TopicForm = Literal["beta", "centred", "batch-normalised"]
 
 
 class TopicDecoder(nn.Module):
@@ -52,6 +54,22 @@ class TopicDecoder(nn.Module):
         """
         return reconstruction(self(theta), words)
 
-    def topic_word_matrix(self) -> Tensor:
-        """Return the distribution of words in each topic (K × vocabulary), softmax of β."""
-        return self.beta.detach().softmax(dim=1)
+    def topic_word_matrix(self, form: TopicForm = "beta") -> Tensor:
+        """Return the distribution of words in each topic (K × vocabulary).
+
+        Parameters
+        ----------
+        form : {'beta', 'centred', 'batch-normalised'}
+            'beta': softmax(β), as contextualized-topic-models. 'centred': softmax(β − m), where m
+            is each word's mean logit over training documents, the running mean of the batch
+            norm: a word that every topic has does not lead any. 'batch-normalised':
+            softmax(BN(β)), what the decoder says of a document wholly of one topic.
+        """
+        beta = self.beta.detach()
+        mean, variance = self.batch_norm.running_mean, self.batch_norm.running_var
+        assert mean is not None and variance is not None
+        if form != "beta":
+            beta = beta - mean
+        if form == "batch-normalised":
+            beta = beta * (variance + self.batch_norm.eps).rsqrt()
+        return beta.softmax(dim=1)

@@ -7,6 +7,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from octis_m3l.errors import DataError
+
 
 class Standardiser(nn.Module):
     """Subtracts a mean and divides by a standard deviation, dimension by dimension.
@@ -36,7 +38,17 @@ class Standardiser(nn.Module):
             The embeddings.
         rows : slice
             The training items.
+
+        Raises
+        ------
+        DataError
+            If there is no training item.
         """
+        if rows.stop <= rows.start:
+            raise DataError(
+                "there is no training item to standardise embeddings by; every view needs some "
+                "items in the training partition."
+            )
         step = max(1, 16_000_000 // embeddings.shape[1])
         starts = range(rows.start, rows.stop, step)
         count = rows.stop - rows.start
@@ -44,7 +56,9 @@ class Standardiser(nn.Module):
         mean = sum(np.asarray(p, np.float64).sum(axis=0) for p in pieces) / count
         squares = sum(np.square(np.asarray(p, np.float64) - mean).sum(axis=0) for p in pieces)
         deviation = np.sqrt(np.asarray(squares) / count)
-        varies = deviation > 1e-9 * max(float(deviation.max(initial=0.0)), 1e-30)
+        # What varies less than single precision can tell is constant.
+        least = np.maximum(1e-9 * deviation.max(), 1e-7 * np.abs(np.asarray(mean)))
+        varies = deviation > least
         scale = np.where(varies, 1.0 / np.where(varies, deviation, 1.0), 1.0)
         self.mean.copy_(torch.from_numpy(np.asarray(mean)))
         self.scale.copy_(torch.from_numpy(scale))

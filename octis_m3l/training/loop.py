@@ -42,6 +42,8 @@ class LoopSettings:
         At most so many.
     learning_rate, momentum, second_momentum : float
         Of Adam: lr, β₁, β₂.
+    schedule : {'constant', 'cosine'}
+        Of the learning rate, epoch by epoch; 'cosine' goes down to 0 on half a cosine.
     weight_decay : float
         Of Adam (L2).
     patience : int
@@ -53,6 +55,7 @@ class LoopSettings:
 
     epochs: int
     learning_rate: float = 2e-3
+    schedule: str = "constant"
     momentum: float = 0.99
     second_momentum: float = 0.99
     weight_decay: float = 0.0
@@ -193,6 +196,10 @@ class _Run:
     def _epoch(self, bar: "tqdm[Any]") -> None:
         epoch = len(self.history.epochs)
         torch.manual_seed(derive_seed(self.seed, epoch))
+        if self.settings.schedule == "cosine":
+            done = epoch / self.settings.epochs
+            rate = self.settings.learning_rate * 0.5 * (1.0 + math.cos(math.pi * done))
+            self.optimizer.param_groups[0]["lr"] = rate
         self.network.train()
         means = self._pass(self.sampler, learn=True)
         if self.validation is not None:
@@ -217,13 +224,18 @@ class _Run:
         for batch in sampler.epoch(shuffle=learn):
             terms = self.network.loss(batch)  # type: ignore[operator]
             if learn:
-                self.optimizer.zero_grad()
-                torch.stack(list(terms.values())).sum().backward()
-                self.optimizer.step()
+                self._step(torch.stack(list(terms.values())).sum())
             for name, term in terms.items():
                 value = term.detach()
                 totals[name] = totals[name] + value if name in totals else value
         return {name: float(total) / len(sampler) for name, total in totals.items()}
+
+    def _step(self, loss: Tensor) -> None:
+        # A small batch of tuples with many gaps may leave nothing to learn from.
+        if loss.requires_grad:
+            self.optimizer.zero_grad()
+            loss.backward()
+            self.optimizer.step()
 
     def _remember(self, loss: float, epoch: int) -> None:
         if self.settings.patience and loss < self.best_loss:

@@ -1,0 +1,402 @@
+"""The command line: parses, calls, prints."""
+
+import json
+import os
+import sys
+import warnings
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from octis_m3l.errors import DataError, OctisM3LError, SettingsError
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="Topic models for many languages and images at once.",
+)
+_errors = Console(stderr=True)
+_out = Console(width=None if sys.stdout.isatty() else 160)
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
+Seed = Annotated[int, typer.Option(help="Of every random draw.")]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, …")]
+Threads = Annotated[
+    int, typer.Option(help="Of torch; one is fastest for small batches on shared machines.")
+]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")]
+Folder = Annotated[Path, typer.Argument(help="A folder.")]
+Pairs = Annotated[list[str] | None, typer.Option(metavar="VIEW=COLUMN")]
+
+
+@app.command()
+def demo(
+    out: Annotated[
+        Path | None, typer.Option(help="Keep data set, model and a picture of the topics here.")
+    ] = None,
+    seed: Seed = 0,
+    device: Device = "auto",
+    threads: Threads = 1,
+    as_json: AsJson = False,
+) -> None:
+    """Train on the corpus in the package: aligned topics in three languages, with pictures."""
+    from octis_m3l.data.demo import demo_corpus
+    from octis_m3l.experiments.demo import planted_recovery
+    from octis_m3l.metrics import applicable
+    from octis_m3l.models import M3LContrast
+    from octis_m3l.reports import draw_topic_sheet
+
+    _use(threads)
+    dataset = demo_corpus()
+    model = M3LContrast(num_topics=10, seed=seed, device=device, progress=not as_json)
+    output = model.train_model(dataset)
+    measures = applicable(dataset, output)
+    scores = {n: {w: m.score(output) for w, m in on.items()} for n, on in measures.items()}
+    recovered = planted_recovery(dataset, output)
+    if out is not None:
+        dataset.save(out / "data", overwrite=True)
+        model.data_path = str((out / "data").resolve())
+        model.save(out / "model", overwrite=True)
+        draw_topic_sheet(model, out / "topics.png")
+    if as_json:
+        _print_json({"scores": scores, "planted_themes": recovered, "topics": _topics(model, 10)})
+        return
+    _print_topics(model, 7)
+    _print_scores(scores, measures)
+    _out.print(_recovery_table(recovered))
+    if out is not None:
+        _out.print(
+            f"Data set, model and topics.png are in {out}. Next: octis-m3l topics {out}/model"
+        )
+    else:
+        _out.print("Keep data set, model and a picture of the topics: octis-m3l demo --out FOLDER")
+
+
+@app.command()
+def build(
+    source: Annotated[Path, typer.Argument(help="A CSV, TSV or JSON lines file (.gz too).")],
+    out: Annotated[Path, typer.Option(help="Folder of the data set.")],
+    text: Pairs = None,
+    image: Pairs = None,
+    partition: Annotated[str | None, typer.Option(help="Column: train, validation, test.")] = None,
+    label: Annotated[str | None, typer.Option(help="Column of labels.")] = None,
+    group: Annotated[str | None, typer.Option(help="Column: rows that are one record.")] = None,
+    language: Annotated[
+        list[str] | None, typer.Option(metavar="VIEW=CODE", help="Where it isn't the view's name.")
+    ] = None,
+    vocabulary: Annotated[int, typer.Option(help="Words of each language.")] = 2000,
+    tokenizer: Annotated[
+        list[str] | None,
+        typer.Option(metavar="VIEW=NAME", help="unicode, whitespace, jieba or fugashi."),
+    ] = None,
+    embeddings: Annotated[
+        list[str] | None, typer.Option(metavar="VIEW=FILE.npy", help="Your own, row by row.")
+    ] = None,
+    overwrite: Overwrite = False,
+    as_json: AsJson = False,
+) -> None:
+    """Make a data set from a table: --text en=title_en --text de=title_de --image photos=path.
+
+    Without --partition the records are split at random: 80 % train, 10 % validation, 10 % test.
+    """
+    from octis_m3l.experiments.tables import dataset_from_table
+
+    dataset = dataset_from_table(
+        source,
+        texts=_pairs(text, "--text"),
+        images=_pairs(image, "--image"),
+        partition=partition,
+        label=label,
+        group=group,
+        languages=_pairs(language, "--language"),
+        vocabulary=vocabulary,
+        tokenizers=_pairs(tokenizer, "--tokenizer"),
+        embeddings=_pairs(embeddings, "--embeddings"),
+    )
+    dataset.save(out, overwrite=overwrite)
+    _describe(dataset.info(), as_json)
+
+
+@app.command()
+def train(
+    data: Annotated[Path, typer.Argument(help="Folder of a data set; see build.")],
+    out: Annotated[Path, typer.Option(help="Folder of the model.")],
+    model: Annotated[str, typer.Option(help="m3l-contrast or zeroshot-tm.")] = "m3l-contrast",
+    topics: Annotated[int, typer.Option(help="K.")] = 50,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="NAME=VALUE", help="Any other hyperparameter."),
+    ] = None,
+    views: Annotated[str | None, typer.Option(help="Only these views: en,de,pictures")] = None,
+    seed: Seed = 0,
+    device: Device = "auto",
+    threads: Threads = 1,
+    checkpoint: Annotated[
+        Path | None, typer.Option(help="Folder to resume from; default: OUT.checkpoint")
+    ] = None,
+    overwrite: Overwrite = False,
+    as_json: AsJson = False,
+) -> None:
+    """Train a model; interrupted with Ctrl-C or killed, the same command goes on."""
+    from octis_m3l.data import MultiviewDataset
+    from octis_m3l.experiments.training import train_and_save
+
+    _use(threads)
+    trained = train_and_save(
+        MultiviewDataset.from_folder(data),
+        model,
+        out,
+        settings={
+            "num_topics": topics,
+            "seed": seed,
+            "device": device,
+            **{name: _value(value) for name, value in _pairs(set_, "--set").items()},
+        },
+        views=views.split(",") if views else None,
+        data_path=str(data.resolve()),
+        checkpoint=checkpoint,
+        overwrite=overwrite,
+        progress=not as_json,
+    )
+    history = trained.history
+    if as_json:
+        _print_json({"model": str(out), "history": vars(history)})
+    else:
+        _out.print(
+            f"{model} {history.stopped} after {len(history.epochs)} epochs "
+            f"({history.seconds:.0f} s); saved in {out}"
+        )
+        _print_topics(trained, 7)
+    if history.stopped == "interrupted":
+        raise typer.Exit(130)
+
+
+@app.command()
+def evaluate(
+    model: Annotated[Path, typer.Argument(help="Folder of a model.")],
+    data: Annotated[Path | None, typer.Option(help="Default: what it was trained on.")] = None,
+    partition: Annotated[str, typer.Option(help="test, validation or train.")] = "test",
+    metric: Annotated[list[str] | None, typer.Option(help="Default: all that apply.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Score a model: every measure that applies, on every view and pair of views."""
+    from octis_m3l.metrics import applicable
+
+    loaded, dataset = _model_and_data(model, data)
+    output = loaded.output
+    measures = applicable(dataset, output, partition, metric)
+    scores = {n: {w: m.score(output) for w, m in on.items()} for n, on in measures.items()}
+    if as_json:
+        _print_json({"partition": partition, "scores": scores})
+    else:
+        _print_scores(scores, measures)
+
+
+@app.command()
+def topics(
+    model: Annotated[Path, typer.Argument(help="Folder of a model.")],
+    words: Annotated[int, typer.Option(help="Of each topic.")] = 10,
+    documents: Annotated[int, typer.Option(help="Show so many typical items of each view.")] = 0,
+    data: Annotated[Path | None, typer.Option(help="Default: what it was trained on.")] = None,
+    picture: Annotated[
+        Path | None, typer.Option(help="Draw the topics, with their pictures, to this file.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show the aligned topics, most frequent first."""
+    from octis_m3l.models import load_model
+
+    loaded: Any = load_model(model)
+    if documents or picture:
+        loaded, dataset = _model_and_data(model, data)
+        loaded.dataset = dataset
+    listed = _topics(loaded, words)
+    for entry in listed if documents else ():
+        entry["documents"] = {
+            view: [
+                {
+                    "row": int(r.input_row),
+                    "weight": round(float(r.weight), 4),
+                    "item": str(r.content),
+                }
+                for r in loaded.representatives(entry["topic"], view, count=documents).itertuples()
+            ]
+            for view in loaded.output.views
+        }
+    if picture:
+        from octis_m3l.reports import draw_topic_sheet
+
+        draw_topic_sheet(loaded, picture, words=words)
+    if as_json:
+        _print_json({"topics": listed})
+        return
+    _print_topics(loaded, words)
+    for entry in listed if documents else ():
+        _out.print(f"\n[bold]topic {entry['topic']}[/bold]")
+        for view, items in entry["documents"].items():
+            for item in items:
+                shown = " ".join(item["item"].split())[:110]
+                _out.print(f"  {view} {item['weight']:.2f}  {shown}", markup=False)
+
+
+@app.command()
+def infer(
+    model: Annotated[Path, typer.Argument(help="Folder of a model.")],
+    items: Annotated[
+        list[str] | None,
+        typer.Argument(
+            help="Texts, pictures' paths, or one .npy of embeddings; - : lines of stdin"
+        ),
+    ] = None,
+    view: Annotated[str, typer.Option(help="The items' view.")] = "",
+    topics: Annotated[int, typer.Option(help="How many topics of each item.")] = 3,
+    words: Annotated[int, typer.Option(help="How many words of each topic.")] = 6,
+    device: Device = "cpu",
+    as_json: AsJson = False,
+) -> None:
+    """Show the topics of new documents or pictures, with their words in every language."""
+    from octis_m3l.experiments.inference import read_items
+    from octis_m3l.models import load_model
+
+    loaded: Any = load_model(model, device=device)
+    chosen = view or loaded.output.pivot
+    given = read_items(items or ["-"], loaded, chosen)
+    found = loaded.words_for(given, chosen, topics=topics, words=words)
+    if as_json:
+        theta = loaded.infer(given, chosen)
+        rows = found.to_dict("records")
+        _print_json(
+            {
+                "view": chosen,
+                "topics": rows,
+                "theta": [[round(float(x), 6) for x in t] for t in theta],
+            }
+        )
+        return
+    table = Table(*[str(column) for column in found.columns])
+    for row in found.itertuples(index=False):
+        table.add_row(*[f"{x:.3f}" if isinstance(x, float) else str(x) for x in row])
+    _out.print(table)
+
+
+@app.command()
+def info(
+    folder: Annotated[
+        Path | None, typer.Argument(help="A data set or a model; default: this installation.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say what a data set or a model holds, or what is installed here."""
+    from octis_m3l.experiments.information import describe
+
+    _describe(describe(folder), as_json)
+
+
+def main() -> None:
+    """Run the command line; errors that a user can mend are one line and exit code 1."""
+    warnings.showwarning = _show_warning
+    try:
+        app()
+    except OctisM3LError as error:
+        _errors.print("[bold red]error:[/bold red]", end=" ")
+        _errors.print(str(error), markup=False, highlight=False)
+        raise SystemExit(1) from None
+    except KeyboardInterrupt:
+        raise SystemExit(130) from None
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(141) from None
+
+
+def _use(threads: int) -> None:
+    import torch
+
+    torch.set_num_threads(threads)
+
+
+def _pairs(given: Iterable[str] | None, option: str) -> dict[str, str]:
+    pairs = {}
+    for entry in given or ():
+        name, sign, value = entry.partition("=")
+        if not sign or not name or not value:
+            raise SettingsError(f"{option} {entry}: expected NAME=VALUE.")
+        pairs[name] = value
+    return pairs
+
+
+def _value(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
+        return text
+
+
+def _model_and_data(model: Path, data: Path | None) -> tuple[Any, Any]:
+    from octis_m3l.data import MultiviewDataset
+    from octis_m3l.models import load_model
+
+    loaded: Any = load_model(model)
+    path = data or loaded.data_path
+    if path is None:
+        raise DataError("the model does not know where its data set is; pass --data FOLDER.")
+    dataset = MultiviewDataset.from_folder(path)
+    views = [name for name in dataset.views if name in loaded.output.views]
+    return loaded, dataset.with_views(views) if len(views) < len(dataset.views) else dataset
+
+
+def _topics(model: Any, words: int) -> list[dict[str, Any]]:
+    frame = model.topic_info()
+    rows: list[dict[str, Any]] = frame.to_dict("records")
+    for row in rows:
+        for name in frame.columns[2:]:
+            row[name] = row[name].split()[:words]
+    return rows
+
+
+def _print_topics(model: Any, words: int) -> None:
+    frame = model.topic_info()
+    table = Table("topic", "share", *frame.columns[2:], title="Aligned topics")
+    for row in _topics(model, words):
+        spoken = [" ".join(row[name]) for name in frame.columns[2:]]
+        table.add_row(str(row["topic"]), f"{row['share']:.1%}", *spoken)
+    _out.print(table)
+
+
+def _print_scores(scores: Any, measures: Any) -> None:
+    table = Table("measure", "of", "score", "by chance", "better", title="Scores")
+    for name, by_view in scores.items():
+        for where, value in by_view.items():
+            metric = measures[name][where]
+            chance = f"{metric.chance():.4f}" if hasattr(metric, "chance") else ""
+            table.add_row(name, where, f"{value:.4f}", chance, metric.direction)
+    _out.print(table)
+
+
+def _recovery_table(recovered: Any) -> Table:
+    languages: Sequence[str] = next(iter(recovered.values()))["found"].keys()
+    table = Table("planted theme", "topic", *languages, title="Planted words among the top 10")
+    for theme, entry in recovered.items():
+        table.add_row(theme, str(entry["topic"]), *[f"{n} of 10" for n in entry["found"].values()])
+    return table
+
+
+def _describe(described: dict[str, Any], as_json: bool) -> None:
+    if as_json:
+        _print_json(described)
+    else:
+        _out.print_json(json.dumps(described, default=str))
+
+
+def _print_json(content: Any) -> None:
+    print(json.dumps(content, ensure_ascii=False, default=str))
+
+
+def _show_warning(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
+    if issubclass(category, UserWarning):
+        _errors.print("[yellow]warning:[/yellow]", end=" ")
+        _errors.print(str(message), markup=False, highlight=False)

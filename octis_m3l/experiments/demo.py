@@ -1,0 +1,44 @@
+"""Whether planted themes were found."""
+
+from typing import Any
+
+import numpy as np
+from scipy.optimize import linear_sum_assignment
+
+from octis_m3l.data.dataset import MultiviewDataset
+from octis_m3l.models.output import ModelOutput
+
+
+def planted_recovery(dataset: MultiviewDataset, output: ModelOutput) -> dict[str, dict[str, Any]]:
+    """Return, for each planted theme, the topic that is its and how many of its words it has.
+
+    Parameters
+    ----------
+    dataset : MultiviewDataset
+        With ``metadata['themes']``: theme → language → planted words.
+    output : ModelOutput
+        Of a model trained on it.
+
+    Returns
+    -------
+    dict of theme to {'topic': int, 'found': dict of language to int}
+        Each topic belongs to one theme at most; the assignment has the most words in all.
+    """
+    themes: dict[str, dict[str, Any]] = dataset.metadata["themes"]
+    languages = [name for name in dataset.text_views if f"topics/{name}" in output]
+    topics = {name: output.topics(name) for name in languages}
+    found = np.array(
+        [
+            [[len(set(words) & set(planted[name])) for words in topics[name]] for name in languages]
+            for planted in themes.values()
+        ]
+    )
+    theme_numbers, topic_numbers = linear_sum_assignment(-found.sum(axis=1))
+    names = list(themes)
+    return {
+        names[theme]: {
+            "topic": int(topic),
+            "found": {n: int(found[theme, i, topic]) for i, n in enumerate(languages)},
+        }
+        for theme, topic in zip(theme_numbers, topic_numbers, strict=True)
+    }

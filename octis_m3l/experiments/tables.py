@@ -1,0 +1,97 @@
+"""Data sets from files that hold a table."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from octis_m3l.data import MultiviewDataset, TextPreprocessor, from_frame, from_jsonl
+from octis_m3l.data.text import available_stop_words
+from octis_m3l.errors import DataError, SettingsError
+
+
+def dataset_from_table(
+    source: Path,
+    *,
+    texts: Mapping[str, str],
+    images: Mapping[str, str],
+    partition: str | None,
+    label: str | None,
+    group: str | None,
+    languages: Mapping[str, str],
+    vocabulary: int,
+    tokenizers: Mapping[str, str],
+    embeddings: Mapping[str, str],
+) -> MultiviewDataset:
+    """Return a data set from a CSV, TSV or JSON lines file.
+
+    Parameters
+    ----------
+    source : Path
+        The file; paths of pictures in it start at its folder.
+    texts, images : mapping of view to column
+        The views.
+    partition, label, group : str, optional
+        Columns. Without a partition the data set is split 80 : 10 : 10, with seed 0.
+    languages : mapping of view to ISO 639-1 code
+        Where it isn't the view's name.
+    vocabulary : int
+        Words of each language.
+    tokenizers : mapping of view to str
+        Where 'auto' isn't wanted.
+    embeddings : mapping of view to path
+        ``.npy`` files, row by row with the table.
+
+    Raises
+    ------
+    DataError
+        If the file is missing or of an unknown kind, or as `from_frame`.
+    """
+    if not texts:
+        raise SettingsError("name at least one text column: --text VIEW=COLUMN.")
+    known = set(available_stop_words())
+    preprocessing = {
+        view: TextPreprocessor(
+            language=languages.get(view, view if view in known else None),
+            vocabulary_size=vocabulary,
+            tokenizer=tokenizers.get(view, "auto"),
+        )
+        for view in texts
+    }
+    arguments: dict[str, Any] = {
+        "texts": texts,
+        "images": images,
+        "partition": partition,
+        "label": label,
+        "group": group,
+        "languages": dict(languages),
+        "preprocessing": preprocessing,
+        "embeddings": dict(embeddings),
+        "metadata": {"name": source.name},
+    }
+    kinds = [suffix.lower() for suffix in source.suffixes if suffix.lower() != ".gz"]
+    kind = kinds[-1] if kinds else ""
+    if kind in (".jsonl", ".ndjson"):
+        dataset = from_jsonl(source, **arguments)
+    elif kind in (".csv", ".tsv"):
+        frame = _read_csv(source, "\t" if kind == ".tsv" else ",")
+        dataset = from_frame(frame, image_folder=source.parent, **arguments)
+    else:
+        raise DataError(f"{source}: expected a .csv, .tsv or .jsonl file (.gz too).")
+    return dataset if partition is not None else dataset.with_split()
+
+
+def _read_csv(source: Path, separator: str) -> pd.DataFrame:
+    try:
+        frame: pd.DataFrame = pd.read_csv(
+            source, sep=separator, dtype=str, keep_default_na=False, na_values=[""]
+        )
+    except FileNotFoundError:
+        raise DataError(f"{source} is missing; give the path of a table.") from None
+    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
+        raise DataError(
+            f"{source} can't be read as a table ({str(error).strip()}); expected UTF-8 with a "
+            "header and as many cells in every row."
+        ) from None
+    return frame

@@ -1,0 +1,72 @@
+"""Train a model on a data set and keep it."""
+
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from octis_m3l.data import MultiviewDataset
+from octis_m3l.errors import SettingsError, StorageError, suggest
+from octis_m3l.models import MODELS
+
+
+def train_and_save(
+    dataset: MultiviewDataset,
+    model: str,
+    out: Path,
+    *,
+    settings: Mapping[str, Any],
+    views: Sequence[str] | None = None,
+    data_path: str | None = None,
+    checkpoint: Path | None = None,
+    overwrite: bool = False,
+    progress: bool = True,
+) -> Any:
+    """Train a model, resuming where an earlier call stopped, and save it.
+
+    Parameters
+    ----------
+    dataset : MultiviewDataset
+        The data.
+    model : str
+        One of `MODELS`.
+    out : Path
+        Folder of the model.
+    settings : mapping
+        Hyperparameters.
+    views : sequence of str, optional
+        Train on these views only.
+    data_path : str, optional
+        Where the data set is, for later commands.
+    checkpoint : Path, optional
+        Default: beside `out`, with ``.checkpoint`` at its end. Removed when training has ended.
+    overwrite : bool
+        Whether a model that is there already may be replaced.
+    progress : bool
+        Whether to show a progress bar.
+
+    Returns
+    -------
+    the trained model
+
+    Raises
+    ------
+    SettingsError
+        If the model or a hyperparameter is unknown.
+    StorageError
+        If `out` is taken, before any training.
+    """
+    if model not in MODELS:
+        raise SettingsError(f"unknown model '{model}'.{suggest(model, MODELS)}")
+    if out.exists() and any(out.iterdir()) and not overwrite:
+        raise StorageError(
+            f"{out} exists already and is not empty; pass --overwrite or choose another folder."
+        )
+    state = checkpoint or out.with_name(f"{out.name}.checkpoint")
+    trained = MODELS[model](checkpoint=state, progress=progress, **settings)
+    trained.train_model(dataset.with_views(views) if views else dataset)
+    trained.data_path = data_path
+    trained.save(out, overwrite=overwrite)
+    if trained.history.stopped != "interrupted" and checkpoint is None:
+        shutil.rmtree(state, ignore_errors=True)
+    return trained

@@ -1,0 +1,71 @@
+"""One picture of all topics: their words in every language, and their pictures."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from octis_m3l.data.dataset import MultiviewDataset
+from octis_m3l.files import written_whole
+from octis_m3l.models.base import TopicModel
+
+
+def draw_topic_sheet(
+    model: TopicModel,
+    path: str | Path,
+    *,
+    dataset: MultiviewDataset | None = None,
+    words: int = 8,
+    pictures: int = 5,
+) -> None:
+    """Draw the aligned topics, the most frequent first, to a PNG, PDF or SVG.
+
+    Parameters
+    ----------
+    model : TopicModel
+        Trained.
+    path : str or Path
+        The file to write; its ending says the format.
+    dataset : MultiviewDataset, optional
+        Default: the one trained on.
+    words : int
+        How many words of each topic.
+    pictures : int
+        How many pictures of each topic, from the first image view that has pictures.
+    """
+    from matplotlib.figure import Figure
+
+    data = dataset or model.dataset
+    info = model.topic_info()
+    spoken = [name for name in info.columns if name not in ("topic", "share")]
+    shown = next(
+        (n for n, v in (data.image_views if data else {}).items() if v.pictures is not None), None
+    )
+    columns = 1 + (pictures if shown else 0)
+    figure = Figure(figsize=(7 + 1.1 * (columns - 1), 0.35 + 0.3 * (len(spoken) + 1) * len(info)))
+    axes = figure.subplots(
+        len(info), columns, squeeze=False, width_ratios=[7.0] + [1.1] * (columns - 1)
+    )
+    for row, (_, entry) in enumerate(info.iterrows()):
+        lines = [f"topic {entry['topic']}   {entry['share']:.1%}"]
+        lines += [f"{name}   {' '.join(entry[name].split()[:words])}" for name in spoken]
+        axes[row, 0].text(0, 0.5, "\n".join(lines), va="center", fontsize=9)
+        if shown is not None:
+            best = model.representatives(
+                int(entry["topic"]), shown, count=pictures, dataset=dataset
+            )
+            for axis, picture in zip(axes[row, 1:], best["content"], strict=False):
+                axis.imshow(_pixels(picture))
+    for axis in axes.flat:
+        axis.axis("off")
+    figure.tight_layout(pad=0.4)
+    with written_whole(Path(path)) as temporary:
+        figure.savefig(temporary, dpi=120)
+
+
+def _pixels(picture: Any) -> Any:
+    if isinstance(picture, Path):
+        with Image.open(picture) as image:
+            return np.asarray(image.convert("RGB").resize((96, 96)))
+    return picture
