@@ -289,7 +289,7 @@ def _keep_pictures(views: Iterable[ImageView], folder: Path, new: Path) -> dict[
         for picture in view.pictures or []:
             if not isinstance(picture, Path) or picture in kept:
                 continue
-            for place in (Path(os.path.abspath(picture)), picture.resolve()):
+            for place in (Path(os.path.abspath(picture)), picture.resolve()):  # noqa: PTH100
                 if place.is_relative_to(folder):
                     kept[picture] = new / place.relative_to(folder)
                     kept[picture].parent.mkdir(parents=True, exist_ok=True)
@@ -375,7 +375,7 @@ def _stored_pictures(view: ImageView, new: Path, kept: Mapping[Path, Path]) -> l
     number = 0
     for picture in view.pictures or []:
         if isinstance(picture, Path):
-            stored.append(kept.get(picture) or Path(os.path.abspath(picture)))
+            stored.append(kept.get(picture) or Path(os.path.abspath(picture)))  # noqa: PTH100
             continue
         place = new / view.name / "pictures"
         place.mkdir(exist_ok=True)

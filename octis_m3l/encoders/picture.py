@@ -87,7 +87,8 @@ def _opened(item: Picture | Image.Image | str, row: int) -> Image.Image:
 def _colours(image: Image.Image) -> NDArray[np.float32]:
     hue, saturation, value = np.moveaxis(np.asarray(image.convert("HSV"), np.int64), 2, 0)
     bins = (hue * _HUES // 256 * 3 + saturation * 3 // 256) * 3 + value * 3 // 256
-    return np.bincount(bins.ravel(), minlength=_HUES * 9).astype(np.float32) / bins.size
+    histogram = np.bincount(bins.ravel(), minlength=_HUES * 9) / bins.size
+    return np.asarray(histogram, np.float32)
 
 
 def _cells(image: Image.Image) -> NDArray[np.float32]:
@@ -101,7 +102,4 @@ def _cells(image: Image.Image) -> NDArray[np.float32]:
     edges = np.bincount(
         bins.ravel(), np.hypot(down, right).ravel(), minlength=_GRID * _GRID * _ANGLES
     )
-    described: NDArray[np.float32] = np.concatenate(
-        [means.ravel(), (edges / (step * step)).astype(np.float32)]
-    )
-    return described
+    return np.asarray(np.concatenate([means.ravel(), edges / step**2]), np.float32)

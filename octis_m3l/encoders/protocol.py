@@ -1,6 +1,6 @@
 """What an encoder is."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -19,7 +19,7 @@ class Encoder(Protocol):
     def dimensions(self) -> int:
         """How long its vectors are."""
 
-    def encode(self, items: Sequence[Any]) -> NDArray[np.float32]:
+    def encode(self, items: Any) -> NDArray[np.float32]:
         """Return one vector for each item (items × dimensions)."""
 
 

@@ -234,7 +234,7 @@ class _Run:
         # A small batch of tuples with many gaps may leave nothing to learn from.
         if loss.requires_grad:
             self.optimizer.zero_grad()
-            loss.backward()
+            torch.autograd.backward(loss)
             self.optimizer.step()
 
     def _remember(self, loss: float, epoch: int) -> None:

@@ -1,0 +1,231 @@
+"""Seconds an epoch, ours beside other implementations in one run, one thread."""
+
+import argparse
+import time
+from collections.abc import Callable
+from statistics import median
+from typing import Any
+
+import numpy as np
+import torch
+from report import finish
+from rich.console import Console
+from rich.table import Table
+from scipy.sparse import random as random_sparse
+from torch import Tensor, nn
+from torch.nn import functional
+
+from octis_m3l.data import ImageView, MultiviewDataset, TextView
+from octis_m3l.data.batches import TupleSampler, ViewTensors
+from octis_m3l.models.m3l_contrast import M3LContrastNetwork, M3LContrastSettings
+from octis_m3l.models.zeroshot_tm import ZeroshotTMNetwork, ZeroshotTMSettings
+
+TUPLES, WORDS, DIMENSIONS, TOPICS, BATCH = 2000, 2000, 512, 100, 32
+
+
+def synthetic() -> MultiviewDataset:
+    """Return 2,000 tuples of two languages and images: 60 words a document, 512-d vectors."""
+    random = np.random.default_rng(0)
+    views: list[Any] = []
+    for name in ("en", "de"):
+        counts = random_sparse(
+            TUPLES, WORDS, density=60 / WORDS, format="csr", rng=random, data_rvs=np.ones
+        )
+        views.append(
+            TextView(
+                name=name,
+                sizes=(TUPLES, 0, 0),
+                vocabulary=tuple(f"word{i}" for i in range(WORDS)),
+                token_ids=counts.indices.astype(np.int32),
+                offsets=counts.indptr.astype(np.int64),
+                embeddings=random.standard_normal((TUPLES, DIMENSIONS), np.float32),
+            )
+        )
+    pictures = random.standard_normal((TUPLES, DIMENSIONS), np.float32)
+    views.append(ImageView(name="pictures", sizes=(TUPLES, 0, 0), embeddings=pictures))
+    return MultiviewDataset.linked_by_row(views)
+
+
+def our_epoch(dataset: MultiviewDataset) -> Callable[[], None]:
+    """Return an epoch of M3L-Contrast as this package trains it."""
+    settings = M3LContrastSettings(
+        preset="released-m3l", num_topics=TOPICS, hidden_size=100, hidden_layers=2
+    )
+    embeddings = {name: view.embeddings for name, view in dataset.views.items()}
+    sampler = TupleSampler(dataset, "train", embeddings, BATCH)  # type: ignore[arg-type]
+    network = M3LContrastNetwork(
+        dict.fromkeys(dataset.views, DIMENSIONS),
+        dict.fromkeys(dataset.text_views, WORDS),
+        settings,
+    )
+    optimizer = torch.optim.Adam(network.parameters(), lr=2e-3, betas=(0.99, 0.99), fused=True)
+
+    def epoch() -> None:
+        for batch in sampler.epoch():
+            optimizer.zero_grad()
+            torch.stack(list(network.loss(batch).values())).sum().backward()
+            optimizer.step()
+
+    return epoch
+
+
+class _Rows(torch.utils.data.Dataset[dict[str, Tensor]]):
+    """Rows as the released code serves them: each made dense by itself."""
+
+    def __init__(self, dataset: MultiviewDataset) -> None:
+        self.dataset = dataset
+        self.counts = {name: view.bag_of_words for name, view in dataset.text_views.items()}
+
+    def __len__(self) -> int:
+        return TUPLES
+
+    def __getitem__(self, row: int) -> dict[str, Tensor]:
+        made = {
+            f"words/{name}": torch.FloatTensor(counts[[row]].toarray())
+            for name, counts in self.counts.items()
+        }
+        for name, view in self.dataset.views.items():
+            assert view.embeddings is not None
+            made[f"vector/{name}"] = torch.FloatTensor(view.embeddings[row])
+        return made
+
+
+def _pairs_nt_xent(first: Tensor, second: Tensor, temperature: float) -> Tensor:
+    """Return NT-Xent as a general metric-learning library computes it: from lists of pairs."""
+    vectors = functional.normalize(torch.cat([first, second]))
+    labels = torch.arange(len(first)).repeat(2)
+    same = labels[:, None] == labels[None, :]
+    anchor, positive = torch.where(same & ~torch.eye(len(labels), dtype=torch.bool))
+    other_anchor, negative = torch.where(~same)
+    scores = vectors @ vectors.T / temperature
+    near = scores[anchor, positive][:, None]
+    far = scores[other_anchor, negative]
+    belongs = other_anchor[None, :] == anchor[:, None]
+    far = (far * belongs).masked_fill(~belongs, float("-inf"))
+    top = torch.maximum(near, far.max(dim=1, keepdim=True).values).detach()
+    numerator = (near - top).exp().squeeze(1)
+    return -(numerator / ((far - top).exp().sum(dim=1) + numerator)).log().mean()
+
+
+def released_epoch(dataset: MultiviewDataset) -> Callable[[], None]:
+    """Return an epoch of the released code's step, transcribed plainly."""
+    from contextualized_topic_models.networks.decoding_network import DecoderNetwork
+
+    views = list(dataset.views)
+    networks = nn.ModuleDict(
+        {n: DecoderNetwork(WORDS, DIMENSIONS, "zeroshot", TOPICS) for n in views}
+    )
+    optimizer = torch.optim.Adam(networks.parameters(), lr=2e-3, betas=(0.99, 0.99))
+    loader = torch.utils.data.DataLoader(_Rows(dataset), batch_size=BATCH, shuffle=True)
+
+    def epoch() -> None:
+        for batch in loader:
+            optimizer.zero_grad()
+            loss = torch.zeros(())
+            thetas: dict[str, Tensor] = {}
+            for name in views:
+                network: Any = networks[name]
+                mean, log_variance = network.get_posterior(None, batch[f"vector/{name}"])
+                thetas[name] = network.reparameterize(mean, log_variance).softmax(dim=1)
+                variance, prior = log_variance.exp(), network.prior_variance
+                divergence = 0.5 * (
+                    (variance / prior).sum(1)
+                    + ((network.prior_mean - mean) ** 2 / prior).sum(1)
+                    - TOPICS
+                    + prior.log().sum()
+                    - log_variance.sum(1)
+                )
+                loss = loss + 0.01 * divergence.sum()
+                if name in dataset.text_views:
+                    dropped = network.drop_theta(thetas[name])
+                    said = functional.softmax(network.beta_batchnorm(dropped @ network.beta), 1)
+                    counts = batch[f"words/{name}"].reshape(len(mean), -1)
+                    loss = loss - (counts * torch.log(said + 1e-10)).sum()
+            for number, first in enumerate(views):
+                for second in views[number + 1 :]:
+                    pair = _pairs_nt_xent(thetas[first], thetas[second], 0.07)
+                    loss = loss + 50.0 * BATCH * pair
+            loss.backward()
+            optimizer.step()
+
+    return epoch
+
+
+def m3l_contrast() -> dict[str, Callable[[], None]]:
+    """Return an epoch on two languages and images: ours, and the released step."""
+    dataset = synthetic()
+    return {"ours": our_epoch(dataset), "reference": released_epoch(dataset)}
+
+
+def zeroshot_tm() -> dict[str, Callable[[], None]]:
+    """Return an epoch on one language: ours, and contextualized-topic-models' own loop."""
+    from contextualized_topic_models.models.ctm import ZeroShotTM
+    from torch.utils.data import DataLoader
+
+    dataset = synthetic().with_views(["en"])
+    view = dataset.text_view("en")
+    assert view.embeddings is not None
+    tensors = ViewTensors(view.embeddings, view.bag_of_words, view.vocabulary)
+    theirs = ZeroShotTM(
+        bow_size=WORDS, contextual_size=DIMENSIONS, n_components=TOPICS, num_data_loader_workers=0
+    )
+    loader = DataLoader(tensors, batch_size=BATCH, shuffle=True)
+    settings = ZeroshotTMSettings(num_topics=TOPICS, batch_size=BATCH)
+    network = ZeroshotTMNetwork({"en": DIMENSIONS}, {"en": WORDS}, settings)
+    optimizer = torch.optim.Adam(network.parameters(), lr=2e-3, betas=(0.99, 0.99), fused=True)
+    sampler = TupleSampler(dataset, "train", {"en": view.embeddings}, BATCH)
+
+    def ours() -> None:
+        for batch in sampler.epoch():
+            optimizer.zero_grad()
+            torch.stack(list(network.loss(batch).values())).sum().backward()
+            optimizer.step()
+
+    def reference() -> None:
+        theirs._train_epoch(loader)
+
+    return {"ours": ours, "reference": reference}
+
+
+BENCHMARKS: dict[str, Callable[[], dict[str, Callable[[], None]]]] = {
+    "m3l-contrast": m3l_contrast,
+    "zeroshot-tm": zeroshot_tm,
+}
+
+
+def main() -> None:
+    """Time the two in turn, and print medians and the median of paired ratios."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("name", choices=sorted(BENCHMARKS))
+    parser.add_argument("--repeats", type=int, default=7)
+    parser.add_argument("--threads", type=int, default=1)
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    torch.manual_seed(0)
+    epochs = BENCHMARKS[arguments.name]()
+    taken: dict[str, list[float]] = {name: [] for name in epochs}
+    for repeat in range(arguments.repeats + 1):
+        for name, epoch in epochs.items():
+            started = time.perf_counter()
+            epoch()
+            if repeat:
+                taken[name].append(time.perf_counter() - started)
+    ratios = [b / a for a, b in zip(taken["ours"], taken["reference"], strict=True)]
+    table = Table("", "seconds an epoch, median", "fastest", title=arguments.name)
+    for name, seconds in taken.items():
+        table.add_row(name, f"{median(seconds):.3f}", f"{min(seconds):.3f}")
+    Console(width=100).print(table)
+    finish(
+        {
+            "seconds_per_epoch": round(median(taken["ours"]), 4),
+            "reference_seconds_per_epoch": round(median(taken["reference"]), 4),
+            "ratio": round(median(ratios), 2),
+        },
+        data=f"{TUPLES} tuples, {WORDS} words a language, {DIMENSIONS}-d vectors",
+        settings={"num_topics": TOPICS, "batch_size": BATCH, "threads": arguments.threads},
+        seeds=1,
+    )
+
+
+if __name__ == "__main__":
+    main()

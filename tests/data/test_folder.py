@@ -1,0 +1,809 @@
+"""A data set on disk: everything comes back, and stock OCTIS reads each text view."""
+
+import json
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from octis.dataset.dataset import Dataset
+from PIL import Image
+
+from octis_m3l.data import folder as folder_module
+from octis_m3l.data.dataset import MultiviewDataset
+from octis_m3l.data.folder import read_folder, write_embeddings, write_folder
+from octis_m3l.data.text import TextPreprocessor
+from octis_m3l.data.views import ImageView, TextView, View
+from octis_m3l.errors import DataError, StorageError
+
+NASTY = [
+    *("null", "NULL", "NA", "NaN", "nan", "None", "N/A", "#N/A", "<NA>", "inf", "-Infinity"),
+    *("1984", "007", "1e5", "-1", "0x1F", "1,5", "True", "false", "2024-01-01", "1+2j"),
+    *('"', '""', '"a', 'a"', "'", '"""x""', "#", "#a", "\\", "\\t", "a\\", "\\N", ",", ";", "="),
+    *("\ufeff", "\ufeffa", "\u200b", "\x1a", "\x7f", "\x01", "\u00ad"),
+    *("日本", "ü", "u\u0308", "क्षि", "👩‍👩‍👧", "\U0001f9ff", "\u202eabc", "ﬁ", "x" * 200_000),
+    *("train", "val", "test", "word"),
+]
+
+MESSY = settings(deadline=None, suppress_health_check=list(HealthCheck))
+
+
+def is_word(text: str) -> bool:
+    return text.split() == [text] and "\0" not in text
+
+
+words = st.one_of(
+    st.sampled_from(NASTY),
+    st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=6).filter(is_word),
+)
+free_texts = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=8)
+label_texts = st.one_of(
+    st.sampled_from([*NASTY[:30], "a b", "\t", "\r", "\n", "a\r\nb"]), free_texts
+)
+
+
+def text_view(name: str, documents: list[list[str]], **changes: Any) -> TextView:
+    vocabulary = tuple(dict.fromkeys(word for words in documents for word in words)) or ("unused",)
+    number = {word: index for index, word in enumerate(vocabulary)}
+    arguments: dict[str, Any] = {
+        "sizes": (len(documents), 0, 0),
+        "vocabulary": vocabulary,
+        "token_ids": np.array([number[w] for words in documents for w in words], np.int32),
+        "offsets": np.cumsum([0, *map(len, documents)]).astype(np.int64),
+    }
+    return TextView(name=name, **(arguments | changes))
+
+
+def picture(shade: int) -> NDArray[np.uint8]:
+    return np.full((2, 3, 3), shade, np.uint8)
+
+
+def picture_files(folder: Path, count: int) -> list[Path]:
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = [folder / f"picture {number}.png" for number in range(count)]
+    for shade, path in enumerate(paths):
+        Image.fromarray(picture(shade)).save(path)
+    return paths
+
+
+def small(**changes: Any) -> MultiviewDataset:
+    """Two languages with everything that a text view can have, and three drawn pictures."""
+    english = text_view(
+        "en",
+        [["cat", "dog", "cat"], ["dog"], [], ["null", "cat"]],
+        sizes=(2, 1, 1),
+        labels=["pets", "pets", "", "007"],
+        language="en",
+        indexes=np.array([0, 2, 5, 3]),
+        inputs=6,
+        texts=["A cat, a dog,\na cat.", "Dog\u2028s", "half \ud83d of a pair", ""],
+        word_vectors=np.eye(3, 2, dtype=np.float32),
+        preprocessor=TextPreprocessor("en", vocabulary_size=3, stop_words=["the", "a"]),
+        embeddings=np.arange(8, dtype=np.float32).reshape(4, 2),
+        embedding_name="lsa-2",
+    )
+    german = text_view("de", [["Katze", "Hund"], ["Hund"]], sizes=(1, 0, 1))
+    image = ImageView(name="image", sizes=(2, 0, 1), pictures=[picture(s) for s in (0, 9, 255)])
+    arguments: dict[str, Any] = {
+        "links": np.array([[0, 0, 0], [1, -1, 1], [3, 1, 2], [2, -1, -1]]),
+        "pivot": "en",
+        "metadata": {"name": "small", "licence": "CC0", "dropped": {"en": [1, 4]}},
+        "dictionaries": {
+            ("en", "de"): np.array([[0, 0], [1, 1]]),
+            ("de", "en"): np.array([[1, 1]]),
+        },
+        "partitions": {
+            "fold\t1": {
+                "en": np.array([0, -1, 1, 2], np.int8),
+                "de": np.array([0, 2], np.int8),
+                "image": np.array([0, -1, 2], np.int8),
+            }
+        },
+    }
+    return MultiviewDataset([english, german, image], **(arguments | changes))
+
+
+def same(first: Any, second: Any) -> bool:
+    if first is None or second is None:
+        return first is second
+    if isinstance(first, np.ndarray):
+        return first.dtype == second.dtype and np.array_equal(first, second)
+    if isinstance(first, Mapping):
+        return list(first) == list(second) and all(same(first[k], second[k]) for k in first)
+    return bool(first == second)
+
+
+def pixels(view: ImageView) -> list[list[Any]] | None:
+    if view.pictures is None:
+        return None
+    return [
+        (np.asarray(Image.open(p)) if isinstance(p, Path) else p).tolist() for p in view.pictures
+    ]
+
+
+def assert_same_view(view: View, read: View) -> None:
+    assert type(view) is type(read)
+    fields = ["name", "sizes", "indexes", "inputs", "labels", "embeddings"]
+    if isinstance(view, TextView):
+        fields += ["vocabulary", "token_ids", "offsets", "language", "texts", "word_vectors"]
+        fields += ["preprocessor"]
+    for field in fields:
+        assert same(getattr(view, field), getattr(read, field)), (view.name, field)
+    if view.embeddings is not None:
+        assert view.embedding_name == read.embedding_name
+    if isinstance(view, ImageView) and isinstance(read, ImageView):
+        assert pixels(view) == pixels(read)
+
+
+def assert_same_dataset(dataset: MultiviewDataset, read: MultiviewDataset) -> None:
+    assert list(dataset.views) == list(read.views)
+    for name, view in dataset.views.items():
+        assert_same_view(view, read.views[name])
+    for field in ("pivot", "links", "metadata", "dictionaries", "partitions"):
+        assert same(getattr(dataset, field), getattr(read, field)), field
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def edit_json(path: Path, **changes: Any) -> None:
+    content = json.loads(path.read_text(encoding="utf-8"))
+    path.write_text(json.dumps(content | changes), encoding="utf-8")
+
+
+def replace_file(folder: Path, name: str, content: str) -> None:
+    """Change a file, and its size in the list of files, as no copying accident would."""
+    (folder / name).write_text(content, encoding="utf-8", newline="\n")
+    files = json.loads((folder / "metadata.json").read_text(encoding="utf-8"))["files"]
+    files[name] = (folder / name).stat().st_size
+    edit_json(folder / "metadata.json", files=files)
+
+
+@pytest.fixture
+def stored(tmp_path: Path) -> Path:
+    write_folder(small(), tmp_path / "data", overwrite=False)
+    return tmp_path / "data"
+
+
+# Everything comes back.
+
+
+@st.composite
+def text_views(draw: st.DrawFn, name: str) -> TextView:
+    sizes = draw(st.tuples(*[st.integers(0, 3)] * 3))
+    count = sum(sizes)
+    few = draw(st.lists(words, min_size=1, max_size=4))
+    documents = [draw(st.lists(st.sampled_from(few), max_size=5)) for _ in range(count)]
+    per_item = {"min_size": count, "max_size": count}
+    view = text_view(
+        name,
+        documents,
+        sizes=sizes,
+        labels=draw(st.none() | st.lists(label_texts, **per_item)),
+        texts=draw(st.none() | st.lists(st.text(max_size=8), **per_item)),
+        language=draw(st.sampled_from([None, "en", "zh"])),
+    )
+    order = draw(st.permutations(range(len(view.vocabulary))))
+    ids = np.argsort(order).astype(np.int32)[view.token_ids]
+    vocabulary = tuple(view.vocabulary[i] for i in order)
+    view = replace(view, vocabulary=vocabulary, token_ids=ids)
+    if draw(st.booleans()):
+        indexes = draw(st.permutations(range(count + 2)))[:count]
+        view = replace(view, indexes=np.array(indexes, np.int64), inputs=count + 2)
+    if draw(st.booleans()):
+        vectors = np.random.default_rng(0).normal(size=(len(vocabulary), 2)).astype(np.float32)
+        view = replace(view, word_vectors=vectors)
+    return view
+
+
+@st.composite
+def datasets(draw: st.DrawFn) -> MultiviewDataset:
+    views: list[View] = [draw(text_views(f"text-{n}")) for n in range(draw(st.integers(1, 2)))]
+    kind = draw(st.sampled_from(["none", "pictures", "embeddings"]))
+    if kind != "none":
+        sizes = draw(st.tuples(*[st.integers(0, 2)] * 3))
+        drawn = [picture(n) for n in range(sum(sizes))]
+        vectors = np.ones((sum(sizes), 3), np.float32)
+        given = {"pictures": drawn} if kind == "pictures" else {"embeddings": vectors}
+        views.insert(0, ImageView(name="image", sizes=sizes, **given))
+    if draw(st.booleans()):
+        vectors = np.random.default_rng(1).normal(size=(len(views[-1]), 4)).astype(np.float32)
+        views[-1] = replace(views[-1], embeddings=vectors, embedding_name="Some.encoder_v1")
+    rows = []
+    for _ in range(draw(st.integers(0, 5))):
+        partition = draw(st.sampled_from(["train", "validation", "test"]))
+        spans = [view.rows(partition) for view in views]
+        rows.append([draw(st.sampled_from([-1, *range(s.start, s.stop)])) for s in spans])
+    partitions = {
+        name: {
+            view.name: np.array([draw(st.integers(-1, 2)) for _ in range(len(view))], np.int8)
+            for view in views
+        }
+        for name in draw(st.lists(free_texts, max_size=2, unique=True))
+    }
+    texts = [view for view in views if isinstance(view, TextView)]
+    index = [st.integers(0, len(view.vocabulary) - 1) for view in (texts[0], texts[-1])]
+    pairs = draw(st.lists(st.tuples(*index), max_size=3))
+    dictionary = {(texts[0].name, texts[-1].name): np.array(pairs, np.int64).reshape(-1, 2)}
+    return MultiviewDataset(
+        views,
+        np.array(rows, np.int64).reshape(-1, len(views)),
+        metadata={"note": draw(free_texts), "number": 1.5},
+        dictionaries=dictionary if pairs else {},
+        partitions=partitions,
+    )
+
+
+@MESSY
+@given(datasets())
+def test_everything_comes_back(dataset: MultiviewDataset) -> None:
+    with tempfile.TemporaryDirectory() as parent:
+        write_folder(dataset, Path(parent) / "data", overwrite=False)
+        assert names(Path(parent)) == ["data"]
+        assert_same_dataset(dataset, read_folder(Path(parent) / "data", embeddings=None))
+
+
+def test_everything_comes_back_by_the_methods(tmp_path: Path) -> None:
+    dataset = small()
+    dataset.save(tmp_path / "data")
+    assert dataset.dataset_path == str(tmp_path / "data")
+    read = MultiviewDataset.from_folder(str(tmp_path / "data"))
+    assert_same_dataset(dataset, read)
+    assert read.dataset_path == str(tmp_path / "data")
+    assert isinstance(read.view("en").embeddings, np.memmap)
+    assert isinstance(read.text_view("en").word_vectors, np.memmap)
+
+
+def test_the_folder_is_readable_by_people(stored: Path) -> None:
+    manifest = json.loads((stored / "metadata.json").read_text(encoding="utf-8"))
+    assert (manifest["format"], manifest["version"]) == ("octis-m3l dataset", 1)
+    assert [view["name"] for view in manifest["views"]] == ["en", "de", "image"]
+    assert (manifest["last-training-doc"], manifest["last-validation-doc"]) == (2, 3)
+    assert manifest["metadata"]["licence"] == "CC0"
+    assert (stored / "links.tsv").read_text().splitlines()[:3] == [
+        "en\tde\timage",
+        "0\t0\t0",
+        "1\t-1\t1",
+    ]
+    assert (stored / "dictionaries" / "en--de.tsv").read_text() == "cat\tKatze\ndog\tHund\n"
+    assert (stored / "image" / "images.tsv").read_text().splitlines() == [
+        "image/pictures/000000.png\ttrain",
+        "image/pictures/000001.png\ttrain",
+        "image/pictures/000002.png\ttest",
+    ]
+    assert names(stored / "en") == [
+        "corpus.tsv",
+        "embeddings",
+        "indexes.txt",
+        "metadata.json",
+        "partitions.tsv",
+        "preprocessing.json",
+        "texts.jsonl",
+        "vocabulary.txt",
+        "word_vectors.json",
+        "word_vectors.npy",
+    ]
+    assert (stored / "en" / "indexes.txt").read_text() == "0\n2\n5\n3\n"
+    assert (stored / "en" / "partitions.tsv").read_text() == '"fold\t1"\ntrain\n""\nval\ntest\n'
+
+
+def test_dictionaries_whose_files_would_have_one_name(tmp_path: Path) -> None:
+    views = [text_view(name, [[f"word{name}"]]) for name in ("a", "-b", "a-", "b")]
+    pairs = {("a", "-b"): np.array([[0, 0]]), ("a-", "b"): np.zeros((0, 2), np.int64)}
+    dataset = MultiviewDataset(views, dictionaries=pairs)
+    write_folder(dataset, tmp_path / "data", overwrite=False)
+    assert_same_dataset(dataset, read_folder(tmp_path / "data", embeddings=None))
+
+
+def test_a_moved_folder_is_as_good(stored: Path, tmp_path: Path) -> None:
+    shutil.move(stored, tmp_path / "elsewhere")
+    assert_same_dataset(small(), read_folder(tmp_path / "elsewhere", embeddings=None))
+
+
+# Stock OCTIS.
+
+
+def assert_octis_reads(view: TextView) -> None:
+    with tempfile.TemporaryDirectory() as parent:
+        dataset = MultiviewDataset([view])
+        write_folder(dataset, Path(parent) / "data", overwrite=False)
+        assert_same_dataset(dataset, read_folder(Path(parent) / "data", embeddings=None))
+        octis = Dataset()
+        octis.load_custom_dataset_from_folder(str(Path(parent) / "data" / view.name))
+    assert octis.get_corpus() == view.documents(slice(0, len(view)))
+    assert octis.get_vocabulary() == list(view.vocabulary)
+    assert octis.get_metadata()["last-training-doc"] == view.sizes[0]
+    assert octis.get_metadata()["last-validation-doc"] == sum(view.sizes[:2])
+    if view.labels is None:
+        assert octis.get_labels() is None
+    elif all(label.isalpha() and label.isascii() and label not in NASTY for label in view.labels):
+        assert octis.get_labels() == list(view.labels)
+
+
+@MESSY
+@given(text_views("en").filter(len))
+@example(text_view("en", [["\ufeffa", "b", "c"]] * 2))
+@example(text_view("en", [["a", "b", "c"]] * 3, sizes=(1, 1, 1), labels=["sport", "art", "sport"]))
+def test_octis_reads_whatever_the_words_are(view: TextView) -> None:
+    assert_octis_reads(view)
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        [],
+        *([word] for word in NASTY),
+        *(["#N/A", "N/A"], ["1", "2"], ["1", "e5"], ["-", "1"], ["NaN", "NaN"]),
+        *(['"', '"'], ['"a', 'b"'], ["1", "2", "3"], ["\\", "\\", "\\"], ["null"] * 3),
+    ],
+    ids=lambda document: ascii(document)[:20],
+)
+def test_octis_reads_a_corpus_of_one_nasty_document_again_and_again(document: list[str]) -> None:
+    assert_octis_reads(text_view("en", [document] * 3, sizes=(1, 1, 1)))
+
+
+def test_octis_reads_a_long_corpus_whose_beginning_looks_like_numbers() -> None:
+    documents = [["1"]] * 40_000 + [[]] * 40_000 + [["a", "b"]]
+    assert_octis_reads(text_view("en", documents))
+
+
+def test_octis_reads_each_language(stored: Path) -> None:
+    dataset = small()
+    for name in ("en", "de"):
+        octis = Dataset()
+        octis.load_custom_dataset_from_folder(str(stored / name))
+        plain = dataset.monolingual(name)
+        assert octis.get_corpus() == plain.get_corpus()
+        assert octis.get_vocabulary() == plain.get_vocabulary()
+        parts = [list(part) for part in octis.get_partitioned_corpus()]
+        assert parts == [list(part) for part in plain.get_partitioned_corpus()]
+
+
+# Pictures.
+
+
+def pictured(paths: list[Path], **changes: Any) -> MultiviewDataset:
+    view = ImageView(name="image", sizes=(len(paths), 0, 0), pictures=paths, **changes)
+    return MultiviewDataset.linked_by_row([text_view("en", [["a"]] * len(paths)), view])
+
+
+def paths_of(dataset: MultiviewDataset) -> list[Any]:
+    return dataset.view("image").items(slice(0, len(dataset.view("image"))))
+
+
+def test_picture_files_stay_where_they_are(tmp_path: Path) -> None:
+    paths = picture_files(tmp_path / "photos", 2)
+    dataset = pictured(paths, labels=["x", "y"], embeddings=np.ones((2, 2), np.float32))
+    write_folder(dataset, tmp_path / "data", overwrite=False)
+    table = (tmp_path / "data" / "image" / "images.tsv").read_text()
+    assert table.splitlines()[0] == "../photos/picture 0.png\ttrain\tx"
+    read = read_folder(tmp_path / "data", embeddings=None)
+    assert paths_of(read) == paths
+    assert_same_dataset(dataset, read)
+
+
+def test_relative_picture_paths_are_those_of_the_working_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths = picture_files(tmp_path / "photos", 1)
+    monkeypatch.chdir(tmp_path)
+    write_folder(pictured([Path("photos/picture 0.png")]), Path("sub/data"), overwrite=False)
+    monkeypatch.chdir(tmp_path / "photos")
+    assert paths_of(read_folder(Path("../sub/data"), embeddings=None)) == paths
+
+
+def test_pictures_on_another_drive_have_their_whole_path(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths = picture_files(tmp_path / "photos", 1)
+
+    def refuse(*_: Any) -> str:
+        raise ValueError("path is on mount 'D:', start on mount 'C:'")
+
+    monkeypatch.setattr(os.path, "relpath", refuse)
+    write_folder(pictured(paths), tmp_path / "data", overwrite=False)
+    table = (tmp_path / "data" / "image" / "images.tsv").read_text()
+    assert table == f"{paths[0].as_posix()}\ttrain\n"
+    assert paths_of(read_folder(tmp_path / "data", embeddings=None)) == paths
+
+
+@pytest.mark.parametrize("through_link", [False, True])
+def test_replacing_a_folder_keeps_the_pictures_inside(tmp_path: Path, through_link: bool) -> None:
+    drawn = [picture(shade) for shade in range(6)]
+    image = ImageView(
+        name="image", sizes=(6, 0, 0), pictures=drawn, embeddings=np.eye(6, dtype=np.float32)
+    )
+    dataset = MultiviewDataset.linked_by_row([text_view("en", [["a"]] * 6), image])
+    write_folder(dataset, tmp_path / "data", overwrite=False)
+    (tmp_path / "link").symlink_to(tmp_path / "data")
+    where = tmp_path / ("link" if through_link else "data")
+    split = read_folder(where, embeddings=None).with_split(0.5, 0.25, seed=1)
+    before = pixels(split.image_views["image"])
+    write_folder(split, tmp_path / "data", overwrite=True)
+    read = read_folder(tmp_path / "data", embeddings=None)
+    assert pixels(read.image_views["image"]) == before
+    assert ".." not in (tmp_path / "data" / "image" / "images.tsv").read_text()
+    assert_same_dataset(split, read)
+    assert names(tmp_path) == ["data", "link"]
+
+
+def test_pictures_carried_over_and_new_ones_do_not_meet(tmp_path: Path) -> None:
+    write_folder(small(), tmp_path / "data", overwrite=False)
+    old = read_folder(tmp_path / "data", embeddings=None).view("image").items(slice(0, 2))
+    view = ImageView(name="image", sizes=(3, 0, 0), pictures=[picture(77), *reversed(old)])
+    dataset = MultiviewDataset([text_view("en", [["a"]]), view])
+    write_folder(dataset, tmp_path / "data", overwrite=True)
+    read = read_folder(tmp_path / "data", embeddings=None).image_views["image"]
+    assert pixels(read) == [picture(shade).tolist() for shade in (77, 9, 0)]
+
+
+def test_missing_pictures_are_counted_and_named(tmp_path: Path) -> None:
+    paths = picture_files(tmp_path / "photos", 6)
+    dataset = pictured(paths)
+    write_folder(dataset, tmp_path / "data", overwrite=False)
+    for path in paths[1:]:
+        path.unlink()
+    message = (
+        f"view 'image': 5 of 6 picture files are missing: {paths[1]}, {paths[2]}, {paths[3]}, …; "
+        "put them back there, or build the data set again without them."
+    )
+    with pytest.raises(DataError, match=re.escape(message)):
+        read_folder(tmp_path / "data", embeddings=None)
+    with pytest.raises(DataError, match=re.escape(message)):
+        write_folder(dataset, tmp_path / "again", overwrite=False)
+    assert names(tmp_path) == ["data", "photos"]
+
+
+def test_pictures_that_are_no_colour_pictures(tmp_path: Path) -> None:
+    grey = np.zeros((2, 2), np.uint8)
+    view = ImageView(name="image", sizes=(2, 0, 0), pictures=[picture(0), grey])
+    message = (
+        "view 'image': picture 1 has shape (2, 2) and type uint8; expected uint8 (height × width "
+        "× 3)."
+    )
+    with pytest.raises(DataError, match=re.escape(message)):
+        write_folder(
+            MultiviewDataset([text_view("en", [["a"]]), view]), tmp_path / "data", overwrite=False
+        )
+
+
+# Embeddings.
+
+
+def test_embeddings_are_added_and_chosen(stored: Path) -> None:
+    wide = np.arange(12, dtype=np.float64).reshape(4, 3)
+    write_embeddings(stored, "en", wide, "sbert", {"model": "x/y", "revision": "1"})
+    write_embeddings(stored, "de", np.ones((2, 3), np.float32), "sbert", {})
+    record = json.loads((stored / "en" / "embeddings" / "sbert.json").read_text())
+    fingerprint = small().view("en").fingerprint()
+    assert record == {
+        "name": "sbert",
+        "dimensions": 3,
+        "rows": 4,
+        "fingerprint": fingerprint,
+        "description": {"model": "x/y", "revision": "1"},
+    }
+    message = (
+        "view 'en' has several embeddings: lsa-2, sbert; choose with embeddings='lsa-2' for every "
+        "view, or embeddings={'en': 'lsa-2'}."
+    )
+    with pytest.raises(DataError, match=re.escape(message)):
+        read_folder(stored, embeddings=None)
+    read = read_folder(stored, embeddings="sbert")
+    assert {n: v.embedding_name for n, v in read.views.items() if v.embeddings is not None} == {
+        "en": "sbert",
+        "de": "sbert",
+    }
+    assert same(np.asarray(read.view("en").embeddings), wide.astype(np.float32))
+    read = read_folder(stored, embeddings={"en": "lsa-2"})
+    assert (read.view("en").embedding_name, read.view("de").embedding_name) == ("lsa-2", "sbert")
+
+
+def test_embeddings_that_are_not_there(stored: Path, tmp_path: Path) -> None:
+    message = "view 'en' has no embeddings 'lsa'. Did you mean 'lsa-2'? Known: lsa-2."
+    with pytest.raises(DataError, match=re.escape(message)):
+        read_folder(stored, embeddings="lsa")
+    with pytest.raises(
+        DataError, match=re.escape("view 'de' has no embeddings 'lsa'. Known: none")
+    ):
+        read_folder(stored, embeddings={"de": "lsa"})
+    message = "unknown view 'eng' in embeddings. Did you mean 'en'? Known: de, en, image."
+    with pytest.raises(DataError, match=re.escape(message)):
+        read_folder(stored, embeddings={"eng": "lsa-2"})
+    write_folder(MultiviewDataset([text_view("en", [["a"]])]), tmp_path / "bare", overwrite=False)
+    message = "no view has embeddings 'lsa', or any others; encode the views first, or leave embed"
+    with pytest.raises(DataError, match=re.escape(message)):
+        read_folder(tmp_path / "bare", embeddings="lsa")
+
+
+def test_embeddings_are_replaced_under_their_name(stored: Path) -> None:
+    write_embeddings(stored, "en", np.ones((4, 5), np.float32), "lsa-2", {})
+    embeddings = read_folder(stored, embeddings=None).view("en").embeddings
+    assert same(np.asarray(embeddings), np.ones((4, 5), np.float32))
+
+
+@pytest.mark.parametrize("name", ["", ".hidden", "a/b", "../a", "a b", "x" * 101, "Ü"])
+def test_embeddings_have_the_name_of_a_file(stored: Path, name: str) -> None:
+    message = f"embeddings named '{name}': expected a file name of letters, digits, '.', '_' and '-"
+    with pytest.raises(DataError, match=re.escape(message)):
+        write_embeddings(stored, "en", np.ones((4, 2), np.float32), name, {})
+    dataset = small().with_embeddings({"de": np.ones((2, 2))}, name=name)
+    with pytest.raises(DataError, match=re.escape(message)):
+        write_folder(dataset, stored, overwrite=True)
+
+
+def test_a_name_that_would_do_is_suggested(stored: Path) -> None:
+    with pytest.raises(DataError, match=re.escape("'org-model-v2' would do.")):
+        write_embeddings(stored, "en", np.ones((4, 2)), "org/model v2", {})
+
+
+@pytest.mark.parametrize(
+    ("view", "embeddings", "description", "message"),
+    [
+        ("fr", np.ones((4, 2)), {}, "unknown view 'fr'. Known: de, en, image."),
+        ("en", np.ones((3, 2)), {}, "view 'en': embeddings have 3 rows for 4 items"),
+        ("en", np.full((4, 2), np.nan), {}, "view 'en': the embedding of row 0 holds NaN"),
+        (
+            "en",
+            np.ones((4, 2)),
+            {"model": object()},
+            "the description of the embeddings 'mine' can't be written as JSON (Object of type ob",
+        ),
+    ],
+)
+def test_embeddings_that_cannot_be_added(
+    stored: Path, view: str, embeddings: NDArray[Any], description: dict[str, Any], message: str
+) -> None:
+    before = (stored / "metadata.json").read_bytes()
+    with pytest.raises(DataError, match=re.escape(message)):
+        write_embeddings(stored, view, embeddings, "mine", description)
+    assert (stored / "metadata.json").read_bytes() == before
+    assert_same_dataset(small(), read_folder(stored, embeddings=None))
+
+
+def test_interrupted_embeddings_leave_a_readable_folder(
+    stored: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(place: Path, *_: Any) -> None:
+        place.with_name(f"{place.name}.npy").write_bytes(b"half")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(folder_module, "_write_array", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        write_embeddings(stored, "en", np.ones((4, 9), np.float32), "lsa-2", {})
+    monkeypatch.undo()
+    read = read_folder(stored, embeddings=None)
+    assert read.view("en").embeddings is None
+    write_embeddings(stored, "en", np.ones((4, 9), np.float32), "lsa-2", {})
+    assert read_folder(stored, embeddings=None).view("en").embeddings is not None
+
+
+def test_embeddings_of_other_items(stored: Path) -> None:
+    texts = (stored / "en" / "texts.jsonl").read_text(encoding="utf-8")
+    replace_file(stored, "en/texts.jsonl", texts.replace("cat", "cow"))
+    message = (
+        f"{stored / 'en' / 'embeddings' / 'lsa-2'}.npy was made for other items than view 'en' "
+        "holds: they changed since; encode them again."
+    )
+    with pytest.raises(StorageError, match=re.escape(message)):
+        read_folder(stored, embeddings=None)
+
+
+def test_embeddings_of_another_shape(stored: Path) -> None:
+    path = stored / "en" / "embeddings" / "lsa-2.npy"
+    np.save(path, np.ones((2, 4), np.float32))
+    message = (
+        f"{path} holds an array of shape (2, 4), expected (4, 2): it belongs to other items; "
+        "write it again."
+    )
+    with pytest.raises(StorageError, match=re.escape(message)):
+        read_folder(stored, embeddings=None)
+
+
+def test_embeddings_that_are_no_array(stored: Path) -> None:
+    replace_file(stored, "en/embeddings/lsa-2.npy", "")
+    with pytest.raises(StorageError, match=r"lsa-2\.npy is no whole \.npy file \(.+\); write it"):
+        read_folder(stored, embeddings=None)
+
+
+def test_word_vectors_of_another_vocabulary(stored: Path) -> None:
+    for name in ("en/vocabulary.txt", "en/corpus.tsv", "dictionaries/en--de.tsv"):
+        content = (stored / name).read_text(encoding="utf-8")
+        replace_file(stored, name, content.replace("cat", "cow"))
+    vocabulary = stored / "en" / "vocabulary.txt"
+    message = (
+        f"{stored / 'en' / 'word_vectors'}.npy follows another vocabulary than {vocabulary}: it "
+        "changed since; make the word vectors again."
+    )
+    with pytest.raises(StorageError, match=re.escape(message)):
+        read_folder(stored, embeddings=None)
+
+
+# Folders that are not what they should be.
+
+
+def test_a_folder_that_is_missing(tmp_path: Path) -> None:
+    for path in (tmp_path / "none", tmp_path / "file"):
+        (tmp_path / "file").touch()
+        message = f"{path} is missing or no folder; give the folder that MultiviewDataset.save wr"
+        with pytest.raises(StorageError, match=re.escape(message)):
+            read_folder(path, embeddings=None)
+
+
+def test_a_folder_without_metadata(tmp_path: Path) -> None:
+    message = (
+        f"{tmp_path} holds no metadata.json: it is no data set of octis-m3l, or was copied only in "
+        "part; give the folder that MultiviewDataset.save wrote."
+    )
+    with pytest.raises(StorageError, match=re.escape(message)):
+        read_folder(tmp_path, embeddings=None)
+
+
+def test_a_folder_of_another_program(tmp_path: Path) -> None:
+    (tmp_path / "metadata.json").write_text('{"last-training-doc": 3}')
+    message = (
+        f"{tmp_path / 'metadata.json'} has the format None, expected 'octis-m3l dataset': it is of "
+        "another program; give the folder that MultiviewDataset.save wrote."
+    )
+    with pytest.raises(StorageError, match=re.escape(message)):
+        read_folder(tmp_path, embeddings=None)
+
+
+def test_the_folder_of_one_view_points_to_the_whole(stored: Path) -> None:
+    message = f"save wrote, perhaps {stored}, of which this folder is one view."
+    with pytest.raises(StorageError, match=re.escape(message)):
+        read_folder(stored / "en", embeddings=None)
+
+
+def test_a_folder_of_a_newer_version(stored: Path) -> None:
+    edit_json(stored / "metadata.json", version=2)
+    message = (
+        f"{stored / 'metadata.json'} has version 2 of the format, and this octis-m3l reads version "
+        "1: it was written by another octis-m3l; upgrade this one."
+    )
+    with pytest.raises(StorageError, match=re.escape(message)):
+        read_folder(stored, embeddings=None)
+
+
+@pytest.mark.parametrize(
+    ("changes", "where"),
+    [
+        ({"links": "many"}, "links"),
+        ({"views": [{"name": "../en", "kind": "text", "sizes": [1, 0, 0]}]}, "views.0.name"),
+        ({"views": [{"name": "en", "kind": "sound", "sizes": [1, 0, 0]}]}, "views.0.kind"),
+        ({"views": [{"name": "en", "kind": "text", "sizes": [1, 0, -1]}]}, "views.0.sizes.2"),
+        ({"dictionaries": [{"views": ["en", "de"], "file": "../a"}]}, "dictionaries.0.file"),
+        ({"pivot": None}, "pivot"),
+    ],
+)
+def test_a_damaged_description(stored: Path, changes: dict[str, Any], where: str) -> None:
+    edit_json(stored / "metadata.json", **changes)
+    with pytest.raises(StorageError, match=rf"metadata\.json is damaged at '{where}' \(.+\); copy"):
+        read_folder(stored, embeddings=None)
+
+
+def test_a_truncated_corpus(stored: Path) -> None:
+    path = stored / "en" / "corpus.tsv"
+    content = path.read_bytes()
+    path.write_bytes(content[:-9])
+    message = (
+        f"{stored} is incomplete: en/corpus.tsv has {len(content) - 9} bytes instead of "
+        f"{len(content)}. It was probably copied or downloaded only in part; copy it again."
+    )
+    with pytest.raises(StorageError, match=re.escape(message)):
+        read_folder(stored, embeddings=None)
+
+
+@pytest.mark.parametrize("name", ["links.tsv", "en/vocabulary.txt", "image/pictures/000001.png"])
+def test_a_half_copied_folder(stored: Path, name: str) -> None:
+    (stored / name).unlink()
+    with pytest.raises(StorageError, match=re.escape(f"is incomplete: {name} is missing. It was")):
+        read_folder(stored, embeddings=None)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("en/corpus.tsv", "cow\ttrain\ta\ndog\ttrain\ta\ndog\tval\ta\ndog\ttest\ta\n", "line 1: "),
+        (
+            "en/corpus.tsv",
+            "dog\tval\ta\ndog\ttrain\ta\n",
+            "has 2 rows, 1 train, 1 val and 0 test; metadata.json says 2, 1, 1 in this order; the "
+            "file was changed; copy it again.",
+        ),
+        ("en/corpus.tsv", "dog\ttrain\n", "has 2 columns, expected 3; it was changed; copy it"),
+        ("en/corpus.tsv", 'dog\t"train\n', "can't be read ("),
+        ("en/indexes.txt", "0\none\n2\n3\n", "holds no row numbers ("),
+        ("en/texts.jsonl", "cat\n", "holds no JSON lines ("),
+        ("links.tsv", "de\ten\timage\n0\t0\t0\n", "begins with ['de', 'en', 'image'], expected"),
+        ("links.tsv", "en\tde\timage\n0\tx\t0\n", "holds no item numbers ("),
+        ("dictionaries/en--de.tsv", "cow\tKuh\n", "'cow' is not in the vocabulary of view 'en'; "),
+        ("en/partitions.tsv", '"fold\t1"\ntrain\ntest\n', "the column of 'fold\t1' was changed; "),
+        ("en/partitions.tsv", "fold\ntrain\ntest\ntest\ntest\n", "expected 4 entries train, val"),
+    ],
+)
+def test_a_file_that_was_changed(stored: Path, name: str, content: str, message: str) -> None:
+    replace_file(stored, name, content)
+    with pytest.raises(StorageError, match=re.escape(message)) as raised:
+        read_folder(stored, embeddings=None)
+    assert str(stored / name) in str(raised.value)
+
+
+def test_a_changed_link_is_checked_as_any_other(stored: Path) -> None:
+    replace_file(stored, "links.tsv", "en\tde\timage\n0\t7\t0\n")
+    with pytest.raises(DataError, match="link row 0 points to item 7 of view 'de', which has 2"):
+        read_folder(stored, embeddings=None)
+
+
+# What can't be written, or is not finished.
+
+
+def test_an_existing_folder_is_replaced_only_when_that_is_wanted(stored: Path) -> None:
+    other = MultiviewDataset([text_view("en", [["new"]])])
+    with pytest.raises(StorageError, match=re.escape("pass overwrite=True or choose another")):
+        write_folder(other, stored, overwrite=False)
+    assert_same_dataset(small(), read_folder(stored, embeddings=None))
+    write_folder(other, stored, overwrite=True)
+    assert_same_dataset(other, read_folder(stored, embeddings=None))
+    assert names(stored) == ["en", "metadata.json"]
+
+
+def test_a_data_set_can_be_written_over_itself(stored: Path) -> None:
+    read = read_folder(stored, embeddings=None)
+    write_folder(read, stored, overwrite=True)
+    assert_same_dataset(small(), read_folder(stored, embeddings=None))
+    assert same(np.asarray(read.view("en").embeddings), small().view("en").embeddings)
+
+
+@pytest.mark.parametrize("existing", [False, True])
+def test_interrupted_writing_leaves_nothing_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, existing: bool
+) -> None:
+    if existing:
+        write_folder(small(), tmp_path / "data", overwrite=False)
+
+    def interrupt(_: Path) -> dict[str, int]:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(folder_module, "file_sizes", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        write_folder(small(metadata={}), tmp_path / "data", overwrite=True)
+    assert names(tmp_path) == (["data"] if existing else [])
+    if existing:
+        assert_same_dataset(small(), read_folder(tmp_path / "data", embeddings=None))
+
+
+@pytest.mark.parametrize(
+    ("dataset", "message"),
+    [
+        (
+            small(metadata={"date": object()}),
+            "the metadata of the data set can't be written as JSON (Object of type object is not "
+            "JSON serializable); use texts, finite numbers, lists and dictionaries.",
+        ),
+        (small(metadata={"score": float("nan")}), "can't be written as JSON (Out of range float"),
+        (
+            MultiviewDataset([text_view("en", [["a\0b", "c"]])]),
+            "'a\\x00b c\\xa0' holds a NUL character, at which OCTIS would cut it off; remove it",
+        ),
+        (
+            MultiviewDataset([text_view("en", [["c"], ["a", "b\ud83d", "d"]])]),
+            "en/corpus.tsv: 'a b\\ud83d d\\ttrain\\n' holds half of a surrogate pair, which no "
+            "text file can hold; remove it from the words, labels and file names.",
+        ),
+    ],
+)
+def test_what_cannot_be_stored(tmp_path: Path, dataset: MultiviewDataset, message: str) -> None:
+    with pytest.raises(DataError, match=re.escape(message)):
+        write_folder(dataset, tmp_path / "data", overwrite=False)
+    assert names(tmp_path) == []

@@ -1,0 +1,298 @@
+"""InfoNCE beside slow loops over pairs, and beside NT-Xent."""
+
+from collections.abc import Iterator
+from itertools import combinations, permutations, product
+from math import exp, log, sqrt
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+from octis_m3l.losses.info_nce import Negatives, Similarity, info_nce
+
+SIMILARITIES: tuple[Similarity, ...] = ("cosine", "dot")
+NEGATIVES: tuple[Negatives, ...] = ("other-view", "both-views", "printed")
+every_kind = pytest.mark.parametrize(
+    ("similarity", "negatives"), list(product(SIMILARITIES, NEGATIVES))
+)
+
+
+def slow_info_nce(
+    vectors: NDArray[np.float64],
+    present: NDArray[np.bool_],
+    groups: list[int],
+    temperature: float,
+    similarity: Similarity,
+    negatives: Negatives,
+    by_batch: bool,
+) -> float:
+    """Return the loss as its definition says, pair by pair."""
+    views, rows, _ = vectors.shape
+
+    def score(a: int, i: int, b: int, j: int) -> float:
+        x, y = vectors[a, i].tolist(), vectors[b, j].tolist()
+        dot = sum(p * q for p, q in zip(x, y, strict=True))
+        if similarity == "cosine":
+            dot /= sqrt(sum(p * p for p in x)) * sqrt(sum(q * q for q in y))
+        return dot / temperature
+
+    def against(a: int, i: int, b: int) -> Iterator[float]:
+        others = [j for j in range(rows) if groups[j] != groups[i]]
+        if negatives == "printed":
+            for c, d, j in product(range(views), range(views), [i, *others]):
+                if present[c, i] and present[d, j]:
+                    yield score(c, i, d, j)
+            return
+        yield score(a, i, b, i)
+        for j in others:
+            if present[b, j]:
+                yield score(a, i, b, j)
+            if negatives == "both-views" and present[a, j]:
+                yield score(a, i, a, j)
+
+    def one_way(a: int, b: int) -> float:
+        pairs = [i for i in range(rows) if present[a, i] and present[b, i]]
+        total = 0.0
+        for i in pairs:
+            scores = list(against(a, i, b))
+            largest = max(scores)
+            total += largest + log(sum(exp(s - largest) for s in scores)) - score(a, i, b, i)
+        return total / (rows if by_batch else max(len(pairs), 1))
+
+    ways = [(one_way(a, b), one_way(b, a)) for a, b in combinations(range(views), 2)]
+    return sum(0.5 * (there + back) for there, back in ways)
+
+
+@st.composite
+def batches(draw: st.DrawFn) -> tuple[NDArray[np.float64], NDArray[np.bool_], list[int]]:
+    """Draw vectors, which of them are there, and which rows are linked."""
+    shape = draw(st.integers(2, 4)), draw(st.integers(1, 5)), draw(st.integers(2, 4))
+    random = np.random.default_rng(draw(st.integers(0, 2**32)))
+    present = random.random(shape[:2]) < draw(st.sampled_from([0.3, 0.7, 1.0]))
+    return random.normal(size=shape), present, random.integers(0, shape[1], shape[1]).tolist()
+
+
+@every_kind
+@pytest.mark.parametrize("linked", [False, True])
+@settings(max_examples=25, deadline=None)
+@given(
+    batch=batches(), by_batch=st.booleans(), temperature=st.sampled_from([0.07, 0.5, 2.0])
+)
+def test_it_is_what_a_loop_over_pairs_gives(
+    similarity: Similarity,
+    negatives: Negatives,
+    linked: bool,
+    batch: tuple[NDArray[np.float64], NDArray[np.bool_], list[int]],
+    by_batch: bool,
+    temperature: float,
+) -> None:
+    vectors, present, drawn = batch
+    groups = drawn if linked else list(range(len(drawn)))
+    expected = slow_info_nce(
+        vectors, present, groups, temperature, similarity, negatives, by_batch
+    )
+    for dtype, relative in ((torch.float64, 1e-8), (torch.float32, 1e-4)):
+        found = info_nce(
+            torch.tensor(vectors, dtype=dtype),
+            torch.tensor(present),
+            temperature=temperature,
+            similarity=similarity,
+            negatives=negatives,
+            groups=torch.tensor(groups) if linked else None,
+            by_batch=by_batch,
+        )
+        assert found.dtype == dtype
+        assert found.shape == ()
+        assert found.item() == pytest.approx(expected, rel=relative, abs=relative)
+
+
+@every_kind
+@pytest.mark.parametrize("by_batch", [False, True])
+def test_nothing_missing_is_the_same_as_all_present(
+    similarity: Similarity, negatives: Negatives, by_batch: bool
+) -> None:
+    vectors = torch.randn(3, 4, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+
+    def loss(present: Tensor | None) -> float:
+        return info_nce(
+            vectors,
+            present,
+            temperature=0.5,
+            similarity=similarity,
+            negatives=negatives,
+            by_batch=by_batch,
+        ).item()
+
+    everything = torch.ones(3, 4, dtype=torch.bool)
+    assert loss(None) == pytest.approx(loss(everything), rel=1e-12)
+    slow = slow_info_nce(
+        vectors.numpy(), everything.numpy(), [0, 1, 2, 3], 0.5, similarity, negatives, by_batch
+    )
+    assert loss(None) == pytest.approx(slow, rel=1e-8)
+
+
+def nt_xent(first: Tensor, second: Tensor, temperature: float) -> Tensor:
+    """Return SimCLR's loss, transcribed from equation 1 and algorithm 1 of Chen et al. (2020)."""
+    both = functional.normalize(torch.cat([first, second]), dim=1)
+    similarity = both @ both.T / temperature
+    similarity = similarity.masked_fill(torch.eye(len(both), dtype=torch.bool), -torch.inf)
+    partner = torch.arange(len(both)).roll(len(first))
+    return functional.cross_entropy(similarity, partner)
+
+
+@pytest.mark.parametrize("temperature", [0.07, 0.5])
+def test_two_views_with_both_as_negatives_are_nt_xent(temperature: float) -> None:
+    random = torch.Generator().manual_seed(0)
+    vectors = torch.randn(2, 8, 5, dtype=torch.float64, generator=random).requires_grad_()
+    expected = nt_xent(vectors[0], vectors[1], temperature)
+    found = info_nce(vectors, temperature=temperature)
+    (wanted,) = torch.autograd.grad(expected, vectors)
+    (gradient,) = torch.autograd.grad(found, vectors)
+    assert found.item() == pytest.approx(expected.item(), rel=1e-8)
+    torch.testing.assert_close(gradient, wanted, rtol=1e-7, atol=1e-8)
+
+
+def test_default_is_cosine_and_both_views() -> None:
+    vectors = torch.randn(3, 4, 5, generator=torch.Generator().manual_seed(0))
+    chosen = info_nce(vectors, temperature=0.5, similarity="cosine", negatives="both-views")
+    assert torch.equal(info_nce(vectors, temperature=0.5), chosen)
+
+
+@pytest.mark.parametrize("negatives", ["other-view", "both-views"])
+def test_one_row_has_no_negatives_and_no_loss(negatives: Negatives) -> None:
+    vectors = torch.randn(3, 1, 4, generator=torch.Generator().manual_seed(0)).requires_grad_()
+    loss = info_nce(vectors, temperature=0.1, negatives=negatives)
+    (gradient,) = torch.autograd.grad(loss, vectors)
+    assert loss.item() == 0.0
+    assert not gradient.any()
+
+
+@every_kind
+@pytest.mark.parametrize("by_batch", [False, True])
+def test_views_with_nothing_in_common_have_no_loss(
+    similarity: Similarity, negatives: Negatives, by_batch: bool
+) -> None:
+    vectors = torch.randn(2, 4, 3, generator=torch.Generator().manual_seed(0))
+    present = torch.tensor([[True, True, False, False], [False, False, True, False]])
+    vectors = (vectors * present[:, :, None]).requires_grad_()
+    loss = info_nce(
+        vectors,
+        present,
+        temperature=0.1,
+        similarity=similarity,
+        negatives=negatives,
+        by_batch=by_batch,
+    )
+    (gradient,) = torch.autograd.grad(loss, vectors)
+    assert loss.item() == 0.0
+    assert torch.equal(gradient, torch.zeros_like(gradient))
+
+
+@every_kind
+def test_a_missing_item_has_no_say_and_no_gradient(
+    similarity: Similarity, negatives: Negatives
+) -> None:
+    random = torch.Generator().manual_seed(0)
+    present = torch.tensor([[True, False, True], [True, True, True], [True, True, False]])
+    first, second = torch.randn(2, 3, 3, 4, dtype=torch.float64, generator=random)
+    second = torch.where(present[:, :, None], first, 100 * second)
+    results = []
+    for vectors in (first, second):
+        given = vectors.clone().requires_grad_()
+        loss = info_nce(
+            given, present, temperature=0.5, similarity=similarity, negatives=negatives
+        )
+        results.append((loss.item(), *torch.autograd.grad(loss, given)))
+    assert results[0][0] == results[1][0]
+    assert torch.equal(results[0][1], results[1][1])
+    assert not results[0][1][~present].any()
+    assert (results[0][1][present] != 0).any(dim=1).all()
+
+
+@every_kind
+@pytest.mark.parametrize("linked", [[0, 0, 0, 0], [0, 0, 1, 1]])
+def test_a_linked_row_is_no_negative(
+    similarity: Similarity, negatives: Negatives, linked: list[int]
+) -> None:
+    vectors = torch.randn(2, 4, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    groups = torch.tensor(linked)
+
+    def loss(one: Tensor, numbers: Tensor | None) -> float:
+        return info_nce(
+            one, temperature=0.5, similarity=similarity, negatives=negatives, groups=numbers
+        ).item()
+
+    assert loss(vectors, groups) < loss(vectors, None)
+    assert loss(vectors, groups + 7) == loss(vectors, groups)
+    if negatives != "printed" and max(linked) == 0:
+        assert loss(vectors, groups) == 0.0
+
+
+@every_kind
+def test_a_tiny_temperature_does_not_overflow(
+    similarity: Similarity, negatives: Negatives
+) -> None:
+    vectors = torch.randn(3, 5, 4, generator=torch.Generator().manual_seed(0)).requires_grad_()
+    present = torch.tensor([[1, 1, 1, 1, 0], [1, 1, 0, 1, 1], [0, 1, 1, 1, 1]]).bool()
+    loss = info_nce(
+        vectors, present, temperature=1e-6, similarity=similarity, negatives=negatives
+    )
+    (gradient,) = torch.autograd.grad(loss, vectors)
+    assert gradient.isfinite().all()
+    exact = slow_info_nce(
+        vectors.detach().double().numpy(),
+        present.numpy(),
+        list(range(5)),
+        1e-6,
+        similarity,
+        negatives,
+        False,
+    )
+    assert loss.item() == pytest.approx(exact, rel=1e-5)
+
+
+@every_kind
+@pytest.mark.parametrize("by_batch", [False, True])
+def test_its_gradient(similarity: Similarity, negatives: Negatives, by_batch: bool) -> None:
+    random = torch.Generator().manual_seed(0)
+    vectors = torch.randn(3, 4, 3, dtype=torch.float64, generator=random).requires_grad_()
+    present = torch.tensor([[1, 1, 1, 0], [1, 1, 0, 1], [0, 1, 1, 1]]).bool()
+    for given, groups in product((None, present), (None, torch.tensor([0, 1, 1, 2]))):
+        assert torch.autograd.gradcheck(
+            lambda x, given=given, groups=groups: info_nce(
+                x,
+                given,
+                temperature=0.5,
+                similarity=similarity,
+                negatives=negatives,
+                groups=groups,
+                by_batch=by_batch,
+            ),
+            [vectors],
+        )
+
+
+@every_kind
+def test_the_order_of_views_and_of_rows_does_not_matter(
+    similarity: Similarity, negatives: Negatives
+) -> None:
+    vectors = torch.randn(3, 4, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    present = torch.tensor([[1, 1, 1, 0], [1, 1, 0, 1], [0, 1, 1, 1]]).bool()
+
+    def loss(order: tuple[int, ...], rows: list[int]) -> float:
+        return info_nce(
+            vectors[list(order)][:, rows],
+            present[list(order)][:, rows],
+            temperature=0.5,
+            similarity=similarity,
+            negatives=negatives,
+        ).item()
+
+    first = loss((0, 1, 2), [0, 1, 2, 3])
+    for order in permutations(range(3)):
+        assert loss(order, [2, 0, 3, 1]) == pytest.approx(first, rel=1e-12)

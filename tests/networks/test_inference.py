@@ -1,0 +1,188 @@
+"""Inference networks beside contextualized-topic-models', and θ that minds no neighbour."""
+
+from itertools import pairwise
+
+import pytest
+import torch
+from contextualized_topic_models.networks.inference_network import ContextualInferenceNetwork
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor, nn
+
+from octis_m3l.networks import InferenceNetwork, Posterior, expected_topics, sample_topics
+
+POSTERIORS: tuple[Posterior, ...] = ("ctm", "free-variance", "free")
+
+
+def rows(*shape: int, seed: int = 0, dtype: torch.dtype = torch.float32) -> Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=dtype)
+
+
+def network(posterior: Posterior = "ctm", dropout: float = 0.0) -> InferenceNetwork:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return InferenceNetwork(6, 4, (8, 7), dropout=dropout, posterior=posterior)
+
+
+@pytest.mark.parametrize("hidden_sizes", [(8,), (8, 7), (5, 6, 7)])
+@pytest.mark.parametrize("activation", ["softplus", "relu"])
+def test_ctm_is_their_network_bit_for_bit(
+    hidden_sizes: tuple[int, ...], activation: str
+) -> None:
+    theirs = ContextualInferenceNetwork(0, 6, 4, hidden_sizes, activation, dropout=0.0)
+    ours = InferenceNetwork(
+        6, 4, hidden_sizes, activation=activation, dropout=0.0, posterior="ctm"
+    )
+    ours.load_state_dict(theirs.state_dict())
+    for seed in range(3):
+        embeddings = rows(9, 6, seed=seed)
+        for found, expected in zip(ours(embeddings), theirs(None, embeddings), strict=True):
+            assert torch.equal(found, expected)
+    ours.eval()
+    theirs.eval()
+    for found, expected in zip(ours(rows(1, 6)), theirs(None, rows(1, 6)), strict=True):
+        assert torch.equal(found, expected)
+    assert ours.state_dict().keys() == theirs.state_dict().keys()
+    for name, value in theirs.state_dict().items():
+        assert torch.equal(ours.state_dict()[name], value), name
+
+
+@pytest.mark.parametrize("dropout", [0.0, 0.2, 0.6])
+@pytest.mark.parametrize("posterior", POSTERIORS)
+def test_the_dropout_asked_for_is_the_dropout_done(posterior: Posterior, dropout: float) -> None:
+    net = InferenceNetwork(6, 4, (500,), dropout=dropout, posterior=posterior)
+    seen: list[Tensor] = []
+    net.dropout_enc.register_forward_hook(lambda module, given, result: seen.append(result))
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        net(rows(100, 6))
+    assert (seen[0] == 0).double().mean().item() == pytest.approx(dropout, abs=0.01)
+    net.eval()
+    net(rows(100, 6))
+    assert (seen[1] != 0).all()
+
+
+@pytest.mark.parametrize("posterior", POSTERIORS)
+def test_the_mean_is_batch_normalised_to_begin_with(posterior: Posterior) -> None:
+    mean, _ = network(posterior)(rows(50, 6))
+    torch.testing.assert_close(mean.mean(dim=0), torch.zeros(4), atol=1e-5, rtol=0)
+    torch.testing.assert_close(mean.var(dim=0, correction=0), torch.ones(4), atol=1e-2, rtol=0)
+
+
+def test_ctm_normalises_the_variance_away() -> None:
+    net = network("ctm")
+    before = net(rows(50, 6))[1]
+    with torch.no_grad():
+        net.f_sigma.bias.fill_(-5.0)
+    torch.testing.assert_close(net(rows(50, 6))[1], before, atol=1e-4, rtol=0)
+    torch.testing.assert_close(before.mean(dim=0), torch.zeros(4), atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("posterior", ["free-variance", "free"])
+def test_a_free_variance_starts_at_one_and_is_linear(posterior: Posterior) -> None:
+    net = network(posterior)
+    hidden: list[Tensor] = []
+    net.dropout_enc.register_forward_hook(lambda module, given, result: hidden.append(result))
+    assert torch.equal(net(rows(50, 6))[1], torch.zeros(50, 4))
+    with torch.no_grad():
+        net.f_sigma.bias.fill_(-5.0)
+        net.f_sigma.weight.copy_(rows(4, 7))
+    found = net(rows(50, 6))[1]
+    torch.testing.assert_close(found, hidden[-1] @ rows(4, 7).T - 5.0, rtol=1e-5, atol=1e-5)
+
+
+def test_only_free_learns_scale_and_shift_of_the_mean() -> None:
+    learned = {
+        posterior: {name for name, _ in network(posterior).named_parameters()}
+        for posterior in POSTERIORS
+    }
+    assert learned["ctm"] == learned["free-variance"]
+    assert learned["free"] - learned["ctm"] == {"f_mu_batchnorm.weight", "f_mu_batchnorm.bias"}
+    net = network("free")
+    assert isinstance(net.f_mu_batchnorm, nn.BatchNorm1d)
+    before = net(rows(50, 6))[0]
+    with torch.no_grad():
+        net.f_mu_batchnorm.weight.fill_(3.0)
+        net.f_mu_batchnorm.bias.fill_(0.5)
+    torch.testing.assert_close(net(rows(50, 6))[0], 3.0 * before + 0.5)
+
+
+def test_a_sample_is_the_softmax_of_a_normal_draw() -> None:
+    mean, log_variance = rows(5, 4), rows(5, 4, seed=1)
+    with torch.random.fork_rng():
+        torch.manual_seed(3)
+        found = sample_topics(mean, log_variance)
+        torch.manual_seed(3)
+        noise = torch.randn(5, 4)
+    expected = (mean + torch.exp(log_variance / 2) * noise).softmax(dim=1)
+    torch.testing.assert_close(found, expected)
+
+
+@settings(deadline=None)
+@given(
+    count=st.integers(1, 9),
+    topics=st.integers(2, 40),
+    samples=st.sampled_from([0, 1, 5]),
+    dtype=st.sampled_from([torch.float32, torch.float64]),
+    seed=st.integers(0, 2**31 - 1),
+    data=st.data(),
+)
+def test_a_document_gets_the_same_topics_whatever_stands_beside_it(
+    count: int, topics: int, samples: int, dtype: torch.dtype, seed: int, data: st.DataObject
+) -> None:
+    mean, log_variance = rows(count, topics, dtype=dtype), rows(count, topics, seed=1, dtype=dtype)
+    together = expected_topics(mean, log_variance, samples, seed)
+    assert together.dtype == dtype
+    torch.testing.assert_close(together.sum(dim=1), torch.ones(count, dtype=dtype))
+    order = data.draw(st.permutations(range(count)))
+    permuted = expected_topics(mean[order], log_variance[order], samples, seed)
+    assert torch.equal(permuted, together[order])
+    for row in range(count):
+        one = slice(row, row + 1)
+        alone = expected_topics(mean[one], log_variance[one], samples, seed)
+        assert torch.equal(alone, together[one])
+    cut = data.draw(st.integers(0, count))
+    pieces = [
+        expected_topics(mean[a:b], log_variance[a:b], samples, seed)
+        for a, b in pairwise([0, cut, count])
+    ]
+    assert torch.equal(torch.cat(pieces), together)
+
+
+def test_without_samples_it_is_the_softmax_of_the_mean() -> None:
+    mean, log_variance = rows(5, 4), rows(5, 4, seed=1)
+    for seed in (0, 1):
+        assert torch.equal(expected_topics(mean, log_variance, 0, seed), mean.softmax(dim=1))
+
+
+def test_samples_follow_from_the_seed_alone() -> None:
+    mean, log_variance = rows(5, 4), rows(5, 4, seed=1)
+    state = torch.get_rng_state()
+    first = expected_topics(mean, log_variance, 3, 7)
+    assert torch.equal(torch.get_rng_state(), state)
+    assert torch.equal(expected_topics(mean, log_variance, 3, 7), first)
+    assert not torch.isclose(expected_topics(mean, log_variance, 3, 8), first).all()
+
+
+def test_many_samples_come_near_the_expectation() -> None:
+    mean, log_variance = torch.tensor([[0.5, -1.0]]), torch.tensor([[0.3, -0.4]])
+    grid = torch.linspace(-8, 8, 4001, dtype=torch.float64)
+    weight = (-0.5 * grid.square()).exp()
+    spread = log_variance.double().exp().sum().sqrt()
+    logit = mean[0, 0].double() - mean[0, 1].double() + spread * grid
+    exact = (weight * logit.sigmoid()).sum() / weight.sum()
+    found = expected_topics(mean, log_variance, 20_000, 0)
+    assert found[0, 0].item() == pytest.approx(exact.item(), abs=0.01)
+
+
+def test_the_same_posterior_gives_the_same_topics() -> None:
+    mean, log_variance = rows(1, 4).expand(3, 4), rows(1, 4, seed=1).expand(3, 4)
+    found = expected_topics(mean, log_variance, 5, 0)
+    assert torch.equal(found[0], found[1])
+    assert torch.equal(found[0], found[2])
+
+
+def test_no_gradient_is_kept() -> None:
+    mean, log_variance = rows(2, 4).requires_grad_(), rows(2, 4, seed=1)
+    assert not expected_topics(mean, log_variance, 2, 0).requires_grad
+    assert not expected_topics(mean, log_variance, 0, 0).requires_grad

@@ -1,0 +1,129 @@
+"""Standardised embeddings beside numpy."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from octis_m3l.errors import DataError
+from octis_m3l.networks import Standardiser
+
+
+def some(rows: int, dimensions: int, seed: int = 0) -> NDArray[np.float32]:
+    random = np.random.default_rng(seed)
+    spread = random.uniform(0.01, 10, dimensions)
+    return random.normal(random.normal(size=dimensions), spread, (rows, dimensions)).astype("f4")
+
+
+def standardised(embeddings: NDArray[Any], rows: slice) -> NDArray[np.float32]:
+    module = Standardiser(embeddings.shape[1])
+    module.fit(embeddings, rows)
+    found: NDArray[np.float32] = module(torch.from_numpy(np.asarray(embeddings).copy())).numpy()
+    return found
+
+
+@settings(deadline=None)
+@given(
+    size=st.integers(2, 30), dimensions=st.integers(1, 5), start=st.integers(0, 28), data=st.data()
+)
+def test_it_is_numpys_mean_and_standard_deviation(
+    size: int, dimensions: int, start: int, data: st.DataObject
+) -> None:
+    embeddings = some(size, dimensions)
+    start = min(start, size - 2)
+    rows = slice(start, data.draw(st.integers(start + 2, size)))
+    exact = embeddings.astype(np.float64)
+    expected = (exact - exact[rows].mean(axis=0)) / exact[rows].std(axis=0)
+    np.testing.assert_allclose(standardised(embeddings, rows), expected, rtol=1e-3, atol=1e-4)
+
+
+def test_only_the_training_items_count() -> None:
+    first = some(20, 3)
+    second = first.copy()
+    second[12:] = 1000.0
+    np.testing.assert_array_equal(
+        standardised(first, slice(2, 12))[:12], standardised(second, slice(2, 12))[:12]
+    )
+
+
+def test_before_fitting_nothing_changes() -> None:
+    embeddings = torch.from_numpy(some(4, 3))
+    assert torch.equal(Standardiser(3)(embeddings), embeddings)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("value", [0.0, 0.1, -123.456, 1e8, 1e-30])
+def test_a_constant_dimension_is_only_centred(value: float, dtype: type) -> None:
+    embeddings = some(1001, 3).astype(dtype)
+    embeddings[:, 1] = value
+    found = standardised(embeddings, slice(0, 1001))
+    np.testing.assert_allclose(found[:, 1], 0.0, atol=1e-6 * abs(value))
+    np.testing.assert_allclose(found[:, [0, 2]].std(axis=0), 1.0, rtol=1e-4)
+    module = Standardiser(3)
+    module.fit(np.full((1001, 3), value, dtype), slice(0, 1001))
+    assert module.scale.tolist() == [1.0, 1.0, 1.0]
+
+
+def test_a_dimension_of_small_values_is_stretched_like_any_other() -> None:
+    embeddings = some(50, 3) * np.array([1, 1e-6, 1e6], "f4")
+    found = standardised(embeddings, slice(0, 50))
+    np.testing.assert_allclose(found.std(axis=0), 1.0, rtol=1e-4)
+
+
+def test_a_single_training_item_becomes_zeros() -> None:
+    np.testing.assert_array_equal(standardised(some(1, 3), slice(0, 1)), np.zeros((1, 3)))
+
+
+def test_a_memory_mapped_file_is_the_same(tmp_path: Path) -> None:
+    embeddings = some(40, 3)
+    np.save(tmp_path / "x.npy", embeddings)
+    mapped = np.load(tmp_path / "x.npy", mmap_mode="r")
+    np.testing.assert_array_equal(
+        standardised(mapped, slice(5, 33)), standardised(embeddings, slice(5, 33))
+    )
+
+
+def test_it_is_read_in_pieces() -> None:
+    class Counting(np.ndarray):
+        """Notes which slices of rows are read."""
+
+        read: list[slice]
+
+        def __getitem__(self, key: Any) -> Any:
+            Counting.read.append(key)
+            return np.asarray(self)[key]
+
+    wide = np.broadcast_to(some(7, 1), (7, 8_000_000)).view(Counting)
+    Counting.read = []
+    module = Standardiser(1)
+    module.mean, module.scale = torch.zeros(8_000_000), torch.ones(8_000_000)
+    module.fit(wide, slice(1, 6))
+    assert Counting.read == [slice(1, 3), slice(3, 5), slice(5, 6)]
+    narrow = Standardiser(1)
+    narrow.fit(some(7, 1), slice(1, 6))
+    torch.testing.assert_close(module.mean[:3], narrow.mean.expand(3))
+    torch.testing.assert_close(module.scale[-3:], narrow.scale.expand(3))
+
+
+def test_its_statistics_are_stored_with_the_model() -> None:
+    module, other = Standardiser(3), Standardiser(3)
+    module.fit(some(20, 3), slice(0, 20))
+    other.load_state_dict(module.state_dict())
+    embeddings = torch.from_numpy(some(4, 3, seed=1))
+    assert torch.equal(other(embeddings), module(embeddings))
+    assert list(module.parameters()) == []
+
+
+def test_no_training_item_is_an_error() -> None:
+    message = (
+        "there is no training item to standardise embeddings by; every view needs some items in "
+        "the training partition."
+    )
+    with pytest.raises(DataError, match=f"^{re.escape(message)}$"):
+        Standardiser(3).fit(some(5, 3), slice(0, 0))
