@@ -381,7 +381,8 @@ def _recovery_table(recovered: Any) -> Table:
     languages: Sequence[str] = next(iter(recovered.values()))["found"].keys()
     table = Table("planted theme", "topic", *languages, title="Planted words among the top 10")
     for theme, entry in recovered.items():
-        table.add_row(theme, str(entry["topic"]), *[f"{n} of 10" for n in entry["found"].values()])
+        found = [f"{n} of {entry['planted']}" for n in entry["found"].values()]
+        table.add_row(theme, str(entry["topic"]), *found)
     return table
 
 

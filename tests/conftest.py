@@ -1,5 +1,7 @@
 """What tests share: planted data, and one thread."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -23,7 +25,7 @@ def embedded(planted_data: Planted) -> MultiviewDataset:
     pictures = dataset.view(IMAGE).embeddings
     assert pictures is not None
     random = np.random.default_rng(1)
-    vectors = {}
+    vectors: dict[str, Any] = {}
     for name, view in dataset.text_views.items():
         of_words = random.normal(size=(len(view.vocabulary), pictures.shape[1]))
         vectors[name] = (view.bag_of_words @ of_words).astype(np.float32)

@@ -128,7 +128,9 @@ def planted_words(language: str, themes: int) -> list[list[str]]:
     themes : int
         How many themes.
     """
-    return [[f"{language}_{theme}_{number}" for number in range(WORDS)] for theme in THEMES[:themes]]
+    return [
+        [f"{language}_{theme}_{number}" for number in range(WORDS)] for theme in THEMES[:themes]
+    ]
 
 
 def _present(

@@ -1,5 +1,6 @@
 """What comes in: views, links, partitions, folders, text preprocessing."""
 
+from octis_m3l.data.adopt import text_view_from_ctm, text_view_from_octis
 from octis_m3l.data.build import from_frame, from_jsonl, from_lists
 from octis_m3l.data.dataset import MultiviewDataset
 from octis_m3l.data.text import TextPreprocessor
@@ -13,4 +14,6 @@ __all__ = [
     "from_frame",
     "from_jsonl",
     "from_lists",
+    "text_view_from_ctm",
+    "text_view_from_octis",
 ]

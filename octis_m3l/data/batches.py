@@ -270,11 +270,13 @@ class TupleSampler:
         items, offsets, counts = self._items[name]
         if self._single[name]:
             return items[order]
+        if not len(items):
+            return torch.full_like(order, -1)
         position = torch.zeros_like(order)
         if shuffle:
             chance = torch.rand(len(order), dtype=torch.float64).to(self.device)
             position = (chance * counts[order]).long()
-        place = (offsets[order] + position).clamp(max=max(len(items) - 1, 0))
+        place = (offsets[order] + position).clamp(max=len(items) - 1)
         return torch.where(counts[order] > 0, items[place], -1)
 
     def _batch(self, drawn: Mapping[str, Tensor]) -> Batch:

@@ -79,8 +79,8 @@ def from_lists(
     Raises
     ------
     DataError
-        If lists differ in length, a label or partition is unknown, an item would be in two
-        partitions, or nothing usable is left.
+        If lists differ in length, a label or partition is unknown, an item or a group would be in
+        two partitions, or nothing usable is left.
 
     Notes
     -----
@@ -207,8 +207,9 @@ def from_jsonl(
         gzip.BadGzipFile,
         zlib.error,
     ) as error:
+        where = "line" if isinstance(error, json.JSONDecodeError) else "after line"
         raise DataError(
-            f"{path}, after line {number}: {error}; the file is truncated or holds no JSON lines."
+            f"{path}, {where} {number}: {error}; the file is truncated or holds no JSON lines."
         ) from None
     frame = pd.json_normalize(rows)
     return from_frame(frame, image_folder=image_folder or path.parent, **arguments)
@@ -464,7 +465,17 @@ def _marks(given: Sequence[str] | None, records: _Records, what: str) -> NDArray
             f"'{what}' has {len(unknown)} unknown entries, the first is '{unknown[0]}'; expected "
             "train, validation (or val) and test."
         )
-    return np.array([_MARKS[str(mark).lower()] for mark in given], np.int8)
+    marks = np.array([_MARKS[str(mark).lower()] for mark in given], np.int8)
+    _, first = np.unique(records.members, return_index=True)
+    of_group = marks[first[records.members]]
+    differing = np.flatnonzero(marks != of_group)
+    if len(differing):
+        record = int(differing[0])
+        raise DataError(
+            f"the group of record {record} is in two partitions of '{what}', "
+            f"{PARTITIONS[of_group[record]]} and {PARTITIONS[marks[record]]}; keep it in one."
+        )
+    return marks
 
 
 def _tags(labels: Sequence[Any] | None, records: _Records) -> list[str] | None:

@@ -316,6 +316,59 @@ class MultiviewDataset(Dataset):  # type: ignore[misc]
             views[view_name] = replace(view, embeddings=array, embedding_name=name)
         return self._with(views.values(), self.links)
 
+    def with_word_vectors(self, vectors: Mapping[str, NDArray[Any] | str | Path]) -> Self:
+        """Return the data set with a vector for each word of some views.
+
+        Parameters
+        ----------
+        vectors : mapping of text view to array (vocabulary × dimensions), or to a ``.npy``
+            Rows as the view's vocabulary.
+
+        Raises
+        ------
+        DataError
+            If a view is unknown or holds images, or rows or values are not as expected.
+        """
+        views = dict(self.views)
+        for name, given in vectors.items():
+            array = read_array(given, name).astype(np.float32)
+            views[name] = replace(self.text_view(name), word_vectors=array)
+        return self._with(views.values(), self.links)
+
+    def with_dictionary(self, first: str, second: str, pairs: Iterable[tuple[str, str]]) -> Self:
+        """Return the data set with translations between two views.
+
+        Parameters
+        ----------
+        first, second : str
+            Text views.
+        pairs : iterable of (str, str)
+            A word of the first view and its translation in the second. Pairs with a word outside
+            a vocabulary are left out.
+
+        Raises
+        ------
+        DataError
+            If a view is unknown, or no pair is within the vocabularies.
+        """
+        known = [
+            {word: number for number, word in enumerate(self.text_view(name).vocabulary)}
+            for name in (first, second)
+        ]
+        listed = list(pairs)
+        rows = [(known[0][a], known[1][b]) for a, b in listed if a in known[0] and b in known[1]]
+        if not rows:
+            raise DataError(
+                f"dictionary {first}-{second}: none of its {len(listed)} pairs has both words in "
+                "the vocabularies; check the order of the languages and upper and lower case."
+            )
+        array = np.unique(np.array(rows, np.int64), axis=0)
+        return self._with(
+            self.views.values(),
+            self.links,
+            dictionaries={**self.dictionaries, (first, second): array},
+        )
+
     def with_views(self, names: Collection[str]) -> Self:
         """Return the data set with some of its views only.
 
@@ -339,24 +392,31 @@ class MultiviewDataset(Dataset):  # type: ignore[misc]
             },
         )
 
-    def complete(self, names: Collection[str] | None = None) -> Self:
+    def complete(
+        self,
+        names: Collection[str] | None = None,
+        *,
+        partitions: Collection[str] = PARTITIONS,
+    ) -> Self:
         """Return the data set with only those tuples that have an item of every view.
 
         Parameters
         ----------
         names : collection of str, optional
             The views that must be there. Default: all.
+        partitions : collection of {'train', 'validation', 'test'}
+            Where incomplete tuples are left out; other partitions stay as they are.
         """
         wanted = list(names or self.views)
         common = self.tuples(wanted[0])
         for name in wanted[1:]:
             common = np.intersect1d(common, self.tuples(name))
-        marks = {
-            name: np.where(
-                np.isin(self._tuples[name], common), np.repeat(np.arange(3), view.sizes), MISSING
-            ).astype(np.int8)
-            for name, view in self.views.items()
-        }
+        strict = np.array([partition in partitions for partition in PARTITIONS])
+        marks = {}
+        for name, view in self.views.items():
+            mark = np.repeat(np.arange(3), view.sizes)
+            kept = np.isin(self._tuples[name], common) | ~strict[mark]
+            marks[name] = np.where(kept, mark, MISSING).astype(np.int8)
         return self._arranged(marks)
 
     def with_partition(self, name: str) -> Self:

@@ -38,6 +38,7 @@ class Encodings:
     encoders: dict[str, Encoder] = field(default_factory=dict)
 
 
+_REMEMBERED = 2
 _known: "WeakKeyDictionary[MultiviewDataset, dict[tuple[str, int, int], Encodings]]" = (
     WeakKeyDictionary()
 )
@@ -51,7 +52,7 @@ def encode(
     seed: int = 0,
     encoders: Mapping[str, Encoder] | None = None,
 ) -> Encodings:
-    """Return embeddings for every view of a data set; the same call again costs nothing.
+    """Return embeddings for every view of a data set; the last two answers are remembered.
 
     Parameters
     ----------
@@ -106,7 +107,10 @@ def encode(
         else:
             to_fit.append(name)
     _fit(dataset, to_fit, encoder, dimensions, seed, result)
+    result = Encodings({name: result.embeddings[name] for name in dataset.views}, result.encoders)
     if encoders is None:
+        if len(memory) >= _REMEMBERED:
+            memory.pop(next(iter(memory)))
         memory[key] = result
     return result
 

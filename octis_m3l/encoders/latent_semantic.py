@@ -59,6 +59,8 @@ class LatentSemanticEncoder:
         items : sequence of str
             Raw texts. One without a known word gets zeros.
         """
+        if not len(items):
+            return np.zeros((0, self.dimensions), np.float32)
         corpus = self.preprocessor.transform(list(items), self.vocabulary)
         counts = _counts(corpus.token_ids, corpus.offsets, len(self.vocabulary))
         return np.asarray(self._weighted(counts) @ self.components, np.float32)
@@ -134,8 +136,10 @@ def fit_cross_language(
 ) -> dict[str, LatentSemanticEncoder]:
     """Fit cross-language LSI: LSA on training tuples whose languages are set side by side.
 
-    A tuple without some language has no weight there. A new document is folded in through its own
-    language's part of the map.
+    Words and their frequencies come from all training documents; the map from the tuples that
+    have every language (if fewer than two have: from those with two languages or more), since a
+    gap would look like a direction in which languages are opposites. A new document is folded in
+    through its own language's part of the map.
 
     Parameters
     ----------
@@ -162,7 +166,7 @@ def fit_cross_language(
             "none. Use encoder='lsa', or give embeddings."
         )
     tuples = dataset.partition_tuples("train")
-    blocks, fitted = [], {}
+    blocks, fitted, members = [], {}, np.zeros(len(tuples), np.int64)
     for name in views:
         text = dataset.text_view(name)
         rows = np.arange(*text.rows("train").indices(len(text)))
@@ -171,7 +175,10 @@ def fit_cross_language(
         share = 1.0 / np.bincount(place, minlength=len(tuples))[place]
         gather = coo_array((share, (place, np.arange(len(rows)))), (len(tuples), len(rows)))
         blocks.append(csr_array(gather) @ weighted)
-    components = _components(csr_array(hstack(blocks)), dimensions, seed)
+        members[np.unique(place)] += 1
+    whole = np.flatnonzero(members == len(views))
+    kept = whole if len(whole) > 1 else np.flatnonzero(members > 1)
+    components = _components(csr_array(csr_array(hstack(blocks))[kept]), dimensions, seed)
     ends = np.cumsum([block.shape[1] for block in blocks])
     parts = np.split(components, ends[:-1])
     return {

@@ -21,8 +21,9 @@ def planted_recovery(dataset: MultiviewDataset, output: ModelOutput) -> dict[str
 
     Returns
     -------
-    dict of theme to {'topic': int, 'found': dict of language to int}
-        Each topic belongs to one theme at most; the assignment has the most words in all.
+    dict of theme to {'topic': int, 'planted': int, 'found': dict of language to int}
+        How many words were planted, and how many of them are among the topic's first. Each topic
+        belongs to one theme at most; the assignment has the most words in all.
     """
     themes: dict[str, dict[str, Any]] = dataset.metadata["themes"]
     languages = [name for name in dataset.text_views if f"topics/{name}" in output]
@@ -38,6 +39,7 @@ def planted_recovery(dataset: MultiviewDataset, output: ModelOutput) -> dict[str
     return {
         names[theme]: {
             "topic": int(topic),
+            "planted": len(themes[names[theme]][languages[0]]),
             "found": {n: int(found[theme, i, topic]) for i, n in enumerate(languages)},
         }
         for theme, topic in zip(theme_numbers, topic_numbers, strict=True)

@@ -1,5 +1,6 @@
 """M3L-Contrast: topics of many languages and images, aligned by contrast."""
 
+import warnings
 from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
 
@@ -18,6 +19,8 @@ from octis_m3l.networks import GaussianPrior, InferenceNetwork, TopicDecoder, sa
 PRESETS: dict[str, dict[str, Any]] = {
     "default": {},
     "paper": {
+        "schedule": "constant",
+        "learning_rate": 2e-3,
         "prior_weight": 0.0,
         "alignment_weight": 1.0,
         "alignment": "all-pairs",
@@ -49,6 +52,9 @@ PRESETS["released-m3l"] = PRESETS["released-multilingual"] | {
 }
 
 
+_LARGE_TUPLE = 100
+
+
 class M3LContrastSettings(NeuralSettings):
     """Hyperparameters of `M3LContrast`; a preset's values stand unless given."""
 
@@ -57,7 +63,7 @@ class M3LContrastSettings(NeuralSettings):
     )
     temperature: float = Field(0.1, gt=0, description="τ of InfoNCE")
     contrastive_weight: float = Field(5.0, ge=0, description="s, of InfoNCE of each pair of views")
-    prior_weight: float = Field(0.1, ge=0, description="λ_prior, of KL(q‖prior) of each view")
+    prior_weight: float = Field(0.3, ge=0, description="λ_prior, of KL(q‖prior) of each view")
     alignment_weight: float = Field(0.0, ge=0, description="λ_align, of KL between views")
     alignment: Literal["all-pairs", "one-way"] = Field(
         "all-pairs", description="KL of all ordered pairs, or of later views to earlier ones"
@@ -69,16 +75,22 @@ class M3LContrastSettings(NeuralSettings):
     average: Literal["present", "batch"] = Field(
         "present", description="each term's sum divided by the rows that have it, or by all"
     )
+    standardised: Literal["own-view", "none"] = Field(
+        "own-view", description="whether each view's embeddings are standardised"
+    )
     shared_networks: Literal["none", "modality"] = Field(
         "none", description="whether views of one modality share an inference network"
     )
     posterior: Literal["ctm", "free-variance", "free"] = "free-variance"
     hidden_size: int = Field(300, ge=1)
     hidden_layers: int = Field(1, ge=1)
-    dropout: float = Field(0.0, ge=0, lt=1)
-    theta_dropout: float = Field(0.2, ge=0, lt=1)
+    dropout: float = Field(0.2, ge=0, lt=1)
+    theta_dropout: float = Field(0.1, ge=0, lt=1)
     batch_size: int = Field(32, ge=2)
     epochs: int = Field(60, ge=1)
+    learning_rate: float = Field(5e-3, gt=0)
+    schedule: Literal["constant", "cosine"] = "cosine"
+    momentum: float = Field(0.9, ge=0, lt=1)
 
     @model_validator(mode="before")
     @classmethod
@@ -302,6 +314,18 @@ class M3LContrast(NeuralTopicModel):
                 f"{'no links' if not dataset.is_linked else 'links'}; link it, or use "
                 "zeroshot-tm for one view."
             )
+        largest = dataset.info()["largest_tuple"]
+        if largest > _LARGE_TUPLE and largest > 0.01 * sum(map(len, dataset.views.values())):
+            warnings.warn(
+                f"one tuple holds {largest} items, and an epoch draws one of each view from it: an "
+                "item that many records share (a logo, say) ties them all together; leave it out.",
+                stacklevel=5,
+            )
+
+    def _standardised_by(self, dataset: MultiviewDataset, settings: Any) -> dict[str, str]:
+        if settings.standardised == "none":
+            return {}
+        return super()._standardised_by(dataset, settings)
 
     def _network(
         self, dimensions: Mapping[str, int], vocabularies: Mapping[str, int], settings: Any

@@ -95,13 +95,12 @@ class NeuralTopicModel(TopicModel):
     def _train(
         self, dataset: MultiviewDataset, settings: NeuralSettings, seed: int, top_words: int
     ) -> ModelOutput:
-        self._check(dataset, settings)
         self.network = self.history = None
+        self._check(dataset, settings)
         encodings = encode(
             dataset,
             settings.encoder,
             dimensions=settings.dimensions,
-            seed=settings.seed,
             encoders=self.own_encoders,
         )
         device = chosen_device(settings.device)

@@ -8,6 +8,19 @@ from torch import Tensor, nn
 
 Posterior = Literal["ctm", "free-variance", "free"]
 
+_LOG_VARIANCE_LIMIT = 6.0
+
+
+class _Bounded(nn.Module):
+    """Keeps values between −limit and limit; close to 0 it leaves them as they are."""
+
+    def __init__(self, limit: float) -> None:
+        super().__init__()
+        self.limit = limit
+
+    def forward(self, values: Tensor) -> Tensor:
+        return self.limit * (values / self.limit).tanh()
+
 
 class InferenceNetwork(ContextualInferenceNetwork):  # type: ignore[misc]
     """contextualized-topic-models' network, with a choice of posterior.
@@ -28,7 +41,8 @@ class InferenceNetwork(ContextualInferenceNetwork):  # type: ignore[misc]
     posterior : {'ctm', 'free-variance', 'free'}
         'ctm': both μ and log σ² are batch-normalised without scale or shift, as there, so that σ
         is about 1 for most documents and none can be sure of its topics. 'free-variance': log σ²
-        is a linear function. 'free': that, and μ has a learned scale and shift too.
+        is a linear function, smoothly kept between −6 and 6 so that an outlier can't end
+        training. 'free': that, and μ has a learned scale and shift too.
     """
 
     def __init__(
@@ -43,7 +57,7 @@ class InferenceNetwork(ContextualInferenceNetwork):  # type: ignore[misc]
     ) -> None:
         super().__init__(0, dimensions, topics, hidden_sizes, activation, dropout)
         if posterior != "ctm":
-            self.f_sigma_batchnorm = nn.Identity()
+            self.f_sigma_batchnorm = _Bounded(_LOG_VARIANCE_LIMIT)
             nn.init.zeros_(self.f_sigma.weight)
             nn.init.zeros_(self.f_sigma.bias)
         if posterior == "free":

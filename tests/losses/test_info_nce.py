@@ -80,9 +80,7 @@ def batches(draw: st.DrawFn) -> tuple[NDArray[np.float64], NDArray[np.bool_], li
 @every_kind
 @pytest.mark.parametrize("linked", [False, True])
 @settings(max_examples=25, deadline=None)
-@given(
-    batch=batches(), by_batch=st.booleans(), temperature=st.sampled_from([0.07, 0.5, 2.0])
-)
+@given(batch=batches(), by_batch=st.booleans(), temperature=st.sampled_from([0.07, 0.5, 2.0]))
 def test_it_is_what_a_loop_over_pairs_gives(
     similarity: Similarity,
     negatives: Negatives,
@@ -93,9 +91,7 @@ def test_it_is_what_a_loop_over_pairs_gives(
 ) -> None:
     vectors, present, drawn = batch
     groups = drawn if linked else list(range(len(drawn)))
-    expected = slow_info_nce(
-        vectors, present, groups, temperature, similarity, negatives, by_batch
-    )
+    expected = slow_info_nce(vectors, present, groups, temperature, similarity, negatives, by_batch)
     for dtype, relative in ((torch.float64, 1e-8), (torch.float32, 1e-4)):
         found = info_nce(
             torch.tensor(vectors, dtype=dtype),
@@ -204,9 +200,7 @@ def test_a_missing_item_has_no_say_and_no_gradient(
     results = []
     for vectors in (first, second):
         given = vectors.clone().requires_grad_()
-        loss = info_nce(
-            given, present, temperature=0.5, similarity=similarity, negatives=negatives
-        )
+        loss = info_nce(given, present, temperature=0.5, similarity=similarity, negatives=negatives)
         results.append((loss.item(), *torch.autograd.grad(loss, given)))
     assert results[0][0] == results[1][0]
     assert torch.equal(results[0][1], results[1][1])
@@ -234,14 +228,10 @@ def test_a_linked_row_is_no_negative(
 
 
 @every_kind
-def test_a_tiny_temperature_does_not_overflow(
-    similarity: Similarity, negatives: Negatives
-) -> None:
+def test_a_tiny_temperature_does_not_overflow(similarity: Similarity, negatives: Negatives) -> None:
     vectors = torch.randn(3, 5, 4, generator=torch.Generator().manual_seed(0)).requires_grad_()
     present = torch.tensor([[1, 1, 1, 1, 0], [1, 1, 0, 1, 1], [0, 1, 1, 1, 1]]).bool()
-    loss = info_nce(
-        vectors, present, temperature=1e-6, similarity=similarity, negatives=negatives
-    )
+    loss = info_nce(vectors, present, temperature=1e-6, similarity=similarity, negatives=negatives)
     (gradient,) = torch.autograd.grad(loss, vectors)
     assert gradient.isfinite().all()
     exact = slow_info_nce(

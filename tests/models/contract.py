@@ -31,7 +31,7 @@ from octis.evaluation_metrics.topic_significance_metrics import (
 from octis.models.model import AbstractModel, save_model_output
 from octis.optimization.optimizer import Optimizer
 from planted import IMAGE, Planted, planted
-from skopt.space.space import Dimension, Integer, Real
+from skopt.space.space import Dimension, Integer, Real  # type: ignore[import-untyped]
 
 from octis_m3l.data.dataset import MultiviewDataset
 from octis_m3l.errors import DataError, OctisM3LError, SettingsError, StorageError
@@ -147,7 +147,7 @@ class ModelContract:
         assert model.run_seed == 7
 
     def test_search_space_is_of_its_hyperparameters(self) -> None:
-        space = self.model.search_space  # type: ignore[attr-defined]
+        space = self.model.search_space
         assert len(space) >= 2
         for name, bounds in space.items():
             low, high = bounds[:2]
@@ -225,9 +225,9 @@ class ModelContract:
             assert type(plain) is dict
             for key in set(plain) - {"topics"}:
                 assert plain[key] is output[f"{key}/{name}"]
-        with pytest.raises(DataError, match="the output knows no view 'enn'. Did you mean 'en'?"):
+        with pytest.raises(DataError, match=r"output knows no view 'enn'\. Did you mean 'en'\?"):
             output.view("enn")
-        with pytest.raises(DataError, match="view 'image' has no topics of its own. Known: "):
+        with pytest.raises(DataError, match=r"view 'image' has no topics of its own\. Known: "):
             output.topics(IMAGE)
 
     def test_without_partitions_trains_on_all(self, planted_data: Planted) -> None:
@@ -392,7 +392,7 @@ class ModelContract:
 
     def _searched(self) -> dict[str, Dimension]:
         """Return a space of two: the number of topics, and the first other one of its own."""
-        space = self.model.search_space  # type: ignore[attr-defined]
+        space = self.model.search_space
         name, (low, high, *prior) = next((n, b) for n, b in space.items() if n != "num_topics")
         kind = Integer if isinstance(low, int) else Real
         return {"num_topics": Integer(2, 6), name: kind(low, high, *prior)}
@@ -439,15 +439,19 @@ class ModelContract:
             assert_distributions(output)
 
     def test_failed_call_leaves_it_untrained(self, planted_data: Planted) -> None:
-        model = self.make()
-        model.train_model(planted_data.dataset, top_words=TOP_WORDS)
-        tiny = planted_data.dataset.with_split(0.0001, 0.0)
-        with pytest.raises(OctisM3LError):
-            model.train_model(tiny, top_words=TOP_WORDS)
-        with pytest.raises(NotTrainedError):
-            model.topics()
-        with pytest.raises(NotTrainedError):
-            model.infer(["en_sea_1"], "en")
+        dataset = planted_data.dataset
+        unfit = [dataset.with_split(0.0001, 0.0)]
+        if self.needs_links:
+            unfit.append(dataset.with_views(["en"]))
+        for data in unfit:
+            model = self.make()
+            model.train_model(dataset, top_words=TOP_WORDS)
+            with pytest.raises(OctisM3LError):
+                model.train_model(data, top_words=TOP_WORDS)
+            with pytest.raises(NotTrainedError):
+                model.topics()
+            with pytest.raises(NotTrainedError):
+                model.infer(["en_sea_1"], "en")
 
     # New items.
 
@@ -477,7 +481,7 @@ class ModelContract:
             trained.infer("en_sea_1", "en")
 
     def test_unknown_view(self, trained: Any) -> None:
-        with pytest.raises(DataError, match="the model knows no view 'enn'. Did you mean 'en'?"):
+        with pytest.raises(DataError, match=r"model knows no view 'enn'\. Did you mean 'en'\?"):
             trained.infer(["en_sea_1"], "enn")
 
     # Above train_model.
@@ -528,7 +532,7 @@ class ModelContract:
                 assert shown["content"].isna().all()
             else:
                 assert list(shown["content"]) == view.items(shown["item"].to_numpy())
-        with pytest.raises(SettingsError, match="topic=4: expected 0 to 3."):
+        with pytest.raises(SettingsError, match=r"topic=4: expected 0 to 3\."):
             trained.representatives(4, "en")
 
     def test_words_for_new_items(self, trained: Any, planted_data: Planted) -> None:
@@ -618,7 +622,7 @@ class ModelContract:
     def test_never_replaces_anybody_elses_folder(self, trained: Any, tmp_path: Path) -> None:
         (tmp_path / "mine").mkdir()
         (tmp_path / "mine" / "thesis.tex").write_text("years of work")
-        with pytest.raises(StorageError, match="it holds no model.json, so it is not replaced"):
+        with pytest.raises(StorageError, match=r"it holds no model\.json, so it is not replaced"):
             trained.save(tmp_path / "mine", overwrite=True)
         assert (tmp_path / "mine" / "thesis.tex").read_text() == "years of work"
         (tmp_path / "empty").mkdir()
@@ -639,7 +643,7 @@ class ModelContract:
 
     def test_half_copied_folder(self, saved: Path) -> None:
         (saved / "output.safetensors").unlink()
-        with pytest.raises(StorageError, match="output.safetensors is missing. It was probably"):
+        with pytest.raises(StorageError, match=r"output\.safetensors is missing\. It was"):
             self.model.load(saved)
 
     def test_truncated_description(self, saved: Path) -> None:
@@ -653,7 +657,7 @@ class ModelContract:
             self.model.load(tmp_path / "nowhere")
         shutil.copytree(saved, tmp_path / "other")
         (tmp_path / "other" / MARKER).unlink()
-        with pytest.raises(StorageError, match="other holds no model.json: expected a folder"):
+        with pytest.raises(StorageError, match=r"other holds no model\.json: expected a folder"):
             self.model.load(tmp_path / "other")
         (tmp_path / "other" / MARKER).write_text('{"format": "cake"}')
         with pytest.raises(StorageError, match="describes no model that is known here"):
@@ -700,7 +704,7 @@ class NeuralModelContract(ModelContract):
         assert issubclass(self.model, NeuralTopicModel)
 
     def test_settings_of_training_out_of_range(self) -> None:
-        wrong = {
+        wrong: dict[str, tuple[Any, str]] = {
             "batch_size": (1, "greater than or equal to 2"),
             "epochs": (0, "greater than or equal to 1"),
             "learning_rate": (0.0, "greater than 0"),
@@ -714,11 +718,11 @@ class NeuralModelContract(ModelContract):
             assert str(raised.value) == message
 
     def test_batch_larger_than_the_data(self, planted_data: Planted) -> None:
-        with pytest.raises(DataError, match="batch_size=256 is larger than the data: .* tuples in"):
+        with pytest.raises(DataError, match=r"batch_size=256 is larger than the data: \d+ tuples"):
             self.make(batch_size=256).train_model(planted_data.dataset, top_words=TOP_WORDS)
 
     def test_unknown_device(self, planted_data: Planted) -> None:
-        with pytest.raises(SettingsError, match="device='nonsense' can't be used here .* 'cpu'"):
+        with pytest.raises(SettingsError, match=r"device='nonsense' can't be used here .* 'cpu'"):
             self.make(device="nonsense").train_model(planted_data.dataset, top_words=TOP_WORDS)
 
     @pytest.mark.parametrize("batch_size", [2, 3, 4])
@@ -746,9 +750,7 @@ class NeuralModelContract(ModelContract):
         assert all(np.isfinite(epoch["validation"]) for epoch in model.history.epochs)
         assert_distributions(output)
 
-    def test_infers_new_embeddings(
-        self, of_embeddings: Any, embedded: MultiviewDataset
-    ) -> None:
+    def test_infers_new_embeddings(self, of_embeddings: Any, embedded: MultiviewDataset) -> None:
         random = np.random.default_rng(0)
         for name in self.inferred(embedded):
             vectors = random.normal(size=(5, 12))
@@ -814,7 +816,7 @@ class NeuralModelContract(ModelContract):
         of_embeddings.save(tmp_path / "model")
         weights = tmp_path / "model" / "weights.safetensors"
         weights.write_bytes(bytes(weights.stat().st_size))
-        with pytest.raises(StorageError, match="the weights in .* do not fit the model"):
+        with pytest.raises(StorageError, match=r"the weights in .* do not fit the model"):
             self.model.load(tmp_path / "model")
 
     def test_early_stopping_needs_a_validation_partition(self, planted_data: Planted) -> None:
@@ -828,13 +830,13 @@ class NeuralModelContract(ModelContract):
             model.train_model(planted_data.dataset, top_words=TOP_WORDS)
 
     def test_early_stopping_keeps_the_best_epoch(self, planted_data: Planted) -> None:
-        settings = {"patience": 2, "epochs": 40, "learning_rate": 0.5, "momentum": 0.0}
+        settings = {"patience": 2, "epochs": 60, "learning_rate": 0.02}
         model = self.make(**settings)
         output = model.train_model(planted_data.dataset, top_words=TOP_WORDS)
         losses = [epoch["validation"] for epoch in model.history.epochs]
         best = model.history.best_epoch
         assert model.history.stopped == "early"
-        assert len(losses) == best + 3 < 40
+        assert len(losses) == best + 3 < 60
         assert losses[best] == min(losses)
         shorter = self.make(**settings | {"epochs": best + 1})
         assert_same(output, shorter.train_model(planted_data.dataset, top_words=TOP_WORDS))
@@ -859,8 +861,8 @@ class NeuralModelContract(ModelContract):
         unbroken = self.make(**settings)
         whole = Losses(unbroken, monkeypatch)
         expected = unbroken.train_model(dataset, top_words=TOP_WORDS)
-        an_epoch = whole.calls // 6
-        assert len(unbroken.history.epochs) == 6
+        epochs = len(unbroken.history.epochs)
+        an_epoch = whole.calls // epochs
 
         stopped = self.make(checkpoint=tmp_path, **settings)
         Losses(stopped, monkeypatch, interrupted_at=2 * an_epoch + 2)
@@ -876,9 +878,9 @@ class NeuralModelContract(ModelContract):
         resumed = self.make(checkpoint=tmp_path, **settings)
         rest = Losses(resumed, monkeypatch)
         assert_same(resumed.train_model(dataset, top_words=TOP_WORDS), expected)
-        assert rest.calls == 4 * an_epoch
+        assert rest.calls == (epochs - 2) * an_epoch
         assert resumed.history.epochs == unbroken.history.epochs
-        assert resumed.history.stopped == "finished"
+        assert resumed.history.stopped == unbroken.history.stopped
 
         finished = self.make(checkpoint=tmp_path, **settings)
         none = Losses(finished, monkeypatch)
@@ -895,7 +897,7 @@ class NeuralModelContract(ModelContract):
         self.make(checkpoint=tmp_path).train_model(planted_data.dataset, top_words=TOP_WORDS)
         (path,) = tmp_path.iterdir()
         path.write_bytes(path.read_bytes()[:-9])
-        with pytest.raises(StorageError, match="is no whole checkpoint .* delete it to start"):
+        with pytest.raises(StorageError, match=r"is no whole checkpoint .* delete it to start"):
             self.make(checkpoint=tmp_path).train_model(planted_data.dataset, top_words=TOP_WORDS)
 
 
@@ -950,14 +952,10 @@ def checkpoint_every_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(neural, "_loop_settings", eager)
 
 
-def with_few_items(
-    dataset: MultiviewDataset, name: str, sizes: dict[str, int]
-) -> MultiviewDataset:
+def with_few_items(dataset: MultiviewDataset, name: str, sizes: dict[str, int]) -> MultiviewDataset:
     """Return the data set with so many items of a view in each partition."""
     view = dataset.view(name)
-    kept = np.concatenate(
-        [np.arange(len(view))[view.rows(p)][:size] for p, size in sizes.items()]
-    )
+    kept = np.concatenate([np.arange(len(view))[view.rows(p)][:size] for p, size in sizes.items()])
     few = view.take(kept, cast(Any, tuple(sizes.values())))
     places = np.full(len(view) + 1, -1)
     places[kept] = np.arange(len(kept))
@@ -970,7 +968,9 @@ def with_few_items(
 def write_word_vectors(words: tuple[str, ...], path: str) -> None:
     """Write a vector for each word, in word2vec's text format."""
     vectors = np.random.default_rng(0).normal(size=(len(words), 3))
-    lines = [f"{word} {a:.4f} {b:.4f} {c:.4f}" for word, (a, b, c) in zip(words, vectors, strict=True)]
+    lines = [
+        f"{word} {a:.4f} {b:.4f} {c:.4f}" for word, (a, b, c) in zip(words, vectors, strict=True)
+    ]
     Path(path).write_text("\n".join([f"{len(words)} 3", *lines]) + "\n", encoding="utf-8")
 
 

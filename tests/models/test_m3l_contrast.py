@@ -1,10 +1,493 @@
-"""M3L-Contrast."""
+"""M3L-Contrast: the contract, planted topics, and the loss beside a plain transcription of it."""
 
-from octis_m3l.models import M3LContrast
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
 
-from .contract import NeuralModelContract
+import numpy as np
+import pytest
+import torch
+from planted import IMAGE, Planted, planted
+from torch import Tensor
+
+from octis_m3l.data.batches import Batch, SparseRows, ViewBatch
+from octis_m3l.data.dataset import MultiviewDataset
+from octis_m3l.errors import DataError, SettingsError
+from octis_m3l.metrics import MRR, UAP
+from octis_m3l.models import M3LContrast, ModelOutput, ZeroshotTM, m3l_contrast
+from octis_m3l.models.m3l_contrast import M3LContrastNetwork, M3LContrastSettings
+
+from .contract import TOP_WORDS, NeuralModelContract, assert_distributions, assert_same
+
+TOPICS = 4
+TUPLES = 6
+DIMENSIONS = {"en": 5, "de": 7, "image": 3}
+VOCABULARIES = {"en": 9, "de": 8}
+VIEWS = [("en", "de"), ("en", "image"), ("en", "de", "image")]
+PRESETS = ("default", "paper", "released-multilingual", "released-m3l")
+# Which tuples have an item of the view; the first and the fourth have all.
+PRESENT = {"en": [0, 1, 3, 4, 5], "de": [0, 2, 3, 5], "image": [0, 1, 2, 3]}
 
 
 class TestM3LContrast(NeuralModelContract):
     model = M3LContrast
     needs_links = True
+
+
+# What it learns.
+
+
+@pytest.fixture(scope="module")
+def themes() -> Planted:
+    return planted(themes=5, tuples=500, missing=0.1, concentration=0.2)
+
+
+@pytest.fixture(scope="module")
+def learned(themes: Planted) -> ModelOutput:
+    return trained_on_lsa(M3LContrast, themes)
+
+
+def trained_on_lsa(model: Any, data: Planted) -> ModelOutput:
+    """Train on encoders whose spaces have nothing in common."""
+    settings = {"encoder": "lsa", "dimensions": 20, "num_topics": len(data.words["en"])}
+    loop = {"epochs": 40, "learning_rate": 5e-3, "batch_size": 32}
+    output: ModelOutput = model(**settings, **loop).train_model(data.dataset)
+    return output
+
+
+def test_finds_the_planted_topics_in_every_language(themes: Planted, learned: ModelOutput) -> None:
+    topics = {language: learned.topics(language) for language in themes.words}
+    found = set()
+    for theme in range(5):
+        shared = [
+            min(len(said[theme] & set(topics[name][k][:6])) for name, said in themes.words.items())
+            for k in range(5)
+        ]
+        assert max(shared) >= 5, f"theme {theme}: {topics}"
+        found.add(int(np.argmax(shared)))
+    assert found == set(range(5))
+
+
+def test_languages_find_each_other(themes: Planted, learned: ModelOutput) -> None:
+    alone = trained_on_lsa(ZeroshotTM, themes)
+    for query, target in (("en", "de"), ("de", "en")):
+        metric = MRR(themes.dataset, query, target)
+        assert metric.score(learned) > 5 * metric.chance()
+        assert metric.score(learned) > 1.5 * metric.score(alone)
+
+
+def test_pictures_and_texts_find_each_other(themes: Planted, learned: ModelOutput) -> None:
+    for query, target in ((IMAGE, "en"), (IMAGE, "de"), ("en", IMAGE), ("de", IMAGE)):
+        metric = UAP(themes.dataset, query, target)
+        assert metric.score(learned) > 4 * metric.chance()
+
+
+# Presets and settings.
+
+
+@pytest.mark.parametrize(
+    ("preset", "expected"),
+    [
+        (
+            "paper",
+            {
+                "prior_weight": 0.0,
+                "alignment_weight": 1.0,
+                "alignment": "all-pairs",
+                "similarity": "dot",
+                "negatives": "other-view",
+                "contrastive_weight": 100.0,
+                "hidden_layers": 1,
+            },
+        ),
+        (
+            "released-multilingual",
+            {
+                "prior_weight": 0.0,
+                "alignment_weight": 0.01,
+                "alignment": "one-way",
+                "similarity": "cosine",
+                "negatives": "both-views",
+                "contrastive_weight": 50.0,
+                "hidden_layers": 2,
+            },
+        ),
+        (
+            "released-m3l",
+            {
+                "prior_weight": 0.01,
+                "alignment_weight": 0.0,
+                "similarity": "cosine",
+                "negatives": "both-views",
+                "contrastive_weight": 50.0,
+                "hidden_layers": 2,
+            },
+        ),
+    ],
+)
+def test_presets_are_those_of_the_table(preset: str, expected: dict[str, Any]) -> None:
+    common = {
+        "temperature": 0.07,
+        "posterior": "ctm",
+        "prior": "fixed",
+        "hidden_size": 100,
+        "activation": "softplus",
+        "dropout": 0.2,
+        "batch_size": 32,
+        "epochs": 100,
+        "learning_rate": 2e-3,
+        "momentum": 0.99,
+        "second_momentum": 0.99,
+        "inference_samples": 20,
+    }
+    settings = M3LContrast(preset=preset).hyperparameters
+    assert {name: settings[name] for name in common | expected} == common | expected
+
+
+def test_presets_give_way_to_what_is_given(planted_data: Planted) -> None:
+    model = M3LContrast(preset="paper", temperature=0.5, hidden_size=12)
+    paper = M3LContrast(preset="paper").hyperparameters
+    given: dict[str, Any] = {"temperature": 0.5, "hidden_size": 12}
+    assert model.hyperparameters == paper | given
+    model.set_hyperparameters(preset="released-m3l")
+    released = M3LContrast(preset="released-m3l").hyperparameters
+    assert model.hyperparameters == released | given
+    model.set_hyperparameters(num_topics=4, epochs=2)
+    output = model.train_model(planted_data.dataset, {"preset": "paper"}, TOP_WORDS)
+    fresh = M3LContrast(preset="paper", num_topics=4, epochs=2, **given)
+    assert_same(output, fresh.train_model(planted_data.dataset, top_words=TOP_WORDS))
+
+
+def test_unknown_preset() -> None:
+    with pytest.raises(SettingsError, match="m3l-contrast: preset='papers': Input should be 'def"):
+        M3LContrast(preset="papers")
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_every_preset_trains(preset: str, planted_data: Planted) -> None:
+    model = M3LContrast(preset=preset, num_topics=4, epochs=2)
+    output = model.train_model(planted_data.dataset, top_words=TOP_WORDS)
+    terms = {"reconstruction", "contrast"}
+    terms |= {"prior"} if model.hyperparameters["prior_weight"] else set()
+    terms |= {"alignment"} if model.hyperparameters["alignment_weight"] else set()
+    assert set(model.history.epochs[-1]) == terms  # type: ignore[union-attr]
+    assert_distributions(output)
+
+
+def test_views_of_a_modality_share_a_network(embedded: MultiviewDataset) -> None:
+    model = M3LContrast(num_topics=4, epochs=2, batch_size=16, shared_networks="modality")
+    assert_distributions(model.train_model(embedded, top_words=TOP_WORDS))
+    assert set(model.network.networks) == {"texts", "images"}  # type: ignore[union-attr, arg-type]
+    other = M3LContrast(num_topics=4, epochs=2, batch_size=16)
+    other.train_model(embedded, top_words=TOP_WORDS)
+    assert set(other.network.networks) == {"en", "de", "image"}  # type: ignore[union-attr, arg-type]
+
+
+def test_views_that_share_a_network_need_equal_dimensions(embedded: MultiviewDataset) -> None:
+    german = embedded.view("de").embeddings
+    assert german is not None
+    shorter = embedded.with_embeddings({"de": german[:, :10]}, order="stored")
+    shared = M3LContrast(batch_size=16, shared_networks="modality")
+    with pytest.raises(DataError) as raised:
+        shared.train_model(shorter, top_words=TOP_WORDS)
+    assert str(raised.value) == (
+        "shared_networks='modality': embeddings of 'de' have 10 dimensions, others of its modality "
+        "12; use one encoder for them, or shared_networks='none'."
+    )
+    separate = M3LContrast(num_topics=4, epochs=2, batch_size=16)
+    assert_distributions(separate.train_model(shorter, top_words=TOP_WORDS))
+
+
+# The loss, beside a plain transcription.
+
+
+@dataclass
+class Case:
+    """A network, a batch, and the noise that both computations see."""
+
+    network: M3LContrastNetwork
+    batch: Batch
+    noise: dict[str, Tensor]
+
+
+def make_case(views: tuple[str, ...], *, gaps: bool, **settings: Any) -> Case:
+    random = torch.Generator().manual_seed(7)
+    chosen = {"num_topics": TOPICS, "hidden_size": 6, "dropout": 0.0, "theta_dropout": 0.0}
+    network = M3LContrastNetwork(
+        {name: DIMENSIONS[name] for name in views},
+        {name: VOCABULARIES[name] for name in views if name in VOCABULARIES},
+        M3LContrastSettings.checked({**chosen, **settings}, "m3l-contrast"),
+    ).double()
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.copy_(draw(random, *parameter.shape) / 3)
+        standardisers: Any = network.standardisers.values()
+        for standardiser in standardisers:
+            standardiser.mean.copy_(draw(random, *standardiser.mean.shape))
+            standardiser.scale.copy_(draw(random, *standardiser.scale.shape).abs() + 0.1)
+    listed = {}
+    for name in views:
+        rows = PRESENT[name] if gaps else list(range(TUPLES))
+        listed[name] = ViewBatch(
+            torch.tensor(rows) + 10,
+            torch.tensor(rows) if gaps else None,
+            draw(random, len(rows), DIMENSIONS[name]),
+            bag_of_words(random, len(rows), VOCABULARIES[name]) if name in VOCABULARIES else None,
+        )
+    noise = {name: draw(random, len(view.items), TOPICS) for name, view in listed.items()}
+    return Case(network.train(), Batch(TUPLES, listed), noise)
+
+
+def draw(random: torch.Generator, *shape: int) -> Tensor:
+    return torch.randn(*shape, generator=random, dtype=torch.float64)
+
+
+def bag_of_words(random: torch.Generator, rows: int, words: int) -> SparseRows:
+    counts = torch.randint(0, 3, (rows, words), generator=random)
+    counts[:, 0] += 1
+    places = counts.nonzero()
+    values = counts[places[:, 0], places[:, 1]].double()
+    return SparseRows(places[:, 0], places[:, 1], values, counts.sum(dim=1).double())
+
+
+def losses(case: Case, monkeypatch: pytest.MonkeyPatch) -> dict[str, Tensor]:
+    """Return the network's terms, with the case's noise."""
+    left = [case.noise[name] for name in case.batch.views]
+
+    def sample(mean: Tensor, log_variance: Tensor) -> Tensor:
+        return (mean + (log_variance / 2).exp() * left.pop(0)).softmax(dim=1)
+
+    monkeypatch.setattr(m3l_contrast, "sample_topics", sample)
+    terms = case.network.loss(case.batch)
+    assert not left
+    return terms
+
+
+def plain_loss(case: Case) -> dict[str, Tensor]:
+    """Return the terms of the loss as MODELS.md writes them: by row, view and pair, in loops."""
+    settings = case.network.settings
+    views = list(case.batch.views)
+    zero = torch.zeros((), dtype=torch.float64)
+    terms = dict.fromkeys(("reconstruction", "prior", "contrast", "alignment"), zero)
+    mean: dict[str, dict[int, Tensor]] = {}
+    variance: dict[str, dict[int, Tensor]] = {}
+    theta: dict[str, dict[int, Tensor]] = {}
+    for name, view in case.batch.views.items():
+        rows = range(TUPLES) if view.rows is None else view.rows.tolist()
+        means, log_variances = plain_posterior(case.network, name, view.embeddings)
+        thetas = softmax_rows(means + (log_variances / 2).exp() * case.noise[name])
+        mean[name] = dict(zip(rows, means, strict=True))
+        variance[name] = dict(zip(rows, log_variances.exp(), strict=True))
+        theta[name] = dict(zip(rows, thetas, strict=True))
+        if view.words is not None:
+            beta = case.network.decoders[name].beta
+            probabilities = softmax_rows(batch_normalised(thetas @ beta))  # type: ignore[operator]
+            counts = view.words.dense(VOCABULARIES[name])
+            lost = [-(w * p.log()).sum() for w, p in zip(counts, probabilities, strict=True)]
+            terms["reconstruction"] = terms["reconstruction"] + average(lost, settings)
+        # Dirichlet(1), approximated.
+        ones = torch.ones(TOPICS, dtype=torch.float64)
+        divergences = [
+            gaussian_kl(mean[name][i], variance[name][i], 0 * ones, (1 - 1 / TOPICS) * ones)
+            for i in rows
+        ]
+        terms["prior"] = terms["prior"] + settings.prior_weight * average(divergences, settings)
+    for first, a in enumerate(views):
+        for second, b in enumerate(views):
+            both = [i for i in theta[a] if i in theta[b]]
+            if first == second or not both:
+                continue
+            if settings.alignment == "all-pairs" or second < first:
+                divergences = [
+                    gaussian_kl(mean[a][i], variance[a][i], mean[b][i], variance[b][i])
+                    for i in both
+                ]
+                terms["alignment"] = terms["alignment"] + settings.alignment_weight * average(
+                    divergences, settings
+                )
+            surprises = [surprise(i, a, b, theta, settings) for i in both]
+            half = settings.contrastive_weight / 2
+            terms["contrast"] = terms["contrast"] + half * average(surprises, settings)
+    return terms
+
+
+def surprise(
+    i: int,
+    a: str,
+    b: str,
+    theta: Mapping[str, Mapping[int, Tensor]],
+    settings: M3LContrastSettings,
+) -> Tensor:
+    """Return −log of the share that the positive pair (i^a, i^b) has of its denominator."""
+
+    def score(p: Tensor, q: Tensor) -> Tensor:
+        if settings.similarity == "cosine":
+            p, q = p / (p * p).sum().sqrt(), q / (q * q).sum().sqrt()
+        return ((p * q).sum() / settings.temperature).exp()
+
+    anchor = theta[a][i]
+    positive = score(anchor, theta[b][i])
+    if settings.negatives == "printed":
+        scores = [
+            score(theta[c][i], q)
+            for c in theta
+            if i in theta[c]
+            for d in theta
+            for q in theta[d].values()
+        ]
+        return -(positive / torch.stack(scores).sum()).log()
+    denominator = positive
+    for j, other in theta[b].items():
+        if j != i:
+            denominator = denominator + score(anchor, other)
+    if settings.negatives == "both-views":
+        for j, other in theta[a].items():
+            if j != i:
+                denominator = denominator + score(anchor, other)
+    return -(positive / denominator).log()
+
+
+def plain_posterior(
+    network: M3LContrastNetwork, name: str, embeddings: Tensor
+) -> tuple[Tensor, Tensor]:
+    standardiser: Any = network.standardisers[name]
+    inference: Any = network.networks[network.network_of[name]]
+    hidden = (embeddings - standardiser.mean) * standardiser.scale
+    layers = [inference.input_layer, *(layer[0] for layer in inference.hiddens)]
+    assert len(layers) == network.settings.hidden_layers
+    for layer in layers:
+        hidden = (1 + (hidden @ layer.weight.T + layer.bias).exp()).log()
+    mean = batch_normalised(hidden @ inference.f_mu.weight.T + inference.f_mu.bias)
+    log_variance = hidden @ inference.f_sigma.weight.T + inference.f_sigma.bias
+    if network.settings.posterior == "ctm":
+        log_variance = batch_normalised(log_variance)
+    else:
+        log_variance = 6 * (log_variance / 6).tanh()
+    if network.settings.posterior == "free":
+        mean = mean * inference.f_mu_batchnorm.weight + inference.f_mu_batchnorm.bias
+    return mean, log_variance
+
+
+def batch_normalised(matrix: Tensor) -> Tensor:
+    centred = matrix - matrix.mean(dim=0)
+    return centred / ((centred * centred).mean(dim=0) + 1e-5).sqrt()
+
+
+def softmax_rows(matrix: Tensor) -> Tensor:
+    return matrix.exp() / matrix.exp().sum(dim=1, keepdim=True)
+
+
+def gaussian_kl(mean: Tensor, variance: Tensor, other_mean: Tensor, other: Tensor) -> Tensor:
+    squares = (other_mean - mean) ** 2
+    terms = variance / other + squares / other - 1 + other.log() - variance.log()
+    return terms.sum() / 2
+
+
+def average(values: list[Tensor], settings: M3LContrastSettings) -> Tensor:
+    divisor = TUPLES if settings.average == "batch" else len(values)
+    return torch.stack(values).sum() / divisor
+
+
+def assert_equal_loss_and_gradients(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
+    ours, plain = losses(case, monkeypatch), plain_loss(case)
+    for name in plain:
+        ours_of_it = ours.get(name, torch.zeros((), dtype=torch.float64))
+        torch.testing.assert_close(ours_of_it, plain[name], rtol=1e-6, atol=1e-9)
+    names = [name for name, _ in case.network.named_parameters()]
+    parameters = list(case.network.parameters())
+    gradients = [
+        torch.autograd.grad(sum(terms.values(), torch.zeros(())), parameters, allow_unused=True)
+        for terms in (ours, plain)
+    ]
+    moved = 0
+    for name, one, other in zip(names, *gradients, strict=True):
+        assert (one is None) == (other is None), name
+        if one is not None and other is not None:
+            torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-9, msg=name)
+            moved += int(one.abs().max() > 1e-6)
+    assert moved >= len(names) / 2
+
+
+@pytest.mark.parametrize("average_over", ["present", "batch"])
+@pytest.mark.parametrize("gaps", [False, True])
+@pytest.mark.parametrize("views", VIEWS)
+@pytest.mark.parametrize("preset", PRESETS)
+def test_loss_and_gradients_of_presets(
+    preset: str,
+    views: tuple[str, ...],
+    gaps: bool,
+    average_over: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    case = make_case(views, gaps=gaps, preset=preset, average=average_over)
+    assert_equal_loss_and_gradients(case, monkeypatch)
+
+
+@pytest.mark.parametrize("gaps", [False, True])
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"negatives": "printed", "similarity": "dot", "temperature": 0.5},
+        {"negatives": "printed", "similarity": "cosine"},
+        {"negatives": "both-views", "similarity": "dot"},
+        {"negatives": "other-view", "similarity": "cosine"},
+        {"alignment_weight": 3.0, "alignment": "one-way", "posterior": "free"},
+        {"contrastive_weight": 0.0, "alignment_weight": 2.0, "hidden_layers": 3},
+    ],
+)
+def test_loss_and_gradients_of_other_settings(
+    settings: dict[str, Any], gaps: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    case = make_case(("en", "de", "image"), gaps=gaps, **settings)
+    assert_equal_loss_and_gradients(case, monkeypatch)
+
+
+def test_loss_does_not_overflow(monkeypatch: pytest.MonkeyPatch) -> None:
+    case = make_case(("en", "de"), gaps=True, temperature=1e-3)
+    total = sum(losses(case, monkeypatch).values(), torch.zeros(()))
+    torch.autograd.backward(total)
+    assert math.isfinite(total.item())
+    for parameter in case.network.parameters():
+        assert parameter.grad is not None
+        assert torch.isfinite(parameter.grad).all()
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_a_view_that_is_not_there_takes_no_part(
+    preset: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = make_case(("en", "de", "image"), gaps=True, preset=preset)
+    kept = {name: view for name, view in whole.batch.views.items() if name != "image"}
+    without = replace(whole, batch=Batch(TUPLES, kept))
+    small = make_case(("en", "de"), gaps=True, preset=preset)
+    weights = whole.network.state_dict()
+    small.network.load_state_dict({n: weights[n] for n in small.network.state_dict()})
+    never = Case(small.network, without.batch, whole.noise)
+    first, second = losses(without, monkeypatch), losses(never, monkeypatch)
+    assert set(first) == set(second)
+    for name in first:
+        assert torch.equal(first[name], second[name])
+    assert not torch.equal(losses(whole, monkeypatch)["contrast"], first["contrast"])
+
+
+def test_a_view_with_gaps_counts_by_its_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("reconstruction", "prior"):
+        present, batch = (
+            losses(make_case(("de",), gaps=True, average=average_over), monkeypatch)[name]
+            for average_over in ("present", "batch")
+        )
+        torch.testing.assert_close(present * len(PRESENT["de"]) / TUPLES, batch)
+
+
+def test_views_without_common_tuples_have_no_contrast(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(PRESENT, "en", [0, 1, 3])
+    monkeypatch.setitem(PRESENT, "de", [2, 4])
+    case = make_case(("en", "de"), gaps=True, alignment_weight=1.0)
+    terms = losses(case, monkeypatch)
+    assert terms["contrast"].item() == 0
+    assert terms["alignment"].item() == 0
+    torch.autograd.backward(sum(terms.values(), torch.zeros(())))
+    for parameter in case.network.parameters():
+        assert parameter.grad is not None
+        assert torch.isfinite(parameter.grad).all()

@@ -1,0 +1,95 @@
+"""OCTIS's and contextualized-topic-models' data sets as views; word vectors and dictionaries."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from contextualized_topic_models.datasets.dataset import CTMDataset
+from octis.dataset.dataset import Dataset
+from scipy.sparse import csr_matrix
+
+from octis_m3l import MultiviewDataset
+from octis_m3l.data import text_view_from_ctm, text_view_from_octis
+from octis_m3l.errors import DataError
+
+CORPUS = [["sea", "ship"], ["ship", "harbour", "ship"], ["snow"], ["sea", "unknown"]]
+VOCABULARY = ["sea", "ship", "harbour", "snow"]
+MARKS = {"last-training-doc": 2, "last-validation-doc": 3}
+
+
+def _octis() -> Dataset:
+    return Dataset(CORPUS, VOCABULARY, ["a", "b", "a", "b"], MARKS)
+
+
+def test_an_octis_dataset_keeps_documents_partitions_and_labels() -> None:
+    view = text_view_from_octis(_octis(), "en", language="en")
+    assert view.sizes == (2, 1, 1)
+    assert view.documents(slice(0, 4)) == [*CORPUS[:3], ["sea"]]
+    assert view.labels == ["a", "b", "a", "b"]
+
+
+def test_an_octis_folder_is_linked_row_by_row_with_another(tmp_path: Path) -> None:
+    _octis().save(str(tmp_path))
+    views = [text_view_from_octis(tmp_path, name) for name in ("en", "de")]
+    dataset = MultiviewDataset.linked_by_row(views)
+    assert dataset.tuples("en").tolist() == dataset.tuples("de").tolist() == [0, 1, 2, 3]
+
+
+def test_a_folder_that_octis_cannot_load(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"can't be loaded by OCTIS .*expected a folder with"):
+        text_view_from_octis(tmp_path, "en")
+
+
+def test_an_empty_octis_dataset() -> None:
+    with pytest.raises(DataError, match="view 'en': the OCTIS data set holds no document"):
+        text_view_from_octis(Dataset([], [], [], {}), "en")
+
+
+def test_a_ctm_dataset_keeps_counts_and_embeddings() -> None:
+    counts = csr_matrix(np.array([[1, 2, 0], [0, 0, 3]]))
+    vectors = np.arange(8.0).reshape(2, 4)
+    names = {0: "sea", 1: "ship", 2: "snow"}
+    view = text_view_from_ctm(CTMDataset(vectors, counts, names), "en")
+    np.testing.assert_array_equal(view.bag_of_words.toarray(), counts.toarray())
+    assert view.embeddings is not None
+    np.testing.assert_array_equal(view.embeddings, vectors)
+    assert view.documents(slice(0, 2)) == [["sea", "ship", "ship"], ["snow"] * 3]
+
+
+def test_something_else_than_a_ctm_dataset() -> None:
+    with pytest.raises(DataError, match="view 'en': list is no CTMDataset"):
+        text_view_from_ctm([1], "en")
+
+
+def test_fractional_counts_are_refused() -> None:
+    data = CTMDataset(np.zeros((1, 2)), csr_matrix(np.array([[0.5, 1.0]])), {0: "a", 1: "b"})
+    with pytest.raises(DataError, match="word counts must be whole numbers"):
+        text_view_from_ctm(data, "en")
+
+
+def _pair() -> MultiviewDataset:
+    return MultiviewDataset.linked_by_row(
+        [text_view_from_octis(_octis(), name) for name in ("en", "de")]
+    )
+
+
+def test_word_vectors_and_dictionaries_survive_the_folder(tmp_path: Path) -> None:
+    vectors = np.random.default_rng(0).standard_normal((4, 3))
+    dataset = _pair().with_word_vectors({"en": vectors})
+    dataset = dataset.with_dictionary("en", "de", [("sea", "snow"), ("ship", "ship"), ("x", "y")])
+    dataset.save(tmp_path / "data")
+    again = MultiviewDataset.from_folder(tmp_path / "data")
+    stored = again.text_view("en").word_vectors
+    assert stored is not None
+    np.testing.assert_array_equal(stored, vectors.astype(np.float32))
+    assert again.dictionaries[("en", "de")].tolist() == [[0, 3], [1, 1]]
+
+
+def test_word_vectors_of_another_vocabulary_are_refused() -> None:
+    with pytest.raises(DataError, match=r"have 3 rows for 4 items"):
+        _pair().with_word_vectors({"en": np.zeros((3, 2))})
+
+
+def test_a_dictionary_of_other_words_is_refused() -> None:
+    with pytest.raises(DataError, match="none of its 1 pairs has both words in the vocabularies"):
+        _pair().with_dictionary("en", "de", [("Meer", "sea")])

@@ -1,0 +1,433 @@
+"""Batches: every tuple once an epoch, one of its own items a view, rows as stored."""
+
+import re
+import warnings
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from contextualized_topic_models.datasets.dataset import CTMDataset
+from contextualized_topic_models.models.ctm import ZeroShotTM
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from scipy.sparse import csr_array, csr_matrix
+from torch import Tensor
+
+from octis_m3l.data.batches import Batch, TupleSampler, ViewTensors, view_tensors
+from octis_m3l.data.dataset import MultiviewDataset
+from octis_m3l.data.views import ImageView, TextView
+from octis_m3l.errors import DataError
+
+PARTITIONS = ("train", "validation", "test")
+VOCABULARY = ("a", "b", "c")
+
+
+def images(name: str, sizes: tuple[int, int, int]) -> ImageView:
+    """Return pictures whose embedding is their number."""
+    numbers = np.arange(sum(sizes), dtype=np.float32)
+    return ImageView(name=name, sizes=sizes, embeddings=numbers[:, None])
+
+
+def texts(name: str, sizes: tuple[int, int, int]) -> TextView:
+    """Return documents of which the one numbered i says the words of i in the ternary system."""
+    documents = [[i // 3**place % 3 for place in range(i % 5)] for i in range(sum(sizes))]
+    return TextView(
+        name=name,
+        sizes=sizes,
+        vocabulary=VOCABULARY,
+        token_ids=np.array([word for document in documents for word in document], np.int32),
+        offsets=np.cumsum([0, *map(len, documents)]),
+        embeddings=np.arange(sum(sizes), dtype=np.float32)[:, None],
+    )
+
+
+def embeddings_of(data: MultiviewDataset) -> dict[str, Any]:
+    return {name: view.embeddings for name, view in data.views.items()}
+
+
+def epoch(sampler: TupleSampler, *, seed: int = 0, shuffle: bool = True) -> list[Batch]:
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        return list(sampler.epoch(shuffle=shuffle))
+
+
+def dense_words(view: TextView, items: list[int]) -> NDArray[np.float32]:
+    return view.bag_of_words[items].toarray() if items else np.zeros((0, 3), np.float32)
+
+
+@st.composite
+def corpora(draw: st.DrawFn) -> MultiviewDataset:
+    """Draw tuples of one English text, gaps, and up to three German texts and pictures."""
+    sizes = [draw(st.integers(2, 9)), draw(st.integers(0, 4)), draw(st.integers(0, 4))]
+    random = np.random.default_rng(draw(st.integers(0, 2**32)))
+    held = random.integers(0, draw(st.integers(1, 4)), (sum(sizes), 2))
+    bounds = np.cumsum([0, *sizes])
+    rows = []
+    for tuple_number, (german, photos) in enumerate(held):
+        first = held[:tuple_number].sum(axis=0)
+        for number in range(max(german, photos, 1)):
+            rows.append(
+                [
+                    tuple_number,
+                    first[0] + min(number, german - 1) if german else -1,
+                    first[1] + min(number, photos - 1) if photos else -1,
+                ]
+            )
+    of_view = [
+        tuple(int(held[a:b, column].sum()) for a, b in zip(bounds[:-1], bounds[1:], strict=True))
+        for column in range(2)
+    ]
+    views = [
+        texts("en", (sizes[0], sizes[1], sizes[2])),
+        texts("de", of_view[0]),  # type: ignore[arg-type]
+        images("photo", of_view[1]),  # type: ignore[arg-type]
+    ]
+    return MultiviewDataset(views, np.array(rows, np.int64))
+
+
+def items_by_tuple(data: MultiviewDataset, name: str, partition: str) -> dict[int, list[int]]:
+    """Return the items of each tuple of a partition, by a slow loop."""
+    rows = data.view(name).rows(partition)
+    found: dict[int, list[int]] = {}
+    for item in range(rows.start, rows.stop):
+        found.setdefault(int(data.tuples(name)[item]), []).append(item)
+    return found
+
+
+def sizes_of_batches(tuples: int, batch_size: int) -> list[int]:
+    """Return what batches should hold: a last one of one tuple joins the one before it."""
+    sizes = [min(batch_size, tuples - start) for start in range(0, tuples, batch_size)]
+    return [*sizes[:-2], sizes[-2] + 1] if len(sizes) > 1 and sizes[-1] == 1 else sizes
+
+
+@settings(deadline=None, max_examples=150)
+@given(data=corpora(), seed=st.integers(0, 1000), shuffle=st.booleans(), choice=st.data())
+def test_an_epoch_visits_each_tuple_once_and_draws_its_own_items(
+    data: MultiviewDataset, seed: int, shuffle: bool, choice: st.DataObject
+) -> None:
+    partition = choice.draw(st.sampled_from([p for p in PARTITIONS if tuples(data, p) > 1]))
+    count = tuples(data, partition)
+    batch_size = choice.draw(st.integers(2, count))
+    sampler = TupleSampler(data, partition, embeddings_of(data), batch_size)
+    batches = epoch(sampler, seed=seed, shuffle=shuffle)
+    assert [batch.size for batch in batches] == sizes_of_batches(count, batch_size)
+    assert len(sampler) == len(batches)
+    held = {name: items_by_tuple(data, name, partition) for name in data.views}
+    visited = []
+    for batch in batches:
+        # Every tuple has one English text, by which the tuples of a batch are known.
+        numbers = data.tuples("en")[batch.views["en"].items.numpy()].tolist()
+        visited += numbers
+        assert len(numbers) == batch.size
+        for name in data.views:
+            rows = [row for row, number in enumerate(numbers) if number in held[name]]
+            if len(rows) < 2:
+                assert name not in batch.views
+                continue
+            view = batch.views[name]
+            if view.rows is None:
+                assert len(rows) == batch.size
+            else:
+                assert len(rows) < batch.size
+                assert view.rows.tolist() == rows
+            items = view.items.tolist()
+            for row, item in zip(rows, items, strict=True):
+                of_tuple = held[name][numbers[row]]
+                assert item in of_tuple if shuffle else item == of_tuple[0]
+            assert view.embeddings.tolist() == [[float(item)] for item in items]
+            if name == "photo":
+                assert view.words is None
+            else:
+                assert view.words is not None
+                expected = dense_words(data.text_view(name), items)
+                np.testing.assert_array_equal(view.words.dense(3).numpy(), expected)
+    assert sorted(visited) == sorted(held["en"])
+    assert shuffle or visited == sorted(held["en"])
+
+
+def tuples(data: MultiviewDataset, partition: str) -> int:
+    return len(items_by_tuple(data, "en", partition))
+
+
+@settings(deadline=None)
+@given(
+    sizes=st.lists(st.integers(0, 6), min_size=2, max_size=4),
+    random_seed=st.integers(0, 2**32),
+    batch_size=st.integers(2, 8),
+)
+def test_items_in_no_link_and_tuples_of_any_views_are_visited_in_order(
+    sizes: list[int], random_seed: int, batch_size: int
+) -> None:
+    random = np.random.default_rng(random_seed)
+    views = [texts("en", (3, 0, 0)), *(images(f"v{i}", (n, 0, 0)) for i, n in enumerate(sizes))]
+    links = np.stack([random.integers(-1, len(view), 5) for view in views], axis=1)
+    data = MultiviewDataset(views, links)
+    held = {name: items_by_tuple(data, name, "train") for name in data.views}
+    numbers = sorted({number for of_view in held.values() for number in of_view})
+    if len(numbers) < batch_size:
+        with pytest.raises(DataError):
+            TupleSampler(data, "train", embeddings_of(data), batch_size)
+        return
+    sampler = TupleSampler(data, "train", embeddings_of(data), batch_size)
+    found: dict[str, list[int]] = {name: [] for name in data.views}
+    expected: dict[str, list[int]] = {name: [] for name in data.views}
+    start = 0
+    for batch in epoch(sampler, shuffle=False):
+        for name in data.views:
+            firsts = [
+                held[name][n][0] for n in numbers[start : start + batch.size] if n in held[name]
+            ]
+            expected[name] += firsts if len(firsts) > 1 else []
+            found[name] += batch.views[name].items.tolist() if name in batch.views else []
+        start += batch.size
+    assert start == len(numbers)
+    assert found == expected
+
+
+def article_with_photos(photos: int = 3) -> MultiviewDataset:
+    views = [texts("en", (2, 0, 0)), images("photo", (photos + 1, 0, 0))]
+    links = np.array([[0, photo] for photo in range(photos)] + [[1, photos]])
+    return MultiviewDataset(views, links)
+
+
+def test_all_items_of_a_tuple_are_drawn_equally_often() -> None:
+    sampler = TupleSampler(article_with_photos(), "train", {"photo": np.zeros((4, 1), "f4")}, 2)
+    drawn: Counter[int] = Counter()
+    for seed in range(600):
+        (batch,) = epoch(sampler, seed=seed)
+        items = sorted(batch.views["photo"].items.tolist())
+        assert items[1] == 3
+        drawn[items[0]] += 1
+    assert sorted(drawn) == [0, 1, 2]
+    assert min(drawn.values()) > 160
+
+
+def test_order_and_draws_follow_from_the_seed() -> None:
+    data = article_with_photos()
+    sampler = TupleSampler(data, "train", embeddings_of(data), 2)
+
+    def drawn(seed: int) -> list[list[int]]:
+        return [v.items.tolist() for b in epoch(sampler, seed=seed) for v in b.views.values()]
+
+    assert drawn(1) == drawn(1)
+    assert len({str(drawn(seed)) for seed in range(30)}) == 6
+
+
+def test_several_partitions_are_one_epoch() -> None:
+    data = MultiviewDataset([texts("en", (3, 2, 2))])
+    sampler = TupleSampler(data, ["train", "test"], embeddings_of(data), 5)
+    (batch,) = epoch(sampler, shuffle=False)
+    assert batch.views["en"].items.tolist() == [0, 1, 2, 5, 6]
+
+
+def test_only_the_views_asked_for_are_visited() -> None:
+    views = [texts("en", (3, 0, 0)), images("photo", (5, 0, 0))]
+    data = MultiviewDataset(views, np.array([[0, 0], [1, 1], [2, 2]]))
+    sampler = TupleSampler(data, "train", {"en": np.zeros((3, 2), np.float32)}, 3)
+    (batch,) = epoch(sampler, shuffle=False)
+    assert batch.size == 3
+    assert list(batch.views) == ["en"]
+
+
+def test_a_view_with_one_item_or_none_in_a_batch_is_left_out() -> None:
+    views = [texts("en", (4, 0, 0)), texts("de", (1, 0, 0)), images("photo", (0, 0, 2))]
+    data = MultiviewDataset(views, np.array([[2, 0, -1]]))
+    sampler = TupleSampler(data, "train", embeddings_of(data), 4)
+    for shuffle in (False, True):
+        (batch,) = epoch(sampler, shuffle=shuffle)
+        assert batch.size == 4
+        assert list(batch.views) == ["en"]
+
+
+def test_no_rows_means_that_every_tuple_has_an_item() -> None:
+    views = [texts("en", (4, 0, 0)), images("photo", (3, 0, 0))]
+    data = MultiviewDataset(views, np.array([[0, 0], [1, -1], [2, 1], [3, 2]]))
+    sampler = TupleSampler(data, "train", embeddings_of(data), 2)
+    first, second = epoch(sampler, shuffle=False)
+    assert list(first.views) == ["en"]
+    assert second.views["photo"].rows is None
+    (batch,) = epoch(TupleSampler(data, "train", embeddings_of(data), 4), shuffle=False)
+    assert batch.views["en"].rows is None
+    rows = batch.views["photo"].rows
+    assert rows is not None
+    assert rows.tolist() == [0, 2, 3]
+
+
+def test_a_batch_larger_than_the_data_is_an_error() -> None:
+    data = MultiviewDataset([texts("en", (5, 0, 0))])
+    message = "batch_size=6 is larger than the data: 5 tuples in train; use at most that."
+    with pytest.raises(DataError, match=f"^{re.escape(message)}$"):
+        TupleSampler(data, "train", embeddings_of(data), 6)
+    assert len(TupleSampler(data, "train", embeddings_of(data), 5)) == 1
+
+
+@pytest.mark.parametrize(
+    ("partition", "count", "shown"),
+    [("test", 1, "test"), ("validation", 0, "validation"), (["validation", "test"], 1, None)],
+)
+def test_fewer_than_two_tuples_are_an_error(partition: Any, count: int, shown: str | None) -> None:
+    data = MultiviewDataset([texts("en", (5, 0, 1))])
+    message = (
+        f"{count} tuples in {shown or 'validation and test'}: a model needs two at least, since "
+        "batch normalisation compares rows."
+    )
+    with pytest.raises(DataError, match=f"^{re.escape(message)}$"):
+        TupleSampler(data, partition, embeddings_of(data), 2)
+
+
+def test_an_unknown_partition_or_view_is_an_error() -> None:
+    data = MultiviewDataset([texts("en", (5, 0, 0))])
+    with pytest.raises(DataError, match="unknown partition 'training'"):
+        TupleSampler(data, "training", embeddings_of(data), 2)
+    with pytest.raises(DataError, match="unknown view 'eng'"):
+        TupleSampler(data, "train", {"eng": np.zeros((5, 1))}, 2)
+
+
+def test_tensors_can_be_shared_between_samplers() -> None:
+    data = MultiviewDataset([texts("en", (5, 3, 0))])
+    train = TupleSampler(data, "train", embeddings_of(data), 5)
+    validation = TupleSampler(data, "validation", embeddings_of(data), 3, tensors=train.tensors)
+    assert validation.tensors["en"] is train.tensors["en"]
+    (batch,) = epoch(validation, shuffle=False)
+    assert batch.views["en"].embeddings.ravel().tolist() == [5.0, 6.0, 7.0]
+
+
+# Views as tensors.
+
+
+def tensors(**arguments: Any) -> tuple[TextView, ViewTensors]:
+    view = texts("en", (12, 0, 0))
+    array = np.random.default_rng(0).normal(size=(12, 4)).astype(np.float32)
+    return view, ViewTensors(array, view.bag_of_words, VOCABULARY, **arguments)
+
+
+@settings(deadline=None)
+@given(
+    counts=st.lists(
+        st.lists(st.sampled_from([0, 0, 1, 5]), min_size=4, max_size=4), min_size=1, max_size=6
+    ),
+    data=st.data(),
+)
+def test_words_are_the_rows_of_the_sparse_matrix(
+    counts: list[list[int]], data: st.DataObject
+) -> None:
+    matrix = csr_array(np.array(counts, np.float32))
+    view = ViewTensors(np.zeros((len(counts), 1), np.float32), matrix, "abcd")
+    items = data.draw(st.lists(st.integers(0, len(counts) - 1), max_size=8))
+    found = view.words(torch.tensor(items, dtype=torch.int64))
+    expected = np.array([counts[item] for item in items], np.float32).reshape(-1, 4)
+    np.testing.assert_array_equal(found.dense(4).numpy(), expected)
+    np.testing.assert_array_equal(found.totals.numpy(), expected.sum(axis=1))
+    assert (
+        found.rows.tolist() == np.repeat(np.arange(len(items)), (expected > 0).sum(axis=1)).tolist()
+    )
+    assert found.words.dtype == torch.int64
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_batches_have_the_type_asked_for(dtype: torch.dtype) -> None:
+    view, found = tensors(dtype=dtype)
+    items = torch.tensor([3, 0])
+    assert found.embeddings(items).dtype == dtype
+    words = found.words(items)
+    assert (words.counts.dtype, words.totals.dtype) == (dtype, dtype)
+    data = MultiviewDataset([view])
+    both = view_tensors(data, embeddings_of(data), dtype=dtype)
+    assert both["en"].embeddings(items).dtype == dtype
+    assert both["en"].words(items).counts.dtype == dtype
+
+
+@pytest.mark.parametrize("stored", [np.float16, np.float32, np.float64])
+@pytest.mark.parametrize("resident_bytes", [0, 1 << 20])
+def test_a_memory_mapped_file_gives_what_an_array_gives(
+    stored: type, resident_bytes: int, tmp_path: Path
+) -> None:
+    view = texts("en", (12, 0, 0))
+    array = np.random.default_rng(0).normal(size=(12, 4)).astype(stored)
+    np.save(tmp_path / "x.npy", array)
+    mapped = np.load(tmp_path / "x.npy", mmap_mode="r")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        from_file = ViewTensors(
+            mapped, view.bag_of_words, VOCABULARY, resident_bytes=resident_bytes
+        )
+        resident = ViewTensors(array, view.bag_of_words, VOCABULARY)
+        for items in ([5, 0, 11, 5], [], list(range(12))):
+            numbers = torch.tensor(items, dtype=torch.int64)
+            found = from_file.embeddings(numbers)
+            assert found.dtype == torch.float32
+            assert torch.equal(found, resident.embeddings(numbers))
+            assert found.tolist() == array[items].astype(np.float32).tolist()
+
+
+def test_a_large_memory_mapped_file_stays_on_disk(tmp_path: Path) -> None:
+    path = tmp_path / "x.npy"
+    np.save(path, np.zeros((3, 2), np.float32))
+    mapped = np.load(path, mmap_mode="r")
+    large, small = ViewTensors(mapped, resident_bytes=23), ViewTensors(mapped, resident_bytes=24)
+    changed = np.load(path, mmap_mode="r+")
+    changed[1] = 7.0
+    changed.flush()
+    items = torch.tensor([1])
+    assert large.embeddings(items).tolist() == [[7.0, 7.0]]
+    assert small.embeddings(items).tolist() == [[0.0, 0.0]]
+
+
+def test_the_batch_is_a_copy() -> None:
+    _, view = tensors()
+    items = torch.tensor([0, 1])
+    before = view.embeddings(items).clone()
+    view.embeddings(items).zero_()
+    assert torch.equal(view.embeddings(items), before)
+
+
+def same(ours: dict[str, Tensor], theirs: dict[str, Tensor]) -> bool:
+    return ours.keys() == theirs.keys() and all(torch.equal(ours[k], theirs[k]) for k in ours)
+
+
+def test_item_by_item_it_is_a_ctm_dataset() -> None:
+    view, ours = tensors()
+    array = np.random.default_rng(0).normal(size=(12, 4)).astype(np.float32)
+    theirs = CTMDataset(array, csr_matrix(view.bag_of_words), dict(enumerate(VOCABULARY)))
+    assert isinstance(ours, CTMDataset)
+    assert len(ours) == len(theirs) == 12
+    assert ours.idx2token == theirs.idx2token == {0: "a", 1: "b", 2: "c"}
+    for item in range(12):
+        assert same(ours[item], theirs[item])
+
+
+def test_a_view_of_images_has_no_words() -> None:
+    view = ViewTensors(np.arange(6, dtype=np.float32).reshape(3, 2))
+    assert len(view) == 3
+    assert view.vocabulary_size == 0
+    assert view[1]["X_contextual"].tolist() == [2.0, 3.0]
+    assert view[1]["X_bow"].shape == (1, 0)
+
+
+def test_contextualized_topic_models_trains_on_it() -> None:
+    random = np.random.default_rng(0)
+    counts = csr_array(random.poisson(0.7, (20, 6)).astype(np.float32))
+    words = [f"w{number}" for number in range(6)]
+    view = ViewTensors(random.normal(size=(20, 5)).astype(np.float32), counts, words)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = ZeroShotTM(
+            bow_size=6,
+            contextual_size=5,
+            n_components=3,
+            batch_size=8,
+            num_epochs=2,
+            num_data_loader_workers=0,
+        )
+        before = model.model.beta.detach().clone()
+        model.fit(view, n_samples=2)
+    assert model.model.beta.isfinite().all()
+    assert not torch.equal(model.model.beta.cpu(), before.cpu())
+    topics = model.get_topic_lists(4)
+    assert [len(topic) for topic in topics] == [4, 4, 4]
+    assert set().union(*topics) <= set(words)
+    assert model.training_doc_topic_distributions.shape == (20, 3)

@@ -1,0 +1,241 @@
+"""LSA beside scikit-learn, and cross-language LSI on planted data."""
+
+import re
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from sklearn.decomposition import TruncatedSVD
+from sklearn.feature_extraction.text import TfidfVectorizer
+
+from octis_m3l.data.build import from_lists
+from octis_m3l.data.dataset import MultiviewDataset
+from octis_m3l.data.text import TextPreprocessor
+from octis_m3l.data.views import TextView
+from octis_m3l.encoders import fit_cross_language, fit_per_language
+from octis_m3l.errors import DataError
+
+THEMES, WORDS = 6, 8
+PLAIN = TextPreprocessor(tokenizer="whitespace", stop_words=False)
+Texts = dict[str, list[Any]]
+
+
+def built(texts: Texts, partition: list[str] | None = None) -> MultiviewDataset:
+    return from_lists(
+        texts, partition=partition, preprocessing=PLAIN, languages=dict.fromkeys(texts)
+    )
+
+
+def document(language: str, themes: tuple[int, ...], random: np.random.Generator) -> str:
+    return " ".join(
+        f"{language}{theme}x{number}"
+        for theme in themes
+        for number in random.permutation(WORDS)[:6]
+    )
+
+
+def random_texts(count: int, seed: int = 0, language: str = "en") -> list[str]:
+    random = np.random.default_rng(seed)
+    words = np.array([f"{language}{number}" for number in range(40)])
+    return [" ".join(random.choice(words, random.integers(3, 30))) for _ in range(count)]
+
+
+def planted(gaps: bool) -> MultiviewDataset:
+    """Return pairs that share two themes; every pair of themes is tested once."""
+    random = np.random.default_rng(0)
+    pairs = list(combinations(range(THEMES), 2))
+    texts: Texts = {"en": [], "de": []}
+    for number in range(90):
+        themes = pairs[number % len(pairs)]
+        texts["en"].append(None if gaps and number % 5 == 1 else document("en", themes, random))
+        german = [document("de", themes, random) for _ in range(1 + (gaps and number % 3 == 0))]
+        texts["de"].append(None if gaps and number % 5 == 2 else german)
+    for themes in pairs:
+        for language, column in texts.items():
+            column.append(document(language, themes, random))
+    return built(texts, ["train"] * 90 + ["test"] * len(pairs))
+
+
+def unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+    unit_length: NDArray[np.float32] = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    return unit_length
+
+
+@pytest.mark.parametrize("words", [20_000, 12])
+def test_lsa_is_scikit_learns(words: int) -> None:
+    texts = random_texts(70)
+    dataset = built({"en": texts}, ["train"] * 50 + ["test"] * 20)
+    encoder = fit_per_language(dataset, "en", dimensions=6, words=words, seed=3)
+    common = sorted(encoder.vocabulary)
+    assert list(encoder.vocabulary) == common
+    counted = TfidfVectorizer(
+        analyzer=str.split, sublinear_tf=True, min_df=2, vocabulary=None if words > 99 else common
+    )
+    decomposition = TruncatedSVD(6, random_state=3)
+    decomposition.fit(counted.fit_transform(texts[:50]))
+    expected = decomposition.transform(counted.transform(texts))
+    found = encoder.encode(texts)
+    assert found.dtype == np.float32
+    assert found.shape == (70, 6)
+    assert encoder.dimensions == 6
+    assert list(counted.get_feature_names_out()) == common
+    sign = np.sign((found * expected).sum(axis=0))
+    np.testing.assert_allclose(found * sign, expected, atol=1e-4)
+    assert np.abs(expected).max() > 0.3
+
+
+def test_the_most_frequent_words_are_kept() -> None:
+    texts = ["aa bb cc", "aa bb dd", "aa cc ee", "bb cc aa"]
+    encoder = fit_per_language(built({"en": texts}), "en", words=2)
+    assert encoder.vocabulary == ("aa", "bb")
+    assert fit_per_language(built({"en": texts}), "en").vocabulary == ("aa", "bb", "cc")
+
+
+@pytest.mark.filterwarnings("ignore:invalid value encountered:RuntimeWarning")
+def test_a_word_of_one_document_only_is_left_out_unless_there_is_only_one() -> None:
+    assert fit_per_language(built({"en": ["aa bb"]}), "en").vocabulary == ("aa", "bb")
+
+
+@pytest.mark.parametrize("wanted", [1, 3, 300])
+def test_dimensions_are_at_most_what_the_data_allow(wanted: int) -> None:
+    encoder = fit_per_language(built({"en": random_texts(10)}), "en", dimensions=wanted)
+    assert encoder.dimensions == min(wanted, 9)
+    assert encoder.encode(["en1 en2"]).shape == (1, min(wanted, 9))
+
+
+def test_test_documents_teach_nothing() -> None:
+    train = random_texts(30)
+    parts = ["train"] * 30 + ["test"] * 10
+    fitted = [
+        fit_per_language(built({"en": train + test}, parts), "en", dimensions=5)
+        for test in (random_texts(10, seed=1), ["en1 en2 neu neu"] * 10)
+    ]
+    assert fitted[0].vocabulary == fitted[1].vocabulary
+    np.testing.assert_array_equal(fitted[0].idf, fitted[1].idf)
+    np.testing.assert_array_equal(fitted[0].components, fitted[1].components)
+
+
+def test_test_documents_teach_cross_language_lsi_nothing() -> None:
+    english, german = random_texts(30), random_texts(30, seed=1, language="de")
+    parts = ["train"] * 30 + ["validation"] * 4 + ["test"] * 6
+    fitted = []
+    for more in (random_texts(10, seed=2), ["en1 neu neu"] * 10):
+        texts = {"en": english + more, "de": german + random_texts(10, seed=3, language="de")}
+        fitted.append(fit_cross_language(built(texts, parts), ["en", "de"], dimensions=5))
+    for name in ("en", "de"):
+        assert fitted[0][name].vocabulary == fitted[1][name].vocabulary
+        np.testing.assert_array_equal(fitted[0][name].idf, fitted[1][name].idf)
+        np.testing.assert_array_equal(fitted[0][name].components, fitted[1][name].components)
+
+
+@pytest.mark.parametrize("gaps", [False, True])
+def test_cross_language_lsi_puts_linked_documents_nearest(gaps: bool) -> None:
+    dataset = planted(gaps)
+    fitted = fit_cross_language(dataset, ["en", "de"], dimensions=THEMES)
+    assert list(fitted) == ["en", "de"]
+    assert {encoder.name for encoder in fitted.values()} == {"clsi"}
+    vectors, numbers = {}, {}
+    for name, encoder in fitted.items():
+        view = dataset.text_view(name)
+        vectors[name] = unit(encoder.encode(view.items(view.rows("test"))))
+        numbers[name] = dataset.tuples(name)[view.rows("test")]
+    nearest = (vectors["en"] @ vectors["de"].T).argmax(axis=1)
+    assert len(nearest) == 15
+    np.testing.assert_array_equal(numbers["de"][nearest], numbers["en"])
+
+
+def test_cross_language_lsi_is_lsa_of_tuples_set_side_by_side() -> None:
+    dataset = planted(gaps=True)
+    fitted = fit_cross_language(dataset, ["en", "de"], dimensions=5, seed=2)
+    tuples = dataset.partition_tuples("train")
+    blocks = []
+    for name in ("en", "de"):
+        view = dataset.text_view(name)
+        texts = view.items(view.rows("train"))
+        counted = TfidfVectorizer(analyzer=str.split, sublinear_tf=True, min_df=2)
+        weighted = counted.fit_transform(texts).toarray()
+        block = np.zeros((len(tuples), weighted.shape[1]))
+        of_document = dataset.tuples(name)[view.rows("train")].tolist()
+        for row, number in enumerate(tuples):
+            mine = [weighted[d] for d, n in enumerate(of_document) if n == number]
+            if mine:
+                block[row] = np.mean(mine, axis=0)
+        assert max(of_document.count(n) for n in of_document) == (2 if name == "de" else 1)
+        assert set(of_document) < set(tuples.tolist())
+        blocks.append(block)
+    expected = TruncatedSVD(5, random_state=2).fit(np.hstack(blocks)).components_.T
+    found = np.concatenate([fitted["en"].components, fitted["de"].components])
+    sign = np.sign((found * expected).sum(axis=0))
+    np.testing.assert_allclose(found * sign, expected, atol=1e-4)
+
+
+@pytest.mark.parametrize("kind", ["lsa", "clsi"])
+def test_a_new_document_is_encoded_as_it_would_be_in_the_corpus(kind: str) -> None:
+    dataset = planted(gaps=True)
+    view = dataset.text_view("de")
+    encoder = (
+        fit_per_language(dataset, "de", dimensions=5)
+        if kind == "lsa"
+        else fit_cross_language(dataset, ["en", "de"], dimensions=5)["de"]
+    )
+    texts = view.items(slice(0, len(view)))
+    together = encoder.encode(texts)
+    for row in range(0, len(texts), 7):
+        np.testing.assert_array_equal(encoder.encode([texts[row]])[0], together[row])
+    np.testing.assert_array_equal(encoder.encode(texts[::-1])[::-1], together)
+
+
+def test_a_document_without_a_known_word_is_zero() -> None:
+    encoder = fit_per_language(built({"en": random_texts(20)}), "en", dimensions=4)
+    found = encoder.encode(["something else", "", "en1"])
+    np.testing.assert_array_equal(found[:2], np.zeros((2, 4)))
+    assert found[2].any()
+    assert encoder.encode([]).shape == (0, 4)
+
+
+def test_the_same_seed_gives_the_same_encoder() -> None:
+    dataset = built({"en": random_texts(30)})
+    first, second = (fit_per_language(dataset, "en", dimensions=4, seed=1) for _ in range(2))
+    np.testing.assert_array_equal(first.components, second.components)
+
+
+def test_raw_texts_are_tokenized_as_for_the_topic_model() -> None:
+    texts = ["The boats, the boats!", "A boat; and the boats.", "Boats and sails", "sails, sails"]
+    encoder = fit_per_language(
+        from_lists({"en": texts}, preprocessing=TextPreprocessor(language="en")), "en"
+    )
+    assert encoder.vocabulary == ("boats", "sails")
+    np.testing.assert_array_equal(encoder.encode(["BOATS"]), encoder.encode(["the boats,"]))
+
+
+def test_a_view_without_raw_texts_is_encoded_by_its_words() -> None:
+    texts = ["aa bb the", "bb the aa", "aa the cc", "cc bb"]
+    vocabulary = ("aa", "bb", "cc", "the")
+    ids = [vocabulary.index(word) for text in texts for word in text.split()]
+    offsets = np.concatenate([[0], np.cumsum([len(text.split()) for text in texts])])
+    view = TextView(
+        name="en",
+        sizes=(4, 0, 0),
+        vocabulary=vocabulary,
+        token_ids=np.array(ids, np.int32),
+        offsets=offsets,
+        language="en",
+    )
+    found = fit_per_language(MultiviewDataset([view]), "en", dimensions=2)
+    expected = fit_per_language(built({"en": texts}), "en", dimensions=2)
+    assert found.vocabulary == vocabulary
+    np.testing.assert_array_equal(found.encode(texts), expected.encode(texts))
+
+
+def test_nothing_linked_is_an_error_for_cross_language_lsi() -> None:
+    english, german = random_texts(10), random_texts(10, language="de")
+    texts = {"en": [*english, None, None], "de": [None] * 9 + [german[0], *german[1:3]]}
+    parts = ["train"] * 9 + ["test", "train", "train"]
+    message = (
+        "cross-language LSI needs training tuples that link en and de; there is none. Use "
+        "encoder='lsa', or give embeddings."
+    )
+    with pytest.raises(DataError, match=f"^{re.escape(message)}$"):
+        fit_cross_language(built(texts, parts), ["en", "de"])

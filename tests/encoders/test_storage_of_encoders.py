@@ -1,0 +1,106 @@
+"""Encoders written and read again."""
+
+import json
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from octis_m3l.data.build import from_lists
+from octis_m3l.data.text import TextPreprocessor
+from octis_m3l.encoders import (
+    LatentSemanticEncoder,
+    PictureEncoder,
+    fit_cross_language,
+    load_encoder,
+    save_encoder,
+)
+from octis_m3l.errors import StorageError
+
+TEXTS = {
+    "en": ["red boats sail", "blue boats sail", "red trains run", "blue trains run", "trains"],
+    "de": ["rote boote", "blaue boote", "rote züge", "blaue züge", "züge über boote"],
+}
+
+
+@pytest.fixture(scope="module")
+def fitted() -> LatentSemanticEncoder:
+    dataset = from_lists(TEXTS, preprocessing=TextPreprocessor(min_word_length=3))
+    return fit_cross_language(dataset, ["en", "de"], dimensions=3)["de"]
+
+
+def test_a_round_trip_is_exact(fitted: LatentSemanticEncoder, tmp_path: Path) -> None:
+    save_encoder(fitted, tmp_path / "new" / "one")
+    found = load_encoder(tmp_path / "new" / "one")
+    assert isinstance(found, LatentSemanticEncoder)
+    assert found.name == "clsi"
+    assert found.vocabulary == fitted.vocabulary
+    assert found.preprocessor == fitted.preprocessor
+    for name in ("idf", "components"):
+        ours, theirs = getattr(found, name), getattr(fitted, name)
+        assert ours.dtype == theirs.dtype == np.float32
+        np.testing.assert_array_equal(ours, theirs)
+    texts = [*TEXTS["de"], "Blaue Züge!", ""]
+    np.testing.assert_array_equal(found.encode(texts), fitted.encode(texts))
+
+
+def test_only_json_and_safetensors_are_written(
+    fitted: LatentSemanticEncoder, tmp_path: Path
+) -> None:
+    save_encoder(fitted, tmp_path)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["encoder.json", "encoder.safetensors"]
+    described = json.loads((tmp_path / "encoder.json").read_text(encoding="utf-8"))
+    assert described["kind"] == "latent-semantic"
+    assert described["arrays"] == ["components", "idf"]
+
+
+def test_the_picture_encoder_has_nothing_but_its_kind(tmp_path: Path) -> None:
+    save_encoder(PictureEncoder(), tmp_path)
+    assert [p.name for p in tmp_path.iterdir()] == ["encoder.json"]
+    assert load_encoder(tmp_path) == PictureEncoder()
+
+
+@pytest.mark.parametrize("kept", [0, 5, 100, -1])
+def test_truncated_arrays_are_an_error(
+    fitted: LatentSemanticEncoder, tmp_path: Path, kept: int
+) -> None:
+    save_encoder(fitted, tmp_path)
+    path = tmp_path / "encoder.safetensors"
+    path.write_bytes(path.read_bytes()[:kept])
+    message = rf"^{re.escape(str(path))} can't be read \(.+\); copy it again\.$"
+    with pytest.raises(StorageError, match=message):
+        load_encoder(tmp_path)
+
+
+def test_missing_files_are_an_error(fitted: LatentSemanticEncoder, tmp_path: Path) -> None:
+    save_encoder(fitted, tmp_path)
+    (tmp_path / "encoder.safetensors").unlink()
+    path = re.escape(str(tmp_path / "encoder.safetensors"))
+    with pytest.raises(StorageError, match=rf"^{path} can't be read \(.+\); copy it again\.$"):
+        load_encoder(tmp_path)
+    (tmp_path / "encoder.json").unlink()
+    path = re.escape(str(tmp_path / "encoder.json"))
+    with pytest.raises(StorageError, match=f"^{path} is missing: the folder is incomplete"):
+        load_encoder(tmp_path)
+
+
+def test_an_unknown_kind_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "encoder.json").write_text('{"kind": "neural"}')
+    message = (
+        f"{tmp_path} holds an encoder of kind 'neural', known are latent-semantic, picture; was "
+        "it written by a newer version?"
+    )
+    with pytest.raises(StorageError, match=f"^{re.escape(message)}$"):
+        load_encoder(tmp_path)
+
+
+def test_a_tokenizer_of_ones_own_has_to_be_given_again(
+    fitted: LatentSemanticEncoder, tmp_path: Path
+) -> None:
+    own = replace(fitted, preprocessor=replace(fitted.preprocessor, tokenizer=str.split))
+    save_encoder(own, tmp_path)
+    found = load_encoder(tmp_path)
+    with pytest.raises(ValueError, match="Pass it again"):
+        found.encode(["blaue boote"])

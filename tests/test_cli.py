@@ -1,0 +1,172 @@
+"""The command line, as a user types it."""
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from octis_m3l.cli import main
+from octis_m3l.data.demo import demo_corpus
+
+Run = Callable[..., tuple[int, str, str]]
+FAST = ("--set", "epochs=3", "--set", "batch_size=16")
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    def _run(*arguments: Any) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["octis-m3l", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        code = ended.value.code
+        out, err = capsys.readouterr()
+        return int(code or 0), out, err
+
+    return _run
+
+
+def _table(folder: Path) -> Path:
+    """Write a CSV of demo reports with pictures' paths, some of them missing."""
+    corpus = demo_corpus(60)
+    folder.mkdir()
+    columns: dict[str, list[Any]] = {"english": [], "deutsch": [], "photo": [], "theme": []}
+    for number, row in enumerate(corpus.links):
+        english, german, _, picture = row
+        columns["english"].append(corpus.text_view("en").items(np.array([english]))[0])
+        shown = corpus.text_view("de").items(np.array([german]))[0] if german >= 0 else None
+        columns["deutsch"].append(shown)
+        if picture >= 0:
+            pixels = corpus.view("pictures").items(np.array([picture]))[0]
+            Image.fromarray(pixels).save(folder / f"{number}.png")
+        columns["photo"].append(f"{number}.png" if picture >= 0 else None)
+        columns["theme"].append(f"t{number % 10}")
+    pd.DataFrame(columns).to_csv(folder / "reports.csv", index=False)
+    return folder / "reports.csv"
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with a data set and a model, made by the command line itself."""
+    root = tmp_path_factory.mktemp("cli")
+    table = _table(root / "source")
+    views = ["--text", "en=english", "--text", "de=deutsch", "--image", "photos=photo"]
+    commands = [
+        ["build", table, *views, "--label", "theme", "--out", root / "corpus", "--json"],
+        ["train", root / "corpus", "--out", root / "model", "--json", "--topics", 5, *FAST],
+    ]
+    for command in commands:
+        with pytest.MonkeyPatch.context() as patch, pytest.raises(SystemExit) as ended:
+            patch.setattr(sys, "argv", ["octis-m3l", *map(str, command)])
+            main()
+        assert not ended.value.code
+    return root
+
+
+def test_demo_finds_every_planted_theme_in_every_language(run: Run, tmp_path: Path) -> None:
+    code, out, _ = run("demo", "--json", "--out", tmp_path / "demo")
+    assert code == 0
+    shown = json.loads(out)
+    assert len(shown["planted_themes"]) == 10
+    for theme, entry in shown["planted_themes"].items():
+        assert min(entry["found"].values()) >= 5, f"{theme}: {entry}"
+    scores = shown["scores"]
+    assert min(scores["mrr"][p] for p in ("en-de", "en-fr", "de-fr", "fr-en")) > 0.6
+    assert min(scores["uap"][f"{view}-pictures"] for view in ("en", "de", "fr")) > 0.25
+    assert (tmp_path / "demo" / "topics.png").stat().st_size > 10_000
+    code, out, _ = run("evaluate", tmp_path / "demo" / "model", "--json", "--metric", "mrr")
+    assert json.loads(out)["scores"]["mrr"] == scores["mrr"]
+
+
+def test_info_of_a_data_set_a_model_and_the_installation(run: Run, trained: Path) -> None:
+    described = json.loads(run("info", trained / "corpus", "--json")[1])
+    assert described["views"]["en"]["items"] == {"train": 48, "validation": 6, "test": 6}
+    assert described["views"]["photos"]["kind"] == "image"
+    model = json.loads(run("info", trained / "model", "--json")[1])
+    assert (model["model"], model["epochs"]) == ("m3l-contrast", 3)
+    installed = json.loads(run("info", "--json")[1])
+    assert installed["versions"]["octis"] == "1.14.0"
+
+
+def test_topics_with_documents_and_a_picture(run: Run, trained: Path, tmp_path: Path) -> None:
+    picture = tmp_path / "topics.png"
+    command = ("topics", trained / "model", "--documents", 2, "--picture", picture, "--json")
+    code, out, _ = run(*command)
+    listed = json.loads(out)["topics"]
+    assert code == 0
+    assert len(listed) == 5
+    assert len(listed[0]["en"]) == len(listed[0]["de"]) == 10
+    assert {view: len(items) for view, items in listed[0]["documents"].items()} == {
+        "en": 2,
+        "de": 2,
+        "photos": 2,
+    }
+    assert picture.stat().st_size > 5_000
+
+
+def test_tables_for_people(run: Run, trained: Path) -> None:
+    assert "Aligned topics" in run("topics", trained / "model")[1]
+    shown = run("evaluate", trained / "model")[1]
+    assert "by chance" in shown
+    assert "en-photos" in shown
+    assert "topic" in run("infer", trained / "model", "The ship and the harbour")[1]
+
+
+def test_infer_texts_pictures_and_embeddings(run: Run, trained: Path, tmp_path: Path) -> None:
+    text = json.loads(run("infer", trained / "model", "Das Schiff", "--view", "de", "--json")[1])
+    assert len(text["theta"][0]) == 5
+    assert sum(text["theta"][0]) == pytest.approx(1.0, abs=1e-4)
+    picture = sorted((trained / "source").glob("*.png"))[0]
+    command = ("infer", trained / "model", picture, "--view", "photos", "--topics", 2, "--json")
+    seen = json.loads(run(*command)[1])
+    assert len(seen["topics"]) == 2
+    assert {"en", "de"} <= set(seen["topics"][0])
+    wrong = tmp_path / "wrong.npy"
+    np.save(wrong, np.zeros((2, 3), np.float32))
+    code, _, err = run("infer", trained / "model", wrong, "--view", "en")
+    assert code == 1
+    assert "embeddings of shape (2, 3), expected finite numbers" in " ".join(err.split())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("evaluate", "nowhere"), "nowhere is no folder: expected a folder that a model was saved"),
+        (("info", "."), "holds neither a data set nor a model"),
+        (("infer", "{model}", "x", "--view", "fr"), "the model knows no view 'fr'."),
+        (("infer", "{model}", "gone.png", "--view", "photos"), "1 of 1 pictures are missing"),
+        (("train", "{corpus}", "--out", "{model}"), "exists already and is not empty"),
+        (("train", "{corpus}", "--out", "new", "--model", "m3l"), "Did you mean 'm3l-contrast'?"),
+        (("train", "{corpus}", "--out", "new", "--set", "epoch=3"), "Did you mean 'epochs'?"),
+        (("train", "{corpus}", "--out", "new", "--set", "epochs"), "expected NAME=VALUE"),
+        (("train", "{corpus}", "--out", "new", "--views", "en,xx"), "unknown view 'xx'."),
+        (("train", "{corpus}", "--out", "new", "--topics", "1"), "num_topics=1: Input should be"),
+        (("evaluate", "{model}", "--metric", "mmr"), "Did you mean 'mrr'?"),
+        (("build", "no.csv", "--text", "en=a", "--out", "x"), "no.csv is missing"),
+        (("build", "no.csv", "--out", "x"), "name at least one text column"),
+    ],
+)
+def test_mistakes_are_one_line_and_exit_code_1(
+    run: Run,
+    trained: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: tuple[str, ...],
+    message: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    places = {"{model}": str(trained / "model"), "{corpus}": str(trained / "corpus")}
+    code, _, err = run(*[places.get(argument, argument) for argument in arguments])
+    assert code == 1
+    assert message in " ".join(err.split())
+    assert "Traceback" not in err
+    assert not list(tmp_path.iterdir())
+
+
+def test_arguments_that_cannot_be_parsed_exit_with_2(run: Run) -> None:
+    assert run("train", "--nonsense")[0] == 2
