@@ -137,9 +137,10 @@ def fit_cross_language(
     """Fit cross-language LSI: LSA on training tuples whose languages are set side by side.
 
     Words and their frequencies come from all training documents; the map from the tuples that
-    have every language (if fewer than two have: from those with two languages or more), since a
-    gap would look like a direction in which languages are opposites. A new document is folded in
-    through its own language's part of the map.
+    have every language, since a gap would look like a direction in which languages are opposites
+    (but from all those with two languages or more, if no more than half of them have every
+    language, and too few for the dimensions wanted). A new document is folded in through its own
+    language's part of the map.
 
     Parameters
     ----------
@@ -177,7 +178,8 @@ def fit_cross_language(
         blocks.append(csr_array(gather) @ weighted)
         members[np.unique(place)] += 1
     whole = np.flatnonzero(members == len(views))
-    kept = whole if len(whole) > 1 else np.flatnonzero(members > 1)
+    linked = np.flatnonzero(members >= min(2, len(views)))
+    kept = whole if len(whole) > min(dimensions, len(linked) // 2) else linked
     components = _components(csr_array(csr_array(hstack(blocks))[kept]), dimensions, seed)
     ends = np.cumsum([block.shape[1] for block in blocks])
     parts = np.split(components, ends[:-1])

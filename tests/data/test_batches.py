@@ -3,6 +3,7 @@
 import re
 import warnings
 from collections import Counter
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -78,8 +79,7 @@ def corpora(draw: st.DrawFn) -> MultiviewDataset:
                 ]
             )
     of_view = [
-        tuple(int(held[a:b, column].sum()) for a, b in zip(bounds[:-1], bounds[1:], strict=True))
-        for column in range(2)
+        tuple(int(held[a:b, column].sum()) for a, b in pairwise(bounds)) for column in range(2)
     ]
     views = [
         texts("en", (sizes[0], sizes[1], sizes[2])),

@@ -308,7 +308,7 @@ def test_a_group_across_partitions_is_an_error() -> None:
 
 def test_a_picture_that_ties_partitions_through_other_items_is_an_error(folder: Path) -> None:
     path = folder / "0.jpg"
-    with pytest.raises(DataError, match="^view 'photo': the same item"):
+    with pytest.raises(DataError, match=r"^view 'photo': the same item"):
         built(
             {"en": ["sea", "sea wood"]},
             images={"photo": [[path, folder / "1.jpg"], path]},

@@ -161,6 +161,26 @@ def test_the_same_call_again_returns_the_same_object() -> None:
     assert encode(linked()) is not first
 
 
+def test_the_last_two_answers_are_remembered() -> None:
+    dataset = linked()
+    first, second = encode(dataset, "lsa"), encode(dataset, "clsi")
+    assert encode(dataset, "lsa") is first
+    assert encode(dataset, "clsi") is second
+    third = encode(dataset, "lsa", dimensions=2)
+    assert encode(dataset, "clsi") is second
+    assert encode(dataset, "lsa", dimensions=2) is third
+    again = encode(dataset, "lsa")
+    assert again is not first
+    for name, embeddings in again.embeddings.items():
+        np.testing.assert_array_equal(embeddings, first.embeddings[name])
+
+
+def test_views_are_in_the_order_of_the_data_set() -> None:
+    dataset = linked(images={"photo": pictures()}, embeddings={"de": vectors()})
+    found = encode(dataset, encoders={"photo": PictureEncoder()})
+    assert list(found.embeddings) == ["en", "de", "photo"]
+
+
 def test_an_encoder_of_ones_own_plugs_in() -> None:
     dataset, own = linked(), Lengths()
     assert isinstance(own, Encoder)

@@ -146,12 +146,11 @@ def test_cross_language_lsi_puts_linked_documents_nearest(gaps: bool) -> None:
     np.testing.assert_array_equal(numbers["de"][nearest], numbers["en"])
 
 
-def test_cross_language_lsi_is_lsa_of_tuples_set_side_by_side() -> None:
-    dataset = planted(gaps=True)
-    fitted = fit_cross_language(dataset, ["en", "de"], dimensions=5, seed=2)
+def side_by_side(dataset: MultiviewDataset) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Return the weights of all training tuples' words, and how many languages each has."""
     tuples = dataset.partition_tuples("train")
-    blocks = []
-    for name in ("en", "de"):
+    blocks, languages = [], np.zeros(len(tuples), np.int64)
+    for name in dataset.views:
         view = dataset.text_view(name)
         texts = view.items(view.rows("train"))
         counted = TfidfVectorizer(analyzer=str.split, sublinear_tf=True, min_df=2)
@@ -162,13 +161,57 @@ def test_cross_language_lsi_is_lsa_of_tuples_set_side_by_side() -> None:
             mine = [weighted[d] for d, n in enumerate(of_document) if n == number]
             if mine:
                 block[row] = np.mean(mine, axis=0)
-        assert max(of_document.count(n) for n in of_document) == (2 if name == "de" else 1)
-        assert set(of_document) < set(tuples.tolist())
+                languages[row] += 1
         blocks.append(block)
-    expected = TruncatedSVD(5, random_state=2).fit(np.hstack(blocks)).components_.T
-    found = np.concatenate([fitted["en"].components, fitted["de"].components])
+    return np.hstack(blocks), languages
+
+
+def assert_fitted_on(dataset: MultiviewDataset, rows: NDArray[np.float64]) -> None:
+    fitted = fit_cross_language(dataset, list(dataset.views), dimensions=5, seed=2)
+    expected = TruncatedSVD(5, random_state=2).fit(rows).components_.T
+    found = np.concatenate([encoder.components for encoder in fitted.values()])
     sign = np.sign((found * expected).sum(axis=0))
     np.testing.assert_allclose(found * sign, expected, atol=1e-4)
+
+
+def test_cross_language_lsi_is_lsa_of_whole_tuples_set_side_by_side() -> None:
+    dataset = planted(gaps=True)
+    rows, languages = side_by_side(dataset)
+    numbers = dataset.tuples("de")[dataset.view("de").rows("train")]
+    assert np.bincount(numbers).max() == 2
+    assert {1, 2} == set(languages.tolist())
+    assert_fitted_on(dataset, rows[languages == 2])
+
+
+@pytest.mark.parametrize(
+    ("whole", "others", "used"), [(31, 30, 3), (30, 30, 3), (6, 30, 3), (5, 30, 2), (1, 30, 2)]
+)
+def test_tuples_of_some_languages_count_where_too_few_have_all(
+    whole: int, others: int, used: int
+) -> None:
+    texts: Texts = {
+        language: [
+            text if number < whole or number % 3 != position else None
+            for number, text in enumerate(random_texts(whole + others, position, language))
+        ]
+        for position, language in enumerate(("en", "de", "fi"))
+    }
+    dataset = built(
+        {
+            language: [*column, "en1 en2" if language == "en" else None]
+            for language, column in texts.items()
+        }
+    )
+    rows, languages = side_by_side(dataset)
+    assert np.bincount(languages).tolist() == [0, 1, others, whole]
+    assert_fitted_on(dataset, rows[languages >= used])
+
+
+@pytest.mark.filterwarnings("ignore:invalid value encountered:RuntimeWarning")
+def test_a_single_tuple_is_enough_for_cross_language_lsi() -> None:
+    for texts in ({"en": ["aa bb"], "de": ["cc dd"]}, {"en": ["aa bb"]}):
+        fitted = fit_cross_language(built(texts), list(texts))
+        assert {encoder.dimensions for encoder in fitted.values()} == {1}
 
 
 @pytest.mark.parametrize("kind", ["lsa", "clsi"])

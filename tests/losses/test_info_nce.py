@@ -199,9 +199,9 @@ def test_a_missing_item_has_no_say_and_no_gradient(
     second = torch.where(present[:, :, None], first, 100 * second)
     results = []
     for vectors in (first, second):
-        given = vectors.clone().requires_grad_()
-        loss = info_nce(given, present, temperature=0.5, similarity=similarity, negatives=negatives)
-        results.append((loss.item(), *torch.autograd.grad(loss, given)))
+        leaf = vectors.clone().requires_grad_()
+        loss = info_nce(leaf, present, temperature=0.5, similarity=similarity, negatives=negatives)
+        results.append((loss.item(), *torch.autograd.grad(loss, leaf)))
     assert results[0][0] == results[1][0]
     assert torch.equal(results[0][1], results[1][1])
     assert not results[0][1][~present].any()
@@ -252,11 +252,11 @@ def test_its_gradient(similarity: Similarity, negatives: Negatives, by_batch: bo
     random = torch.Generator().manual_seed(0)
     vectors = torch.randn(3, 4, 3, dtype=torch.float64, generator=random).requires_grad_()
     present = torch.tensor([[1, 1, 1, 0], [1, 1, 0, 1], [0, 1, 1, 1]]).bool()
-    for given, groups in product((None, present), (None, torch.tensor([0, 1, 1, 2]))):
+    for there, groups in product((None, present), (None, torch.tensor([0, 1, 1, 2]))):
         assert torch.autograd.gradcheck(
-            lambda x, given=given, groups=groups: info_nce(
+            lambda x, there=there, groups=groups: info_nce(
                 x,
-                given,
+                there,
                 temperature=0.5,
                 similarity=similarity,
                 negatives=negatives,

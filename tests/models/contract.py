@@ -414,10 +414,15 @@ class ModelContract:
         assert_distributions(output)
 
     def test_plain_octis_dataset_is_an_error(self, planted_data: Planted) -> None:
-        with pytest.raises(
-            DataError, match=f"{self.model.name} needs a MultiviewDataset, given Dataset; "
-        ):
-            self.make().train_model(planted_data.dataset.monolingual("en"))
+        dataset = planted_data.dataset.monolingual("en")
+        with pytest.raises(DataError) as raised:
+            self.make().train_model(dataset)
+        assert str(raised.value).startswith(
+            f"{self.model.name} needs a MultiviewDataset, given Dataset; build one from its "
+        )
+        remedy = str(raised.value).split("documents: ")[1].removesuffix(".")
+        built = eval(remedy, {"MultiviewDataset": MultiviewDataset, "dataset": dataset})
+        assert len(built.view("en")) == len(dataset.get_corpus())
 
     def test_data_without_links(self, planted_data: Planted) -> None:
         dataset = planted_data.dataset
@@ -886,6 +891,15 @@ class NeuralModelContract(ModelContract):
         none = Losses(finished, monkeypatch)
         assert_same(finished.train_model(dataset, top_words=TOP_WORDS), expected)
         assert none.calls == 0
+
+    def test_interrupted_before_the_first_epoch_ends(
+        self, planted_data: Planted, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        model = self.make()
+        Losses(model, monkeypatch, interrupted_at=1)
+        with pytest.warns(UserWarning, match="training was interrupted after 0 of 2 epochs"):
+            output = model.train_model(planted_data.dataset, top_words=TOP_WORDS)
+        assert_distributions(output)
 
     def test_checkpoint_of_another_run(self, planted_data: Planted, tmp_path: Path) -> None:
         self.make(checkpoint=tmp_path).train_model(planted_data.dataset, top_words=TOP_WORDS)

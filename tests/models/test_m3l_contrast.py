@@ -443,6 +443,15 @@ def test_loss_and_gradients_of_other_settings(
     assert_equal_loss_and_gradients(case, monkeypatch)
 
 
+def test_dropout_of_topics_is_for_decoding_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings: dict[str, Any] = {"alignment_weight": 1.0, "gaps": True}
+    some = losses(make_case(("en", "de", "image"), theta_dropout=0.9, **settings), monkeypatch)
+    none = losses(make_case(("en", "de", "image"), theta_dropout=0.0, **settings), monkeypatch)
+    for name in ("prior", "contrast", "alignment"):
+        assert torch.equal(some[name], none[name])
+    assert not torch.isclose(some["reconstruction"], none["reconstruction"])
+
+
 def test_loss_does_not_overflow(monkeypatch: pytest.MonkeyPatch) -> None:
     case = make_case(("en", "de"), gaps=True, temperature=1e-3)
     total = sum(losses(case, monkeypatch).values(), torch.zeros(()))

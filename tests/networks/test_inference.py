@@ -78,7 +78,7 @@ def test_ctm_normalises_the_variance_away() -> None:
 
 
 @pytest.mark.parametrize("posterior", ["free-variance", "free"])
-def test_a_free_variance_starts_at_one_and_is_linear(posterior: Posterior) -> None:
+def test_a_free_variance_starts_at_one_and_is_linear_within_bounds(posterior: Posterior) -> None:
     net = network(posterior)
     hidden: list[Tensor] = []
     net.dropout_enc.register_forward_hook(lambda module, given, result: hidden.append(result))
@@ -86,8 +86,29 @@ def test_a_free_variance_starts_at_one_and_is_linear(posterior: Posterior) -> No
     with torch.no_grad():
         net.f_sigma.bias.fill_(-5.0)
         net.f_sigma.weight.copy_(rows(4, 7))
-    found = net(rows(50, 6))[1]
-    torch.testing.assert_close(found, hidden[-1] @ rows(4, 7).T - 5.0, rtol=1e-5, atol=1e-5)
+    linear = net(rows(50, 6))[1], hidden[-1] @ rows(4, 7).T - 5.0
+    torch.testing.assert_close(linear[0], 6.0 * (linear[1] / 6.0).tanh(), rtol=1e-5, atol=1e-5)
+    with torch.no_grad():
+        net.f_sigma.bias.fill_(0.1)
+        net.f_sigma.weight.mul_(1e-3)
+    linear = net(rows(50, 6))[1], 1e-3 * (hidden[-1] @ rows(4, 7).T) + 0.1
+    torch.testing.assert_close(*linear, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("posterior", ["free-variance", "free"])
+def test_an_outlier_has_a_finite_posterior_and_gradient(posterior: Posterior) -> None:
+    net = network(posterior).eval()
+    with torch.no_grad():
+        net.f_sigma.weight.copy_(rows(4, 7))
+    embeddings = torch.full((1, 6), 1e6).requires_grad_()
+    log_variance = net(embeddings)[1]
+    assert (log_variance.abs() <= 6.0).all()
+    log_variance.exp().sum().backward()
+    assert embeddings.grad is not None
+    assert embeddings.grad.isfinite().all()
+    assert all(
+        parameter.grad is None or parameter.grad.isfinite().all() for parameter in net.parameters()
+    )
 
 
 def test_only_free_learns_scale_and_shift_of_the_mean() -> None:
