@@ -31,7 +31,7 @@ _MARKS = {"train": 0, "training": 0, "val": 1, "valid": 1, "validation": 1, "dev
 def from_lists(
     texts: Columns,
     *,
-    images: Columns | None = None,
+    images: Mapping[str, Sequence[Any] | None] | None = None,
     partition: Sequence[str] | None = None,
     other_partitions: Mapping[str, Sequence[str]] | None = None,
     labels: Sequence[Any] | None = None,
@@ -50,7 +50,8 @@ def from_lists(
     texts : mapping of view to sequence of (str, None or list of str)
         The documents. None or NaN: the record has none in this view. A list: several.
     images : mapping of view to sequence of (path, array of uint8, None or list of them), optional
-        The pictures. A path that occurs several times is one picture.
+        The pictures. A path that occurs several times is one picture. None in a sequence's place:
+        the view has `embeddings` alone.
     partition : sequence of {'train', 'validation', 'test'}, optional
         One for each record. Default: all are training records; see `with_split`.
     other_partitions : mapping of str to sequence, optional
@@ -61,9 +62,8 @@ def from_lists(
         Records with the same value are one: an article in many rows, one for each picture. Equal
         cells within a group are one item.
     embeddings : mapping of view to array (records × dimensions) or path, optional
-        A user's own embeddings, row by row with the lists. An image view may have these alone:
-        name it here and not in `images`. A view with lists in it: row by row with its items in
-        order of appearance.
+        A user's own embeddings, row by row with the lists. A view with lists in it: row by row
+        with its items in order of appearance.
     preprocessing : TextPreprocessor or mapping of view to TextPreprocessor, optional
         Default: `TextPreprocessor` with the view's language.
     languages : mapping of view to ISO 639-1 code or None, optional
@@ -111,7 +111,7 @@ def from_frame(
     frame: pd.DataFrame,
     *,
     texts: Mapping[str, str] | Sequence[str],
-    images: Mapping[str, str] | Sequence[str] | None = None,
+    images: Mapping[str, str | None] | Sequence[str] | None = None,
     partition: str | None = None,
     other_partitions: Sequence[str] = (),
     label: str | None = None,
@@ -126,7 +126,8 @@ def from_frame(
     frame : pandas.DataFrame
         One record a row.
     texts, images : mapping of view to column, or sequence of columns
-        Which columns hold documents, and paths of pictures.
+        Which columns hold documents, and paths of pictures. None for a view of images that has
+        embeddings alone.
     partition, label, group : str, optional
         Columns, as in `from_lists`.
     other_partitions : sequence of str
@@ -144,7 +145,7 @@ def from_frame(
     text_columns = texts if isinstance(texts, Mapping) else {c: c for c in texts}
     image_columns = images if isinstance(images, Mapping) else {c: c for c in images or ()}
     named = [*text_columns.values(), *image_columns.values(), *other_partitions]
-    for column in [*named, *(c for c in (partition, label, group) if c is not None)]:
+    for column in [c for c in (*named, partition, label, group) if c is not None]:
         if column not in frame.columns:
             raise DataError(
                 f"there is no column '{column}'.{suggest(column, [str(c) for c in frame.columns])}"
@@ -153,7 +154,7 @@ def from_frame(
     return from_lists(
         {view: frame[column].tolist() for view, column in text_columns.items()},
         images={
-            view: [_below(root, cell) for cell in frame[column]]
+            view: None if column is None else [_below(root, cell) for cell in frame[column]]
             for view, column in image_columns.items()
         },
         partition=None if partition is None else frame[partition].tolist(),
@@ -232,18 +233,27 @@ class _Records:
     def read(
         cls,
         texts: Columns,
-        images: Columns,
+        images: Mapping[str, Sequence[Any] | None],
         embeddings: Mapping[str, Any],
         group: Sequence[Hashable] | None,
     ) -> "_Records":
         both = set(texts) & set(images)
         if both:
             raise DataError(f"view '{both.pop()}' is named among the texts and the images.")
-        columns: dict[str, Sequence[Any]] = {**texts, **images}
-        for name, given in embeddings.items():
-            if name not in columns:
-                array = read_array(given, name)
-                columns[name] = np.arange(len(array)).tolist()
+        for name in embeddings:
+            if name not in texts and name not in images:
+                raise DataError(
+                    f"embeddings are given for '{name}', which is no view."
+                    f"{suggest(name, [*texts, *images])} Name an image view that has embeddings "
+                    f"alone: images={{'{name}': None}}."
+                )
+        columns: dict[str, Sequence[Any]] = dict(texts)
+        for name, column in images.items():
+            if column is None and name not in embeddings:
+                raise DataError(f"image view '{name}' has neither pictures nor embeddings.")
+            columns[name] = (
+                range(len(read_array(embeddings[name], name))) if column is None else column
+            )
         lengths = {name: len(column) for name, column in columns.items()}
         if group is not None:
             lengths["group"] = len(group)
@@ -483,7 +493,14 @@ def _tags(labels: Sequence[Any] | None, records: _Records) -> list[str] | None:
         return None
     if len(labels) != records.count:
         raise DataError(f"{len(labels)} labels for {records.count} records; give one for each.")
-    return ["" if _is_missing(label) else str(label) for label in labels]
+    return [_tag(label) for label in labels]
+
+
+def _tag(label: Any) -> str:
+    if _is_missing(label):
+        return ""
+    # A column of whole numbers with gaps comes as floats.
+    return str(int(label)) if isinstance(label, float) and label.is_integer() else str(label)
 
 
 def _is_missing(cell: Any) -> bool:

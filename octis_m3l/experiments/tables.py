@@ -31,7 +31,7 @@ def dataset_from_table(
     source : Path
         The file; paths of pictures in it start at its folder.
     texts, images : mapping of view to column
-        The views.
+        The views. '-': a view of images that has embeddings alone.
     partition, label, group : str, optional
         Columns. Without a partition the data set is split 80 : 10 : 10, with seed 0.
     languages : mapping of view to ISO 639-1 code
@@ -61,7 +61,7 @@ def dataset_from_table(
     }
     arguments: dict[str, Any] = {
         "texts": texts,
-        "images": images,
+        "images": {view: None if column == "-" else column for view, column in images.items()},
         "partition": partition,
         "label": label,
         "group": group,

@@ -68,6 +68,9 @@ class M3LContrastSettings(NeuralSettings):
     alignment: Literal["all-pairs", "one-way"] = Field(
         "all-pairs", description="KL of all ordered pairs, or of later views to earlier ones"
     )
+    contrastive_samples: int = Field(
+        1, ge=1, description="samples of θ whose mean InfoNCE sees; decoding sees the first"
+    )
     similarity: Literal["cosine", "dot"] = Field("cosine", description="of θ in InfoNCE")
     negatives: Literal["other-view", "both-views", "printed"] = Field(
         "both-views", description="of InfoNCE; see octis_m3l.losses.info_nce"
@@ -211,7 +214,8 @@ class M3LContrastNetwork(ViewNetwork):
             if settings.prior_weight:
                 divergence = self.prior.divergence(mean, log_variance).sum() / divisor
                 terms["prior"] = terms["prior"] + settings.prior_weight * divergence
-            means[name], log_variances[name], thetas[name] = mean, log_variance, theta
+            means[name], log_variances[name] = mean, log_variance
+            thetas[name] = _averaged(theta, mean, log_variance, settings.contrastive_samples)
         if len(thetas) < 2:
             return terms
         present = _presence(batch)
@@ -233,6 +237,15 @@ class M3LContrastNetwork(ViewNetwork):
                 by_batch,
             )
         return terms
+
+
+def _averaged(theta: Tensor, mean: Tensor, log_variance: Tensor, samples: int) -> Tensor:
+    """Return the mean of a sample of θ and `samples` − 1 further ones."""
+    if samples == 1:
+        return theta
+    several = (samples - 1, *mean.shape)
+    further = sample_topics(mean.expand(several), log_variance.expand(several))
+    return (theta + further.sum(dim=0)) / samples
 
 
 def _presence(batch: Batch) -> Tensor | None:

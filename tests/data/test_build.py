@@ -190,11 +190,32 @@ def test_a_record_without_a_group_is_an_error() -> None:
         built({"en": ["sea", "wood"]}, group=["a", None])
 
 
+def test_embeddings_of_a_misspelt_view() -> None:
+    message = (
+        "embeddings are given for 'enn', which is no view. Did you mean 'en'? Known: en. Name an "
+        "image view that has embeddings alone: images={'enn': None}."
+    )
+    with pytest.raises(DataError, match=f"^{re.escape(message)}$"):
+        built({"en": ["sea", "wood"]}, embeddings={"enn": np.zeros((2, 1))})
+
+
+def test_an_image_view_of_nothing() -> None:
+    message = "image view 'photo' has neither pictures nor embeddings."
+    with pytest.raises(DataError, match=f"^{re.escape(message)}$"):
+        built({"en": ["sea", "wood"]}, images={"photo": None})
+
+
+def test_whole_number_labels_with_gaps_stay_whole() -> None:
+    data = built({"en": ["sea", "wood", "field"]}, labels=[3.0, float("nan"), 2.5])
+    assert data.view("en").labels == ["3", "", "2.5"]
+
+
 def test_images_may_be_known_by_embeddings_alone() -> None:
     vectors = np.arange(6, dtype=np.float32).reshape(3, 2)
     data = quietly(
         built,
         {"en": ["sea", "sea wood", "field sea"]},
+        images={"photo": None},
         embeddings={"photo": vectors},
         partition=["test", "train", "train"],
     )

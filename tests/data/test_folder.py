@@ -18,9 +18,8 @@ from numpy.typing import NDArray
 from octis.dataset.dataset import Dataset
 from PIL import Image
 
-from octis_m3l.data import folder as folder_module
 from octis_m3l.data.dataset import MultiviewDataset
-from octis_m3l.data.folder import read_folder, write_embeddings, write_folder
+from octis_m3l.data.folder import arrays, read_folder, write_embeddings, write_folder, writing
 from octis_m3l.data.text import TextPreprocessor
 from octis_m3l.data.views import ImageView, TextView, View
 from octis_m3l.errors import DataError, StorageError
@@ -578,7 +577,7 @@ def test_interrupted_embeddings_leave_a_readable_folder(
         place.with_name(f"{place.name}.npy").write_bytes(b"half")
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(folder_module, "_write_array", interrupt)
+    monkeypatch.setattr(arrays, "write_array", interrupt)
     with pytest.raises(KeyboardInterrupt):
         write_embeddings(stored, "en", np.ones((4, 9), np.float32), "lsa-2", {})
     monkeypatch.undo()
@@ -775,7 +774,7 @@ def test_interrupted_writing_leaves_nothing_behind(
     def interrupt(_: Path) -> dict[str, int]:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(folder_module, "file_sizes", interrupt)
+    monkeypatch.setattr(writing, "file_sizes", interrupt)
     with pytest.raises(KeyboardInterrupt):
         write_folder(small(metadata={}), tmp_path / "data", overwrite=True)
     assert names(tmp_path) == (["data"] if existing else [])

@@ -835,7 +835,7 @@ class NeuralModelContract(ModelContract):
             model.train_model(planted_data.dataset, top_words=TOP_WORDS)
 
     def test_early_stopping_keeps_the_best_epoch(self, planted_data: Planted) -> None:
-        settings = {"patience": 2, "epochs": 60, "learning_rate": 0.02}
+        settings = {"patience": 2, "epochs": 60, "learning_rate": 0.02, "schedule": "constant"}
         model = self.make(**settings)
         output = model.train_model(planted_data.dataset, top_words=TOP_WORDS)
         losses = [epoch["validation"] for epoch in model.history.epochs]

@@ -1,0 +1,7 @@
+"""A dataset on disk: a folder with a sub-folder for each view, written whole and read back."""
+
+from octis_m3l.data.folder.embeddings import write_embeddings
+from octis_m3l.data.folder.reading import read_folder
+from octis_m3l.data.folder.writing import write_folder
+
+__all__ = ["read_folder", "write_embeddings", "write_folder"]

@@ -1,0 +1,61 @@
+"""Adding embeddings to a data set that is already in a folder."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from octis_m3l.data.folder.arrays import store_embeddings
+from octis_m3l.data.folder.manifest import MANIFEST, check_embedding_name, check_json, read_manifest
+from octis_m3l.data.folder.reading import read_view
+from octis_m3l.errors import DataError, suggest
+from octis_m3l.files import read_json, write_json
+
+
+def write_embeddings(
+    folder: Path,
+    view: str,
+    embeddings: NDArray[Any],
+    name: str,
+    description: Mapping[str, Any],
+) -> None:
+    """Add embeddings of one view to a data set on disk, or replace those of the same name.
+
+    Parameters
+    ----------
+    folder : Path
+        A folder that `write_folder` wrote.
+    view : str
+        The view.
+    embeddings : array (items × dimensions)
+        One row for each item, in stored order.
+    name : str
+        What they are called, a file name: letters, digits, ``.``, ``_`` and ``-``.
+    description : mapping
+        The encoder's model, revision, pooling and so on, as JSON can hold it.
+
+    Raises
+    ------
+    DataError
+        If the view is unknown, or the name, rows, values or description are not as said here.
+    StorageError
+        If the folder is missing, of another kind, or copied only in part.
+    """
+    check_embedding_name(name)
+    check_json(description, f"the description of the embeddings '{name}'")
+    manifest = read_manifest(folder)
+    entries = {entry.name: entry for entry in manifest.views}
+    if view not in entries:
+        raise DataError(f"unknown view '{view}'.{suggest(view, entries)}")
+    read = read_view(folder, manifest, entries[view], np.asarray(embeddings), name)
+    place = f"{view}/embeddings/{name}"
+    content = read_json(folder / MANIFEST)
+    for ending in (".npy", ".json"):
+        content["files"].pop(place + ending, None)
+    write_json(folder / MANIFEST, content)
+    store_embeddings(folder, read, np.asarray(embeddings), description)
+    for ending in (".npy", ".json"):
+        content["files"][place + ending] = (folder / (place + ending)).stat().st_size
+    write_json(folder / MANIFEST, content)

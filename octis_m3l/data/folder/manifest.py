@@ -1,0 +1,137 @@
+"""The manifest of a folder: what the data set consists of, and the sizes of all its files."""
+
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, Field, NonNegativeInt, ValidationError
+
+from octis_m3l.errors import DataError, StorageError
+from octis_m3l.files import check_file_sizes, read_json
+
+FORMAT = "octis-m3l dataset"
+VERSION = 1
+MANIFEST = "metadata.json"
+EMBEDDING_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}")
+_UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
+ViewName = Annotated[str, Field(pattern=r"^[a-z0-9_-]+$")]
+
+
+class ViewEntry(BaseModel):
+    """What the manifest says about one view."""
+
+    name: ViewName
+    kind: Literal["text", "image"]
+    language: str | None = None
+    sizes: tuple[NonNegativeInt, NonNegativeInt, NonNegativeInt]
+    inputs: NonNegativeInt | None = None
+    labels: bool = False
+    pictures: bool = False
+
+
+class DictionaryEntry(BaseModel):
+    """What the manifest says about one dictionary."""
+
+    views: tuple[ViewName, ViewName]
+    file: str = Field(pattern=r"^dictionaries/[a-z0-9_-]+\.tsv$")
+
+
+class Manifest(BaseModel):
+    """What ``metadata.json`` holds, apart from format, version and OCTIS's marks."""
+
+    views: list[ViewEntry]
+    pivot: str
+    links: NonNegativeInt | None
+    metadata: dict[str, Any]
+    partitions: list[str]
+    dictionaries: list[DictionaryEntry]
+    files: dict[str, NonNegativeInt]
+
+    def embedding_names(self, view: str) -> list[str]:
+        """Return the names of a view's stored embeddings."""
+        path = re.compile(rf"{view}/embeddings/({EMBEDDING_NAME.pattern})\.npy")
+        return sorted(found[1] for found in map(path.fullmatch, self.files) if found)
+
+    def holds(self, path: str) -> bool:
+        """Return whether an optional file is part of the data set."""
+        return path in self.files
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """Return the manifest of a folder of which every file is there in its whole size."""
+    path = folder / MANIFEST
+    if not folder.is_dir():
+        raise StorageError(
+            f"{folder} is missing or no folder; give the folder that MultiviewDataset.save wrote."
+        )
+    if not path.is_file():
+        raise StorageError(
+            f"{folder} holds no {MANIFEST}: it is no data set of octis-m3l, or was copied only in "
+            "part; give the folder that MultiviewDataset.save wrote."
+        )
+    content = read_json(path)
+    if content.get("format") != FORMAT:
+        raise StorageError(
+            f"{path} has the format {content.get('format')!r}, expected {FORMAT!r}: it is of "
+            f"another program; give the folder that MultiviewDataset.save wrote{_above(folder)}."
+        )
+    if content.get("version") != VERSION:
+        raise StorageError(
+            f"{path} has version {content.get('version')!r} of the format, and this octis-m3l "
+            f"reads version {VERSION}: it was written by another octis-m3l; upgrade this one."
+        )
+    try:
+        manifest = Manifest.model_validate(content)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise StorageError(
+            f"{path} is damaged at '{where}' ({first['msg']}); copy it again."
+        ) from None
+    check_file_sizes(folder, manifest.files)
+    return manifest
+
+
+def _above(folder: Path) -> str:
+    above = folder.resolve().parent
+    try:
+        is_dataset = read_json(above / MANIFEST).get("format") == FORMAT
+    except (StorageError, OSError):
+        return ""
+    return f", perhaps {above}, of which this folder is one view" if is_dataset else ""
+
+
+def octis_marks(sizes: tuple[int, int, int]) -> dict[str, int]:
+    """Return OCTIS's metadata on where the partitions end, from the sizes of the three."""
+    return {"last-training-doc": sizes[0], "last-validation-doc": sizes[0] + sizes[1]}
+
+
+def check_json(content: Mapping[str, Any], what: str) -> None:
+    """Refuse what can't be written as JSON.
+
+    Parameters
+    ----------
+    content : mapping
+        What to write.
+    what : str
+        What it is, for the error.
+    """
+    try:
+        json.dumps(dict(content), allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise DataError(
+            f"{what} can't be written as JSON ({error}); use texts, finite numbers, lists and "
+            "dictionaries."
+        ) from None
+
+
+def check_embedding_name(name: str) -> None:
+    """Refuse a name of embeddings that is no file name."""
+    if not EMBEDDING_NAME.fullmatch(name):
+        possible = _UNSAFE.sub("-", name).lstrip(".")[:100] or "mine"
+        raise DataError(
+            f"embeddings named '{name}': expected a file name of letters, digits, '.', '_' and "
+            f"'-', at most 100 and not beginning with '.'; '{possible}' would do."
+        )

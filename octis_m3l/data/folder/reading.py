@@ -1,0 +1,247 @@
+"""Reading the data set that is in a folder."""
+
+from array import array
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from octis_m3l.data.dataset import MultiviewDataset
+from octis_m3l.data.folder.arrays import read_array, read_word_vectors
+from octis_m3l.data.folder.manifest import Manifest, ViewEntry, read_manifest
+from octis_m3l.data.folder.pictures import read_pictures
+from octis_m3l.data.folder.tables import (
+    MARKS,
+    read_indexes,
+    read_items,
+    read_lines,
+    read_table,
+    read_texts,
+)
+from octis_m3l.data.text import TextPreprocessor
+from octis_m3l.data.views import ImageView, TextView, View
+from octis_m3l.errors import DataError, StorageError, suggest
+from octis_m3l.files import read_json
+
+
+def read_folder(folder: Path, *, embeddings: str | Mapping[str, str] | None) -> MultiviewDataset:
+    """Read a data set that `write_folder` wrote.
+
+    Parameters
+    ----------
+    folder : Path
+        The folder.
+    embeddings : str or mapping of view to str, or None
+        Which embeddings to use: one name for every view that has any, or a name for some views.
+        A view that is not named uses the only ones that it has.
+
+    Raises
+    ------
+    StorageError
+        If the folder is missing, of another kind, damaged, or copied only in part; or if
+        embeddings were made for other items.
+    DataError
+        If a view has several embeddings and none is chosen, or picture files are missing.
+    """
+    manifest = read_manifest(folder)
+    choices = _choices(manifest, embeddings)
+    views = [_read_encoded_view(folder, manifest, e, choices[e.name]) for e in manifest.views]
+    dataset = MultiviewDataset(
+        views,
+        _read_links(folder, manifest),
+        pivot=manifest.pivot,
+        metadata=manifest.metadata,
+        dictionaries=_read_dictionaries(folder, manifest, views),
+        partitions=_read_partitions(folder, manifest),
+    )
+    dataset.dataset_path = str(folder)
+    return dataset
+
+
+def _choices(manifest: Manifest, wanted: str | Mapping[str, str] | None) -> dict[str, str | None]:
+    stored = {entry.name: manifest.embedding_names(entry.name) for entry in manifest.views}
+    if isinstance(wanted, str):
+        if not any(stored.values()):
+            raise DataError(
+                f"no view has embeddings '{wanted}', or any others; encode the views first, or "
+                "leave embeddings out."
+            )
+        wanted = {view: wanted for view, names in stored.items() if names}
+    for view in wanted or {}:
+        if view not in stored:
+            raise DataError(f"unknown view '{view}' in embeddings.{suggest(view, stored)}")
+    return {view: _choice(view, names, (wanted or {}).get(view)) for view, names in stored.items()}
+
+
+def _choice(view: str, names: list[str], wanted: str | None) -> str | None:
+    if wanted is not None:
+        if wanted not in names:
+            raise DataError(f"view '{view}' has no embeddings '{wanted}'.{suggest(wanted, names)}")
+        return wanted
+    if len(names) > 1:
+        raise DataError(
+            f"view '{view}' has several embeddings: {', '.join(names)}; choose with "
+            f"embeddings='{names[0]}' for every view, or embeddings={{'{view}': '{names[0]}'}}."
+        )
+    return names[0] if names else None
+
+
+def _read_encoded_view(
+    folder: Path, manifest: Manifest, entry: ViewEntry, name: str | None
+) -> View:
+    if name is None:
+        return read_view(folder, manifest, entry, None, "given")
+    place = folder / entry.name / "embeddings" / name
+    values, fingerprint = read_array(place, sum(entry.sizes))
+    view = read_view(folder, manifest, entry, values, name)
+    if fingerprint != view.fingerprint():
+        raise StorageError(
+            f"{place}.npy was made for other items than view '{entry.name}' holds: they changed "
+            "since; encode them again."
+        )
+    return view
+
+
+def read_view(
+    folder: Path,
+    manifest: Manifest,
+    entry: ViewEntry,
+    embeddings: NDArray[Any] | None,
+    embedding_name: str,
+) -> View:
+    """Return a view without its stored embeddings, or with others in their place.
+
+    Parameters
+    ----------
+    folder : Path
+        The folder of the data set.
+    manifest : Manifest
+        Its manifest.
+    entry : ViewEntry
+        The view's entry there.
+    embeddings : array (items × dimensions), optional
+        What the view gets as embeddings.
+    embedding_name : str
+        What they are called.
+    """
+    place = folder / entry.name
+    is_text = entry.kind == "text"
+    firsts, labels = read_items(place / ("corpus.tsv" if is_text else "images.tsv"), entry)
+    has_indexes = manifest.holds(f"{entry.name}/indexes.txt")
+    common: dict[str, Any] = {
+        "name": entry.name,
+        "sizes": entry.sizes,
+        "inputs": entry.inputs,
+        "indexes": read_indexes(place / "indexes.txt") if has_indexes else None,
+        "labels": labels,
+        "embeddings": embeddings,
+        "embedding_name": embedding_name,
+    }
+    if is_text:
+        return _read_text(place, manifest, entry, firsts, common)
+    pictures = read_pictures(folder, entry.name, firsts) if entry.pictures else None
+    return ImageView(pictures=pictures, **common)
+
+
+def _read_text(
+    place: Path,
+    manifest: Manifest,
+    entry: ViewEntry,
+    documents: list[str],
+    common: Mapping[str, Any],
+) -> TextView:
+    vocabulary = tuple(read_lines(place / "vocabulary.txt"))
+    token_ids, offsets = _token_ids(documents, vocabulary, place)
+    optional: dict[str, Any] = {}
+    if manifest.holds(f"{entry.name}/texts.jsonl"):
+        optional["texts"] = read_texts(place / "texts.jsonl")
+    if manifest.holds(f"{entry.name}/preprocessing.json"):
+        settings = read_json(place / "preprocessing.json")
+        optional["preprocessor"] = TextPreprocessor.from_dict(settings)
+    if manifest.holds(f"{entry.name}/word_vectors.npy"):
+        optional["word_vectors"] = read_word_vectors(place / "word_vectors", vocabulary)
+    return TextView(
+        vocabulary=vocabulary,
+        token_ids=token_ids,
+        offsets=offsets,
+        language=entry.language,
+        **optional,
+        **common,
+    )
+
+
+def _token_ids(
+    documents: list[str], vocabulary: tuple[str, ...], place: Path
+) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+    number = {word: index for index, word in enumerate(vocabulary)}
+    token_ids = array("i")
+    offsets = np.zeros(len(documents) + 1, np.int64)
+    for row, document in enumerate(documents):
+        try:
+            token_ids.extend(map(number.__getitem__, document.split()))
+        except KeyError as error:
+            raise StorageError(
+                f"{place / 'corpus.tsv'}, line {row + 1}: the word {error} is not in "
+                "vocabulary.txt; one of them was changed; copy both again."
+            ) from None
+        offsets[row + 1] = len(token_ids)
+    return np.array(token_ids, np.int32), offsets
+
+
+def _read_links(folder: Path, manifest: Manifest) -> NDArray[np.int64] | None:
+    if manifest.links is None:
+        return None
+    path = folder / "links.tsv"
+    columns = read_table(path, len(manifest.views))
+    header = [column[0] for column in columns if column]
+    if header != [entry.name for entry in manifest.views]:
+        raise StorageError(
+            f"{path} begins with {header}, expected the names of the views in order: "
+            f"{', '.join(entry.name for entry in manifest.views)}; copy it again."
+        )
+    try:
+        return np.array([column[1:] for column in columns], dtype=np.int64).T.copy()
+    except ValueError as error:
+        raise StorageError(f"{path} holds no item numbers ({error}); copy it again.") from None
+
+
+def _read_dictionaries(
+    folder: Path, manifest: Manifest, views: Iterable[View]
+) -> dict[tuple[str, str], NDArray[np.int64]]:
+    number = {
+        view.name: {word: index for index, word in enumerate(view.vocabulary)}
+        for view in views
+        if isinstance(view, TextView)
+    }
+    dictionaries = {}
+    for entry in manifest.dictionaries:
+        columns = read_table(folder / entry.file, 2)
+        pairs = np.empty((len(columns[0]), 2), np.int64)
+        for side, view in enumerate(entry.views):
+            try:
+                pairs[:, side] = [number[view][word] for word in columns[side]]
+            except KeyError as error:
+                raise StorageError(
+                    f"{folder / entry.file}: {error} is not in the vocabulary of view '{view}'; "
+                    "one of them was changed; copy both again."
+                ) from None
+        dictionaries[entry.views] = pairs
+    return dictionaries
+
+
+def _read_partitions(folder: Path, manifest: Manifest) -> dict[str, dict[str, NDArray[np.int8]]]:
+    number = {mark: value for value, mark in enumerate(MARKS)} | {"": -1}
+    partitions: dict[str, dict[str, NDArray[np.int8]]] = {name: {} for name in manifest.partitions}
+    for entry in manifest.views if partitions else []:
+        path = folder / entry.name / "partitions.tsv"
+        for name, column in zip(partitions, read_table(path, len(partitions)), strict=True):
+            marks = [number.get(mark) for mark in column[1:]]
+            if column[:1] != [name] or None in marks or len(marks) != sum(entry.sizes):
+                raise StorageError(
+                    f"{path}: the column of '{name}' was changed; expected {sum(entry.sizes)} "
+                    "entries train, val, test or nothing; copy it again."
+                )
+            partitions[name][entry.name] = np.array(marks, np.int8)
+    return partitions
