@@ -220,7 +220,12 @@ def _fit_words(
         min_document_frequency=min(2, len(rows)),
         max_document_frequency=1.0,
     )
-    corpus = preprocessor.fit_transform(view.items(rows), None, view.name)
+    try:
+        corpus = preprocessor.fit_transform(view.items(rows), None, view.name)
+    except DataError:
+        # Few short texts may share no word at all.
+        preprocessor = replace(preprocessor, min_document_frequency=1)
+        corpus = preprocessor.fit_transform(view.items(rows), None, view.name)
     counts = _counts(corpus.token_ids, corpus.offsets, len(corpus.vocabulary))
     transformer = _transformer().fit(csr_matrix(counts))
     encoder = LatentSemanticEncoder(
