@@ -1,5 +1,6 @@
 """Planted data: linked documents and pictures drawn from themes whose words are known."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -44,7 +45,7 @@ def planted(
     images: bool = True,
     image_dimensions: int = 12,
     image_noise: float = 0.3,
-    missing: float = 0.0,
+    missing: float | Mapping[str, float] = 0.0,
     concentration: float = 0.3,
     shares: tuple[float, float] = _SHARES,
     seed: int = 0,
@@ -68,7 +69,7 @@ def planted(
         Whether there is a view of pictures, known by their features alone.
     image_dimensions, image_noise
         Of the features.
-    missing : float
+    missing : float or mapping of view to float
         How often a view has no item in a tuple. A tuple has one item at least.
     concentration : float
         Of the Dirichlet distribution of proportions.
@@ -80,7 +81,8 @@ def planted(
     random = np.random.default_rng(seed)
     proportions = random.dirichlet(np.full(themes, concentration), size=tuples)
     names = [*languages, *([IMAGE] if images else [])]
-    present = _present(len(names), tuples, missing, random)
+    often = [missing.get(n, 0.0) if isinstance(missing, Mapping) else missing for n in names]
+    present = _present(np.array(often), tuples, random)
     starts = np.rint(np.cumsum(shares) * tuples)
     marks = np.searchsorted(starts, np.arange(tuples), side="right")
     words = {language: planted_words(language, themes) for language in languages}
@@ -134,10 +136,10 @@ def planted_words(language: str, themes: int) -> list[list[str]]:
 
 
 def _present(
-    views: int, tuples: int, missing: float, random: np.random.Generator
+    missing: NDArray[np.float64], tuples: int, random: np.random.Generator
 ) -> NDArray[np.bool_]:
-    present = random.random((views, tuples)) >= missing
-    spared = random.integers(views, size=tuples)
+    present = random.random((len(missing), tuples)) >= missing[:, None]
+    spared = random.integers(len(missing), size=tuples)
     present[spared, np.arange(tuples)] |= ~present.any(axis=0)
     return present
 

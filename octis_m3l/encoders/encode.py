@@ -48,7 +48,7 @@ def encode(
     dataset: MultiviewDataset,
     encoder: EncoderName = "auto",
     *,
-    dimensions: int = 300,
+    dimensions: int = 150,
     seed: int = 0,
     encoders: Mapping[str, Encoder] | None = None,
 ) -> Encodings:

@@ -101,7 +101,7 @@ def fit_per_language(
     dataset: MultiviewDataset,
     view: str,
     *,
-    dimensions: int = 300,
+    dimensions: int = 150,
     words: int = 20_000,
     seed: int = 0,
 ) -> LatentSemanticEncoder:
@@ -130,7 +130,7 @@ def fit_cross_language(
     dataset: MultiviewDataset,
     views: Sequence[str],
     *,
-    dimensions: int = 300,
+    dimensions: int = 150,
     words: int = 20_000,
     seed: int = 0,
 ) -> dict[str, LatentSemanticEncoder]:

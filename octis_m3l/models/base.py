@@ -122,9 +122,9 @@ class TopicModel(AbstractModel):  # type: ignore[misc]
         """
         if not isinstance(dataset, MultiviewDataset):
             raise DataError(
-                f"{self.name} needs a MultiviewDataset, given {type(dataset).__name__}; build one "
-                "from its documents: MultiviewDataset.from_lists({'en': [' '.join(document) for "
-                "document in dataset.get_corpus()]})."
+                f"{self.name} needs a MultiviewDataset, given {type(dataset).__name__}; with "
+                "octis_m3l.data an OCTIS dataset becomes one: "
+                "MultiviewDataset([text_view_from_octis(dataset, 'en')])."
             )
         settings = self._settings({**self._given, **(hyperparameters or {})})
         smallest = min(len(view.vocabulary) for view in dataset.text_views.values())

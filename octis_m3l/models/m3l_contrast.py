@@ -19,6 +19,7 @@ from octis_m3l.networks import GaussianPrior, InferenceNetwork, TopicDecoder, sa
 PRESETS: dict[str, dict[str, Any]] = {
     "default": {},
     "paper": {
+        "contrastive_samples": 1,
         "schedule": "constant",
         "learning_rate": 2e-3,
         "prior_weight": 0.0,
@@ -63,13 +64,13 @@ class M3LContrastSettings(NeuralSettings):
     )
     temperature: float = Field(0.1, gt=0, description="τ of InfoNCE")
     contrastive_weight: float = Field(5.0, ge=0, description="s, of InfoNCE of each pair of views")
-    prior_weight: float = Field(0.3, ge=0, description="λ_prior, of KL(q‖prior) of each view")
+    prior_weight: float = Field(0.5, ge=0, description="λ_prior, of KL(q‖prior) of each view")
     alignment_weight: float = Field(0.0, ge=0, description="λ_align, of KL between views")
     alignment: Literal["all-pairs", "one-way"] = Field(
         "all-pairs", description="KL of all ordered pairs, or of later views to earlier ones"
     )
     contrastive_samples: int = Field(
-        1, ge=1, description="samples of θ whose mean InfoNCE sees; decoding sees the first"
+        4, ge=1, description="samples of θ whose mean InfoNCE sees; decoding sees the first"
     )
     similarity: Literal["cosine", "dot"] = Field("cosine", description="of θ in InfoNCE")
     negatives: Literal["other-view", "both-views", "printed"] = Field(

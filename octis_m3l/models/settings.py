@@ -61,7 +61,7 @@ class NeuralSettings(Settings):
     encoder: Literal["auto", "given", "lsa", "clsi"] = Field(
         "auto", description="where texts' embeddings come from; see octis_m3l.encoders.encode"
     )
-    dimensions: int = Field(300, ge=1, description="of the 'lsa' and 'clsi' encoders, at most")
+    dimensions: int = Field(150, ge=1, description="of the 'lsa' and 'clsi' encoders, at most")
     hidden_size: int = Field(100, ge=1, description="units in each hidden layer")
     hidden_layers: int = Field(2, ge=1, description="hidden layers of the inference networks")
     activation: Literal["softplus", "relu"] = Field("softplus", description="between layers")

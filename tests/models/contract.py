@@ -33,6 +33,7 @@ from octis.optimization.optimizer import Optimizer
 from planted import IMAGE, Planted, planted
 from skopt.space.space import Dimension, Integer, Real  # type: ignore[import-untyped]
 
+import octis_m3l.data
 from octis_m3l.data.dataset import MultiviewDataset
 from octis_m3l.errors import DataError, OctisM3LError, SettingsError, StorageError
 from octis_m3l.metrics import TopicUniqueness, score_all
@@ -417,12 +418,13 @@ class ModelContract:
         dataset = planted_data.dataset.monolingual("en")
         with pytest.raises(DataError) as raised:
             self.make().train_model(dataset)
-        assert str(raised.value).startswith(
-            f"{self.model.name} needs a MultiviewDataset, given Dataset; build one from its "
+        remedy = "MultiviewDataset([text_view_from_octis(dataset, 'en')])"
+        assert str(raised.value) == (
+            f"{self.model.name} needs a MultiviewDataset, given Dataset; with octis_m3l.data an "
+            f"OCTIS dataset becomes one: {remedy}."
         )
-        remedy = str(raised.value).split("documents: ")[1].removesuffix(".")
-        built = eval(remedy, {"MultiviewDataset": MultiviewDataset, "dataset": dataset})
-        assert len(built.view("en")) == len(dataset.get_corpus())
+        built = eval(remedy, vars(octis_m3l.data) | {"dataset": dataset})
+        assert built.view("en").sizes == planted_data.dataset.view("en").sizes
 
     def test_data_without_links(self, planted_data: Planted) -> None:
         dataset = planted_data.dataset

@@ -22,6 +22,7 @@ from .contract import TOP_WORDS, NeuralModelContract, assert_distributions, asse
 
 TOPICS = 4
 TUPLES = 6
+SAMPLES = 5
 DIMENSIONS = {"en": 5, "de": 7, "image": 3}
 VOCABULARIES = {"en": 9, "de": 8}
 VIEWS = [("en", "de"), ("en", "image"), ("en", "de", "image")]
@@ -40,7 +41,7 @@ class TestM3LContrast(NeuralModelContract):
 
 @pytest.fixture(scope="module")
 def themes() -> Planted:
-    return planted(themes=5, tuples=500, missing=0.1, concentration=0.2)
+    return planted(themes=5, tuples=500, missing={"de": 0.1, IMAGE: 0.2}, concentration=0.2)
 
 
 @pytest.fixture(scope="module")
@@ -140,6 +141,8 @@ def test_presets_are_those_of_the_table(preset: str, expected: dict[str, Any]) -
         "momentum": 0.99,
         "second_momentum": 0.99,
         "inference_samples": 20,
+        "contrastive_samples": 1,
+        "schedule": "constant",
     }
     settings = M3LContrast(preset=preset).hyperparameters
     assert {name: settings[name] for name in common | expected} == common | expected
@@ -204,7 +207,7 @@ def test_views_that_share_a_network_need_equal_dimensions(embedded: MultiviewDat
 
 @dataclass
 class Case:
-    """A network, a batch, and the noise that both computations see."""
+    """A network, a batch, and the noise of all samples that both computations see."""
 
     network: M3LContrastNetwork
     batch: Batch
@@ -235,7 +238,7 @@ def make_case(views: tuple[str, ...], *, gaps: bool, **settings: Any) -> Case:
             draw(random, len(rows), DIMENSIONS[name]),
             bag_of_words(random, len(rows), VOCABULARIES[name]) if name in VOCABULARIES else None,
         )
-    noise = {name: draw(random, len(view.items), TOPICS) for name, view in listed.items()}
+    noise = {name: draw(random, SAMPLES, len(v.items), TOPICS) for name, v in listed.items()}
     return Case(network.train(), Batch(TUPLES, listed), noise)
 
 
@@ -253,14 +256,20 @@ def bag_of_words(random: torch.Generator, rows: int, words: int) -> SparseRows:
 
 def losses(case: Case, monkeypatch: pytest.MonkeyPatch) -> dict[str, Tensor]:
     """Return the network's terms, with the case's noise."""
-    left = [case.noise[name] for name in case.batch.views]
+    views = iter(case.batch.views)
+    noise: list[Tensor] = []
 
     def sample(mean: Tensor, log_variance: Tensor) -> Tensor:
-        return (mean + (log_variance / 2).exp() * left.pop(0)).softmax(dim=1)
+        if mean.ndim == 2:
+            noise[:] = case.noise[next(views)]
+        several = mean if mean.ndim == 3 else mean[None]
+        taken = torch.stack([noise.pop(0) for _ in several])
+        drawn = (mean + (log_variance / 2).exp() * taken).softmax(dim=-1)
+        return drawn if mean.ndim == 3 else drawn[0]
 
     monkeypatch.setattr(m3l_contrast, "sample_topics", sample)
     terms = case.network.loss(case.batch)
-    assert not left
+    assert not list(views)
     return terms
 
 
@@ -276,13 +285,16 @@ def plain_loss(case: Case) -> dict[str, Tensor]:
     for name, view in case.batch.views.items():
         rows = range(TUPLES) if view.rows is None else view.rows.tolist()
         means, log_variances = plain_posterior(case.network, name, view.embeddings)
-        thetas = softmax_rows(means + (log_variances / 2).exp() * case.noise[name])
+        samples = [
+            softmax_rows(means + (log_variances / 2).exp() * noise) for noise in case.noise[name]
+        ]
+        contrasted = sum(samples[: settings.contrastive_samples]) / settings.contrastive_samples
         mean[name] = dict(zip(rows, means, strict=True))
         variance[name] = dict(zip(rows, log_variances.exp(), strict=True))
-        theta[name] = dict(zip(rows, thetas, strict=True))
+        theta[name] = dict(zip(rows, contrasted, strict=True))
         if view.words is not None:
             beta = case.network.decoders[name].beta
-            probabilities = softmax_rows(batch_normalised(thetas @ beta))  # type: ignore[operator]
+            probabilities = softmax_rows(batch_normalised(samples[0] @ beta))  # type: ignore[operator]
             counts = view.words.dense(VOCABULARIES[name])
             lost = [-(w * p.log()).sum() for w, p in zip(counts, probabilities, strict=True)]
             terms["reconstruction"] = terms["reconstruction"] + average(lost, settings)
@@ -430,8 +442,8 @@ def test_loss_and_gradients_of_presets(
     [
         {"negatives": "printed", "similarity": "dot", "temperature": 0.5},
         {"negatives": "printed", "similarity": "cosine"},
-        {"negatives": "both-views", "similarity": "dot"},
-        {"negatives": "other-view", "similarity": "cosine"},
+        {"negatives": "both-views", "similarity": "dot", "contrastive_samples": 1},
+        {"negatives": "other-view", "similarity": "cosine", "contrastive_samples": SAMPLES},
         {"alignment_weight": 3.0, "alignment": "one-way", "posterior": "free"},
         {"contrastive_weight": 0.0, "alignment_weight": 2.0, "hidden_layers": 3},
     ],
