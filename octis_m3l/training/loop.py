@@ -76,7 +76,7 @@ class History:
     stopped : {'finished', 'early', 'interrupted'}
         Why training ended.
     seconds : float
-        Wall-clock time, of earlier sessions of the same run too.
+        Wall-clock time, with that before a resumption.
     """
 
     epochs: list[dict[str, float]] = field(default_factory=list)

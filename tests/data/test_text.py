@@ -1,4 +1,3 @@
-# ruff: noqa: RUF001
 """Tests of tokenizing and of choosing a vocabulary."""
 
 import dataclasses

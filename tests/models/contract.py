@@ -609,6 +609,20 @@ class ModelContract:
             with pytest.raises(DataError, match="pass the data set that it was trained on"):
                 model.representatives(0, "en", dataset=other)
 
+    def test_loads_a_model_without_partitions(self, planted_data: Planted, tmp_path: Path) -> None:
+        dataset = planted_data.dataset
+        model = self.make()
+        model.partitioning(False)
+        model.train_model(dataset, top_words=TOP_WORDS)
+        model.save(tmp_path / "model")
+        loaded = self.model.load(tmp_path / "model")
+        assert loaded.output is not None
+        assert_same(loaded.output, model.output)
+        pd.testing.assert_frame_equal(
+            loaded.representatives(0, "en", dataset=dataset), model.representatives(0, "en")
+        )
+        assert f"test-{THETA}" not in loaded.train_model(dataset, top_words=TOP_WORDS)
+
     def test_loaded_model_trains_on(self, saved: Path, planted_data: Planted) -> None:
         output = self.model.load(saved).train_model(planted_data.dataset, top_words=TOP_WORDS)
         fresh = self.make().train_model(planted_data.dataset, top_words=TOP_WORDS)

@@ -274,7 +274,7 @@ def losses(case: Case, monkeypatch: pytest.MonkeyPatch) -> dict[str, Tensor]:
 
 
 def plain_loss(case: Case) -> dict[str, Tensor]:
-    """Return the terms of the loss as MODELS.md writes them: by row, view and pair, in loops."""
+    """Return the terms of the loss plainly: by row, view and pair, in loops."""
     settings = case.network.settings
     views = list(case.batch.views)
     zero = torch.zeros((), dtype=torch.float64)
@@ -288,7 +288,7 @@ def plain_loss(case: Case) -> dict[str, Tensor]:
         samples = [
             softmax_rows(means + (log_variances / 2).exp() * noise) for noise in case.noise[name]
         ]
-        contrasted = sum(samples[: settings.contrastive_samples]) / settings.contrastive_samples
+        contrasted = torch.stack(samples[: settings.contrastive_samples]).mean(dim=0)
         mean[name] = dict(zip(rows, means, strict=True))
         variance[name] = dict(zip(rows, log_variances.exp(), strict=True))
         theta[name] = dict(zip(rows, contrasted, strict=True))
