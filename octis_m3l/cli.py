@@ -27,7 +27,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object and 
 Seed = Annotated[int, typer.Option(help="Of every random draw.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, …")]
 Threads = Annotated[
-    int, typer.Option(help="Of torch; one is fastest for small batches on shared machines.")
+    int, typer.Option(min=1, help="Of torch; one is fastest for small batches on shared machines.")
 ]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")]
 Folder = Annotated[Path, typer.Argument(help="A folder.")]
@@ -311,6 +311,10 @@ def main() -> None:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise SystemExit(141) from None
+    except (OSError, UnicodeError) as error:
+        _errors.print("[bold red]error:[/bold red]", end=" ")
+        _errors.print(f"{error}; check the path and its permissions.", markup=False)
+        raise SystemExit(1) from None
 
 
 def _use(threads: int) -> None:

@@ -27,7 +27,7 @@ def written_whole(path: Path) -> Iterator[Path]:
     temporary = Path(name)
     try:
         yield temporary
-        temporary.chmod(0o644)
+        temporary.chmod(0o666 & ~_umask())
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
@@ -65,13 +65,13 @@ def folder_written_whole(folder: Path, *, overwrite: bool, marker: str) -> Itera
     temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     try:
         yield temporary
-        temporary.chmod(0o755)
+        temporary.chmod(0o777 & ~_umask())
         if folder.exists():
             retired = temporary.with_name(f"{temporary.name}-old")
             folder.replace(retired)
             try:
                 temporary.replace(folder)
-            except OSError:
+            except BaseException:
                 retired.replace(folder)
                 raise
             shutil.rmtree(retired)
@@ -79,6 +79,12 @@ def folder_written_whole(folder: Path, *, overwrite: bool, marker: str) -> Itera
             temporary.replace(folder)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:

@@ -14,6 +14,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from PIL import Image
+from scipy.sparse import coo_array, csr_array
+from scipy.sparse.csgraph import connected_components
 
 from octis_m3l.data.dataset import MultiviewDataset, read_array
 from octis_m3l.data.links import MISSING
@@ -33,6 +35,8 @@ def from_lists(
     *,
     images: Mapping[str, Sequence[Any] | None] | None = None,
     partition: Sequence[str] | None = None,
+    split: tuple[float, float] | None = None,
+    split_seed: int = 0,
     other_partitions: Mapping[str, Sequence[str]] | None = None,
     labels: Sequence[Any] | None = None,
     group: Sequence[Hashable] | None = None,
@@ -53,7 +57,13 @@ def from_lists(
         The pictures. A path that occurs several times is one picture. None in a sequence's place:
         the view has `embeddings` alone.
     partition : sequence of {'train', 'validation', 'test'}, optional
-        One for each record. Default: all are training records; see `with_split`.
+        One for each record. Default: all are training records.
+    split : (float, float), optional
+        In place of `partition`: the shares of training and validation records, drawn at random;
+        the rest is the test partition. Drawn before the vocabulary is chosen, so that it is
+        chosen on the training records.
+    split_seed : int
+        Of the draw.
     other_partitions : mapping of str to sequence, optional
         Further partitions, kept under their names.
     labels : sequence, optional
@@ -91,7 +101,13 @@ def from_lists(
     embeddings = dict(embeddings or {})
     images = dict(images or {})
     records = _Records.read(texts, images, embeddings, group)
-    marks = _marks(partition, records, "partition")
+    if split is not None and partition is not None:
+        raise SettingsError("partition and split are both given: which is it?")
+    marks = (
+        _marks(partition, records, "partition")
+        if split is None
+        else _drawn_marks(records, split, split_seed)
+    )
     others = {n: _marks(m, records, n) for n, m in (other_partitions or {}).items()}
     tags = _tags(labels, records)
     builder = _Builder(records, marks, others, tags, unusable)
@@ -277,6 +293,21 @@ class _Records:
         for name, column in columns.items():
             records._read_column(name, column, merge=group is not None)
         return records
+
+    def connected(self) -> NDArray[np.int64]:
+        """Return which records belong together: of one group, or with an item in common."""
+        rows = [np.arange(self.count)]
+        columns = [self.members.astype(np.int64)]
+        start = int(self.members.max(initial=0)) + 1
+        for name, cells in self.cells.items():
+            counts = [len(cell) for cell in cells]
+            rows.append(np.repeat(np.arange(self.count), counts))
+            columns.append(np.array([i for cell in cells for i in cell], np.int64) + start)
+            start += len(self.items[name])
+        row, column = np.concatenate(rows), np.concatenate(columns)
+        graph = coo_array((np.ones(len(row), np.int8), (row, column)), (self.count, start))
+        _, numbers = connected_components(csr_array(graph @ graph.T), directed=False)
+        return np.asarray(numbers, np.int64)
 
     def _read_column(self, name: str, column: Sequence[Any], *, merge: bool) -> None:
         items: list[Any] = []
@@ -486,6 +517,20 @@ def _marks(given: Sequence[str] | None, records: _Records, what: str) -> NDArray
             f"{PARTITIONS[of_group[record]]} and {PARTITIONS[marks[record]]}; keep it in one."
         )
     return marks
+
+
+def _drawn_marks(records: _Records, split: tuple[float, float], seed: int) -> NDArray[np.int8]:
+    train, validation = split
+    if not (0 < train <= 1 and 0 <= validation <= 1 and train + validation <= 1 + 1e-9):
+        raise SettingsError(
+            f"split={split}: expected the shares of train, above 0, and validation, together at "
+            "most 1."
+        )
+    groups = records.connected()
+    total = int(groups.max()) + 1
+    place = np.random.default_rng(seed).permutation(total)
+    cuts = np.rint(np.array([train, train + validation]) * total)
+    return np.searchsorted(cuts, place, side="right").astype(np.int8)[groups]
 
 
 def _tags(labels: Sequence[Any] | None, records: _Records) -> list[str] | None:

@@ -1,5 +1,6 @@
 """MultiviewDataset: views and the links between them; an OCTIS Dataset."""
 
+import hashlib
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from functools import cached_property
@@ -442,6 +443,9 @@ class MultiviewDataset(Dataset):  # type: ignore[misc]
     def with_split(self, train: float = 0.8, validation: float = 0.1, *, seed: int = 0) -> Self:
         """Return the data set split at random into train, validation and test, tuple by tuple.
 
+        The vocabulary stays as it was chosen; ``from_lists(..., split=(.8, .1))`` draws the split
+        first and chooses it on the training records.
+
         Parameters
         ----------
         train, validation : float
@@ -481,6 +485,20 @@ class MultiviewDataset(Dataset):  # type: ignore[misc]
                 other[name] = other[name][order]
         links = links[(links >= 0).any(axis=1)]
         return self._with(views, links, partitions=partitions)
+
+    def fingerprints(self) -> dict[str, str]:
+        """Return a SHA-256 of each view's items, order and partitions, and of the links."""
+        found = {}
+        for name, view in self.views.items():
+            digest = hashlib.sha256(f"{view.sizes}".encode())
+            digest.update(view.fingerprint().encode())
+            digest.update(view.input_rows.tobytes())
+            if isinstance(view, TextView):
+                digest.update("\n".join(view.vocabulary).encode("utf-8", "surrogatepass"))
+                digest.update(view.token_ids.tobytes())
+            found[name] = digest.hexdigest()
+        found["links"] = hashlib.sha256(np.ascontiguousarray(self.links).tobytes()).hexdigest()
+        return found
 
     def info(self) -> dict[str, Any]:
         """Return what is in the data set, as JSON can hold it: views, items, gaps, links."""

@@ -20,7 +20,8 @@ from octis_m3l.errors import DataError, suggest
 PARTITIONS = ("train", "validation", "test")
 Picture = Path | NDArray[np.uint8]
 
-_NAME = re.compile(r"[a-z0-9_-]+")
+VIEW_NAME = re.compile(r"[a-z0-9_-]+")
+_TAKEN = frozenset({"topic", "share", "item", "weight", "input_row", "content", "links"})
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -62,9 +63,14 @@ class View(ABC):
 
     def __post_init__(self) -> None:
         """Check lengths, the name and the embeddings."""
-        if not _NAME.fullmatch(self.name):
+        if not VIEW_NAME.fullmatch(self.name):
             raise DataError(
                 f"view name '{self.name}': expected lower-case letters, digits, '_' and '-' only."
+            )
+        if self.name in _TAKEN:
+            raise DataError(
+                f"view name '{self.name}' is a column of this package's own tables; choose another "
+                f"than {', '.join(sorted(_TAKEN))}."
             )
         if len(self.sizes) != 3 or min(self.sizes) < 0:
             raise DataError(

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -17,7 +17,7 @@ from octis_m3l.encoders.latent_semantic import (
 )
 from octis_m3l.encoders.picture import PictureEncoder
 from octis_m3l.encoders.protocol import Encoder
-from octis_m3l.errors import DataError
+from octis_m3l.errors import DataError, SettingsError, suggest
 
 EncoderName = Literal["auto", "given", "lsa", "clsi"]
 
@@ -77,6 +77,10 @@ def encode(
         If 'given' is asked for and a view has none, or 'clsi' and nothing is linked; or if an
         encoder of the user's own does not return one finite vector for each item.
     """
+    if encoder not in get_args(EncoderName):
+        raise SettingsError(
+            f"unknown encoder '{encoder}'.{suggest(encoder, get_args(EncoderName))}"
+        )
     memory = _known.setdefault(dataset, {})
     key = (encoder, dimensions, seed)
     if encoders is None and key in memory:

@@ -17,6 +17,17 @@ _KINDS: dict[str, Any] = {
 }
 
 
+def is_stored(encoder: Encoder) -> bool:
+    """Return whether an encoder is of a kind that is saved with a model.
+
+    Parameters
+    ----------
+    encoder : Encoder
+        Any encoder; a user's own are not.
+    """
+    return type(encoder) in _KINDS.values()
+
+
 def save_encoder(encoder: StoredEncoder, folder: Path) -> None:
     """Write an encoder to a folder.
 

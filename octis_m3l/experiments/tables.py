@@ -63,6 +63,7 @@ def dataset_from_table(
         "texts": texts,
         "images": {view: None if column == "-" else column for view, column in images.items()},
         "partition": partition,
+        "split": (0.8, 0.1) if partition is None else None,
         "label": label,
         "group": group,
         "languages": dict(languages),
@@ -73,13 +74,11 @@ def dataset_from_table(
     kinds = [suffix.lower() for suffix in source.suffixes if suffix.lower() != ".gz"]
     kind = kinds[-1] if kinds else ""
     if kind in (".jsonl", ".ndjson"):
-        dataset = from_jsonl(source, **arguments)
-    elif kind in (".csv", ".tsv"):
+        return from_jsonl(source, **arguments)
+    if kind in (".csv", ".tsv"):
         frame = _read_csv(source, "\t" if kind == ".tsv" else ",")
-        dataset = from_frame(frame, image_folder=source.parent, **arguments)
-    else:
-        raise DataError(f"{source}: expected a .csv, .tsv or .jsonl file (.gz too).")
-    return dataset if partition is not None else dataset.with_split()
+        return from_frame(frame, image_folder=source.parent, **arguments)
+    raise DataError(f"{source}: expected a .csv, .tsv or .jsonl file (.gz too).")
 
 
 def _read_csv(source: Path, separator: str) -> pd.DataFrame:

@@ -7,7 +7,9 @@ from typing import Any
 
 from octis_m3l.data import MultiviewDataset
 from octis_m3l.errors import SettingsError, StorageError, suggest
+from octis_m3l.files import read_json
 from octis_m3l.models import MODELS
+from octis_m3l.models.storage import MARKER
 
 
 def train_and_save(
@@ -58,15 +60,28 @@ def train_and_save(
     """
     if model not in MODELS:
         raise SettingsError(f"unknown model '{model}'.{suggest(model, MODELS)}")
-    if out.exists() and any(out.iterdir()) and not overwrite:
+    state = checkpoint or out.with_name(f"{out.name}.checkpoint")
+    unfinished = state.is_dir() and _was_interrupted(out)
+    taken = out.exists() and (not out.is_dir() or any(out.iterdir()))
+    if taken and not (overwrite or unfinished):
         raise StorageError(
             f"{out} exists already and is not empty; pass --overwrite or choose another folder."
         )
-    state = checkpoint or out.with_name(f"{out.name}.checkpoint")
     trained = MODELS[model](checkpoint=state, progress=progress, **settings)
-    trained.train_model(dataset.with_views(views) if views else dataset)
+    try:
+        trained.train_model(dataset.with_views(views) if views else dataset)
+    except KeyboardInterrupt:
+        if trained.output is None:
+            raise
     trained.data_path = data_path
-    trained.save(out, overwrite=overwrite)
+    trained.save(out, overwrite=overwrite or unfinished)
     if trained.history.stopped != "interrupted" and checkpoint is None:
         shutil.rmtree(state, ignore_errors=True)
     return trained
+
+
+def _was_interrupted(out: Path) -> bool:
+    if not (out / MARKER).is_file():
+        return False
+    history = read_json(out / MARKER).get("history", {})
+    return isinstance(history, dict) and history.get("stopped") == "interrupted"

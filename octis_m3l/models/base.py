@@ -17,6 +17,8 @@ from octis_m3l.models.output import ModelOutput
 from octis_m3l.models.settings import Settings
 from octis_m3l.training.seeds import derive_seed
 
+_RUNS = 1000
+
 
 class NotTrainedError(OctisM3LError):
     """The model must be trained first."""
@@ -119,6 +121,8 @@ class TopicModel(AbstractModel):  # type: ignore[misc]
         ------
         SettingsError, DataError
             Before any training, if something does not fit.
+        KeyboardInterrupt
+            After Ctrl-C, so that a search stops too; the model keeps what it has learned.
         """
         if not isinstance(dataset, MultiviewDataset):
             raise DataError(
@@ -133,13 +137,20 @@ class TopicModel(AbstractModel):  # type: ignore[misc]
                 f"top_words={top_words}: expected 1 to {smallest}, the size of the smallest "
                 "vocabulary."
             )
-        seed = settings.seed if self.runs == 0 else derive_seed(settings.seed, self.runs)
+        seed = settings.seed if self.runs == 0 else derive_seed(settings.seed, _RUNS, self.runs)
         self.output = None
         self.dataset, self.data_path = dataset, dataset.dataset_path
         output = self._train(dataset, settings, seed, top_words)
-        self.runs += 1
         self.run_seed, self.output = seed, output
+        if self.interrupted:
+            raise KeyboardInterrupt
+        self.runs += 1
         return output
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether the last training was ended by Ctrl-C; the model is usable all the same."""
+        return False
 
     # What a model adds.
 
@@ -168,6 +179,8 @@ class TopicModel(AbstractModel):  # type: ignore[misc]
     def fit(self, data: Any, *, top_words: int = 10, **arguments: Any) -> Self:
         """Train on a data set, a mapping of lists, or a pandas frame.
 
+        After Ctrl-C the model keeps what it has learned, and warns.
+
         Parameters
         ----------
         data : MultiviewDataset, mapping of view to list, or pandas.DataFrame
@@ -189,7 +202,11 @@ class TopicModel(AbstractModel):  # type: ignore[misc]
             raise SettingsError(
                 f"{', '.join(arguments)}: only for lists and frames; this is a data set already."
             )
-        self.train_model(data, top_words=top_words)
+        try:
+            self.train_model(data, top_words=top_words)
+        except KeyboardInterrupt:
+            if self.output is None:
+                raise
         return self
 
     def transform(self, items: Any, view: str | None = None, *, samples: int | None = None) -> Any:

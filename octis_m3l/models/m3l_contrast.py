@@ -14,7 +14,13 @@ from octis_m3l.errors import DataError
 from octis_m3l.losses import info_nce, kl_between_gaussians
 from octis_m3l.models.neural import NeuralTopicModel, ViewNetwork
 from octis_m3l.models.settings import NeuralSettings
-from octis_m3l.networks import GaussianPrior, InferenceNetwork, TopicDecoder, sample_topics
+from octis_m3l.networks import (
+    GaussianPrior,
+    InferenceNetwork,
+    TopicDecoder,
+    ViewModules,
+    sample_topics,
+)
 
 PRESETS: dict[str, dict[str, Any]] = {
     "default": {},
@@ -148,7 +154,7 @@ class M3LContrastNetwork(ViewNetwork):
                     f"dimensions, others of its modality {sizes[key]}; use one encoder for them, "
                     "or shared_networks='none'."
                 )
-        self.networks = nn.ModuleDict(
+        self.networks = ViewModules(
             {
                 key: InferenceNetwork(
                     size,
@@ -161,7 +167,7 @@ class M3LContrastNetwork(ViewNetwork):
                 for key, size in sizes.items()
             }
         )
-        self.decoders = nn.ModuleDict(
+        self.decoders = ViewModules(
             {name: TopicDecoder(settings.num_topics, size) for name, size in vocabularies.items()}
         )
         self.prior = GaussianPrior(settings.num_topics, settings.prior)

@@ -1,5 +1,6 @@
 """What neural models share: encode, standardise, train, infer, save, load."""
 
+import hashlib
 import warnings
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
@@ -20,7 +21,7 @@ from octis_m3l.errors import DataError, SettingsError
 from octis_m3l.models.base import NotTrainedError, TopicModel
 from octis_m3l.models.output import ModelOutput
 from octis_m3l.models.settings import NeuralSettings, chosen_device
-from octis_m3l.networks import Standardiser, expected_topics
+from octis_m3l.networks import Standardiser, ViewModules, expected_topics
 from octis_m3l.training import History, LoopSettings, derive_seed, reproducible, train
 
 _ROWS_AT_ONCE = 8192
@@ -40,7 +41,7 @@ class ViewNetwork(nn.Module):
     def __init__(self, dimensions: Mapping[str, int], vocabularies: Mapping[str, int]) -> None:
         super().__init__()
         self.shape = {"dimensions": dict(dimensions), "vocabularies": dict(vocabularies)}
-        self.standardisers = nn.ModuleDict({n: Standardiser(d) for n, d in dimensions.items()})
+        self.standardisers = ViewModules({n: Standardiser(d) for n, d in dimensions.items()})
 
     @abstractmethod
     def posterior(self, view: str, embeddings: Tensor) -> tuple[Tensor, Tensor]:
@@ -70,6 +71,11 @@ class NeuralTopicModel(TopicModel):
         self.network: ViewNetwork | None = None
         self.history: History | None = None
         self.trained_settings: NeuralSettings | None = None
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether the last training was ended by Ctrl-C; the model is usable all the same."""
+        return self.history is not None and self.history.stopped == "interrupted"
 
     @abstractmethod
     def _network(
@@ -126,8 +132,8 @@ class NeuralTopicModel(TopicModel):
             _loop_settings(settings),
             seed=derive_seed(seed, 1),
             validation=validation,
-            checkpoint=self.checkpoint,
-            run=self._run(dataset, settings, dimensions),
+            checkpoint=None if self.checkpoint is None else self.checkpoint / f"seed-{seed}",
+            run=self._run(dataset, settings, encodings.embeddings),
             progress=self.progress,
         )
         self.network, self.encoders = network, dict(encodings.encoders)
@@ -166,15 +172,21 @@ class NeuralTopicModel(TopicModel):
         )
 
     def _run(
-        self, dataset: MultiviewDataset, settings: NeuralSettings, dimensions: Mapping[str, int]
+        self,
+        dataset: MultiviewDataset,
+        settings: NeuralSettings,
+        embeddings: Mapping[str, NDArray[Any]],
     ) -> dict[str, Any]:
+        """Say what run this is, so that no other run's checkpoint is taken for it."""
+        if self.checkpoint is None:
+            return {}
         described = settings.model_dump(exclude={"device", "inference_samples", "seed"})
         return {
             "model": self.name,
             **described,
             "use_partitions": self.use_partitions,
-            "data": {n: [*v.sizes, dimensions[n]] for n, v in dataset.views.items()},
-            "vocabularies": {n: hash_of(v.vocabulary) for n, v in dataset.text_views.items()},
+            "data": dataset.fingerprints(),
+            "embeddings": {name: hash_of_rows(array) for name, array in embeddings.items()},
         }
 
     def _output(
@@ -329,17 +341,18 @@ class NeuralTopicModel(TopicModel):
         return model
 
 
-def hash_of(words: Sequence[str]) -> str:
-    """Return a SHA-256 of a vocabulary.
+def hash_of_rows(array: NDArray[Any]) -> str:
+    """Return a SHA-256 of an array's shape and of some thousand of its rows.
 
     Parameters
     ----------
-    words : sequence of str
-        The words, in order.
+    array : array (rows × dimensions)
+        May be memory-mapped; few rows are read.
     """
-    import hashlib
-
-    return hashlib.sha256("\n".join(words).encode()).hexdigest()
+    digest = hashlib.sha256(repr(array.shape).encode())
+    step = max(1, len(array) // 4096)
+    digest.update(np.ascontiguousarray(array[::step], np.float32).tobytes())
+    return digest.hexdigest()
 
 
 def _loop_settings(settings: NeuralSettings) -> LoopSettings:

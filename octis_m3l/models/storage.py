@@ -2,7 +2,7 @@
 
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from safetensors import SafetensorError
@@ -10,8 +10,9 @@ from safetensors.numpy import load_file as load_arrays
 from safetensors.numpy import save_file as save_arrays
 from safetensors.torch import load_file, save_file
 
+from octis_m3l.data.views import VIEW_NAME
 from octis_m3l.encoders.protocol import StoredEncoder
-from octis_m3l.encoders.storage import load_encoder, save_encoder
+from octis_m3l.encoders.storage import is_stored, load_encoder, save_encoder
 from octis_m3l.errors import OctisM3LError, StorageError
 from octis_m3l.files import (
     check_file_sizes,
@@ -62,8 +63,8 @@ def save_model(model: "NeuralTopicModel", folder: Path, *, overwrite: bool) -> N
         save_arrays(matrices, temporary / "output.safetensors")
         stored = []
         for name, encoder in model.encoders.items():
-            if isinstance(encoder, StoredEncoder):
-                save_encoder(encoder, temporary / "encoders" / name)
+            if is_stored(encoder):
+                save_encoder(cast(StoredEncoder, encoder), temporary / "encoders" / name)
                 stored.append(name)
         write_json(
             temporary / MARKER,
@@ -123,8 +124,11 @@ def load_model(folder: Path | str, *, device: str = "cpu") -> "NeuralTopicModel"
         )
     try:
         check_file_sizes(folder, described["files"])
+        for name in (*described["encoders"], *described["network"]["dimensions"]):
+            if not VIEW_NAME.fullmatch(name):
+                raise StorageError(f"{folder / MARKER} names a view '{name}', which none can be.")
         return _restored(MODELS[described["model"]], folder, described, device)
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, AttributeError) as error:
         raise StorageError(
             f"{folder / MARKER} lacks or misstates {error}; it was changed by hand or is damaged."
         ) from error

@@ -9,6 +9,7 @@ from octis_m3l.networks.inference import (
 )
 from octis_m3l.networks.prior import GaussianPrior, PriorForm
 from octis_m3l.networks.standardiser import Standardiser
+from octis_m3l.networks.view_modules import ViewModules
 
 __all__ = [
     "GaussianPrior",
@@ -18,6 +19,7 @@ __all__ = [
     "Standardiser",
     "TopicDecoder",
     "TopicForm",
+    "ViewModules",
     "expected_topics",
     "sample_topics",
 ]

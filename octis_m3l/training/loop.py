@@ -1,5 +1,6 @@
 """One loop for every neural model: seeds, early stopping, checkpoints, progress, Ctrl-C."""
 
+import copy
 import logging
 import math
 import time
@@ -98,8 +99,10 @@ def train(
 ) -> History:
     """Train a network in place.
 
-    Every epoch draws from a seed of its own, so that a run resumed after any epoch goes on as an
-    unbroken one would have, bit for bit.
+    Ctrl-C ends training early: the history says so. With a checkpoint folder the network goes
+    back to the last whole epoch, from which the same call goes on; without one it keeps what it
+    has. Every epoch draws from a seed of its own, so that a run resumed after any epoch goes on
+    as an unbroken one would have, bit for bit.
 
     Parameters
     ----------
@@ -153,6 +156,7 @@ class _Run:
         self.history = History()
         self.best: dict[str, Tensor] | None = None
         self.best_loss = math.inf
+        self.whole: tuple[dict[str, Tensor], dict[str, Any]] | None = None
         self.optimizer = optim.Adam(
             [p for p in network.parameters() if p.requires_grad],
             lr=settings.learning_rate,
@@ -174,14 +178,19 @@ class _Run:
         )
         with reproducible(self.sampler.device), bar:
             try:
+                self._keep_whole()
                 while len(self.history.epochs) < self.settings.epochs and not self._is_over():
                     self._epoch(bar)
+                    self._keep_whole()
                     self.history.seconds = time.monotonic() - started
                     last = len(self.history.epochs) == self.settings.epochs or self._is_over()
                     if last or time.monotonic() - saved >= self.settings.checkpoint_seconds:
                         self._save()
                         saved = time.monotonic()
             except KeyboardInterrupt:
+                self._back_to_whole()
+                if self.history.epochs:
+                    self._save()
                 self.history.stopped = "interrupted"
                 warnings.warn(
                     f"training was interrupted after {len(self.history.epochs)} of "
@@ -241,6 +250,17 @@ class _Run:
         if self.settings.patience and loss < self.best_loss:
             self.best_loss, self.history.best_epoch = loss, epoch
             self.best = {n: t.detach().clone() for n, t in self.network.state_dict().items()}
+
+    def _keep_whole(self) -> None:
+        """Remember the state after a whole epoch, for an interruption in the next."""
+        if self.folder is not None:
+            weights = {n: t.detach().clone() for n, t in self.network.state_dict().items()}
+            self.whole = weights, copy.deepcopy(self.optimizer.state_dict())
+
+    def _back_to_whole(self) -> None:
+        if self.whole is not None:
+            self.network.load_state_dict(self.whole[0])
+            self.optimizer.load_state_dict(self.whole[1])
 
     def _is_over(self) -> bool:
         best = self.history.best_epoch

@@ -75,7 +75,9 @@ def test_auto_takes_what_is_given_else_fits() -> None:
         "de": "clsi",
         "photo": "picture",
     }
-    assert kinds(linked(embeddings={"en": vectors(), "photo": vectors()})) == {
+    assert kinds(
+        linked(images={"photo": None}, embeddings={"en": vectors(), "photo": vectors()})
+    ) == {
         "en": "given",
         "de": "lsa",
         "photo": "given",
@@ -98,7 +100,7 @@ def test_auto_fits_each_language_by_itself_where_none_are_linked() -> None:
 
 
 def test_lsa_and_clsi_are_for_texts_and_set_given_embeddings_aside() -> None:
-    dataset = linked(embeddings={"en": vectors(), "photo": vectors()})
+    dataset = linked(images={"photo": None}, embeddings={"en": vectors(), "photo": vectors()})
     assert kinds(dataset, "lsa") == {"en": "lsa", "de": "lsa", "photo": "given"}
     assert kinds(dataset, "clsi") == {"en": "clsi", "de": "clsi", "photo": "given"}
 
@@ -153,7 +155,7 @@ def test_the_same_call_again_returns_the_same_object() -> None:
     dataset = linked()
     first = encode(dataset)
     assert encode(dataset) is first
-    assert encode(dataset, "auto", dimensions=300, seed=0) is first
+    assert encode(dataset, "auto", dimensions=150, seed=0) is first
     assert encode(dataset, "lsa") is not first
     assert encode(dataset, "lsa") is encode(dataset, "lsa")
     assert encode(dataset, dimensions=2) is not first

@@ -5,7 +5,6 @@ import json
 import re
 import shutil
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar, cast
 
@@ -42,7 +41,7 @@ from octis_m3l.models.base import NotTrainedError, TopicModel
 from octis_m3l.models.neural import NeuralTopicModel, ViewNetwork
 from octis_m3l.models.output import DOCUMENT_KEYS
 from octis_m3l.models.storage import MARKER
-from octis_m3l.training import LoopSettings, derive_seed
+from octis_m3l.training import derive_seed
 
 TOP_WORDS = 5
 THETA = "topic-document-matrix"
@@ -252,6 +251,21 @@ class ModelContract:
         assert output[f"validation-{THETA}"].shape == (4, 0)
         assert_distributions(output)
 
+    def test_held_out_items_take_no_part_in_training(
+        self, trained: Any, planted_data: Planted
+    ) -> None:
+        dataset = planted_data.dataset
+        sizes = {name: view.sizes[0] for name, view in dataset.views.items()}
+        views = [v.take(np.arange(sizes[n]), (sizes[n], 0, 0)) for n, v in dataset.views.items()]
+        links = dataset.links[(dataset.links < list(sizes.values())).all(axis=1)]
+        output = self.make().train_model(MultiviewDataset(views, links), top_words=TOP_WORDS)
+        for name in self.spoken(dataset):
+            key = f"topic-word-matrix/{name}"
+            np.testing.assert_array_equal(output[key], trained.output[key])
+        for name in self.inferred(dataset):
+            theta = trained.output.theta(name)
+            np.testing.assert_allclose(output.theta(name), theta, atol=1e-5)
+
     def test_octis_stores_every_key(self, trained: Any, tmp_path: Path) -> None:
         save_model_output(trained.output, str(tmp_path / "output"))
         with np.load(tmp_path / "output.npz", allow_pickle=False) as stored:
@@ -330,8 +344,12 @@ class ModelContract:
         runs = [first.train_model(planted_data.dataset, top_words=TOP_WORDS) for _ in range(3)]
         assert_differ(runs[0], runs[1])
         assert_differ(runs[1], runs[2])
-        assert [run.seed for run in runs] == [3, derive_seed(3, 1), derive_seed(3, 2)]
-        assert first.run_seed == runs[2].seed
+        seeds = [run.seed for run in runs]
+        assert seeds[0] == 3
+        assert len(set(seeds)) == 3
+        # Nor those that a run derives for its own draws.
+        assert not set(seeds) & {derive_seed(3, purpose) for purpose in range(100)}
+        assert first.run_seed == seeds[2]
         second.train_model(planted_data.dataset, top_words=TOP_WORDS)
         again = second.train_model(planted_data.dataset, top_words=TOP_WORDS)
         assert_same(runs[1], again)
@@ -870,7 +888,7 @@ class NeuralModelContract(ModelContract):
             model.topics()
 
     @pytest.mark.parametrize("patience", [0, 3])
-    def test_interrupted_training(
+    def test_interrupted_training_goes_on_as_if_nothing_had_been(
         self,
         patience: int,
         planted_data: Planted,
@@ -878,44 +896,60 @@ class NeuralModelContract(ModelContract):
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
         dataset, settings = planted_data.dataset, {"epochs": 6, "patience": patience}
-        checkpoint_every_epoch(monkeypatch)
         unbroken = self.make(**settings)
         whole = Losses(unbroken, monkeypatch)
         expected = unbroken.train_model(dataset, top_words=TOP_WORDS)
         epochs = len(unbroken.history.epochs)
         an_epoch = whole.calls // epochs
 
-        stopped = self.make(checkpoint=tmp_path, **settings)
-        Losses(stopped, monkeypatch, interrupted_at=2 * an_epoch + 2)
-        with pytest.warns(
-            UserWarning,
-            match="training was interrupted after 2 of 6 epochs; the model keeps what it has",
+        stopped = self.make(checkpoint=tmp_path / "run", **settings)
+        broken = Losses(stopped, monkeypatch, interrupted_at=2 * an_epoch + 2)
+        with (
+            pytest.raises(KeyboardInterrupt),
+            pytest.warns(UserWarning, match="was interrupted after 2 of 6 epochs; the model keeps"),
         ):
-            output = stopped.train_model(dataset, top_words=TOP_WORDS)
+            stopped.train_model(dataset, top_words=TOP_WORDS)
         assert stopped.history.stopped == "interrupted"
-        assert_distributions(output)
+        assert_distributions(stopped.output)
         assert stopped.infer(["en_sea_1 en_sea_2"], "en").shape == (1, 4)
+        shutil.copytree(tmp_path / "run", tmp_path / "copy")
 
-        resumed = self.make(checkpoint=tmp_path, **settings)
-        rest = Losses(resumed, monkeypatch)
-        assert_same(resumed.train_model(dataset, top_words=TOP_WORDS), expected)
-        assert rest.calls == (epochs - 2) * an_epoch
-        assert resumed.history.epochs == unbroken.history.epochs
-        assert resumed.history.stopped == unbroken.history.stopped
+        fresh = self.make(checkpoint=tmp_path / "copy", **settings)
+        rest = Losses(fresh, monkeypatch)
+        for model, losses in ((fresh, rest), (stopped, broken)):
+            before = losses.calls
+            assert_same(model.train_model(dataset, top_words=TOP_WORDS), expected)
+            assert losses.calls - before == (epochs - 2) * an_epoch
+            assert model.history.epochs == unbroken.history.epochs
+            assert model.history.stopped == unbroken.history.stopped
 
-        finished = self.make(checkpoint=tmp_path, **settings)
+        finished = self.make(checkpoint=tmp_path / "run", **settings)
         none = Losses(finished, monkeypatch)
         assert_same(finished.train_model(dataset, top_words=TOP_WORDS), expected)
         assert none.calls == 0
 
-    def test_interrupted_before_the_first_epoch_ends(
-        self, planted_data: Planted, monkeypatch: pytest.MonkeyPatch
+    @pytest.mark.parametrize("epochs", [0, 1])
+    def test_interrupted_fit_keeps_what_it_has(
+        self, epochs: int, planted_data: Planted, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        model = self.make()
-        Losses(model, monkeypatch, interrupted_at=1)
-        with pytest.warns(UserWarning, match="training was interrupted after 0 of 2 epochs"):
-            output = model.train_model(planted_data.dataset, top_words=TOP_WORDS)
-        assert_distributions(output)
+        counted = self.make(epochs=1)
+        an_epoch = Losses(counted, monkeypatch)
+        counted.fit(planted_data.dataset, top_words=TOP_WORDS)
+        model = self.make(epochs=3)
+        Losses(model, monkeypatch, interrupted_at=epochs * an_epoch.calls + 1)
+        with pytest.warns(UserWarning, match=f"was interrupted after {epochs} of 3 epochs; the"):
+            model.fit(planted_data.dataset, top_words=TOP_WORDS)
+        assert_distributions(model.output)
+        assert len(model.topic_info()) == 4
+
+    def test_every_call_has_a_checkpoint_of_its_own(
+        self, planted_data: Planted, tmp_path: Path
+    ) -> None:
+        kept, plain = self.make(checkpoint=tmp_path), self.make()
+        for _ in range(2):
+            output = kept.train_model(planted_data.dataset, top_words=TOP_WORDS)
+            assert_same(output, plain.train_model(planted_data.dataset, top_words=TOP_WORDS))
+        assert len(list(tmp_path.rglob("*.safetensors"))) == 2
 
     def test_checkpoint_of_another_run(self, planted_data: Planted, tmp_path: Path) -> None:
         self.make(checkpoint=tmp_path).train_model(planted_data.dataset, top_words=TOP_WORDS)
@@ -923,9 +957,19 @@ class NeuralModelContract(ModelContract):
         with pytest.raises(StorageError, match="belongs to another run: num_topics differ"):
             other.train_model(planted_data.dataset, top_words=TOP_WORDS)
 
+    def test_checkpoint_of_other_data(self, planted_data: Planted, tmp_path: Path) -> None:
+        dataset = planted_data.dataset
+        self.make(checkpoint=tmp_path).train_model(dataset, top_words=TOP_WORDS)
+        first = dataset.view("en").take(
+            np.roll(np.arange(len(dataset.view("en"))), 1), dataset.view("en").sizes
+        )
+        other = MultiviewDataset((dataset.views | {"en": first}).values(), dataset.links)
+        with pytest.raises(StorageError, match=r"belongs to another run: .*data"):
+            self.make(checkpoint=tmp_path).train_model(other, top_words=TOP_WORDS)
+
     def test_truncated_checkpoint(self, planted_data: Planted, tmp_path: Path) -> None:
         self.make(checkpoint=tmp_path).train_model(planted_data.dataset, top_words=TOP_WORDS)
-        (path,) = tmp_path.iterdir()
+        (path,) = tmp_path.rglob("*.safetensors")
         path.write_bytes(path.read_bytes()[:-9])
         with pytest.raises(StorageError, match=r"is no whole checkpoint .* delete it to start"):
             self.make(checkpoint=tmp_path).train_model(planted_data.dataset, top_words=TOP_WORDS)
@@ -968,18 +1012,6 @@ class Lengths:
     def encode(self, items: Any) -> NDArray[np.float32]:
         """Return the counts."""
         return np.array([[text.count(c) for c in "aeior"] for text in items], np.float32)
-
-
-def checkpoint_every_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let no time pass between checkpoints."""
-    from octis_m3l.models import neural
-
-    usual = neural._loop_settings
-
-    def eager(settings: Any) -> LoopSettings:
-        return replace(usual(settings), checkpoint_seconds=0.0)
-
-    monkeypatch.setattr(neural, "_loop_settings", eager)
 
 
 def with_few_items(dataset: MultiviewDataset, name: str, sizes: dict[str, int]) -> MultiviewDataset:
