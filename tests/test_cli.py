@@ -170,3 +170,68 @@ def test_mistakes_are_one_line_and_exit_code_1(
 
 def test_arguments_that_cannot_be_parsed_exit_with_2(run: Run) -> None:
     assert run("train", "--nonsense")[0] == 2
+
+
+@pytest.mark.filterwarnings("default::UserWarning")
+def test_after_ctrl_c_the_same_command_goes_on(
+    run: Run, trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from octis_m3l.models.m3l_contrast import M3LContrastNetwork
+
+    settings = ("--topics", 5, "--set", "epochs=4", "--set", "batch_size=16", "--json")
+    command = ("train", trained / "corpus", "--out", tmp_path / "model", *settings)
+    loss, calls = M3LContrastNetwork.loss, [0]
+
+    def interrupted(self: M3LContrastNetwork, batch: Any) -> Any:
+        calls[0] += 1
+        if calls[0] == 8:
+            raise KeyboardInterrupt
+        return loss(self, batch)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(M3LContrastNetwork, "loss", interrupted)
+        code, out, err = run(*command)
+    assert code == 130
+    assert "training was interrupted after 2 of 4 epochs" in " ".join(err.split())
+    assert json.loads(out)["history"]["stopped"] == "interrupted"
+    code, out, _ = run(*command)
+    assert code == 0
+    assert len(json.loads(out)["history"]["epochs"]) == 4
+    assert not (tmp_path / "model.checkpoint").exists()
+    whole = ("train", trained / "corpus", "--out", tmp_path / "whole", *settings)
+    assert run(*whole)[0] == 0
+    weights = [tmp_path / name / "weights.safetensors" for name in ("model", "whole")]
+    assert weights[0].read_bytes() == weights[1].read_bytes()
+
+
+@pytest.mark.filterwarnings("default::UserWarning")
+def test_another_data_set_does_not_resume(
+    run: Run, trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from octis_m3l import MultiviewDataset
+    from octis_m3l.models.m3l_contrast import M3LContrastNetwork
+
+    MultiviewDataset.from_folder(trained / "corpus").with_split(seed=9).save(tmp_path / "other")
+    command = ("--topics", 5, *FAST, "--checkpoint", tmp_path / "state", "--overwrite")
+    loss, calls = M3LContrastNetwork.loss, [0]
+
+    def interrupted(self: M3LContrastNetwork, batch: Any) -> Any:
+        calls[0] += 1
+        if calls[0] == 5:
+            raise KeyboardInterrupt
+        return loss(self, batch)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(M3LContrastNetwork, "loss", interrupted)
+        assert run("train", trained / "corpus", "--out", tmp_path / "model", *command)[0] == 130
+    code, _, err = run("train", tmp_path / "other", "--out", tmp_path / "model", *command)
+    assert code == 1
+    assert "belongs to another run: data, embeddings differ" in " ".join(err.split())
+
+
+def test_a_file_where_the_model_should_go(run: Run, trained: Path, tmp_path: Path) -> None:
+    (tmp_path / "taken").write_text("mine")
+    code, _, err = run("train", trained / "corpus", "--out", tmp_path / "taken")
+    assert code == 1
+    assert "exists already and is not empty" in " ".join(err.split())
+    assert (tmp_path / "taken").read_text() == "mine"

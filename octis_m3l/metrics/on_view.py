@@ -1,5 +1,6 @@
 """Any OCTIS metric on any view."""
 
+import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -58,6 +59,7 @@ class OnView(AbstractMetric):  # type: ignore[misc]
         DataError
             If the output lacks what the metric reads, or has words outside the view's vocabulary.
         """
+        _forget_classifications()
         return float(self._metric.score(self._output_of_view(output)))
 
     def get_params(self) -> list[str]:
@@ -89,6 +91,17 @@ class OnView(AbstractMetric):  # type: ignore[misc]
                 f"{len(vocabulary)} words. Score it on the dataset that the model was trained on."
             )
         return vocabulary[index]
+
+
+def _forget_classifications() -> None:
+    """Make OCTIS's classification metrics compute anew.
+
+    They remember the last score by an abbreviated print of the output, in which two outputs can
+    look the same.
+    """
+    module: Any = sys.modules.get("octis.evaluation_metrics.classification_metrics")
+    if module is not None:
+        module.stored_model_output_hash = None
 
 
 class _ViewOutput(dict[str, Any]):

@@ -63,6 +63,7 @@ class TopicModel(AbstractModel):  # type: ignore[misc]
         self.output: ModelOutput | None = None
         self.dataset: MultiviewDataset | None = None
         self.data_path: str | None = None
+        self.trained_given: tuple[str, ...] = ()
 
     # OCTIS's interface.
 
@@ -130,7 +131,8 @@ class TopicModel(AbstractModel):  # type: ignore[misc]
                 "octis_m3l.data an OCTIS dataset becomes one: "
                 "MultiviewDataset([text_view_from_octis(dataset, 'en')])."
             )
-        settings = self._settings({**self._given, **(hyperparameters or {})})
+        given = {**self._given, **(hyperparameters or {})}
+        settings = self._settings(given)
         smallest = min(len(view.vocabulary) for view in dataset.text_views.values())
         if not 1 <= top_words <= smallest:
             raise SettingsError(
@@ -139,6 +141,7 @@ class TopicModel(AbstractModel):  # type: ignore[misc]
             )
         seed = settings.seed if self.runs == 0 else derive_seed(settings.seed, _RUNS, self.runs)
         self.output = None
+        self.trained_given = tuple(given)
         self.dataset, self.data_path = dataset, dataset.dataset_path
         output = self._train(dataset, settings, seed, top_words)
         self.run_seed, self.output = seed, output

@@ -26,6 +26,11 @@ PRESETS: dict[str, dict[str, Any]] = {
     "default": {},
     "paper": {
         "contrastive_samples": 1,
+        "second_momentum": 0.99,
+        "weight_decay": 0.0,
+        "average": "present",
+        "prior": "fixed",
+        "topic_form": "beta",
         "schedule": "constant",
         "learning_rate": 2e-3,
         "prior_weight": 0.0,

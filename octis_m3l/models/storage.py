@@ -74,6 +74,7 @@ def save_model(model: "NeuralTopicModel", folder: Path, *, overwrite: bool) -> N
                 "written_by": version("octis-m3l"),
                 "model": model.name,
                 "settings": model.trained_settings.model_dump(),
+                "given": model.trained_settings.model_dump(include=set(model.trained_given)),
                 "pivot": output.pivot,
                 "seed": output.seed,
                 "top_words": output.top_words,
@@ -137,7 +138,7 @@ def load_model(folder: Path | str, *, device: str = "cpu") -> "NeuralTopicModel"
 def _restored(
     kind: "type[NeuralTopicModel]", folder: Path, described: dict[str, Any], device: str
 ) -> "NeuralTopicModel":
-    model = kind(**described["settings"])
+    model = kind(**described["given"])
     settings: Any = model._settings(described["settings"])
     shape = described["network"]
     network = model._network(shape["dimensions"], shape["vocabularies"], settings)
@@ -154,6 +155,7 @@ def _restored(
     network.to(chosen_device(device)).eval()
     model.network, model.trained_settings = network, settings
     model.use_partitions = described["use_partitions"]
+    model.trained_given = tuple(described["given"])
     model.run_seed, model.data_path = described["seed"], described["data"]
     model.history = History(**described["history"])
     model.encoders = {n: load_encoder(folder / "encoders" / n) for n in described["encoders"]}

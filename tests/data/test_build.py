@@ -902,3 +902,32 @@ def test_a_misspelt_field_is_an_error(tmp_path: Path) -> None:
     path = written(tmp_path / "a.jsonl", [json.dumps(row) for row in ROWS])
     with pytest.raises(DataError, match=re.escape("no column 'text.enn'. Did you mean 'text.en'?")):
         from_jsonl(path, texts={"en": "text.enn"})
+
+
+def test_a_split_is_drawn_before_the_vocabulary_is_chosen() -> None:
+    texts = [f"word{'abcdefghij'[i % 10]}{'abcdefghij'[i // 10]}" for i in range(100)]
+    data = built({"en": texts, "de": texts}, split=(0.8, 0.1), unusable="drop")
+    assert data.view("en").sizes[0] == 80
+    assert set(data.text_view("en").vocabulary) == set(said(data, "en")[:80])
+
+
+def test_records_that_share_a_picture_are_not_split(tmp_path: Path) -> None:
+    shared = tmp_path / "shared.png"
+    Image.new("RGB", (2, 2)).save(shared)
+    images = {"photo": [shared] * 5 + [None] * 5}
+    data = built({"en": ["sea"] * 10}, images=images, split=(0.5, 0.0), split_seed=1)
+    numbers = data.tuples("en")
+    together = numbers == data.tuples("photo")[0]
+    parts = np.repeat(np.arange(3), data.view("en").sizes)
+    assert together.sum() == 5
+    assert len(set(parts[together])) == 1
+
+
+def test_split_and_partition_exclude_each_other() -> None:
+    with pytest.raises(SettingsError, match=r"^partition and split are both given: which is it\?$"):
+        built({"en": ["sea", "wood"]}, partition=["train", "test"], split=(0.5, 0.0))
+
+
+def test_shares_of_a_split_that_are_too_large() -> None:
+    with pytest.raises(SettingsError, match=r"^split=\(0\.8, 0\.3\): expected the shares of train"):
+        built({"en": ["sea", "wood"]}, split=(0.8, 0.3))
