@@ -1,10 +1,12 @@
 """Data sets of OCTIS and of contextualized-topic-models, taken as views."""
 
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 from octis.dataset.dataset import Dataset
 from scipy.sparse import csr_array
@@ -31,14 +33,20 @@ def text_view_from_octis(
     language : str, optional
         ISO 639-1 code.
     texts : sequence of str, optional
-        Raw texts for encoders, one for each document, in its order. Default: the words.
+        Raw texts for encoders, one for each document, in the order of the data set, or of the
+        folder's corpus.tsv (which OCTIS sorts by partition when it loads it; embeddings follow in
+        `with_embeddings`). Default: the words.
 
     Raises
     ------
     DataError
         If the folder can't be loaded, or nothing is in it.
     """
-    data = source if isinstance(source, Dataset) else _loaded(Path(source))
+    order = None
+    if isinstance(source, Dataset):
+        data = source
+    else:
+        data, order = _loaded(Path(source)), _file_order(Path(source), name)
     corpus, metadata = data.get_corpus(), data.get_metadata() or {}
     if not corpus:
         raise DataError(f"view '{name}': the OCTIS data set holds no document.")
@@ -48,7 +56,15 @@ def text_view_from_octis(
     index = {word: number for number, word in enumerate(vocabulary)}
     ids = [[index[word] for word in words if word in index] for words in corpus]
     labels = data.get_labels()
+    if texts is not None and len(texts) != len(corpus):
+        raise DataError(
+            f"view '{name}': {len(texts)} texts for {len(corpus)} documents; give one for each."
+        )
+    if texts is not None and order is not None:
+        texts = [texts[row] for row in order]
+    _warn_of_empty(name, [len(document) for document in ids])
     return TextView(
+        indexes=order,
         name=name,
         sizes=(train, validation - train, len(corpus) - validation),
         vocabulary=tuple(vocabulary),
@@ -120,6 +136,31 @@ def _loaded(folder: Path) -> Dataset:
             "vocabulary.txt."
         ) from error
     return data
+
+
+def _file_order(folder: Path, name: str) -> NDArray[np.int64] | None:
+    """Return the rows of corpus.tsv in the order in which OCTIS puts them: by partition."""
+    table = pd.read_csv(folder / "corpus.tsv", sep="\t", header=None)
+    if table.shape[1] < 2:
+        return None
+    marks = table[1].map({"train": 0, "val": 1, "test": 2})
+    if marks.isna().any():
+        row = int(np.flatnonzero(marks.isna())[0])
+        raise DataError(
+            f"view '{name}': row {row} of {folder / 'corpus.tsv'} is marked '{table[1][row]}'; "
+            "OCTIS knows train, val and test, and would drop it."
+        )
+    return np.argsort(marks.to_numpy(), kind="stable").astype(np.int64)
+
+
+def _warn_of_empty(name: str, lengths: Sequence[int]) -> None:
+    empty = sum(length == 0 for length in lengths)
+    if empty:
+        warnings.warn(
+            f"view '{name}': {empty} of {len(lengths)} documents have no word of the vocabulary; "
+            "they are kept, and teach a model nothing.",
+            stacklevel=3,
+        )
 
 
 def _offsets(lengths: Sequence[int] | NDArray[np.int64]) -> NDArray[np.int64]:

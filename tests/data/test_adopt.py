@@ -93,3 +93,34 @@ def test_word_vectors_of_another_vocabulary_are_refused() -> None:
 def test_a_dictionary_of_other_words_is_refused() -> None:
     with pytest.raises(DataError, match="none of its 1 pairs has both words in the vocabularies"):
         _pair().with_dictionary("en", "de", [("Meer", "sea")])
+
+
+def test_a_folder_that_is_not_sorted_keeps_texts_and_embeddings_with_their_documents(
+    tmp_path: Path,
+) -> None:
+    rows = [("snow summit", "test"), ("sea ship", "train"), ("ship sea", "val"), ("sea", "train")]
+    lines = "".join(f"{words}\t{mark}\n" for words, mark in rows)
+    (tmp_path / "corpus.tsv").write_text(lines)
+    (tmp_path / "vocabulary.txt").write_text("sea\nship\nsnow\nsummit\n")
+    raw = [f"RAW {words}" for words, _ in rows]
+    view = text_view_from_octis(tmp_path, "en", texts=raw)
+    documents = [" ".join(words) for words in view.documents(slice(0, 4))]
+    assert documents == ["sea ship", "sea", "ship sea", "snow summit"]
+    assert view.items(slice(0, 4)) == [f"RAW {document}" for document in documents]
+    vectors = np.arange(4, dtype=np.float32)[:, None]
+    dataset = MultiviewDataset([view]).with_embeddings({"en": vectors})
+    assert dataset.view("en").embeddings is not None
+    np.testing.assert_array_equal(dataset.view("en").embeddings[:, 0], [1, 3, 2, 0])
+
+
+def test_a_mark_that_octis_would_drop(tmp_path: Path) -> None:
+    (tmp_path / "corpus.tsv").write_text("sea\ttrain\nship\tdev\n")
+    (tmp_path / "vocabulary.txt").write_text("sea\nship\n")
+    with pytest.raises(DataError, match=r"row 1 of .* is marked 'dev'; OCTIS knows train, val"):
+        text_view_from_octis(tmp_path, "en")
+
+
+def test_empty_documents_are_counted_in_one_warning() -> None:
+    data = Dataset([["sea"], ["unknown"]], ["sea"], None, {"last-training-doc": 2})
+    with pytest.warns(UserWarning, match="view 'en': 1 of 2 documents have no word"):
+        text_view_from_octis(data, "en")
