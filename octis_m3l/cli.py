@@ -350,7 +350,15 @@ def _model_and_data(model: Path, data: Path | None) -> tuple[Any, Any]:
         raise DataError("the model does not know where its data set is; pass --data FOLDER.")
     dataset = MultiviewDataset.from_folder(path)
     views = [name for name in dataset.views if name in loaded.output.views]
-    return loaded, dataset.with_views(views) if len(views) < len(dataset.views) else dataset
+    if len(views) < len(dataset.views):
+        dataset = dataset.with_views(views)
+    known = loaded.data_fingerprints
+    if known is not None and known != dataset.fingerprints():
+        raise DataError(
+            f"{path} is not the data set that the model was trained on, or has changed since: "
+            "items, partitions or links differ. Pass that data set with --data, or train again."
+        )
+    return loaded, dataset
 
 
 def _topics(model: Any, words: int) -> list[dict[str, Any]]:

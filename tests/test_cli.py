@@ -229,6 +229,17 @@ def test_another_data_set_does_not_resume(
     assert "belongs to another run: data, embeddings differ" in " ".join(err.split())
 
 
+def test_evaluate_notices_another_data_set(run: Run, trained: Path, tmp_path: Path) -> None:
+    from octis_m3l import MultiviewDataset
+
+    MultiviewDataset.from_folder(trained / "corpus").with_split(seed=9).save(tmp_path / "other")
+    code, _, err = run("evaluate", trained / "model", "--data", tmp_path / "other")
+    assert code == 1
+    assert "is not the data set that the model was trained on, or has changed" in " ".join(
+        err.split()
+    )
+
+
 def test_a_file_where_the_model_should_go(run: Run, trained: Path, tmp_path: Path) -> None:
     (tmp_path / "taken").write_text("mine")
     code, _, err = run("train", trained / "corpus", "--out", tmp_path / "taken")

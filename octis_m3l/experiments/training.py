@@ -68,12 +68,16 @@ def train_and_save(
             f"{out} exists already and is not empty; pass --overwrite or choose another folder."
         )
     trained = MODELS[model](checkpoint=state, progress=progress, **settings)
+    for name in views or ():
+        dataset.view(name)
+    kept = [name for name in dataset.views if not views or name in views]
+    chosen = dataset.with_views(kept) if len(kept) < len(dataset.views) else dataset
     try:
-        trained.train_model(dataset.with_views(views) if views else dataset)
+        trained.train_model(chosen)
     except KeyboardInterrupt:
         if trained.output is None:
             raise
-    trained.data_path = data_path
+    trained.data_path, trained.data_fingerprints = data_path, chosen.fingerprints()
     trained.save(out, overwrite=overwrite or unfinished)
     if trained.history.stopped != "interrupted" and checkpoint is None:
         shutil.rmtree(state, ignore_errors=True)

@@ -64,6 +64,7 @@ class TopicModel(AbstractModel):  # type: ignore[misc]
         self.dataset: MultiviewDataset | None = None
         self.data_path: str | None = None
         self.trained_given: tuple[str, ...] = ()
+        self.data_fingerprints: dict[str, str] | None = None
 
     # OCTIS's interface.
 
@@ -142,6 +143,7 @@ class TopicModel(AbstractModel):  # type: ignore[misc]
         seed = settings.seed if self.runs == 0 else derive_seed(settings.seed, _RUNS, self.runs)
         self.output = None
         self.trained_given = tuple(given)
+        self.data_fingerprints = None
         self.dataset, self.data_path = dataset, dataset.dataset_path
         output = self._train(dataset, settings, seed, top_words)
         self.run_seed, self.output = seed, output

@@ -85,6 +85,7 @@ def save_model(model: "NeuralTopicModel", folder: Path, *, overwrite: bool) -> N
                 "encoders_not_stored": sorted(set(model.encoders) - set(stored)),
                 "history": vars(model.history),
                 "data": model.data_path,
+                "data_fingerprints": model.data_fingerprints,
                 "files": file_sizes(temporary),
             },
         )
@@ -156,6 +157,7 @@ def _restored(
     model.network, model.trained_settings = network, settings
     model.use_partitions = described["use_partitions"]
     model.trained_given = tuple(described["given"])
+    model.data_fingerprints = described["data_fingerprints"]
     model.run_seed, model.data_path = described["seed"], described["data"]
     model.history = History(**described["history"])
     model.encoders = {n: load_encoder(folder / "encoders" / n) for n in described["encoders"]}
