@@ -1,5 +1,7 @@
 """The data sets that the benchmarks run on, from the folder that OCTIS_M3L_DATA names."""
 
+import gzip
+import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -46,19 +48,23 @@ def load(
 
 
 def bible_passages(languages: Sequence[str]) -> MultiviewDataset:
-    """Return document-aligned passages; the Chinese ones have spaces between their words."""
-    preprocessing = {
-        name: TextPreprocessor(
-            language=name, vocabulary_size=2000, tokenizer="unicode" if name == "zh" else "auto"
-        )
-        for name in languages
-    }
-    return MultiviewDataset.from_jsonl(
-        data_folder() / "bible-passages.jsonl.gz",
-        texts={name: f"text.{name}" for name in languages},
-        partition="partition",
-        label="genre",
-        preprocessing=preprocessing,
+    """Return document-aligned passages.
+
+    The Chinese ones come with spaces in unusual places, which are taken out before jieba splits
+    them into words.
+    """
+    with gzip.open(data_folder() / "bible-passages.jsonl.gz", "rt", encoding="utf-8") as lines:
+        passages = [json.loads(line) for line in lines]
+    texts = {name: [passage["text"][name] for passage in passages] for name in languages}
+    if "zh" in texts:
+        texts["zh"] = [text.replace(" ", "") for text in texts["zh"]]
+    return MultiviewDataset.from_lists(
+        texts,
+        partition=[passage["partition"] for passage in passages],
+        labels=[passage["genre"] for passage in passages],
+        preprocessing={
+            name: TextPreprocessor(language=name, vocabulary_size=2000) for name in languages
+        },
         metadata={"name": "bible-passages"},
     )
 
@@ -80,8 +86,6 @@ def storybooks(
     joined : int
         How many pages of a story make one document, which then has as many pictures.
     """
-    import json
-
     folder = data_folder() / "storybooks"
     pages = [json.loads(line) for line in (folder / "pages.jsonl").open(encoding="utf-8")]
     features = np.load(folder / "image_features.npy").astype(np.float32)
