@@ -19,6 +19,7 @@ DATA: dict[str, tuple[str, list[str], str]] = {
     "passages, clsi": ("bible-passages", ["en", "de"], "clsi"),
     "passages, lsa": ("bible-passages", ["en", "de"], "lsa"),
     "story books, pictures": ("storybooks", ["en", "pictures"], "lsa"),
+    "story books, seven views": ("storybooks", [], "clsi"),
 }
 CHOICES: dict[str, dict[str, Any]] = {
     "default": {},
@@ -39,6 +40,7 @@ CHOICES: dict[str, dict[str, Any]] = {
     "β₁ = .99": {"momentum": 0.99},
     "dot product": {"similarity": "dot"},
     "negatives of the other view only": {"negatives": "other-view"},
+    "every view weighs the same": {"average": "present"},
     "terms divided by the batch": {"average": "batch"},
     "centred topics": {"topic_form": "centred"},
 }
@@ -62,22 +64,27 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, default=2)
     parser.add_argument("--choices", nargs="*", default=list(CHOICES))
+    parser.add_argument("--data", nargs="*", default=list(DATA))
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     warnings.simplefilter("ignore", UserWarning)
     found: dict[str, dict[str, Any]] = {}
     for label in arguments.choices:
-        found[label] = {name: measured(name, CHOICES[label], arguments.seeds) for name in DATA}
+        found[label] = {
+            name: measured(name, CHOICES[label], arguments.seeds) for name in arguments.data
+        }
         print(json.dumps({label: found[label]}, ensure_ascii=False), flush=True)
-    table = Table("choice", *[f"{name}: MRR, TU, NPMI" for name in DATA])
+    table = Table("choice", *[f"{name}: MRR, TU, NPMI" for name in arguments.data])
     for label, by_data in found.items():
         cells = [
             "  ".join(f"{by_data[n][m]['mean']:.3f}" for m in ("mrr", "tu", "document-npmi"))
-            for n in DATA
+            for n in arguments.data
         ]
         table.add_row(label, *cells)
     Console(width=120).print(table)
-    finish(found, data=list(DATA), settings=CHOICES, partition="validation", seeds=arguments.seeds)
+    finish(
+        found, data=arguments.data, settings=CHOICES, partition="validation", seeds=arguments.seeds
+    )
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ import json
 import os
 import sys
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -46,14 +46,20 @@ def demo(
 ) -> None:
     """Train on the corpus in the package: aligned topics in three languages, with pictures."""
     from octis_m3l.data.demo import demo_corpus
-    from octis_m3l.experiments.demo import planted_recovery
+    from octis_m3l.experiments.demo import DEMO_SETTINGS, planted_recovery
     from octis_m3l.metrics import applicable
     from octis_m3l.models import M3LContrast
-    from octis_m3l.reports import draw_topic_sheet
+    from octis_m3l.reports import (
+        draw_topic_sheet,
+        listed_topics,
+        recovery_table,
+        scores_table,
+        topics_table,
+    )
 
     _use(threads)
     dataset = demo_corpus()
-    model = M3LContrast(num_topics=10, seed=seed, device=device, progress=not as_json)
+    model = M3LContrast(**DEMO_SETTINGS, seed=seed, device=device, progress=not as_json)
     output = model.train_model(dataset)
     measures = applicable(dataset, output)
     scores = {n: {w: m.score(output) for w, m in on.items()} for n, on in measures.items()}
@@ -64,11 +70,13 @@ def demo(
         model.save(out / "model", overwrite=True)
         draw_topic_sheet(model, out / "topics.png")
     if as_json:
-        _print_json({"scores": scores, "planted_themes": recovered, "topics": _topics(model, 10)})
+        _print_json(
+            {"scores": scores, "planted_themes": recovered, "topics": listed_topics(model, 10)}
+        )
         return
-    _print_topics(model, 7)
-    _print_scores(scores, measures)
-    _out.print(_recovery_table(recovered))
+    _out.print(topics_table(model, 7))
+    _out.print(scores_table(scores, measures))
+    _out.print(recovery_table(recovered))
     if out is not None:
         _out.print(
             f"Data set, model and topics.png are in {out}. Next: octis-m3l topics {out}/model"
@@ -133,6 +141,9 @@ def train(
         typer.Option("--set", metavar="NAME=VALUE", help="Any other hyperparameter."),
     ] = None,
     views: Annotated[str | None, typer.Option(help="Only these views: en,de,pictures")] = None,
+    top_words: Annotated[
+        int, typer.Option(help="Words that a topic is scored by; no more than a view has.")
+    ] = 10,
     seed: Seed = 0,
     device: Device = "auto",
     threads: Threads = 1,
@@ -145,6 +156,7 @@ def train(
     """Train a model; interrupted with Ctrl-C or killed, the same command goes on."""
     from octis_m3l.data import MultiviewDataset
     from octis_m3l.experiments.training import train_and_save
+    from octis_m3l.reports import topics_table
 
     _use(threads)
     trained = train_and_save(
@@ -162,6 +174,7 @@ def train(
         checkpoint=checkpoint,
         overwrite=overwrite,
         progress=not as_json,
+        top_words=top_words,
     )
     history = trained.history
     if as_json:
@@ -171,7 +184,7 @@ def train(
             f"{model} {history.stopped} after {len(history.epochs)} epochs "
             f"({history.seconds:.0f} s); saved in {out}"
         )
-        _print_topics(trained, 7)
+        _out.print(topics_table(trained, 7))
     if history.stopped == "interrupted":
         raise typer.Exit(130)
 
@@ -186,6 +199,7 @@ def evaluate(
 ) -> None:
     """Score a model: every measure that applies, on every view and pair of views."""
     from octis_m3l.metrics import applicable
+    from octis_m3l.reports import scores_table
 
     loaded, dataset = _model_and_data(model, data)
     output = loaded.output
@@ -194,7 +208,7 @@ def evaluate(
     if as_json:
         _print_json({"partition": partition, "scores": scores})
     else:
-        _print_scores(scores, measures)
+        _out.print(scores_table(scores, measures))
 
 
 @app.command()
@@ -210,12 +224,13 @@ def topics(
 ) -> None:
     """Show the aligned topics, most frequent first."""
     from octis_m3l.models import load_model
+    from octis_m3l.reports import draw_topic_sheet, listed_topics, topics_table
 
     loaded: Any = load_model(model)
     if documents or picture:
         loaded, dataset = _model_and_data(model, data)
         loaded.dataset = dataset
-    listed = _topics(loaded, words)
+    listed = listed_topics(loaded, words)
     for entry in listed if documents else ():
         entry["documents"] = {
             view: [
@@ -229,13 +244,11 @@ def topics(
             for view in loaded.output.views
         }
     if picture:
-        from octis_m3l.reports import draw_topic_sheet
-
         draw_topic_sheet(loaded, picture, words=words)
     if as_json:
         _print_json({"topics": listed})
         return
-    _print_topics(loaded, words)
+    _out.print(topics_table(loaded, words))
     for entry in listed if documents else ():
         _out.print(f"\n[bold]topic {entry['topic']}[/bold]")
         for view, items in entry["documents"].items():
@@ -359,43 +372,6 @@ def _model_and_data(model: Path, data: Path | None) -> tuple[Any, Any]:
             "items, partitions or links differ. Pass that data set with --data, or train again."
         )
     return loaded, dataset
-
-
-def _topics(model: Any, words: int) -> list[dict[str, Any]]:
-    frame = model.topic_info()
-    rows: list[dict[str, Any]] = frame.to_dict("records")
-    for row in rows:
-        for name in frame.columns[2:]:
-            row[name] = row[name].split()[:words]
-    return rows
-
-
-def _print_topics(model: Any, words: int) -> None:
-    frame = model.topic_info()
-    table = Table("topic", "share", *frame.columns[2:], title="Aligned topics")
-    for row in _topics(model, words):
-        spoken = [" ".join(row[name]) for name in frame.columns[2:]]
-        table.add_row(str(row["topic"]), f"{row['share']:.1%}", *spoken)
-    _out.print(table)
-
-
-def _print_scores(scores: Any, measures: Any) -> None:
-    table = Table("measure", "of", "score", "by chance", "better", title="Scores")
-    for name, by_view in scores.items():
-        for where, value in by_view.items():
-            metric = measures[name][where]
-            chance = f"{metric.chance():.4f}" if hasattr(metric, "chance") else ""
-            table.add_row(name, where, f"{value:.4f}", chance, metric.direction)
-    _out.print(table)
-
-
-def _recovery_table(recovered: Any) -> Table:
-    languages: Sequence[str] = next(iter(recovered.values()))["found"].keys()
-    table = Table("planted theme", "topic", *languages, title="Planted words among the top 10")
-    for theme, entry in recovered.items():
-        found = [f"{n} of {entry['planted']}" for n in entry["found"].values()]
-        table.add_row(theme, str(entry["topic"]), *found)
-    return table
 
 
 def _describe(described: dict[str, Any], as_json: bool) -> None:

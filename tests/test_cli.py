@@ -111,6 +111,8 @@ def test_topics_with_documents_and_a_picture(run: Run, trained: Path, tmp_path: 
 
 def test_tables_for_people(run: Run, trained: Path) -> None:
     assert "Aligned topics" in run("topics", trained / "model")[1]
+    longer = json.loads(run("topics", trained / "model", "--words", 15, "--json")[1])["topics"]
+    assert {len(topic["en"]) for topic in longer} == {15}
     shown = run("evaluate", trained / "model")[1]
     assert "by chance" in shown
     assert "en-photos" in shown
@@ -146,6 +148,10 @@ def test_infer_texts_pictures_and_embeddings(run: Run, trained: Path, tmp_path: 
         (("train", "{corpus}", "--out", "new", "--set", "epochs"), "expected NAME=VALUE"),
         (("train", "{corpus}", "--out", "new", "--views", "en,xx"), "unknown view 'xx'."),
         (("train", "{corpus}", "--out", "new", "--topics", "1"), "num_topics=1: Input should be"),
+        (
+            ("train", "{corpus}", "--out", "new", "--top-words", "5000"),
+            "top_words=5000: expected 1",
+        ),
         (("evaluate", "{model}", "--metric", "mmr"), "Did you mean 'mrr'?"),
         (("build", "no.csv", "--text", "en=a", "--out", "x"), "no.csv is missing"),
         (("build", "no.csv", "--out", "x"), "name at least one text column"),

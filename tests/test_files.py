@@ -1,5 +1,6 @@
 """Files and folders are written whole or not at all."""
 
+import os
 import re
 from pathlib import Path
 
@@ -197,3 +198,19 @@ def test_sizes_tell_what_is_missing_or_truncated(tmp_path: Path) -> None:
         (tmp_path / "below" / name).unlink()
     with pytest.raises(StorageError, match=r"below/e is missing; and 3 more\. It was"):
         check_file_sizes(tmp_path, sizes)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="Windows has no umask")
+@pytest.mark.parametrize(("mask", "file", "folder"), [(0o022, 0o644, 0o755), (0o077, 0o600, 0o700)])
+def test_others_may_read_what_the_umask_lets_them(
+    mask: int, file: int, folder: int, tmp_path: Path
+) -> None:
+    before = os.umask(mask)
+    try:
+        with written_whole(tmp_path / "file.txt") as temporary:
+            temporary.write_text("text")
+        write_marked(tmp_path / "folder", "text")
+    finally:
+        os.umask(before)
+    assert (tmp_path / "file.txt").stat().st_mode & 0o777 == file
+    assert (tmp_path / "folder").stat().st_mode & 0o777 == folder

@@ -21,6 +21,17 @@ def available_stop_words() -> tuple[str, ...]:
     return tuple(sorted(stopwordsiso.langs()))
 
 
+def language_of(view: str) -> str | None:
+    """Return a view's name if it is the code of a language with a list of stop words, else None.
+
+    Parameters
+    ----------
+    view : str
+        The name.
+    """
+    return view if _SAME_LIST.get(view, view) in stopwordsiso.langs() else None
+
+
 @lru_cache(maxsize=128)
 def stop_words(language: str) -> frozenset[str]:
     """Return the stop words of a language as words are compared with them.

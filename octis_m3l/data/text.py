@@ -2,7 +2,7 @@
 
 from array import array
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from itertools import chain
 from typing import Any, Self
 
@@ -228,6 +228,26 @@ class TextPreprocessor:
                 raise SettingsError(f"Unknown preprocessing setting {name!r}.{hint}")
         return cls(**{**settings, **_restored_tokenizer(settings)})
 
+    def with_tokenizer(self, tokenizer: Callable[[str], Sequence[str]]) -> Self:
+        """Return the preprocessor with a function that its stored settings could not bring back.
+
+        Parameters
+        ----------
+        tokenizer : callable
+            The function from a text to its words.
+
+        Raises
+        ------
+        SettingsError
+            If it never was a function: the words would not be those of the vocabulary.
+        """
+        if isinstance(self.tokenizer, str):
+            raise SettingsError(
+                f"the texts were split into words by '{self.tokenizer}', and another tokenizer "
+                "would find other words; leave it out, or build the data set again with it."
+            )
+        return replace(self, tokenizer=tokenizer)
+
     def _set(self, name: str, value: object) -> None:
         object.__setattr__(self, name, value)
 
@@ -340,7 +360,8 @@ class _UnrestoredTokenizer:
     def __call__(self, text: str) -> list[str]:
         raise SettingsError(
             f"The tokenizer {self.name!r} is a function, which stored settings do not contain. "
-            "Pass it again: dataclasses.replace(preprocessor, tokenizer=...)."
+            "Pass it again: tokenizers={view: function} to MultiviewDataset.from_folder or to a "
+            "model's load."
         )
 
 

@@ -1,6 +1,6 @@
 """Latent semantic analysis of one language, and of several at once from linked documents."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Self
 
@@ -69,6 +69,16 @@ class LatentSemanticEncoder:
         transformer = _transformer()
         transformer.idf_ = self.idf.astype(np.float64)
         return csr_array(transformer.transform(csr_matrix(counts)))
+
+    def with_tokenizer(self, tokenizer: Callable[[str], Sequence[str]]) -> Self:
+        """Return the encoder with a tokenizer that its stored settings could not bring back.
+
+        Parameters
+        ----------
+        tokenizer : callable
+            The function from a text to its words.
+        """
+        return replace(self, preprocessor=self.preprocessor.with_tokenizer(tokenizer))
 
     def state(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
         """Return its arrays and its settings."""

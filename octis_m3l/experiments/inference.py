@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from octis_m3l.data.dataset import read_array
+from octis_m3l.data.arrays import read_array
 from octis_m3l.errors import DataError
 from octis_m3l.models.output import ModelOutput
 

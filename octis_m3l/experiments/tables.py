@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from octis_m3l.data import MultiviewDataset, TextPreprocessor, from_frame, from_jsonl
-from octis_m3l.data.text import available_stop_words
+from octis_m3l.data.stop_words import language_of
 from octis_m3l.errors import DataError, SettingsError
 
 
@@ -50,10 +50,9 @@ def dataset_from_table(
     """
     if not texts:
         raise SettingsError("name at least one text column: --text VIEW=COLUMN.")
-    known = set(available_stop_words())
     preprocessing = {
         view: TextPreprocessor(
-            language=languages.get(view, view if view in known else None),
+            language=languages.get(view, language_of(view)),
             vocabulary_size=vocabulary,
             tokenizer=tokenizers.get(view, "auto"),
         )

@@ -23,6 +23,7 @@ def train_and_save(
     checkpoint: Path | None = None,
     overwrite: bool = False,
     progress: bool = True,
+    top_words: int = 10,
 ) -> Any:
     """Train a model, resuming where an earlier call stopped, and save it.
 
@@ -46,6 +47,8 @@ def train_and_save(
         Whether a model that is there already may be replaced.
     progress : bool
         Whether to show a progress bar.
+    top_words : int
+        How many words a topic is shown and scored by.
 
     Returns
     -------
@@ -73,7 +76,7 @@ def train_and_save(
     kept = [name for name in dataset.views if not views or name in views]
     chosen = dataset.with_views(kept) if len(kept) < len(dataset.views) else dataset
     try:
-        trained.train_model(chosen)
+        trained.train_model(chosen, top_words=top_words)
     except KeyboardInterrupt:
         if trained.output is None:
             raise

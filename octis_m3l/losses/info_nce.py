@@ -6,6 +6,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from octis_m3l.losses.averages import Average, averaged
+
 Similarity = Literal["cosine", "dot"]
 Negatives = Literal["other-view", "both-views", "printed"]
 
@@ -18,7 +20,7 @@ def info_nce(
     similarity: Similarity = "cosine",
     negatives: Negatives = "both-views",
     groups: Tensor | None = None,
-    by_batch: bool = False,
+    average: Average = "present",
 ) -> Tensor:
     r"""Return Σ_{a<b} ½ (InfoNCE_ab + InfoNCE_ba) over all pairs of views.
 
@@ -42,8 +44,9 @@ def info_nce(
         tuple, the anchor's own too, and every pair of views, a view with itself too.
     groups : Tensor of int (B), optional
         Rows with the same number are linked: never each other's negatives. Default: all differ.
-    by_batch : bool
-        Whether each InfoNCE_ab is divided by B rather than by the pairs that are there.
+    average : {'pooled', 'present', 'batch'}
+        What the sums over i are divided by where items are missing; see
+        `octis_m3l.losses.averaged`.
 
     Returns
     -------
@@ -77,12 +80,12 @@ def info_nce(
     if negatives == "printed":
         others_linked = linked & ~torch.eye(rows, dtype=torch.bool, device=vectors.device)
         loss = _whole_denominator(scores, present, others_linked, low) - positive
-    pairs = ~torch.eye(views, dtype=torch.bool, device=vectors.device)[:, :, None]
+    pairs = ~torch.eye(views, dtype=torch.bool, device=vectors.device)
     if present is None:
-        return 0.5 * (loss * pairs).sum() / rows
-    both = present[:, None, :] & present[None, :, :] & pairs
-    count = both.sum(dim=2).clamp(min=1) if not by_batch else rows
-    return 0.5 * (torch.where(both, loss, 0.0).sum(dim=2) / count).sum()
+        return 0.5 * (loss * pairs[:, :, None]).sum() / rows
+    both = present[:, None, :] & present[None, :, :]
+    sums = torch.where(both, loss, 0.0).sum(dim=2)[pairs]
+    return 0.5 * averaged(sums, both.sum(dim=2)[pairs], rows, average)
 
 
 def _whole_denominator(

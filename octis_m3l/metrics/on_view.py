@@ -7,16 +7,12 @@ from typing import TYPE_CHECKING, Any
 from octis.evaluation_metrics.metrics import AbstractMetric
 
 from octis_m3l.errors import DataError
+from octis_m3l.metrics.outputs import THETA_KEYS
 
 if TYPE_CHECKING:
     from octis_m3l.data.dataset import MultiviewDataset
 
-_MATRICES = (
-    "topic-word-matrix",
-    "topic-document-matrix",
-    "validation-topic-document-matrix",
-    "test-topic-document-matrix",
-)
+_MATRICES = ("topic-word-matrix", *THETA_KEYS.values())
 
 
 class OnView(AbstractMetric):  # type: ignore[misc]

@@ -234,19 +234,26 @@ class TopicModel(AbstractModel):  # type: ignore[misc]
             return {name: self.infer(some, name, samples=samples) for name, some in items.items()}
         return self.infer(items, view or self._trained().pivot, samples=samples)
 
-    def topics(self, view: str | None = None) -> list[list[str]]:
+    def topics(self, view: str | None = None, words: int | None = None) -> list[list[str]]:
         """Return each topic's first words in a text view.
 
         Parameters
         ----------
         view : str, optional
             Default: the pivot.
+        words : int, optional
+            How many, at most. Default: as many as training was asked for.
         """
         output = self._trained()
-        return output.topics(view or output.pivot)
+        return output.topics(view or output.pivot, words)
 
-    def topic_info(self) -> pd.DataFrame:
+    def topic_info(self, words: int | None = None) -> pd.DataFrame:
         """Return a table: topic, share of the pivot's training documents, words in every language.
+
+        Parameters
+        ----------
+        words : int, optional
+            How many of each topic, at most. Default: as many as training was asked for.
 
         Returns
         -------
@@ -258,7 +265,7 @@ class TopicModel(AbstractModel):  # type: ignore[misc]
         columns["share"] = output.theta(output.pivot).mean(axis=0)
         for name in output.vocabularies:
             if f"topics/{name}" in output:
-                columns[name] = [" ".join(words) for words in output.topics(name)]
+                columns[name] = [" ".join(topic) for topic in output.topics(name, words)]
         frame = pd.DataFrame(columns)
         return frame.sort_values("share", ascending=False, kind="stable", ignore_index=True)
 
@@ -342,14 +349,14 @@ class TopicModel(AbstractModel):  # type: ignore[misc]
         output = self._trained()
         theta = self.infer(items, view)
         spoken = languages or [n for n in output.vocabularies if f"topics/{n}" in output]
-        listed = {name: output.topics(name) for name in spoken}
+        listed = {name: output.topics(name, words) for name in spoken}
         best = np.argsort(-theta, axis=1, kind="stable")[:, :topics]
         rows = [
             {
                 "item": item,
                 "topic": int(topic),
                 "weight": float(theta[item, topic]),
-                **{name: " ".join(said[topic][:words]) for name, said in listed.items()},
+                **{name: " ".join(said[topic]) for name, said in listed.items()},
             }
             for item, chosen in enumerate(best)
             for topic in chosen

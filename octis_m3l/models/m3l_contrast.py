@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from octis_m3l.data.batches import Batch
 from octis_m3l.data.dataset import MultiviewDataset
 from octis_m3l.errors import DataError
-from octis_m3l.losses import info_nce, kl_between_gaussians
+from octis_m3l.losses import averaged, info_nce, kl_between_gaussians
+from octis_m3l.losses.averages import Average
 from octis_m3l.models.neural import NeuralTopicModel, ViewNetwork
 from octis_m3l.models.settings import NeuralSettings
 from octis_m3l.networks import (
@@ -87,8 +88,8 @@ class M3LContrastSettings(NeuralSettings):
     negatives: Literal["other-view", "both-views", "printed"] = Field(
         "both-views", description="of InfoNCE; see octis_m3l.losses.info_nce"
     )
-    average: Literal["present", "batch"] = Field(
-        "present", description="each term's sum divided by the rows that have it, or by all"
+    average: Literal["pooled", "present", "batch"] = Field(
+        "pooled", description="of terms with gaps; see octis_m3l.losses.averages"
     )
     standardised: Literal["own-view", "none"] = Field(
         "own-view", description="whether each view's embeddings are standardised"
@@ -203,31 +204,31 @@ class M3LContrastNetwork(ViewNetwork):
     def loss(self, batch: Batch) -> dict[str, Tensor]:
         """Return the weighted terms of the loss, each a mean over the rows that have it.
 
+        How a mean is taken over views with gaps, the setting `average` says.
+
         Parameters
         ----------
         batch : Batch
             Some tuples.
         """
-        settings, by_batch = self.settings, self.settings.average == "batch"
+        settings = self.settings
         means, log_variances, thetas = {}, {}, {}
-        zero = next(self.parameters()).new_zeros(())
-        terms = {"reconstruction": zero}
-        if settings.prior_weight:
-            terms["prior"] = zero
+        lost: dict[str, Tensor] = {}
+        diverged: dict[str, Tensor] = {}
         for name, view in batch.views.items():
-            divisor = batch.size if by_batch else len(view.items)
             mean, log_variance = self.posterior(name, view.embeddings)
             theta = sample_topics(mean, log_variance)
             if view.words is not None:
-                lost = self.decoders[name].loss(  # type: ignore[operator]
+                lost[name] = self.decoders[name].loss(  # type: ignore[operator]
                     self.theta_dropout(theta), view.words
                 )
-                terms["reconstruction"] = terms["reconstruction"] + lost.sum() / divisor
             if settings.prior_weight:
-                divergence = self.prior.divergence(mean, log_variance).sum() / divisor
-                terms["prior"] = terms["prior"] + settings.prior_weight * divergence
+                diverged[name] = self.prior.divergence(mean, log_variance)
             means[name], log_variances[name] = mean, log_variance
-            thetas[name] = _averaged(theta, mean, log_variance, settings.contrastive_samples)
+            thetas[name] = _mean_sample(theta, mean, log_variance, settings.contrastive_samples)
+        terms = {"reconstruction": self._over_views(lost, batch)}
+        if settings.prior_weight:
+            terms["prior"] = settings.prior_weight * self._over_views(diverged, batch)
         if len(thetas) < 2:
             return terms
         present = _presence(batch)
@@ -238,7 +239,7 @@ class M3LContrastNetwork(ViewNetwork):
                 temperature=settings.temperature,
                 similarity=settings.similarity,
                 negatives=settings.negatives,
-                by_batch=by_batch,
+                average=settings.average,
             )
         if settings.alignment_weight:
             terms["alignment"] = settings.alignment_weight * _alignment(
@@ -246,12 +247,19 @@ class M3LContrastNetwork(ViewNetwork):
                 _stacked(log_variances, batch),
                 present,
                 settings.alignment,
-                by_batch,
+                settings.average,
             )
         return terms
 
+    def _over_views(self, losses: Mapping[str, Tensor], batch: Batch) -> Tensor:
+        if not losses:
+            return next(self.parameters()).new_zeros(())
+        sums = torch.stack([loss.sum() for loss in losses.values()])
+        counts = torch.tensor([len(loss) for loss in losses.values()], device=sums.device)
+        return averaged(sums, counts, batch.size, self.settings.average)
 
-def _averaged(theta: Tensor, mean: Tensor, log_variance: Tensor, samples: int) -> Tensor:
+
+def _mean_sample(theta: Tensor, mean: Tensor, log_variance: Tensor, samples: int) -> Tensor:
     """Return the mean of a sample of θ and `samples` − 1 further ones."""
     if samples == 1:
         return theta
@@ -285,7 +293,7 @@ def _stacked(tensors: Mapping[str, Tensor], batch: Batch) -> Tensor:
 
 
 def _alignment(
-    means: Tensor, log_variances: Tensor, present: Tensor | None, form: str, by_batch: bool
+    means: Tensor, log_variances: Tensor, present: Tensor | None, form: str, average: Average
 ) -> Tensor:
     """Return Σ KL(q_a‖q_b) over ordered pairs of views, or over those with b before a."""
     views, rows, _ = means.shape
@@ -294,11 +302,11 @@ def _alignment(
     )
     wanted = torch.ones(views, views, dtype=torch.bool, device=means.device)
     wanted = wanted.tril(-1) if form == "one-way" else wanted.fill_diagonal_(False)
-    there = wanted[:, :, None].expand(views, views, rows)
-    if present is not None:
-        there = there & present[:, None] & present[None]
-    count = rows if by_batch else there.sum(dim=2).clamp(min=1)
-    return (torch.where(there, divergence, 0.0).sum(dim=2) / count).sum()
+    if present is None:
+        return divergence[wanted].sum() / rows
+    both = present[:, None] & present[None]
+    sums = torch.where(both, divergence, 0.0).sum(dim=2)[wanted]
+    return averaged(sums, both.sum(dim=2)[wanted], rows, average)
 
 
 class M3LContrast(NeuralTopicModel):
@@ -339,6 +347,14 @@ class M3LContrast(NeuralTopicModel):
                 f"{'no links' if not dataset.is_linked else 'links'}; link it, or use "
                 "zeroshot-tm for one view."
             )
+        for name, view in dataset.views.items():
+            if view.sizes[0] < 2:
+                warnings.warn(
+                    f"view '{name}' has {view.sizes[0]} training item(s), and a batch needs two of "
+                    "a view to learn from it: what is inferred for this view says nothing; leave "
+                    "it out (dataset.with_views), or give it more.",
+                    stacklevel=5,
+                )
         largest = dataset.info()["largest_tuple"]
         if largest > _LARGE_TUPLE and largest > 0.01 * sum(map(len, dataset.views.values())):
             warnings.warn(

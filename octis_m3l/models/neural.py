@@ -14,8 +14,9 @@ from torch import Tensor, nn
 
 from octis_m3l.data.batches import TupleSampler
 from octis_m3l.data.dataset import MultiviewDataset
+from octis_m3l.data.folder.reading import Tokenizer
 from octis_m3l.data.views import PARTITIONS
-from octis_m3l.encoders.encode import encode
+from octis_m3l.encoders.encode import Encodings, encode
 from octis_m3l.encoders.protocol import Encoder
 from octis_m3l.errors import DataError, SettingsError
 from octis_m3l.models.base import NotTrainedError, TopicModel
@@ -94,6 +95,11 @@ class NeuralTopicModel(TopicModel):
     def _check(self, dataset: MultiviewDataset, settings: Any) -> None:
         """Raise DataError if the model can't be trained on this data set."""
 
+    def _check_encodings(
+        self, dataset: MultiviewDataset, encodings: Encodings, settings: Any
+    ) -> None:
+        """Warn of what the model can't do with these embeddings, before training."""
+
     def _standardised_by(self, dataset: MultiviewDataset, settings: Any) -> dict[str, str]:
         """Return, for each view, the view whose training items it is standardised by."""
         return {name: name for name in dataset.views}
@@ -109,6 +115,7 @@ class NeuralTopicModel(TopicModel):
             dimensions=settings.dimensions,
             encoders=self.own_encoders,
         )
+        self._check_encodings(dataset, encodings, settings)
         device = chosen_device(settings.device)
         dimensions = {n: int(array.shape[1]) for n, array in encodings.embeddings.items()}
         trained = self._trained_views(dataset, settings)
@@ -124,7 +131,7 @@ class NeuralTopicModel(TopicModel):
                 view = dataset.view(source)
                 rows = view.rows("train") if self.use_partitions else slice(0, len(view))
                 standardiser: Any = network.standardisers[name]
-                standardiser.fit(encodings.embeddings[source], rows)
+                standardiser.fit(encodings.embeddings[source], rows, source)
         network.to(device)
         self.history = train(
             network,
@@ -267,9 +274,9 @@ class NeuralTopicModel(TopicModel):
                 )
         else:
             raise DataError(
-                f"the model was trained on given embeddings of view '{view}': pass an array of "
-                f"floats (items × {expected}) from the same encoder, or that encoder as "
-                "encoders={...}."
+                f"the model was trained on given embeddings of view '{view}', or through an "
+                "encoder of your own, which is not saved: pass an array of floats (items × "
+                f"{expected}), or load the model with encoders={{'{view}': encoder}}."
             )
         if vectors.ndim != 2 or vectors.shape[1] != expected or not np.isfinite(vectors).all():
             raise DataError(
@@ -316,7 +323,14 @@ class NeuralTopicModel(TopicModel):
         save_model(self, Path(folder), overwrite=overwrite)
 
     @classmethod
-    def load(cls, folder: str | Path, *, device: str = "cpu") -> Self:
+    def load(
+        cls,
+        folder: str | Path,
+        *,
+        device: str = "cpu",
+        encoders: Mapping[str, Encoder] | None = None,
+        tokenizers: Mapping[str, Tokenizer] | None = None,
+    ) -> Self:
         """Read a model that `save` wrote.
 
         Parameters
@@ -325,15 +339,21 @@ class NeuralTopicModel(TopicModel):
             Where it is.
         device : str
             Where it goes, whatever device it was trained on.
+        encoders : mapping of view to Encoder, optional
+            Encoders of one's own, which are not saved; only raw items need them.
+        tokenizers : mapping of text view to callable, optional
+            Functions that split texts into words, which are not saved either.
 
         Raises
         ------
         StorageError
             If the folder is missing, incomplete, or holds something else.
+        SettingsError
+            If an encoder or a tokenizer is given to a view that has its own, or does not fit.
         """
         from octis_m3l.models.storage import load_model
 
-        model = load_model(Path(folder), device=device)
+        model = load_model(folder, device=device, encoders=encoders, tokenizers=tokenizers)
         if not isinstance(model, cls):
             raise DataError(
                 f"{folder} holds a {model.name}, not a {cls.name}; use octis_m3l.load_model."

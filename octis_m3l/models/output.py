@@ -6,13 +6,8 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from octis_m3l.errors import DataError, suggest
-
-DOCUMENT_KEYS = {
-    "train": "topic-document-matrix",
-    "validation": "validation-topic-document-matrix",
-    "test": "test-topic-document-matrix",
-}
+from octis_m3l.errors import DataError, SettingsError, suggest
+from octis_m3l.metrics.outputs import THETA_KEYS
 
 
 class ModelOutput(dict[str, Any]):
@@ -52,12 +47,11 @@ class ModelOutput(dict[str, Any]):
         self.pivot, self.seed, self.top_words = pivot, seed, top_words
         self.vocabularies = dict(vocabularies)
         for name, matrix in topic_words.items():
-            order = np.argsort(-matrix, axis=1, kind="stable")[:, :top_words]
-            self[f"topics/{name}"] = order.astype(np.int64)
+            self[f"topics/{name}"] = _likeliest(matrix, top_words)
             self[f"topic-word-matrix/{name}"] = matrix
         for name, partitions in document_topics.items():
             for partition, theta in partitions.items():
-                self[f"{DOCUMENT_KEYS[partition]}/{name}"] = np.ascontiguousarray(theta.T)
+                self[f"{THETA_KEYS[partition]}/{name}"] = np.ascontiguousarray(theta.T)
         self.update(self.view(pivot))
 
     @classmethod
@@ -87,27 +81,35 @@ class ModelOutput(dict[str, Any]):
     @property
     def views(self) -> list[str]:
         """The views that documents' topics are known of."""
-        prefix = f"{DOCUMENT_KEYS['train']}/"
+        prefix = f"{THETA_KEYS['train']}/"
         return [key.removeprefix(prefix) for key in self if key.startswith(prefix)]
 
-    def topics(self, view: str) -> list[list[str]]:
+    def topics(self, view: str, words: int | None = None) -> list[list[str]]:
         """Return each topic's first words in a text view.
 
         Parameters
         ----------
         view : str
             The view.
+        words : int, optional
+            How many, at most; may be more than training was asked for. Default: ``top_words``.
 
         Raises
         ------
         DataError
             If the view has no topics: unknown, or images.
+        SettingsError
+            If `words` is below 1.
         """
         if f"topics/{view}" not in self:
             known = [k.removeprefix("topics/") for k in self if k.startswith("topics/")]
             raise DataError(f"view '{view}' has no topics of its own.{suggest(view, known)}")
-        words = self.vocabularies[view]
-        return [[words[index] for index in topic] for topic in self[f"topics/{view}"]]
+        vocabulary, indices = self.vocabularies[view], self[f"topics/{view}"]
+        if words is not None:
+            if words < 1:
+                raise SettingsError(f"words={words}: expected 1 or more.")
+            indices = _likeliest(self[f"topic-word-matrix/{view}"], words)
+        return [[vocabulary[index] for index in topic] for topic in indices]
 
     def view(self, name: str) -> dict[str, Any]:
         """Return a plain OCTIS output of one view.
@@ -121,7 +123,7 @@ class ModelOutput(dict[str, Any]):
         if f"topics/{name}" in self:
             plain["topics"] = self.topics(name)
             plain["topic-word-matrix"] = self[f"topic-word-matrix/{name}"]
-        for key in DOCUMENT_KEYS.values():
+        for key in THETA_KEYS.values():
             if f"{key}/{name}" in self:
                 plain[key] = self[f"{key}/{name}"]
         if not plain:
@@ -138,8 +140,12 @@ class ModelOutput(dict[str, Any]):
         partition : {'train', 'validation', 'test'}
             Which of its items.
         """
-        key = f"{DOCUMENT_KEYS[partition]}/{view}"
+        key = f"{THETA_KEYS[partition]}/{view}"
         if key not in self:
             raise DataError(f"the output knows no view '{view}'.{suggest(view, self.views)}")
         matrix: NDArray[Any] = self[key].T
         return matrix
+
+
+def _likeliest(matrix: NDArray[Any], words: int) -> NDArray[np.int64]:
+    return np.argsort(-matrix, axis=1, kind="stable")[:, :words].astype(np.int64)

@@ -1,5 +1,6 @@
 """Models saved as safetensors and JSON, in one folder written whole."""
 
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -10,10 +11,12 @@ from safetensors.numpy import load_file as load_arrays
 from safetensors.numpy import save_file as save_arrays
 from safetensors.torch import load_file, save_file
 
+from octis_m3l.data.folder.reading import Tokenizer
 from octis_m3l.data.views import VIEW_NAME
-from octis_m3l.encoders.protocol import StoredEncoder
+from octis_m3l.encoders.latent_semantic import LatentSemanticEncoder
+from octis_m3l.encoders.protocol import Encoder, StoredEncoder
 from octis_m3l.encoders.storage import is_stored, load_encoder, save_encoder
-from octis_m3l.errors import OctisM3LError, StorageError
+from octis_m3l.errors import OctisM3LError, SettingsError, StorageError, suggest
 from octis_m3l.files import (
     check_file_sizes,
     file_sizes,
@@ -91,7 +94,13 @@ def save_model(model: "NeuralTopicModel", folder: Path, *, overwrite: bool) -> N
         )
 
 
-def load_model(folder: Path | str, *, device: str = "cpu") -> "NeuralTopicModel":
+def load_model(
+    folder: Path | str,
+    *,
+    device: str = "cpu",
+    encoders: Mapping[str, Encoder] | None = None,
+    tokenizers: Mapping[str, Tokenizer] | None = None,
+) -> "NeuralTopicModel":
     """Read a model of any kind.
 
     Parameters
@@ -100,11 +109,18 @@ def load_model(folder: Path | str, *, device: str = "cpu") -> "NeuralTopicModel"
         Where `save` wrote it.
     device : str
         Where it goes, whatever device it was trained on.
+    encoders : mapping of view to Encoder, optional
+        Encoders of one's own, which are not saved, for views that were trained with them or on
+        given embeddings; only raw items need them.
+    tokenizers : mapping of text view to callable, optional
+        Functions that split texts into words, which are not saved either.
 
     Raises
     ------
     StorageError
         If the folder is missing, incomplete, or holds something else.
+    SettingsError
+        If an encoder or a tokenizer is given to a view that has its own, or does not fit.
     """
     from octis_m3l.models import MODELS
 
@@ -129,11 +145,42 @@ def load_model(folder: Path | str, *, device: str = "cpu") -> "NeuralTopicModel"
         for name in (*described["encoders"], *described["network"]["dimensions"]):
             if not VIEW_NAME.fullmatch(name):
                 raise StorageError(f"{folder / MARKER} names a view '{name}', which none can be.")
-        return _restored(MODELS[described["model"]], folder, described, device)
+        model = _restored(MODELS[described["model"]], folder, described, device)
     except (KeyError, TypeError, AttributeError) as error:
         raise StorageError(
             f"{folder / MARKER} lacks or misstates {error}; it was changed by hand or is damaged."
         ) from error
+    _give_tokenizers(model, tokenizers or {})
+    _give_encoders(model, encoders or {})
+    return model
+
+
+def _give_tokenizers(model: "NeuralTopicModel", tokenizers: Mapping[str, Tokenizer]) -> None:
+    for name, tokenizer in tokenizers.items():
+        encoder = model.encoders.get(name)
+        if not isinstance(encoder, LatentSemanticEncoder):
+            raise SettingsError(
+                f"tokenizers: the model splits no texts of a view '{name}' into words."
+                f"{suggest(name, model.encoders)}"
+            )
+        model.encoders[name] = encoder.with_tokenizer(tokenizer)
+
+
+def _give_encoders(model: "NeuralTopicModel", encoders: Mapping[str, Encoder]) -> None:
+    dimensions = model._ready().shape["dimensions"]
+    for name, encoder in encoders.items():
+        model._known_view(name, list(dimensions))
+        if name in model.encoders:
+            raise SettingsError(
+                f"view '{name}' has the encoder that it was trained with "
+                f"({model.encoders[name].name}); leave it out of encoders."
+            )
+        if encoder.dimensions != dimensions[name]:
+            raise SettingsError(
+                f"the encoder given for view '{name}' has {encoder.dimensions} dimensions, the "
+                f"model was trained on {dimensions[name]}; give the one that it was trained with."
+            )
+        model.encoders[name] = encoder
 
 
 def _restored(

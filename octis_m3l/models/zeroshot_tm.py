@@ -1,5 +1,6 @@
 """ZeroshotTM: one view is trained, the others are inferred through its network."""
 
+import warnings
 from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
 
@@ -8,6 +9,7 @@ from torch import Tensor, nn
 
 from octis_m3l.data.batches import Batch
 from octis_m3l.data.dataset import MultiviewDataset
+from octis_m3l.encoders.encode import Encodings
 from octis_m3l.models.neural import NeuralTopicModel, ViewNetwork
 from octis_m3l.models.settings import NeuralSettings
 from octis_m3l.networks import GaussianPrior, InferenceNetwork, TopicDecoder, sample_topics
@@ -134,6 +136,32 @@ class ZeroshotTM(NeuralTopicModel):
 
     def _trained_views(self, dataset: MultiviewDataset, settings: Any) -> list[str]:
         return [self._trained_view(dataset, settings)]
+
+    def _check_encodings(
+        self, dataset: MultiviewDataset, encodings: Encodings, settings: Any
+    ) -> None:
+        sizes = {name: array.shape[1] for name, array in encodings.embeddings.items()}
+        view = self._trained_view(dataset, settings)
+        other = [f"'{n}' ({size})" for n, size in sizes.items() if size != sizes[view]]
+        if other:
+            warnings.warn(
+                f"embeddings of view '{view}' have {sizes[view]} dimensions, those of "
+                f"{', '.join(other)} have others: zeroshot-tm can't infer these views and leaves "
+                "them out; give all views one encoder to have them too.",
+                stacklevel=5,
+            )
+        apart = [
+            f"'{name}'"
+            for name, encoder in encodings.encoders.items()
+            if name != view and encoder.name == "lsa" and sizes[name] == sizes[view]
+        ]
+        if apart:
+            warnings.warn(
+                f"views {', '.join(apart)} are encoded by LSA, each language in a space of its "
+                f"own, so that what zeroshot-tm infers for them from '{view}' says nothing; use "
+                "encoder='clsi' on linked data, or embeddings of one multilingual encoder.",
+                stacklevel=5,
+            )
 
     def _standardised_by(self, dataset: MultiviewDataset, settings: Any) -> dict[str, str]:
         if settings.standardised == "none":

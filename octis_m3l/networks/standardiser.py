@@ -29,7 +29,7 @@ class Standardiser(nn.Module):
         self.register_buffer("mean", torch.zeros(dimensions))
         self.register_buffer("scale", torch.ones(dimensions))
 
-    def fit(self, embeddings: NDArray[Any], rows: slice) -> None:
+    def fit(self, embeddings: NDArray[Any], rows: slice, view: str) -> None:
         """Take mean and standard deviation from some rows, read in pieces.
 
         Parameters
@@ -38,6 +38,8 @@ class Standardiser(nn.Module):
             The embeddings.
         rows : slice
             The training items.
+        view : str
+            Whose they are, for the message.
 
         Raises
         ------
@@ -46,8 +48,8 @@ class Standardiser(nn.Module):
         """
         if rows.stop <= rows.start:
             raise DataError(
-                "there is no training item to standardise embeddings by; every view needs some "
-                "items in the training partition."
+                f"view '{view}' has no training item to standardise its embeddings by; every view "
+                "needs some items in the training partition."
             )
         step = max(1, 16_000_000 // embeddings.shape[1])
         starts = range(rows.start, rows.stop, step)

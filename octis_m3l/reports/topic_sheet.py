@@ -37,7 +37,7 @@ def draw_topic_sheet(
     from matplotlib.figure import Figure
 
     data = dataset or model.dataset
-    info = model.topic_info()
+    info = model.topic_info(words)
     spoken = [name for name in info.columns if name not in ("topic", "share")]
     shown = next(
         (n for n, v in (data.image_views if data else {}).items() if v.pictures is not None), None
@@ -49,7 +49,7 @@ def draw_topic_sheet(
     )
     for row, (_, entry) in enumerate(info.iterrows()):
         lines = [f"topic {entry['topic']}   {entry['share']:.1%}"]
-        lines += [f"{name}   {' '.join(entry[name].split()[:words])}" for name in spoken]
+        lines += [f"{name}   {entry[name]}" for name in spoken]
         axes[row, 0].text(0, 0.5, "\n".join(lines), va="center", fontsize=9)
         if shown is not None:
             best = model.representatives(

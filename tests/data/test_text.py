@@ -499,7 +499,8 @@ class TestSettings:
         assert restored.as_dict() == stored
         assert refused(SettingsError, lambda: restored.fit_transform(["a text"])) == (
             "The tokenizer 'no_such_module:split' is a function, which stored settings do not "
-            "contain. Pass it again: dataclasses.replace(preprocessor, tokenizer=...)."
+            "contain. Pass it again: tokenizers={view: function} to "
+            "MultiviewDataset.from_folder or to a model's load."
         )
         again = dataclasses.replace(restored, tokenizer=str.split)
         assert again.tokenize("some text") == ["some", "text"]

@@ -13,10 +13,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from octis_m3l.losses.averages import Average
 from octis_m3l.losses.info_nce import Negatives, Similarity, info_nce
 
 SIMILARITIES: tuple[Similarity, ...] = ("cosine", "dot")
 NEGATIVES: tuple[Negatives, ...] = ("other-view", "both-views", "printed")
+AVERAGES: tuple[Average, ...] = ("pooled", "present", "batch")
 every_kind = pytest.mark.parametrize(
     ("similarity", "negatives"), list(product(SIMILARITIES, NEGATIVES))
 )
@@ -29,7 +31,7 @@ def slow_info_nce(
     temperature: float,
     similarity: Similarity,
     negatives: Negatives,
-    by_batch: bool,
+    average: Average,
 ) -> float:
     """Return the loss as its definition says, pair by pair."""
     views, rows, _ = vectors.shape
@@ -55,14 +57,20 @@ def slow_info_nce(
             if negatives == "both-views" and present[a, j]:
                 yield score(a, i, a, j)
 
+    pairs = {
+        (a, b): [i for i in range(rows) if present[a, i] and present[b, i]]
+        for a, b in permutations(range(views), 2)
+    }
+    mean_count = sum(map(len, pairs.values())) / len(pairs)
+
     def one_way(a: int, b: int) -> float:
-        pairs = [i for i in range(rows) if present[a, i] and present[b, i]]
         total = 0.0
-        for i in pairs:
+        for i in pairs[a, b]:
             scores = list(against(a, i, b))
             largest = max(scores)
             total += largest + log(sum(exp(s - largest) for s in scores)) - score(a, i, b, i)
-        return total / (rows if by_batch else max(len(pairs), 1))
+        count = {"present": len(pairs[a, b]), "pooled": mean_count, "batch": rows}[average]
+        return total / count if count else 0.0
 
     ways = [(one_way(a, b), one_way(b, a)) for a, b in combinations(range(views), 2)]
     return sum(0.5 * (there + back) for there, back in ways)
@@ -80,18 +88,22 @@ def batches(draw: st.DrawFn) -> tuple[NDArray[np.float64], NDArray[np.bool_], li
 @every_kind
 @pytest.mark.parametrize("linked", [False, True])
 @settings(max_examples=25, deadline=None)
-@given(batch=batches(), by_batch=st.booleans(), temperature=st.sampled_from([0.07, 0.5, 2.0]))
+@given(
+    batch=batches(),
+    average=st.sampled_from(AVERAGES),
+    temperature=st.sampled_from([0.07, 0.5, 2.0]),
+)
 def test_it_is_what_a_loop_over_pairs_gives(
     similarity: Similarity,
     negatives: Negatives,
     linked: bool,
     batch: tuple[NDArray[np.float64], NDArray[np.bool_], list[int]],
-    by_batch: bool,
+    average: Average,
     temperature: float,
 ) -> None:
     vectors, present, drawn = batch
     groups = drawn if linked else list(range(len(drawn)))
-    expected = slow_info_nce(vectors, present, groups, temperature, similarity, negatives, by_batch)
+    expected = slow_info_nce(vectors, present, groups, temperature, similarity, negatives, average)
     for dtype, relative in ((torch.float64, 1e-8), (torch.float32, 1e-4)):
         found = info_nce(
             torch.tensor(vectors, dtype=dtype),
@@ -100,7 +112,7 @@ def test_it_is_what_a_loop_over_pairs_gives(
             similarity=similarity,
             negatives=negatives,
             groups=torch.tensor(groups) if linked else None,
-            by_batch=by_batch,
+            average=average,
         )
         assert found.dtype == dtype
         assert found.shape == ()
@@ -108,9 +120,9 @@ def test_it_is_what_a_loop_over_pairs_gives(
 
 
 @every_kind
-@pytest.mark.parametrize("by_batch", [False, True])
+@pytest.mark.parametrize("average", AVERAGES)
 def test_nothing_missing_is_the_same_as_all_present(
-    similarity: Similarity, negatives: Negatives, by_batch: bool
+    similarity: Similarity, negatives: Negatives, average: Average
 ) -> None:
     vectors = torch.randn(3, 4, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
 
@@ -121,13 +133,13 @@ def test_nothing_missing_is_the_same_as_all_present(
             temperature=0.5,
             similarity=similarity,
             negatives=negatives,
-            by_batch=by_batch,
+            average=average,
         ).item()
 
     everything = torch.ones(3, 4, dtype=torch.bool)
     assert loss(None) == pytest.approx(loss(everything), rel=1e-12)
     slow = slow_info_nce(
-        vectors.numpy(), everything.numpy(), [0, 1, 2, 3], 0.5, similarity, negatives, by_batch
+        vectors.numpy(), everything.numpy(), [0, 1, 2, 3], 0.5, similarity, negatives, average
     )
     assert loss(None) == pytest.approx(slow, rel=1e-8)
 
@@ -169,9 +181,9 @@ def test_one_row_has_no_negatives_and_no_loss(negatives: Negatives) -> None:
 
 
 @every_kind
-@pytest.mark.parametrize("by_batch", [False, True])
+@pytest.mark.parametrize("average", AVERAGES)
 def test_views_with_nothing_in_common_have_no_loss(
-    similarity: Similarity, negatives: Negatives, by_batch: bool
+    similarity: Similarity, negatives: Negatives, average: Average
 ) -> None:
     vectors = torch.randn(2, 4, 3, generator=torch.Generator().manual_seed(0))
     present = torch.tensor([[True, True, False, False], [False, False, True, False]])
@@ -182,7 +194,7 @@ def test_views_with_nothing_in_common_have_no_loss(
         temperature=0.1,
         similarity=similarity,
         negatives=negatives,
-        by_batch=by_batch,
+        average=average,
     )
     (gradient,) = torch.autograd.grad(loss, vectors)
     assert loss.item() == 0.0
@@ -241,14 +253,14 @@ def test_a_tiny_temperature_does_not_overflow(similarity: Similarity, negatives:
         1e-6,
         similarity,
         negatives,
-        False,
+        "present",
     )
     assert loss.item() == pytest.approx(exact, rel=1e-5)
 
 
 @every_kind
-@pytest.mark.parametrize("by_batch", [False, True])
-def test_its_gradient(similarity: Similarity, negatives: Negatives, by_batch: bool) -> None:
+@pytest.mark.parametrize("average", AVERAGES)
+def test_its_gradient(similarity: Similarity, negatives: Negatives, average: Average) -> None:
     random = torch.Generator().manual_seed(0)
     vectors = torch.randn(3, 4, 3, dtype=torch.float64, generator=random).requires_grad_()
     present = torch.tensor([[1, 1, 1, 0], [1, 1, 0, 1], [0, 1, 1, 1]]).bool()
@@ -261,7 +273,7 @@ def test_its_gradient(similarity: Similarity, negatives: Negatives, by_batch: bo
                 similarity=similarity,
                 negatives=negatives,
                 groups=groups,
-                by_batch=by_batch,
+                average=average,
             ),
             [vectors],
         )

@@ -34,12 +34,13 @@ from skopt.space.space import Dimension, Integer, Real  # type: ignore[import-un
 
 import octis_m3l.data
 from octis_m3l.data.dataset import MultiviewDataset
+from octis_m3l.data.text import TextPreprocessor
 from octis_m3l.errors import DataError, OctisM3LError, SettingsError, StorageError
 from octis_m3l.metrics import TopicUniqueness, score_all
+from octis_m3l.metrics.outputs import THETA_KEYS
 from octis_m3l.models import MODELS, ModelOutput, load_model
 from octis_m3l.models.base import NotTrainedError, TopicModel
 from octis_m3l.models.neural import NeuralTopicModel, ViewNetwork
-from octis_m3l.models.output import DOCUMENT_KEYS
 from octis_m3l.models.storage import MARKER
 from octis_m3l.training import derive_seed
 
@@ -169,12 +170,12 @@ class ModelContract:
         dataset, output = planted_data.dataset, trained.output
         assert type(output) is ModelOutput
         assert output.views == self.inferred(dataset)
-        plain = {"topics", "topic-word-matrix", *DOCUMENT_KEYS.values()}
+        plain = {"topics", "topic-word-matrix", *THETA_KEYS.values()}
         expected = set(plain)
         for name in self.spoken(dataset):
             expected |= {f"topics/{name}", f"topic-word-matrix/{name}"}
         for name in self.inferred(dataset):
-            expected |= {f"{key}/{name}" for key in DOCUMENT_KEYS.values()}
+            expected |= {f"{key}/{name}" for key in THETA_KEYS.values()}
         assert set(output) == expected
         assert output.pivot in self.spoken(dataset)
         for key in plain - {"topics"}:
@@ -185,7 +186,7 @@ class ModelContract:
         dataset, output = planted_data.dataset, trained.output
         topics = trained.hyperparameters["num_topics"]
         for name in self.inferred(dataset):
-            for key, size in zip(DOCUMENT_KEYS.values(), dataset.view(name).sizes, strict=True):
+            for key, size in zip(THETA_KEYS.values(), dataset.view(name).sizes, strict=True):
                 assert output[f"{key}/{name}"].shape == (topics, size)
         for name in self.spoken(dataset):
             words = len(dataset.text_view(name).vocabulary)
@@ -205,6 +206,10 @@ class ModelContract:
             words = planted_data.dataset.text_view(name).vocabulary
             assert output.topics(name) == [[words[i] for i in topic] for topic in order]
             assert trained.topics(name) == output.topics(name)
+            longer = trained.topics(name, len(words) + 1)
+            assert [topic[:TOP_WORDS] for topic in longer] == output.topics(name)
+            assert all(sorted(topic) == sorted(words) for topic in longer)
+            assert trained.topics(name, 2) == [topic[:2] for topic in output.topics(name)]
         assert trained.topics() == output["topics"]
 
     def test_columns_are_the_items_as_stored(self, trained: Any, planted_data: Planted) -> None:
@@ -221,7 +226,7 @@ class ModelContract:
         for name in self.inferred(planted_data.dataset):
             plain = output.view(name)
             words = {"topics", "topic-word-matrix"} if f"topics/{name}" in output else set()
-            assert set(plain) == words | set(DOCUMENT_KEYS.values())
+            assert set(plain) == words | set(THETA_KEYS.values())
             assert type(plain) is dict
             for key in set(plain) - {"topics"}:
                 assert plain[key] is output[f"{key}/{name}"]
@@ -821,20 +826,86 @@ class NeuralModelContract(ModelContract):
             assert str(raised.value) == expected.format(vectors.shape)
 
     def test_raw_texts_for_given_embeddings(self, of_embeddings: Any) -> None:
-        with pytest.raises(DataError, match="was trained on given embeddings of view 'en': pass"):
+        expected = (
+            "the model was trained on given embeddings of view 'en', or through an encoder of your "
+            "own, which is not saved: pass an array of floats (items × 12), or load the model with "
+            "encoders={'en': encoder}."
+        )
+        with pytest.raises(DataError) as raised:
             of_embeddings.infer(["en_sea_1"], "en")
+        assert str(raised.value) == expected
 
     def test_says_of_how_many_items_it_knows_no_word(self, trained: Any) -> None:
         with pytest.warns(UserWarning, match="2 of 3 items of view 'en' have no word that the"):
             trained.infer(["en_sea_1", "qwerty", ""], "en")
 
-    def test_encoders_of_ones_own(self, planted_data: Planted, texts: list[str]) -> None:
+    def test_encoders_of_ones_own(
+        self, planted_data: Planted, texts: list[str], tmp_path: Path
+    ) -> None:
         dataset = planted_data.dataset.with_views(["en", "de"])
         model = self.make(encoders={"en": Lengths(), "de": Lengths()})
         output = model.train_model(dataset, top_words=TOP_WORDS)
         assert output.views == ["en", "de"]
         np.testing.assert_array_equal(
             model.infer(texts, "en"), model.infer(Lengths().encode(texts), "en")
+        )
+        model.save(tmp_path / "model")
+        loaded = self.model.load(tmp_path / "model")
+        with pytest.raises(DataError, match=r"load the model with encoders=\{'en': encoder\}\."):
+            loaded.infer(texts, "en")
+        again = load_model(tmp_path / "model", encoders={"en": Lengths()})
+        np.testing.assert_array_equal(again.infer(texts, "en"), model.infer(texts, "en"))
+
+    def test_encoders_that_do_not_fit(
+        self, trained: Any, of_embeddings: Any, tmp_path: Path
+    ) -> None:
+        of_embeddings.save(tmp_path / "given")
+        trained.save(tmp_path / "fitted")
+        cases = [
+            ("given", "en", "given for view 'en' has 5 dimensions, the model was trained on 12;"),
+            ("given", "enn", r"the model knows no view 'enn'\. Did you mean 'en'\?"),
+            ("fitted", "en", r"view 'en' has the encoder that it was trained with \((lsa|clsi)\)"),
+        ]
+        for folder, view, message in cases:
+            with pytest.raises((SettingsError, DataError), match=message):
+                self.model.load(tmp_path / folder, encoders={view: Lengths()})
+
+    def test_tokenizers_of_ones_own(self, planted_data: Planted, tmp_path: Path) -> None:
+        views = {n: v.items(slice(0, 70)) for n, v in planted_data.dataset.text_views.items()}
+        own = {n: TextPreprocessor(stop_words=False, tokenizer=str.split) for n in views}
+        dataset = MultiviewDataset.from_lists(views, preprocessing=own, split=(0.8, 0.1))
+        model = self.make()
+        model.train_model(dataset, top_words=TOP_WORDS)
+        expected = model.infer(["en_sea_1 en_sea_2"], "en")
+        dataset.save(tmp_path / "data")
+        model.save(tmp_path / "model")
+
+        with pytest.raises(SettingsError, match=r"'builtins:str.split' is a function, .* Pass it"):
+            self.model.load(tmp_path / "model").infer(["en_sea_1 en_sea_2"], "en")
+        loaded = self.model.load(tmp_path / "model", tokenizers={"en": str.split})
+        np.testing.assert_array_equal(loaded.infer(["en_sea_1 en_sea_2"], "en"), expected)
+        with pytest.raises(SettingsError, match=r"no texts of a view 'enn' .* mean 'en'\?"):
+            self.model.load(tmp_path / "model", tokenizers={"enn": str.split})
+
+        again = MultiviewDataset.from_folder(
+            tmp_path / "data", tokenizers=dict.fromkeys(views, str.split)
+        )
+        assert_same(self.make().train_model(again, top_words=TOP_WORDS), model.output)
+        with pytest.raises(DataError, match=r"unknown view 'enn' in tokenizers\. Did you mean"):
+            MultiviewDataset.from_folder(tmp_path / "data", tokenizers={"enn": str.split})
+
+    @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+    def test_trained_on_a_gpu_loads_on_the_cpu(
+        self, embedded: MultiviewDataset, tmp_path: Path
+    ) -> None:
+        model = self.make(encoder="given", device="cuda")
+        model.train_model(embedded, top_words=TOP_WORDS)
+        model.save(tmp_path / "model")
+        loaded = cast(NeuralTopicModel, self.model.load(tmp_path / "model"))
+        assert next(loaded._ready().parameters()).device.type == "cpu"
+        vectors = np.random.default_rng(0).normal(size=(5, 12))
+        np.testing.assert_allclose(
+            loaded.infer(vectors, "en"), model.infer(vectors, "en"), atol=1e-5
         )
 
     def test_infers_embeddings_bit_by_bit_after_loading(

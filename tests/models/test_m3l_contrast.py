@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,12 +14,19 @@ from torch import Tensor
 
 from octis_m3l.data.batches import Batch, SparseRows, ViewBatch
 from octis_m3l.data.dataset import MultiviewDataset
+from octis_m3l.data.text import TextPreprocessor
 from octis_m3l.errors import DataError, SettingsError
 from octis_m3l.metrics import MRR, UAP
 from octis_m3l.models import M3LContrast, ModelOutput, ZeroshotTM, m3l_contrast
 from octis_m3l.models.m3l_contrast import M3LContrastNetwork, M3LContrastSettings
 
-from .contract import TOP_WORDS, NeuralModelContract, assert_distributions, assert_same
+from .contract import (
+    TOP_WORDS,
+    NeuralModelContract,
+    assert_distributions,
+    assert_same,
+    with_few_items,
+)
 
 TOPICS = 4
 TUPLES = 6
@@ -162,6 +170,39 @@ def test_presets_give_way_to_what_is_given(planted_data: Planted) -> None:
     assert_same(output, fresh.train_model(planted_data.dataset, top_words=TOP_WORDS))
 
 
+def test_a_preset_stays_one_after_loading(planted_data: Planted, tmp_path: Path) -> None:
+    model = M3LContrast(preset="paper", num_topics=4, epochs=1)
+    model.train_model(planted_data.dataset, top_words=TOP_WORDS)
+    model.save(tmp_path / "model")
+    loaded = M3LContrast.load(tmp_path / "model")
+    assert loaded.hyperparameters == model.hyperparameters
+    loaded.set_hyperparameters(preset="released-m3l")
+    expected = M3LContrast(preset="released-m3l", num_topics=4, epochs=1).hyperparameters
+    assert loaded.hyperparameters == expected
+
+
+@pytest.mark.parametrize("name", ["half", "to", "a-b", "type"])
+def test_views_may_have_any_name(name: str, planted_data: Planted, tmp_path: Path) -> None:
+    texts = {
+        {"de": name}.get(n, n): list(v.items(slice(0, 60)))
+        for n, v in planted_data.dataset.text_views.items()
+    }
+    preprocessing = {n: TextPreprocessor(tokenizer="whitespace") for n in texts}
+    dataset = MultiviewDataset.from_lists(texts, preprocessing=preprocessing, split=(0.8, 0.1))
+    model = M3LContrast(num_topics=3, epochs=1).fit(dataset, top_words=3)
+    model.save(tmp_path / "model")
+    dataset.save(tmp_path / "data")
+    again = M3LContrast.load(tmp_path / "model")
+    np.testing.assert_array_equal(again.infer(["de_sea_1"], name), model.infer(["de_sea_1"], name))
+    assert list(MultiviewDataset.from_folder(tmp_path / "data").views) == ["en", name]
+
+
+def test_a_view_of_one_item_is_warned_of(planted_data: Planted) -> None:
+    rare = with_few_items(planted_data.dataset, "de", {"train": 1, "validation": 0, "test": 3})
+    with pytest.warns(UserWarning, match=r"view 'de' has 1 training item\(s\), and a batch needs"):
+        M3LContrast(num_topics=3, epochs=1, encoder="lsa").train_model(rare, top_words=3)
+
+
 def test_unknown_preset() -> None:
     with pytest.raises(SettingsError, match="m3l-contrast: preset='papers': Input should be 'def"):
         M3LContrast(preset="papers")
@@ -277,8 +318,9 @@ def plain_loss(case: Case) -> dict[str, Tensor]:
     """Return the terms of the loss plainly: by row, view and pair, in loops."""
     settings = case.network.settings
     views = list(case.batch.views)
-    zero = torch.zeros((), dtype=torch.float64)
-    terms = dict.fromkeys(("reconstruction", "prior", "contrast", "alignment"), zero)
+    summed: dict[str, list[list[Tensor]]] = {
+        name: [] for name in ("reconstruction", "prior", "contrast", "alignment")
+    }
     mean: dict[str, dict[int, Tensor]] = {}
     variance: dict[str, dict[int, Tensor]] = {}
     theta: dict[str, dict[int, Tensor]] = {}
@@ -297,31 +339,32 @@ def plain_loss(case: Case) -> dict[str, Tensor]:
             probabilities = softmax_rows(batch_normalised(samples[0] @ beta))  # type: ignore[operator]
             counts = view.words.dense(VOCABULARIES[name])
             lost = [-(w * p.log()).sum() for w, p in zip(counts, probabilities, strict=True)]
-            terms["reconstruction"] = terms["reconstruction"] + average(lost, settings)
+            summed["reconstruction"].append(lost)
         # Dirichlet(1), approximated.
         ones = torch.ones(TOPICS, dtype=torch.float64)
-        divergences = [
-            gaussian_kl(mean[name][i], variance[name][i], 0 * ones, (1 - 1 / TOPICS) * ones)
-            for i in rows
-        ]
-        terms["prior"] = terms["prior"] + settings.prior_weight * average(divergences, settings)
+        fixed = 0 * ones, (1 - 1 / TOPICS) * ones
+        summed["prior"].append(
+            [
+                settings.prior_weight * gaussian_kl(mean[name][i], variance[name][i], *fixed)
+                for i in rows
+            ]
+        )
     for first, a in enumerate(views):
         for second, b in enumerate(views):
             both = [i for i in theta[a] if i in theta[b]]
-            if first == second or not both:
+            if first == second:
                 continue
             if settings.alignment == "all-pairs" or second < first:
-                divergences = [
-                    gaussian_kl(mean[a][i], variance[a][i], mean[b][i], variance[b][i])
-                    for i in both
-                ]
-                terms["alignment"] = terms["alignment"] + settings.alignment_weight * average(
-                    divergences, settings
+                summed["alignment"].append(
+                    [
+                        settings.alignment_weight
+                        * gaussian_kl(mean[a][i], variance[a][i], mean[b][i], variance[b][i])
+                        for i in both
+                    ]
                 )
-            surprises = [surprise(i, a, b, theta, settings) for i in both]
             half = settings.contrastive_weight / 2
-            terms["contrast"] = terms["contrast"] + half * average(surprises, settings)
-    return terms
+            summed["contrast"].append([half * surprise(i, a, b, theta, settings) for i in both])
+    return {name: averaged_plainly(lists, settings) for name, lists in summed.items()}
 
 
 def surprise(
@@ -396,9 +439,13 @@ def gaussian_kl(mean: Tensor, variance: Tensor, other_mean: Tensor, other: Tenso
     return terms.sum() / 2
 
 
-def average(values: list[Tensor], settings: M3LContrastSettings) -> Tensor:
-    divisor = TUPLES if settings.average == "batch" else len(values)
-    return torch.stack(values).sum() / divisor
+def averaged_plainly(lists: list[list[Tensor]], settings: M3LContrastSettings) -> Tensor:
+    total = torch.zeros((), dtype=torch.float64)
+    mean_count = sum(map(len, lists)) / max(len(lists), 1)
+    for some in filter(None, lists):
+        divisor = {"batch": TUPLES, "present": len(some), "pooled": mean_count}[settings.average]
+        total = total + torch.stack(some).sum() / divisor
+    return total
 
 
 def assert_equal_loss_and_gradients(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -421,7 +468,7 @@ def assert_equal_loss_and_gradients(case: Case, monkeypatch: pytest.MonkeyPatch)
     assert moved >= len(names) / 2
 
 
-@pytest.mark.parametrize("average_over", ["present", "batch"])
+@pytest.mark.parametrize("average_over", ["present", "pooled", "batch"])
 @pytest.mark.parametrize("gaps", [False, True])
 @pytest.mark.parametrize("views", VIEWS)
 @pytest.mark.parametrize("preset", PRESETS)

@@ -33,6 +33,8 @@ NAMES = {
 }
 
 
+@pytest.mark.filterwarnings("ignore:embeddings of view .* zeroshot-tm can't infer:UserWarning")
+@pytest.mark.filterwarnings("ignore:views .* are encoded by LSA:UserWarning")
 class TestZeroshotTM(NeuralModelContract):
     model = ZeroshotTM
 
@@ -54,10 +56,22 @@ def small(**changes: Any) -> ZeroshotTM:
 
 def test_views_of_other_dimensions_are_left_out(planted_data: Planted) -> None:
     model = small()
-    output = model.train_model(planted_data.dataset, top_words=TOP_WORDS)
+    message = (
+        r"embeddings of view 'en' have \d+ dimensions, those of 'image' \(12\) have others: "
+        "zeroshot-tm can't infer these views and leaves them out"
+    )
+    with pytest.warns(UserWarning, match=message):
+        output = model.train_model(planted_data.dataset, top_words=TOP_WORDS)
     assert output.views == ["en", "de"]
     with pytest.raises(DataError, match=r"the model knows no view 'image'\. Known: de, en\."):
         model.infer(np.zeros((2, 12), np.float32), IMAGE)
+
+
+def test_languages_in_spaces_of_their_own_are_warned_of(planted_data: Planted) -> None:
+    dataset = planted_data.dataset.with_views(["en", "de"])
+    message = "views 'de' are encoded by LSA, each language in a space of its own, .* from 'en'"
+    with pytest.warns(UserWarning, match=message):
+        small(encoder="lsa", dimensions=20).train_model(dataset, top_words=TOP_WORDS)
 
 
 def test_trains_the_view_that_is_named(embedded: MultiviewDataset) -> None:

@@ -23,7 +23,7 @@ def some(rows: int, dimensions: int, seed: int = 0) -> NDArray[np.float32]:
 
 def standardised(embeddings: NDArray[Any], rows: slice) -> NDArray[np.float32]:
     module = Standardiser(embeddings.shape[1])
-    module.fit(embeddings, rows)
+    module.fit(embeddings, rows, "en")
     found: NDArray[np.float32] = module(torch.from_numpy(np.asarray(embeddings).copy())).numpy()
     return found
 
@@ -66,7 +66,7 @@ def test_a_constant_dimension_is_only_centred(value: float, dtype: type) -> None
     np.testing.assert_allclose(found[:, 1], 0.0, atol=1e-6 * abs(value))
     np.testing.assert_allclose(found[:, [0, 2]].std(axis=0), 1.0, rtol=1e-4)
     module = Standardiser(3)
-    module.fit(np.full((1001, 3), value, dtype), slice(0, 1001))
+    module.fit(np.full((1001, 3), value, dtype), slice(0, 1001), "en")
     assert module.scale.tolist() == [1.0, 1.0, 1.0]
 
 
@@ -103,17 +103,17 @@ def test_it_is_read_in_pieces() -> None:
     Counting.read = []
     module = Standardiser(1)
     module.mean, module.scale = torch.zeros(8_000_000), torch.ones(8_000_000)
-    module.fit(wide, slice(1, 6))
+    module.fit(wide, slice(1, 6), "en")
     assert Counting.read == [slice(1, 3), slice(3, 5), slice(5, 6)]
     narrow = Standardiser(1)
-    narrow.fit(some(7, 1), slice(1, 6))
+    narrow.fit(some(7, 1), slice(1, 6), "en")
     torch.testing.assert_close(module.mean[:3], narrow.mean.expand(3))
     torch.testing.assert_close(module.scale[-3:], narrow.scale.expand(3))
 
 
 def test_its_statistics_are_stored_with_the_model() -> None:
     module, other = Standardiser(3), Standardiser(3)
-    module.fit(some(20, 3), slice(0, 20))
+    module.fit(some(20, 3), slice(0, 20), "en")
     other.load_state_dict(module.state_dict())
     embeddings = torch.from_numpy(some(4, 3, seed=1))
     assert torch.equal(other(embeddings), module(embeddings))
@@ -122,8 +122,8 @@ def test_its_statistics_are_stored_with_the_model() -> None:
 
 def test_no_training_item_is_an_error() -> None:
     message = (
-        "there is no training item to standardise embeddings by; every view needs some items in "
-        "the training partition."
+        "view 'de' has no training item to standardise its embeddings by; every view needs some "
+        "items in the training partition."
     )
     with pytest.raises(DataError, match=f"^{re.escape(message)}$"):
-        Standardiser(3).fit(some(5, 3), slice(0, 0))
+        Standardiser(3).fit(some(5, 3), slice(0, 0), "de")

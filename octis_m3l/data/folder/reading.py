@@ -1,7 +1,8 @@
 """Reading the data set that is in a folder."""
 
 from array import array
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +26,15 @@ from octis_m3l.data.views import ImageView, TextView, View
 from octis_m3l.errors import DataError, StorageError, suggest
 from octis_m3l.files import read_json
 
+Tokenizer = Callable[[str], Sequence[str]]
 
-def read_folder(folder: Path, *, embeddings: str | Mapping[str, str] | None) -> MultiviewDataset:
+
+def read_folder(
+    folder: Path,
+    *,
+    embeddings: str | Mapping[str, str] | None = None,
+    tokenizers: Mapping[str, Tokenizer] | None = None,
+) -> MultiviewDataset:
     """Read a data set that `write_folder` wrote.
 
     Parameters
@@ -36,6 +44,8 @@ def read_folder(folder: Path, *, embeddings: str | Mapping[str, str] | None) -> 
     embeddings : str or mapping of view to str, or None
         Which embeddings to use: one name for every view that has any, or a name for some views.
         A view that is not named uses the only ones that it has.
+    tokenizers : mapping of text view to callable, optional
+        The functions that split the texts into words, where they were one's own.
 
     Raises
     ------
@@ -48,6 +58,7 @@ def read_folder(folder: Path, *, embeddings: str | Mapping[str, str] | None) -> 
     manifest = read_manifest(folder)
     choices = _choices(manifest, embeddings)
     views = [_read_encoded_view(folder, manifest, e, choices[e.name]) for e in manifest.views]
+    views = _with_tokenizers(views, tokenizers or {})
     dataset = MultiviewDataset(
         views,
         _read_links(folder, manifest),
@@ -58,6 +69,21 @@ def read_folder(folder: Path, *, embeddings: str | Mapping[str, str] | None) -> 
     )
     dataset.dataset_path = str(folder)
     return dataset
+
+
+def _with_tokenizers(views: list[View], tokenizers: Mapping[str, Tokenizer]) -> list[View]:
+    known = {view.name: view for view in views}
+    for name, tokenizer in tokenizers.items():
+        if name not in known:
+            raise DataError(f"unknown view '{name}' in tokenizers.{suggest(name, known)}")
+        view = known[name]
+        if not isinstance(view, TextView) or view.preprocessor is None:
+            raise DataError(
+                f"view '{name}' holds no texts that were split into words here; leave it out of "
+                "tokenizers."
+            )
+        known[name] = replace(view, preprocessor=view.preprocessor.with_tokenizer(tokenizer))
+    return list(known.values())
 
 
 def _choices(manifest: Manifest, wanted: str | Mapping[str, str] | None) -> dict[str, str | None]:

@@ -1,0 +1,195 @@
+"""The building of a data set: views one by one, then the links between them."""
+
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from octis_m3l.data.dataset import MultiviewDataset
+from octis_m3l.data.links import MISSING
+from octis_m3l.data.marks import arrange
+from octis_m3l.data.records.links import record_links
+from octis_m3l.data.records.pictures import opens
+from octis_m3l.data.records.reading import Records
+from octis_m3l.data.text import TextPreprocessor
+from octis_m3l.data.views import PARTITIONS, ImageView, TextView, View
+from octis_m3l.errors import DataError
+
+
+class Builder:
+    """Collects views one by one, then sorts, links and reports.
+
+    Parameters
+    ----------
+    records : Records
+        What to build from.
+    marks : array of int8 (records)
+        0 (train), 1 (validation) or 2 (test).
+    others : mapping of str to array of int8 (records)
+        Further partitions.
+    labels : sequence of str (records), optional
+        A label for each.
+    unusable : {'drop', 'error'}
+        What to do with an item that can't be used.
+    """
+
+    def __init__(
+        self,
+        records: Records,
+        marks: NDArray[np.int8],
+        others: Mapping[str, NDArray[np.int8]],
+        labels: Sequence[str] | None,
+        unusable: str,
+    ) -> None:
+        self._records, self._marks, self._others = records, marks, others
+        self._labels, self._unusable = labels, unusable
+        self._views: list[View] = []
+        self._partitions: dict[str, dict[str, NDArray[np.int8]]] = {name: {} for name in others}
+        self._places: dict[str, NDArray[np.int64]] = {}
+        self._dropped: dict[str, list[int]] = {}
+        self._reports: list[str] = []
+
+    def add_text(self, name: str, language: str | None, preprocessor: TextPreprocessor) -> None:
+        """Add a view of texts.
+
+        Parameters
+        ----------
+        name : str
+            The view.
+        language : str, optional
+            ISO 639-1 code.
+        preprocessor : TextPreprocessor
+            Turns its documents into words; the vocabulary is chosen on the training documents.
+
+        Raises
+        ------
+        DataError
+            If a document is in two partitions, or none is usable.
+        """
+        texts = self._records.columns[name].items
+        mark = self._item_marks(name, self._marks)
+        corpus = preprocessor.fit_transform(texts, mark == 0, name)
+        self._reports.append(str(corpus.report))
+        empty = np.zeros(len(texts), bool)
+        empty[list(corpus.report.empty_documents)] = True
+        self._leave_out(name, empty, "have no word left after preprocessing")
+        view = TextView(
+            name=name,
+            sizes=(len(texts), 0, 0),
+            vocabulary=corpus.vocabulary,
+            token_ids=corpus.token_ids,
+            offsets=corpus.offsets,
+            language=language,
+            texts=texts,
+            preprocessor=preprocessor,
+            **self._common(name),
+        )
+        self._place(view, np.where(empty, MISSING, mark))
+
+    def add_images(self, name: str) -> None:
+        """Add a view of images.
+
+        Parameters
+        ----------
+        name : str
+            The view.
+
+        Raises
+        ------
+        DataError
+            If a picture is in two partitions, or none is usable.
+        """
+        pictures: list[Any] = self._records.columns[name].items
+        known = bool(pictures) and isinstance(pictures[0], Path | np.ndarray)
+        bad = np.array([known and not opens(picture) for picture in pictures], bool)
+        self._leave_out(name, bad, "can't be opened as an image")
+        view = ImageView(
+            name=name,
+            sizes=(len(pictures), 0, 0),
+            pictures=pictures if known else None,
+            embeddings=None if known else np.zeros((len(pictures), 1), np.float32),
+            **self._common(name),
+        )
+        self._place(view, np.where(bad, MISSING, self._item_marks(name, self._marks)))
+
+    def finish(self, pivot: str | None, metadata: Mapping[str, Any] | None) -> MultiviewDataset:
+        """Return the data set of the views that were added, linked.
+
+        Parameters
+        ----------
+        pivot : str, optional
+            The view that OCTIS sees.
+        metadata : mapping, optional
+            Name, licence and so on.
+        """
+        described = dict(metadata or {})
+        if self._dropped:
+            described["dropped"] = self._dropped
+        described["preprocessing"] = self._reports
+        return MultiviewDataset(
+            self._views,
+            record_links(self._records, self._places),
+            pivot=pivot,
+            metadata=described,
+            partitions=self._partitions,
+        )
+
+    def _common(self, name: str) -> dict[str, Any]:
+        column = self._records.columns[name]
+        return {
+            "indexes": np.array(column.sources, np.int64),
+            "inputs": column.inputs,
+            "labels": self._item_labels(name),
+        }
+
+    def _place(self, view: View, mark: NDArray[np.int_]) -> None:
+        arrangement = arrange(mark)
+        if not len(arrangement.order):
+            raise DataError(
+                f"view '{view.name}' has no usable item: all {len(view)} were missing or dropped."
+            )
+        self._views.append(view.take(arrangement.order, arrangement.sizes))
+        self._places[view.name] = arrangement.places
+        for other, marks in self._others.items():
+            found = self._item_marks(view.name, marks, other)
+            self._partitions[other][view.name] = found[arrangement.order]
+
+    def _item_marks(
+        self, name: str, marks: NDArray[np.int8], what: str = "partition"
+    ) -> NDArray[np.int8]:
+        column = self._records.columns[name]
+        result = np.full(len(column.items), MISSING, np.int8)
+        for record, cell in enumerate(column.cells):
+            for item in cell:
+                if result[item] not in (MISSING, marks[record]):
+                    raise DataError(
+                        f"view '{name}': the same item ({str(column.items[item])[:80]}) is in two "
+                        f"partitions of '{what}', {PARTITIONS[result[item]]} and "
+                        f"{PARTITIONS[marks[record]]} (record {record}); keep it in one."
+                    )
+                result[item] = marks[record]
+        return result
+
+    def _item_labels(self, name: str) -> list[str] | None:
+        if self._labels is None:
+            return None
+        column = self._records.columns[name]
+        result = [""] * len(column.items)
+        for record, cell in enumerate(column.cells):
+            for item in cell:
+                result[item] = result[item] or self._labels[record]
+        return result
+
+    def _leave_out(self, name: str, bad: NDArray[np.bool_], reason: str) -> None:
+        rows = [self._records.columns[name].sources[i] for i in np.flatnonzero(bad)]
+        if not rows:
+            return
+        shown = ", ".join(map(str, rows[:5])) + (", …" if len(rows) > 5 else "")
+        message = f"view '{name}': {len(rows)} of {len(bad)} items {reason} (rows {shown})"
+        if self._unusable == "error":
+            raise DataError(f"{message}; mend or remove them, or pass unusable='drop'.")
+        self._dropped[name] = rows
+        warnings.warn(f"{message}; they were left out, links follow.", stacklevel=5)

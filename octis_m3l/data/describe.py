@@ -1,0 +1,78 @@
+"""What a data set says of itself: kinds, counts, gaps and fingerprints."""
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from octis_m3l.data.views import PARTITIONS, TextView, View
+
+
+def describe_view(view: View) -> dict[str, Any]:
+    """Return a view's kind, items and embeddings, and a text view's language and words.
+
+    Parameters
+    ----------
+    view : View
+        The view.
+    """
+    described: dict[str, Any] = {
+        "kind": view.kind,
+        "items": dict(zip(PARTITIONS, view.sizes, strict=True)),
+        "embeddings": (
+            None
+            if view.embeddings is None
+            else {"name": view.embedding_name, "dimensions": int(view.embeddings.shape[1])}
+        ),
+    }
+    if isinstance(view, TextView):
+        described |= {
+            "language": view.language,
+            "words": len(view.vocabulary),
+            "tokens": len(view.token_ids),
+        }
+    return described
+
+
+def describe_tuples(numbers: Sequence[NDArray[np.int64]]) -> dict[str, int]:
+    """Return how many tuples there are, how many have every view, and the items of the largest.
+
+    Parameters
+    ----------
+    numbers : sequence of arrays of int64 (items of a view)
+        For each view, the tuple of each of its items.
+    """
+    total = 1 + max(int(n.max(initial=-1)) for n in numbers)
+    counts = np.array([np.bincount(n, minlength=total) for n in numbers])
+    return {
+        "tuples": total,
+        "tuples_with_every_view": int((counts > 0).all(axis=0).sum()),
+        "largest_tuple": int(counts.sum(axis=0).max(initial=0)),
+    }
+
+
+def content_fingerprints(views: Iterable[View], links: NDArray[np.int64]) -> dict[str, str]:
+    """Return a SHA-256 of each view's items, order and partitions, and of the links.
+
+    Parameters
+    ----------
+    views : iterable of View
+        The views.
+    links : array of int64 (rows × views)
+        Their links.
+    """
+    found = {view.name: _view_fingerprint(view) for view in views}
+    found["links"] = hashlib.sha256(np.ascontiguousarray(links).tobytes()).hexdigest()
+    return found
+
+
+def _view_fingerprint(view: View) -> str:
+    digest = hashlib.sha256(f"{view.sizes}".encode())
+    digest.update(view.fingerprint().encode())
+    digest.update(view.input_rows.tobytes())
+    if isinstance(view, TextView):
+        digest.update("\n".join(view.vocabulary).encode("utf-8", "surrogatepass"))
+        digest.update(view.token_ids.tobytes())
+    return digest.hexdigest()

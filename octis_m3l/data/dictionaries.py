@@ -1,0 +1,68 @@
+"""Dictionaries: pairs of words of two views, by their index in the vocabularies."""
+
+from collections.abc import Iterable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from octis_m3l.data.views import TextView
+from octis_m3l.errors import DataError
+
+
+def word_pairs(
+    first: TextView, second: TextView, pairs: Iterable[tuple[str, str]]
+) -> NDArray[np.int64]:
+    """Return translations as pairs of indices; those outside a vocabulary are left out.
+
+    Parameters
+    ----------
+    first, second : TextView
+        The views.
+    pairs : iterable of (str, str)
+        A word of the first view and its translation in the second.
+
+    Returns
+    -------
+    array of int64 (pairs × 2)
+        Each pair once, ascending.
+
+    Raises
+    ------
+    DataError
+        If no pair is within the vocabularies.
+    """
+    known = [
+        {word: number for number, word in enumerate(view.vocabulary)} for view in (first, second)
+    ]
+    listed = list(pairs)
+    rows = [(known[0][a], known[1][b]) for a, b in listed if a in known[0] and b in known[1]]
+    if not rows:
+        raise DataError(
+            f"dictionary {first.name}-{second.name}: none of its {len(listed)} pairs has both "
+            "words in the vocabularies; check the order of the languages and upper and lower case."
+        )
+    return np.unique(np.array(rows, np.int64), axis=0)
+
+
+def check_dictionary(first: TextView, second: TextView, pairs: NDArray[np.int64]) -> None:
+    """Check that a dictionary points at words that exist.
+
+    Parameters
+    ----------
+    first, second : TextView
+        The views.
+    pairs : array of int64 (pairs × 2)
+        Word index in the first view, word index in the second.
+
+    Raises
+    ------
+    DataError
+        If it is of another shape, or points nowhere.
+    """
+    words = [len(first.vocabulary), len(second.vocabulary)]
+    if pairs.ndim != 2 or pairs.shape[1] != 2 or ((pairs < 0) | (pairs >= words)).any():
+        raise DataError(
+            f"dictionary {first.name}-{second.name}: expected pairs of word indices below "
+            f"{words[0]} and {words[1]}, given an array of shape {pairs.shape} with values from "
+            f"{pairs.min(initial=0)} to {pairs.max(initial=0)}."
+        )

@@ -1,0 +1,88 @@
+"""Columns: the cells of one view, and the items that they hold."""
+
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from octis_m3l.data.records.pictures import as_picture
+
+
+@dataclass(frozen=True, eq=False)
+class Column:
+    """The items of one view, and which of them each record holds.
+
+    Parameters
+    ----------
+    items : list
+        Texts, pictures, or numbers where a view has embeddings alone.
+    cells : list (records) of list of int
+        The items of each record.
+    sources : list of int (items)
+        Each item's row in the input.
+    inputs : int
+        How many rows the input had: the records, or the items where a cell holds several.
+    """
+
+    items: list[Any]
+    cells: list[list[int]]
+    sources: list[int]
+    inputs: int
+
+
+def read_column(
+    name: str,
+    given: Sequence[Any],
+    *,
+    are_images: bool,
+    members: NDArray[np.int64] | None,
+) -> Column:
+    """Return the items of a view's cells; the same picture is one item, wherever it occurs.
+
+    Parameters
+    ----------
+    name : str
+        The view, for messages.
+    given : sequence of (item, None or list of items)
+        One cell for each record.
+    are_images : bool
+        Whether the items are pictures.
+    members : array of int64 (records), optional
+        The group of each record, in which equal items are one. None: there are no groups.
+
+    Raises
+    ------
+    DataError
+        If a picture is none.
+    """
+    items: list[Any] = []
+    sources: list[int] = []
+    cells: list[list[int]] = [[] for _ in given]
+    seen: dict[Hashable, int] = {}
+    listed = any(isinstance(cell, list | tuple) for cell in given)
+    for record, cell in enumerate(given):
+        for item in cell if isinstance(cell, list | tuple) else [cell]:
+            if is_missing(item):
+                continue
+            if are_images:
+                item = as_picture(item, name, record)
+            key: Hashable | None = None
+            if are_images and isinstance(item, Path):
+                key = item
+            elif members is not None and isinstance(item, Hashable):
+                key = (int(members[record]), item)
+            number = len(items) if key is None else seen.setdefault(key, len(items))
+            if number == len(items):
+                items.append(item)
+                sources.append(number if listed else record)
+            cells[record].append(number)
+    return Column(items, cells, sources, len(items) if listed else len(given))
+
+
+def is_missing(cell: Any) -> bool:
+    """Return whether a cell is None or NaN."""
+    return cell is None or cell is pd.NA or (isinstance(cell, float) and np.isnan(cell))

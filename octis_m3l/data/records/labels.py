@@ -1,0 +1,36 @@
+"""Labels of records, as text."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from octis_m3l.data.records.columns import is_missing
+from octis_m3l.errors import DataError
+
+
+def record_labels(labels: Sequence[Any] | None, count: int) -> list[str] | None:
+    """Return the label of each record, "" where it has none.
+
+    Parameters
+    ----------
+    labels : sequence, optional
+        As given; None where the records have no labels.
+    count : int
+        How many records there are.
+
+    Raises
+    ------
+    DataError
+        If there are more or fewer labels than records.
+    """
+    if labels is None:
+        return None
+    if len(labels) != count:
+        raise DataError(f"{len(labels)} labels for {count} records; give one for each.")
+    return [_as_text(label) for label in labels]
+
+
+def _as_text(label: Any) -> str:
+    if is_missing(label):
+        return ""
+    # A column of whole numbers with gaps comes as floats.
+    return str(int(label)) if isinstance(label, float) and label.is_integer() else str(label)

@@ -1,0 +1,60 @@
+"""Pictures as they are given: a path, an array or an image of Pillow."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from octis_m3l.data.views import Picture
+from octis_m3l.errors import DataError
+
+
+def as_picture(item: Any, name: str, record: int) -> Picture | int:
+    """Return a picture as views hold it.
+
+    Parameters
+    ----------
+    item : path, array of uint8 (height × width × 3), PIL image or int
+        The picture; a number where a view has embeddings alone.
+    name : str
+        The view, for the message.
+    record : int
+        The record, for the message.
+
+    Raises
+    ------
+    DataError
+        If it is none of these.
+    """
+    if isinstance(item, str | Path):
+        return Path(item)
+    if isinstance(item, np.ndarray):
+        if item.dtype != np.uint8 or item.ndim != 3 or item.shape[2] != 3:
+            raise DataError(
+                f"view '{name}', record {record}: a picture of shape {item.shape} and type "
+                f"{item.dtype}; expected uint8 (height × width × 3)."
+            )
+        return item
+    if isinstance(item, Image.Image):
+        return np.asarray(item.convert("RGB"))
+    if isinstance(item, int | np.integer):
+        return int(item)
+    raise DataError(
+        f"view '{name}', record {record}: a picture of type {type(item).__name__}; expected a "
+        "path, a PIL image or an array."
+    )
+
+
+def opens(picture: Picture) -> bool:
+    """Return whether a picture can be read to its end; an array always can."""
+    if not isinstance(picture, Path):
+        return True
+    try:
+        with Image.open(picture) as image:
+            # Truncated files are only noticed when pixels are read; a draft of a JPEG is quick.
+            image.draft("RGB", (64, 64))
+            image.load()
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+        return False
+    return True

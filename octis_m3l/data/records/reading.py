@@ -1,0 +1,131 @@
+"""Records: what belongs together row by row, checked and read."""
+
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy.sparse import coo_array, csr_array
+from scipy.sparse.csgraph import connected_components
+
+from octis_m3l.data.arrays import read_array
+from octis_m3l.data.records.columns import Column, read_column
+from octis_m3l.errors import DataError, suggest
+
+
+@dataclass(frozen=True, eq=False)
+class Records:
+    """The columns of every view, and which records are one.
+
+    Parameters
+    ----------
+    count : int
+        How many records there are.
+    image_names : list of str
+        The views of images.
+    columns : dict of view to Column
+        Their items.
+    members : array of int64 (records)
+        The group of each record.
+    """
+
+    count: int
+    image_names: list[str]
+    columns: dict[str, Column]
+    members: NDArray[np.int64]
+
+    def connected(self) -> NDArray[np.int64]:
+        """Return which records belong together: of one group, or with an item in common."""
+        rows = [np.arange(self.count)]
+        columns = [self.members.astype(np.int64)]
+        start = int(self.members.max(initial=0)) + 1
+        for found in self.columns.values():
+            counts = [len(cell) for cell in found.cells]
+            rows.append(np.repeat(np.arange(self.count), counts))
+            columns.append(np.array([i for cell in found.cells for i in cell], np.int64) + start)
+            start += len(found.items)
+        row, column = np.concatenate(rows), np.concatenate(columns)
+        graph = coo_array((np.ones(len(row), np.int8), (row, column)), (self.count, start))
+        _, numbers = connected_components(csr_array(graph @ graph.T), directed=False)
+        return np.asarray(numbers, np.int64)
+
+
+def read_records(
+    texts: Mapping[str, Sequence[Any]],
+    images: Mapping[str, Sequence[Any] | None],
+    embeddings: Mapping[str, Any],
+    group: Sequence[Hashable] | None,
+) -> Records:
+    """Return the records of lists; the arguments are those of `from_lists`.
+
+    Raises
+    ------
+    DataError
+        If a name is taken twice or is no view, lists differ in length, there is no record, a
+        record has no group, or a picture is none.
+    """
+    given = _given(texts, images, embeddings)
+    count = _count(given, group)
+    members = _members(group, count)
+    image_names = [name for name in given if name not in texts]
+    columns = {
+        name: read_column(
+            name,
+            cells,
+            are_images=name in image_names,
+            members=None if group is None else members,
+        )
+        for name, cells in given.items()
+    }
+    return Records(count, image_names, columns, members)
+
+
+def _given(
+    texts: Mapping[str, Sequence[Any]],
+    images: Mapping[str, Sequence[Any] | None],
+    embeddings: Mapping[str, Any],
+) -> dict[str, Sequence[Any]]:
+    both = set(texts) & set(images)
+    if both:
+        raise DataError(f"view '{both.pop()}' is named among the texts and the images.")
+    for name in embeddings:
+        if name not in texts and name not in images:
+            raise DataError(
+                f"embeddings are given for '{name}', which is no view."
+                f"{suggest(name, [*texts, *images])} Name an image view that has embeddings "
+                f"alone: images={{'{name}': None}}."
+            )
+    given: dict[str, Sequence[Any]] = dict(texts)
+    for name, column in images.items():
+        if column is None and name not in embeddings:
+            raise DataError(f"image view '{name}' has neither pictures nor embeddings.")
+        given[name] = range(len(read_array(embeddings[name], name))) if column is None else column
+    return given
+
+
+def _count(columns: Mapping[str, Sequence[Any]], group: Sequence[Hashable] | None) -> int:
+    lengths = {name: len(column) for name, column in columns.items()}
+    if group is not None:
+        lengths["group"] = len(group)
+    if len(set(lengths.values())) > 1:
+        given = ", ".join(f"{name}: {length}" for name, length in lengths.items())
+        raise DataError(
+            f"the lists differ in length ({given}); give one entry for each record, None "
+            "where a view has no item."
+        )
+    count = next(iter(lengths.values()), 0)
+    if count == 0:
+        raise DataError("there is no record: every list is empty.")
+    return count
+
+
+def _members(group: Sequence[Hashable] | None, count: int) -> NDArray[np.int64]:
+    if group is None:
+        return np.arange(count)
+    members: NDArray[np.int64] = pd.factorize(pd.Series(list(group)))[0]
+    if (members < 0).any():
+        row = int(np.flatnonzero(members < 0)[0])
+        raise DataError(f"record {row} has no group; give one for each record.")
+    return members

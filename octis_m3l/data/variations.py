@@ -1,0 +1,241 @@
+"""Variations: what a data set becomes with other embeddings, views, tuples or partitions."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from octis_m3l.data.arrays import read_array
+from octis_m3l.data.dictionaries import word_pairs
+from octis_m3l.data.links import MISSING, restrict_links
+from octis_m3l.data.marks import are_shares, arrange, drawn_marks
+from octis_m3l.data.views import PARTITIONS, TextView, View
+from octis_m3l.errors import DataError, suggest
+
+
+class Variations(ABC):
+    """The variations of a data set: arrays are shared, nothing is changed in place."""
+
+    views: dict[str, View]
+    links: NDArray[np.int64]
+    pivot: str
+    dictionaries: dict[tuple[str, str], NDArray[np.int64]]
+    partitions: dict[str, dict[str, NDArray[np.int8]]]
+
+    @abstractmethod
+    def view(self, name: str) -> View:
+        """Return a view."""
+
+    @abstractmethod
+    def text_view(self, name: str) -> TextView:
+        """Return a text view."""
+
+    @abstractmethod
+    def tuples(self, name: str) -> NDArray[np.int64]:
+        """Return the tuple number of each item of a view."""
+
+    @abstractmethod
+    def _with(self, views: Iterable[View], links: NDArray[np.int64], **changes: Any) -> Self:
+        """Return the data set with other views and links, and what else changes."""
+
+    def with_embeddings(
+        self,
+        embeddings: Mapping[str, NDArray[Any] | str | Path],
+        *,
+        name: str = "given",
+        order: str = "input",
+    ) -> Self:
+        """Return the data set with a user's own embeddings attached to some views or all.
+
+        Parameters
+        ----------
+        embeddings : mapping of view to array (rows × dimensions), or to a path of one (``.npy``)
+            Files are memory-mapped when the order allows it.
+        name : str
+            What the embeddings are called.
+        order : {'input', 'stored'}
+            Whether the rows are those of the input that the data set was built from (rows of
+            items that were dropped are passed over), or the items as stored.
+
+        Raises
+        ------
+        DataError
+            If a view is unknown, or rows or values are not as expected.
+        """
+        if order not in ("input", "stored"):
+            raise DataError(f"unknown order '{order}'; use 'input' or 'stored'.")
+        views = dict(self.views)
+        for view_name, given in embeddings.items():
+            view = self.view(view_name)
+            array = read_array(given, view_name)
+            inputs = len(view) if view.inputs is None else view.inputs
+            if order == "input":
+                if len(array) != inputs:
+                    raise DataError(
+                        f"view '{view_name}': embeddings have {len(array)} rows, the input had "
+                        f"{inputs} (of which {len(view)} became items); give one row for each "
+                        "row of the input, or pass order='stored'."
+                    )
+                rows = view.input_rows
+                if not np.array_equal(rows, np.arange(inputs)):
+                    array = array[rows]
+            if array.dtype != np.float32 and array.dtype.kind == "f":
+                array = array.astype(np.float32)
+            views[view_name] = replace(view, embeddings=array, embedding_name=name)
+        return self._with(views.values(), self.links)
+
+    def with_word_vectors(self, vectors: Mapping[str, NDArray[Any] | str | Path]) -> Self:
+        """Return the data set with a vector for each word of some views.
+
+        Parameters
+        ----------
+        vectors : mapping of text view to array (vocabulary × dimensions), or to a ``.npy``
+            Rows as the view's vocabulary.
+
+        Raises
+        ------
+        DataError
+            If a view is unknown or holds images, or rows or values are not as expected.
+        """
+        views = dict(self.views)
+        for name, given in vectors.items():
+            array = read_array(given, name).astype(np.float32)
+            views[name] = replace(self.text_view(name), word_vectors=array)
+        return self._with(views.values(), self.links)
+
+    def with_dictionary(self, first: str, second: str, pairs: Iterable[tuple[str, str]]) -> Self:
+        """Return the data set with translations between two views.
+
+        Parameters
+        ----------
+        first, second : str
+            Text views.
+        pairs : iterable of (str, str)
+            A word of the first view and its translation in the second. Pairs with a word outside
+            a vocabulary are left out.
+
+        Raises
+        ------
+        DataError
+            If a view is unknown, or no pair is within the vocabularies.
+        """
+        found = word_pairs(self.text_view(first), self.text_view(second), pairs)
+        return self._with(
+            self.views.values(),
+            self.links,
+            dictionaries={**self.dictionaries, (first, second): found},
+        )
+
+    def with_views(self, names: Collection[str]) -> Self:
+        """Return the data set with some of its views only.
+
+        Parameters
+        ----------
+        names : collection of str
+            The views to keep, in this order.
+        """
+        for name in names:
+            self.view(name)
+        columns = [list(self.views).index(name) for name in names]
+        kept = set(names)
+        return self._with(
+            [self.views[name] for name in names],
+            restrict_links(self.links, list(self.views.values()), columns),
+            pivot=self.pivot if self.pivot in kept else None,
+            dictionaries={k: v for k, v in self.dictionaries.items() if kept.issuperset(k)},
+            partitions={
+                p: {n: m for n, m in marks.items() if n in kept}
+                for p, marks in self.partitions.items()
+            },
+        )
+
+    def complete(
+        self,
+        names: Collection[str] | None = None,
+        *,
+        partitions: Collection[str] = PARTITIONS,
+    ) -> Self:
+        """Return the data set with only those tuples that have an item of every view.
+
+        Parameters
+        ----------
+        names : collection of str, optional
+            The views that must be there. Default: all.
+        partitions : collection of {'train', 'validation', 'test'}
+            Where incomplete tuples are left out; other partitions stay as they are.
+        """
+        wanted = list(names or self.views)
+        common = self.tuples(wanted[0])
+        for name in wanted[1:]:
+            common = np.intersect1d(common, self.tuples(name))
+        strict = np.array([partition in partitions for partition in PARTITIONS])
+        marks = {}
+        for name, view in self.views.items():
+            mark = np.repeat(np.arange(3), view.sizes)
+            kept = np.isin(self.tuples(name), common) | ~strict[mark]
+            marks[name] = np.where(kept, mark, MISSING).astype(np.int8)
+        return self._arranged(marks)
+
+    def with_partition(self, name: str) -> Self:
+        """Return the data set sorted by another of its named partitions.
+
+        The vocabulary stays as it was chosen on the first partition's training items; to choose
+        it anew, build the data set again from its source with the other partition.
+
+        Parameters
+        ----------
+        name : str
+            One of `partitions`.
+
+        Raises
+        ------
+        DataError
+            If there is none of that name.
+        """
+        if name not in self.partitions:
+            raise DataError(f"unknown partition mark '{name}'.{suggest(name, self.partitions)}")
+        return self._arranged(self.partitions[name])
+
+    def with_split(self, train: float = 0.8, validation: float = 0.1, *, seed: int = 0) -> Self:
+        """Return the data set split at random into train, validation and test, tuple by tuple.
+
+        The vocabulary stays as it was chosen; ``from_lists(..., split=(.8, .1))`` draws the split
+        first and chooses it on the training records.
+
+        Parameters
+        ----------
+        train, validation : float
+            Shares of the tuples; the rest is the test partition.
+        seed : int
+            Seed of the split.
+
+        Raises
+        ------
+        DataError
+            If the shares are not between 0 and 1, or their sum is over 1.
+        """
+        if not are_shares(train, validation):
+            raise DataError(
+                f"shares train={train}, validation={validation}: expected train above 0 and both "
+                "together at most 1."
+            )
+        tuples = {name: self.tuples(name) for name in self.views}
+        total = 1 + max(int(numbers.max(initial=-1)) for numbers in tuples.values())
+        mark = drawn_marks(total, train, validation, seed)
+        return self._arranged({name: mark[numbers] for name, numbers in tuples.items()})
+
+    def _arranged(self, marks: Mapping[str, NDArray[np.int8]]) -> Self:
+        views, partitions = [], {p: dict(m) for p, m in self.partitions.items()}
+        links = self.links.copy()
+        for column, (name, view) in enumerate(self.views.items()):
+            arrangement = arrange(np.asarray(marks[name]))
+            views.append(view.take(arrangement.order, arrangement.sizes))
+            links[:, column] = arrangement.places[links[:, column]]
+            for other in partitions.values():
+                other[name] = other[name][arrangement.order]
+        links = links[(links >= 0).any(axis=1)]
+        return self._with(views, links, partitions=partitions)

@@ -1,0 +1,89 @@
+"""Tables for a terminal."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from rich.table import Table
+
+from octis_m3l.models.base import TopicModel
+
+
+def listed_topics(model: TopicModel, words: int) -> list[dict[str, Any]]:
+    """Return the topics, most frequent first, as JSON can hold them.
+
+    Parameters
+    ----------
+    model : TopicModel
+        Trained.
+    words : int
+        How many of each topic, at most.
+
+    Returns
+    -------
+    list of dict
+        topic, share, and a list of words for each text view.
+    """
+    frame = model.topic_info(words)
+    spoken = [str(name) for name in frame.columns[2:]]
+    return [
+        {
+            "topic": topic,
+            "share": share,
+            **{n: one.split() for n, one in zip(spoken, of, strict=True)},
+        }
+        for topic, share, *of in frame.itertuples(index=False)
+    ]
+
+
+def topics_table(model: TopicModel, words: int) -> Table:
+    """Return the topics, most frequent first, side by side in every language.
+
+    Parameters
+    ----------
+    model : TopicModel
+        Trained.
+    words : int
+        How many of each topic, at most.
+    """
+    frame = model.topic_info(words)
+    table = Table("topic", "share", *frame.columns[2:], title="Aligned topics")
+    for row in frame.itertuples(index=False):
+        table.add_row(str(row[0]), f"{row[1]:.1%}", *row[2:])
+    return table
+
+
+def scores_table(
+    scores: Mapping[str, Mapping[str, float]], measures: Mapping[str, Mapping[str, Any]]
+) -> Table:
+    """Return every measure's scores, and what chance would give.
+
+    Parameters
+    ----------
+    scores : mapping of measure to mapping of view or pair to score
+        What was measured.
+    measures : mapping of measure to mapping of view or pair to metric
+        What measured it.
+    """
+    table = Table("measure", "of", "score", "by chance", "better", title="Scores")
+    for name, by_view in scores.items():
+        for where, value in by_view.items():
+            metric = measures[name][where]
+            chance = f"{metric.chance():.4f}" if hasattr(metric, "chance") else ""
+            table.add_row(name, where, f"{value:.4f}", chance, metric.direction)
+    return table
+
+
+def recovery_table(recovered: Mapping[str, Mapping[str, Any]]) -> Table:
+    """Return how many of each planted theme's words its topic shows.
+
+    Parameters
+    ----------
+    recovered : mapping of theme to mapping
+        As `octis_m3l.experiments.demo.planted_recovery` found.
+    """
+    languages = next(iter(recovered.values()))["found"].keys()
+    table = Table("planted theme", "topic", *languages, title="Planted words among the top 10")
+    for theme, entry in recovered.items():
+        found = [f"{n} of {entry['planted']}" for n in entry["found"].values()]
+        table.add_row(theme, str(entry["topic"]), *found)
+    return table
