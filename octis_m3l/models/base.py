@@ -12,10 +12,12 @@ from octis.models.model import AbstractModel
 
 from octis_m3l.data.build import from_frame, from_lists
 from octis_m3l.data.dataset import MultiviewDataset
+from octis_m3l.data.folder.reading import Tokenizer
 from octis_m3l.errors import DataError, OctisM3LError, SettingsError, suggest
+from octis_m3l.models.exploration import Exploration
 from octis_m3l.models.output import ModelOutput
 from octis_m3l.models.settings import Settings
-from octis_m3l.training.seeds import derive_seed
+from octis_m3l.training import History, derive_seed
 
 _RUNS = 1000
 
@@ -24,7 +26,7 @@ class NotTrainedError(OctisM3LError):
     """The model must be trained first."""
 
 
-class TopicModel(AbstractModel):  # type: ignore[misc]
+class TopicModel(Exploration, AbstractModel):  # type: ignore[misc]
     """An OCTIS model over many views.
 
     Parameters
@@ -65,6 +67,8 @@ class TopicModel(AbstractModel):  # type: ignore[misc]
         self.data_path: str | None = None
         self.trained_given: tuple[str, ...] = ()
         self.data_fingerprints: dict[str, str] | None = None
+        self.history: History | None = None
+        self.trained_settings: Any = None
 
     # OCTIS's interface.
 
@@ -155,7 +159,7 @@ class TopicModel(AbstractModel):  # type: ignore[misc]
     @property
     def interrupted(self) -> bool:
         """Whether the last training was ended by Ctrl-C; the model is usable all the same."""
-        return False
+        return self.history is not None and self.history.stopped == "interrupted"
 
     # What a model adds.
 
@@ -171,13 +175,62 @@ class TopicModel(AbstractModel):  # type: ignore[misc]
         """Return θ of new documents or pictures of one view (items × K)."""
 
     @abstractmethod
+    def _save_parts(self, folder: Path) -> dict[str, Any]:
+        """Write what only this kind of model has; return what JSON says of it."""
+
+    @abstractmethod
+    def _load_parts(
+        self, folder: Path, described: Mapping[str, Any], device: str
+    ) -> dict[str, NDArray[Any]]:
+        """Restore what `_save_parts` wrote; return each language's topic–word matrix."""
+
+    def _give_again(self, *, tokenizers: Mapping[str, Tokenizer] | None = None) -> None:
+        """Take what is not saved with a model."""
+
     def save(self, folder: str | Path, *, overwrite: bool = False) -> None:
-        """Write the model to a folder."""
+        """Write the model to a folder: safetensors and JSON.
+
+        Parameters
+        ----------
+        folder : str or Path
+            Written whole.
+        overwrite : bool
+            Whether a model that is there already may be replaced.
+        """
+        from octis_m3l.models.storage import save_model
+
+        save_model(self, Path(folder), overwrite=overwrite)
 
     @classmethod
-    @abstractmethod
-    def load(cls, folder: str | Path, *, device: str = "cpu") -> Self:
-        """Read a model that `save` wrote."""
+    def load(cls, folder: str | Path, *, device: str = "cpu", **given_again: Any) -> Self:
+        """Read a model that `save` wrote.
+
+        Parameters
+        ----------
+        folder : str or Path
+            Where it is.
+        device : str
+            Where it goes, whatever device it was trained on.
+        **given_again
+            What is not saved. ``tokenizers`` (mapping of text view to function): one's own
+            functions that split texts into words. ``encoders`` (mapping of view to Encoder), of
+            neural models: encoders of one's own. Only raw items need them.
+
+        Raises
+        ------
+        StorageError
+            If the folder is missing, incomplete, or holds something else.
+        SettingsError
+            If what is given again is of a view that needs none, or does not fit.
+        """
+        from octis_m3l.models.storage import load_model
+
+        model = load_model(folder, device=device, **given_again)
+        if not isinstance(model, cls):
+            raise DataError(
+                f"{folder} holds a {model.name}, not a {cls.name}; use octis_m3l.load_model."
+            )
+        return model
 
     # Above train_model.
 
@@ -233,135 +286,6 @@ class TopicModel(AbstractModel):  # type: ignore[misc]
         if isinstance(items, Mapping):
             return {name: self.infer(some, name, samples=samples) for name, some in items.items()}
         return self.infer(items, view or self._trained().pivot, samples=samples)
-
-    def topics(self, view: str | None = None, words: int | None = None) -> list[list[str]]:
-        """Return each topic's first words in a text view.
-
-        Parameters
-        ----------
-        view : str, optional
-            Default: the pivot.
-        words : int, optional
-            How many, at most. Default: as many as training was asked for.
-        """
-        output = self._trained()
-        return output.topics(view or output.pivot, words)
-
-    def topic_info(self, words: int | None = None) -> pd.DataFrame:
-        """Return a table: topic, share of the pivot's training documents, words in every language.
-
-        Parameters
-        ----------
-        words : int, optional
-            How many of each topic, at most. Default: as many as training was asked for.
-
-        Returns
-        -------
-        pandas.DataFrame
-            Most frequent topic first; a column of words for each text view.
-        """
-        output = self._trained()
-        columns: dict[str, Any] = {"topic": range(len(output["topics"]))}
-        columns["share"] = output.theta(output.pivot).mean(axis=0)
-        for name in output.vocabularies:
-            if f"topics/{name}" in output:
-                columns[name] = [" ".join(topic) for topic in output.topics(name, words)]
-        frame = pd.DataFrame(columns)
-        return frame.sort_values("share", ascending=False, kind="stable", ignore_index=True)
-
-    def representatives(
-        self, topic: int, view: str, *, count: int = 3, dataset: MultiviewDataset | None = None
-    ) -> pd.DataFrame:
-        """Return the training documents or pictures that have most of a topic.
-
-        Parameters
-        ----------
-        topic : int
-            From 0 to K − 1.
-        view : str
-            Any view.
-        count : int
-            How many.
-        dataset : MultiviewDataset, optional
-            Default: the one trained on. A loaded model needs it.
-
-        Returns
-        -------
-        pandas.DataFrame
-            item (its stored position), input_row, weight, content (text, or path of the picture).
-        """
-        theta = self._trained().theta(view)
-        if not 0 <= topic < theta.shape[1]:
-            raise SettingsError(f"topic={topic}: expected 0 to {theta.shape[1] - 1}.")
-        data = dataset or self.dataset
-        if data is None:
-            raise DataError("a loaded model does not hold the documents: pass dataset=….")
-        shown = data.view(view)
-        if len(theta) != shown.sizes[0] and self.use_partitions:
-            raise DataError(
-                f"the data set has {shown.sizes[0]} training items in view '{view}', the model "
-                f"was trained on {len(theta)}; pass the data set that it was trained on."
-            )
-        best = np.argsort(-theta[:, topic], kind="stable")[:count]
-        pictures = getattr(shown, "pictures", True)
-        return pd.DataFrame(
-            {
-                "item": best,
-                "input_row": shown.input_rows[best],
-                "weight": theta[best, topic],
-                "content": shown.items(best) if pictures is not None else None,
-            }
-        )
-
-    def words_for(
-        self,
-        items: Sequence[Any] | NDArray[Any],
-        view: str,
-        *,
-        languages: Sequence[str] | None = None,
-        topics: int = 1,
-        words: int = 5,
-    ) -> pd.DataFrame:
-        """Return words, in any language, for new pictures or documents: their topics' first words.
-
-        Parameters
-        ----------
-        items : sequence or array of embeddings
-            As for `infer`.
-        view : str
-            The items' view.
-        languages : sequence of str, optional
-            Text views to take words from. Default: all.
-        topics : int
-            How many topics of each item.
-        words : int
-            How many words of each topic.
-
-        Returns
-        -------
-        pandas.DataFrame
-            item, topic, weight, and a column of words for each language.
-
-        References
-        ----------
-        Zosa & Pivovarova (2022), Table 3.
-        """
-        output = self._trained()
-        theta = self.infer(items, view)
-        spoken = languages or [n for n in output.vocabularies if f"topics/{n}" in output]
-        listed = {name: output.topics(name, words) for name in spoken}
-        best = np.argsort(-theta, axis=1, kind="stable")[:, :topics]
-        rows = [
-            {
-                "item": item,
-                "topic": int(topic),
-                "weight": float(theta[item, topic]),
-                **{name: " ".join(said[topic]) for name, said in listed.items()},
-            }
-            for item, chosen in enumerate(best)
-            for topic in chosen
-        ]
-        return pd.DataFrame(rows)
 
     def _settings(self, given: Mapping[str, Any]) -> Any:
         return self.settings_class.checked(given, self.name)

@@ -5,11 +5,12 @@ import warnings
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, cast
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from octis_m3l.data.batches import TupleSampler
@@ -17,13 +18,16 @@ from octis_m3l.data.dataset import MultiviewDataset
 from octis_m3l.data.folder.reading import Tokenizer
 from octis_m3l.data.views import PARTITIONS
 from octis_m3l.encoders.encode import Encodings, encode
-from octis_m3l.encoders.protocol import Encoder
-from octis_m3l.errors import DataError, SettingsError
+from octis_m3l.encoders.latent_semantic import LatentSemanticEncoder
+from octis_m3l.encoders.protocol import Encoder, StoredEncoder
+from octis_m3l.encoders.storage import is_stored, load_encoder, save_encoder
+from octis_m3l.errors import DataError, SettingsError, suggest
 from octis_m3l.models.base import NotTrainedError, TopicModel
 from octis_m3l.models.output import ModelOutput
 from octis_m3l.models.settings import NeuralSettings, chosen_device
+from octis_m3l.models.storage import check_view_name
 from octis_m3l.networks import Standardiser, ViewModules, expected_topics
-from octis_m3l.training import History, LoopSettings, derive_seed, reproducible, train
+from octis_m3l.training import LoopSettings, derive_seed, reproducible, train
 
 _ROWS_AT_ONCE = 8192
 
@@ -70,13 +74,6 @@ class NeuralTopicModel(TopicModel):
         self.own_encoders = None if encoders is None else dict(encoders)
         self.encoders: dict[str, Encoder] = {}
         self.network: ViewNetwork | None = None
-        self.history: History | None = None
-        self.trained_settings: NeuralSettings | None = None
-
-    @property
-    def interrupted(self) -> bool:
-        """Whether the last training was ended by Ctrl-C; the model is usable all the same."""
-        return self.history is not None and self.history.stopped == "interrupted"
 
     @abstractmethod
     def _network(
@@ -300,65 +297,68 @@ class NeuralTopicModel(TopicModel):
         return np.concatenate(parts)
 
     def _topics(self) -> int:
-        assert self.trained_settings is not None
-        return self.trained_settings.num_topics
+        topics: int = self.trained_settings.num_topics
+        return topics
 
     def _ready(self) -> ViewNetwork:
         if self.network is None:
             raise NotTrainedError(f"{self.name} is not trained yet; call fit or train_model first.")
         return self.network
 
-    def save(self, folder: str | Path, *, overwrite: bool = False) -> None:
-        """Write the model to a folder: safetensors and JSON.
+    def _save_parts(self, folder: Path) -> dict[str, Any]:
+        network = self._ready()
+        weights = {n: t.detach().cpu().contiguous() for n, t in network.state_dict().items()}
+        save_file(weights, folder / "weights.safetensors")
+        stored = [name for name, encoder in self.encoders.items() if is_stored(encoder)]
+        for name in stored:
+            save_encoder(cast(StoredEncoder, self.encoders[name]), folder / "encoders" / name)
+        return {
+            "network": network.shape,
+            "encoders": stored,
+            "encoders_not_stored": sorted(set(self.encoders) - set(stored)),
+        }
 
-        Parameters
-        ----------
-        folder : str or Path
-            Written whole.
-        overwrite : bool
-            Whether a model that is there already may be replaced.
-        """
-        from octis_m3l.models.storage import save_model
+    def _load_parts(
+        self, folder: Path, described: Mapping[str, Any], device: str
+    ) -> dict[str, NDArray[Any]]:
+        shape = described["network"]
+        for name in (*described["encoders"], *shape["dimensions"]):
+            check_view_name(folder, name)
+        network = self._network(shape["dimensions"], shape["vocabularies"], self.trained_settings)
+        network.load_state_dict(load_file(folder / "weights.safetensors"))
+        self.network = network.to(chosen_device(device)).eval()
+        self.encoders = {n: load_encoder(folder / "encoders" / n) for n in described["encoders"]}
+        return {n: matrix.cpu().numpy() for n, matrix in network.topic_words().items()}
 
-        save_model(self, Path(folder), overwrite=overwrite)
-
-    @classmethod
-    def load(
-        cls,
-        folder: str | Path,
+    def _give_again(
+        self,
         *,
-        device: str = "cpu",
-        encoders: Mapping[str, Encoder] | None = None,
         tokenizers: Mapping[str, Tokenizer] | None = None,
-    ) -> Self:
-        """Read a model that `save` wrote.
-
-        Parameters
-        ----------
-        folder : str or Path
-            Where it is.
-        device : str
-            Where it goes, whatever device it was trained on.
-        encoders : mapping of view to Encoder, optional
-            Encoders of one's own, which are not saved; only raw items need them.
-        tokenizers : mapping of text view to callable, optional
-            Functions that split texts into words, which are not saved either.
-
-        Raises
-        ------
-        StorageError
-            If the folder is missing, incomplete, or holds something else.
-        SettingsError
-            If an encoder or a tokenizer is given to a view that has its own, or does not fit.
-        """
-        from octis_m3l.models.storage import load_model
-
-        model = load_model(folder, device=device, encoders=encoders, tokenizers=tokenizers)
-        if not isinstance(model, cls):
-            raise DataError(
-                f"{folder} holds a {model.name}, not a {cls.name}; use octis_m3l.load_model."
-            )
-        return model
+        encoders: Mapping[str, Encoder] | None = None,
+    ) -> None:
+        for name, tokenizer in (tokenizers or {}).items():
+            encoder = self.encoders.get(name)
+            if not isinstance(encoder, LatentSemanticEncoder):
+                raise SettingsError(
+                    f"tokenizers: the model splits no texts of a view '{name}' into words."
+                    f"{suggest(name, self.encoders)}"
+                )
+            self.encoders[name] = encoder.with_tokenizer(tokenizer)
+        dimensions = self._ready().shape["dimensions"]
+        for name, own in (encoders or {}).items():
+            self._known_view(name, list(dimensions))
+            if name in self.encoders:
+                raise SettingsError(
+                    f"view '{name}' has the encoder that it was trained with "
+                    f"({self.encoders[name].name}); leave it out of encoders."
+                )
+            if own.dimensions != dimensions[name]:
+                raise SettingsError(
+                    f"the encoder given for view '{name}' has {own.dimensions} dimensions, the "
+                    f"model was trained on {dimensions[name]}; give the one that it was trained "
+                    "with."
+                )
+            self.encoders[name] = own
 
 
 def hash_of_rows(array: NDArray[Any]) -> str:

@@ -1,0 +1,159 @@
+"""What a trained model shows to people: topics, typical items, words for pictures."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from octis_m3l.data.dataset import MultiviewDataset
+from octis_m3l.errors import DataError, SettingsError
+from octis_m3l.models.output import ModelOutput
+
+
+class Exploration(ABC):
+    """The calls that look at a trained model."""
+
+    dataset: MultiviewDataset | None
+    use_partitions: bool
+
+    @abstractmethod
+    def _trained(self) -> ModelOutput:
+        """Return the output, or raise NotTrainedError."""
+
+    @abstractmethod
+    def infer(
+        self, items: Sequence[Any] | NDArray[Any], view: str, *, samples: int | None = None
+    ) -> NDArray[np.float32]:
+        """Return θ of new documents or pictures of one view (items × K)."""
+
+    def topics(self, view: str | None = None, words: int | None = None) -> list[list[str]]:
+        """Return each topic's first words in a text view.
+
+        Parameters
+        ----------
+        view : str, optional
+            Default: the pivot.
+        words : int, optional
+            How many, at most. Default: as many as training was asked for.
+        """
+        output = self._trained()
+        return output.topics(view or output.pivot, words)
+
+    def topic_info(self, words: int | None = None) -> pd.DataFrame:
+        """Return a table: topic, share of the pivot's training documents, words in every language.
+
+        Parameters
+        ----------
+        words : int, optional
+            How many of each topic, at most. Default: as many as training was asked for.
+
+        Returns
+        -------
+        pandas.DataFrame
+            Most frequent topic first; a column of words for each text view.
+        """
+        output = self._trained()
+        columns: dict[str, Any] = {"topic": range(len(output["topics"]))}
+        columns["share"] = output.theta(output.pivot).mean(axis=0)
+        for name in output.vocabularies:
+            if f"topics/{name}" in output:
+                columns[name] = [" ".join(topic) for topic in output.topics(name, words)]
+        frame = pd.DataFrame(columns)
+        return frame.sort_values("share", ascending=False, kind="stable", ignore_index=True)
+
+    def representatives(
+        self, topic: int, view: str, *, count: int = 3, dataset: MultiviewDataset | None = None
+    ) -> pd.DataFrame:
+        """Return the training documents or pictures that have most of a topic.
+
+        Parameters
+        ----------
+        topic : int
+            From 0 to K − 1.
+        view : str
+            Any view.
+        count : int
+            How many.
+        dataset : MultiviewDataset, optional
+            Default: the one trained on. A loaded model needs it.
+
+        Returns
+        -------
+        pandas.DataFrame
+            item (its stored position), input_row, weight, content (text, or path of the picture).
+        """
+        theta = self._trained().theta(view)
+        if not 0 <= topic < theta.shape[1]:
+            raise SettingsError(f"topic={topic}: expected 0 to {theta.shape[1] - 1}.")
+        data = dataset or self.dataset
+        if data is None:
+            raise DataError("a loaded model does not hold the documents: pass dataset=….")
+        shown = data.view(view)
+        if len(theta) != shown.sizes[0] and self.use_partitions:
+            raise DataError(
+                f"the data set has {shown.sizes[0]} training items in view '{view}', the model "
+                f"was trained on {len(theta)}; pass the data set that it was trained on."
+            )
+        best = np.argsort(-theta[:, topic], kind="stable")[:count]
+        pictures = getattr(shown, "pictures", True)
+        return pd.DataFrame(
+            {
+                "item": best,
+                "input_row": shown.input_rows[best],
+                "weight": theta[best, topic],
+                "content": shown.items(best) if pictures is not None else None,
+            }
+        )
+
+    def words_for(
+        self,
+        items: Sequence[Any] | NDArray[Any],
+        view: str,
+        *,
+        languages: Sequence[str] | None = None,
+        topics: int = 1,
+        words: int = 5,
+    ) -> pd.DataFrame:
+        """Return words, in any language, for new pictures or documents: their topics' first words.
+
+        Parameters
+        ----------
+        items : sequence or array of embeddings
+            As for `infer`.
+        view : str
+            The items' view.
+        languages : sequence of str, optional
+            Text views to take words from. Default: all.
+        topics : int
+            How many topics of each item.
+        words : int
+            How many words of each topic.
+
+        Returns
+        -------
+        pandas.DataFrame
+            item, topic, weight, and a column of words for each language.
+
+        References
+        ----------
+        Zosa & Pivovarova (2022), Table 3.
+        """
+        output = self._trained()
+        theta = self.infer(items, view)
+        spoken = languages or [n for n in output.vocabularies if f"topics/{n}" in output]
+        listed = {name: output.topics(name, words) for name in spoken}
+        best = np.argsort(-theta, axis=1, kind="stable")[:, :topics]
+        rows = [
+            {
+                "item": item,
+                "topic": int(topic),
+                "weight": float(theta[item, topic]),
+                **{name: " ".join(said[topic]) for name, said in listed.items()},
+            }
+            for item, chosen in enumerate(best)
+            for topic in chosen
+        ]
+        return pd.DataFrame(rows)
