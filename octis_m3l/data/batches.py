@@ -36,6 +36,20 @@ class SparseRows:
     counts: Tensor
     totals: Tensor
 
+    def take(self, chosen: Tensor) -> "SparseRows":
+        """Return some of the rows, in the order given.
+
+        Parameters
+        ----------
+        chosen : Tensor of int64
+            Different rows.
+        """
+        place = torch.full_like(self.totals, -1, dtype=torch.int64)
+        place[chosen] = torch.arange(len(chosen), device=chosen.device)
+        rows = place[self.rows]
+        kept = rows >= 0
+        return SparseRows(rows[kept], self.words[kept], self.counts[kept], self.totals[chosen])
+
     def dense(self, vocabulary: int) -> Tensor:
         """Return the rows as a dense matrix (rows × vocabulary).
 
@@ -165,10 +179,15 @@ class Batch:
         How many tuples.
     views : mapping of view to ViewBatch
         Views with fewer than two items in the batch are left out.
+    item_share, pair_share : float
+        The share of all the sampler's tuples that have a view, or both of a pair of views, meaned
+        over the views and pairs that any tuple has. 1 without gaps, and the same in every batch.
     """
 
     size: int
     views: Mapping[str, ViewBatch]
+    item_share: float = 1.0
+    pair_share: float = 1.0
 
 
 class TupleSampler:
@@ -229,6 +248,7 @@ class TupleSampler:
                 torch.from_numpy(array).to(self.device)
                 for array in (listed.items, listed.offsets[:-1].copy(), listed.counts)
             )
+        self._shares = _shares([counts for _, _, counts in self._items.values()])
 
     def _check_size(self, partitions: Sequence[str]) -> None:
         if len(self.tuples) < 2:
@@ -294,7 +314,16 @@ class TupleSampler:
             tensors = self.tensors[name]
             words = tensors.words(items) if tensors.vocabulary_size else None
             views[name] = ViewBatch(items, rows, tensors.embeddings(items), words)
-        return Batch(size, views)
+        return Batch(size, views, *self._shares)
+
+
+def _shares(counts: Sequence[Tensor]) -> tuple[float, float]:
+    """Return the mean share of tuples that have a view, and that have both of a pair."""
+    present = torch.stack(list(counts)) > 0
+    weights = present.double()
+    both = (weights @ weights.T / weights.shape[1]).cpu()
+    items, pairs = both.diagonal(), both[~torch.eye(len(both), dtype=torch.bool)]
+    return tuple(float(s[s > 0].mean()) if (s > 0).any() else 1.0 for s in (items, pairs))  # type: ignore[return-value]
 
 
 def view_tensors(

@@ -7,7 +7,9 @@ from torch import Tensor
 Average = Literal["pooled", "present", "batch"]
 
 
-def averaged(sums: Tensor, counts: Tensor, rows: int, average: Average) -> Tensor:
+def averaged(
+    sums: Tensor, counts: Tensor, rows: int, average: Average, share: float = 1.0
+) -> Tensor:
     """Return Σ of the terms of all views, or of all pairs of views, each made a mean.
 
     With no gaps the three ways are one: every term is a mean over the batch.
@@ -22,9 +24,12 @@ def averaged(sums: Tensor, counts: Tensor, rows: int, average: Average) -> Tenso
         B, the tuples in the batch.
     average : {'pooled', 'present', 'batch'}
         'present': each term is a mean over its own items, so that every view, or pair of views,
-        weighs the same, and an item of a rare one more. 'pooled': the number of terms times the
-        mean over all their items, so that every item, or pair of items, weighs the same.
-        'batch': each term is divided by B.
+        weighs the same, and an item of a rare one more. 'batch': each term is divided by B.
+        'pooled': by B × `share`, so that every item, or pair of items, weighs the same in every
+        batch, and all terms together as much as without gaps.
+    share : float
+        Of 'pooled': the share of the training tuples that have a view, or a pair of views, meaned
+        over those that any tuple has.
 
     Returns
     -------
@@ -32,6 +37,4 @@ def averaged(sums: Tensor, counts: Tensor, rows: int, average: Average) -> Tenso
     """
     if average == "present":
         return (sums / counts.clamp(min=1)).sum()
-    if average == "pooled":
-        return sums.sum() * len(sums) / counts.sum().clamp(min=1)
-    return sums.sum() / rows
+    return sums.sum() / (rows * share if average == "pooled" else rows)

@@ -21,6 +21,7 @@ def info_nce(
     negatives: Negatives = "both-views",
     groups: Tensor | None = None,
     average: Average = "present",
+    share: float = 1.0,
 ) -> Tensor:
     r"""Return Σ_{a<b} ½ (InfoNCE_ab + InfoNCE_ba) over all pairs of views.
 
@@ -47,6 +48,8 @@ def info_nce(
     average : {'pooled', 'present', 'batch'}
         What the sums over i are divided by where items are missing; see
         `octis_m3l.losses.averaged`.
+    share : float
+        Of 'pooled': the mean share of the training tuples that have both of a pair of views.
 
     Returns
     -------
@@ -81,11 +84,12 @@ def info_nce(
         others_linked = linked & ~torch.eye(rows, dtype=torch.bool, device=vectors.device)
         loss = _whole_denominator(scores, present, others_linked, low) - positive
     pairs = ~torch.eye(views, dtype=torch.bool, device=vectors.device)
-    if present is None:
-        return 0.5 * (loss * pairs[:, :, None]).sum() / rows
-    both = present[:, None, :] & present[None, :, :]
-    sums = torch.where(both, loss, 0.0).sum(dim=2)[pairs]
-    return 0.5 * averaged(sums, both.sum(dim=2)[pairs], rows, average)
+    if present is not None:
+        both = present[:, None, :] & present[None, :, :]
+        loss, counts = torch.where(both, loss, 0.0), both.sum(dim=2)[pairs]
+    else:
+        counts = torch.full_like(pairs, rows, dtype=torch.int64)[pairs]
+    return 0.5 * averaged(loss.sum(dim=2)[pairs], counts, rows, average, share)
 
 
 def _whole_denominator(

@@ -240,6 +240,7 @@ class M3LContrastNetwork(ViewNetwork):
                 similarity=settings.similarity,
                 negatives=settings.negatives,
                 average=settings.average,
+                share=batch.pair_share,
             )
         if settings.alignment_weight:
             terms["alignment"] = settings.alignment_weight * _alignment(
@@ -248,6 +249,7 @@ class M3LContrastNetwork(ViewNetwork):
                 present,
                 settings.alignment,
                 settings.average,
+                batch.pair_share,
             )
         return terms
 
@@ -256,7 +258,7 @@ class M3LContrastNetwork(ViewNetwork):
             return next(self.parameters()).new_zeros(())
         sums = torch.stack([loss.sum() for loss in losses.values()])
         counts = torch.tensor([len(loss) for loss in losses.values()], device=sums.device)
-        return averaged(sums, counts, batch.size, self.settings.average)
+        return averaged(sums, counts, batch.size, self.settings.average, batch.item_share)
 
 
 def _mean_sample(theta: Tensor, mean: Tensor, log_variance: Tensor, samples: int) -> Tensor:
@@ -293,7 +295,12 @@ def _stacked(tensors: Mapping[str, Tensor], batch: Batch) -> Tensor:
 
 
 def _alignment(
-    means: Tensor, log_variances: Tensor, present: Tensor | None, form: str, average: Average
+    means: Tensor,
+    log_variances: Tensor,
+    present: Tensor | None,
+    form: str,
+    average: Average,
+    share: float,
 ) -> Tensor:
     """Return Σ KL(q_a‖q_b) over ordered pairs of views, or over those with b before a."""
     views, rows, _ = means.shape
@@ -302,11 +309,12 @@ def _alignment(
     )
     wanted = torch.ones(views, views, dtype=torch.bool, device=means.device)
     wanted = wanted.tril(-1) if form == "one-way" else wanted.fill_diagonal_(False)
-    if present is None:
-        return divergence[wanted].sum() / rows
-    both = present[:, None] & present[None]
-    sums = torch.where(both, divergence, 0.0).sum(dim=2)[wanted]
-    return averaged(sums, both.sum(dim=2)[wanted], rows, average)
+    if present is not None:
+        both = present[:, None] & present[None]
+        divergence, counts = torch.where(both, divergence, 0.0), both.sum(dim=2)[wanted]
+    else:
+        counts = torch.full_like(wanted, rows, dtype=torch.int64)[wanted]
+    return averaged(divergence.sum(dim=2)[wanted], counts, rows, average, share)
 
 
 class M3LContrast(NeuralTopicModel):

@@ -3,6 +3,7 @@
 import re
 import warnings
 from collections import Counter
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from contextualized_topic_models.models.ctm import ZeroShotTM
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from planted import planted
 from scipy.sparse import csr_array, csr_matrix
 from torch import Tensor
 
@@ -431,3 +433,32 @@ def test_contextualized_topic_models_trains_on_it() -> None:
     assert [len(topic) for topic in topics] == [4, 4, 4]
     assert set().union(*topics) <= set(words)
     assert model.training_doc_topic_distributions.shape == (20, 3)
+
+
+def test_shares_of_a_sampler_are_the_same_in_every_batch() -> None:
+    data = planted(("en", "de", "fi"), tuples=40, images=False, missing={"de": 0.5, "fi": 0.7})
+    dataset = data.dataset
+    vectors = {n: np.zeros((len(v), 2), np.float32) for n, v in dataset.views.items()}
+    sampler = TupleSampler(dataset, "train", vectors, 8)
+    tuples = dataset.partition_tuples("train")
+    has = {n: np.isin(tuples, dataset.tuples(n)[v.rows("train")]) for n, v in dataset.views.items()}
+    items = np.mean([one.mean() for one in has.values()])
+    pairs = np.mean(
+        [(has[a] & has[b]).mean() for a, b in (("en", "de"), ("en", "fi"), ("de", "fi"))]
+    )
+    for batch in sampler.epoch():
+        assert batch.item_share == pytest.approx(items)
+        assert batch.pair_share == pytest.approx(pairs)
+
+
+def test_an_unlinked_view_changes_no_share_of_pairs() -> None:
+    dataset = planted(tuples=40, images=False).dataset
+    alone = MultiviewDataset(
+        [*dataset.views.values(), replace(dataset.view("de"), name="fi")],
+        np.column_stack([dataset.links, np.full(len(dataset.links), -1)]),
+    )
+    vectors = {n: np.zeros((len(v), 2), np.float32) for n, v in alone.views.items()}
+    both = TupleSampler(dataset, "train", {n: vectors[n] for n in dataset.views}, 8)
+    with_it = TupleSampler(alone, "train", vectors, 8)
+    share = len(both.tuples) / len(with_it.tuples)
+    assert next(with_it.epoch()).pair_share == pytest.approx(share * next(both.epoch()).pair_share)

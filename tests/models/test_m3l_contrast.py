@@ -30,6 +30,7 @@ from .contract import (
 
 TOPICS = 4
 TUPLES = 6
+SHARES = 0.7, 0.4
 SAMPLES = 5
 DIMENSIONS = {"en": 5, "de": 7, "image": 3}
 VOCABULARIES = {"en": 9, "de": 8}
@@ -280,7 +281,7 @@ def make_case(views: tuple[str, ...], *, gaps: bool, **settings: Any) -> Case:
             bag_of_words(random, len(rows), VOCABULARIES[name]) if name in VOCABULARIES else None,
         )
     noise = {name: draw(random, SAMPLES, len(v.items), TOPICS) for name, v in listed.items()}
-    return Case(network.train(), Batch(TUPLES, listed), noise)
+    return Case(network.train(), Batch(TUPLES, listed, *SHARES), noise)
 
 
 def draw(random: torch.Generator, *shape: int) -> Tensor:
@@ -364,7 +365,11 @@ def plain_loss(case: Case) -> dict[str, Tensor]:
                 )
             half = settings.contrastive_weight / 2
             summed["contrast"].append([half * surprise(i, a, b, theta, settings) for i in both])
-    return {name: averaged_plainly(lists, settings) for name, lists in summed.items()}
+    shares = {"alignment": case.batch.pair_share, "contrast": case.batch.pair_share}
+    return {
+        name: averaged_plainly(lists, settings, shares.get(name, case.batch.item_share))
+        for name, lists in summed.items()
+    }
 
 
 def surprise(
@@ -439,12 +444,13 @@ def gaussian_kl(mean: Tensor, variance: Tensor, other_mean: Tensor, other: Tenso
     return terms.sum() / 2
 
 
-def averaged_plainly(lists: list[list[Tensor]], settings: M3LContrastSettings) -> Tensor:
+def averaged_plainly(
+    lists: list[list[Tensor]], settings: M3LContrastSettings, share: float
+) -> Tensor:
     total = torch.zeros((), dtype=torch.float64)
-    mean_count = sum(map(len, lists)) / max(len(lists), 1)
     for some in filter(None, lists):
-        divisor = {"batch": TUPLES, "present": len(some), "pooled": mean_count}[settings.average]
-        total = total + torch.stack(some).sum() / divisor
+        divisors = {"batch": TUPLES, "present": len(some), "pooled": TUPLES * share}
+        total = total + torch.stack(some).sum() / divisors[settings.average]
     return total
 
 
@@ -527,7 +533,7 @@ def test_a_view_that_is_not_there_takes_no_part(
 ) -> None:
     whole = make_case(("en", "de", "image"), gaps=True, preset=preset)
     kept = {name: view for name, view in whole.batch.views.items() if name != "image"}
-    without = replace(whole, batch=Batch(TUPLES, kept))
+    without = replace(whole, batch=Batch(TUPLES, kept, *SHARES))
     small = make_case(("en", "de"), gaps=True, preset=preset)
     weights = whole.network.state_dict()
     small.network.load_state_dict({n: weights[n] for n in small.network.state_dict()})
