@@ -53,11 +53,9 @@ def main() -> None:
     warnings.simplefilter("ignore", UserWarning)
     views = arguments.views.split(",") if arguments.views else None
     dataset = load(arguments.data, views, partition=arguments.split)
-    settings = {
-        "num_topics": arguments.topics,
-        "encoder": arguments.encoder,
-        **settings_of(arguments.set),
-    }
+    settings = {"num_topics": arguments.topics, **settings_of(arguments.set)}
+    if "encoder" in MODELS[arguments.model].settings_class.model_fields:
+        settings = {"encoder": arguments.encoder, **settings}
     runs, seconds = [], []
     for seed in range(arguments.seeds):
         started = time.monotonic()

@@ -29,7 +29,14 @@ if TYPE_CHECKING:
         TopicUniqueness,
         score_all,
     )
-    from octis_m3l.models import M3LContrast, ModelOutput, ZeroshotTM, load_model
+    from octis_m3l.models import (
+        PLTM,
+        M3LContrast,
+        ModelOutput,
+        ZeroshotTM,
+        ZeroshotTMKD,
+        load_model,
+    )
 
 __version__ = version("octis-m3l")
 
@@ -47,7 +54,7 @@ _PUBLIC = {
         "TopicUniqueness",
         "score_all",
     ),
-    "models": ("M3LContrast", "ModelOutput", "ZeroshotTM", "load_model"),
+    "models": ("PLTM", "M3LContrast", "ModelOutput", "ZeroshotTM", "ZeroshotTMKD", "load_model"),
 }
 _ROOM = {name: room for room, names in _PUBLIC.items() for name in names}
 
@@ -55,6 +62,7 @@ __all__ = [
     "JSD",
     "MRR",
     "NPMI",
+    "PLTM",
     "UAP",
     "DocumentNPMI",
     "ImageView",
@@ -66,6 +74,7 @@ __all__ = [
     "TextView",
     "TopicUniqueness",
     "ZeroshotTM",
+    "ZeroshotTMKD",
     "__version__",
     "demo_corpus",
     "encode",

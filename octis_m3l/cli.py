@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from octis_m3l.errors import DataError, OctisM3LError, SettingsError
 
@@ -45,6 +46,7 @@ def demo(
     as_json: AsJson = False,
 ) -> None:
     """Train on the corpus in the package: aligned topics in three languages, with pictures."""
+    from octis_m3l.data import MultiviewDataset
     from octis_m3l.data.demo import demo_corpus
     from octis_m3l.experiments.demo import DEMO_SETTINGS, planted_recovery
     from octis_m3l.metrics import applicable
@@ -67,6 +69,7 @@ def demo(
     if out is not None:
         dataset.save(out / "data", overwrite=True)
         model.data_path = str((out / "data").resolve())
+        model.data_fingerprints = MultiviewDataset.from_folder(out / "data").fingerprints()
         model.save(out / "model", overwrite=True)
         draw_topic_sheet(model, out / "topics.png")
     if as_json:
@@ -293,7 +296,7 @@ def infer(
         return
     table = Table(*[str(column) for column in found.columns])
     for row in found.itertuples(index=False):
-        table.add_row(*[f"{x:.3f}" if isinstance(x, float) else str(x) for x in row])
+        table.add_row(*[f"{x:.3f}" if isinstance(x, float) else Text(str(x)) for x in row])
     _out.print(table)
 
 
@@ -342,6 +345,8 @@ def _pairs(given: Iterable[str] | None, option: str) -> dict[str, str]:
         name, sign, value = entry.partition("=")
         if not sign or not name or not value:
             raise SettingsError(f"{option} {entry}: expected NAME=VALUE.")
+        if name in pairs:
+            raise SettingsError(f"{option} {entry}: {name} is given twice.")
         pairs[name] = value
     return pairs
 
@@ -362,16 +367,17 @@ def _model_and_data(model: Path, data: Path | None) -> tuple[Any, Any]:
     if path is None:
         raise DataError("the model does not know where its data set is; pass --data FOLDER.")
     dataset = MultiviewDataset.from_folder(path)
-    views = [name for name in dataset.views if name in loaded.output.views]
-    if len(views) < len(dataset.views):
-        dataset = dataset.with_views(views)
     known = loaded.data_fingerprints
+    trained = [name for name in dataset.views if known is None or name in known]
+    if len(trained) < len(dataset.views):
+        dataset = dataset.with_views(trained)
     if known is not None and known != dataset.fingerprints():
         raise DataError(
             f"{path} is not the data set that the model was trained on, or has changed since: "
             "items, partitions or links differ. Pass that data set with --data, or train again."
         )
-    return loaded, dataset
+    inferred = [name for name in dataset.views if name in loaded.output.views]
+    return loaded, dataset.with_views(inferred)
 
 
 def _describe(described: dict[str, Any], as_json: bool) -> None:

@@ -176,3 +176,29 @@ def check_file_sizes(folder: Path, sizes: Mapping[str, int]) -> None:
             f"{folder} is incomplete: {shown}. It was probably copied or downloaded only in "
             "part; copy it again."
         )
+
+
+def check_same_run(path: Path, stored: Mapping[str, Any], run: Mapping[str, Any]) -> None:
+    """Refuse a checkpoint of another run.
+
+    Parameters
+    ----------
+    path : Path
+        The checkpoint, for the message.
+    stored : mapping
+        What run it is of.
+    run : mapping
+        What run wants to go on from it.
+
+    Raises
+    ------
+    StorageError
+        If the two differ, with the names of what differs.
+    """
+    wanted = json.loads(json.dumps(dict(run)))
+    differing = sorted(k for k in {*stored, *wanted} if stored.get(k) != wanted.get(k))
+    if differing:
+        raise StorageError(
+            f"{path} belongs to another run: {', '.join(differing)} differ. Use the settings and "
+            "data of that run, another checkpoint folder, or delete the file."
+        )

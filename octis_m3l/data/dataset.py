@@ -266,6 +266,10 @@ class MultiviewDataset(Variations, Dataset):  # type: ignore[misc]
 
     def fingerprints(self) -> dict[str, str]:
         """Return a SHA-256 of each view's items, order and partitions, and of the links."""
+        return dict(self._fingerprints)
+
+    @cached_property
+    def _fingerprints(self) -> dict[str, str]:
         return content_fingerprints(self.views.values(), self.links)
 
     def info(self) -> dict[str, Any]:
@@ -288,6 +292,20 @@ class MultiviewDataset(Variations, Dataset):  # type: ignore[misc]
             "partitions": self.partitions,
         }
         return type(self)(views, links, **(arguments | changes))
+
+    def linked_items(self, partition: str) -> dict[str, int]:
+        """Return for each view how many of a partition's items are linked to another view.
+
+        Parameters
+        ----------
+        partition : {'train', 'validation', 'test'}
+            The partition.
+        """
+        numbers = {n: self._tuples[n][view.rows(partition)] for n, view in self.views.items()}
+        different = [np.unique(of) for of in numbers.values()]
+        tuples, views = np.unique(np.concatenate(different), return_counts=True)
+        linked = tuples[views > 1]
+        return {name: int(np.isin(of, linked).sum()) for name, of in numbers.items()}
 
     # Other ways in.
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from octis_m3l.data.views import PARTITIONS, TextView, View
+from octis_m3l.data.views import PARTITIONS, ImageView, TextView, View
 
 
 def describe_view(view: View) -> dict[str, Any]:
@@ -72,6 +72,8 @@ def _view_fingerprint(view: View) -> str:
     digest = hashlib.sha256(f"{view.sizes}".encode())
     digest.update(view.fingerprint().encode())
     digest.update(view.input_rows.tobytes())
+    if isinstance(view, ImageView) and view.pictures is None and view.embeddings is not None:
+        digest.update(np.ascontiguousarray(view.embeddings, np.float32).tobytes())
     if isinstance(view, TextView):
         digest.update("\n".join(view.vocabulary).encode("utf-8", "surrogatepass"))
         digest.update(view.token_ids.tobytes())

@@ -151,7 +151,7 @@ def is_missing(value: object) -> bool:
         return True
     if isinstance(value, (float, np.floating)):
         return bool(np.isnan(value))
-    return value is pd.NA
+    return value is pd.NA or value is pd.NaT
 
 
 def checked_training_mask(

@@ -217,6 +217,11 @@ def languages_are_linked(dataset: MultiviewDataset, views: Sequence[str]) -> boo
 def _fit_words(
     view: TextView, rows: NDArray[np.int64], words: int
 ) -> tuple[LatentSemanticEncoder, "csr_array[Any]"]:
+    if not len(rows):
+        raise DataError(
+            f"view '{view.name}' has no training item to fit an encoder on; every view needs some "
+            "items in the training partition."
+        )
     preprocessor = view.preprocessor if view.texts is not None else None
     if preprocessor is None:
         preprocessor = TextPreprocessor(

@@ -37,8 +37,9 @@ def read_items(given: Sequence[str], model: Any, view: str) -> Any:
     lines: list[str] = []
     for item in given:
         lines += [line.rstrip("\n") for line in sys.stdin] if item == "-" else [item]
-    lines = [line for line in lines if line.strip()]
-    if not lines:
+    if view not in output.vocabularies:
+        lines = [line for line in lines if line.strip()]
+    if not any(line.strip() for line in lines):
         raise DataError("there is nothing to infer: give texts, paths, or lines on stdin.")
     if view in output.vocabularies:
         return [_text(line) for line in lines]

@@ -64,12 +64,19 @@ def train_and_save(
     if model not in MODELS:
         raise SettingsError(f"unknown model '{model}'.{suggest(model, MODELS)}")
     state = checkpoint or out.with_name(f"{out.name}.checkpoint")
-    unfinished = state.is_dir() and _was_interrupted(out)
+    unfinished = state.is_dir() and _was_interrupted(out, model, settings)
     taken = out.exists() and (not out.is_dir() or any(out.iterdir()))
     if taken and not (overwrite or unfinished):
         raise StorageError(
             f"{out} exists already and is not empty; pass --overwrite or choose another folder."
         )
+    if taken and not (out / MARKER).is_file():
+        raise StorageError(
+            f"{out} holds no {MARKER}, so it is no model and is not replaced; choose another "
+            "folder."
+        )
+    known = MODELS[model].settings_class.model_fields
+    settings = {n: v for n, v in settings.items() if n != "device" or n in known}
     trained = MODELS[model](checkpoint=state, progress=progress, **settings)
     for name in views or ():
         dataset.view(name)
@@ -78,17 +85,22 @@ def train_and_save(
     try:
         trained.train_model(chosen, top_words=top_words)
     except KeyboardInterrupt:
-        if trained.output is None:
+        if trained.output is None or not trained.history.epochs:
             raise
-    trained.data_path, trained.data_fingerprints = data_path, chosen.fingerprints()
+    trained.data_path = data_path
     trained.save(out, overwrite=overwrite or unfinished)
     if trained.history.stopped != "interrupted" and checkpoint is None:
         shutil.rmtree(state, ignore_errors=True)
     return trained
 
 
-def _was_interrupted(out: Path) -> bool:
+def _was_interrupted(out: Path, model: str, settings: Mapping[str, Any]) -> bool:
+    """Return whether a model was left there by Ctrl-C in a run with these settings."""
     if not (out / MARKER).is_file():
         return False
-    history = read_json(out / MARKER).get("history", {})
-    return isinstance(history, dict) and history.get("stopped") == "interrupted"
+    stored = read_json(out / MARKER)
+    history, before = stored.get("history"), stored.get("settings")
+    if not isinstance(history, dict) or not isinstance(before, dict):
+        return False
+    same = all(before.get(n) == v for n, v in settings.items() if n != "device")
+    return history.get("stopped") == "interrupted" and stored.get("model") == model and same

@@ -70,6 +70,10 @@ class OnView(AbstractMetric):  # type: ignore[misc]
 
     def _output_of_view(self, output: Mapping[str, Any]) -> dict[str, Any]:
         plain = _ViewOutput(self.view, output)
+        if "topics" in output and not any("/" in str(key) for key in output):
+            # An output of OCTIS's own models is of one view already.
+            plain.update(output)
+            return plain
         for key in _MATRICES:
             if f"{key}/{self.view}" in output:
                 plain[key] = output[f"{key}/{self.view}"]

@@ -99,7 +99,7 @@ def document_topics(
     DataError
         If the output has no such key, another number of items, or no distributions.
     """
-    key = f"{THETA_KEYS[partition]}/{view}"
+    key = _key(output, THETA_KEYS[partition], view)
     hint = "train the model on this view and with partitions (use_partitions=True)."
     matrix = np.asarray(_fetch(output, key, hint))
     expected = len(partition_rows(dataset, view, partition))
@@ -139,8 +139,9 @@ def top_words(
         If the output has no such key, too few words, a word twice in a topic, or an index that is
         not in the view's vocabulary.
     """
-    key = f"topics/{view}"
-    topics = np.asarray(_fetch(output, key, "train the model on this view."))
+    key = _key(output, "topics", view)
+    found = _fetch(output, key, "train the model on this view.")
+    topics = np.asarray(_numbers(found, dataset, view) if key == "topics" else found)
     if topics.ndim != 2 or not len(topics) or not np.issubdtype(topics.dtype, np.integer):
         raise DataError(
             f"the output's '{key}' has shape {topics.shape} and type {topics.dtype}; expected "
@@ -167,6 +168,24 @@ def top_words(
             "different words."
         )
     return words
+
+
+def _key(output: Mapping[str, Any], key: str, view: str) -> str:
+    """Return the view's key, or OCTIS's own where the output is one of a single view."""
+    plain = key in output and not any("/" in str(known) for known in output)
+    return key if plain else f"{key}/{view}"
+
+
+def _numbers(topics: Any, dataset: "MultiviewDataset", view: str) -> list[list[int]]:
+    """Return topics in words as word indices."""
+    number = {word: index for index, word in enumerate(dataset.text_view(view).vocabulary)}
+    try:
+        return [[number[word] for word in topic] for topic in topics]
+    except KeyError as error:
+        raise DataError(
+            f"the output's topics hold the word {error}, which view '{view}' does not know: it is "
+            "of another view or vocabulary."
+        ) from None
 
 
 def _fetch(output: Mapping[str, Any], key: str, hint: str) -> Any:

@@ -4,12 +4,13 @@ from collections.abc import Collection, Mapping
 from itertools import combinations, permutations
 from typing import TYPE_CHECKING, Any
 
-from octis_m3l.errors import SettingsError, suggest
+from octis_m3l.errors import DataError, SettingsError, suggest
 from octis_m3l.metrics.base import Metric
 from octis_m3l.metrics.document_npmi import DocumentNPMI
 from octis_m3l.metrics.jsd import JSD
 from octis_m3l.metrics.mrr import MRR
 from octis_m3l.metrics.npmi import NPMI
+from octis_m3l.metrics.outputs import THETA_KEYS, check_partition
 from octis_m3l.metrics.topic_uniqueness import TopicUniqueness
 from octis_m3l.metrics.uap import UAP
 
@@ -54,9 +55,15 @@ def applicable(
     for name in metrics or ():
         if name not in METRICS:
             raise SettingsError(f"unknown metric '{name}'.{suggest(name, METRICS)}")
+    check_partition(partition)
     wanted = [name for name in METRICS if metrics is None or name in metrics]
-    inferred = [v for v in dataset.views if f"topic-document-matrix/{v}" in output]
+    inferred = [v for v in dataset.views if f"{THETA_KEYS[partition]}/{v}" in output]
     spoken = [v for v in dataset.text_views if f"topics/{v}" in output]
+    if not inferred and not spoken:
+        raise DataError(
+            "the output names no view of the data set: it is of one view, as OCTIS's own models "
+            "give. Score it measure by measure: NPMI(dataset, 'de').score(output)."
+        )
     found: dict[str, dict[str, Metric]] = {name: {} for name in wanted}
     for name in wanted:
         kind: Any = METRICS[name]

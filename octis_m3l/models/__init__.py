@@ -4,9 +4,21 @@ from typing import Any
 
 from octis_m3l.models.m3l_contrast import M3LContrast
 from octis_m3l.models.output import ModelOutput
+from octis_m3l.models.pltm import PLTM
 from octis_m3l.models.storage import load_model
 from octis_m3l.models.zeroshot_tm import ZeroshotTM
+from octis_m3l.models.zeroshot_tm_kd import ZeroshotTMKD
 
-MODELS: dict[str, Any] = {model.name: model for model in (M3LContrast, ZeroshotTM)}
+MODELS: dict[str, Any] = {
+    model.name: model for model in (M3LContrast, PLTM, ZeroshotTM, ZeroshotTMKD)
+}
 
-__all__ = ["MODELS", "M3LContrast", "ModelOutput", "ZeroshotTM", "load_model"]
+__all__ = [
+    "MODELS",
+    "PLTM",
+    "M3LContrast",
+    "ModelOutput",
+    "ZeroshotTM",
+    "ZeroshotTMKD",
+    "load_model",
+]

@@ -1,5 +1,6 @@
 """What every model shares: OCTIS's interface, settings, seeds, and the calls above them."""
 
+import warnings
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,6 +14,7 @@ from octis.models.model import AbstractModel
 from octis_m3l.data.build import from_frame, from_lists
 from octis_m3l.data.dataset import MultiviewDataset
 from octis_m3l.data.folder.reading import Tokenizer
+from octis_m3l.data.views import PARTITIONS
 from octis_m3l.errors import DataError, OctisM3LError, SettingsError, suggest
 from octis_m3l.models.exploration import Exploration
 from octis_m3l.models.output import ModelOutput
@@ -138,7 +140,8 @@ class TopicModel(Exploration, AbstractModel):  # type: ignore[misc]
             )
         given = {**self._given, **(hyperparameters or {})}
         settings = self._settings(given)
-        smallest = min(len(view.vocabulary) for view in dataset.text_views.values())
+        sizes = {n: len(dataset.text_view(n).vocabulary) for n in self._spoken(dataset, settings)}
+        smallest = min(sizes.values())
         if not 1 <= top_words <= smallest:
             raise SettingsError(
                 f"top_words={top_words}: expected 1 to {smallest}, the size of the smallest "
@@ -147,7 +150,7 @@ class TopicModel(Exploration, AbstractModel):  # type: ignore[misc]
         seed = settings.seed if self.runs == 0 else derive_seed(settings.seed, _RUNS, self.runs)
         self.output = None
         self.trained_given = tuple(given)
-        self.data_fingerprints = None
+        self.data_fingerprints = dataset.fingerprints()
         self.dataset, self.data_path = dataset, dataset.dataset_path
         output = self._train(dataset, settings, seed, top_words)
         self.run_seed, self.output = seed, output
@@ -162,6 +165,10 @@ class TopicModel(Exploration, AbstractModel):  # type: ignore[misc]
         return self.history is not None and self.history.stopped == "interrupted"
 
     # What a model adds.
+
+    def _spoken(self, dataset: MultiviewDataset, settings: Any) -> list[str]:
+        """Return the text views whose topics are learned."""
+        return list(dataset.text_views)
 
     @abstractmethod
     def _train(
@@ -286,6 +293,25 @@ class TopicModel(Exploration, AbstractModel):  # type: ignore[misc]
         if isinstance(items, Mapping):
             return {name: self.infer(some, name, samples=samples) for name, some in items.items()}
         return self.infer(items, view or self._trained().pivot, samples=samples)
+
+    def _check_links(self, dataset: MultiviewDataset, otherwise: str) -> None:
+        """Refuse data that nothing links in training; warn of views that nothing links."""
+        partitions = ["train"] if self.use_partitions else list(PARTITIONS)
+        counted = [dataset.linked_items(partition) for partition in partitions]
+        linked = {name: sum(of[name] for of in counted) for name in dataset.views}
+        if not any(linked.values()):
+            raise DataError(
+                f"{self.name} learns from linked items of two views or more, and this data set has "
+                f"{len(dataset.views)} view(s) and no links between training items; link it, or "
+                f"{otherwise}."
+            )
+        for name, count in linked.items():
+            if not count:
+                warnings.warn(
+                    f"no training item of view '{name}' is linked to another view: nothing aligns "
+                    "its topics with the others'; link it, or leave it out (dataset.with_views).",
+                    stacklevel=6,
+                )
 
     def _settings(self, given: Mapping[str, Any]) -> Any:
         return self.settings_class.checked(given, self.name)

@@ -348,13 +348,7 @@ class M3LContrast(NeuralTopicModel):
     }
 
     def _check(self, dataset: MultiviewDataset, settings: Any) -> None:
-        if len(dataset.views) < 2 or not dataset.is_linked:
-            raise DataError(
-                "m3l-contrast learns from linked items of two views or more, and this data set "
-                f"has {len(dataset.views)} view(s) and "
-                f"{'no links' if not dataset.is_linked else 'links'}; link it, or use "
-                "zeroshot-tm for one view."
-            )
+        self._check_links(dataset, "use zeroshot-tm for one view")
         for name, view in dataset.views.items():
             if view.sizes[0] < 2:
                 warnings.warn(

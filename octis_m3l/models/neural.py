@@ -72,6 +72,7 @@ class NeuralTopicModel(TopicModel):
     def __init__(self, *, encoders: Mapping[str, Encoder] | None = None, **arguments: Any) -> None:
         super().__init__(**arguments)
         self.own_encoders = None if encoders is None else dict(encoders)
+        self.lost_encoders: tuple[str, ...] = ()
         self.encoders: dict[str, Encoder] = {}
         self.network: ViewNetwork | None = None
 
@@ -106,6 +107,12 @@ class NeuralTopicModel(TopicModel):
     ) -> ModelOutput:
         self.network = self.history = None
         self._check(dataset, settings)
+        lost = [name for name in self.lost_encoders if name not in (self.own_encoders or {})]
+        if lost:
+            raise DataError(
+                f"the loaded model was trained through encoders of your own for {', '.join(lost)}, "
+                "which are not saved; give them again: load(folder, encoders={...})."
+            )
         encodings = encode(
             dataset,
             settings.encoder,
@@ -327,6 +334,7 @@ class NeuralTopicModel(TopicModel):
         network = self._network(shape["dimensions"], shape["vocabularies"], self.trained_settings)
         network.load_state_dict(load_file(folder / "weights.safetensors"))
         self.network = network.to(chosen_device(device)).eval()
+        self.lost_encoders = tuple(described["encoders_not_stored"])
         self.encoders = {n: load_encoder(folder / "encoders" / n) for n in described["encoders"]}
         return {n: matrix.cpu().numpy() for n, matrix in network.topic_words().items()}
 
@@ -359,19 +367,21 @@ class NeuralTopicModel(TopicModel):
                     "with."
                 )
             self.encoders[name] = own
+            self.own_encoders = {**(self.own_encoders or {}), name: own}
 
 
 def hash_of_rows(array: NDArray[Any]) -> str:
-    """Return a SHA-256 of an array's shape and of some thousand of its rows.
+    """Return a SHA-256 of an array's shape and values.
 
     Parameters
     ----------
     array : array (rows × dimensions)
-        May be memory-mapped; few rows are read.
+        May be memory-mapped; it is read in pieces.
     """
     digest = hashlib.sha256(repr(array.shape).encode())
-    step = max(1, len(array) // 4096)
-    digest.update(np.ascontiguousarray(array[::step], np.float32).tobytes())
+    for start in range(0, len(array), _ROWS_AT_ONCE):
+        piece = array[start : start + _ROWS_AT_ONCE]
+        digest.update(np.ascontiguousarray(piece, np.float32).tobytes())
     return digest.hexdigest()
 
 

@@ -170,6 +170,9 @@ class ZeroshotTM(NeuralTopicModel):
         own = settings.standardised == "own-view"
         return {name: name if own else trained for name in dataset.views}
 
+    def _spoken(self, dataset: MultiviewDataset, settings: Any) -> list[str]:
+        return [self._trained_view(dataset, settings)]
+
     def _vocabularies(self, dataset: MultiviewDataset, settings: Any) -> dict[str, int]:
         trained = self._trained_view(dataset, settings)
         return {trained: len(dataset.text_view(trained).vocabulary)}

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from rich.table import Table
+from rich.text import Text
 
 from octis_m3l.models.base import TopicModel
 
@@ -48,7 +49,7 @@ def topics_table(model: TopicModel, words: int) -> Table:
     frame = model.topic_info(words)
     table = Table("topic", "share", *frame.columns[2:], title="Aligned topics")
     for row in frame.itertuples(index=False):
-        table.add_row(str(row[0]), f"{row[1]:.1%}", *row[2:])
+        table.add_row(str(row[0]), f"{row[1]:.1%}", *map(Text, row[2:]))
     return table
 
 

@@ -7,6 +7,7 @@ import numpy as np
 from PIL import Image
 
 from octis_m3l.data.dataset import MultiviewDataset
+from octis_m3l.errors import SettingsError
 from octis_m3l.files import written_whole
 from octis_m3l.models.base import TopicModel
 
@@ -43,14 +44,21 @@ def draw_topic_sheet(
         (n for n, v in (data.image_views if data else {}).items() if v.pictures is not None), None
     )
     columns = 1 + (pictures if shown else 0)
-    figure = Figure(figsize=(7 + 1.1 * (columns - 1), 0.35 + 0.3 * (len(spoken) + 1) * len(info)))
+    longest = max(len(name) + len(text) for name in spoken for text in info[name])
+    wide = 0.5 + 0.085 * max(longest, 24)
+    figure = Figure(figsize=(wide + 1.1 * (columns - 1), 0.3 * (len(spoken) + 2) * len(info)))
+    kinds = figure.canvas.get_supported_filetypes()
+    if Path(path).suffix.lower().lstrip(".") not in kinds:
+        raise SettingsError(
+            f"{path}: a picture can't be drawn to a file of this kind; use .png, .pdf or .svg."
+        )
     axes = figure.subplots(
-        len(info), columns, squeeze=False, width_ratios=[7.0] + [1.1] * (columns - 1)
+        len(info), columns, squeeze=False, width_ratios=[wide] + [1.1] * (columns - 1)
     )
     for row, (_, entry) in enumerate(info.iterrows()):
         lines = [f"topic {entry['topic']}   {entry['share']:.1%}"]
         lines += [f"{name}   {entry[name]}" for name in spoken]
-        axes[row, 0].text(0, 0.5, "\n".join(lines), va="center", fontsize=9)
+        axes[row, 0].text(0, 0.5, "\n".join(lines), va="center", fontsize=9, parse_math=False)
         if shown is not None:
             best = model.representatives(
                 int(entry["topic"]), shown, count=pictures, dataset=dataset
@@ -59,7 +67,7 @@ def draw_topic_sheet(
                 axis.imshow(_pixels(picture))
     for axis in axes.flat:
         axis.axis("off")
-    figure.tight_layout(pad=0.4)
+    figure.subplots_adjust(left=0.01, right=0.99, bottom=0.01, top=0.99, wspace=0.05)
     with written_whole(Path(path)) as temporary:
         figure.savefig(temporary, dpi=120)
 

@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn, optim
 
 from octis_m3l.errors import StorageError
-from octis_m3l.files import written_whole
+from octis_m3l.files import check_same_run, written_whole
 
 FILE = "checkpoint.safetensors"
 
@@ -82,16 +82,7 @@ def read_checkpoint(
         raise StorageError(
             f"{path} is no whole checkpoint ({error}); delete it to start from the beginning."
         ) from None
-    differing = sorted(
-        key
-        for key in {*state.get("run", {}), *run}
-        if state.get("run", {}).get(key) != json.loads(json.dumps(run)).get(key)
-    )
-    if differing:
-        raise StorageError(
-            f"{path} belongs to another run: {', '.join(differing)} differ. Use the settings and "
-            "data of that run, another checkpoint folder, or delete the file."
-        )
+    check_same_run(path, state.get("run", {}), run)
     network.load_state_dict(_part(tensors, "network/"))
     restored: dict[int, dict[str, Tensor]] = {}
     for name, value in _part(tensors, "optimizer/").items():

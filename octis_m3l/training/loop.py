@@ -156,7 +156,7 @@ class _Run:
         self.history = History()
         self.best: dict[str, Tensor] | None = None
         self.best_loss = math.inf
-        self.whole: tuple[dict[str, Tensor], dict[str, Any]] | None = None
+        self.whole: tuple[Any, ...] | None = None
         self.optimizer = optim.Adam(
             [p for p in network.parameters() if p.requires_grad],
             lr=settings.learning_rate,
@@ -255,12 +255,14 @@ class _Run:
         """Remember the state after a whole epoch, for an interruption in the next."""
         if self.folder is not None:
             weights = {n: t.detach().clone() for n, t in self.network.state_dict().items()}
-            self.whole = weights, copy.deepcopy(self.optimizer.state_dict())
+            optimizer, history = copy.deepcopy((self.optimizer.state_dict(), self.history))
+            self.whole = weights, optimizer, history, self.best, self.best_loss
 
     def _back_to_whole(self) -> None:
         if self.whole is not None:
-            self.network.load_state_dict(self.whole[0])
-            self.optimizer.load_state_dict(self.whole[1])
+            weights, optimizer, self.history, self.best, self.best_loss = self.whole
+            self.network.load_state_dict(weights)
+            self.optimizer.load_state_dict(optimizer)
 
     def _is_over(self) -> bool:
         best = self.history.best_epoch

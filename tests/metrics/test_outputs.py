@@ -5,10 +5,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from octis.evaluation_metrics.diversity_metrics import TopicDiversity
 
 from octis_m3l.data.dataset import MultiviewDataset
 from octis_m3l.errors import DataError, SettingsError
-from octis_m3l.metrics import MRR, TopicUniqueness
+from octis_m3l.metrics import MRR, OnView, TopicUniqueness, score_all
 from octis_m3l.metrics.outputs import document_topics, top_words
 
 THETA = "test-topic-document-matrix/en"
@@ -96,3 +97,27 @@ def test_images_have_no_words(dataset: MultiviewDataset) -> None:
 def test_no_words_are_too_few(dataset: MultiviewDataset) -> None:
     with pytest.raises(SettingsError, match="topk is 0; this measure needs 1 or more words"):
         TopicUniqueness(dataset, topk=0)
+
+
+def test_outputs_of_one_view_are_scored_as_they_are(
+    dataset: MultiviewDataset, output: dict[str, Any]
+) -> None:
+    words = dataset.text_view("de").vocabulary
+    plain = {
+        "topics": [[words[i] for i in topic] for topic in output["topics/de"]],
+        "topic-document-matrix": output["topic-document-matrix/de"],
+        "test-topic-document-matrix": output["test-topic-document-matrix/de"],
+    }
+    np.testing.assert_array_equal(
+        top_words(plain, dataset, "de", 5), top_words(output, dataset, "de", 5)
+    )
+    np.testing.assert_array_equal(
+        document_topics(plain, dataset, "de", "test"),
+        document_topics(output, dataset, "de", "test"),
+    )
+    diversity = OnView(TopicDiversity(topk=5), "de", dataset)
+    assert diversity.score(plain) == diversity.score(output)
+    with pytest.raises(DataError, match=r"hold the word .*, which view 'en' does not know"):
+        top_words(plain, dataset, "en", 5)
+    with pytest.raises(DataError, match="the output names no view of the data set: it is of one"):
+        score_all(dataset, plain)

@@ -21,6 +21,7 @@ sys.path.insert(0, sys.argv[1])
 from models.test_determinism import hashes_of_models
 print(json.dumps(hashes_of_models()))
 """
+SMALL = {"epochs": 2, "batch_size": 16, "iterations": 20, "visual_words": 8}
 
 
 def hashes_of_models() -> dict[str, str]:
@@ -31,7 +32,7 @@ def hashes_of_models() -> dict[str, str]:
     for name, model in MODELS.items():
         settings: dict[str, Any] = {"num_topics": 4, "seed": 5}
         known = model().hyperparameters
-        settings |= {k: v for k, v in {"epochs": 2, "batch_size": 16}.items() if k in known}
+        settings |= {k: v for k, v in SMALL.items() if k in known}
         output = model(**settings).train_model(dataset, top_words=5)
         digest = hashlib.sha256()
         for key in sorted(output):

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from octis_m3l.data.records.pictures import as_picture
+from octis_m3l.data.text_checks import is_missing
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,8 +81,3 @@ def read_column(
                 sources.append(number if listed else record)
             cells[record].append(number)
     return Column(items, cells, sources, len(items) if listed else len(given))
-
-
-def is_missing(cell: Any) -> bool:
-    """Return whether a cell is None or NaN."""
-    return cell is None or cell is pd.NA or (isinstance(cell, float) and np.isnan(cell))

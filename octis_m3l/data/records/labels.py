@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from octis_m3l.data.records.columns import is_missing
+from octis_m3l.data.text_checks import is_missing
 from octis_m3l.errors import DataError
 
 

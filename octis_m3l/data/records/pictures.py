@@ -10,13 +10,17 @@ from octis_m3l.data.views import Picture
 from octis_m3l.errors import DataError
 
 
-def as_picture(item: Any, name: str, record: int) -> Picture | int:
+class Unseen(int):
+    """Stands for a picture that is known by its embedding alone: its row."""
+
+
+def as_picture(item: Any, name: str, record: int) -> Picture | Unseen:
     """Return a picture as views hold it.
 
     Parameters
     ----------
-    item : path, array of uint8 (height × width × 3), PIL image or int
-        The picture; a number where a view has embeddings alone.
+    item : path, array of uint8 (height × width × 3), PIL image or Unseen
+        The picture.
     name : str
         The view, for the message.
     record : int
@@ -38,11 +42,11 @@ def as_picture(item: Any, name: str, record: int) -> Picture | int:
         return item
     if isinstance(item, Image.Image):
         return np.asarray(item.convert("RGB"))
-    if isinstance(item, int | np.integer):
-        return int(item)
+    if isinstance(item, Unseen):
+        return item
     raise DataError(
         f"view '{name}', record {record}: a picture of type {type(item).__name__}; expected a "
-        "path, a PIL image or an array."
+        f"path, a PIL image or an array. For embeddings alone: images={{'{name}': None}}."
     )
 
 

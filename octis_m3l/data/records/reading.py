@@ -7,11 +7,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.sparse import coo_array, csr_array
+from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from octis_m3l.data.arrays import read_array
 from octis_m3l.data.records.columns import Column, read_column
+from octis_m3l.data.records.pictures import Unseen
 from octis_m3l.errors import DataError, suggest
 
 
@@ -46,10 +47,13 @@ class Records:
             rows.append(np.repeat(np.arange(self.count), counts))
             columns.append(np.array([i for cell in found.cells for i in cell], np.int64) + start)
             start += len(found.items)
-        row, column = np.concatenate(rows), np.concatenate(columns)
-        graph = coo_array((np.ones(len(row), np.int8), (row, column)), (self.count, start))
-        _, numbers = connected_components(csr_array(graph @ graph.T), directed=False)
-        return np.asarray(numbers, np.int64)
+        # Records and items are the two sides of one graph, so that it grows with their links.
+        row, column = np.concatenate(rows), np.concatenate(columns) + self.count
+        whole = self.count + start
+        graph = coo_array((np.ones(len(row), np.int64), (row, column)), (whole, whole))
+        _, numbers = connected_components(graph, directed=False)
+        _, dense = np.unique(numbers[: self.count], return_inverse=True)
+        return np.asarray(dense, np.int64)
 
 
 def read_records(
@@ -101,7 +105,9 @@ def _given(
     for name, column in images.items():
         if column is None and name not in embeddings:
             raise DataError(f"image view '{name}' has neither pictures nor embeddings.")
-        given[name] = range(len(read_array(embeddings[name], name))) if column is None else column
+        if column is None:
+            column = [Unseen(row) for row in range(len(read_array(embeddings[name], name)))]
+        given[name] = column
     return given
 
 

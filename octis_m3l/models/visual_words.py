@@ -1,0 +1,171 @@
+"""Pictures as words: the nearest centroids of their embeddings."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.cluster import MiniBatchKMeans
+
+from octis_m3l.data.views import ImageView, TextView
+from octis_m3l.encoders.picture import PictureEncoder
+from octis_m3l.errors import DataError
+
+_ROWS_AT_ONCE = 4096
+
+
+@dataclass(frozen=True, eq=False)
+class VisualWords:
+    """A view of images read as words, kept with a model.
+
+    Parameters
+    ----------
+    view : str
+        Its name.
+    mean, scale : array of float32 (dimensions)
+        By which embeddings are standardised.
+    centroids : array of float32 (words × dimensions)
+        Of standardised embeddings.
+    per_picture : int
+        How many of the nearest centroids are a picture's words.
+    encoded : bool
+        Whether the embeddings come from pictures through `PictureEncoder`; else they are given.
+
+    References
+    ----------
+    Sivic & Zisserman (2003), Video Google; here with embeddings of whole pictures.
+    """
+
+    view: str
+    mean: NDArray[np.float32]
+    scale: NDArray[np.float32]
+    centroids: NDArray[np.float32]
+    per_picture: int
+    encoded: bool
+
+    @classmethod
+    def fit(
+        cls, view: ImageView, rows: slice, *, words: int, per_picture: int, seed: int
+    ) -> tuple[Self, TextView]:
+        """Learn the words on some items; return them and all items as words.
+
+        Parameters
+        ----------
+        view : ImageView
+            The images.
+        rows : slice
+            The training items.
+        words : int
+            How many centroids, at most one for each training item.
+        per_picture : int
+            How many of them a picture has.
+        seed : int
+            Of k-means.
+
+        Raises
+        ------
+        DataError
+            If there is no training item.
+        """
+        encoded = view.embeddings is None
+        vectors = (
+            PictureEncoder().encode(view.items(slice(0, len(view)))) if encoded else view.embeddings
+        )
+        assert vectors is not None
+        training = np.asarray(vectors[rows], np.float32)
+        if not len(training):
+            raise DataError(f"view '{view.name}' has no training item to learn visual words from.")
+        mean, deviation = training.mean(axis=0, dtype=float), training.std(axis=0, dtype=float)
+        varies = deviation > 1e-7 * np.maximum(np.abs(mean), deviation.max())
+        scale = np.where(varies, 1.0 / np.where(varies, deviation, 1.0), 1.0)
+        count = min(words, len(training))
+        clusters = MiniBatchKMeans(count, random_state=seed, n_init=3).fit(
+            (training - mean) * scale
+        )
+        centroids = clusters.cluster_centers_.astype(np.float32)
+        learned = cls(
+            view.name,
+            mean.astype(np.float32),
+            scale.astype(np.float32),
+            centroids,
+            min(per_picture, count),
+            encoded,
+        )
+        return learned, learned._words(vectors, view.sizes)
+
+    def read(self, items: Sequence[Any] | NDArray[Any]) -> TextView:
+        """Return pictures as a view of words.
+
+        Parameters
+        ----------
+        items : array of floats (items × dimensions), or sequence of pictures
+            Pictures only where the model was trained on pictures without embeddings.
+
+        Raises
+        ------
+        DataError
+            If embeddings are expected, or have other dimensions or NaN.
+        """
+        given = isinstance(items, np.ndarray) and items.dtype.kind == "f"
+        if not given and not self.encoded:
+            raise DataError(
+                f"the model was trained on given embeddings of view '{self.view}': pass an array "
+                f"of floats (items × {len(self.mean)}) from the same encoder."
+            )
+        vectors = np.asarray(items) if given else PictureEncoder().encode(list(items))
+        if (
+            vectors.ndim != 2
+            or vectors.shape[1] != len(self.mean)
+            or not np.isfinite(vectors).all()
+        ):
+            raise DataError(
+                f"view '{self.view}': embeddings of shape {vectors.shape}, expected finite numbers "
+                f"(items × {len(self.mean)})."
+            )
+        return self._words(vectors, (len(vectors), 0, 0))
+
+    def _words(self, vectors: NDArray[Any], sizes: tuple[int, int, int]) -> TextView:
+        squares = np.square(self.centroids).sum(axis=1)
+        nearest = [np.zeros((0, self.per_picture), np.int64)]
+        for start in range(0, len(vectors), _ROWS_AT_ONCE):
+            piece = (np.asarray(vectors[start : start + _ROWS_AT_ONCE]) - self.mean) * self.scale
+            distances = squares - 2.0 * piece @ self.centroids.T
+            order = np.argsort(distances, axis=1, kind="stable")
+            nearest.append(order[:, : self.per_picture])
+        words = np.concatenate(nearest)
+        return TextView(
+            name=self.view,
+            sizes=sizes,
+            vocabulary=tuple(f"visual{number}" for number in range(len(self.centroids))),
+            token_ids=words.ravel().astype(np.int32),
+            offsets=np.arange(len(words) + 1, dtype=np.int64) * self.per_picture,
+        )
+
+    def arrays(self) -> dict[str, NDArray[np.float32]]:
+        """Return the arrays to store."""
+        return {"mean": self.mean, "scale": self.scale, "centroids": self.centroids}
+
+    @classmethod
+    def restored(
+        cls, view: str, arrays: Mapping[str, NDArray[Any]], settings: Mapping[str, Any]
+    ) -> Self:
+        """Return what was stored.
+
+        Parameters
+        ----------
+        view : str
+            The view's name.
+        arrays : mapping of str to array
+            As `arrays` gave them.
+        settings : mapping
+            ``per_picture`` and ``encoded``.
+        """
+        return cls(
+            view,
+            arrays["mean"],
+            arrays["scale"],
+            arrays["centroids"],
+            settings["per_picture"],
+            settings["encoded"],
+        )

@@ -1,0 +1,114 @@
+"""New documents as the words that a model knows."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_array, issparse
+
+from octis_m3l.data.folder.reading import Tokenizer
+from octis_m3l.data.text import TextPreprocessor
+from octis_m3l.data.views import TextView
+from octis_m3l.errors import DataError
+
+
+@dataclass(frozen=True, eq=False)
+class WordReader:
+    """A view's preprocessing and vocabulary, kept with a model that reads words.
+
+    Parameters
+    ----------
+    view : str
+        Its name.
+    vocabulary : tuple of str
+        The words.
+    preprocessor : TextPreprocessor
+        How texts become words.
+    """
+
+    view: str
+    vocabulary: tuple[str, ...]
+    preprocessor: TextPreprocessor
+
+    @classmethod
+    def of_view(cls, view: TextView) -> Self:
+        """Return the reader of a view.
+
+        Parameters
+        ----------
+        view : TextView
+            One without preprocessing of its own (from an OCTIS folder) has its words separated
+            by white space.
+        """
+        preprocessor = view.preprocessor or TextPreprocessor(
+            stop_words=False, lowercase=False, min_word_length=1, tokenizer="whitespace"
+        )
+        return cls(view.name, view.vocabulary, preprocessor)
+
+    def read(self, items: Sequence[str] | NDArray[Any] | Any) -> TextView:
+        """Return documents as a view.
+
+        Parameters
+        ----------
+        items : sequence of str, or matrix of word counts (items × vocabulary)
+            Raw texts; or an array of integers or a sparse matrix, columns as in the vocabulary.
+
+        Raises
+        ------
+        DataError
+            If a matrix has other columns or negative counts, or an item is not text.
+        """
+        if issparse(items) or (isinstance(items, np.ndarray) and items.dtype.kind in "iufb"):
+            token_ids, offsets = self._of_counts(items)
+        else:
+            corpus = self.preprocessor.transform(list(items), self.vocabulary, self.view)
+            token_ids, offsets = corpus.token_ids, corpus.offsets
+        return TextView(
+            name=self.view,
+            sizes=(len(offsets) - 1, 0, 0),
+            vocabulary=self.vocabulary,
+            token_ids=token_ids,
+            offsets=offsets,
+        )
+
+    def _of_counts(self, matrix: Any) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+        whole = matrix.ndim == 2 and np.issubdtype(matrix.dtype, np.integer)
+        if not whole or matrix.shape[1] != len(self.vocabulary):
+            raise DataError(
+                f"view '{self.view}': a matrix of shape {matrix.shape} and type {matrix.dtype}; "
+                f"expected whole numbers (items × {len(self.vocabulary)} words), or texts."
+            )
+        counts = csr_array(matrix)
+        if counts.nnz and counts.data.min() < 0:
+            raise DataError(f"view '{self.view}': a word count is below 0.")
+        repeated = counts.data.astype(np.int64)
+        token_ids = np.repeat(counts.indices, repeated).astype(np.int32)
+        ends = np.concatenate([[0], np.cumsum(repeated)])
+        return token_ids, ends[counts.indptr].astype(np.int64)
+
+    def with_tokenizer(self, tokenizer: Tokenizer) -> Self:
+        """Return the reader with a tokenizer that its stored settings could not bring back.
+
+        Parameters
+        ----------
+        tokenizer : callable
+            The function from a text to its words.
+        """
+        return replace(self, preprocessor=self.preprocessor.with_tokenizer(tokenizer))
+
+    @classmethod
+    def restored(cls, view: str, vocabulary: Sequence[str], settings: Mapping[str, Any]) -> Self:
+        """Return the reader whose preprocessing was stored.
+
+        Parameters
+        ----------
+        view : str
+            Its name.
+        vocabulary : sequence of str
+            The words.
+        settings : mapping
+            As `TextPreprocessor.as_dict` gave them.
+        """
+        return cls(view, tuple(vocabulary), TextPreprocessor.from_dict(settings))

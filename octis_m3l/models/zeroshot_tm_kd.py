@@ -1,0 +1,325 @@
+"""ZeroshotTM-KD: a trained view teaches its topics to the others."""
+
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from octis_m3l.data.batches import Batch, ViewBatch
+from octis_m3l.data.dataset import MultiviewDataset
+from octis_m3l.encoders.encode import encode
+from octis_m3l.errors import SettingsError
+from octis_m3l.losses import kl_between_gaussians
+from octis_m3l.models.neural import NeuralTopicModel, ViewNetwork
+from octis_m3l.models.output import ModelOutput
+from octis_m3l.models.settings import NeuralSettings
+from octis_m3l.models.zeroshot_tm import ZeroshotTM, ZeroshotTMNetwork, ZeroshotTMSettings
+from octis_m3l.networks import InferenceNetwork, TopicDecoder, ViewModules, sample_topics
+
+_OF_TEACHER = ("prior_weight", "prior")
+
+
+class ZeroshotTMKDSettings(NeuralSettings):
+    """Hyperparameters of `ZeroshotTMKD`; teacher and students share them."""
+
+    view: str = Field("", description="the text view that teaches; '': the pivot")
+    taught: Literal["posterior", "prior"] = Field(
+        "posterior",
+        description="what stands in the prior's place: the teacher's posterior of the linked item, "
+        "or its learned prior alone",
+    )
+    distillation_weight: float = Field(1.0, ge=0, description="weight of KL(q‖what is taught)")
+    image_words: bool = Field(
+        True, description="whether students without words decode the linked item's of the teacher"
+    )
+    prior_weight: float = Field(1.0, ge=0, description="of the teacher's KL(q‖prior)")
+    prior: Literal["fixed", "learned", "learned-variance"] = "learned"
+    standardised: Literal["own-view", "none"] = Field(
+        "own-view", description="whether each view's embeddings are standardised"
+    )
+
+
+class ZeroshotTMKDNetwork(ViewNetwork):
+    """A teacher that is trained already, and a network for each student.
+
+    L = Σ_v RL_v + λ KL(q_v ‖ q_teacher) over the students v. An item whose tuple lacks the
+    teacher's view is drawn to the teacher's learned prior instead.
+
+    Parameters
+    ----------
+    dimensions : mapping of view to int
+        Of the embeddings.
+    vocabularies : mapping of text view to int
+        How many words; the teacher's first.
+    settings : ZeroshotTMKDSettings
+        Weights and sizes.
+    """
+
+    def __init__(
+        self,
+        dimensions: Mapping[str, int],
+        vocabularies: Mapping[str, int],
+        settings: ZeroshotTMKDSettings,
+    ) -> None:
+        super().__init__(dimensions, vocabularies)
+        self.settings = settings
+        self.view = next(iter(vocabularies))
+        self.teacher = ZeroshotTMNetwork(
+            {self.view: dimensions[self.view]},
+            {self.view: vocabularies[self.view]},
+            teacher_settings(settings, self.view),
+        )
+        students = {name: size for name, size in dimensions.items() if name != self.view}
+        self.networks = ViewModules(
+            {
+                name: InferenceNetwork(
+                    size,
+                    settings.num_topics,
+                    settings.hidden_sizes,
+                    activation=settings.activation,
+                    dropout=settings.dropout,
+                    posterior=settings.posterior,
+                )
+                for name, size in students.items()
+            }
+        )
+        words = {name: vocabularies.get(name, vocabularies[self.view]) for name in students}
+        self.decoders = ViewModules(
+            {
+                name: TopicDecoder(settings.num_topics, size)
+                for name, size in words.items()
+                if name in vocabularies or settings.image_words
+            }
+        )
+        self.theta_dropout = nn.Dropout(settings.theta_dropout)
+
+    def train(self, mode: bool = True) -> "ZeroshotTMKDNetwork":
+        """Set training mode for the students; the teacher only ever answers.
+
+        Parameters
+        ----------
+        mode : bool
+            Whether training.
+        """
+        super().train(mode)
+        self.teacher.eval()
+        return self
+
+    def posterior(self, view: str, embeddings: Tensor) -> tuple[Tensor, Tensor]:
+        """Return μ and log σ² of a view's items.
+
+        Parameters
+        ----------
+        view : str
+            The items' view.
+        embeddings : Tensor (rows × dimensions)
+            As the encoder gave them.
+        """
+        if view == self.view:
+            return self.teacher.posterior(view, embeddings)
+        network = self.networks[view]
+        mean, log_variance = network(self.standardisers[view](embeddings))
+        return mean, log_variance
+
+    def topic_words(self) -> dict[str, Tensor]:
+        """Return each language's distributions of words (K × vocabulary)."""
+        vocabularies: dict[str, int] = self.shape["vocabularies"]
+        decoders: Any = self.decoders
+        own = {n: decoders[n] for n in vocabularies if n != self.view}
+        return self.teacher.topic_words() | {
+            n: decoder.topic_word_matrix(self.settings.topic_form) for n, decoder in own.items()
+        }
+
+    def loss(self, batch: Batch) -> dict[str, Tensor]:
+        """Return the two terms of the loss, each a mean over each student's items, summed.
+
+        Parameters
+        ----------
+        batch : Batch
+            Some tuples.
+        """
+        zero = next(self.networks.parameters()).new_zeros(())
+        terms = {"reconstruction": zero, "distillation": zero}
+        for name, view in batch.views.items():
+            if name == self.view:
+                continue
+            mean, log_variance = self.posterior(name, view.embeddings)
+            taught = self._taught(name, view, batch)
+            divergence = kl_between_gaussians(mean, log_variance, *taught)
+            weighted = self.settings.distillation_weight * divergence.mean()
+            terms["distillation"] = terms["distillation"] + weighted
+            theta = self.theta_dropout(sample_topics(mean, log_variance))
+            lost = self._lost(name, view, theta, batch)
+            if lost is not None:
+                terms["reconstruction"] = terms["reconstruction"] + lost
+        return terms
+
+    def _taught(self, name: str, view: ViewBatch, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Return mean and log variance that each item of a student is drawn to."""
+        prior = self.teacher.prior
+        rows = len(view.items)
+        mean = prior.mean.detach().expand(rows, -1).clone()
+        log_variance = prior.log_variance.detach().expand(rows, -1).clone()
+        teaching = batch.views.get(self.view)
+        if self.settings.taught == "prior" or teaching is None:
+            return mean, log_variance
+        with torch.no_grad():
+            means, log_variances = self.teacher.posterior(self.view, teaching.embeddings)
+        mine, theirs = _common(view, teaching, batch.size)
+        mean[mine], log_variance[mine] = means[theirs], log_variances[theirs]
+        return mean, log_variance
+
+    def _lost(self, name: str, view: ViewBatch, theta: Tensor, batch: Batch) -> Tensor | None:
+        decoders: Any = self.decoders
+        if view.words is not None:
+            own: Tensor = decoders[name].loss(theta, view.words).mean()
+            return own
+        teaching = batch.views.get(self.view)
+        if name not in decoders or teaching is None or teaching.words is None:
+            return None
+        mine, theirs = _common(view, teaching, batch.size)
+        if len(mine) < 2:
+            return None
+        borrowed: Tensor = decoders[name].loss(theta[mine], teaching.words.take(theirs)).mean()
+        return borrowed
+
+
+def _common(view: ViewBatch, teaching: ViewBatch, size: int) -> tuple[Tensor, Tensor]:
+    """Return the rows of a student's items, and of the teacher's, whose tuples have both."""
+    device = view.items.device
+    rows = [
+        torch.arange(size, device=device) if one.rows is None else one.rows
+        for one in (view, teaching)
+    ]
+    place = torch.full((size,), -1, dtype=torch.long, device=device)
+    place[rows[1]] = torch.arange(len(rows[1]), device=device)
+    found = place[rows[0]]
+    mine = (found >= 0).nonzero().squeeze(1)
+    return mine, found[mine]
+
+
+def teacher_settings(settings: ZeroshotTMKDSettings, view: str) -> ZeroshotTMSettings:
+    """Return the settings of the teacher: those that it shares with its students.
+
+    Parameters
+    ----------
+    settings : ZeroshotTMKDSettings
+        Of the students.
+    view : str
+        That teaches.
+    """
+    shared = settings.model_dump(include={*NeuralSettings.model_fields, *_OF_TEACHER})
+    return ZeroshotTMSettings(**shared, view=view, standardised=settings.standardised)
+
+
+class ZeroshotTMKD(NeuralTopicModel):
+    """ZeroshotTM-KD: topics of one language, distilled into any number of other views.
+
+    A ZeroshotTM of one view is the teacher. Each other view, a language or images, has an
+    inference network of its own on its own embeddings, which need share no space with the
+    teacher's; it is trained with the teacher's posterior of the linked item in the prior's place,
+    and to decode its own words (images: the words of the linked item of the teacher, unless
+    ``image_words=False``). ``taught='prior'`` gives students the teacher's learned prior alone.
+
+    Where the paper does not say: embeddings are standardised; an item whose tuple lacks the
+    teacher's view is drawn to the teacher's learned prior; the teacher answers without dropout.
+
+    Parameters
+    ----------
+    teacher : ZeroshotTM, optional
+        One that is trained on the same view's embeddings. Default: it is trained first, with the
+        same hyperparameters.
+    **arguments
+        As for `NeuralTopicModel`.
+
+    References
+    ----------
+    Pivovarova & Zosa (2021), Visual Topic Modelling for NewsImage Task at MediaEval 2021; Zosa &
+    Pivovarova (2022), section 4.
+    """
+
+    name: ClassVar[str] = "zeroshot-tm-kd"
+    settings_class = ZeroshotTMKDSettings
+    search_space: ClassVar[dict[str, tuple[Any, ...]]] = {
+        "num_topics": (10, 200),
+        "distillation_weight": (0.1, 10.0, "log-uniform"),
+        "learning_rate": (2e-4, 2e-2, "log-uniform"),
+        "hidden_size": (50, 800),
+        "dropout": (0.0, 0.5),
+        "batch_size": (16, 256),
+    }
+
+    def __init__(self, *, teacher: ZeroshotTM | None = None, **arguments: Any) -> None:
+        super().__init__(**arguments)
+        self.teacher = teacher
+        self._teaching: ZeroshotTMNetwork | None = None
+
+    def _teacher_view(self, dataset: MultiviewDataset, settings: Any) -> str:
+        view: str = settings.view or dataset.pivot
+        dataset.text_view(view)
+        return view
+
+    def _check(self, dataset: MultiviewDataset, settings: Any) -> None:
+        self._check_links(dataset, "use zeroshot-tm for one view")
+
+    def _vocabularies(self, dataset: MultiviewDataset, settings: Any) -> dict[str, int]:
+        first = self._teacher_view(dataset, settings)
+        names = [first, *(name for name in dataset.text_views if name != first)]
+        return {name: len(dataset.text_view(name).vocabulary) for name in names}
+
+    def _standardised_by(self, dataset: MultiviewDataset, settings: Any) -> dict[str, str]:
+        if settings.standardised == "none":
+            return {}
+        return super()._standardised_by(dataset, settings)
+
+    def _train(
+        self, dataset: MultiviewDataset, settings: Any, seed: int, top_words: int
+    ) -> ModelOutput:
+        self.network = self.history = None
+        self._check(dataset, settings)
+        view = self._teacher_view(dataset, settings)
+        teacher = self.teacher or self._trained_teacher(dataset, settings, view, seed)
+        network: Any = teacher._ready()
+        if network.view != view or teacher._topics() != settings.num_topics:
+            raise SettingsError(
+                f"the teacher learned {teacher._topics()} topics of view '{network.view}', and "
+                f"zeroshot-tm-kd is to learn {settings.num_topics} from '{view}'; set num_topics "
+                "and view as the teacher's."
+            )
+        self._teaching = network
+        try:
+            return super()._train(dataset, settings, seed, top_words)
+        finally:
+            self._teaching = None
+
+    def _trained_teacher(
+        self, dataset: MultiviewDataset, settings: Any, view: str, seed: int
+    ) -> ZeroshotTM:
+        encodings = encode(
+            dataset, settings.encoder, dimensions=settings.dimensions, encoders=self.own_encoders
+        )
+        own = dataset.with_views([view]).with_embeddings(
+            {view: encodings.embeddings[view]}, order="stored"
+        )
+        given = teacher_settings(settings, view).model_dump() | {"seed": seed, "encoder": "given"}
+        teacher = ZeroshotTM(
+            checkpoint=None if self.checkpoint is None else self.checkpoint / "teacher",
+            progress=self.progress,
+            **given,
+        )
+        teacher.partitioning(self.use_partitions)
+        teacher.train_model(own, top_words=1)
+        return teacher
+
+    def _network(
+        self, dimensions: Mapping[str, int], vocabularies: Mapping[str, int], settings: Any
+    ) -> ViewNetwork:
+        network = ZeroshotTMKDNetwork(dimensions, vocabularies, settings)
+        if self._teaching is not None:
+            own = self._teaching
+            known = {n: t for n, t in own.state_dict().items() if n in network.teacher.state_dict()}
+            network.teacher.load_state_dict(known)
+        network.teacher.requires_grad_(False)
+        return network

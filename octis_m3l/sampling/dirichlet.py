@@ -1,0 +1,97 @@
+"""Parameters of Dirichlet–multinomials from counts: Minka's fixed point."""
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import digamma
+
+_LEAST = 1e-6
+_ENOUGH = 1e-5
+
+
+def fit_asymmetric(
+    pairs: NDArray[np.int64],
+    weights: NDArray[np.int64],
+    lengths: NDArray[np.int64],
+    alpha: NDArray[np.float64],
+    *,
+    steps: int = 50,
+) -> NDArray[np.float64]:
+    """Return the α that makes documents' topic counts likelier, topic by topic.
+
+    α_k ← α_k Σ_d [ψ(n_dk + α_k) − ψ(α_k)] / Σ_d [ψ(N_d + Σα) − ψ(Σα)], over again until it moves
+    less than 10⁻⁵ of itself.
+
+    Parameters
+    ----------
+    pairs : array of int (different pairs × 2)
+        Topic k and count n_dk above 0.
+    weights : array of int (different pairs)
+        In how many documents k has that count.
+    lengths : array of int (documents)
+        N_d.
+    alpha : array of float64 (K)
+        Where to start.
+    steps : int
+        At most so many.
+
+    References
+    ----------
+    Minka (2000), Estimating a Dirichlet distribution, equation 55; Wallach et al. (2009).
+    """
+    if not len(pairs):
+        return alpha
+    sizes, documents = np.unique(lengths, return_counts=True)
+    topics, counts = pairs[:, 0], pairs[:, 1]
+    for _ in range(steps):
+        total = alpha.sum()
+        gained = weights * (digamma(counts + alpha[topics]) - digamma(alpha[topics]))
+        numerator = np.bincount(topics, weights=gained, minlength=len(alpha))
+        denominator = (documents * (digamma(sizes + total) - digamma(total))).sum()
+        updated = np.maximum(alpha * numerator / denominator, _LEAST)
+        moved = np.abs(updated - alpha).max()
+        alpha = updated
+        if moved < _ENOUGH * alpha.max():
+            break
+    return alpha
+
+
+def fit_symmetric(
+    counts: NDArray[np.int64],
+    totals: NDArray[np.int64],
+    size: int,
+    eta: float,
+    *,
+    steps: int = 50,
+) -> float:
+    """Return the η that makes topics' word counts likelier.
+
+    η ← η Σ_kw [ψ(n_kw + η) − ψ(η)] / (V Σ_k [ψ(n_k + Vη) − ψ(Vη)]).
+
+    Parameters
+    ----------
+    counts : array of int
+        All n_kw above 0.
+    totals : array of int (K)
+        n_k.
+    size : int
+        V.
+    eta : float
+        Where to start.
+    steps : int
+        At most so many.
+
+    References
+    ----------
+    Minka (2000), equation 55, with all parameters equal.
+    """
+    if not len(counts):
+        return eta
+    values, number = np.unique(counts, return_counts=True)
+    for _ in range(steps):
+        numerator = (number * (digamma(values + eta) - digamma(eta))).sum()
+        denominator = size * (digamma(totals + size * eta) - digamma(size * eta)).sum()
+        updated = max(float(eta * numerator / denominator), _LEAST)
+        moved, eta = abs(updated - eta), updated
+        if moved < _ENOUGH * eta:
+            break
+    return eta

@@ -1,0 +1,218 @@
+"""The compiled inner loops: a sweep of collapsed Gibbs sampling, and the counts that it changes.
+
+The conditional of a token's topic (Mimno et al. 2009),
+
+    p(z = k | rest) ∝ (n_dk + α_k) (n_kw + η) / (n_k + Vη) = a_k (n_kw + η),
+
+falls into two buckets (after Yao, Mimno & McCallum 2009): Σ_k a_k n_kw over the few topics that
+the word has, kept as a list whose most frequent come first; and η Σ_k a_k, a number that is kept
+up to date. Both are exact.
+"""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+_COMPILED: dict[str, Any] = {
+    "cache": True,
+    "nogil": True,
+    "fastmath": True,
+    "error_model": "numpy",
+}
+
+
+class Tokens(NamedTuple):
+    """The corpus and its assignments, as `LinkedCorpus` has them."""
+
+    words: NDArray[np.int32]
+    topics: NDArray[np.int16]
+    segment_starts: NDArray[np.int64]
+    segment_languages: NDArray[np.int32]
+    segment_blocks: NDArray[np.int32]
+    document_segments: NDArray[np.int64]
+
+
+class Counts(NamedTuple):
+    """How often each word has each topic, and each language each topic.
+
+    ``entries[begins[w] : begins[w] + lengths[w]]`` are the pairs (topic, count) of word w, none
+    of them zero, roughly by descending count. A word has room for as many pairs as it has tokens,
+    at most K: memory grows with the tokens, not with words × topics.
+    """
+
+    entries: NDArray[np.int32]
+    begins: NDArray[np.int64]
+    lengths: NDArray[np.int32]
+    totals: NDArray[np.int64]
+
+
+class Prior(NamedTuple):
+    """α (K); η, and V·η, of each language (L)."""
+
+    alpha: NDArray[np.float64]
+    eta: NDArray[np.float64]
+    eta_sum: NDArray[np.float64]
+
+
+@njit(inline="always")
+def next_uniform(state: NDArray[np.uint64]) -> float:
+    """Return the next number in [0, 1) of SplitMix64 (Steele, Lea & Flood 2014)."""
+    state[0] += np.uint64(0x9E3779B97F4A7C15)
+    bits = state[0]
+    bits = (bits ^ (bits >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    bits = (bits ^ (bits >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    bits = bits ^ (bits >> np.uint64(31))
+    return float(bits >> np.uint64(11)) * (1.0 / 9007199254740992.0)
+
+
+@njit(**_COMPILED)  # type: ignore[untyped-decorator]
+def count(
+    words: NDArray[np.int32], topics: NDArray[np.int16], counts: Counts, languages: NDArray[Any]
+) -> None:
+    """Count all tokens into empty counts; `languages` has each word's."""
+    entries, begins, lengths, totals = counts
+    for token in range(len(words)):
+        word, topic = words[token], topics[token]
+        totals[languages[word], topic] += 1
+        begin, length = begins[word], lengths[word]
+        place = 0
+        while place < length and entries[begin + place, 0] != topic:
+            place += 1
+        if place == length:
+            entries[begin + place, 0] = topic
+            entries[begin + place, 1] = 0
+            lengths[word] += 1
+        entries[begin + place, 1] += 1
+    for word in range(len(lengths)):
+        _sort(entries, begins[word], lengths[word])
+
+
+@njit(**_COMPILED)  # type: ignore[untyped-decorator]
+def _sort(entries: NDArray[np.int32], begin: int, length: int) -> None:
+    for place in range(begin + 1, begin + length):
+        topic, number = entries[place, 0], entries[place, 1]
+        other = place
+        while other > begin and entries[other - 1, 1] < number:
+            entries[other, 0] = entries[other - 1, 0]
+            entries[other, 1] = entries[other - 1, 1]
+            other -= 1
+        entries[other, 0] = topic
+        entries[other, 1] = number
+
+
+@njit(**_COMPILED)  # type: ignore[untyped-decorator]
+def _weigh(
+    in_document: NDArray[np.int64],
+    alpha: NDArray[np.float64],
+    inverted: NDArray[np.float64],
+    weight: NDArray[np.float64],
+) -> float:
+    """Set a_k of all topics; return their sum."""
+    total = 0.0
+    for k in range(len(weight)):
+        weight[k] = (in_document[k] + alpha[k]) * inverted[k]
+        total += weight[k]
+    return total
+
+
+@njit(**_COMPILED)  # type: ignore[untyped-decorator]
+def sweep(
+    tokens: Tokens,
+    counts: Counts,
+    prior: Prior,
+    seed: np.uint64,
+    first: int,
+    last: int,
+    block: int,
+) -> None:
+    """Draw the topics of one block's tokens in documents `first` to `last` − 1 once, in order."""
+    words, topics, segment_starts, segment_languages, segment_blocks, document_segments = tokens
+    entries, begins, lengths, totals = counts
+    alpha, eta, eta_sum = prior
+    k_all = len(alpha)
+    state = np.array([seed], np.uint64)
+    in_document = np.zeros(k_all, np.int64)
+    inverse = 1.0 / (totals + eta_sum.reshape(-1, 1))
+    weight = np.zeros(k_all)
+    cumulated = np.zeros(k_all)
+    for document in range(first, last):
+        first_segment, last_segment = document_segments[document], document_segments[document + 1]
+        in_document[:] = 0
+        for token in range(segment_starts[first_segment], segment_starts[last_segment]):
+            in_document[topics[token]] += 1
+        for segment in range(first_segment, last_segment):
+            if segment_blocks[segment] != block:
+                continue
+            language = segment_languages[segment]
+            smoothing, word_mass = eta[language], eta_sum[language]
+            total, inverted = totals[language], inverse[language]
+            weights = _weigh(in_document, alpha, inverted, weight)
+            for token in range(segment_starts[segment], segment_starts[segment + 1]):
+                word, old = words[token], np.intp(topics[token])
+                begin, length = begins[word], np.intp(lengths[word])
+                before = weight[old]
+                without = 1.0 / (total[old] - 1 + word_mass)
+                weight[old] = (in_document[old] - 1 + alpha[old]) * without
+                weights += weight[old] - before
+                mass, place_of_old = 0.0, np.intp(0)
+                for place in range(length):
+                    topic = entries[begin + place, 0]
+                    number = np.intp(entries[begin + place, 1])
+                    if topic == old:
+                        number -= 1
+                        place_of_old = np.intp(place)
+                    mass += weight[topic] * number
+                    cumulated[place] = mass
+                drawn = next_uniform(state) * (mass + smoothing * weights)
+                new_place = np.intp(-1)
+                if drawn < mass:
+                    new_place = np.intp(0)
+                    while drawn >= cumulated[new_place]:
+                        new_place += 1
+                    new = np.intp(entries[begin + new_place, 0])
+                else:
+                    drawn = (drawn - mass) / smoothing
+                    new = np.intp(0)
+                    while new < k_all - 1 and drawn >= weight[new]:
+                        drawn -= weight[new]
+                        new += 1
+                if new == old:
+                    weights += before - weight[old]
+                    weight[old] = before
+                    continue
+                entries[begin + place_of_old, 1] -= 1
+                if entries[begin + place_of_old, 1] == 0:
+                    length -= 1
+                    entries[begin + place_of_old, 0] = entries[begin + length, 0]
+                    entries[begin + place_of_old, 1] = entries[begin + length, 1]
+                    if new_place == length:
+                        new_place = place_of_old
+                if new_place < 0:
+                    new_place = np.intp(0)
+                    while new_place < length and entries[begin + new_place, 0] != new:
+                        new_place += 1
+                    if new_place == length:
+                        entries[begin + length, 0] = new
+                        entries[begin + length, 1] = 0
+                        length += 1
+                number = entries[begin + new_place, 1] + 1
+                entries[begin + new_place, 1] = number
+                if new_place > 0 and number > entries[begin + new_place - 1, 1]:
+                    entries[begin + new_place, 0] = entries[begin + new_place - 1, 0]
+                    entries[begin + new_place, 1] = entries[begin + new_place - 1, 1]
+                    entries[begin + new_place - 1, 0] = new
+                    entries[begin + new_place - 1, 1] = number
+                if length != lengths[word]:
+                    lengths[word] = length
+                total[old] -= 1
+                inverted[old] = without
+                in_document[old] -= 1
+                total[new] += 1
+                inverted[new] = 1.0 / (total[new] + word_mass)
+                in_document[new] += 1
+                after = (in_document[new] + alpha[new]) * inverted[new]
+                weights += after - weight[new]
+                weight[new] = after
+                topics[token] = new

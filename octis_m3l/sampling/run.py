@@ -1,0 +1,238 @@
+"""A chain run to its end: samples averaged, progress shown, interrupted and gone on with."""
+
+import time
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from tqdm.auto import tqdm
+
+from octis_m3l.sampling.chain import Chain
+from octis_m3l.sampling.checkpoint import read_checkpoint, write_checkpoint
+
+_SETTLED_EVERY = 50
+"""Sweeps between two states that a run can go on from."""
+
+
+@dataclass(frozen=True)
+class RunSettings:
+    """How long to sample, and what to average.
+
+    Parameters
+    ----------
+    iterations : int
+        Sweeps.
+    burn_in : int
+        Sweeps before the first sample.
+    samples : int
+        Samples that φ and θ are averaged over, evenly spaced after the burn-in.
+    alpha_burn_in : int
+        Sweeps before α is first re-estimated.
+    alpha_interval : int
+        Sweeps between two estimates; 0: never.
+    eta_fitted : bool
+        Whether η is re-estimated with α.
+    checkpoint_seconds : float
+        Least time between two checkpoints.
+    """
+
+    iterations: int
+    burn_in: int
+    samples: int
+    alpha_burn_in: int
+    alpha_interval: int
+    eta_fitted: bool
+    checkpoint_seconds: float = 30.0
+
+    @property
+    def sampled(self) -> frozenset[int]:
+        """The sweeps after which a sample is taken."""
+        spaced = np.linspace(self.burn_in, self.iterations, self.samples + 1)[1:]
+        return frozenset(np.unique(np.rint(spaced).astype(int)).tolist())
+
+
+@dataclass
+class Averages:
+    """Sums over samples.
+
+    Parameters
+    ----------
+    topic_words : array of float64 (K × words of all languages)
+        Of φ.
+    document_topics : array of float64 (documents × K)
+        Of θ.
+    alpha : array of float64 (K)
+        Of α.
+    samples : int
+        How many.
+    """
+
+    topic_words: NDArray[np.float64]
+    document_topics: NDArray[np.float64]
+    alpha: NDArray[np.float64]
+    samples: int = 0
+
+    @classmethod
+    def of(cls, chain: Chain) -> "Averages":
+        """Return sums over nothing yet, of a chain's sizes."""
+        topics, words = len(chain.alpha), int(chain.corpus.vocabularies.sum())
+        return cls(
+            np.zeros((topics, words)), np.zeros((len(chain.corpus), topics)), np.zeros(topics)
+        )
+
+    def add(self, chain: Chain) -> None:
+        """Take a sample.
+
+        Parameters
+        ----------
+        chain : Chain
+            As it is now.
+        """
+        # All at once, so that an interruption leaves no half of a sample.
+        self.topic_words, self.document_topics, self.alpha, self.samples = (
+            self.topic_words + np.concatenate(chain.topic_words(), axis=1),
+            self.document_topics + chain.document_topics(),
+            self.alpha + chain.alpha,
+            self.samples + 1,
+        )
+
+    def copy(self) -> "Averages":
+        """Return the sums as they are now."""
+        return Averages(
+            self.topic_words.copy(), self.document_topics.copy(), self.alpha.copy(), self.samples
+        )
+
+
+@dataclass
+class Progress:
+    """What happened: log p(w | z) a token after every 50 sweeps, and why it ended.
+
+    Parameters
+    ----------
+    log_likelihood : list of float
+        In nats.
+    stopped : {'finished', 'interrupted'}
+        Why the run ended.
+    seconds : float
+        Wall-clock time, with that before a resumption.
+    """
+
+    log_likelihood: list[float] = field(default_factory=list)
+    stopped: str = "finished"
+    seconds: float = 0.0
+
+    def copy(self) -> "Progress":
+        """Return what has happened until now."""
+        return Progress(list(self.log_likelihood), self.stopped, self.seconds)
+
+
+def run_chain(
+    chain: Chain,
+    settings: RunSettings,
+    *,
+    checkpoint: Path | None = None,
+    run: Mapping[str, Any] | None = None,
+    progress: bool = False,
+) -> tuple[Averages, Progress]:
+    """Sample to the end, or until Ctrl-C.
+
+    A run that goes on from a checkpoint ends as an unbroken one would have, bit for bit. After
+    Ctrl-C a run with a checkpoint goes back to the last state that it can go on from.
+
+    Parameters
+    ----------
+    chain : Chain
+        Changed in place.
+    settings : RunSettings
+        How long, and what to average.
+    checkpoint : Path, optional
+        A folder. If it holds a checkpoint of this run, sampling goes on from there.
+    run : mapping, optional
+        What run this is, so that no other run's checkpoint is taken for it.
+    progress : bool
+        Whether to show a progress bar.
+
+    Returns
+    -------
+    (Averages, Progress)
+        With one sample at least: after Ctrl-C, of the chain as it was then.
+
+    Raises
+    ------
+    StorageError
+        If the checkpoint is of another run, or not whole.
+    """
+    averages, history = Averages.of(chain), Progress()
+    chain.settle()
+    if checkpoint is not None:
+        found = read_checkpoint(checkpoint, run or {})
+        if found is not None:
+            arrays, described = found
+            chain.restore(arrays)
+            averages = Averages(
+                arrays["sum/topic_words"],
+                arrays["sum/document_topics"],
+                arrays["sum/alpha"],
+                int(described["samples"]),
+            )
+            history = Progress(**described["history"])
+    started = saved = time.monotonic()
+    before = history.seconds
+    bar = tqdm(
+        total=settings.iterations,
+        initial=chain.sweeps,
+        disable=not progress,
+        desc="sampling",
+        unit="sweep",
+    )
+    sampled = settings.sampled
+    whole = chain.state(), averages.copy(), history.copy()
+    with bar:
+        try:
+            while chain.sweeps < settings.iterations:
+                _step(chain, settings, averages, sampled)
+                bar.update()
+                if chain.sweeps % _SETTLED_EVERY and chain.sweeps < settings.iterations:
+                    continue
+                chain.settle()
+                history.log_likelihood.append(chain.log_likelihood())
+                history.seconds = before + time.monotonic() - started
+                bar.set_postfix({"log p(w|z)": f"{history.log_likelihood[-1]:.3f}"}, refresh=False)
+                if checkpoint is None:
+                    continue
+                whole = chain.state(), averages.copy(), history.copy()
+                last = chain.sweeps == settings.iterations
+                due = last or time.monotonic() - saved >= settings.checkpoint_seconds
+                if due:
+                    write_checkpoint(checkpoint, *whole, run or {})
+                    saved = time.monotonic()
+        except KeyboardInterrupt:
+            if checkpoint is not None:
+                state, averages, history = whole
+                chain.restore(state)
+                write_checkpoint(checkpoint, *whole, run or {})
+            history.stopped = "interrupted"
+            warnings.warn(
+                f"sampling was interrupted after {chain.sweeps} of {settings.iterations} sweeps; "
+                "the model keeps what it has learned so far.",
+                stacklevel=4,
+            )
+    if not averages.samples:
+        chain.settle()
+        averages.add(chain)
+    return averages, history
+
+
+def _step(chain: Chain, settings: RunSettings, averages: Averages, sampled: frozenset[int]) -> None:
+    chain.sweep()
+    done, interval = chain.sweeps, settings.alpha_interval
+    if interval and done >= settings.alpha_burn_in and done % interval == 0:
+        chain.fit_alpha()
+        if settings.eta_fitted:
+            chain.fit_eta()
+    if done in sampled:
+        averages.add(chain)

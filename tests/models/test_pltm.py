@@ -1,0 +1,315 @@
+"""PLTM: the contract, planted topics, and going on after an interruption."""
+
+import re
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import pytest
+from planted import IMAGE, Planted, planted
+from scipy.sparse import csr_array
+
+from octis_m3l.data.dataset import MultiviewDataset
+from octis_m3l.errors import DataError, SettingsError, StorageError
+from octis_m3l.metrics import MRR
+from octis_m3l.models import PLTM, ZeroshotTM
+from octis_m3l.sampling import Chain
+
+from .contract import TOP_WORDS, ModelContract, assert_distributions, assert_same
+
+
+class TestPLTM(ModelContract):
+    model = PLTM
+    settings: ClassVar[dict[str, Any]] = {"iterations": 30, "visual_words": 12, "samples": 3}
+    needs_links = True
+    takes_one_view = True
+    infers_training_items = False
+
+
+def small(**changes: Any) -> PLTM:
+    settings: dict[str, Any] = {"num_topics": 4, "iterations": 120, "samples": 4}
+    return PLTM(**settings | changes)
+
+
+@pytest.fixture(scope="module")
+def texts(planted_data: Planted) -> MultiviewDataset:
+    """English and German, a quarter of the documents missing."""
+    return planted_data.dataset.with_views(["en", "de"])
+
+
+@pytest.fixture(scope="module")
+def five_themes() -> Planted:
+    return planted(
+        ("en", "de", "fi"), themes=5, tuples=250, images=False, missing=0.2, concentration=0.2
+    )
+
+
+@pytest.fixture(scope="module")
+def of_five_themes(five_themes: Planted) -> PLTM:
+    """A model of more topics than there are themes, to look at only."""
+    return PLTM(num_topics=7, iterations=300).fit(five_themes.dataset)
+
+
+# What it learns.
+
+
+def test_finds_planted_topics_in_every_language(of_five_themes: PLTM, five_themes: Planted) -> None:
+    leading: dict[str, list[int]] = {}
+    for language, themes in five_themes.words.items():
+        topics = of_five_themes.topics(language, 8)
+        hits = np.array([[len(theme & set(topic)) for topic in topics] for theme in themes])
+        assert (hits.max(axis=1) >= 7).all(), topics
+        leading[language] = hits.argmax(axis=1).tolist()
+    # A theme is one topic, whatever the language.
+    assert len(set(leading["en"])) == 5
+    assert leading["en"] == leading["de"] == leading["fi"]
+
+
+def test_finds_the_linked_document_from_one_language_alone(
+    of_five_themes: PLTM, five_themes: Planted
+) -> None:
+    other = ZeroshotTM(
+        num_topics=7,
+        epochs=20,
+        learning_rate=1e-2,
+        batch_size=32,
+        encoder="lsa",
+        dimensions=10,
+    )
+    with pytest.warns(UserWarning, match="are encoded by LSA"):
+        baseline = other.train_model(five_themes.dataset)
+    for query, target in (("de", "en"), ("en", "fi")):
+        metric = MRR(five_themes.dataset, query, target)
+        assert of_five_themes.output is not None
+        found = metric.score(of_five_themes.output)
+        assert found > 5 * metric.chance()
+        assert found > 2 * metric.score(baseline)
+
+
+def test_documents_of_a_theme_are_of_its_topic(of_five_themes: PLTM, five_themes: Planted) -> None:
+    for language, themes in five_themes.words.items():
+        topics = of_five_themes.topics(language, 8)
+        items = [" ".join(sorted(theme)) for theme in themes]
+        for theme, weights in zip(themes, of_five_themes.infer(items, language), strict=True):
+            best = weights.argmax()
+            assert weights[best] > 0.7
+            assert len(theme & set(topics[best])) >= 7
+
+
+def test_alpha_says_which_topics_are_common(of_five_themes: PLTM) -> None:
+    assert of_five_themes.alpha is not None
+    assert of_five_themes.output is not None
+    used = of_five_themes.output.theta("en").mean(axis=0)
+    assert of_five_themes.alpha.max() > 5 * of_five_themes.alpha.min()
+    assert np.corrcoef(of_five_themes.alpha, used)[0, 1] > 0.7
+    assert of_five_themes.history is not None
+    rising = [epoch["log-likelihood"] for epoch in of_five_themes.history.epochs]
+    assert len(rising) == 300 // 50
+    assert all(value < 0 for value in rising)
+
+
+def test_theta_of_a_training_document_is_its_tuples(texts: MultiviewDataset) -> None:
+    output = small().train_model(texts, top_words=TOP_WORDS)
+    rows: dict[str, dict[int, Any]] = {}
+    for name in ("en", "de"):
+        numbers = texts.tuples(name)[texts.view(name).rows("train")].tolist()
+        rows[name] = dict(zip(numbers, output.theta(name), strict=True))
+    both = rows["en"].keys() & rows["de"].keys()
+    assert len(both) > 20
+    assert len(rows["en"].keys() ^ rows["de"].keys()) > 5
+    for number in both:
+        np.testing.assert_array_equal(rows["en"][number], rows["de"][number])
+    assert len({row.tobytes() for row in rows["en"].values()}) == len(rows["en"])
+    # Held-out documents are inferred from one view alone.
+    assert not np.array_equal(output.theta("en", "test")[0], output.theta("de", "test")[0])
+
+
+def test_one_language_alone_is_lda(five_themes: Planted) -> None:
+    dataset = five_themes.dataset.with_views(["de"])
+    model = small(num_topics=5, iterations=200).fit(dataset)
+    assert model.output is not None
+    assert_distributions(model.output)
+    topics = model.topics("de", 8)
+    assert all(max(len(t & set(topic)) for topic in topics) >= 7 for t in five_themes.words["de"])
+
+
+# What it takes.
+
+
+def test_pictures_are_refused_unless_visual_words_are_asked_for(planted_data: Planted) -> None:
+    message = (
+        "pltm learns from words, and view(s) image hold images; leave them out "
+        "(dataset.with_views), or set visual_words (500, say) to have pictures quantised into "
+        "words."
+    )
+    with pytest.raises(DataError, match=f"^{re.escape(message)}$"):
+        small().train_model(planted_data.dataset, top_words=TOP_WORDS)
+    model = small(visual_words=9, words_per_picture=2).fit(
+        planted_data.dataset, top_words=TOP_WORDS
+    )
+    output = model.output
+    assert output is not None
+    assert output.views == ["en", "de", IMAGE]
+    assert [key for key in output if key.startswith("topics/")] == ["topics/en", "topics/de"]
+    assert model.word_topics[IMAGE].shape == (4, 9)
+    with pytest.raises(DataError, match=r"embeddings of shape \(2, 3\), expected finite numbers"):
+        model.infer(np.zeros((2, 3), np.float32), IMAGE)
+
+
+def test_pictures_help_to_find_texts(planted_data: Planted) -> None:
+    model = small(visual_words=20, iterations=200, words_per_picture=3)
+    output = model.train_model(planted_data.dataset, top_words=TOP_WORDS)
+    metric = MRR(planted_data.dataset, IMAGE, "en")
+    assert metric.score(output) > 1.5 * metric.chance()
+
+
+def test_views_without_links_are_refused(texts: MultiviewDataset) -> None:
+    message = (
+        "pltm learns from linked items of two views or more, and this data set has 2 view(s) and "
+        "no links between training items; link it, or train on one view."
+    )
+    with pytest.raises(DataError, match=f"^{re.escape(message)}$"):
+        small().train_model(MultiviewDataset(texts.views.values()), top_words=TOP_WORDS)
+
+
+def test_a_training_partition_without_words_is_refused(texts: MultiviewDataset) -> None:
+    view = texts.text_view("en")
+    start = view.sizes[0] + view.sizes[1]
+    held_out = view.take(np.arange(start, len(view)), (0, 0, view.sizes[2]))
+    message = "pltm: the training partition holds no words; split the data with dataset.with_split."
+    with pytest.raises(DataError, match=f"^{re.escape(message)}$"):
+        small().train_model(MultiviewDataset([held_out]), top_words=TOP_WORDS)
+
+
+# New documents.
+
+
+@pytest.fixture(scope="module")
+def trained(texts: MultiviewDataset) -> PLTM:
+    """A trained model, to look at only."""
+    return small().fit(texts, top_words=TOP_WORDS)
+
+
+def test_counts_are_read_as_texts_are(trained: PLTM, texts: MultiviewDataset) -> None:
+    view = texts.text_view("de")
+    rows = view.rows("test")
+    counts = view.bag_of_words[rows].astype(np.int64).toarray()
+    items = [" ".join(sorted(text.split())) for text in view.items(rows)]
+    theta = trained.infer(items, "de")
+    np.testing.assert_array_equal(trained.infer(counts, "de"), theta)
+    np.testing.assert_array_equal(trained.infer(csr_array(counts), "de"), theta)
+    # The order of the words is that of the draws, and changes no more than they do.
+    as_written = trained.infer(view.items(rows), "de", samples=20_000)
+    np.testing.assert_allclose(trained.infer(counts, "de", samples=20_000), as_written, atol=0.03)
+
+
+def test_items_without_known_words_have_the_priors_mean(trained: PLTM) -> None:
+    message = (
+        "2 of 3 items of view 'en' have no word that the model knows; their topics say nothing."
+    )
+    with pytest.warns(UserWarning, match=f"^{re.escape(message)}$"):
+        theta = trained.infer(["unheard of", "en_sea_1 en_sea_2", ""], "en")
+    assert trained.alpha is not None
+    np.testing.assert_allclose(theta[[0, 2]], [trained.alpha / trained.alpha.sum()] * 2, rtol=1e-5)
+    assert theta[1].max() > theta[0].max()
+
+
+def test_more_samples_are_another_answer(trained: PLTM) -> None:
+    items = ["en_sea_1 en_sea_2 en_forest_1 en_any_1"]
+    usual = trained.infer(items, "en")
+    np.testing.assert_array_equal(trained.infer(items, "en", samples=100), usual)
+    assert (trained.infer(items, "en", samples=3) != usual).any()
+
+
+def test_a_tokenizer_of_ones_own_is_given_again(texts: MultiviewDataset, tmp_path: Path) -> None:
+    small(iterations=2).fit(texts, top_words=TOP_WORDS).save(tmp_path / "model")
+    with pytest.raises(SettingsError, match="the model splits no texts of a view 'dee' into words"):
+        PLTM.load(tmp_path / "model", tokenizers={"dee": str.split})
+    with pytest.raises(SettingsError, match="another tokenizer would find other words"):
+        PLTM.load(tmp_path / "model", tokenizers={"de": str.split})
+
+
+# Runs.
+
+
+def stop_after(monkeypatch: pytest.MonkeyPatch, sweeps: int) -> None:
+    """Have Ctrl-C pressed at the end of a sweep."""
+    sweep = Chain.sweep
+
+    def interrupted(self: Chain) -> None:
+        sweep(self)
+        if self.sweeps == sweeps:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(Chain, "sweep", interrupted)
+
+
+@pytest.mark.parametrize("sweeps", [1, 110])
+def test_after_ctrl_c_it_keeps_what_it_has(
+    sweeps: int, texts: MultiviewDataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stop_after(monkeypatch, sweeps)
+    model = small()
+    message = (
+        f"sampling was interrupted after {sweeps} of 120 sweeps; the model keeps what it has "
+        "learned so far."
+    )
+    with pytest.warns(UserWarning, match=f"^{re.escape(message)}$"):
+        assert model.fit(texts, top_words=TOP_WORDS) is model
+    assert model.interrupted
+    assert model.output is not None
+    assert_distributions(model.output)
+    assert model.infer(["en_sea_1"], "en").shape == (1, 4)
+    with (
+        pytest.warns(UserWarning, match="sampling was interrupted"),
+        pytest.raises(KeyboardInterrupt),
+    ):
+        small().train_model(texts, top_words=TOP_WORDS)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_goes_on_from_its_checkpoint_bit_for_bit(
+    threads: int, texts: MultiviewDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = small(threads=threads).train_model(texts, top_words=TOP_WORDS)
+    stop_after(monkeypatch, 70)
+    with pytest.warns(UserWarning, match="interrupted after 50 of 120 sweeps"):
+        small(threads=threads, checkpoint=tmp_path).fit(texts, top_words=TOP_WORDS)
+    monkeypatch.undo()
+    model = small(threads=threads, checkpoint=tmp_path, inference_samples=7)
+    model.set_hyperparameters(inference_samples=100)
+    assert_same(model.train_model(texts, top_words=TOP_WORDS), expected)
+    assert not model.interrupted
+    assert [path.name for path in tmp_path.iterdir()] == ["seed-0"]
+
+
+def test_the_checkpoint_of_other_settings_or_data_is_refused(
+    texts: MultiviewDataset, tmp_path: Path
+) -> None:
+    small(iterations=5, checkpoint=tmp_path).fit(texts, top_words=TOP_WORDS)
+    file = tmp_path / "seed-0" / "checkpoint.safetensors"
+    for changes, data, differ in (
+        ({"eta": 0.2, "threads": 2}, texts, "eta, threads"),
+        ({}, texts.with_split(0.5, 0.2), "data"),
+    ):
+        message = re.escape(f"{file} belongs to another run: {differ} differ. Use the settings")
+        with pytest.raises(StorageError, match=f"^{message}"):
+            small(iterations=5, checkpoint=tmp_path, **changes).train_model(
+                data, top_words=TOP_WORDS
+            )
+    # How new documents are inferred is no part of the run; another seed has another folder.
+    small(iterations=5, checkpoint=tmp_path, inference_samples=3).fit(texts, top_words=TOP_WORDS)
+    small(iterations=5, checkpoint=tmp_path, seed=4).fit(texts, top_words=TOP_WORDS)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["seed-0", "seed-4"]
+
+
+def test_threads_are_reproducible_and_as_good(texts: MultiviewDataset) -> None:
+    models = [small(threads=threads).fit(texts, top_words=TOP_WORDS) for threads in (1, 2, 2)]
+    one, two, again = models
+    assert two.output is not None
+    assert again.output is not None
+    assert_same(two.output, again.output)
+    assert one.history is not None
+    assert two.history is not None
+    ends = [model.history.epochs[-1]["log-likelihood"] for model in (one, two)]
+    assert ends[1] == pytest.approx(ends[0], abs=0.1)

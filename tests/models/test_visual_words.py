@@ -1,0 +1,152 @@
+"""Pictures as words: the nearest centroids of their embeddings."""
+
+import re
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from octis_m3l.data.views import ImageView, TextView
+from octis_m3l.encoders import PictureEncoder
+from octis_m3l.errors import DataError
+from octis_m3l.models import visual_words as module
+from octis_m3l.models.visual_words import VisualWords
+
+
+def drawn(rows: int = 40, dimensions: int = 5) -> NDArray[np.float32]:
+    random = np.random.default_rng(0)
+    scales = 10.0 ** np.arange(dimensions)
+    return (random.normal(size=(rows, dimensions)) * scales + scales).astype(np.float32)
+
+
+def learned(
+    vectors: NDArray[np.float32], training: int = 30, **changes: Any
+) -> tuple[VisualWords, TextView]:
+    sizes = (training, len(vectors) - training, 0)
+    view = ImageView(name="image", sizes=sizes, embeddings=vectors)
+    settings: dict[str, Any] = {"words": 8, "per_picture": 3, "seed": 0} | changes
+    return VisualWords.fit(view, view.rows("train"), **settings)
+
+
+def words(view: TextView) -> list[list[int]]:
+    return [
+        view.token_ids[a:b].tolist() for a, b in zip(view.offsets, view.offsets[1:], strict=False)
+    ]
+
+
+def pictures(count: int) -> list[NDArray[np.uint8]]:
+    random = np.random.default_rng(1)
+    return list(random.integers(0, 256, (count, 8, 8, 3), np.uint8))
+
+
+def test_words_are_the_nearest_centroids_in_their_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    vectors = drawn()
+    found, view = learned(vectors)
+    training = vectors[:30].astype(np.float64)
+    mean, deviation = training.mean(axis=0), training.std(axis=0)
+    expected = []
+    for vector in vectors:
+        place = (vector - mean) / deviation
+        distances = [float(np.square(place - centroid).sum()) for centroid in found.centroids]
+        expected.append(sorted(range(8), key=distances.__getitem__)[:3])
+    assert words(view) == expected
+    assert view.sizes == (30, 10, 0)
+    assert view.vocabulary == tuple(f"visual{number}" for number in range(8))
+    assert words(found.read(vectors)) == expected
+    assert words(found.read(vectors[5:7].astype(np.float64))) == expected[5:7]
+    monkeypatch.setattr(module, "_ROWS_AT_ONCE", 7)
+    assert words(found.read(vectors)) == expected
+
+
+def test_they_are_learned_on_training_items_alone() -> None:
+    vectors = drawn()
+    other = vectors.copy()
+    other[30:] += 1000
+    first, second = learned(vectors)[0], learned(other)[0]
+    for name, array in first.arrays().items():
+        np.testing.assert_array_equal(second.arrays()[name], array)
+    assert (learned(vectors, seed=1)[0].centroids != first.centroids).any()
+    np.testing.assert_array_equal(learned(vectors)[0].centroids, first.centroids)
+
+
+def test_pictures_far_apart_share_no_word() -> None:
+    random = np.random.default_rng(0)
+    places = np.repeat(np.eye(4, dtype=np.float32) * 50, 10, axis=0)
+    view = learned(random.normal(places).astype(np.float32), 40, words=4, per_picture=1)[1]
+    found = [{word for (word,) in words(view)[start : start + 10]} for start in range(0, 40, 10)]
+    assert [len(of) for of in found] == [1] * 4
+    assert set.union(*found) == {0, 1, 2, 3}
+
+
+def test_few_pictures_have_few_words() -> None:
+    found, view = learned(drawn(3), 2, words=50, per_picture=10)
+    assert view.vocabulary == ("visual0", "visual1")
+    assert [sorted(row) for row in words(view)] == [[0, 1]] * 3
+    assert found.per_picture == 2
+
+
+@pytest.mark.parametrize("value", [0.0, 0.1, 1e6])
+def test_a_dimension_that_does_not_vary_has_no_say(value: float) -> None:
+    vectors = drawn()
+    vectors[:, 1] = value
+    found, view = learned(vectors, 10)
+    moved = vectors.copy()
+    moved[:, 1] += np.float32(value * 1e-3)
+    assert np.isfinite(found.scale).all()
+    assert words(found.read(moved)) == words(view)
+
+
+def test_no_training_item() -> None:
+    with pytest.raises(DataError) as raised:
+        learned(drawn(), 0)
+    message = "view 'image' has no training item to learn visual words from."
+    assert str(raised.value) == message
+
+
+@pytest.mark.parametrize(
+    ("given", "shape"),
+    [
+        (np.zeros((2, 4), np.float32), "(2, 4)"),
+        (np.zeros(5, np.float32), "(5,)"),
+        (np.zeros((2, 5, 1), np.float32), "(2, 5, 1)"),
+        (np.array([[0, 0, np.nan, 0, 0]]), "(1, 5)"),
+        (np.array([[0, 0, np.inf, 0, 0]]), "(1, 5)"),
+    ],
+)
+def test_other_embeddings_are_refused(given: NDArray[Any], shape: str) -> None:
+    message = f"view 'image': embeddings of shape {shape}, expected finite numbers (items × 5)."
+    with pytest.raises(DataError, match=f"^{re.escape(message)}$"):
+        learned(drawn())[0].read(given)
+
+
+@pytest.mark.parametrize("given", [pictures(2), np.zeros((2, 5), np.int64), ["a.png"]])
+def test_pictures_are_refused_where_embeddings_were_given(given: Any) -> None:
+    message = (
+        "the model was trained on given embeddings of view 'image': pass an array of floats "
+        "(items × 5) from the same encoder."
+    )
+    with pytest.raises(DataError, match=f"^{re.escape(message)}$"):
+        learned(drawn())[0].read(given)
+
+
+def test_pictures_without_embeddings_are_encoded() -> None:
+    raw = pictures(12)
+    view = ImageView(name="image", sizes=(9, 3, 0), pictures=raw)
+    found, read = VisualWords.fit(view, view.rows("train"), words=5, per_picture=2, seed=0)
+    assert found.encoded
+    assert words(found.read(raw)) == words(read)
+    assert words(found.read(np.stack(raw))) == words(read)
+    assert words(found.read(PictureEncoder().encode(raw))) == words(read)
+    assert words(found.read(raw[7:8])) == words(read)[7:8]
+    assert words(found.read([])) == []
+
+
+def test_what_is_stored_brings_them_back() -> None:
+    vectors = drawn()
+    found, view = learned(vectors)
+    settings = {"per_picture": found.per_picture, "encoded": found.encoded}
+    again = VisualWords.restored("image", found.arrays(), settings)
+    assert words(again.read(vectors)) == words(view)
+    assert again.read(vectors).vocabulary == view.vocabulary
+    assert not again.encoded

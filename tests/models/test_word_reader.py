@@ -1,0 +1,134 @@
+"""New documents as the words that a model knows."""
+
+import json
+import re
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from scipy.sparse import coo_array, csc_array, csr_matrix, dok_array
+
+from octis_m3l.data.text import TextPreprocessor
+from octis_m3l.data.views import TextView
+from octis_m3l.errors import DataError, SettingsError
+from octis_m3l.models.word_reader import WordReader
+
+WORDS = ("boat", "sea", "tree", "wood")
+
+
+def reader(**changes: Any) -> WordReader:
+    return WordReader("en", WORDS, TextPreprocessor(language="en", **changes))
+
+
+def documents(view: TextView) -> list[list[str]]:
+    return view.documents(slice(0, len(view)))
+
+
+def test_texts_go_the_way_of_the_training_texts() -> None:
+    found = reader().read(["The Sea, the sea: a BOAT!", "", "nothing known", "wood"])
+    assert documents(found) == [["sea", "sea", "boat"], [], [], ["wood"]]
+    assert found.name == "en"
+    assert found.sizes == (4, 0, 0)
+    assert found.vocabulary == WORDS
+    assert documents(reader().read([])) == []
+
+
+def test_a_view_brings_its_preprocessing_or_is_split_at_white_space() -> None:
+    arguments: dict[str, Any] = {
+        "name": "en",
+        "sizes": (1, 0, 0),
+        "vocabulary": ("a", "Sea,", "the"),
+        "token_ids": np.zeros(1, np.int32),
+        "offsets": np.array([0, 1]),
+    }
+    plain = WordReader.of_view(TextView(**arguments))
+    assert documents(plain.read(["the Sea, a\tsea"])) == [["the", "Sea,", "a"]]
+    own = TextPreprocessor(language="en")
+    assert WordReader.of_view(TextView(**arguments, preprocessor=own)).preprocessor is own
+
+
+@pytest.mark.parametrize("kind", [np.array, csr_matrix, csc_array, coo_array, dok_array])
+@pytest.mark.parametrize("dtype", [np.int64, np.uint8])
+@settings(max_examples=10, deadline=None)
+@given(rows=st.lists(st.lists(st.integers(0, 3), min_size=4, max_size=4), max_size=4))
+def test_counts_are_words_so_many_times(kind: Any, dtype: Any, rows: list[list[int]]) -> None:
+    found = reader().read(kind(np.array(rows, dtype).reshape(-1, 4)))
+    assert documents(found) == [
+        [word for word, count in zip(WORDS, row, strict=True) for _ in range(count)] for row in rows
+    ]
+    assert found.token_ids.dtype == np.int32
+    assert found.offsets.dtype == np.int64
+
+
+@pytest.mark.parametrize("dtype", [np.int8, np.int32, np.uint64])
+def test_counts_may_be_of_any_integer_type_and_do_not_overflow(dtype: Any) -> None:
+    found = reader().read(np.full((3, 4), 100, dtype))
+    assert found.offsets.tolist() == [0, 400, 800, 1200]
+
+
+def test_repeated_entries_of_a_sparse_matrix_add_up() -> None:
+    places = (np.array([0, 0, 1]), np.array([1, 1, 3]))
+    found = reader().read(coo_array((np.array([1, 2, 1]), places), shape=(2, 4)))
+    assert documents(found) == [["sea"] * 3, ["wood"]]
+
+
+@pytest.mark.parametrize(
+    ("matrix", "shown"),
+    [
+        (np.ones((2, 3), np.int64), "(2, 3) and type int64"),
+        (np.ones(4, np.int64), "(4,) and type int64"),
+        (np.ones((2, 4), np.float32), "(2, 4) and type float32"),
+        (np.ones((2, 4), np.bool_), "(2, 4) and type bool"),
+        (csr_matrix(np.ones((2, 4))), "(2, 4) and type float64"),
+        (csc_array(np.ones((2, 5), np.int32)), "(2, 5) and type int32"),
+    ],
+)
+def test_other_matrices_are_refused(matrix: Any, shown: str) -> None:
+    message = (
+        f"view 'en': a matrix of shape {shown}; expected whole numbers (items × 4 words), or texts."
+    )
+    with pytest.raises(DataError, match=f"^{re.escape(message)}$"):
+        reader().read(matrix)
+
+
+@pytest.mark.parametrize("kind", [np.array, csr_matrix])
+def test_negative_counts_are_refused(kind: Any) -> None:
+    counts: NDArray[np.int64] = np.array([[0, 2, -1, 0]])
+    with pytest.raises(DataError, match=r"^view 'en': a word count is below 0\.$"):
+        reader().read(kind(counts))
+
+
+@pytest.mark.parametrize("dtype", [object, np.str_])
+def test_texts_may_be_in_an_array(dtype: Any) -> None:
+    assert documents(reader().read(np.array(["sea", "a tree"], dtype))) == [["sea"], ["tree"]]
+
+
+def test_what_is_no_text_is_refused() -> None:
+    items: Any = ["sea", 3]
+    with pytest.raises(DataError, match=r"^View 'en', row 1: "):
+        reader().read(items)
+
+
+def test_stored_settings_bring_it_back() -> None:
+    own = reader(stop_words={"sea"}, min_word_length=4)
+    settings = json.loads(json.dumps(own.preprocessor.as_dict()))
+    again = WordReader.restored("en", list(WORDS), settings)
+    texts = ["the sea, the BOAT and a tree"]
+    assert documents(again.read(texts)) == documents(own.read(texts)) == [["boat", "tree"]]
+    assert again.vocabulary == WORDS
+
+
+def test_a_tokenizer_of_ones_own_is_given_again() -> None:
+    own = reader(tokenizer=lambda text: text.split("-"))
+    settings = json.loads(json.dumps(own.preprocessor.as_dict()))
+    again = WordReader.restored("en", WORDS, settings)
+    with pytest.raises(SettingsError, match="is a function, which stored settings do not contain"):
+        again.read(["sea-tree"])
+    found = again.with_tokenizer(lambda text: text.split("-")).read(["sea-tree"])
+    assert documents(found) == [["sea", "tree"]]
+    assert documents(again.read(np.array([[0, 1, 0, 0]]))) == [["sea"]]
+    with pytest.raises(SettingsError, match="another tokenizer would find other words"):
+        reader().with_tokenizer(str.split)

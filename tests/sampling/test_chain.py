@@ -1,0 +1,325 @@
+"""The chain beside recounts, exact enumeration and slow formulas."""
+
+from collections.abc import Callable
+from concurrent.futures import Future
+from itertools import product
+from math import lgamma
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from scipy.optimize import minimize
+from scipy.special import gammaln
+from scipy.stats import chi2
+
+from octis_m3l.sampling import Chain, LinkedCorpus
+
+from .corpora import document_counts, drawn, linked, tokens, word_counts
+
+
+def chain_over(
+    corpus: LinkedCorpus, topics: int = 3, *, threads: int = 1, seed: int = 0, sweeps: int = 0
+) -> Chain:
+    chain = Chain(corpus, topics, alpha=0.2, eta=0.3, seed=seed, threads=threads)
+    for _ in range(sweeps):
+        chain.sweep()
+    return chain
+
+
+def assert_counts_are_those_of_the_topics(chain: Chain) -> None:
+    counts, firsts = chain.counts, chain.corpus.first_words
+    totals = np.zeros_like(counts.totals)
+    for (language, word), expected in word_counts(chain).items():
+        number = firsts[language] + word
+        begin, length = counts.begins[number], counts.lengths[number]
+        pairs = counts.entries[begin : begin + length].tolist()
+        assert len(pairs) == len(expected)
+        assert dict(map(tuple, pairs)) == dict(expected)
+        for topic, count in expected.items():
+            totals[language, topic] += count
+    np.testing.assert_array_equal(counts.totals, totals)
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3])
+@pytest.mark.parametrize("topics", [2, 40])
+def test_counts_stay_those_of_the_topics(topics: int, threads: int) -> None:
+    for seed in range(3):
+        chain = chain_over(drawn(seed), topics, threads=threads)
+        assert_counts_are_those_of_the_topics(chain)
+        before = chain.topics.copy()
+        for _ in range(12):
+            chain.sweep()
+            assert_counts_are_those_of_the_topics(chain)
+        assert chain.sweeps == 12
+        assert (chain.topics != before).any()
+        assert chain.topics.min() >= 0
+        assert chain.topics.max() < topics
+
+
+@pytest.mark.parametrize(
+    "texts",
+    [
+        {"en": [[0, 0, 0]], "de": [[]]},
+        {"en": [[], [0], []], "de": [[], [], []]},
+        {"en": [[0], [0]], "de": [[1], [1]]},
+    ],
+)
+def test_fewer_words_and_documents_than_threads(texts: dict[str, list[list[int]]]) -> None:
+    corpus = linked(texts, [2, 3])
+    for threads in (1, 2, 5):
+        assert_counts_are_those_of_the_topics(chain_over(corpus, 4, threads=threads, sweeps=9))
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_one_seed_is_one_chain(threads: int) -> None:
+    corpus = drawn(1, documents=30)
+    first, same, other = (
+        chain_over(corpus, 5, threads=threads, seed=seed, sweeps=15) for seed in (7, 7, 8)
+    )
+    np.testing.assert_array_equal(first.topics, same.topics)
+    assert (first.topics != other.topics).mean() > 0.2
+
+
+def test_sweeps_draw_anew() -> None:
+    chain, seen = chain_over(drawn(1, documents=30), 5, sweeps=5), set()
+    for _ in range(20):
+        chain.sweep()
+        seen.add(chain.topics.tobytes())
+    assert len(seen) == 20
+
+
+# The posterior, where all assignments can be listed.
+
+
+def polya(counts: NDArray[Any], prior: NDArray[Any]) -> float:
+    """Return the log-probability of rows of counts, each with its Dirichlet–multinomial."""
+    gained = (gammaln(counts + prior) - gammaln(prior)).sum()
+    sums = prior.sum()
+    return float(gained + (gammaln(sums) - gammaln(counts.sum(axis=1) + sums)).sum())
+
+
+def log_joint(
+    corpus: LinkedCorpus, topics: tuple[int, ...], alpha: NDArray[Any], eta: NDArray[Any]
+) -> float:
+    """Return log p(w, z) up to a constant, one Dirichlet–multinomial after another."""
+    documents = np.zeros((len(corpus), len(alpha)))
+    words = [np.zeros((len(alpha), size)) for size in corpus.vocabularies]
+    for (document, language, word), topic in zip(tokens(corpus), topics, strict=True):
+        documents[document, topic] += 1
+        words[language][topic, word] += 1
+    of_words = [polya(of, np.full(of.shape[1], one)) for of, one in zip(words, eta, strict=True)]
+    return polya(documents, alpha) + sum(of_words)
+
+
+def posterior(corpus: LinkedCorpus, alpha: NDArray[Any], eta: NDArray[Any]) -> NDArray[np.float64]:
+    """Return p(z | w) of all assignments, the last token's topic running fastest."""
+    every = product(range(len(alpha)), repeat=len(corpus.words))
+    logs = np.array([log_joint(corpus, topics, alpha, eta) for topics in every])
+    likely = np.exp(logs - logs.max())
+    return np.asarray(likely / likely.sum())
+
+
+def p_value(seen: NDArray[np.int64], expected: NDArray[np.float64]) -> float:
+    """Return χ²'s, rare assignments put together until 20 are expected."""
+    wanted = expected * seen.sum()
+    order = np.argsort(wanted)
+    groups = np.zeros(len(wanted), np.int64)
+    groups[order] = np.cumsum(wanted[order]) // 20
+    groups = np.unique(groups, return_inverse=True)[1]
+    observed, wanted = np.bincount(groups, seen), np.bincount(groups, wanted)
+    statistic = (np.square(observed - wanted) / wanted).sum()
+    return float(chi2.sf(statistic, len(wanted) - 1))
+
+
+class AtOnce:
+    """Stands for a pool of threads: does the same in turn, in a tenth of the time."""
+
+    def __init__(self, workers: int) -> None:
+        assert workers > 1
+
+    def submit(self, function: Callable[..., Any], number: int) -> Future[Any]:
+        future: Future[Any] = Future()
+        future.set_result(function(number))
+        return future
+
+
+TWO_TOPICS = (
+    {"en": [[0, 1], [0], []], "de": [[1], [1, 0], [0]]},
+    [2, 3],
+    (0.3, 0.9),
+)
+THREE_TOPICS = ({"en": [[0, 0], [1]], "de": [[1], [1]]}, [2, 3], (0.3, 0.9, 0.1))
+# Each of two threads has the words of one language at a time, so that no total is out of date.
+TWO_THREADS = ({"en": [[0, 0], [0, 1]], "de": [[0, 1], [0, 1]]}, [2, 2], (0.3, 0.9))
+
+
+@pytest.mark.parametrize(
+    ("texts", "words", "alpha", "threads", "samples"),
+    [(*TWO_TOPICS, 1, 20_000), (*THREE_TOPICS, 1, 20_000), (*TWO_THREADS, 2, 10_000)],
+)
+def test_its_samples_are_of_the_posterior(
+    texts: dict[str, list[list[int]]],
+    words: list[int],
+    alpha: tuple[float, ...],
+    threads: int,
+    samples: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("octis_m3l.sampling.chain.ThreadPoolExecutor", AtOnce)
+    chain = chain_over(linked(texts, words), len(alpha), threads=threads, seed=1, sweeps=20)
+    chain.alpha, chain.eta = np.array(alpha), np.array([0.2, 0.6])
+    if threads == 2:
+        assert chain.corpus.segment_languages.tolist() == chain.blocks.tolist()
+    places = len(alpha) ** np.arange(len(chain.topics))[::-1]
+    seen = np.zeros(len(alpha) ** len(chain.topics), np.int64)
+    for _ in range(samples):
+        # With two sweeps between them samples are as good as independent here.
+        for _ in range(3):
+            chain.sweep()
+        seen[(chain.topics * places).sum()] += 1
+    assert p_value(seen, posterior(chain.corpus, chain.alpha, chain.eta)) > 1e-3
+    for wrong in (0.7, 1.3):
+        assert p_value(seen, posterior(chain.corpus, chain.alpha, wrong * chain.eta)) < 1e-3
+        assert p_value(seen, posterior(chain.corpus, wrong * chain.alpha, chain.eta)) < 1e-3
+    assert p_value(seen, posterior(chain.corpus, chain.alpha, chain.eta[::-1])) < 1e-3
+
+
+def test_threads_find_topics_as_good() -> None:
+    random = np.random.default_rng(0)
+    theme = random.integers(0, 4, 60)
+    texts = {
+        name: [(5 * of + random.integers(0, 5, 15)).tolist() for of in theme]
+        for name in ("en", "de")
+    }
+    found = []
+    for threads in (1, 3):
+        chain = chain_over(linked(texts, [20, 20]), 4, threads=threads, seed=2, sweeps=60)
+        found.append(chain.log_likelihood())
+    # Themes kept apart: every word is one of five, and not of twenty.
+    assert -np.log(6) < found[0] < -np.log(5)
+    assert found[1] == pytest.approx(found[0], abs=0.02)
+
+
+# What it says of itself.
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_words_and_documents_are_the_counts_with_the_prior(threads: int) -> None:
+    chain = chain_over(drawn(2), 4, threads=threads, sweeps=5)
+    chain.alpha, chain.eta = np.array([0.1, 0.5, 0.2, 2.0]), np.array([0.3, 0.05, 0.01])
+    counted, found = word_counts(chain), chain.topic_words()
+    assert [phi.shape for phi in found] == [(4, 3), (4, 1), (4, 30)]
+    for language, phi in enumerate(found):
+        size, eta = phi.shape[1], chain.eta[language]
+        for topic in range(4):
+            row = [counted[language, word][topic] + eta for word in range(size)]
+            np.testing.assert_allclose(phi[topic], np.array(row) / sum(row), rtol=1e-12)
+    theta = chain.document_topics()
+    for document, of in enumerate(document_counts(chain)):
+        row = [of[topic] + chain.alpha[topic] for topic in range(4)]
+        np.testing.assert_allclose(theta[document], np.array(row) / sum(row), rtol=1e-12)
+    np.testing.assert_allclose(theta[0], chain.alpha / chain.alpha.sum())
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_log_likelihood_is_a_loop_over_topics_and_words(threads: int) -> None:
+    chain = chain_over(drawn(3), 4, threads=threads, sweeps=5)
+    chain.eta = np.array([0.3, 0.05, 0.01])
+    counted, total = word_counts(chain), 0.0
+    for language, size in enumerate(chain.corpus.vocabularies.tolist()):
+        eta = float(chain.eta[language])
+        for topic in range(4):
+            row = [counted[language, word][topic] for word in range(size)]
+            total += lgamma(size * eta) - lgamma(sum(row) + size * eta)
+            total += sum(lgamma(count + eta) - lgamma(eta) for count in row)
+    assert chain.log_likelihood() == pytest.approx(total / len(chain.topics), rel=1e-10)
+
+
+# Priors.
+
+
+def likeliest(log_likelihood: Callable[[NDArray[Any]], float], start: NDArray[Any]) -> float:
+    """Return the maximum that scipy finds, over positive numbers."""
+    found = minimize(lambda x: -log_likelihood(np.exp(x)), np.log(start))
+    return -float(found.fun)
+
+
+def test_alpha_becomes_the_likeliest() -> None:
+    random = np.random.default_rng(5)
+    proportions = random.dirichlet([1.0, 0.5, 0.2], 40)
+    texts = [
+        (5 * random.choice(3, 25, p=row) + random.integers(0, 5, 25)).tolist()
+        for row in proportions
+    ]
+    chain = chain_over(linked({"en": [*texts, []], "de": [*texts, []]}, [15, 15]), 3, sweeps=50)
+
+    def log_likelihood(alpha: NDArray[Any]) -> float:
+        total = 0.0
+        for of in counted:
+            total += lgamma(alpha.sum()) - lgamma(sum(of.values()) + alpha.sum())
+            total += sum(lgamma(of[k] + one) - lgamma(one) for k, one in enumerate(alpha))
+        return total
+
+    before, counted = chain.alpha.copy(), document_counts(chain)
+    for _ in range(5):
+        chain.fit_alpha()
+    most = likeliest(log_likelihood, before)
+    assert log_likelihood(before) < most - 1
+    assert log_likelihood(chain.alpha) == pytest.approx(most, abs=1e-3)
+
+
+def test_eta_becomes_the_likeliest_of_each_language() -> None:
+    chain = chain_over(drawn(4, documents=60, words=(6, 4)), 3, sweeps=10)
+    chain.eta = np.array([0.01, 3.0])
+    before = chain.eta.copy()
+
+    def log_likelihood(eta: NDArray[Any]) -> float:
+        chain.eta = eta
+        return chain.log_likelihood() * len(chain.topics)
+
+    most = likeliest(log_likelihood, np.array([0.5, 0.5]))
+    chain.eta = before.copy()
+    for _ in range(20):
+        chain.fit_eta()
+    assert chain.eta[0] != pytest.approx(chain.eta[1], rel=0.01)
+    assert log_likelihood(chain.eta) == pytest.approx(most, abs=1e-2)
+    assert log_likelihood(before) < most - 1
+
+
+def test_eta_of_a_language_without_tokens_stays() -> None:
+    chain = chain_over(linked({"en": [[0, 1, 1]], "de": [[]]}, [2, 3]), sweeps=3)
+    chain.fit_eta()
+    assert chain.eta[1] == 0.3
+    np.testing.assert_allclose(chain.topic_words()[1], np.full((3, 3), 1 / 3))
+
+
+# Going on later.
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_settled_chain_goes_on_from_its_state(threads: int) -> None:
+    corpus = drawn(6, documents=30)
+    chain = chain_over(corpus, 5, threads=threads, seed=3, sweeps=8)
+    chain.fit_alpha()
+    chain.fit_eta()
+    chain.settle()
+    assert_counts_are_those_of_the_topics(chain)
+    state = chain.state()
+    kept = {name: array.copy() for name, array in state.items()}
+    for _ in range(8):
+        chain.sweep()
+        chain.fit_alpha()
+    for name, array in state.items():
+        np.testing.assert_array_equal(array, kept[name], err_msg=name)
+    other = chain_over(corpus, 5, threads=threads, seed=3, sweeps=1)
+    other.restore(state)
+    assert other.sweeps == 8
+    assert_counts_are_those_of_the_topics(other)
+    for _ in range(8):
+        other.sweep()
+        other.fit_alpha()
+    for name, array in chain.state().items():
+        np.testing.assert_array_equal(other.state()[name], array, err_msg=name)
+    for name, array in state.items():
+        np.testing.assert_array_equal(array, kept[name], err_msg=name)

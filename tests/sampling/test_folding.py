@@ -1,0 +1,91 @@
+"""θ of new documents beside exact enumeration."""
+
+from itertools import product
+from math import lgamma
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from octis_m3l.sampling import LinkedCorpus, fold_in
+
+from .corpora import drawn, linked, tokens
+
+ALPHA = np.array([0.3, 0.9, 0.1])
+
+
+def topics_of_words(corpus: LinkedCorpus, seed: int = 0) -> NDArray[np.float64]:
+    """Return φ (words × 3): every language's topics are distributions over its words."""
+    random = np.random.default_rng(seed)
+    parts = [random.dirichlet(np.full(size, 0.7), 3).T for size in corpus.vocabularies]
+    return np.concatenate(parts)
+
+
+def exact(words: list[int], phi: NDArray[Any], alpha: NDArray[Any]) -> NDArray[np.float64]:
+    """Return the mean of θ, one assignment of topics after another."""
+    mean, weights = np.zeros(len(alpha)), 0.0
+    for topics in product(range(len(alpha)), repeat=len(words)):
+        counts = np.bincount(topics, minlength=len(alpha))
+        weight = np.exp(
+            sum(lgamma(n + a) - lgamma(a) for n, a in zip(counts, alpha, strict=True))
+        ) * np.prod([phi[word, topic] for word, topic in zip(words, topics, strict=True)])
+        mean += weight * (counts + alpha) / (len(words) + alpha.sum())
+        weights += weight
+    return mean / weights
+
+
+def folded(corpus: LinkedCorpus, seed: int = 0, **changes: Any) -> NDArray[np.float64]:
+    settings: dict[str, Any] = {"burn_in": 20, "samples": 30} | changes
+    return fold_in(corpus, topics_of_words(corpus), ALPHA, seed=seed, **settings)
+
+
+def test_theta_is_the_exact_mean() -> None:
+    texts = {"en": [[0, 1, 1], [2], [0, 0, 3, 3], []], "de": [[2, 2, 0], [1, 2], [], []]}
+    corpus = linked(texts, [4, 3])
+    phi = topics_of_words(corpus)
+    found = folded(corpus, samples=300_000)
+    for row, (first, last) in enumerate(zip(corpus.starts[:-1], corpus.starts[1:], strict=True)):
+        words = corpus.words[first:last].tolist()
+        np.testing.assert_allclose(found[row], exact(words, phi, ALPHA), atol=0.004)
+        if words:
+            for wrong in (1.3 * ALPHA, ALPHA[::-1]):
+                assert np.abs(found[row] - exact(words, phi, wrong)).max() > 0.008
+
+
+def test_the_first_sweeps_are_not_counted() -> None:
+    corpus = linked({"en": [[0, 1, 1, 2]]}, [4])
+    later = [folded(corpus, burn_in=burn_in, samples=1) for burn_in in range(8)]
+    np.testing.assert_allclose(folded(corpus, burn_in=5, samples=3), sum(later[5:]) / 3)
+    np.testing.assert_allclose(folded(corpus, burn_in=0, samples=8), sum(later) / 8)
+
+
+def test_neighbours_and_order_do_not_matter() -> None:
+    corpus = drawn(3, documents=20)
+    together = folded(corpus)
+    rows = [[] for _ in range(20)]  # type: list[list[tuple[int, int]]]
+    for document, language, word in tokens(corpus):
+        rows[document].append((language, word))
+    for order in ([5], [7, 3], list(range(20))[::-1]):
+        texts = {
+            f"language{number}": [[w for of, w in rows[d] if of == number] for d in order]
+            for number in range(3)
+        }
+        np.testing.assert_array_equal(folded(linked(texts, [3, 1, 30])), together[order])
+
+
+def test_equal_documents_have_equal_answers_and_others_their_own() -> None:
+    found = folded(linked({"en": [[0, 1, 2], [1], [0, 1, 2], [0, 1, 3]]}, [4]))
+    np.testing.assert_array_equal(found[0], found[2])
+    assert (found[0] != found[3]).any()
+
+
+def test_nothing_has_the_mean_of_the_prior() -> None:
+    found = folded(linked({"en": [[], [0], []]}, [4]))
+    np.testing.assert_allclose(found[[0, 2]], [ALPHA / ALPHA.sum()] * 2, rtol=1e-12)
+    assert folded(linked({"en": []}, [4])).shape == (0, 3)
+
+
+def test_a_seed_is_an_answer() -> None:
+    corpus = drawn(3)
+    np.testing.assert_array_equal(folded(corpus, seed=2**31 - 1), folded(corpus, seed=2**31 - 1))
+    assert (folded(corpus, seed=1) != folded(corpus, seed=2)).any()
