@@ -252,3 +252,53 @@ def test_a_file_where_the_model_should_go(run: Run, trained: Path, tmp_path: Pat
     assert code == 1
     assert "exists already and is not empty" in " ".join(err.split())
     assert (tmp_path / "taken").read_text() == "mine"
+
+
+@pytest.mark.filterwarnings("default::UserWarning")
+def test_after_ctrl_c_in_the_first_epoch_the_same_command_goes_on(
+    run: Run, trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from octis_m3l.models.m3l_contrast import M3LContrastNetwork
+
+    command = ("train", trained / "corpus", "--out", tmp_path / "model", "--topics", 5, *FAST)
+
+    def interrupted(self: M3LContrastNetwork, batch: Any) -> Any:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(M3LContrastNetwork, "loss", interrupted)
+        assert run(*command)[0] == 130
+    assert not (tmp_path / "model").exists()
+    assert run(*command)[0] == 0
+
+
+def test_overwrites_only_models_and_says_so_before_training(
+    run: Run, trained: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "thesis").mkdir()
+    (tmp_path / "thesis" / "a.tex").write_text("years of work")
+    command = ("train", trained / "corpus", "--out", tmp_path / "thesis", "--overwrite", *FAST)
+    code, _, err = run(*command)
+    assert code == 1
+    assert "holds no model.json, so it is no model and is not replaced" in " ".join(err.split())
+    assert not (tmp_path / "thesis.checkpoint").exists()
+
+
+@pytest.mark.filterwarnings("default::UserWarning")
+@pytest.mark.parametrize("model", ["zeroshot-tm", "pltm", "zeroshot-tm-kd"])
+def test_every_model_from_the_shell(run: Run, trained: Path, tmp_path: Path, model: str) -> None:
+    fast = ("--set", "iterations=20", "--set", "visual_words=5") if model == "pltm" else FAST
+    out = tmp_path / "model"
+    command = ("train", trained / "corpus", "--out", out, "--model", model, "--topics", 3, *fast)
+    assert run(*command)[0] == 0
+    code, shown, err = run("evaluate", out, "--json", "--metric", "mrr", "--metric", "tu")
+    assert code == 0, err
+    assert json.loads(shown)["scores"]["tu"]
+    assert run("topics", out, "--documents", 1, "--picture", tmp_path / "topics.png")[0] == 0
+    assert run("infer", out, "The ship left the harbour")[0] == 0
+
+
+def test_pictures_of_an_unknown_kind(run: Run, trained: Path, tmp_path: Path) -> None:
+    code, _, err = run("topics", trained / "model", "--picture", tmp_path / "topics.xyz")
+    assert code == 1
+    assert "a picture can't be drawn to a file of this kind; use .png" in " ".join(err.split())

@@ -3,6 +3,7 @@
 import gzip
 import json
 import re
+import tracemalloc
 import warnings
 from collections import defaultdict
 from itertools import pairwise
@@ -18,6 +19,7 @@ from PIL import Image
 
 from octis_m3l.data.build import from_frame, from_jsonl, from_lists
 from octis_m3l.data.dataset import MultiviewDataset
+from octis_m3l.data.records.reading import read_records
 from octis_m3l.data.text import TextPreprocessor
 from octis_m3l.data.views import ImageView
 from octis_m3l.errors import DataError, SettingsError
@@ -931,3 +933,37 @@ def test_split_and_partition_exclude_each_other() -> None:
 def test_shares_of_a_split_that_are_too_large() -> None:
     with pytest.raises(SettingsError, match=r"^split=\(0\.8, 0\.3\): expected the shares of train"):
         built({"en": ["sea", "wood"]}, split=(0.8, 0.3))
+
+
+@pytest.mark.parametrize("shared", [255, 256, 512])
+def test_records_with_many_common_pictures_are_one(shared: int) -> None:
+    pictures = [f"{n}.png" for n in range(shared)]
+    records = read_records({"en": ["a", "b", "c"]}, {"p": [pictures, pictures, None]}, {}, None)
+    first, second, third = records.connected().tolist()
+    assert first == second != third
+
+
+def test_a_picture_that_all_records_share_needs_no_square_of_them() -> None:
+    count = 30_000
+    records = read_records({"en": ["a"] * count}, {"p": ["logo.png"] * count}, {}, None)
+    tracemalloc.start()
+    assert not records.connected().any()
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 100 * count * 8
+
+
+def test_numbers_are_no_pictures() -> None:
+    message = r"view 'p', record 0: a picture of type int; expected a path.* images=\{'p': None\}\."
+    with pytest.raises(DataError, match=message):
+        MultiviewDataset.from_lists({"en": ["cat dog", "dog cat"]}, images={"p": [1, 2]})
+
+
+def test_a_missing_document_may_be_any_nan() -> None:
+    nan = np.float32("nan")
+    built = MultiviewDataset.from_lists(
+        {"en": ["cat dog", nan, "dog"], "de": ["a", "b", pd.NaT]},
+        preprocessing=TextPreprocessor(stop_words=False, min_word_length=1),
+    )
+    assert [len(view) for view in built.views.values()] == [2, 2]
+    assert built.fingerprints()

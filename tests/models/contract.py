@@ -866,6 +866,10 @@ class NeuralModelContract(ModelContract):
             loaded.infer(texts, "en")
         again = load_model(tmp_path / "model", encoders={"en": Lengths()})
         np.testing.assert_array_equal(again.infer(texts, "en"), model.infer(texts, "en"))
+        with pytest.raises(DataError, match=r"through encoders of your own for de, which are not"):
+            again.train_model(dataset, top_words=TOP_WORDS)
+        whole = load_model(tmp_path / "model", encoders={"en": Lengths(), "de": Lengths()})
+        assert_same(whole.train_model(dataset, top_words=TOP_WORDS), output)
 
     def test_encoders_that_do_not_fit(
         self, trained: Any, of_embeddings: Any, tmp_path: Path

@@ -16,6 +16,8 @@ from octis_m3l.data.batches import Batch, SparseRows, ViewBatch
 from octis_m3l.data.dataset import MultiviewDataset
 from octis_m3l.data.text import TextPreprocessor
 from octis_m3l.errors import DataError, SettingsError
+from octis_m3l.losses import info_nce
+from octis_m3l.losses.averages import Average
 from octis_m3l.metrics import MRR, UAP
 from octis_m3l.models import M3LContrast, ModelOutput, ZeroshotTM, m3l_contrast
 from octis_m3l.models.m3l_contrast import M3LContrastNetwork, M3LContrastSettings
@@ -565,3 +567,33 @@ def test_views_without_common_tuples_have_no_contrast(monkeypatch: pytest.Monkey
     for parameter in case.network.parameters():
         assert parameter.grad is not None
         assert torch.isfinite(parameter.grad).all()
+
+
+def test_links_of_held_out_items_do_not_count(planted_data: Planted) -> None:
+    dataset = planted_data.dataset.with_views(["en", "de"])
+    starts = [view.sizes[0] for view in dataset.views.values()]
+    held_out = dataset.links[(dataset.links >= starts).all(axis=1)]
+    assert len(held_out)
+    loose = MultiviewDataset(dataset.views.values(), held_out)
+    with pytest.raises(DataError, match=r"has 2 view\(s\) and no links between training items;"):
+        M3LContrast(num_topics=3, epochs=1).train_model(loose, top_words=3)
+
+
+def test_a_view_that_nothing_links_is_warned_of(planted_data: Planted) -> None:
+    dataset = planted_data.dataset
+    links = dataset.links.copy()
+    links[:, list(dataset.views).index("de")] = -1
+    loose = MultiviewDataset(dataset.views.values(), links)
+    with pytest.warns(UserWarning, match="no training item of view 'de' is linked to another view"):
+        M3LContrast(num_topics=3, epochs=1, encoder="lsa").train_model(loose, top_words=3)
+
+
+def test_an_unlinked_view_changes_nothing_for_the_others() -> None:
+    vectors = torch.randn(2, 8, 4, generator=torch.Generator().manual_seed(0))
+    wide = torch.cat([vectors, torch.zeros(1, 8, 4)])
+    present = torch.tensor([[True] * 8, [True] * 8, [False] * 8])
+    averages: tuple[Average, ...] = ("pooled", "present", "batch")
+    for average in averages:
+        alone = info_nce(vectors, temperature=0.1, average=average)
+        beside = info_nce(wide, present, temperature=0.1, average=average)
+        torch.testing.assert_close(alone, beside)
