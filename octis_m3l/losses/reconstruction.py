@@ -1,6 +1,7 @@
 """Reconstruction of bags of words (ProdLDA)."""
 
 from torch import Tensor
+from torch.nn import functional
 
 from octis_m3l.data.batches import SparseRows
 
@@ -8,7 +9,7 @@ from octis_m3l.data.batches import SparseRows
 def reconstruction(logits: Tensor, words: SparseRows) -> Tensor:
     """Return −Σ_w w · log softmax(logits) of each document.
 
-    The words stay sparse: Σ_w w · log p = Σ_w w · logit − |w| · log Σ exp(logit).
+    The words stay sparse: only the log-probabilities of words that occur are read.
 
     Parameters
     ----------
@@ -26,7 +27,7 @@ def reconstruction(logits: Tensor, words: SparseRows) -> Tensor:
     ----------
     Srivastava & Sutton (2017), Autoencoding variational inference for topic models, eq. 8.
     """
-    vocabulary = logits.shape[1]
-    chosen = logits.reshape(-1).index_select(0, words.rows * vocabulary + words.words)
-    said = logits.new_zeros(logits.shape[0]).index_add(0, words.rows, chosen * words.counts)
-    return words.totals * logits.logsumexp(dim=1) - said
+    log_probabilities = functional.log_softmax(logits, dim=1)
+    places = words.rows * logits.shape[1] + words.words
+    chosen = log_probabilities.reshape(-1).index_select(0, places)
+    return -logits.new_zeros(logits.shape[0]).index_add(0, words.rows, chosen * words.counts)
