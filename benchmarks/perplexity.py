@@ -51,7 +51,7 @@ def perplexity(
 ) -> float:
     """Return exp of the mean surprise of the unseen tokens."""
     by_word = np.ascontiguousarray(phi.T, np.float64)
-    theta = fold_in(seen, by_word, alpha, burn_in=50, samples=200, seed=0)
+    theta = fold_in(seen, [(by_word, alpha)], burn_in=50, between=0, samples=200, seed=0)
     documents = np.repeat(np.arange(len(rest)), np.diff(rest.starts))
     predicted = np.einsum("ij,ij->i", theta[documents], by_word[rest.words])
     return float(np.exp(-np.log(predicted).mean()))

@@ -4,7 +4,6 @@ import json
 import os
 import sys
 import warnings
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,7 +12,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from octis_m3l.errors import DataError, OctisM3LError, SettingsError
+from octis_m3l.errors import DataError, OctisM3LError
+from octis_m3l.experiments.arguments import pairs, settings
 
 app = typer.Typer(
     add_completion=False,
@@ -21,6 +21,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Topic models for many languages and images at once.",
 )
+MODEL_NAMES = ("m3l-contrast", "pltm", "zeroshot-tm", "zeroshot-tm-kd")
+"""Of the registry, which costs seconds to import."""
+
 _errors = Console(stderr=True)
 _out = Console(width=None if sys.stdout.isatty() else 160)
 
@@ -100,13 +103,21 @@ def build(
     language: Annotated[
         list[str] | None, typer.Option(metavar="VIEW=CODE", help="Where it isn't the view's name.")
     ] = None,
-    vocabulary: Annotated[int, typer.Option(help="Words of each language.")] = 2000,
+    vocabulary: Annotated[int, typer.Option(min=1, help="Words of each language.")] = 2000,
     tokenizer: Annotated[
         list[str] | None,
         typer.Option(metavar="VIEW=NAME", help="unicode, whitespace, jieba or fugashi."),
     ] = None,
     embeddings: Annotated[
         list[str] | None, typer.Option(metavar="VIEW=FILE.npy", help="Your own, row by row.")
+    ] = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="NAME=VALUE",
+            help="Any other setting of TextPreprocessor: stop_words=false, keep_numbers=true, …",
+        ),
     ] = None,
     overwrite: Overwrite = False,
     as_json: AsJson = False,
@@ -119,15 +130,16 @@ def build(
 
     dataset = dataset_from_table(
         source,
-        texts=_pairs(text, "--text"),
-        images=_pairs(image, "--image"),
+        texts=pairs(text, "--text"),
+        images=pairs(image, "--image"),
         partition=partition,
         label=label,
         group=group,
-        languages=_pairs(language, "--language"),
+        languages=pairs(language, "--language"),
         vocabulary=vocabulary,
-        tokenizers=_pairs(tokenizer, "--tokenizer"),
-        embeddings=_pairs(embeddings, "--embeddings"),
+        tokenizers=pairs(tokenizer, "--tokenizer"),
+        embeddings=pairs(embeddings, "--embeddings"),
+        settings=settings(set_),
     )
     dataset.save(out, overwrite=overwrite)
     _describe(dataset.info(), as_json)
@@ -137,8 +149,8 @@ def build(
 def train(
     data: Annotated[Path, typer.Argument(help="Folder of a data set; see build.")],
     out: Annotated[Path, typer.Option(help="Folder of the model.")],
-    model: Annotated[str, typer.Option(help="m3l-contrast or zeroshot-tm.")] = "m3l-contrast",
-    topics: Annotated[int, typer.Option(help="K.")] = 50,
+    model: Annotated[str, typer.Option(help=f"{', '.join(MODEL_NAMES)}.")] = "m3l-contrast",
+    topics: Annotated[int | None, typer.Option(min=2, help="K.  [default: 50]")] = None,
     set_: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="NAME=VALUE", help="Any other hyperparameter."),
@@ -167,12 +179,11 @@ def train(
         model,
         out,
         settings={
-            "num_topics": topics,
             "seed": seed,
             "device": device,
-            **{name: _value(value) for name, value in _pairs(set_, "--set").items()},
+            **settings(set_, num_topics=topics),
         },
-        views=views.split(",") if views else None,
+        views=[name.strip() for name in views.split(",")] if views else None,
         data_path=str(data.resolve()),
         checkpoint=checkpoint,
         overwrite=overwrite,
@@ -217,8 +228,10 @@ def evaluate(
 @app.command()
 def topics(
     model: Annotated[Path, typer.Argument(help="Folder of a model.")],
-    words: Annotated[int, typer.Option(help="Of each topic.")] = 10,
-    documents: Annotated[int, typer.Option(help="Show so many typical items of each view.")] = 0,
+    words: Annotated[int, typer.Option(min=1, help="Of each topic.")] = 10,
+    documents: Annotated[
+        int, typer.Option(min=0, help="Show so many typical items of each view.")
+    ] = 0,
     data: Annotated[Path | None, typer.Option(help="Default: what it was trained on.")] = None,
     picture: Annotated[
         Path | None, typer.Option(help="Draw the topics, with their pictures, to this file.")
@@ -270,8 +283,8 @@ def infer(
         ),
     ] = None,
     view: Annotated[str, typer.Option(help="The items' view.")] = "",
-    topics: Annotated[int, typer.Option(help="How many topics of each item.")] = 3,
-    words: Annotated[int, typer.Option(help="How many words of each topic.")] = 6,
+    topics: Annotated[int, typer.Option(min=1, help="How many topics of each item.")] = 3,
+    words: Annotated[int, typer.Option(min=1, help="How many words of each topic.")] = 6,
     device: Device = "cpu",
     as_json: AsJson = False,
 ) -> None:
@@ -282,9 +295,9 @@ def infer(
     loaded: Any = load_model(model, device=device)
     chosen = view or loaded.output.pivot
     given = read_items(items or ["-"], loaded, chosen)
-    found = loaded.words_for(given, chosen, topics=topics, words=words)
+    theta = loaded.infer(given, chosen)
+    found = loaded.words_of(theta, topics=topics, words=words)
     if as_json:
-        theta = loaded.infer(given, chosen)
         rows = found.to_dict("records")
         _print_json(
             {
@@ -337,25 +350,6 @@ def _use(threads: int) -> None:
     import torch
 
     torch.set_num_threads(threads)
-
-
-def _pairs(given: Iterable[str] | None, option: str) -> dict[str, str]:
-    pairs = {}
-    for entry in given or ():
-        name, sign, value = entry.partition("=")
-        if not sign or not name or not value:
-            raise SettingsError(f"{option} {entry}: expected NAME=VALUE.")
-        if name in pairs:
-            raise SettingsError(f"{option} {entry}: {name} is given twice.")
-        pairs[name] = value
-    return pairs
-
-
-def _value(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except json.JSONDecodeError:
-        return text
 
 
 def _model_and_data(model: Path, data: Path | None) -> tuple[Any, Any]:

@@ -20,6 +20,10 @@ class StorageError(OctisM3LError):
     """A file or folder is missing, truncated, or of another kind."""
 
 
+class OtherRunError(StorageError):
+    """A checkpoint is of a run with other settings or data."""
+
+
 class MissingDependencyError(OctisM3LError, ImportError):
     """An optional part is not installed; the message has the install command."""
 

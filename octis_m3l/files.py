@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from octis_m3l.errors import StorageError
+from octis_m3l.errors import OtherRunError, StorageError
 
 
 @contextmanager
@@ -56,7 +56,7 @@ def folder_written_whole(folder: Path, *, overwrite: bool, marker: str) -> Itera
     occupied = folder.exists() and (not folder.is_dir() or any(folder.iterdir()))
     if occupied and not (overwrite and (folder / marker).is_file()):
         remedy = (
-            "pass overwrite=True or choose another folder"
+            "pass overwrite=True (--overwrite) or choose another folder"
             if (folder / marker).is_file()
             else f"it holds no {marker}, so it is not replaced: choose another folder"
         )
@@ -192,13 +192,13 @@ def check_same_run(path: Path, stored: Mapping[str, Any], run: Mapping[str, Any]
 
     Raises
     ------
-    StorageError
+    OtherRunError
         If the two differ, with the names of what differs.
     """
     wanted = json.loads(json.dumps(dict(run)))
     differing = sorted(k for k in {*stored, *wanted} if stored.get(k) != wanted.get(k))
     if differing:
-        raise StorageError(
+        raise OtherRunError(
             f"{path} belongs to another run: {', '.join(differing)} differ. Use the settings and "
             "data of that run, another checkpoint folder, or delete the file."
         )

@@ -147,7 +147,22 @@ def test_infer_texts_pictures_and_embeddings(run: Run, trained: Path, tmp_path: 
         (("train", "{corpus}", "--out", "new", "--set", "epoch=3"), "Did you mean 'epochs'?"),
         (("train", "{corpus}", "--out", "new", "--set", "epochs"), "expected NAME=VALUE"),
         (("train", "{corpus}", "--out", "new", "--views", "en,xx"), "unknown view 'xx'."),
-        (("train", "{corpus}", "--out", "new", "--topics", "1"), "num_topics=1: Input should be"),
+        (
+            ("train", "{corpus}", "--out", "new", "--set", "num_topics=1"),
+            "num_topics=1: Input should be",
+        ),
+        (
+            ("train", "{corpus}", "--out", "new", "--topics", "9", "--set", "num_topics=9"),
+            "--set num_topics=9: num_topics is given by its own option too.",
+        ),
+        (
+            ("build", "no.csv", "--out", "x", "--text", "en=a", "--set", "tokenizer=jieba"),
+            "--set tokenizer: it has an option of its own",
+        ),
+        (
+            ("build", "no.csv", "--out", "x", "--text", "en=a", "--set", "stopwords=false"),
+            "Unknown preprocessing setting 'stopwords'. Did you mean 'stop_words'?",
+        ),
         (
             ("train", "{corpus}", "--out", "new", "--top-words", "5000"),
             "top_words=5000: expected 1",
@@ -176,6 +191,40 @@ def test_mistakes_are_one_line_and_exit_code_1(
 
 def test_arguments_that_cannot_be_parsed_exit_with_2(run: Run) -> None:
     assert run("train", "--nonsense")[0] == 2
+    assert run("train", "corpus", "--out", "new", "--topics", "1")[0] == 2
+    assert run("topics", "model", "--documents", "-1")[0] == 2
+
+
+def test_help_names_every_model(run: Run) -> None:
+    from octis_m3l.cli import MODEL_NAMES
+    from octis_m3l.models import MODELS
+
+    assert sorted(MODEL_NAMES) == sorted(MODELS)
+
+
+@pytest.mark.filterwarnings("default::UserWarning")
+def test_stop_words_of_a_view_that_is_named_by_no_language(
+    run: Run, trained: Path, tmp_path: Path
+) -> None:
+    from octis_m3l import MultiviewDataset
+
+    table = trained / "source" / "reports.csv"
+    command = ("build", table, "--text", "reports=english", "--json", "--out")
+    code, _, err = run(*command, tmp_path / "kept")
+    assert code == 0
+    assert "view 'reports': its language is not known, so no stop words are left out" in " ".join(
+        err.split()
+    )
+    said = (("--language", "reports=en"), ("--set", "stop_words=false"))
+    for number, arguments in enumerate(said):
+        assert run(*command, tmp_path / str(number), *arguments)[2] == ""
+    kept, without, again = (
+        set(MultiviewDataset.from_folder(tmp_path / name).text_view("reports").vocabulary)
+        for name in ("kept", "0", "1")
+    )
+    assert "the" in kept
+    assert "the" not in without
+    assert again == kept
 
 
 @pytest.mark.filterwarnings("default::UserWarning")
@@ -233,6 +282,33 @@ def test_another_data_set_does_not_resume(
     code, _, err = run("train", tmp_path / "other", "--out", tmp_path / "model", *command)
     assert code == 1
     assert "belongs to another run: data, embeddings differ" in " ".join(err.split())
+
+
+@pytest.mark.filterwarnings("default::UserWarning")
+def test_an_interrupted_run_is_thrown_away_only_if_asked_for(
+    run: Run, trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from octis_m3l.models.m3l_contrast import M3LContrastNetwork
+
+    command = ("train", trained / "corpus", "--out", tmp_path / "model", "--json", *FAST)
+    loss, calls = M3LContrastNetwork.loss, [0]
+
+    def interrupted(self: M3LContrastNetwork, batch: Any) -> Any:
+        calls[0] += 1
+        if calls[0] == 5:
+            raise KeyboardInterrupt
+        return loss(self, batch)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(M3LContrastNetwork, "loss", interrupted)
+        assert run(*command, "--topics", 5)[0] == 130
+    code, _, err = run(*command, "--topics", 4)
+    assert code == 1
+    assert "exists already and is not empty; pass --overwrite" in " ".join(err.split())
+    code, shown, _ = run(*command, "--topics", 4, "--overwrite")
+    assert code == 0
+    assert len(json.loads(shown)["history"]["epochs"]) == 3
+    assert not (tmp_path / "model.checkpoint").exists()
 
 
 def test_evaluate_notices_another_data_set(run: Run, trained: Path, tmp_path: Path) -> None:
@@ -302,3 +378,12 @@ def test_pictures_of_an_unknown_kind(run: Run, trained: Path, tmp_path: Path) ->
     code, _, err = run("topics", trained / "model", "--picture", tmp_path / "topics.xyz")
     assert code == 1
     assert "a picture can't be drawn to a file of this kind; use .png" in " ".join(err.split())
+
+
+def test_a_table_with_semicolons(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "table.csv").write_text("english;deutsch\nship;schiff\n")
+    code, _, err = run(
+        "build", tmp_path / "table.csv", "--text", "en=english", "--out", tmp_path / "out"
+    )
+    assert code == 1
+    assert "is separated by semicolons; save it with commas" in " ".join(err.split())

@@ -69,7 +69,10 @@ def test_a_folder_is_replaced_only_when_that_is_wanted(tmp_path: Path) -> None:
     folder = tmp_path / "data"
     write_marked(folder, "old")
     (folder / "left").write_text("over")
-    message = f"{folder} exists already and is not empty; pass overwrite=True or choose another"
+    message = (
+        f"{folder} exists already and is not empty; pass overwrite=True (--overwrite) or choose "
+        "another"
+    )
     with pytest.raises(StorageError, match=re.escape(message)):
         write_marked(folder, "new")
     assert (folder / MARKER).read_text() == "old"

@@ -15,6 +15,7 @@ from octis_m3l.data.records.partitions import given_marks, split_marks
 from octis_m3l.data.records.reading import read_records
 from octis_m3l.data.stop_words import language_of
 from octis_m3l.data.text import TextPreprocessor
+from octis_m3l.data.text_checks import kind_of
 from octis_m3l.errors import DataError, SettingsError, suggest
 
 
@@ -86,6 +87,7 @@ def from_lists(
     """
     if unusable not in ("drop", "error"):
         raise SettingsError(f"unusable='{unusable}': expected 'drop' or 'error'.")
+    _check_arguments(texts, images, languages, preprocessing, split)
     embeddings = dict(embeddings or {})
     records = read_records(texts, dict(images or {}), embeddings, group)
     if split is not None and partition is not None:
@@ -107,6 +109,27 @@ def from_lists(
     if embeddings:
         dataset = dataset.with_embeddings(embeddings)
     return dataset
+
+
+def _check_arguments(
+    texts: object, images: object, languages: object, preprocessing: object, split: object
+) -> None:
+    if not isinstance(texts, Mapping) or not isinstance(images or {}, Mapping):
+        raise DataError(
+            f"texts is a {kind_of(texts)} and images a {kind_of(images)}; expected a list for each "
+            "view by its name: {'en': [...], 'de': [...]}."
+        )
+    if split is not None and (isinstance(split, float | int) or len(list(split)) != 2):  # type: ignore[call-overload]
+        raise SettingsError(
+            f"split={split}: expected the shares of train and validation, (0.8, 0.1) say; the rest "
+            "is the test partition."
+        )
+    for what, given in (("languages", languages), ("preprocessing", preprocessing)):
+        for name in given if isinstance(given, Mapping) else ():
+            if name not in texts:
+                raise DataError(
+                    f"{what}: there is no view of texts '{name}'.{suggest(str(name), list(texts))}"
+                )
 
 
 def from_frame(
@@ -144,6 +167,10 @@ def from_frame(
     DataError
         If a column isn't there, and as `from_lists`.
     """
+    if not isinstance(frame, pd.DataFrame):
+        raise DataError(
+            f"frame is a {kind_of(frame)}; expected a table, as pandas.read_csv returns."
+        )
     text_columns = texts if isinstance(texts, Mapping) else {c: c for c in texts}
     image_columns = images if isinstance(images, Mapping) else {c: c for c in images or ()}
     named = [*text_columns.values(), *image_columns.values(), *other_partitions]

@@ -241,6 +241,10 @@ class TextPreprocessor:
         SettingsError
             If it never was a function: the words would not be those of the vocabulary.
         """
+        if not callable(tokenizer):
+            raise SettingsError(
+                f"a tokenizer is a function from a text to its words; given {tokenizer!r}."
+            )
         if isinstance(self.tokenizer, str):
             raise SettingsError(
                 f"the texts were split into words by '{self.tokenizer}', and another tokenizer "
@@ -337,8 +341,9 @@ class TextPreprocessor:
             return (
                 f"not one word of the {documents} training documents with text is left after stop "
                 f"words, min_word_length={self.min_word_length} and "
-                f"keep_numbers={self.keep_numbers}. Lower min_word_length, pass stop_words=False "
-                f"or keep_numbers=True, and check that the text is in language={self.language!r}."
+                f"keep_numbers={self.keep_numbers}. Lower min_word_length, set stop_words=False or "
+                "keep_numbers=True (octis-m3l build: --set stop_words=false), and check that the "
+                f"text is in language={self.language!r}."
             )
         rare = np.count_nonzero((frequencies > 0) & (frequencies < self.min_document_frequency))
         common = np.count_nonzero(frequencies / documents > self.max_document_frequency)

@@ -26,6 +26,11 @@ class Variations(ABC):
     dictionaries: dict[tuple[str, str], NDArray[np.int64]]
     partitions: dict[str, dict[str, NDArray[np.int8]]]
 
+    @property
+    @abstractmethod
+    def metadata(self) -> dict[str, Any]:
+        """What the data set says of itself."""
+
     @abstractmethod
     def view(self, name: str) -> View:
         """Return a view."""
@@ -138,6 +143,8 @@ class Variations(ABC):
         names : collection of str
             The views to keep, in this order.
         """
+        if isinstance(names, str):
+            raise DataError(f"with_views takes a list of views, {names.split(',')} say.")
         for name in names:
             self.view(name)
         columns = [list(self.views).index(name) for name in names]
@@ -150,6 +157,10 @@ class Variations(ABC):
             partitions={
                 p: {n: m for n, m in marks.items() if n in kept}
                 for p, marks in self.partitions.items()
+            },
+            metadata={
+                key: {n: of for n, of in value.items() if n in kept} if key == "dropped" else value
+                for key, value in self.metadata.items()
             },
         )
 

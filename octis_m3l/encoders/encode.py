@@ -91,6 +91,12 @@ def encode(
         result.encoders[name] = own
         vectors = np.asarray(own.encode(view.items(slice(0, len(view)))))
         check_embeddings(vectors, len(view), name)
+        promised = getattr(own, "dimensions", vectors.shape[1])
+        if promised != vectors.shape[1]:
+            raise DataError(
+                f"the encoder of view '{name}' returned vectors of {vectors.shape[1]} dimensions, "
+                f"and says that it has {promised}."
+            )
         result.embeddings[name] = vectors
     to_fit = []
     for name, view in dataset.views.items():
@@ -113,6 +119,8 @@ def encode(
     _fit(dataset, to_fit, encoder, dimensions, seed, result)
     result = Encodings({name: result.embeddings[name] for name in dataset.views}, result.encoders)
     if encoders is None:
+        for name in result.encoders:
+            result.embeddings[name].flags.writeable = False
         if len(memory) >= _REMEMBERED:
             memory.pop(next(iter(memory)))
         memory[key] = result

@@ -1,5 +1,6 @@
 """Data sets from files that hold a table."""
 
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ def dataset_from_table(
     vocabulary: int,
     tokenizers: Mapping[str, str],
     embeddings: Mapping[str, str],
+    settings: Mapping[str, Any] | None = None,
 ) -> MultiviewDataset:
     """Return a data set from a CSV, TSV or JSON lines file.
 
@@ -42,6 +44,8 @@ def dataset_from_table(
         Where 'auto' isn't wanted.
     embeddings : mapping of view to path
         ``.npy`` files, row by row with the table.
+    settings : mapping, optional
+        Any other setting of `TextPreprocessor`, for all texts.
 
     Raises
     ------
@@ -50,14 +54,27 @@ def dataset_from_table(
     """
     if not texts:
         raise SettingsError("name at least one text column: --text VIEW=COLUMN.")
-    preprocessing = {
-        view: TextPreprocessor(
-            language=languages.get(view, language_of(view)),
-            vocabulary_size=vocabulary,
-            tokenizer=tokenizers.get(view, "auto"),
+    for name in {"language", "vocabulary_size", "tokenizer"} & {*(settings or {})}:
+        raise SettingsError(
+            f"--set {name}: it has an option of its own; see octis-m3l build --help."
         )
-        for view in texts
-    }
+    preprocessing = {}
+    for view in texts:
+        language = languages.get(view, language_of(view))
+        preprocessing[view] = TextPreprocessor.from_dict(
+            {
+                "language": language,
+                "vocabulary_size": vocabulary,
+                "tokenizer": tokenizers.get(view, "auto"),
+                **(settings or {}),
+            }
+        )
+        if language is None and preprocessing[view].stop_words is True:
+            warnings.warn(
+                f"view '{view}': its language is not known, so no stop words are left out; say it "
+                f"(--language {view}=en), or --set stop_words=false to have none.",
+                stacklevel=2,
+            )
     arguments: dict[str, Any] = {
         "texts": texts,
         "images": {view: None if column == "-" else column for view, column in images.items()},
@@ -92,4 +109,8 @@ def _read_csv(source: Path, separator: str) -> pd.DataFrame:
             f"{source} can't be read as a table ({str(error).strip()}); expected UTF-8 with a "
             "header and as many cells in every row."
         ) from None
+    if len(frame.columns) == 1 and separator == "," and ";" in str(frame.columns[0]):
+        raise DataError(
+            f"{source} is separated by semicolons; save it with commas, or with tabs as .tsv."
+        )
     return frame

@@ -2,11 +2,12 @@
 
 import shutil
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from octis_m3l.data import MultiviewDataset
-from octis_m3l.errors import SettingsError, StorageError, suggest
+from octis_m3l.errors import OtherRunError, SettingsError, StorageError, suggest
 from octis_m3l.files import read_json
 from octis_m3l.models import MODELS
 from octis_m3l.models.storage import MARKER
@@ -44,7 +45,8 @@ def train_and_save(
     checkpoint : Path, optional
         Default: beside `out`, with ``.checkpoint`` at its end. Removed when training has ended.
     overwrite : bool
-        Whether a model that is there already may be replaced.
+        Whether a model that is there already may be replaced, and the default `checkpoint` of an
+        interrupted run with other settings or data be thrown away.
     progress : bool
         Whether to show a progress bar.
     top_words : int
@@ -77,13 +79,21 @@ def train_and_save(
         )
     known = MODELS[model].settings_class.model_fields
     settings = {n: v for n, v in settings.items() if n != "device" or n in known}
-    trained = MODELS[model](checkpoint=state, progress=progress, **settings)
+    new = partial(MODELS[model], checkpoint=state, progress=progress, **settings)
+    trained = new()
     for name in views or ():
         dataset.view(name)
     kept = [name for name in dataset.views if not views or name in views]
     chosen = dataset.with_views(kept) if len(kept) < len(dataset.views) else dataset
     try:
-        trained.train_model(chosen, top_words=top_words)
+        try:
+            trained.train_model(chosen, top_words=top_words)
+        except OtherRunError:
+            if checkpoint is not None or not overwrite:
+                raise
+            shutil.rmtree(state)
+            trained = new()
+            trained.train_model(chosen, top_words=top_words)
     except KeyboardInterrupt:
         if trained.output is None or not trained.history.epochs:
             raise

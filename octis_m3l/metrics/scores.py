@@ -1,5 +1,6 @@
 """Every measure that applies to a model's output, in one table."""
 
+import warnings
 from collections.abc import Collection, Mapping
 from itertools import combinations, permutations
 from typing import TYPE_CHECKING, Any
@@ -52,6 +53,11 @@ def applicable(
     SettingsError
         If a name is unknown.
     """
+    if not isinstance(output, Mapping):
+        raise DataError(
+            f"the output is a {type(output).__name__}; expected what train_model returned (a model "
+            "that is not trained yet has none)."
+        )
     for name in metrics or ():
         if name not in METRICS:
             raise SettingsError(f"unknown metric '{name}'.{suggest(name, METRICS)}")
@@ -63,6 +69,13 @@ def applicable(
         raise DataError(
             "the output names no view of the data set: it is of one view, as OCTIS's own models "
             "give. Score it measure by measure: NPMI(dataset, 'de').score(output)."
+        )
+    if len(inferred) > 1 and not any(len(output[f"{THETA_KEYS[partition]}/{v}"]) for v in inferred):
+        warnings.warn(
+            f"the {partition} partition holds no items: there is nothing to retrieve, and only "
+            "measures of topics are given; score another partition, or split the data anew "
+            "(dataset.with_split).",
+            stacklevel=2,
         )
     found: dict[str, dict[str, Metric]] = {name: {} for name in wanted}
     for name in wanted:

@@ -132,6 +132,11 @@ class TopicModel(Exploration, AbstractModel):  # type: ignore[misc]
         KeyboardInterrupt
             After Ctrl-C, so that a search stops too; the model keeps what it has learned.
         """
+        if isinstance(dataset, str | Path):
+            raise DataError(
+                f"{self.name} needs a data set, given a path; read it first: "
+                f"MultiviewDataset.from_folder({str(dataset)!r})."
+            )
         if not isinstance(dataset, MultiviewDataset):
             raise DataError(
                 f"{self.name} needs a MultiviewDataset, given {type(dataset).__name__}; with "

@@ -141,8 +141,28 @@ class Exploration(ABC):
         ----------
         Zosa & Pivovarova (2022), Table 3.
         """
+        return self.words_of(
+            self.infer(items, view), languages=languages, topics=topics, words=words
+        )
+
+    def words_of(
+        self,
+        theta: NDArray[np.floating[Any]],
+        *,
+        languages: Sequence[str] | None = None,
+        topics: int = 1,
+        words: int = 5,
+    ) -> pd.DataFrame:
+        """Return words, in any language, for topic proportions: see `words_for`.
+
+        Parameters
+        ----------
+        theta : array (items × K)
+            As `infer` gave it.
+        languages, topics, words
+            As for `words_for`.
+        """
         output = self._trained()
-        theta = self.infer(items, view)
         spoken = languages or [n for n in output.vocabularies if f"topics/{n}" in output]
         listed = {name: output.topics(name, words) for name in spoken}
         best = np.argsort(-theta, axis=1, kind="stable")[:, :topics]

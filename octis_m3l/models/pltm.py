@@ -20,10 +20,22 @@ from octis_m3l.models.settings import Settings
 from octis_m3l.models.storage import check_view_name
 from octis_m3l.models.visual_words import VisualWords
 from octis_m3l.models.word_reader import WordReader
-from octis_m3l.sampling import Chain, LinkedCorpus, RunSettings, fold_in, run_chain
+from octis_m3l.sampling import (
+    Chain,
+    LinkedCorpus,
+    RunSettings,
+    Sample,
+    as_arrays,
+    fold_in,
+    from_arrays,
+    run_chain,
+)
 from octis_m3l.training import History, derive_seed
 
 Reader = WordReader | VisualWords
+
+_BETWEEN = 5
+"""Sweeps over a new document after each change of φ, not counted."""
 
 
 class PLTMSettings(Settings):
@@ -32,7 +44,9 @@ class PLTMSettings(Settings):
     num_topics: int = Field(50, ge=2, le=32767, description="K, the number of topics")
     iterations: int = Field(1000, ge=1, description="sweeps of the sampler")
     burn_in: float = Field(0.5, ge=0, lt=1, description="share of them before the first sample")
-    samples: int = Field(10, ge=1, description="samples that φ and θ are averaged over")
+    samples: int = Field(
+        25, ge=1, description="samples of φ and α that are kept; θ is a mean over them"
+    )
     alpha: float = Field(0.1, gt=0, description="α of each topic, to begin with")
     alpha_burn_in: float = Field(
         0.2, ge=0, le=1, description="share of the sweeps before α is first re-estimated"
@@ -56,13 +70,14 @@ class PLTM(TopicModel):
 
     θ_d ~ Dir(α) for each tuple d, φ_k^l ~ Dir(η) for each topic and language; z ~ θ_d, w ~ φ_z^l.
     Sampled by collapsed Gibbs, exactly with one thread; α is asymmetric and re-estimated (Wallach
-    et al. 2009), φ and θ are averaged over samples. A tuple without some language has no tokens
-    there. Of one language it is LDA.
+    et al. 2009). Several samples of φ and α are kept, as sparse counts: topics are their mean, and
+    θ, of training and of new documents, is averaged over them. A tuple without some language has
+    no tokens there. Of one language it is LDA.
 
     The θ of a training document is its tuple's; of held-out and new documents it is inferred from
-    one view alone, by Gibbs sampling with φ fixed. Pictures have no words: a view of images is
-    refused, unless ``visual_words`` asks for quantised ones (the nearest of so many centroids of
-    the embeddings).
+    one view alone, or from several together (`infer_linked`), by Gibbs sampling with φ fixed.
+    Pictures have no words: a view of images is refused, unless ``visual_words`` asks for quantised
+    ones (the nearest of so many centroids of the embeddings).
 
     References
     ----------
@@ -82,6 +97,7 @@ class PLTM(TopicModel):
         super().__init__(**arguments)
         self.readers: dict[str, Reader] = {}
         self.word_topics: dict[str, NDArray[np.float32]] = {}
+        self.samples: list[Sample] = []
         self.alpha: NDArray[np.float64] | None = None
 
     def _train(
@@ -119,15 +135,9 @@ class PLTM(TopicModel):
             run=self._run(dataset, settings, seed),
             progress=self.progress,
         )
-        cuts = corpus.first_words[1:-1]
-        phi = np.split(averages.topic_words / averages.samples, cuts, axis=1)
-        theta = (averages.document_topics / averages.samples).astype(np.float32)
+        theta = (averages.document_topics / len(averages.samples)).astype(np.float32)
         self.readers, self.trained_settings, self.run_seed = readers, settings, seed
-        self.word_topics = {
-            view.name: np.ascontiguousarray(one, np.float32)
-            for view, one in zip(views, phi, strict=True)
-        }
-        self.alpha = averages.alpha / averages.samples
+        self._keep(averages.samples)
         self.history = History(
             [{"log-likelihood": value} for value in progress.log_likelihood],
             stopped=progress.stopped,
@@ -144,6 +154,14 @@ class PLTM(TopicModel):
         words = {n: self.word_topics[n] for n in dataset.text_views}
         vocabularies = {n: v.vocabulary for n, v in dataset.text_views.items()}
         return ModelOutput(dataset.pivot, words, found, vocabularies, top_words, seed)
+
+    def _keep(self, samples: list[Sample]) -> None:
+        self.samples = samples
+        self.alpha = np.mean([sample.alpha for sample in samples], axis=0)
+        self.word_topics = {}
+        for number, name in enumerate(self.readers):
+            mean = sum(sample.word_topics([number]) for sample in samples) / len(samples)
+            self.word_topics[name] = np.ascontiguousarray(np.asarray(mean).T, np.float32)
 
     def _check(self, dataset: MultiviewDataset, settings: PLTMSettings) -> None:
         if dataset.image_views and not settings.visual_words:
@@ -194,17 +212,21 @@ class PLTM(TopicModel):
         self, view: TextView, rows: NDArray[np.int64], samples: int | None = None
     ) -> NDArray[np.float32]:
         """Return θ of some items of a view, inferred from it alone."""
-        settings = self.trained_settings
-        alpha = self._ready()
         corpus = LinkedCorpus.of_views(
             [view], {view.name: rows}, {view.name: np.arange(len(rows))}, len(rows)
         )
+        return self._folded(corpus, samples)
+
+    def _folded(self, corpus: LinkedCorpus, samples: int | None) -> NDArray[np.float32]:
+        settings = self.trained_settings
+        languages = [list(self.readers).index(name) for name in corpus.languages]
+        wanted = settings.inference_samples if samples is None else samples
         theta = fold_in(
             corpus,
-            np.ascontiguousarray(self.word_topics[view.name].T, np.float64),
-            alpha,
+            ((sample.word_topics(languages), sample.alpha) for sample in self.samples),
             burn_in=settings.inference_burn_in,
-            samples=settings.inference_samples if samples is None else max(samples, 1),
+            between=_BETWEEN,
+            samples=max(1, round(wanted / len(self.samples))),
             seed=derive_seed(self.run_seed or 0, 2),
         )
         return theta.astype(np.float32)
@@ -238,10 +260,7 @@ class PLTM(TopicModel):
             If the model is not trained.
         """
         self._ready()
-        self._known_view(view, list(self.readers))
-        if isinstance(items, str | Path):
-            raise DataError("infer takes a list of items; put the one item in a list.")
-        read = self.readers[view].read(items)
+        read = self._read(items, view)
         unknown = int((np.diff(read.offsets) == 0).sum())
         if unknown:
             warnings.warn(
@@ -251,32 +270,85 @@ class PLTM(TopicModel):
             )
         return self._theta(read, np.arange(len(read)), samples)
 
+    def infer_linked(
+        self, items: Mapping[str, Sequence[Any]], *, samples: int | None = None
+    ) -> NDArray[np.float32]:
+        """Return θ of new tuples, each inferred from all of its items together.
+
+        Parameters
+        ----------
+        items : mapping of view to sequence
+            As many of each view, linked by place; None where a tuple lacks a view.
+        samples : int, optional
+            That θ is averaged over. Default: ``inference_samples``.
+
+        Returns
+        -------
+        array of float32 (tuples × K)
+            A tuple without known words has the prior's mean.
+
+        Raises
+        ------
+        DataError
+            If a view is unknown, views differ in length, or items are not as `infer` takes them.
+        NotTrainedError
+            If the model is not trained.
+        """
+        self._ready()
+        there = {name: _present(of_view) for name, of_view in items.items()}
+        if len({len(present) for present in there.values()}) != 1:
+            given = ", ".join(f"{name} {len(present)}" for name, present in there.items())
+            raise DataError(
+                "infer_linked takes as many items of each view, None where one is missing; given: "
+                f"{given or 'none'}."
+            )
+        places = {name: np.flatnonzero(present) for name, present in there.items()}
+        views = [
+            self._read(
+                of_view if there[name].all() else [i for i in of_view if i is not None], name
+            )
+            for name, of_view in items.items()
+        ]
+        rows = {view.name: np.arange(len(view)) for view in views}
+        count = len(next(iter(there.values())))
+        corpus = LinkedCorpus.of_views(views, rows, places, count)
+        return self._folded(corpus, samples)
+
+    def _read(self, items: Sequence[Any] | NDArray[Any], view: str) -> TextView:
+        self._known_view(view, list(self.readers))
+        if isinstance(items, str | Path):
+            raise DataError("infer takes a list of items; put the one item in a list.")
+        return self.readers[view].read(items)
+
     def _ready(self) -> NDArray[np.float64]:
         if self.alpha is None:
             raise NotTrainedError(f"{self.name} is not trained yet; call fit or train_model first.")
         return self.alpha
 
     def _save_parts(self, folder: Path) -> dict[str, Any]:
-        arrays: dict[str, NDArray[Any]] = {"alpha": self._ready()}
+        self._ready()
+        arrays = as_arrays(self.samples)
         texts, images = {}, {}
         for name, reader in self.readers.items():
-            arrays[f"word-topics/{name}"] = self.word_topics[name]
             if isinstance(reader, WordReader):
                 texts[name] = reader.preprocessor.as_dict()
             else:
                 images[name] = {"per_picture": reader.per_picture, "encoded": reader.encoded}
                 arrays |= {f"{part}/{name}": one for part, one in reader.arrays().items()}
         save_file(arrays, folder / "weights.safetensors")
-        return {"views": list(self.readers), "preprocessing": texts, "visual_words": images}
+        return {
+            "views": list(self.readers),
+            "samples": len(self.samples),
+            "preprocessing": texts,
+            "visual_words": images,
+        }
 
     def _load_parts(
         self, folder: Path, described: Mapping[str, Any], device: str
     ) -> dict[str, NDArray[Any]]:
         arrays = load_file(folder / "weights.safetensors")
-        self.alpha = arrays["alpha"]
         for name in described["views"]:
             check_view_name(folder, name)
-            self.word_topics[name] = arrays[f"word-topics/{name}"]
             settings = described["preprocessing"].get(name)
             if settings is not None:
                 self.readers[name] = WordReader.restored(
@@ -287,6 +359,7 @@ class PLTM(TopicModel):
                 self.readers[name] = VisualWords.restored(
                     name, parts, described["visual_words"][name]
                 )
+        self._keep(from_arrays(arrays, described["samples"], len(self.readers)))
         return {name: self.word_topics[name] for name in described["preprocessing"]}
 
     def _give_again(self, *, tokenizers: Mapping[str, Tokenizer] | None = None) -> None:
@@ -298,6 +371,13 @@ class PLTM(TopicModel):
                     f"{suggest(name, self.readers)}"
                 )
             self.readers[name] = reader.with_tokenizer(tokenizer)
+
+
+def _present(items: Any) -> NDArray[np.bool_]:
+    """Return which items are not None; those of an array all are."""
+    if hasattr(items, "shape"):
+        return np.ones(items.shape[0], bool)
+    return np.array([item is not None for item in items], bool)
 
 
 def _corpus(

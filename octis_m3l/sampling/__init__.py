@@ -4,5 +4,15 @@ from octis_m3l.sampling.chain import Chain
 from octis_m3l.sampling.corpus import LinkedCorpus
 from octis_m3l.sampling.folding import fold_in
 from octis_m3l.sampling.run import RunSettings, run_chain
+from octis_m3l.sampling.samples import Sample, as_arrays, from_arrays
 
-__all__ = ["Chain", "LinkedCorpus", "RunSettings", "fold_in", "run_chain"]
+__all__ = [
+    "Chain",
+    "LinkedCorpus",
+    "RunSettings",
+    "Sample",
+    "as_arrays",
+    "fold_in",
+    "from_arrays",
+    "run_chain",
+]

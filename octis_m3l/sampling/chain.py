@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from octis_m3l.sampling.corpus import LinkedCorpus
 from octis_m3l.sampling.dirichlet import fit_asymmetric, fit_symmetric
 from octis_m3l.sampling.kernels import Counts, Prior, Tokens, count, sweep
+from octis_m3l.sampling.samples import Sample, WordCounts
 
 
 class Chain:
@@ -127,18 +128,19 @@ class Chain:
 
     # What the chain says now.
 
-    def topic_words(self) -> list[NDArray[np.float64]]:
-        """Return φ of each language (K × its vocabulary), as the counts are now."""
-        found = []
+    def sample(self) -> Sample:
+        """Return a copy of the words' counts and of the priors as they are now."""
         firsts, counts = self.corpus.first_words, self.counts
-        for number, size in enumerate(self.corpus.vocabularies.tolist()):
-            phi = np.full((len(self.alpha), size), self.eta[number])
-            word = np.arange(firsts[number], firsts[number + 1])
-            places = _places(counts, word)
-            of_word = np.repeat(np.arange(size), counts.lengths[word])
-            phi[counts.entries[places, 0], of_word] += counts.entries[places, 1]
-            found.append(phi / phi.sum(axis=1, keepdims=True))
-        return found
+        languages = []
+        for number, eta in enumerate(self.eta.tolist()):
+            words = np.arange(firsts[number], firsts[number + 1])
+            places = _places(counts, words)
+            offsets = np.concatenate([[0], np.cumsum(counts.lengths[words], dtype=np.int64)])
+            topics, how_often = counts.entries[places].T
+            languages.append(
+                WordCounts(offsets, topics.astype(np.int16), how_often.copy(), float(eta))
+            )
+        return Sample(self.alpha.copy(), tuple(languages))
 
     def document_topics(self) -> NDArray[np.float64]:
         """Return θ of each document (documents × K), as the counts are now."""

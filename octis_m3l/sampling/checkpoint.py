@@ -12,9 +12,10 @@ from safetensors.numpy import save_file
 
 from octis_m3l.errors import StorageError
 from octis_m3l.files import check_same_run, written_whole
+from octis_m3l.sampling.samples import Averages, as_arrays
 
 if TYPE_CHECKING:
-    from octis_m3l.sampling.run import Averages, Progress
+    from octis_m3l.sampling.run import Progress
 
 FILE = "checkpoint.safetensors"
 
@@ -22,7 +23,7 @@ FILE = "checkpoint.safetensors"
 def write_checkpoint(
     folder: Path,
     state: Mapping[str, NDArray[Any]],
-    averages: "Averages",
+    averages: Averages,
     history: "Progress",
     run: Mapping[str, Any],
 ) -> None:
@@ -35,7 +36,7 @@ def write_checkpoint(
     state : mapping of str to array
         As `Chain.state`.
     averages : Averages
-        Sums so far.
+        Samples so far.
     history : Progress
         What has happened.
     run : mapping
@@ -43,11 +44,10 @@ def write_checkpoint(
     """
     arrays = {
         **state,
-        "sum/topic_words": averages.topic_words,
+        **as_arrays(averages.samples),
         "sum/document_topics": averages.document_topics,
-        "sum/alpha": averages.alpha,
     }
-    described = {"run": dict(run), "samples": averages.samples, "history": vars(history)}
+    described = {"run": dict(run), "samples": len(averages.samples), "history": vars(history)}
     folder.mkdir(parents=True, exist_ok=True)
     with written_whole(folder / FILE) as temporary:
         save_file(

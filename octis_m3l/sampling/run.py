@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
 from octis_m3l.sampling.chain import Chain
 from octis_m3l.sampling.checkpoint import read_checkpoint, write_checkpoint
+from octis_m3l.sampling.samples import Averages, from_arrays
 
 _SETTLED_EVERY = 50
-"""Sweeps between two states that a run can go on from."""
+"""Sweeps between two states that a run can go on from; before that, at each power of two."""
 
 
 @dataclass(frozen=True)
@@ -53,58 +53,6 @@ class RunSettings:
         """The sweeps after which a sample is taken."""
         spaced = np.linspace(self.burn_in, self.iterations, self.samples + 1)[1:]
         return frozenset(np.unique(np.rint(spaced).astype(int)).tolist())
-
-
-@dataclass
-class Averages:
-    """Sums over samples.
-
-    Parameters
-    ----------
-    topic_words : array of float64 (K × words of all languages)
-        Of φ.
-    document_topics : array of float64 (documents × K)
-        Of θ.
-    alpha : array of float64 (K)
-        Of α.
-    samples : int
-        How many.
-    """
-
-    topic_words: NDArray[np.float64]
-    document_topics: NDArray[np.float64]
-    alpha: NDArray[np.float64]
-    samples: int = 0
-
-    @classmethod
-    def of(cls, chain: Chain) -> "Averages":
-        """Return sums over nothing yet, of a chain's sizes."""
-        topics, words = len(chain.alpha), int(chain.corpus.vocabularies.sum())
-        return cls(
-            np.zeros((topics, words)), np.zeros((len(chain.corpus), topics)), np.zeros(topics)
-        )
-
-    def add(self, chain: Chain) -> None:
-        """Take a sample.
-
-        Parameters
-        ----------
-        chain : Chain
-            As it is now.
-        """
-        # All at once, so that an interruption leaves no half of a sample.
-        self.topic_words, self.document_topics, self.alpha, self.samples = (
-            self.topic_words + np.concatenate(chain.topic_words(), axis=1),
-            self.document_topics + chain.document_topics(),
-            self.alpha + chain.alpha,
-            self.samples + 1,
-        )
-
-    def copy(self) -> "Averages":
-        """Return the sums as they are now."""
-        return Averages(
-            self.topic_words.copy(), self.document_topics.copy(), self.alpha.copy(), self.samples
-        )
 
 
 @dataclass
@@ -166,19 +114,15 @@ def run_chain(
     StorageError
         If the checkpoint is of another run, or not whole.
     """
-    averages, history = Averages.of(chain), Progress()
+    averages, history = Averages([], np.zeros((len(chain.corpus), len(chain.alpha)))), Progress()
     chain.settle()
     if checkpoint is not None:
         found = read_checkpoint(checkpoint, run or {})
         if found is not None:
             arrays, described = found
             chain.restore(arrays)
-            averages = Averages(
-                arrays["sum/topic_words"],
-                arrays["sum/document_topics"],
-                arrays["sum/alpha"],
-                int(described["samples"]),
-            )
+            samples = from_arrays(arrays, described["samples"], len(chain.corpus.languages))
+            averages = Averages(samples, arrays["sum/document_topics"])
             history = Progress(**described["history"])
     started = saved = time.monotonic()
     before = history.seconds
@@ -196,16 +140,18 @@ def run_chain(
             while chain.sweeps < settings.iterations:
                 _step(chain, settings, averages, sampled)
                 bar.update()
-                if chain.sweeps % _SETTLED_EVERY and chain.sweeps < settings.iterations:
+                last = chain.sweeps == settings.iterations
+                if not (last or _settles(chain.sweeps)):
                     continue
                 chain.settle()
-                history.log_likelihood.append(chain.log_likelihood())
                 history.seconds = before + time.monotonic() - started
-                bar.set_postfix({"log p(w|z)": f"{history.log_likelihood[-1]:.3f}"}, refresh=False)
+                if last or chain.sweeps % _SETTLED_EVERY == 0:
+                    history.log_likelihood.append(chain.log_likelihood())
+                    shown = f"{history.log_likelihood[-1]:.3f}"
+                    bar.set_postfix({"log p(w|z)": shown}, refresh=False)
                 if checkpoint is None:
                     continue
                 whole = chain.state(), averages.copy(), history.copy()
-                last = chain.sweeps == settings.iterations
                 due = last or time.monotonic() - saved >= settings.checkpoint_seconds
                 if due:
                     write_checkpoint(checkpoint, *whole, run or {})
@@ -223,8 +169,14 @@ def run_chain(
             )
     if not averages.samples:
         chain.settle()
-        averages.add(chain)
+        averages.add(chain.sample(), chain.document_topics())
     return averages, history
+
+
+def _settles(sweeps: int) -> bool:
+    if sweeps < _SETTLED_EVERY:
+        return sweeps.bit_count() == 1
+    return sweeps % _SETTLED_EVERY == 0
 
 
 def _step(chain: Chain, settings: RunSettings, averages: Averages, sampled: frozenset[int]) -> None:
@@ -235,4 +187,4 @@ def _step(chain: Chain, settings: RunSettings, averages: Averages, sampled: froz
         if settings.eta_fitted:
             chain.fit_eta()
     if done in sampled:
-        averages.add(chain)
+        averages.add(chain.sample(), chain.document_topics())

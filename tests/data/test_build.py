@@ -967,3 +967,45 @@ def test_a_missing_document_may_be_any_nan() -> None:
     )
     assert [len(view) for view in built.views.values()] == [2, 2]
     assert built.fingerprints()
+
+
+# Arguments of another kind.
+
+
+@pytest.mark.parametrize(
+    ("arguments", "kind", "message"),
+    [
+        (([["a"]],), DataError, "texts is a list and images a NoneType; expected a list for each"),
+        (({"en": ["a"]}, 0.8), SettingsError, "split=0.8: expected the shares of train and valid"),
+        (({"en": ["a"]}, (0.8, 0.1, 0.1)), SettingsError, "split=(0.8, 0.1, 0.1): expected the"),
+    ],
+)
+def test_what_is_no_mapping_and_no_pair_is_refused(
+    arguments: tuple[Any, ...], kind: type[Exception], message: str
+) -> None:
+    texts, split = [*arguments, None][:2]
+    with pytest.raises(kind, match=f"^{re.escape(message)}"):
+        from_lists(texts, split=split)
+
+
+def test_a_path_is_no_frame() -> None:
+    with pytest.raises(DataError, match=r"^frame is a str; expected a table, as pandas.read_csv"):
+        from_frame("reports.csv", texts=["en"])  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("argument", ["languages", "preprocessing"])
+def test_settings_of_a_view_that_is_not_there_are_refused(argument: str) -> None:
+    given = {"languages": {"dee": "de"}, "preprocessing": {"dee": TextPreprocessor()}}[argument]
+    message = f"{argument}: there is no view of texts 'dee'. Did you mean 'de'? Known: de, en."
+    with pytest.raises(DataError, match=f"^{re.escape(message)}$"):
+        from_lists({"en": ["ship"], "de": ["schiff"]}, **{argument: given})  # type: ignore[arg-type]
+
+
+def test_some_views_know_nothing_of_what_others_lost() -> None:
+    with pytest.warns(UserWarning, match="left out"):
+        dataset = from_lists({"en": ["ship", "ship"], "de": ["schiff", "?!"]})
+    assert dataset.metadata["dropped"] == {"de": [1]}
+    kept = dataset.with_views(["en"]).metadata
+    assert kept["dropped"] == {}
+    with pytest.raises(DataError, match=re.escape("takes a list of views, ['en', 'de'] say.")):
+        dataset.with_views("en,de")

@@ -634,7 +634,7 @@ def test_word_vectors_of_another_vocabulary(stored: Path) -> None:
 def test_a_folder_that_is_missing(tmp_path: Path) -> None:
     for path in (tmp_path / "none", tmp_path / "file"):
         (tmp_path / "file").touch()
-        message = f"{path} is missing or no folder; give the folder that MultiviewDataset.save wr"
+        message = f"{path} is missing or no folder; give the folder that dataset.save or octi"
         with pytest.raises(StorageError, match=re.escape(message)):
             read_folder(path, embeddings=None)
 
@@ -642,7 +642,7 @@ def test_a_folder_that_is_missing(tmp_path: Path) -> None:
 def test_a_folder_without_metadata(tmp_path: Path) -> None:
     message = (
         f"{tmp_path} holds no metadata.json: it is no data set of octis-m3l, or was copied only in "
-        "part; give the folder that MultiviewDataset.save wrote."
+        "part; give the folder that dataset.save or octis-m3l build wrote."
     )
     with pytest.raises(StorageError, match=re.escape(message)):
         read_folder(tmp_path, embeddings=None)
@@ -652,14 +652,14 @@ def test_a_folder_of_another_program(tmp_path: Path) -> None:
     (tmp_path / "metadata.json").write_text('{"last-training-doc": 3}')
     message = (
         f"{tmp_path / 'metadata.json'} has the format None, expected 'octis-m3l dataset': it is of "
-        "another program; give the folder that MultiviewDataset.save wrote."
+        "another program; give the folder that dataset.save or octis-m3l build wrote."
     )
     with pytest.raises(StorageError, match=re.escape(message)):
         read_folder(tmp_path, embeddings=None)
 
 
 def test_the_folder_of_one_view_points_to_the_whole(stored: Path) -> None:
-    message = f"save wrote, perhaps {stored}, of which this folder is one view."
+    message = f"octis-m3l build wrote, perhaps {stored}, of which this folder is one view."
     with pytest.raises(StorageError, match=re.escape(message)):
         read_folder(stored / "en", embeddings=None)
 
@@ -749,7 +749,9 @@ def test_a_changed_link_is_checked_as_any_other(stored: Path) -> None:
 
 def test_an_existing_folder_is_replaced_only_when_that_is_wanted(stored: Path) -> None:
     other = MultiviewDataset([text_view("en", [["new"]])])
-    with pytest.raises(StorageError, match=re.escape("pass overwrite=True or choose another")):
+    with pytest.raises(
+        StorageError, match=re.escape("pass overwrite=True (--overwrite) or choose another")
+    ):
         write_folder(other, stored, overwrite=False)
     assert_same_dataset(small(), read_folder(stored, embeddings=None))
     write_folder(other, stored, overwrite=True)

@@ -599,7 +599,8 @@ class TestRefusedData:
         assert message == (
             "View 'en': no vocabulary: not one word of the 2 training documents with text is left "
             "after stop words, min_word_length=None and keep_numbers=False. Lower min_word_length, "
-            "pass stop_words=False or keep_numbers=True, and check that the text is in "
+            "set stop_words=False or keep_numbers=True (octis-m3l build: --set "
+            "stop_words=false), and check that the text is in "
             "language='en'."
         )
 

@@ -200,6 +200,8 @@ def test_an_encoder_of_ones_own_stands_before_given_embeddings_and_pictures() ->
     class Red(PictureEncoder):
         """How red a picture is."""
 
+        dimensions = 1
+
         def encode(self, items: Sequence[Any]) -> NDArray[np.float32]:
             return np.array([[item[0, 0, 0]] for item in items], np.float32)
 
@@ -236,6 +238,10 @@ def test_an_encoder_of_ones_own_must_give_one_finite_vector_an_item() -> None:
             np.zeros(8, np.float32),
             "view 'en': embeddings of shape (8,) and type float32, expected floats (items × "
             "dimensions) with 8 rows.",
+        ),
+        (
+            vectors(),
+            "the encoder of view 'en' returned vectors of 3 dimensions, and says that it has 2.",
         ),
     ):
         with pytest.raises(DataError, match=f"^{re.escape(message)}$"):

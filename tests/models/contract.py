@@ -668,7 +668,9 @@ class ModelContract:
 
     def test_replaces_a_model_only_if_told_to(self, trained: Any, saved: Path) -> None:
         before = (saved / MARKER).read_bytes()
-        with pytest.raises(StorageError, match="pass overwrite=True or choose another folder"):
+        with pytest.raises(
+            StorageError, match=r"pass overwrite=True \(--overwrite\) or choose another folder"
+        ):
             trained.save(saved)
         trained.save(saved, overwrite=True)
         assert (saved / MARKER).read_bytes() == before

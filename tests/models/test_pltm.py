@@ -194,13 +194,41 @@ def test_counts_are_read_as_texts_are(trained: PLTM, texts: MultiviewDataset) ->
     view = texts.text_view("de")
     rows = view.rows("test")
     counts = view.bag_of_words[rows].astype(np.int64).toarray()
-    items = [" ".join(sorted(text.split())) for text in view.items(rows)]
-    theta = trained.infer(items, "de")
+    theta = trained.infer(view.items(rows), "de")
     np.testing.assert_array_equal(trained.infer(counts, "de"), theta)
     np.testing.assert_array_equal(trained.infer(csr_array(counts), "de"), theta)
-    # The order of the words is that of the draws, and changes no more than they do.
-    as_written = trained.infer(view.items(rows), "de", samples=20_000)
-    np.testing.assert_allclose(trained.infer(counts, "de", samples=20_000), as_written, atol=0.03)
+
+
+def test_tuples_are_inferred_from_all_their_items(trained: PLTM) -> None:
+    english, german = ["en_sea_1 en_sea_2", "en_any_1", None], ["de_sea_1", None, "de_forest_1"]
+    together = trained.infer_linked({"de": german, "en": english})
+    np.testing.assert_allclose(together.sum(axis=1), 1.0, rtol=1e-5)
+    # What is there of one view only is what that view alone says.
+    np.testing.assert_array_equal(together[1], trained.infer(["en_any_1"], "en")[0])
+    np.testing.assert_array_equal(together[2], trained.infer(["de_forest_1"], "de")[0])
+    sea = together[0].argmax()
+    for items, view in ((english[:1], "en"), (german[:1], "de")):
+        assert trained.infer(items, view)[0].argmax() == sea
+        assert together[0, sea] > trained.infer(items, view)[0, sea]
+    np.testing.assert_array_equal(
+        together, trained.infer_linked({"en": english, "de": german}, samples=100)
+    )
+
+
+@pytest.mark.parametrize(
+    ("items", "message"),
+    [
+        ({"en": ["a", None], "de": ["b"]}, "given: en 2, de 1."),
+        ({}, "given: none."),
+        ({"eng": ["a"]}, "the model knows no view 'eng'"),
+        ({"en": "text"}, "put the one item in a list"),
+    ],
+)
+def test_tuples_that_are_none_are_refused(
+    items: dict[str, Any], message: str, trained: PLTM
+) -> None:
+    with pytest.raises(DataError, match=re.escape(message)):
+        trained.infer_linked(items)
 
 
 def test_items_without_known_words_have_the_priors_mean(trained: PLTM) -> None:
@@ -209,8 +237,8 @@ def test_items_without_known_words_have_the_priors_mean(trained: PLTM) -> None:
     )
     with pytest.warns(UserWarning, match=f"^{re.escape(message)}$"):
         theta = trained.infer(["unheard of", "en_sea_1 en_sea_2", ""], "en")
-    assert trained.alpha is not None
-    np.testing.assert_allclose(theta[[0, 2]], [trained.alpha / trained.alpha.sum()] * 2, rtol=1e-5)
+    prior = np.mean([one.alpha / one.alpha.sum() for one in trained.samples], axis=0)
+    np.testing.assert_allclose(theta[[0, 2]], [prior] * 2, rtol=1e-5)
     assert theta[1].max() > theta[0].max()
 
 

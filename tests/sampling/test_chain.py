@@ -13,7 +13,7 @@ from scipy.optimize import minimize
 from scipy.special import gammaln
 from scipy.stats import chi2
 
-from octis_m3l.sampling import Chain, LinkedCorpus
+from octis_m3l.sampling import Chain, LinkedCorpus, as_arrays, from_arrays
 
 from .corpora import document_counts, drawn, linked, tokens, word_counts
 
@@ -204,11 +204,32 @@ def test_threads_find_topics_as_good() -> None:
 # What it says of itself.
 
 
+def topic_words(chain: Chain) -> list[Any]:
+    """Return φ of each language (K × vocabulary)."""
+    return [chain.sample().word_topics([one]).T for one in range(len(chain.eta))]
+
+
+def test_a_sample_is_a_copy_and_comes_back_from_its_arrays() -> None:
+    chain = chain_over(drawn(2), 4, sweeps=5)
+    sample = chain.sample()
+    before = {name: array.copy() for name, array in as_arrays([sample]).items()}
+    chain.sweep()
+    chain.fit_alpha()
+    [again] = from_arrays(before, 1, 3)
+    for name, array in as_arrays([sample]).items():
+        np.testing.assert_array_equal(array, before[name], err_msg=name)
+        np.testing.assert_array_equal(array, as_arrays([again])[name], err_msg=name)
+    of_all = sample.word_topics([2, 0])
+    np.testing.assert_array_equal(of_all, np.concatenate([sample.word_topics([n]) for n in (2, 0)]))
+    for language in sample.languages:
+        assert (language.counts > 0).all()
+
+
 @pytest.mark.parametrize("threads", [1, 3])
 def test_words_and_documents_are_the_counts_with_the_prior(threads: int) -> None:
     chain = chain_over(drawn(2), 4, threads=threads, sweeps=5)
     chain.alpha, chain.eta = np.array([0.1, 0.5, 0.2, 2.0]), np.array([0.3, 0.05, 0.01])
-    counted, found = word_counts(chain), chain.topic_words()
+    counted, found = word_counts(chain), topic_words(chain)
     assert [phi.shape for phi in found] == [(4, 3), (4, 1), (4, 30)]
     for language, phi in enumerate(found):
         size, eta = phi.shape[1], chain.eta[language]
@@ -291,7 +312,7 @@ def test_eta_of_a_language_without_tokens_stays() -> None:
     chain = chain_over(linked({"en": [[0, 1, 1]], "de": [[]]}, [2, 3]), sweeps=3)
     chain.fit_eta()
     assert chain.eta[1] == 0.3
-    np.testing.assert_allclose(chain.topic_words()[1], np.full((3, 3), 1 / 3))
+    np.testing.assert_allclose(topic_words(chain)[1], np.full((3, 3), 1 / 3))
 
 
 # Going on later.

@@ -35,8 +35,8 @@ def exact(words: list[int], phi: NDArray[Any], alpha: NDArray[Any]) -> NDArray[n
 
 
 def folded(corpus: LinkedCorpus, seed: int = 0, **changes: Any) -> NDArray[np.float64]:
-    settings: dict[str, Any] = {"burn_in": 20, "samples": 30} | changes
-    return fold_in(corpus, topics_of_words(corpus), ALPHA, seed=seed, **settings)
+    settings: dict[str, Any] = {"burn_in": 20, "between": 0, "samples": 30} | changes
+    return fold_in(corpus, [(topics_of_words(corpus), ALPHA)], seed=seed, **settings)
 
 
 def test_theta_is_the_exact_mean() -> None:
@@ -57,6 +57,36 @@ def test_the_first_sweeps_are_not_counted() -> None:
     later = [folded(corpus, burn_in=burn_in, samples=1) for burn_in in range(8)]
     np.testing.assert_allclose(folded(corpus, burn_in=5, samples=3), sum(later[5:]) / 3)
     np.testing.assert_allclose(folded(corpus, burn_in=0, samples=8), sum(later) / 8)
+
+
+def test_theta_is_the_mean_over_states_of_the_topics() -> None:
+    corpus = linked(
+        {"en": [[0, 1, 1], [2], [0, 0, 3, 3], []], "de": [[2, 2, 0], [1], [], []]}, [4, 3]
+    )
+    states = [(topics_of_words(corpus, seed), ALPHA * (1 + seed)) for seed in range(3)]
+    found = fold_in(corpus, iter(states), burn_in=5, between=5, samples=100_000, seed=0)
+    for row, (first, last) in enumerate(zip(corpus.starts[:-1], corpus.starts[1:], strict=True)):
+        words = corpus.words[first:last].tolist()
+        expected = np.mean([exact(words, phi, alpha) for phi, alpha in states], axis=0)
+        np.testing.assert_allclose(found[row], expected, atol=0.004)
+
+
+def test_a_state_goes_on_where_the_one_before_it_ended() -> None:
+    corpus = linked({"en": [[0, 1, 1, 2]]}, [4])
+    state = (topics_of_words(corpus), ALPHA)
+    settings = {"burn_in": 2, "samples": 3, "seed": 4}
+    twice = fold_in(corpus, [state] * 2, between=0, **settings)
+    np.testing.assert_allclose(twice, folded(corpus, 4, burn_in=2, samples=6), rtol=1e-12)
+    later = [folded(corpus, 4, burn_in=b, samples=3) for b in (2, 12)]
+    np.testing.assert_allclose(
+        fold_in(corpus, [state] * 2, between=7, **settings), sum(later) / 2, rtol=1e-12
+    )
+
+
+def test_the_order_of_a_documents_words_does_not_matter() -> None:
+    found = folded(linked({"en": [[0, 2, 1, 2], [2, 2, 1, 0], [2, 1, 1, 0]]}, [4]))
+    np.testing.assert_array_equal(found[0], found[1])
+    assert (found[0] != found[2]).any()
 
 
 def test_neighbours_and_order_do_not_matter() -> None:

@@ -64,18 +64,20 @@ def read_manifest(folder: Path) -> Manifest:
     path = folder / MANIFEST
     if not folder.is_dir():
         raise StorageError(
-            f"{folder} is missing or no folder; give the folder that MultiviewDataset.save wrote."
+            f"{folder} is missing or no folder; give the folder that dataset.save or octis-m3l "
+            "build wrote."
         )
     if not path.is_file():
         raise StorageError(
             f"{folder} holds no {MANIFEST}: it is no data set of octis-m3l, or was copied only in "
-            "part; give the folder that MultiviewDataset.save wrote."
+            "part; give the folder that dataset.save or octis-m3l build wrote."
         )
     content = read_json(path)
     if content.get("format") != FORMAT:
         raise StorageError(
             f"{path} has the format {content.get('format')!r}, expected {FORMAT!r}: it is of "
-            f"another program; give the folder that MultiviewDataset.save wrote{_above(folder)}."
+            "another program; give the folder that dataset.save or octis-m3l build "
+            f"wrote{_above(folder)}."
         )
     if content.get("version") != VERSION:
         raise StorageError(

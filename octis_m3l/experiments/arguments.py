@@ -1,0 +1,63 @@
+"""NAME=VALUE arguments of the command line."""
+
+import json
+from collections.abc import Iterable
+from typing import Any
+
+from octis_m3l.errors import SettingsError
+
+
+def pairs(given: Iterable[str] | None, option: str) -> dict[str, str]:
+    """Return values by name.
+
+    Parameters
+    ----------
+    given : iterable of str, optional
+        Each NAME=VALUE.
+    option : str
+        For the message.
+
+    Raises
+    ------
+    SettingsError
+        If one is no pair, or a name comes twice.
+    """
+    found: dict[str, str] = {}
+    for entry in given or ():
+        name, sign, value = entry.partition("=")
+        if not sign or not name or not value:
+            raise SettingsError(f"{option} {entry}: expected NAME=VALUE.")
+        if name in found:
+            raise SettingsError(f"{option} {entry}: {name} is given twice.")
+        found[name] = value
+    return found
+
+
+def settings(given: Iterable[str] | None, **own: Any) -> dict[str, Any]:
+    """Return the values of ``--set`` by name, what JSON can read as JSON does, and others.
+
+    Parameters
+    ----------
+    given : iterable of str, optional
+        Each NAME=VALUE.
+    **own
+        Settings that have an option of their own; None: not given.
+
+    Raises
+    ------
+    SettingsError
+        As `pairs`, or if a setting is given both ways.
+    """
+    found: dict[str, Any] = {name: value for name, value in own.items() if value is not None}
+    for name, text in pairs(given, "--set").items():
+        if name in found:
+            raise SettingsError(f"--set {name}={text}: {name} is given by its own option too.")
+        found[name] = _value(text)
+    return found
+
+
+def _value(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
+        return text
