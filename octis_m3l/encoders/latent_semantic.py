@@ -237,8 +237,11 @@ def _fit_words(
     )
     try:
         corpus = preprocessor.fit_transform(view.items(rows), None, view.name)
+        few = len(corpus.vocabulary) == 1
     except DataError:
-        # Few short texts may share no word at all.
+        few = True
+    if few:
+        # Few short texts may share hardly a word.
         preprocessor = replace(preprocessor, min_document_frequency=1)
         corpus = preprocessor.fit_transform(view.items(rows), None, view.name)
     counts = _counts(corpus.token_ids, corpus.offsets, len(corpus.vocabulary))
@@ -254,6 +257,8 @@ def _fit_words(
 
 
 def _components(matrix: "csr_array[Any]", dimensions: int, seed: int) -> NDArray[np.float32]:
+    if matrix.shape[1] == 1:
+        return np.ones((1, 1), np.float32)
     possible = max(1, min(dimensions, min(matrix.shape) - 1))
     decomposition = TruncatedSVD(possible, random_state=seed).fit(csr_matrix(matrix))
     return np.ascontiguousarray(decomposition.components_.T, np.float32)

@@ -96,6 +96,13 @@ def test_the_most_frequent_words_are_kept() -> None:
 @pytest.mark.filterwarnings("ignore:invalid value encountered:RuntimeWarning")
 def test_a_word_of_one_document_only_is_left_out_unless_there_is_only_one() -> None:
     assert fit_per_language(built({"en": ["aa bb"]}), "en").vocabulary == ("aa", "bb")
+    shared = built({"en": ["aa bb", "aa cc", "aa dd"]})
+    assert fit_per_language(shared, "en").vocabulary == ("aa", "bb", "cc", "dd")
+
+
+def test_a_language_of_one_word() -> None:
+    encoder = fit_per_language(built({"en": ["aa", "aa aa", "aa"]}), "en")
+    np.testing.assert_allclose(encoder.encode(["aa", "bb"]), [[1.0], [0.0]])
 
 
 @pytest.mark.parametrize("wanted", [1, 3, 300])

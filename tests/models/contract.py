@@ -1044,6 +1044,10 @@ class NeuralModelContract(ModelContract):
         other = self.make(checkpoint=tmp_path, num_topics=3)
         with pytest.raises(StorageError, match="belongs to another run: num_topics differ"):
             other.train_model(planted_data.dataset, top_words=TOP_WORDS)
+        whole = self.make(checkpoint=tmp_path)
+        whole.partitioning(False)
+        with pytest.raises(StorageError, match=r"belongs to another run: .*use_partitions"):
+            whole.train_model(planted_data.dataset, top_words=TOP_WORDS)
 
     def test_checkpoint_of_other_data(self, planted_data: Planted, tmp_path: Path) -> None:
         dataset = planted_data.dataset

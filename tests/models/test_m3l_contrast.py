@@ -206,6 +206,31 @@ def test_a_view_of_one_item_is_warned_of(planted_data: Planted) -> None:
         M3LContrast(num_topics=3, epochs=1, encoder="lsa").train_model(rare, top_words=3)
 
 
+def test_a_picture_that_ties_all_records_together_is_warned_of() -> None:
+    letters = "abcdefghij"
+    words = [f"{a}{b}{c}x" for a in letters for b in letters for c in letters[:2]]
+    texts = {name: [f"{name}{word} {name}sea" for word in words] for name in ("en", "de")}
+    group = ["same"] * 110 + [str(number) for number in range(90)]
+    dataset = MultiviewDataset.from_lists(texts, group=group)
+    with pytest.warns(UserWarning, match=r"^one tuple holds \d+ items, and an epoch draws one of"):
+        M3LContrast(num_topics=2, epochs=1, encoder="lsa").train_model(dataset, top_words=2)
+
+
+def test_embeddings_may_stay_as_they_are(embedded: MultiviewDataset) -> None:
+    plain, standardised = (
+        M3LContrast(num_topics=4, epochs=1, batch_size=16, **changes)
+        for changes in ({"standardised": "none"}, {})
+    )
+    plain.train_model(embedded, top_words=TOP_WORDS)
+    standardised.train_model(embedded, top_words=TOP_WORDS)
+    assert plain.network is not None
+    assert standardised.network is not None
+    for name, view in embedded.views.items():
+        given = torch.as_tensor(np.array(view.embeddings[:5]))  # type: ignore[index]
+        assert torch.equal(plain.network.standardisers[name](given), given)
+        assert not torch.equal(standardised.network.standardisers[name](given), given)
+
+
 def test_unknown_preset() -> None:
     with pytest.raises(SettingsError, match="m3l-contrast: preset='papers': Input should be 'def"):
         M3LContrast(preset="papers")

@@ -231,3 +231,28 @@ def test_a_break_while_writing_leaves_the_checkpoint_before(
     assert calls == [1, 2, 3, 3, 4, 5]
     assert told(history) == told(expected)
     assert differing(resumed, unbroken) == []
+
+
+@pytest.mark.parametrize("place", ["_keep_whole", "_save", "_is_over"])
+def test_a_break_between_two_epochs_leaves_no_trace(
+    place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from octis_m3l.training.loop import _Run
+
+    unbroken, resumed = Toy(), Toy(seed=7)
+    expected = train(unbroken, sampler(), loop(), seed=0)
+    method, broken = getattr(_Run, place), []
+
+    def interrupted(self: _Run) -> Any:
+        if len(self.history.epochs) == 3 and not broken:
+            broken.append(place)
+            raise KeyboardInterrupt
+        return method(self)
+
+    monkeypatch.setattr(_Run, place, interrupted)
+    with pytest.warns(UserWarning, match=r"interrupted after [23] of 5 epochs"):
+        train(Toy(), sampler(), loop(), seed=0, checkpoint=tmp_path, run=RUN)
+    assert broken
+    history = train(resumed, sampler(), loop(), seed=0, checkpoint=tmp_path, run=RUN)
+    assert told(history) == told(expected)
+    assert differing(resumed, unbroken) == []
