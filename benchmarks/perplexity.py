@@ -51,7 +51,7 @@ def perplexity(
 ) -> float:
     """Return exp of the mean surprise of the unseen tokens."""
     by_word = np.ascontiguousarray(phi.T, np.float64)
-    theta = fold_in(seen, [(by_word, alpha)], burn_in=50, between=0, samples=200, seed=0)
+    theta = fold_in(seen, [(by_word, alpha, 200)], burn_in=50, between=0, seed=0)
     documents = np.repeat(np.arange(len(rest)), np.diff(rest.starts))
     predicted = np.einsum("ij,ij->i", theta[documents], by_word[rest.words])
     return float(np.exp(-np.log(predicted).mean()))
@@ -93,7 +93,9 @@ def main() -> None:
     seen, rest = halves(dataset)
     found: dict[str, list[float]] = {"octis-m3l": [], "tomotopy": []}
     for seed in range(arguments.seeds):
-        model = PLTM(num_topics=arguments.topics, iterations=arguments.iterations, seed=seed)
+        model = PLTM(
+            num_topics=arguments.topics, iterations=arguments.iterations, samples=10, seed=seed
+        )
         model.train_model(dataset)
         assert model.alpha is not None
         ours = perplexity(model.word_topics[VIEW], model.alpha, seen, rest)

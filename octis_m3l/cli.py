@@ -194,10 +194,11 @@ def train(
     if as_json:
         _print_json({"model": str(out), "history": vars(history)})
     else:
-        _out.print(
-            f"{model} {history.stopped} after {len(history.epochs)} epochs "
-            f"({history.seconds:.0f} s); saved in {out}"
-        )
+        epochs = "epochs" in type(trained.trained_settings).model_fields
+        counted = f" after {len(history.epochs)} epochs" if epochs else ""
+        _out.print(f"{model} {history.stopped}{counted} ({history.seconds:.0f} s); saved in {out}")
+        if history.stopped == "interrupted":
+            _out.print("The same command goes on where this one stopped.")
         _out.print(topics_table(trained, 7))
     if history.stopped == "interrupted":
         raise typer.Exit(130)
@@ -261,6 +262,7 @@ def topics(
         }
     if picture:
         draw_topic_sheet(loaded, picture, words=words)
+        _errors.print(f"drawn to {picture}", markup=False, highlight=False)
     if as_json:
         _print_json({"topics": listed})
         return

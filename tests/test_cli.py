@@ -304,7 +304,7 @@ def test_an_interrupted_run_is_thrown_away_only_if_asked_for(
         assert run(*command, "--topics", 5)[0] == 130
     code, _, err = run(*command, "--topics", 4)
     assert code == 1
-    assert "exists already and is not empty; pass --overwrite" in " ".join(err.split())
+    assert "holds a training that was interrupted, with other settings" in " ".join(err.split())
     code, shown, _ = run(*command, "--topics", 4, "--overwrite")
     assert code == 0
     assert len(json.loads(shown)["history"]["epochs"]) == 3
@@ -387,3 +387,12 @@ def test_a_table_with_semicolons(run: Run, tmp_path: Path) -> None:
     )
     assert code == 1
     assert "is separated by semicolons; save it with commas" in " ".join(err.split())
+
+
+@pytest.mark.filterwarnings("default::UserWarning")
+def test_partitions_without_items_are_warned_of(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "one.csv").write_text("english,deutsch\nship sea,schiff meer\n")
+    views = ("--text", "en=english", "--text", "de=deutsch")
+    code, _, err = run("build", tmp_path / "one.csv", *views, "--out", tmp_path / "one")
+    assert code == 0
+    assert "no item is in the partition(s) validation and test" in " ".join(err.split())

@@ -1,5 +1,6 @@
 """Arrays that a user gives, or the files of them."""
 
+import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -7,6 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from octis_m3l.errors import DataError
+
+_HASHED_AT_ONCE = 4096
 
 
 def read_array(given: NDArray[Any] | str | Path, name: str) -> NDArray[Any]:
@@ -36,3 +39,18 @@ def read_array(given: NDArray[Any] | str | Path, name: str) -> NDArray[Any]:
             "numpy.save."
         ) from None
     return array
+
+
+def hash_of_rows(array: NDArray[Any]) -> str:
+    """Return a SHA-256 of an array's shape and values.
+
+    Parameters
+    ----------
+    array : array (rows × dimensions)
+        May be memory-mapped; it is read in pieces.
+    """
+    digest = hashlib.sha256(repr(array.shape).encode())
+    for start in range(0, len(array), _HASHED_AT_ONCE):
+        piece = array[start : start + _HASHED_AT_ONCE]
+        digest.update(np.ascontiguousarray(piece, np.float32).tobytes())
+    return digest.hexdigest()

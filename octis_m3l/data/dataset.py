@@ -272,6 +272,11 @@ class MultiviewDataset(Variations, Dataset):  # type: ignore[misc]
     def _fingerprints(self) -> dict[str, str]:
         return content_fingerprints(self.views.values(), self.links)
 
+    def __repr__(self) -> str:
+        """Say which views there are, and how many tuples."""
+        views = ", ".join(f"{name}: {len(view)}" for name, view in self.views.items())
+        return f"<MultiviewDataset of {self.info()['tuples']} tuples ({views})>"
+
     def info(self) -> dict[str, Any]:
         """Return what is in the data set, as JSON can hold it: views, items, gaps, links."""
         return {

@@ -5,10 +5,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from octis_m3l.data import MultiviewDataset, TextPreprocessor, from_frame, from_jsonl
 from octis_m3l.data.stop_words import language_of
+from octis_m3l.data.views import PARTITIONS
 from octis_m3l.errors import DataError, SettingsError
 
 
@@ -87,6 +89,20 @@ def dataset_from_table(
         "embeddings": dict(embeddings),
         "metadata": {"name": source.name},
     }
+    dataset = _from_file(source, arguments)
+    items = np.sum([view.sizes for view in dataset.views.values()], axis=0)
+    empty = [name for name, number in zip(PARTITIONS, items, strict=True) if not number]
+    if empty:
+        warnings.warn(
+            f"no item is in the partition(s) {' and '.join(empty)}: a model can't be "
+            f"{'trained' if 'train' in empty else 'scored'} on them; give more records, or a "
+            "column with partitions (--partition).",
+            stacklevel=2,
+        )
+    return dataset
+
+
+def _from_file(source: Path, arguments: dict[str, Any]) -> MultiviewDataset:
     kinds = [suffix.lower() for suffix in source.suffixes if suffix.lower() != ".gz"]
     kind = kinds[-1] if kinds else ""
     if kind in (".jsonl", ".ndjson"):

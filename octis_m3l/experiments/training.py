@@ -69,6 +69,12 @@ def train_and_save(
     unfinished = state.is_dir() and _was_interrupted(out, model, settings)
     taken = out.exists() and (not out.is_dir() or any(out.iterdir()))
     if taken and not (overwrite or unfinished):
+        if _stopped(out) == "interrupted":
+            raise StorageError(
+                f"{out} holds a training that was interrupted, with other settings or another "
+                "model: repeat its command to go on, pass --overwrite to throw it away, or choose "
+                "another folder."
+            )
         raise StorageError(
             f"{out} exists already and is not empty; pass --overwrite or choose another folder."
         )
@@ -102,6 +108,12 @@ def train_and_save(
     if trained.history.stopped != "interrupted" and checkpoint is None:
         shutil.rmtree(state, ignore_errors=True)
     return trained
+
+
+def _stopped(out: Path) -> str | None:
+    """Return why the training of the model that is there ended, if it is one."""
+    history = read_json(out / MARKER).get("history") if (out / MARKER).is_file() else None
+    return history.get("stopped") if isinstance(history, dict) else None
 
 
 def _was_interrupted(out: Path, model: str, settings: Mapping[str, Any]) -> bool:

@@ -1,6 +1,6 @@
 """What neural models share: encode, standardise, train, infer, save, load."""
 
-import hashlib
+import math
 import warnings
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from octis_m3l.data.arrays import hash_of_rows
 from octis_m3l.data.batches import TupleSampler
 from octis_m3l.data.dataset import MultiviewDataset
 from octis_m3l.data.folder.reading import Tokenizer
@@ -30,6 +31,7 @@ from octis_m3l.networks import Standardiser, ViewModules, expected_topics
 from octis_m3l.training import LoopSettings, derive_seed, reproducible, train
 
 _ROWS_AT_ONCE = 8192
+_FEW_UPDATES, _ENOUGH_UPDATES = 500, 2000
 
 
 class ViewNetwork(nn.Module):
@@ -98,6 +100,11 @@ class NeuralTopicModel(TopicModel):
     ) -> None:
         """Warn of what the model can't do with these embeddings, before training."""
 
+    def _prepare(
+        self, dataset: MultiviewDataset, encodings: Encodings, settings: Any, seed: int
+    ) -> None:
+        """Do what must be done before the network is made."""
+
     def _standardised_by(self, dataset: MultiviewDataset, settings: Any) -> dict[str, str]:
         """Return, for each view, the view whose training items it is standardised by."""
         return {name: name for name in dataset.views}
@@ -120,6 +127,7 @@ class NeuralTopicModel(TopicModel):
             encoders=self.own_encoders,
         )
         self._check_encodings(dataset, encodings, settings)
+        self._prepare(dataset, encodings, settings, seed)
         device = chosen_device(settings.device)
         dimensions = {n: int(array.shape[1]) for n, array in encodings.embeddings.items()}
         trained = self._trained_views(dataset, settings)
@@ -127,6 +135,14 @@ class NeuralTopicModel(TopicModel):
         given = {name: encodings.embeddings[name] for name in trained}
         sampler = TupleSampler(dataset, partitions, given, settings.batch_size, device=device)
         validation = self._validation(dataset, settings, given, sampler)
+        updates = settings.epochs * len(sampler)
+        if updates < _FEW_UPDATES and "epochs" not in settings.model_fields_set:
+            warnings.warn(
+                f"{settings.epochs} epochs of {len(sampler)} batches are {updates} updates, too "
+                "few to tell topics apart; with so little data set epochs to "
+                f"{math.ceil(_ENOUGH_UPDATES / len(sampler))} or so.",
+                stacklevel=4,
+            )
         with reproducible(device):
             torch.manual_seed(derive_seed(seed, 0))
             network = self._network(dimensions, self._vocabularies(dataset, settings), settings)
@@ -368,21 +384,6 @@ class NeuralTopicModel(TopicModel):
                 )
             self.encoders[name] = own
             self.own_encoders = {**(self.own_encoders or {}), name: own}
-
-
-def hash_of_rows(array: NDArray[Any]) -> str:
-    """Return a SHA-256 of an array's shape and values.
-
-    Parameters
-    ----------
-    array : array (rows × dimensions)
-        May be memory-mapped; it is read in pieces.
-    """
-    digest = hashlib.sha256(repr(array.shape).encode())
-    for start in range(0, len(array), _ROWS_AT_ONCE):
-        piece = array[start : start + _ROWS_AT_ONCE]
-        digest.update(np.ascontiguousarray(piece, np.float32).tobytes())
-    return digest.hexdigest()
 
 
 def _loop_settings(settings: NeuralSettings) -> LoopSettings:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 from safetensors.numpy import load_file, save_file
 
+from octis_m3l.data.arrays import hash_of_rows
 from octis_m3l.data.dataset import MultiviewDataset
 from octis_m3l.data.folder.reading import Tokenizer
 from octis_m3l.data.views import PARTITIONS, ImageView, TextView
@@ -104,6 +105,7 @@ class PLTM(TopicModel):
         self, dataset: MultiviewDataset, settings: PLTMSettings, seed: int, top_words: int
     ) -> ModelOutput:
         self.alpha = self.history = None
+        self.samples, self.word_topics = [], {}
         self._check(dataset, settings)
         readers, views = self._readers(dataset, settings, seed)
         partitions = ["train"] if self.use_partitions else list(PARTITIONS)
@@ -135,7 +137,8 @@ class PLTM(TopicModel):
             run=self._run(dataset, settings, seed),
             progress=self.progress,
         )
-        theta = (averages.document_topics / len(averages.samples)).astype(np.float32)
+        theta = averages.document_topics
+        theta /= theta.sum(axis=1, keepdims=True)
         self.readers, self.trained_settings, self.run_seed = readers, settings, seed
         self._keep(averages.samples)
         self.history = History(
@@ -160,15 +163,17 @@ class PLTM(TopicModel):
         self.alpha = np.mean([sample.alpha for sample in samples], axis=0)
         self.word_topics = {}
         for number, name in enumerate(self.readers):
-            mean = sum(sample.word_topics([number]) for sample in samples) / len(samples)
-            self.word_topics[name] = np.ascontiguousarray(np.asarray(mean).T, np.float32)
+            mean = np.zeros_like(samples[0].language(number))
+            for sample in samples:
+                mean += sample.language(number)
+            self.word_topics[name] = np.ascontiguousarray(mean.T / len(samples), np.float32)
 
     def _check(self, dataset: MultiviewDataset, settings: PLTMSettings) -> None:
         if dataset.image_views and not settings.visual_words:
             raise DataError(
                 f"pltm learns from words, and view(s) {', '.join(dataset.image_views)} hold "
-                "images; leave them out (dataset.with_views), or set visual_words (500, say) to "
-                "have pictures quantised into words."
+                "images; leave them out (dataset.with_views, --views), or set visual_words (500, "
+                "say) to have pictures quantised into words."
             )
         if len(dataset.views) > 1:
             self._check_links(dataset, "train on one view")
@@ -205,6 +210,11 @@ class PLTM(TopicModel):
             **described,
             "use_partitions": self.use_partitions,
             "data": dataset.fingerprints(),
+            "embeddings": {
+                name: hash_of_rows(view.embeddings)
+                for name, view in dataset.views.items()
+                if isinstance(view, ImageView) and view.embeddings is not None
+            },
             "seed": seed,
         }
 
@@ -212,22 +222,36 @@ class PLTM(TopicModel):
         self, view: TextView, rows: NDArray[np.int64], samples: int | None = None
     ) -> NDArray[np.float32]:
         """Return θ of some items of a view, inferred from it alone."""
-        corpus = LinkedCorpus.of_views(
-            [view], {view.name: rows}, {view.name: np.arange(len(rows))}, len(rows)
-        )
-        return self._folded(corpus, samples)
+        return self._folded({view.name: (view, rows, np.arange(len(rows)))}, len(rows), samples)
 
-    def _folded(self, corpus: LinkedCorpus, samples: int | None) -> NDArray[np.float32]:
+    def _folded(
+        self,
+        given: Mapping[str, tuple[TextView, NDArray[np.int64], NDArray[np.int64]]],
+        count: int,
+        samples: int | None = None,
+    ) -> NDArray[np.float32]:
+        """Return θ of documents, from some views' items: which rows, and whose they are."""
         settings = self.trained_settings
-        languages = [list(self.readers).index(name) for name in corpus.languages]
+        nothing = np.zeros(0, np.int64)
+        views, rows, documents = [], {}, {}
+        for name, reader in self.readers.items():
+            view, rows[name], documents[name] = given.get(name, (reader.empty(), nothing, nothing))
+            views.append(view)
+        corpus = LinkedCorpus.of_views(views, rows, documents, count)
+        used = np.unique(corpus.words).astype(np.int64)
         wanted = settings.inference_samples if samples is None else samples
+        states = (
+            (sample.word_topics(used), sample.alpha, sweeps)
+            for sample, sweeps in _shared_out(self.samples, wanted)
+        )
         theta = fold_in(
             corpus,
-            ((sample.word_topics(languages), sample.alpha) for sample in self.samples),
+            states,
             burn_in=settings.inference_burn_in,
             between=_BETWEEN,
-            samples=max(1, round(wanted / len(self.samples))),
             seed=derive_seed(self.run_seed or 0, 2),
+            used=used,
+            threads=settings.threads,
         )
         return theta.astype(np.float32)
 
@@ -260,14 +284,9 @@ class PLTM(TopicModel):
             If the model is not trained.
         """
         self._ready()
+        _check_samples(samples)
         read = self._read(items, view)
-        unknown = int((np.diff(read.offsets) == 0).sum())
-        if unknown:
-            warnings.warn(
-                f"{unknown} of {len(read)} items of view '{view}' have no word that the model "
-                "knows; their topics say nothing.",
-                stacklevel=3,
-            )
+        self._warn_of_unknown(np.diff(read.offsets) == 0, f"items of view '{view}'")
         return self._theta(read, np.arange(len(read)), samples)
 
     def infer_linked(
@@ -295,28 +314,36 @@ class PLTM(TopicModel):
             If the model is not trained.
         """
         self._ready()
-        there = {name: _present(of_view) for name, of_view in items.items()}
+        _check_samples(samples)
+        there = {name: _present(of_view, name) for name, of_view in items.items()}
         if len({len(present) for present in there.values()}) != 1:
             given = ", ".join(f"{name} {len(present)}" for name, present in there.items())
             raise DataError(
                 "infer_linked takes as many items of each view, None where one is missing; given: "
                 f"{given or 'none'}."
             )
-        places = {name: np.flatnonzero(present) for name, present in there.items()}
-        views = [
-            self._read(
-                of_view if there[name].all() else [i for i in of_view if i is not None], name
+        read, count = {}, len(next(iter(there.values())))
+        words = np.zeros(count, np.int64)
+        for name, of_view in items.items():
+            whole = there[name].all()
+            view = self._read(of_view if whole else [i for i in of_view if i is not None], name)
+            places = np.flatnonzero(there[name])
+            read[name] = view, np.arange(len(view)), places
+            words[places] += np.diff(view.offsets)
+        self._warn_of_unknown(words == 0, "tuples")
+        return self._folded(read, count, samples)
+
+    def _warn_of_unknown(self, empty: NDArray[np.bool_], what: str) -> None:
+        if empty.any():
+            warnings.warn(
+                f"{int(empty.sum())} of {len(empty)} {what} have no word that the model knows; "
+                "their topics say nothing.",
+                stacklevel=4,
             )
-            for name, of_view in items.items()
-        ]
-        rows = {view.name: np.arange(len(view)) for view in views}
-        count = len(next(iter(there.values())))
-        corpus = LinkedCorpus.of_views(views, rows, places, count)
-        return self._folded(corpus, samples)
 
     def _read(self, items: Sequence[Any] | NDArray[Any], view: str) -> TextView:
         self._known_view(view, list(self.readers))
-        if isinstance(items, str | Path):
+        if isinstance(items, str | Path) or not hasattr(items, "__len__"):
             raise DataError("infer takes a list of items; put the one item in a list.")
         return self.readers[view].read(items)
 
@@ -373,11 +400,33 @@ class PLTM(TopicModel):
             self.readers[name] = reader.with_tokenizer(tokenizer)
 
 
-def _present(items: Any) -> NDArray[np.bool_]:
-    """Return which items are not None; those of an array all are."""
-    if hasattr(items, "shape"):
+def _present(items: Any, view: str) -> NDArray[np.bool_]:
+    """Return which items are not None; those of an array of numbers all are."""
+    if getattr(getattr(items, "dtype", None), "kind", "O") in "iufb":
         return np.ones(items.shape[0], bool)
+    if isinstance(items, str | Path) or not hasattr(items, "__len__"):
+        raise DataError(
+            f"view '{view}': infer_linked takes a list of items, given one "
+            f"{type(items).__name__}; put the one item in a list."
+        )
     return np.array([item is not None for item in items], bool)
+
+
+def _check_samples(samples: int | None) -> None:
+    if samples is not None and (
+        isinstance(samples, bool) or not isinstance(samples, int | np.integer) or samples < 1
+    ):
+        raise SettingsError(f"samples={samples!r}: expected a whole number above 0.")
+
+
+def _shared_out(samples: Sequence[Sample], sweeps: int) -> list[tuple[Sample, int]]:
+    """Return samples and how many sweeps each has: all of them, or as many as there are sweeps."""
+    used = min(len(samples), sweeps)
+    chosen = np.linspace(0, len(samples) - 1, used).round().astype(int)
+    return [
+        (samples[place], sweeps // used + (number < sweeps % used))
+        for number, place in enumerate(chosen)
+    ]
 
 
 def _corpus(

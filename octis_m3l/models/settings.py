@@ -13,7 +13,7 @@ from octis_m3l.errors import SettingsError, suggest
 class Settings(BaseModel):
     """What every model has: scalars, so that OCTIS's Optimizer can search and save them."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=False)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     num_topics: int = Field(50, ge=2, description="K, the number of topics")
     seed: int = Field(0, ge=0, le=2**31 - 1, description="of every random draw")

@@ -111,17 +111,19 @@ def load_model(folder: Path | str, *, device: str = "cpu", **given_again: Any) -
             f"'{described.get('format')}', model '{described.get('model')}'); known are "
             f"{', '.join(MODELS)}."
         )
-    if described["version"] > VERSION:
-        raise StorageError(
-            f"{folder} was written by octis-m3l {described['written_by']}, in a newer format; "
-            "upgrade this installation: pip install --upgrade octis-m3l."
-        )
     try:
+        if described["version"] > VERSION:
+            raise StorageError(
+                f"{folder} was written by octis-m3l {described['written_by']}, in a newer format; "
+                "upgrade this installation: pip install --upgrade octis-m3l."
+            )
         check_file_sizes(folder, described["files"])
         for name in described["vocabularies"]:
             check_view_name(folder, name)
         model = _restored(MODELS[described["model"]], folder, described, device)
-    except (KeyError, TypeError, AttributeError) as error:
+    except OctisM3LError:
+        raise
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
         raise StorageError(
             f"{folder / MARKER} lacks or misstates {error}; it was changed by hand or is damaged."
         ) from error

@@ -107,6 +107,10 @@ class VisualWords:
         DataError
             If embeddings are expected, or have other dimensions or NaN.
         """
+        if not len(items):
+            return self.empty()
+        if not self.encoded and not isinstance(items, np.ndarray):
+            items = _stacked(items, self.view)
         given = isinstance(items, np.ndarray) and items.dtype.kind == "f"
         if not given and not self.encoded:
             raise DataError(
@@ -142,6 +146,10 @@ class VisualWords:
             offsets=np.arange(len(words) + 1, dtype=np.int64) * self.per_picture,
         )
 
+    def empty(self) -> TextView:
+        """Return no pictures."""
+        return self._words(np.zeros((0, len(self.mean)), np.float32), (0, 0, 0))
+
     def arrays(self) -> dict[str, NDArray[np.float32]]:
         """Return the arrays to store."""
         return {"mean": self.mean, "scale": self.scale, "centroids": self.centroids}
@@ -169,3 +177,13 @@ class VisualWords:
             settings["per_picture"],
             settings["encoded"],
         )
+
+
+def _stacked(items: Sequence[Any], view: str) -> Any:
+    """Return embeddings given one by one as one array; anything else as it is."""
+    if not all(isinstance(item, np.ndarray) and item.dtype.kind == "f" for item in items):
+        return items
+    shapes = {item.shape for item in items}
+    if len(shapes) != 1:
+        raise DataError(f"view '{view}': embeddings of different shapes, {sorted(shapes)}.")
+    return np.stack(list(items))

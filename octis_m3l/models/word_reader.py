@@ -88,6 +88,16 @@ class WordReader:
         ends = np.concatenate([[0], np.cumsum(repeated)])
         return token_ids, ends[counts.indptr].astype(np.int64)
 
+    def empty(self) -> TextView:
+        """Return no documents."""
+        return TextView(
+            name=self.view,
+            sizes=(0, 0, 0),
+            vocabulary=self.vocabulary,
+            token_ids=np.zeros(0, np.int32),
+            offsets=np.zeros(1, np.int64),
+        )
+
     def with_tokenizer(self, tokenizer: Tokenizer) -> Self:
         """Return the reader with a tokenizer that its stored settings could not bring back.
 

@@ -1,24 +1,28 @@
 """ZeroshotTM-KD: a trained view teaches its topics to the others."""
 
+import hashlib
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, ClassVar, Literal
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from pydantic import Field
 from torch import Tensor, nn
 
 from octis_m3l.data.batches import Batch, ViewBatch
 from octis_m3l.data.dataset import MultiviewDataset
-from octis_m3l.encoders.encode import encode
-from octis_m3l.errors import SettingsError
+from octis_m3l.encoders.encode import Encodings
+from octis_m3l.errors import DataError, SettingsError
 from octis_m3l.losses import kl_between_gaussians
 from octis_m3l.models.neural import NeuralTopicModel, ViewNetwork
-from octis_m3l.models.output import ModelOutput
 from octis_m3l.models.settings import NeuralSettings
 from octis_m3l.models.zeroshot_tm import ZeroshotTM, ZeroshotTMNetwork, ZeroshotTMSettings
 from octis_m3l.networks import InferenceNetwork, TopicDecoder, ViewModules, sample_topics
 
 _OF_TEACHER = ("prior_weight", "prior")
+_COMPARED = 8
 
 
 class ZeroshotTMKDSettings(NeuralSettings):
@@ -55,6 +59,8 @@ class ZeroshotTMKDNetwork(ViewNetwork):
         How many words; the teacher's first.
     settings : ZeroshotTMKDSettings
         Weights and sizes.
+    teacher : ZeroshotTMSettings
+        Of the teacher.
     """
 
     def __init__(
@@ -62,6 +68,7 @@ class ZeroshotTMKDNetwork(ViewNetwork):
         dimensions: Mapping[str, int],
         vocabularies: Mapping[str, int],
         settings: ZeroshotTMKDSettings,
+        teacher: ZeroshotTMSettings,
     ) -> None:
         super().__init__(dimensions, vocabularies)
         self.settings = settings
@@ -69,7 +76,7 @@ class ZeroshotTMKDNetwork(ViewNetwork):
         self.teacher = ZeroshotTMNetwork(
             {self.view: dimensions[self.view]},
             {self.view: vocabularies[self.view]},
-            teacher_settings(settings, self.view),
+            teacher,
         )
         students = {name: size for name, size in dimensions.items() if name != self.view}
         self.networks = ViewModules(
@@ -229,8 +236,9 @@ class ZeroshotTMKD(NeuralTopicModel):
     Parameters
     ----------
     teacher : ZeroshotTM, optional
-        One that is trained on the same view's embeddings. Default: it is trained first, with the
-        same hyperparameters.
+        One that is trained already, with hyperparameters of its own but for num_topics and the
+        view, on the same vocabulary, and on embeddings of the same encoder. Default: it is trained
+        first, with the students' hyperparameters; `trained_teacher` has it afterwards.
     **arguments
         As for `NeuralTopicModel`.
 
@@ -254,7 +262,9 @@ class ZeroshotTMKD(NeuralTopicModel):
     def __init__(self, *, teacher: ZeroshotTM | None = None, **arguments: Any) -> None:
         super().__init__(**arguments)
         self.teacher = teacher
-        self._teaching: ZeroshotTMNetwork | None = None
+        self.trained_teacher: ZeroshotTM | None = None
+        self._teacher_settings: ZeroshotTMSettings | None = None
+        self._lost_teacher = False
 
     def _teacher_view(self, dataset: MultiviewDataset, settings: Any) -> str:
         view: str = settings.view or dataset.pivot
@@ -263,6 +273,35 @@ class ZeroshotTMKD(NeuralTopicModel):
 
     def _check(self, dataset: MultiviewDataset, settings: Any) -> None:
         self._check_links(dataset, "use zeroshot-tm for one view")
+        self.trained_teacher = None
+        if self.teacher is not None:
+            self._check_teacher(self.teacher, dataset, settings)
+        elif self._lost_teacher:
+            raise DataError(
+                "the loaded model was trained with a teacher that was given to it; give it again "
+                "(model.teacher = ZeroshotTM.load(folder)), or make a new model to have one "
+                "trained."
+            )
+
+    def _check_teacher(self, teacher: ZeroshotTM, dataset: MultiviewDataset, settings: Any) -> None:
+        if not isinstance(teacher, ZeroshotTM):
+            raise SettingsError(
+                f"the teacher is a {type(teacher).__name__}; expected a trained ZeroshotTM."
+            )
+        network: Any = teacher._ready()
+        view = self._teacher_view(dataset, settings)
+        if network.view != view or teacher._topics() != settings.num_topics:
+            raise SettingsError(
+                f"the teacher learned {teacher._topics()} topics of view '{network.view}', and "
+                f"zeroshot-tm-kd is to learn {settings.num_topics} from '{view}'; set num_topics "
+                "and view as the teacher's."
+            )
+        if teacher._trained().vocabularies[view] != dataset.text_view(view).vocabulary:
+            raise DataError(
+                f"the teacher knows {len(teacher._trained().vocabularies[view])} words of view "
+                f"'{view}', and the data set has {len(dataset.text_view(view).vocabulary)} or "
+                "others; train it on a data set with the same vocabulary."
+            )
 
     def _vocabularies(self, dataset: MultiviewDataset, settings: Any) -> dict[str, int]:
         first = self._teacher_view(dataset, settings)
@@ -274,35 +313,44 @@ class ZeroshotTMKD(NeuralTopicModel):
             return {}
         return super()._standardised_by(dataset, settings)
 
-    def _train(
-        self, dataset: MultiviewDataset, settings: Any, seed: int, top_words: int
-    ) -> ModelOutput:
-        self.network = self.history = None
-        self._check(dataset, settings)
+    def _prepare(
+        self, dataset: MultiviewDataset, encodings: Encodings, settings: Any, seed: int
+    ) -> None:
         view = self._teacher_view(dataset, settings)
-        teacher = self.teacher or self._trained_teacher(dataset, settings, view, seed)
-        network: Any = teacher._ready()
-        if network.view != view or teacher._topics() != settings.num_topics:
-            raise SettingsError(
-                f"the teacher learned {teacher._topics()} topics of view '{network.view}', and "
-                f"zeroshot-tm-kd is to learn {settings.num_topics} from '{view}'; set num_topics "
-                "and view as the teacher's."
-            )
-        self._teaching = network
-        try:
-            return super()._train(dataset, settings, seed, top_words)
-        finally:
-            self._teaching = None
+        vectors = encodings.embeddings[view]
+        if self.teacher is None:
+            self.trained_teacher = self._trained_first(dataset, vectors, settings, view, seed)
+        else:
+            self._check_vectors(self.teacher, dataset, vectors, view)
+            self.trained_teacher = self.teacher
+        self._teacher_settings = self.trained_teacher.trained_settings
 
-    def _trained_teacher(
-        self, dataset: MultiviewDataset, settings: Any, view: str, seed: int
+    def _check_vectors(
+        self, teacher: ZeroshotTM, dataset: MultiviewDataset, vectors: NDArray[Any], view: str
+    ) -> None:
+        learned = teacher._ready().shape["dimensions"][view]
+        same = learned == vectors.shape[1]
+        encoder = teacher.encoders.get(view)
+        if same and encoder is not None:
+            shown = slice(0, min(_COMPARED, len(vectors)))
+            known = encoder.encode(dataset.view(view).items(shown))
+            same = bool(np.allclose(known, vectors[shown], rtol=1e-3, atol=1e-5))
+        if not same:
+            raise DataError(
+                f"the teacher learned from other embeddings of view '{view}' ({learned} dimensions)"
+                f" than zeroshot-tm-kd has here ({vectors.shape[1]}); give it the teacher's encoder"
+                f" (encoders={{'{view}': teacher.encoders['{view}']}}), or embeddings to both."
+            )
+
+    def _trained_first(
+        self,
+        dataset: MultiviewDataset,
+        vectors: NDArray[Any],
+        settings: Any,
+        view: str,
+        seed: int,
     ) -> ZeroshotTM:
-        encodings = encode(
-            dataset, settings.encoder, dimensions=settings.dimensions, encoders=self.own_encoders
-        )
-        own = dataset.with_views([view]).with_embeddings(
-            {view: encodings.embeddings[view]}, order="stored"
-        )
+        own = dataset.with_views([view]).with_embeddings({view: vectors}, order="stored")
         given = teacher_settings(settings, view).model_dump() | {"seed": seed, "encoder": "given"}
         teacher = ZeroshotTM(
             checkpoint=None if self.checkpoint is None else self.checkpoint / "teacher",
@@ -313,12 +361,44 @@ class ZeroshotTMKD(NeuralTopicModel):
         teacher.train_model(own, top_words=1)
         return teacher
 
+    def _run(
+        self,
+        dataset: MultiviewDataset,
+        settings: NeuralSettings,
+        embeddings: Mapping[str, NDArray[Any]],
+    ) -> dict[str, Any]:
+        described = super()._run(dataset, settings, embeddings)
+        if described and self.trained_teacher is not None:
+            weights = self.trained_teacher._ready().state_dict()
+            digest = hashlib.sha256()
+            for name, tensor in weights.items():
+                digest.update(name.encode())
+                digest.update(tensor.detach().cpu().numpy().tobytes())
+            described["teacher"] = digest.hexdigest()
+        return described
+
+    def _save_parts(self, folder: Path) -> dict[str, Any]:
+        assert self._teacher_settings is not None
+        return {
+            **super()._save_parts(folder),
+            "teacher": self._teacher_settings.model_dump(),
+            "teacher_given": self.teacher is not None or self._lost_teacher,
+        }
+
+    def _load_parts(
+        self, folder: Path, described: Mapping[str, Any], device: str
+    ) -> dict[str, NDArray[Any]]:
+        self._teacher_settings = ZeroshotTMSettings.checked(described["teacher"], ZeroshotTM.name)
+        self._lost_teacher = described["teacher_given"]
+        return super()._load_parts(folder, described, device)
+
     def _network(
         self, dimensions: Mapping[str, int], vocabularies: Mapping[str, int], settings: Any
     ) -> ViewNetwork:
-        network = ZeroshotTMKDNetwork(dimensions, vocabularies, settings)
-        if self._teaching is not None:
-            own = self._teaching
+        assert self._teacher_settings is not None
+        network = ZeroshotTMKDNetwork(dimensions, vocabularies, settings, self._teacher_settings)
+        if self.trained_teacher is not None:
+            own = self.trained_teacher._ready()
             known = {n: t for n, t in own.state_dict().items() if n in network.teacher.state_dict()}
             network.teacher.load_state_dict(known)
         network.teacher.requires_grad_(False)

@@ -9,7 +9,15 @@ from numpy.typing import NDArray
 
 from octis_m3l.sampling.corpus import LinkedCorpus
 from octis_m3l.sampling.dirichlet import fit_asymmetric, fit_symmetric
-from octis_m3l.sampling.kernels import Counts, Prior, Tokens, count, sweep
+from octis_m3l.sampling.kernels import (
+    Counts,
+    Prior,
+    Tokens,
+    add_theta,
+    count,
+    document_cells,
+    sweep,
+)
 from octis_m3l.sampling.samples import Sample, WordCounts
 
 
@@ -142,14 +150,15 @@ class Chain:
             )
         return Sample(self.alpha.copy(), tuple(languages))
 
-    def document_topics(self) -> NDArray[np.float64]:
-        """Return θ of each document (documents × K), as the counts are now."""
-        counted = np.zeros((len(self.corpus), len(self.alpha)))
-        lengths = np.diff(self.corpus.starts)
-        np.add.at(counted, (np.repeat(np.arange(len(lengths)), lengths), self.topics), 1.0)
-        counted += self.alpha
-        theta: NDArray[np.float64] = counted / counted.sum(axis=1, keepdims=True)
-        return theta
+    def add_document_topics(self, theta: NDArray[np.float32]) -> None:
+        """Add θ of each document, as the counts are now.
+
+        Parameters
+        ----------
+        theta : array of float32 (documents × K)
+            Added to in place.
+        """
+        add_theta(self.topics, self.corpus.starts, self.alpha, theta)
 
     def log_likelihood(self) -> float:
         """Return log p(w | z) a token, in nats: what rises while the chain finds its topics."""
@@ -169,13 +178,12 @@ class Chain:
 
     def fit_alpha(self) -> None:
         """Re-estimate α, asymmetric, from the counts as they are now."""
-        lengths = np.diff(self.corpus.starts)
-        documents = np.repeat(np.arange(len(lengths)), lengths)
-        topics = len(self.alpha)
-        cells, counts = np.unique(documents * topics + self.topics, return_counts=True)
-        pairs, weights = np.unique(
-            np.column_stack([cells % topics, counts]), axis=0, return_counts=True
-        )
+        topics, starts = len(self.alpha), self.corpus.starts
+        lengths = np.diff(starts)
+        cells = np.empty(len(self.topics), np.int64)
+        written = document_cells(self.topics, starts, topics, cells)
+        different, weights = np.unique(cells[:written], return_counts=True)
+        pairs = np.column_stack([different % topics, different // topics])
         self.alpha = fit_asymmetric(pairs, weights, lengths[lengths > 0], self.alpha)
 
     def fit_eta(self) -> None:
@@ -208,8 +216,21 @@ class Chain:
         ----------
         state : dict
             As `state` gave it, after `settle`.
+
+        Raises
+        ------
+        ValueError
+            If it is of another corpus or another K.
         """
-        self.topics = np.asarray(state["topics"], np.int16).copy()
+        topics, alpha, eta = state["topics"], state["alpha"], state["eta"]
+        if (
+            (topics.shape, alpha.shape, eta.shape)
+            != (self.topics.shape, self.alpha.shape, self.eta.shape)
+            or (len(topics) and not 0 <= topics.min() <= topics.max() < len(alpha))
+            or not (np.isfinite(alpha).all() and np.isfinite(eta).all())
+        ):
+            raise ValueError("a state of another corpus, or of other settings")
+        self.topics = np.asarray(topics, np.int16).copy()
         self.alpha, self.eta = np.array(state["alpha"]), np.array(state["eta"])
         self.sweeps = int(state["sweeps"][0])
         self.settle()

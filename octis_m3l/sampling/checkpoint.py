@@ -3,28 +3,28 @@
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from octis_m3l.errors import StorageError
+from octis_m3l.errors import OctisM3LError, StorageError
 from octis_m3l.files import check_same_run, written_whole
-from octis_m3l.sampling.samples import Averages, as_arrays
-
-if TYPE_CHECKING:
-    from octis_m3l.sampling.run import Progress
+from octis_m3l.sampling.chain import Chain
+from octis_m3l.sampling.progress import Progress
+from octis_m3l.sampling.samples import Averages, as_arrays, from_arrays
 
 FILE = "checkpoint.safetensors"
+_SUM = "sum/document_topics"
 
 
 def write_checkpoint(
     folder: Path,
     state: Mapping[str, NDArray[Any]],
     averages: Averages,
-    history: "Progress",
+    history: Progress,
     run: Mapping[str, Any],
 ) -> None:
     """Write a chain's state.
@@ -42,11 +42,9 @@ def write_checkpoint(
     run : mapping
         What run this is, as JSON can hold it.
     """
-    arrays = {
-        **state,
-        **as_arrays(averages.samples),
-        "sum/document_topics": averages.document_topics,
-    }
+    arrays = {**state, **as_arrays(averages.samples)}
+    if averages.samples:
+        arrays[_SUM] = averages.document_topics
     described = {"run": dict(run), "samples": len(averages.samples), "history": vars(history)}
     folder.mkdir(parents=True, exist_ok=True)
     with written_whole(folder / FILE) as temporary:
@@ -58,9 +56,9 @@ def write_checkpoint(
 
 
 def read_checkpoint(
-    folder: Path, run: Mapping[str, Any]
-) -> tuple[dict[str, NDArray[Any]], dict[str, Any]] | None:
-    """Return a chain's arrays and what is said of them, if there is a checkpoint.
+    folder: Path, run: Mapping[str, Any], chain: Chain
+) -> tuple[Averages, Progress] | None:
+    """Bring a chain where a checkpoint left it, if there is one.
 
     Parameters
     ----------
@@ -68,6 +66,13 @@ def read_checkpoint(
         Where `write_checkpoint` wrote.
     run : mapping
         What run this is; a checkpoint of another is refused.
+    chain : Chain
+        Of the same corpus and settings; changed in place.
+
+    Returns
+    -------
+    (Averages, Progress) or None
+        What there was so far.
 
     Raises
     ------
@@ -80,10 +85,19 @@ def read_checkpoint(
     try:
         with safe_open(path, framework="numpy") as file:
             described: dict[str, Any] = json.loads((file.metadata() or {})["state"])
+            check_same_run(path, described["run"], run)
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, KeyError, json.JSONDecodeError, OSError) as error:
+        samples = from_arrays(arrays, described["samples"], len(chain.corpus.languages))
+        shape = len(chain.corpus), len(chain.alpha)
+        theta = arrays[_SUM] if samples else np.zeros(shape, np.float32)
+        if theta.shape != shape:
+            raise ValueError(f"{_SUM} has the shape {theta.shape}")
+        history = Progress(**described["history"])
+        chain.restore(arrays)
+    except OctisM3LError:
+        raise
+    except (SafetensorError, LookupError, TypeError, ValueError, AttributeError, OSError) as error:
         raise StorageError(
             f"{path} is no whole checkpoint ({error}); delete it to start from the beginning."
         ) from None
-    check_same_run(path, described.get("run", {}), run)
-    return arrays, described
+    return Averages(samples, theta), history

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from octis_m3l.data.views import TextView
+from octis_m3l.sampling.samples import positions
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,8 +81,7 @@ class LinkedCorpus:
         firsts = np.concatenate([[0], np.cumsum(sizes)])
         words, places = [], []
         for number, view in enumerate(views):
-            taken = _positions(view.offsets, rows[view.name])
-            lengths = np.diff(view.offsets)[rows[view.name]]
+            taken, lengths = positions(view.offsets, rows[view.name])
             words.append(view.token_ids[taken].astype(np.int32) + np.int32(firsts[number]))
             places.append(np.repeat(documents[view.name], lengths) * len(views) + number)
         place = np.concatenate(places) if places else np.zeros(0, np.int64)
@@ -134,12 +134,3 @@ def _to_and_fro(length: int, count: int) -> NDArray[np.int32]:
     """Return 0, 1, …, count − 1, count − 1, …, 1, 0, 0, 1 and so on."""
     there = np.arange(count)
     return np.resize(np.concatenate([there, there[::-1]]), length).astype(np.int32)
-
-
-def _positions(offsets: NDArray[np.int64], rows: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return where the tokens of some ragged rows are."""
-    lengths = np.diff(offsets)[rows]
-    ends = np.cumsum(lengths)
-    shifts = np.repeat(offsets[:-1][rows] - (ends - lengths), lengths)
-    places: NDArray[np.int64] = np.arange(int(lengths.sum()), dtype=np.int64) + shifts
-    return places

@@ -9,18 +9,37 @@ the word has, kept as a list whose most frequent come first; and η Σ_k a_k, a 
 up to date. Both are exact.
 """
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-_COMPILED: dict[str, Any] = {
-    "cache": True,
-    "nogil": True,
-    "fastmath": True,
-    "error_model": "numpy",
-}
+
+def compiled(**options: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Return a decorator that compiles a function, and keeps what is compiled where it can.
+
+    Without a place to write to (neither the package's folder nor the user's cache), functions are
+    compiled anew in every process. All of them stand in this file: numba notices a change in the
+    file of a function, not in those of the functions that it calls.
+
+    Parameters
+    ----------
+    **options
+        Of numba.njit.
+    """
+
+    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
+        settings = {"nogil": True, "error_model": "numpy", **options}
+        made: Callable[..., Any]
+        try:
+            made = njit(cache=True, **settings)(function)
+        except RuntimeError:
+            made = njit(**settings)(function)
+        return made
+
+    return decorate
 
 
 class Tokens(NamedTuple):
@@ -67,7 +86,7 @@ def next_uniform(state: NDArray[np.uint64]) -> float:
     return float(bits >> np.uint64(11)) * (1.0 / 9007199254740992.0)
 
 
-@njit(**_COMPILED)  # type: ignore[untyped-decorator]
+@compiled(fastmath=True)
 def count(
     words: NDArray[np.int32], topics: NDArray[np.int16], counts: Counts, languages: NDArray[Any]
 ) -> None:
@@ -89,7 +108,7 @@ def count(
         _sort(entries, begins[word], lengths[word])
 
 
-@njit(**_COMPILED)  # type: ignore[untyped-decorator]
+@compiled(fastmath=True)
 def _sort(entries: NDArray[np.int32], begin: int, length: int) -> None:
     for place in range(begin + 1, begin + length):
         topic, number = entries[place, 0], entries[place, 1]
@@ -102,7 +121,7 @@ def _sort(entries: NDArray[np.int32], begin: int, length: int) -> None:
         entries[other, 1] = number
 
 
-@njit(**_COMPILED)  # type: ignore[untyped-decorator]
+@compiled(fastmath=True)
 def _weigh(
     in_document: NDArray[np.int64],
     alpha: NDArray[np.float64],
@@ -117,7 +136,7 @@ def _weigh(
     return total
 
 
-@njit(**_COMPILED)  # type: ignore[untyped-decorator]
+@compiled(fastmath=True)
 def sweep(
     tokens: Tokens,
     counts: Counts,
@@ -216,3 +235,109 @@ def sweep(
                 weights += after - weight[new]
                 weight[new] = after
                 topics[token] = new
+
+
+@compiled()
+def add_theta(
+    topics: NDArray[np.int16],
+    starts: NDArray[np.int64],
+    alpha: NDArray[np.float64],
+    theta: NDArray[np.float32],
+) -> None:
+    """Add (n_dk + α_k) / (N_d + Σα) of every document."""
+    total = alpha.sum()
+    in_document = np.zeros(len(alpha))
+    for document in range(len(starts) - 1):
+        in_document[:] = alpha
+        for token in range(starts[document], starts[document + 1]):
+            in_document[topics[token]] += 1.0
+        length = starts[document + 1] - starts[document]
+        for k in range(len(alpha)):
+            theta[document, k] += in_document[k] / (length + total)
+
+
+@compiled()
+def document_cells(
+    topics: NDArray[np.int16], starts: NDArray[np.int64], num_topics: int, cells: NDArray[np.int64]
+) -> int:
+    """Write n_dk · K + k of each document and each topic that it has; return how many."""
+    in_document = np.zeros(num_topics, np.int64)
+    written = 0
+    for document in range(len(starts) - 1):
+        for token in range(starts[document], starts[document + 1]):
+            in_document[topics[token]] += 1
+        for token in range(starts[document], starts[document + 1]):
+            k = topics[token]
+            if in_document[k]:
+                cells[written] = in_document[k] * num_topics + k
+                in_document[k] = 0
+                written += 1
+    return written
+
+
+@compiled()
+def seed_documents(
+    numbers: NDArray[np.int64], starts: NDArray[np.int64], seed: int, random: NDArray[np.uint64]
+) -> None:
+    """Set each document's random state from the numbers of its words."""
+    for document in range(len(random)):
+        state = np.uint64(seed)
+        for token in range(starts[document], starts[document + 1]):
+            state = (state ^ np.uint64(numbers[token])) * np.uint64(0x100000001B3)
+        random[document] = state
+
+
+@compiled()
+def fold(
+    words: NDArray[np.int64],
+    starts: NDArray[np.int64],
+    word_topics: NDArray[np.float64],
+    alpha: NDArray[np.float64],
+    skipped: int,
+    samples: int,
+    topics: NDArray[np.int16],
+    random: NDArray[np.uint64],
+    theta: NDArray[np.float64],
+    documents: tuple[int, int],
+) -> None:
+    """Go on with the chains of some documents, and add their mean θ.
+
+    A topic of −1 is yet to be drawn, in a sweep before those that are asked for.
+    """
+    k_all = len(alpha)
+    cumulated = np.zeros(k_all)
+    weight = np.zeros(k_all)
+    expected = np.zeros(k_all)
+    for document in range(documents[0], documents[1]):
+        first, last = starts[document], starts[document + 1]
+        state = random[document : document + 1]
+        weight[:] = alpha
+        expected[:] = 0.0
+        begun = last > first and topics[first] >= 0
+        if begun:
+            for token in range(first, last):
+                weight[topics[token]] += 1.0
+        uncounted = skipped if begun else skipped + 1
+        for sweep_number in range(uncounted + samples):
+            for token in range(first, last):
+                if topics[token] >= 0:
+                    weight[topics[token]] -= 1.0
+                mass = 0.0
+                row = word_topics[words[token]]
+                for k in range(k_all):
+                    mass += weight[k] * row[k]
+                    cumulated[k] = mass
+                drawn = next_uniform(state) * mass
+                k = 0
+                while k < k_all - 1 and drawn >= cumulated[k]:
+                    k += 1
+                topics[token] = k
+                if sweep_number >= uncounted:
+                    before = 0.0
+                    for one in range(k_all):
+                        expected[one] += (cumulated[one] - before) / mass
+                        before = cumulated[one]
+                weight[k] += 1.0
+        total = last - first + alpha.sum()
+        for k in range(k_all):
+            theta[document, k] += (alpha[k] + expected[k] / samples) / total

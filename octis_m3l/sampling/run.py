@@ -3,7 +3,7 @@
 import time
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +12,14 @@ from tqdm.auto import tqdm
 
 from octis_m3l.sampling.chain import Chain
 from octis_m3l.sampling.checkpoint import read_checkpoint, write_checkpoint
-from octis_m3l.sampling.samples import Averages, from_arrays
+from octis_m3l.sampling.progress import Progress
+from octis_m3l.sampling.samples import Averages
 
-_SETTLED_EVERY = 50
-"""Sweeps between two states that a run can go on from; before that, at each power of two."""
+_SETTLED_EVERY = 10
+"""Sweeps between two states that a run can go on from."""
+
+_JUDGED_EVERY = 50
+"""Sweeps between two values of log p(w | z)."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +41,7 @@ class RunSettings:
     eta_fitted : bool
         Whether η is re-estimated with α.
     checkpoint_seconds : float
-        Least time between two checkpoints.
+        Least time between two checkpoints; they are written after every tenth sweep at most.
     """
 
     iterations: int
@@ -51,31 +55,9 @@ class RunSettings:
     @property
     def sampled(self) -> frozenset[int]:
         """The sweeps after which a sample is taken."""
-        spaced = np.linspace(self.burn_in, self.iterations, self.samples + 1)[1:]
-        return frozenset(np.unique(np.rint(spaced).astype(int)).tolist())
-
-
-@dataclass
-class Progress:
-    """What happened: log p(w | z) a token after every 50 sweeps, and why it ended.
-
-    Parameters
-    ----------
-    log_likelihood : list of float
-        In nats.
-    stopped : {'finished', 'interrupted'}
-        Why the run ended.
-    seconds : float
-        Wall-clock time, with that before a resumption.
-    """
-
-    log_likelihood: list[float] = field(default_factory=list)
-    stopped: str = "finished"
-    seconds: float = 0.0
-
-    def copy(self) -> "Progress":
-        """Return what has happened until now."""
-        return Progress(list(self.log_likelihood), self.stopped, self.seconds)
+        count = min(self.samples, self.iterations - self.burn_in)
+        spaced = np.linspace(self.burn_in, self.iterations, count + 1)[1:]
+        return frozenset(np.rint(spaced).astype(int).tolist())
 
 
 def run_chain(
@@ -114,16 +96,13 @@ def run_chain(
     StorageError
         If the checkpoint is of another run, or not whole.
     """
-    averages, history = Averages([], np.zeros((len(chain.corpus), len(chain.alpha)))), Progress()
+    shape = len(chain.corpus), len(chain.alpha)
+    averages, history = Averages([], np.zeros(shape, np.float32)), Progress()
     chain.settle()
     if checkpoint is not None:
-        found = read_checkpoint(checkpoint, run or {})
+        found = read_checkpoint(checkpoint, run or {}, chain)
         if found is not None:
-            arrays, described = found
-            chain.restore(arrays)
-            samples = from_arrays(arrays, described["samples"], len(chain.corpus.languages))
-            averages = Averages(samples, arrays["sum/document_topics"])
-            history = Progress(**described["history"])
+            averages, history = found
     started = saved = time.monotonic()
     before = history.seconds
     bar = tqdm(
@@ -134,33 +113,35 @@ def run_chain(
         unit="sweep",
     )
     sampled = settings.sampled
-    whole = chain.state(), averages.copy(), history.copy()
+    whole = None if checkpoint is None else (chain.state(), averages.copy(), history.copy())
     with bar:
         try:
             while chain.sweeps < settings.iterations:
                 _step(chain, settings, averages, sampled)
                 bar.update()
                 last = chain.sweeps == settings.iterations
-                if not (last or _settles(chain.sweeps)):
+                if not (last or chain.sweeps % _SETTLED_EVERY == 0):
                     continue
                 chain.settle()
                 history.seconds = before + time.monotonic() - started
-                if last or chain.sweeps % _SETTLED_EVERY == 0:
+                if last or chain.sweeps % _JUDGED_EVERY == 0:
                     history.log_likelihood.append(chain.log_likelihood())
                     shown = f"{history.log_likelihood[-1]:.3f}"
                     bar.set_postfix({"log p(w|z)": shown}, refresh=False)
-                if checkpoint is None:
+                if checkpoint is None or whole is None:
                     continue
-                whole = chain.state(), averages.copy(), history.copy()
-                due = last or time.monotonic() - saved >= settings.checkpoint_seconds
-                if due:
+                new = len(averages.samples) > len(whole[1].samples)
+                whole = chain.state(), averages.copy() if new else whole[1], history.copy()
+                if last or time.monotonic() - saved >= settings.checkpoint_seconds:
                     write_checkpoint(checkpoint, *whole, run or {})
                     saved = time.monotonic()
         except KeyboardInterrupt:
-            if checkpoint is not None:
+            if checkpoint is not None and whole is not None:
                 state, averages, history = whole
                 chain.restore(state)
                 write_checkpoint(checkpoint, *whole, run or {})
+            else:
+                history.seconds = before + time.monotonic() - started
             history.stopped = "interrupted"
             warnings.warn(
                 f"sampling was interrupted after {chain.sweeps} of {settings.iterations} sweeps; "
@@ -169,14 +150,14 @@ def run_chain(
             )
     if not averages.samples:
         chain.settle()
-        averages.add(chain.sample(), chain.document_topics())
+        _take(chain, averages)
     return averages, history
 
 
-def _settles(sweeps: int) -> bool:
-    if sweeps < _SETTLED_EVERY:
-        return sweeps.bit_count() == 1
-    return sweeps % _SETTLED_EVERY == 0
+def _take(chain: Chain, averages: Averages) -> None:
+    sample = chain.sample()
+    chain.add_document_topics(averages.document_topics)
+    averages.samples.append(sample)
 
 
 def _step(chain: Chain, settings: RunSettings, averages: Averages, sampled: frozenset[int]) -> None:
@@ -187,4 +168,4 @@ def _step(chain: Chain, settings: RunSettings, averages: Averages, sampled: froz
         if settings.eta_fitted:
             chain.fit_eta()
     if done in sampled:
-        averages.add(chain.sample(), chain.document_topics())
+        _take(chain, averages)

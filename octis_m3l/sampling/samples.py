@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Self
 
 import numpy as np
@@ -29,24 +30,27 @@ class WordCounts:
     counts: NDArray[np.int32]
     eta: float
 
-    def probabilities(self, num_topics: int) -> NDArray[np.float64]:
-        """Return φ, a row for each word: (n_kw + η) / (n_k + V η).
+    @cached_property
+    def totals(self) -> NDArray[np.float64]:
+        """How often each topic occurs, up to the last that does."""
+        return np.bincount(self.topics, weights=self.counts).astype(np.float64)
+
+    def fill(self, words: NDArray[np.int64], phi: NDArray[np.float64]) -> None:
+        """Write φ of some words: (n_kw + η) / (n_k + V η).
 
         Parameters
         ----------
-        num_topics : int
-            K.
-
-        Returns
-        -------
-        array (vocabulary × K)
-            Its columns sum to 1.
+        words : array of int64
+            Their numbers within the language.
+        phi : array of float64 (these words × K)
+            Where it is written to.
         """
-        vocabulary = len(self.offsets) - 1
-        phi = np.full((vocabulary, num_topics), self.eta)
-        phi[np.repeat(np.arange(vocabulary), np.diff(self.offsets)), self.topics] += self.counts
-        phi /= phi.sum(axis=0)
-        return phi
+        places, lengths = positions(self.offsets, words)
+        phi[:] = self.eta
+        phi[np.repeat(np.arange(len(words)), lengths), self.topics[places]] += self.counts[places]
+        sums = np.full(phi.shape[1], self.eta * (len(self.offsets) - 1))
+        sums[: len(self.totals)] += self.totals
+        phi /= sums
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,16 +68,35 @@ class Sample:
     alpha: NDArray[np.float64]
     languages: tuple[WordCounts, ...]
 
-    def word_topics(self, languages: Sequence[int]) -> NDArray[np.float64]:
-        """Return φ of some languages (words of all of them × K).
+    def word_topics(self, words: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Return φ of some words (words × K).
 
         Parameters
         ----------
-        languages : sequence of int
-            Their numbers.
+        words : array of int64
+            Their numbers, ascending, counted through all languages as in the corpus.
         """
-        found = [self.languages[number].probabilities(len(self.alpha)) for number in languages]
-        return np.concatenate(found)
+        phi = np.empty((len(words), len(self.alpha)))
+        first = 0
+        for counts in self.languages:
+            last = first + len(counts.offsets) - 1
+            begin, end = np.searchsorted(words, (first, last))
+            counts.fill(words[begin:end] - first, phi[begin:end])
+            first = last
+        return phi
+
+    def language(self, number: int) -> NDArray[np.float64]:
+        """Return φ of all words of a language (its vocabulary × K).
+
+        Parameters
+        ----------
+        number : int
+            Of the language.
+        """
+        counts = self.languages[number]
+        phi = np.empty((len(counts.offsets) - 1, len(self.alpha)))
+        counts.fill(np.arange(len(phi)), phi)
+        return phi
 
 
 def as_arrays(samples: Sequence[Sample]) -> dict[str, NDArray[Any]]:
@@ -112,9 +135,21 @@ def from_arrays(arrays: Mapping[str, NDArray[Any]], count: int, languages: int) 
     ------
     KeyError
         If one is missing.
+    ValueError
+        If they do not fit each other.
     """
 
-    def of_language(place: str) -> WordCounts:
+    def of_language(place: str, topics: int) -> WordCounts:
+        offsets, entries = arrays[f"{place}/offsets"], arrays[f"{place}/topics"]
+        if (
+            len(entries) != len(arrays[f"{place}/counts"])
+            or offsets[0] != 0
+            or offsets[-1] != len(entries)
+            or (np.diff(offsets) < 0).any()
+            or (entries < 0).any()
+            or (entries >= topics).any()
+        ):
+            raise ValueError(f"{place}: its arrays do not fit each other")
         return WordCounts(
             arrays[f"{place}/offsets"],
             arrays[f"{place}/topics"],
@@ -122,13 +157,29 @@ def from_arrays(arrays: Mapping[str, NDArray[Any]], count: int, languages: int) 
             float(arrays[f"{place}/eta"][0]),
         )
 
-    return [
-        Sample(
-            arrays[f"sample/{number}/alpha"],
-            tuple(of_language(f"sample/{number}/{one}") for one in range(languages)),
-        )
-        for number in range(count)
-    ]
+    found = []
+    for number in range(count):
+        alpha = arrays[f"sample/{number}/alpha"]
+        places = [f"sample/{number}/{one}" for one in range(languages)]
+        found.append(Sample(alpha, tuple(of_language(place, len(alpha)) for place in places)))
+    return found
+
+
+def positions(
+    offsets: NDArray[np.int64], rows: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return where the entries of some ragged rows are, and how many each has.
+
+    Parameters
+    ----------
+    offsets : array of int64 (all rows + 1)
+        Where each row begins.
+    rows : array of int64
+        Which.
+    """
+    lengths = offsets[rows + 1] - offsets[rows]
+    shifts = np.repeat(offsets[rows] - (np.cumsum(lengths) - lengths), lengths)
+    return np.arange(int(lengths.sum()), dtype=np.int64) + shifts, lengths
 
 
 class Averages:
@@ -138,29 +189,13 @@ class Averages:
     ----------
     samples : list of Sample
         So far.
-    document_topics : array of float64 (documents × K)
-        Σ θ.
+    document_topics : array of float32 (documents × K)
+        Σ θ; each row sums to the number of samples.
     """
 
-    def __init__(self, samples: list[Sample], document_topics: NDArray[np.float64]) -> None:
+    def __init__(self, samples: list[Sample], document_topics: NDArray[np.float32]) -> None:
         self.samples = samples
         self.document_topics = document_topics
-
-    def add(self, sample: Sample, document_topics: NDArray[np.float64]) -> None:
-        """Take a sample.
-
-        Parameters
-        ----------
-        sample : Sample
-            Of the chain as it is now.
-        document_topics : array of float64 (documents × K)
-            θ as it is now.
-        """
-        # All at once, so that an interruption leaves no half of a sample.
-        self.samples, self.document_topics = (
-            [*self.samples, sample],
-            self.document_topics + document_topics,
-        )
 
     def copy(self) -> Self:
         """Return what there is now."""

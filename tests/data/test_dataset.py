@@ -268,10 +268,12 @@ def test_tuples_of_a_partition() -> None:
 
 
 def test_information() -> None:
-    info = animals(metadata={"name": "animals"}).info()
+    dataset = animals(metadata={"name": "animals"})
+    info = dataset.info()
     assert info["name"] == "animals"
     assert info["views"]["en"]["items"] == {"train": 4, "validation": 1, "test": 1}
     assert info["views"]["image"]["embeddings"] == {"name": "given", "dimensions": 2}
+    assert repr(dataset).startswith("<MultiviewDataset of 6 tuples (")
     assert (info["tuples"], info["tuples_with_every_view"], info["largest_tuple"]) == (6, 4, 3)
 
 

@@ -1,6 +1,7 @@
 """M3L-Contrast: the contract, planted topics, and the loss beside a plain transcription of it."""
 
 import math
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -229,6 +230,16 @@ def test_embeddings_may_stay_as_they_are(embedded: MultiviewDataset) -> None:
         given = torch.as_tensor(np.array(view.embeddings[:5]))  # type: ignore[index]
         assert torch.equal(plain.network.standardisers[name](given), given)
         assert not torch.equal(standardised.network.standardisers[name](given), given)
+
+
+def test_few_updates_are_warned_of_unless_they_are_asked_for(planted_data: Planted) -> None:
+    data = planted_data.dataset
+    message = r"^60 epochs of \d batches are \d+ updates, too few to tell topics apart; with so"
+    with pytest.warns(UserWarning, match=message):
+        M3LContrast(num_topics=3).train_model(data, top_words=3)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        M3LContrast(num_topics=3, epochs=1).train_model(data, top_words=3)
 
 
 def test_unknown_preset() -> None:

@@ -47,7 +47,7 @@ def five_themes() -> Planted:
 @pytest.fixture(scope="module")
 def of_five_themes(five_themes: Planted) -> PLTM:
     """A model of more topics than there are themes, to look at only."""
-    return PLTM(num_topics=7, iterations=300).fit(five_themes.dataset)
+    return PLTM(num_topics=7, iterations=300, eta=0.05).fit(five_themes.dataset)
 
 
 # What it learns.
@@ -139,8 +139,8 @@ def test_one_language_alone_is_lda(five_themes: Planted) -> None:
 def test_pictures_are_refused_unless_visual_words_are_asked_for(planted_data: Planted) -> None:
     message = (
         "pltm learns from words, and view(s) image hold images; leave them out "
-        "(dataset.with_views), or set visual_words (500, say) to have pictures quantised into "
-        "words."
+        "(dataset.with_views, --views), or set visual_words (500, say) to have pictures "
+        "quantised into words."
     )
     with pytest.raises(DataError, match=f"^{re.escape(message)}$"):
         small().train_model(planted_data.dataset, top_words=TOP_WORDS)
@@ -213,6 +213,62 @@ def test_tuples_are_inferred_from_all_their_items(trained: PLTM) -> None:
     np.testing.assert_array_equal(
         together, trained.infer_linked({"en": english, "de": german}, samples=100)
     )
+
+
+def test_neither_the_order_of_views_nor_those_that_lack_change_an_answer(
+    trained: PLTM, texts: MultiviewDataset
+) -> None:
+    english = texts.text_view("en").items(slice(0, 20))
+    german = texts.text_view("de").items(slice(0, 20))
+    both = trained.infer_linked({"en": english, "de": german})
+    np.testing.assert_array_equal(trained.infer_linked({"de": german, "en": english}), both)
+    alone = trained.infer(english, "en")
+    np.testing.assert_array_equal(trained.infer_linked({"en": english}), alone)
+    lacking = {"de": [None] * 20, "en": english}
+    np.testing.assert_array_equal(trained.infer_linked(lacking), alone)
+    assert (both != alone).any(axis=1).all()
+
+
+def test_pictures_may_be_missing_from_tuples(planted_data: Planted) -> None:
+    model = small(visual_words=9, words_per_picture=2).fit(
+        planted_data.dataset, top_words=TOP_WORDS
+    )
+    vectors = np.asarray(planted_data.dataset.view(IMAGE).embeddings[:2], np.float32)  # type: ignore[index]
+    english = ["en_sea_1 en_sea_2", "en_any_1", "en_forest_1"]
+    together = model.infer_linked({"en": english, IMAGE: [vectors[0], None, vectors[1]]})
+    np.testing.assert_array_equal(together[1], model.infer(english[1:2], "en")[0])
+    assert (together[0] != model.infer(english[:1], "en")[0]).any()
+    none: dict[str, Any] = {"en": english, IMAGE: [None] * 3}
+    np.testing.assert_array_equal(model.infer_linked(none), model.infer(english, "en"))
+    with pytest.warns(UserWarning, match=r"^1 of 2 tuples have no word that the model knows"):
+        model.infer_linked({"en": [None, "en_sea_1"], IMAGE: [None, None]})
+
+
+def test_as_many_samples_are_kept_as_are_asked_for(trained: PLTM, tmp_path: Path) -> None:
+    assert len(trained.samples) == 4
+    alphas = [sample.alpha for sample in trained.samples]
+    np.testing.assert_allclose(trained.alpha, np.mean(alphas, axis=0))
+    assert len({alpha.tobytes() for alpha in alphas}) > 1
+    for number, name in enumerate(("en", "de")):
+        phi = np.mean([sample.language(number) for sample in trained.samples], axis=0)
+        np.testing.assert_allclose(trained.word_topics[name], phi.T, rtol=1e-5)
+    trained.save(tmp_path / "model")
+    again: Any = PLTM.load(tmp_path / "model")
+    assert len(again.samples) == 4
+    np.testing.assert_array_equal(again.word_topics["de"], trained.word_topics["de"])
+
+
+@pytest.mark.parametrize("samples", [0, -5, 2.5, "x", True])
+def test_no_number_of_samples_is_refused(samples: Any, trained: PLTM) -> None:
+    message = f"samples={samples!r}: expected a whole number above 0."
+    with pytest.raises(SettingsError, match=f"^{re.escape(message)}$"):
+        trained.infer(["en_sea_1"], "en", samples=samples)
+
+
+@pytest.mark.parametrize("setting", ["alpha", "eta"])
+def test_infinite_priors_are_refused(setting: str) -> None:
+    with pytest.raises(SettingsError, match=f"{setting}=inf: Input should be a finite number"):
+        small(**{setting: float("inf")})
 
 
 @pytest.mark.parametrize(
@@ -301,7 +357,7 @@ def test_goes_on_from_its_checkpoint_bit_for_bit(
 ) -> None:
     expected = small(threads=threads).train_model(texts, top_words=TOP_WORDS)
     stop_after(monkeypatch, 70)
-    with pytest.warns(UserWarning, match="interrupted after 50 of 120 sweeps"):
+    with pytest.warns(UserWarning, match="interrupted after 60 of 120 sweeps"):
         small(threads=threads, checkpoint=tmp_path).fit(texts, top_words=TOP_WORDS)
     monkeypatch.undo()
     model = small(threads=threads, checkpoint=tmp_path, inference_samples=7)

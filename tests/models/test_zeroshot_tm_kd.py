@@ -1,15 +1,25 @@
 """ZeroshotTM-KD: the contract, and what a teacher teaches."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from planted import IMAGE, Planted, planted
 
+from octis_m3l.data.batches import Batch, TupleSampler
+from octis_m3l.data.dataset import MultiviewDataset
 from octis_m3l.encoders import encode
-from octis_m3l.errors import SettingsError
+from octis_m3l.errors import DataError, SettingsError, StorageError
 from octis_m3l.metrics import MRR, UAP
 from octis_m3l.models import ZeroshotTM, ZeroshotTMKD
+from octis_m3l.models.base import NotTrainedError
+from octis_m3l.models.zeroshot_tm_kd import (
+    ZeroshotTMKDNetwork,
+    ZeroshotTMKDSettings,
+    teacher_settings,
+)
 
 from .contract import TOP_WORDS, NeuralModelContract, assert_same
 
@@ -40,11 +50,12 @@ class TestZeroshotTMKD(NeuralModelContract):
         assert_same(output, shorter.train_model(planted_data.dataset, top_words=TOP_WORDS))
 
 
-def taught_teacher(data: Planted) -> ZeroshotTM:
+def taught_teacher(data: Planted, **changes: Any) -> ZeroshotTM:
     """Return a teacher trained on the vectors that the students' model will have."""
     vectors = encode(data.dataset, "auto").embeddings["en"]
     english = data.dataset.with_views(["en"]).with_embeddings({"en": vectors}, order="stored")
-    teacher = ZeroshotTM(num_topics=4, epochs=2, batch_size=16, hidden_size=12, encoder="given")
+    settings = {"num_topics": 4, "epochs": 2, "batch_size": 16, "hidden_size": 12} | changes
+    teacher = ZeroshotTM(encoder="given", **settings)
     teacher.train_model(english, top_words=TOP_WORDS)
     return teacher
 
@@ -72,6 +83,170 @@ def test_the_teacher_stays_as_it_was(planted_data: Planted) -> None:
     taught = teacher.output
     assert taught is not None
     np.testing.assert_array_equal(output["topic-word-matrix/en"], taught["topic-word-matrix/en"])
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"activation": "relu"},
+        {"topic_form": "centred"},
+        {"prior": "learned-variance"},
+        {"prior": "fixed", "hidden_size": 9, "hidden_layers": 1},
+        {"posterior": "free-variance"},
+    ],
+)
+def test_a_teacher_has_hyperparameters_of_its_own(
+    changes: dict[str, Any], planted_data: Planted, tmp_path: Path
+) -> None:
+    teacher = taught_teacher(planted_data, **changes)
+    model = ZeroshotTMKD(teacher=teacher, num_topics=4, epochs=2, batch_size=16)
+    output = model.fit(planted_data.dataset, top_words=TOP_WORDS).output
+    taught = teacher.output
+    assert output is not None
+    assert taught is not None
+    np.testing.assert_array_equal(output["topic-word-matrix/en"], taught["topic-word-matrix/en"])
+    np.testing.assert_allclose(output.theta("en"), taught.theta("en"), rtol=1e-5)
+    model.save(tmp_path / "model")
+    again = ZeroshotTMKD.load(tmp_path / "model")
+    assert_same(again._trained(), output)
+    items = ["en_sea_1 en_sea_2"]
+    np.testing.assert_array_equal(again.infer(items, "en"), model.infer(items, "en"))
+
+
+def test_a_given_teacher_must_be_given_again(planted_data: Planted, tmp_path: Path) -> None:
+    settings: dict[str, Any] = {"num_topics": 4, "epochs": 1, "batch_size": 16}
+    model = ZeroshotTMKD(teacher=taught_teacher(planted_data), **settings)
+    output = model.train_model(planted_data.dataset, top_words=TOP_WORDS)
+    model.save(tmp_path / "model")
+    again: Any = ZeroshotTMKD.load(tmp_path / "model")
+    with pytest.raises(DataError, match="trained with a teacher that was given to it; give it aga"):
+        again.train_model(planted_data.dataset, top_words=TOP_WORDS)
+    again.teacher = model.teacher
+    assert_same(again.train_model(planted_data.dataset, top_words=TOP_WORDS), output)
+
+
+def test_a_checkpoint_knows_its_teacher(planted_data: Planted, tmp_path: Path) -> None:
+    settings: dict[str, Any] = {"num_topics": 4, "epochs": 1, "batch_size": 16}
+    for seed in (0, 1):
+        model = ZeroshotTMKD(
+            teacher=taught_teacher(planted_data, seed=seed), checkpoint=tmp_path, **settings
+        )
+        if seed == 0:
+            model.train_model(planted_data.dataset, top_words=TOP_WORDS)
+        else:
+            with pytest.raises(StorageError, match="belongs to another run: teacher differ"):
+                model.train_model(planted_data.dataset, top_words=TOP_WORDS)
+
+
+def test_teachers_that_do_not_fit_are_refused(planted_data: Planted) -> None:
+    dataset = planted_data.dataset
+    with pytest.raises(SettingsError, match="the teacher is a str; expected a trained ZeroshotTM"):
+        ZeroshotTMKD(teacher="x", num_topics=4).train_model(dataset)  # type: ignore[arg-type]
+    with pytest.raises(NotTrainedError, match="zeroshot-tm is not trained yet"):
+        ZeroshotTMKD(teacher=ZeroshotTM(num_topics=4), num_topics=4).train_model(dataset)
+    other = planted(("en", "de"), themes=3, images=False).dataset
+    foreign = ZeroshotTM(num_topics=4, epochs=1, batch_size=16, encoder="lsa").fit(
+        other, top_words=TOP_WORDS
+    )
+    with pytest.raises(DataError, match=r"the teacher knows \d+ words of view 'en', and the data"):
+        ZeroshotTMKD(teacher=foreign, num_topics=4).train_model(dataset, top_words=TOP_WORDS)
+    alone = dataset.with_views(["en"])
+    for dimensions in (150, 3):
+        teacher = ZeroshotTM(
+            num_topics=4, epochs=1, batch_size=16, encoder="lsa", dimensions=dimensions
+        )
+        teacher.train_model(alone, top_words=TOP_WORDS)
+        model = ZeroshotTMKD(teacher=teacher, num_topics=4, epochs=1, batch_size=16, encoder="clsi")
+        with pytest.raises(
+            DataError, match="the teacher learned from other embeddings of view 'en"
+        ):
+            model.train_model(dataset, top_words=TOP_WORDS)
+    own = {"en": teacher.encoders["en"]}
+    model = ZeroshotTMKD(teacher=teacher, num_topics=4, epochs=1, batch_size=16, encoders=own)
+    model.train_model(dataset, top_words=TOP_WORDS)
+
+
+# The loss.
+
+
+def given_batch(dataset: MultiviewDataset, vectors: dict[str, Any], rows: slice) -> Batch:
+    """Return some tuples, without shuffling."""
+    sampler = TupleSampler(dataset, "train", vectors, 12, dtype=torch.float64)
+    return list(sampler.epoch(shuffle=False))[rows.start]
+
+
+@pytest.mark.parametrize("borrowed", [True, False])
+@pytest.mark.parametrize("taught", ["posterior", "prior"])
+def test_the_loss_is_the_plain_formula(taught: str, borrowed: bool, planted_data: Planted) -> None:
+    dataset = planted_data.dataset
+    settings = ZeroshotTMKDSettings.checked(
+        {
+            "num_topics": 4,
+            "taught": taught,
+            "image_words": borrowed,
+            "distillation_weight": 2.5,
+            "dropout": 0.0,
+            "theta_dropout": 0.0,
+        },
+        "test",
+    )
+    random = np.random.default_rng(0)
+    vectors = {name: random.normal(size=(len(v), 6)) for name, v in dataset.views.items()}
+    sizes = {name: len(view.vocabulary) for name, view in dataset.text_views.items()}
+    torch.manual_seed(0)
+    network = ZeroshotTMKDNetwork(
+        dict.fromkeys(dataset.views, 6), sizes, settings, teacher_settings(settings, "en")
+    ).double()
+    with torch.no_grad():
+        network.teacher.prior.mean.copy_(torch.tensor(random.normal(size=4)))
+    network.train()
+    batch = given_batch(dataset, vectors, slice(0, 1))
+    assert any(view.rows is not None for view in batch.views.values())
+    noise = torch.random.get_rng_state()
+    terms = network.loss(batch)
+    torch.random.set_rng_state(noise)
+
+    def of_tuples(name: str) -> list[int]:
+        rows = batch.views[name].rows
+        return list(range(batch.size)) if rows is None else rows.tolist()
+
+    # Batch norm needs the same batches, in the same order as the loss has them.
+    prior = network.teacher.prior
+    distilled = reconstructed = 0.0
+    for name, view in batch.views.items():
+        if name == "en":
+            continue
+        mean, log_variance = network.posterior(name, view.embeddings)
+        network.teacher.eval()
+        theirs = network.teacher.posterior("en", batch.views["en"].embeddings)
+        theta = torch.softmax(mean + torch.randn_like(mean) * (0.5 * log_variance).exp(), dim=1)
+        english = {number: place for place, number in enumerate(of_tuples("en"))}
+        divergences, pairs = [], []
+        for item, number in enumerate(of_tuples(name)):
+            m, v = prior.mean, prior.log_variance
+            if number in english:
+                pairs.append((item, english[number]))
+                if taught == "posterior":
+                    m, v = theirs[0][english[number]], theirs[1][english[number]]
+            own_m, own_v = mean[item], log_variance[item]
+            divergences.append(
+                0.5 * (v - own_v + (own_v.exp() + (own_m - m) ** 2) / v.exp() - 1).sum()
+            )
+        distilled += 2.5 * sum(divergences) / len(divergences)
+        if view.words is not None:
+            counts, shown = view.words.dense(sizes[name]), theta
+        elif borrowed:
+            taken = torch.tensor([place for _, place in pairs])
+            counts = batch.views["en"].words.dense(sizes["en"])[taken]  # type: ignore[union-attr]
+            shown = theta[[item for item, _ in pairs]]
+        else:
+            continue
+        decoder: Any = network.decoders[name]
+        logits = shown @ decoder.beta
+        logits = (logits - logits.mean(0)) / (logits.var(0, unbiased=False) + 1e-5).sqrt()
+        reconstructed += -(counts * torch.log_softmax(logits, dim=1)).sum(dim=1).mean()
+    assert float(terms["distillation"]) == pytest.approx(float(distilled), rel=1e-9)
+    assert float(terms["reconstruction"]) == pytest.approx(float(reconstructed), rel=1e-9)
 
 
 def test_a_teacher_of_other_topics_is_refused(planted_data: Planted) -> None:

@@ -35,8 +35,9 @@ def exact(words: list[int], phi: NDArray[Any], alpha: NDArray[Any]) -> NDArray[n
 
 
 def folded(corpus: LinkedCorpus, seed: int = 0, **changes: Any) -> NDArray[np.float64]:
-    settings: dict[str, Any] = {"burn_in": 20, "between": 0, "samples": 30} | changes
-    return fold_in(corpus, [(topics_of_words(corpus), ALPHA)], seed=seed, **settings)
+    settings: dict[str, Any] = {"burn_in": 20, "between": 0} | changes
+    samples = settings.pop("samples", 30)
+    return fold_in(corpus, [(topics_of_words(corpus), ALPHA, samples)], seed=seed, **settings)
 
 
 def test_theta_is_the_exact_mean() -> None:
@@ -63,18 +64,18 @@ def test_theta_is_the_mean_over_states_of_the_topics() -> None:
     corpus = linked(
         {"en": [[0, 1, 1], [2], [0, 0, 3, 3], []], "de": [[2, 2, 0], [1], [], []]}, [4, 3]
     )
-    states = [(topics_of_words(corpus, seed), ALPHA * (1 + seed)) for seed in range(3)]
-    found = fold_in(corpus, iter(states), burn_in=5, between=5, samples=100_000, seed=0)
+    states = [(topics_of_words(corpus, seed), ALPHA * (1 + seed), 100_000) for seed in range(3)]
+    found = fold_in(corpus, iter(states), burn_in=5, between=5, seed=0)
     for row, (first, last) in enumerate(zip(corpus.starts[:-1], corpus.starts[1:], strict=True)):
         words = corpus.words[first:last].tolist()
-        expected = np.mean([exact(words, phi, alpha) for phi, alpha in states], axis=0)
+        expected = np.mean([exact(words, phi, alpha) for phi, alpha, _ in states], axis=0)
         np.testing.assert_allclose(found[row], expected, atol=0.004)
 
 
 def test_a_state_goes_on_where_the_one_before_it_ended() -> None:
     corpus = linked({"en": [[0, 1, 1, 2]]}, [4])
-    state = (topics_of_words(corpus), ALPHA)
-    settings = {"burn_in": 2, "samples": 3, "seed": 4}
+    state = (topics_of_words(corpus), ALPHA, 3)
+    settings = {"burn_in": 2, "seed": 4}
     twice = fold_in(corpus, [state] * 2, between=0, **settings)
     np.testing.assert_allclose(twice, folded(corpus, 4, burn_in=2, samples=6), rtol=1e-12)
     later = [folded(corpus, 4, burn_in=b, samples=3) for b in (2, 12)]
@@ -107,6 +108,18 @@ def test_equal_documents_have_equal_answers_and_others_their_own() -> None:
     found = folded(linked({"en": [[0, 1, 2], [1], [0, 1, 2], [0, 1, 3]]}, [4]))
     np.testing.assert_array_equal(found[0], found[2])
     assert (found[0] != found[3]).any()
+
+
+def test_threads_and_rows_that_are_not_used_change_nothing() -> None:
+    corpus = drawn(3, documents=20)
+    expected = folded(corpus)
+    for threads in (2, 5, 40):
+        np.testing.assert_array_equal(folded(corpus, threads=threads), expected)
+    used = np.unique(corpus.words).astype(np.int64)
+    assert len(used) < corpus.vocabularies.sum()
+    state = (topics_of_words(corpus)[used], ALPHA, 30)
+    found = fold_in(corpus, [state], burn_in=20, between=0, seed=0, used=used)
+    np.testing.assert_array_equal(found, expected)
 
 
 def test_nothing_has_the_mean_of_the_prior() -> None:
