@@ -93,7 +93,12 @@ def demo(
 
 @app.command()
 def build(
-    source: Annotated[Path, typer.Argument(help="A CSV, TSV or JSON lines file (.gz too).")],
+    source: Annotated[
+        Path,
+        typer.Argument(
+            help="A CSV, TSV or JSON lines file (.gz too), or a folder of train_bow_matrix_*.npz."
+        ),
+    ],
     out: Annotated[Path, typer.Option(help="Folder of the data set.")],
     text: Pairs = None,
     image: Pairs = None,

@@ -396,3 +396,12 @@ def test_partitions_without_items_are_warned_of(run: Run, tmp_path: Path) -> Non
     code, _, err = run("build", tmp_path / "one.csv", *views, "--out", tmp_path / "one")
     assert code == 0
     assert "no item is in the partition(s) validation and test" in " ".join(err.split())
+
+
+def test_a_folder_of_bags_of_words(run: Run, tmp_path: Path) -> None:
+    from octis_m3l.data import write_bow_folder
+
+    write_bow_folder(demo_corpus(30).with_views(["en", "de"]), tmp_path / "bags")
+    code, out, _ = run("build", tmp_path / "bags", "--out", tmp_path / "corpus", "--json")
+    assert code == 0
+    assert list(json.loads(out)["views"]) == ["de", "en"]

@@ -1,6 +1,7 @@
 """What comes in: views, links, partitions, folders, text preprocessing."""
 
 from octis_m3l.data.adopt import text_view_from_ctm, text_view_from_octis
+from octis_m3l.data.bow_folder import from_bow_folder, write_bow_folder
 from octis_m3l.data.build import from_frame, from_jsonl, from_lists
 from octis_m3l.data.dataset import MultiviewDataset
 from octis_m3l.data.text import TextPreprocessor
@@ -11,9 +12,11 @@ __all__ = [
     "MultiviewDataset",
     "TextPreprocessor",
     "TextView",
+    "from_bow_folder",
     "from_frame",
     "from_jsonl",
     "from_lists",
     "text_view_from_ctm",
     "text_view_from_octis",
+    "write_bow_folder",
 ]

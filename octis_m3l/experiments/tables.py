@@ -8,7 +8,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from octis_m3l.data import MultiviewDataset, TextPreprocessor, from_frame, from_jsonl
+from octis_m3l.data import (
+    MultiviewDataset,
+    TextPreprocessor,
+    from_bow_folder,
+    from_frame,
+    from_jsonl,
+)
 from octis_m3l.data.stop_words import language_of
 from octis_m3l.data.views import PARTITIONS
 from octis_m3l.errors import DataError, SettingsError
@@ -28,12 +34,13 @@ def dataset_from_table(
     embeddings: Mapping[str, str],
     settings: Mapping[str, Any] | None = None,
 ) -> MultiviewDataset:
-    """Return a data set from a CSV, TSV or JSON lines file.
+    """Return a data set from a CSV, TSV or JSON lines file, or from a folder of bags of words.
 
     Parameters
     ----------
     source : Path
-        The file; paths of pictures in it start at its folder.
+        The file; paths of pictures in it start at its folder. Or a folder as `from_bow_folder`
+        reads it, of which only the languages can be said.
     texts, images : mapping of view to column
         The views. '-': a view of images that has embeddings alone.
     partition, label, group : str, optional
@@ -54,6 +61,8 @@ def dataset_from_table(
     DataError
         If the file is missing or of an unknown kind, or as `from_frame`.
     """
+    if source.is_dir():
+        return from_bow_folder(source, languages=languages)
     if not texts:
         raise SettingsError("name at least one text column: --text VIEW=COLUMN.")
     for name in {"language", "vocabulary_size", "tokenizer"} & {*(settings or {})}:

@@ -1,0 +1,249 @@
+"""Folders as the cross-lingual line of topic models has them: unlinked bags of words by language.
+
+For each language L: ``train_bow_matrix_L.npz`` (scipy, documents × words), ``vocab_L`` (a word a
+line), and where there are any ``train_texts_L.txt`` (a document a line), ``train_labels_L.txt``,
+the same with ``test_``, and ``word2vec_L.npz`` (words × dimensions).
+"""
+
+import re
+import zipfile
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_array, csr_matrix, load_npz, save_npz, vstack
+
+from octis_m3l.data.dataset import MultiviewDataset
+from octis_m3l.data.stop_words import language_of
+from octis_m3l.data.views import TextView
+from octis_m3l.errors import DataError, SettingsError, StorageError
+from octis_m3l.files import folder_written_whole
+
+_MATRIX = "train_bow_matrix_{}.npz"
+_FOUND = re.compile(r"train_bow_matrix_(.+)\.npz")
+
+
+def from_bow_folder(
+    folder: str | Path,
+    *,
+    languages: Mapping[str, str | None] | None = None,
+    validation: float = 0.0,
+    seed: int = 0,
+) -> MultiviewDataset:
+    """Read a folder of bags of words: one view for each language in it, nothing linked.
+
+    Parameters
+    ----------
+    folder : str or Path
+        With ``train_bow_matrix_<language>.npz`` and ``vocab_<language>``.
+    languages : mapping of view to ISO 639-1 code or None, optional
+        Default: the view's name where stop words are known for it ('cn' is none: say zh).
+    validation : float
+        The share of the training documents that is held out for validation, drawn at random.
+    seed : int
+        Of the draw.
+
+    Returns
+    -------
+    MultiviewDataset
+        Words of a document stand in the order of its text where the text is there and says what
+        the matrix says, else in the order of the vocabulary. ``word2vec_<language>.npz`` becomes
+        the view's word vectors.
+
+    Raises
+    ------
+    DataError
+        If there is no such matrix, a file can't be read, or rows and words do not fit.
+    SettingsError
+        If the share is not from 0 to below 1.
+    """
+    place = Path(folder)
+    if not 0.0 <= validation < 1.0:
+        raise SettingsError(f"validation={validation}: expected a share from 0 to below 1.")
+    names = sorted(
+        found[1]
+        for path in place.glob("train_bow_matrix_*.npz")
+        if (found := _FOUND.match(path.name))
+    )
+    if not names:
+        what = "holds no train_bow_matrix_<language>.npz" if place.is_dir() else "is no folder"
+        raise DataError(f"{place} {what}; expected a folder of bags of words.")
+    views = []
+    for number, name in enumerate(names):
+        language = (languages or {}).get(name, language_of(name))
+        drawn = np.random.default_rng([seed, number])
+        views.append(_read_view(place, name, language, validation, drawn))
+    return MultiviewDataset(views, metadata={"name": place.name})
+
+
+def write_bow_folder(dataset: MultiviewDataset, folder: str | Path) -> None:
+    """Write a data set's text views as bags of words.
+
+    The format knows neither links nor a validation partition: validation documents stand after
+    the training ones.
+
+    Parameters
+    ----------
+    dataset : MultiviewDataset
+        What to write.
+    folder : str or Path
+        A new folder.
+
+    Raises
+    ------
+    StorageError
+        If the folder exists and is not empty.
+    """
+    with folder_written_whole(Path(folder), overwrite=False, marker="vocab") as place:
+        for name, view in dataset.text_views.items():
+            _write_lines(place / f"vocab_{name}", view.vocabulary)
+            train = view.sizes[0] + view.sizes[1]
+            for part, rows in (("train", slice(0, train)), ("test", slice(train, len(view)))):
+                if rows.start == rows.stop:
+                    continue
+                counts = csr_matrix(view.bag_of_words[rows]).astype(np.int64)
+                save_npz(place / f"{part}_bow_matrix_{name}.npz", counts)
+                _write_lines(place / f"{part}_texts_{name}.txt", _words(view, rows))
+                if view.labels is not None:
+                    _write_lines(place / f"{part}_labels_{name}.txt", view.labels[rows])
+            if view.word_vectors is not None:
+                vectors = csr_matrix(np.asarray(view.word_vectors))
+                save_npz(place / f"word2vec_{name}.npz", vectors)
+
+
+def _read_view(
+    place: Path,
+    name: str,
+    language: str | None,
+    validation: float,
+    drawn: np.random.Generator,
+) -> TextView:
+    vocabulary = _read_lines(place / f"vocab_{name}")
+    while vocabulary and not vocabulary[-1]:
+        vocabulary.pop()
+    parts = [
+        part for part in ("train", "test") if (place / f"{part}_bow_matrix_{name}.npz").exists()
+    ]
+    matrices = [_read_matrix(place / f"{p}_bow_matrix_{name}.npz", len(vocabulary)) for p in parts]
+    counts = csr_array(vstack(matrices, format="csr"))
+    sizes = [matrix.shape[0] for matrix in matrices]
+    texts = _of_parts(place, "texts", name, parts, sizes)
+    labels = _of_parts(place, "labels", name, parts, sizes)
+    held_out = round(validation * sizes[0])
+    order = np.arange(counts.shape[0])
+    if held_out:
+        order[: sizes[0]] = drawn.permutation(sizes[0])
+        order[: sizes[0] - held_out].sort()
+        order[sizes[0] - held_out : sizes[0]].sort()
+    token_ids, offsets = _tokens(counts, texts, vocabulary)
+    vectors = place / f"word2vec_{name}.npz"
+    view = TextView(
+        name=name,
+        sizes=(counts.shape[0], 0, 0),
+        vocabulary=tuple(vocabulary),
+        token_ids=token_ids,
+        offsets=offsets,
+        language=language,
+        texts=texts,
+        labels=labels,
+        word_vectors=_read_vectors(vectors, len(vocabulary)) if vectors.exists() else None,
+    )
+    return view.take(order, (sizes[0] - held_out, held_out, counts.shape[0] - sizes[0]))
+
+
+def _of_parts(
+    place: Path, what: str, name: str, parts: Sequence[str], sizes: Sequence[int]
+) -> list[str] | None:
+    """Return the lines of all parts, or None where one part has no such file."""
+    found: list[str] = []
+    for part, size in zip(parts, sizes, strict=True):
+        path = place / f"{part}_{what}_{name}.txt"
+        if not path.exists():
+            return None
+        lines = _read_lines(path)
+        if len(lines) != size:
+            raise DataError(
+                f"{path} has {len(lines)} lines for {size} documents of the matrix beside it; "
+                "expected one for each."
+            )
+        found += lines
+    return found
+
+
+def _tokens(
+    counts: "csr_array[Any]", texts: Sequence[str] | None, vocabulary: Sequence[str]
+) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+    """Return the words of all documents: in the texts' order where texts and counts agree."""
+    if texts is not None:
+        index = {word: number for number, word in enumerate(vocabulary)}
+        listed = [[index[w] for w in text.split() if w in index] for text in texts]
+        flat = np.array([number for words in listed for number in words], np.int32)
+        offsets = np.concatenate([[0], np.cumsum([len(words) for words in listed])])
+        ones = np.ones(len(flat), np.int64)
+        read = csr_array((ones, flat, offsets), shape=counts.shape, copy=True)
+        difference: csr_array[Any] = read - counts
+        if not difference.count_nonzero():
+            return flat, offsets.astype(np.int64)
+    repeats = counts.data.astype(np.int64)
+    ends = np.concatenate([[0], np.cumsum(repeats)])
+    return np.repeat(counts.indices, repeats).astype(np.int32), ends[counts.indptr].astype(np.int64)
+
+
+def _words(view: TextView, rows: slice) -> list[str]:
+    bounds = view.offsets[rows.start : rows.stop + 1].tolist()
+    words = [view.vocabulary[number] for number in view.token_ids[bounds[0] : bounds[-1]]]
+    return [" ".join(words[a - bounds[0] : b - bounds[0]]) for a, b in pairwise(bounds)]
+
+
+def _read_matrix(path: Path, words: int) -> "csr_array[Any]":
+    matrix = csr_array(_load(path))
+    matrix.sum_duplicates()
+    matrix.eliminate_zeros()
+    if matrix.shape[1] != words:
+        raise DataError(
+            f"{path} has {matrix.shape[1]} columns, and the vocabulary beside it {words} words; "
+            "expected as many."
+        )
+    if (matrix.data < 0).any() or (matrix.data != np.rint(matrix.data)).any():
+        raise DataError(f"{path}: word counts must be whole numbers, 0 or more.")
+    return matrix.astype(np.int64)
+
+
+def _read_vectors(path: Path, words: int) -> NDArray[np.float32]:
+    vectors = np.asarray(csr_array(_load(path)).todense(), np.float32)
+    if len(vectors) != words:
+        raise DataError(
+            f"{path} has {len(vectors)} vectors, and the vocabulary beside it {words} words; "
+            "expected one for each."
+        )
+    return vectors
+
+
+def _load(path: Path) -> Any:
+    try:
+        return load_npz(path)
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        raise DataError(
+            f"{path} can't be read as a sparse matrix ({error}); expected what scipy's save_npz "
+            "writes, whole."
+        ) from None
+
+
+def _read_lines(path: Path) -> list[str]:
+    if not path.exists():
+        raise DataError(f"{path} is missing; expected a line for each word or document.")
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path} is not UTF-8 ({error}); save it as UTF-8.") from None
+    return text.removesuffix("\n").split("\n")
+
+
+def _write_lines(path: Path, lines: Sequence[str]) -> None:
+    for line in lines:
+        if "\n" in line:
+            raise StorageError(f"{path.name}: {line!r} holds a line break; the format has none.")
+    path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
