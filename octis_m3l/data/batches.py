@@ -59,7 +59,7 @@ class SparseRows:
             How many columns.
         """
         matrix = self.counts.new_zeros(len(self.totals), vocabulary)
-        return matrix.index_put_((self.rows, self.words), self.counts)
+        return matrix.index_put_((self.rows, self.words), self.counts, accumulate=True)
 
 
 class ViewTensors(CTMDataset):  # type: ignore[misc]

@@ -1,8 +1,9 @@
 """Pure loss functions, one a file."""
 
 from octis_m3l.losses.averages import averaged
+from octis_m3l.losses.cka import cka_loss
 from octis_m3l.losses.info_nce import info_nce
 from octis_m3l.losses.kl import kl_between_gaussians
 from octis_m3l.losses.reconstruction import reconstruction
 
-__all__ = ["averaged", "info_nce", "kl_between_gaussians", "reconstruction"]
+__all__ = ["averaged", "cka_loss", "info_nce", "kl_between_gaussians", "reconstruction"]

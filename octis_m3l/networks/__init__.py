@@ -1,6 +1,7 @@
 """Modules that models share: inference networks, decoders, priors."""
 
 from octis_m3l.networks.decoder import TopicDecoder, TopicForm
+from octis_m3l.networks.expansion import Expansion, expansion_table, nearest_words
 from octis_m3l.networks.inference import (
     InferenceNetwork,
     Posterior,
@@ -8,18 +9,23 @@ from octis_m3l.networks.inference import (
     sample_topics,
 )
 from octis_m3l.networks.prior import GaussianPrior, PriorForm
+from octis_m3l.networks.sparse_linear import SparseLinear
 from octis_m3l.networks.standardiser import Standardiser
 from octis_m3l.networks.view_modules import ViewModules
 
 __all__ = [
+    "Expansion",
     "GaussianPrior",
     "InferenceNetwork",
     "Posterior",
     "PriorForm",
+    "SparseLinear",
     "Standardiser",
     "TopicDecoder",
     "TopicForm",
     "ViewModules",
+    "expansion_table",
     "expected_topics",
+    "nearest_words",
     "sample_topics",
 ]
