@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from octis_m3l.data import MultiviewDataset, TextPreprocessor
+from octis_m3l.data import MultiviewDataset, TextPreprocessor, from_bow_folder
 
-NAMES = ("bible-passages", "storybooks", "storybooks-joined")
+NAMES = ("bible-passages", "storybooks", "storybooks-joined", "ecnews", "amazon-review")
 
 
 def data_folder() -> Path:
@@ -43,6 +43,9 @@ def load(
     if name in ("storybooks", "storybooks-joined"):
         joined = 3 if name == "storybooks-joined" else 1
         return storybooks(views, partition=partition, joined=joined)
+    if name in ("ecnews", "amazon-review"):
+        dataset = bags_of_words(name)
+        return dataset.with_views(views) if views else dataset
     dataset = MultiviewDataset.from_folder(name)
     return dataset.with_views(views) if views else dataset
 
@@ -67,6 +70,14 @@ def bible_passages(languages: Sequence[str]) -> MultiviewDataset:
         },
         metadata={"name": "bible-passages"},
     )
+
+
+def bags_of_words(name: str) -> MultiviewDataset:
+    """Return an unlinked corpus of English and Chinese with word vectors in one space."""
+    dataset = from_bow_folder(data_folder() / name, languages={"cn": "zh"})
+    with np.load(data_folder() / "word-vectors" / f"{name}.npz") as file:
+        vectors = {view: file[f"word_{view}"].astype(np.float32) for view in dataset.views}
+    return dataset.with_word_vectors(vectors)
 
 
 STORY_LANGUAGES = ("en", "fr", "pt", "de", "es", "zh")

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     )
     from octis_m3l.models import (
         PLTM,
+        GloCTM,
         M3LContrast,
         ModelOutput,
         ZeroshotTM,
@@ -54,7 +55,15 @@ _PUBLIC = {
         "TopicUniqueness",
         "score_all",
     ),
-    "models": ("PLTM", "M3LContrast", "ModelOutput", "ZeroshotTM", "ZeroshotTMKD", "load_model"),
+    "models": (
+        "PLTM",
+        "GloCTM",
+        "M3LContrast",
+        "ModelOutput",
+        "ZeroshotTM",
+        "ZeroshotTMKD",
+        "load_model",
+    ),
 }
 _ROOM = {name: room for room, names in _PUBLIC.items() for name in names}
 
@@ -65,6 +74,7 @@ __all__ = [
     "PLTM",
     "UAP",
     "DocumentNPMI",
+    "GloCTM",
     "ImageView",
     "M3LContrast",
     "ModelOutput",

@@ -21,7 +21,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Topic models for many languages and images at once.",
 )
-MODEL_NAMES = ("m3l-contrast", "pltm", "zeroshot-tm", "zeroshot-tm-kd")
+MODEL_NAMES = ("gloctm", "m3l-contrast", "pltm", "zeroshot-tm", "zeroshot-tm-kd")
 """Of the registry, which costs seconds to import."""
 
 _errors = Console(stderr=True)

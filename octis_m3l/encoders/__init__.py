@@ -5,6 +5,7 @@ from octis_m3l.encoders.latent_semantic import (
     LatentSemanticEncoder,
     fit_cross_language,
     fit_per_language,
+    from_word_vectors,
 )
 from octis_m3l.encoders.picture import PictureEncoder
 from octis_m3l.encoders.protocol import Encoder
@@ -18,6 +19,7 @@ __all__ = [
     "encode",
     "fit_cross_language",
     "fit_per_language",
+    "from_word_vectors",
     "load_encoder",
     "save_encoder",
 ]

@@ -13,13 +13,14 @@ from octis_m3l.data.views import check_embeddings
 from octis_m3l.encoders.latent_semantic import (
     fit_cross_language,
     fit_per_language,
+    from_word_vectors,
     languages_are_linked,
 )
 from octis_m3l.encoders.picture import PictureEncoder
 from octis_m3l.encoders.protocol import Encoder
 from octis_m3l.errors import DataError, SettingsError, suggest
 
-EncoderName = Literal["auto", "given", "lsa", "clsi"]
+EncoderName = Literal["auto", "given", "lsa", "clsi", "word-vectors"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,10 +59,11 @@ def encode(
     ----------
     dataset : MultiviewDataset
         The data.
-    encoder : {'auto', 'given', 'lsa', 'clsi'}
+    encoder : {'auto', 'given', 'lsa', 'clsi', 'word-vectors'}
         For texts. 'given': the data set's own embeddings; 'lsa': latent semantic analysis, each
         language by itself, so that the languages' spaces have nothing in common; 'clsi':
-        cross-language LSI, one space for all; 'auto': a view's own embeddings where it has any,
+        cross-language LSI, one space for all; 'word-vectors': the mean of the view's word vectors,
+        weighted by TF-IDF; 'auto': a view's own embeddings where it has any,
         else 'clsi' where languages are linked, else 'lsa'. Images take their own embeddings where
         they have any, else the `PictureEncoder`.
     dimensions : int
@@ -137,7 +139,9 @@ def _fit(
 ) -> None:
     if not views:
         return
-    if encoder == "clsi" or (encoder == "auto" and languages_are_linked(dataset, views)):
+    if encoder == "word-vectors":
+        fitted = {name: from_word_vectors(dataset, name) for name in views}
+    elif encoder == "clsi" or (encoder == "auto" and languages_are_linked(dataset, views)):
         fitted = fit_cross_language(dataset, views, dimensions=dimensions, seed=seed)
     else:
         fitted = {

@@ -199,6 +199,40 @@ def fit_cross_language(
     }
 
 
+def from_word_vectors(dataset: MultiviewDataset, view: str) -> LatentSemanticEncoder:
+    """Return the encoder that means a document's word vectors, weighted by TF-IDF.
+
+    Parameters
+    ----------
+    dataset : MultiviewDataset
+        The data; word frequencies come from its training documents.
+    view : str
+        A text view with word vectors.
+
+    Raises
+    ------
+    DataError
+        If it has none.
+    """
+    text = dataset.text_view(view)
+    if text.word_vectors is None:
+        raise DataError(
+            f"view '{view}' has no word vectors; attach them with dataset.with_word_vectors, or "
+            "use another encoder."
+        )
+    preprocessor = text.preprocessor or TextPreprocessor(
+        stop_words=False, lowercase=False, min_word_length=1, tokenizer="whitespace"
+    )
+    transformer = _transformer().fit(csr_matrix(text.bag_of_words[text.rows("train")]))
+    return LatentSemanticEncoder(
+        "word-vectors",
+        preprocessor,
+        text.vocabulary,
+        transformer.idf_.astype(np.float32),
+        np.ascontiguousarray(text.word_vectors, np.float32),
+    )
+
+
 def languages_are_linked(dataset: MultiviewDataset, views: Sequence[str]) -> bool:
     """Return whether some training tuple holds items of two of the views.
 

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from octis_m3l.models.gloctm import GloCTM
 from octis_m3l.models.m3l_contrast import M3LContrast
 from octis_m3l.models.output import ModelOutput
 from octis_m3l.models.pltm import PLTM
@@ -10,12 +11,13 @@ from octis_m3l.models.zeroshot_tm import ZeroshotTM
 from octis_m3l.models.zeroshot_tm_kd import ZeroshotTMKD
 
 MODELS: dict[str, Any] = {
-    model.name: model for model in (M3LContrast, PLTM, ZeroshotTM, ZeroshotTMKD)
+    model.name: model for model in (M3LContrast, GloCTM, PLTM, ZeroshotTM, ZeroshotTMKD)
 }
 
 __all__ = [
     "MODELS",
     "PLTM",
+    "GloCTM",
     "M3LContrast",
     "ModelOutput",
     "ZeroshotTM",

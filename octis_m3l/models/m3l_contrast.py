@@ -105,7 +105,7 @@ class M3LContrastSettings(NeuralSettings):
     batch_size: int = Field(32, ge=2)
     epochs: int = Field(60, ge=1)
     learning_rate: float = Field(5e-3, gt=0)
-    schedule: Literal["constant", "cosine"] = "cosine"
+    schedule: Literal["constant", "cosine", "halving"] = "cosine"
     momentum: float = Field(0.9, ge=0, lt=1)
 
     @model_validator(mode="before")

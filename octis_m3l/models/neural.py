@@ -28,7 +28,7 @@ from octis_m3l.models.output import ModelOutput
 from octis_m3l.models.settings import NeuralSettings, chosen_device
 from octis_m3l.models.storage import check_view_name
 from octis_m3l.networks import Standardiser, ViewModules, expected_topics
-from octis_m3l.training import LoopSettings, derive_seed, reproducible, train
+from octis_m3l.training import derive_seed, reproducible, train
 
 _ROWS_AT_ONCE = 8192
 _FEW_UPDATES, _ENOUGH_UPDATES = 500, 2000
@@ -156,7 +156,7 @@ class NeuralTopicModel(TopicModel):
         self.history = train(
             network,
             sampler,
-            _loop_settings(settings),
+            settings.loop,
             seed=derive_seed(seed, 1),
             validation=validation,
             checkpoint=None if self.checkpoint is None else self.checkpoint / f"seed-{seed}",
@@ -384,15 +384,3 @@ class NeuralTopicModel(TopicModel):
                 )
             self.encoders[name] = own
             self.own_encoders = {**(self.own_encoders or {}), name: own}
-
-
-def _loop_settings(settings: NeuralSettings) -> LoopSettings:
-    return LoopSettings(
-        epochs=settings.epochs,
-        learning_rate=settings.learning_rate,
-        schedule=settings.schedule,
-        momentum=settings.momentum,
-        second_momentum=settings.second_momentum,
-        weight_decay=settings.weight_decay,
-        patience=settings.patience,
-    )

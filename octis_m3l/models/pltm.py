@@ -1,6 +1,5 @@
 """PLTM: one distribution of topics for all languages of a document."""
 
-import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
@@ -12,11 +11,11 @@ from safetensors.numpy import load_file, save_file
 
 from octis_m3l.data.arrays import hash_of_rows
 from octis_m3l.data.dataset import MultiviewDataset
-from octis_m3l.data.folder.reading import Tokenizer
 from octis_m3l.data.views import PARTITIONS, ImageView, TextView
-from octis_m3l.errors import DataError, SettingsError, suggest
-from octis_m3l.models.base import NotTrainedError, TopicModel
+from octis_m3l.errors import DataError, SettingsError
+from octis_m3l.models.base import NotTrainedError
 from octis_m3l.models.output import ModelOutput
+from octis_m3l.models.reading import ReadingModel
 from octis_m3l.models.settings import Settings
 from octis_m3l.models.storage import check_view_name
 from octis_m3l.models.visual_words import VisualWords
@@ -66,7 +65,7 @@ class PLTMSettings(Settings):
     words_per_picture: int = Field(10, ge=1, description="visual words of each picture")
 
 
-class PLTM(TopicModel):
+class PLTM(ReadingModel):
     """The polylingual topic model: linked documents share their topics, each language its words.
 
     θ_d ~ Dir(α) for each tuple d, φ_k^l ~ Dir(η) for each topic and language; z ~ θ_d, w ~ φ_z^l.
@@ -96,7 +95,6 @@ class PLTM(TopicModel):
 
     def __init__(self, **arguments: Any) -> None:
         super().__init__(**arguments)
-        self.readers: dict[str, Reader] = {}
         self.word_topics: dict[str, NDArray[np.float32]] = {}
         self.samples: list[Sample] = []
         self.alpha: NDArray[np.float64] | None = None
@@ -333,20 +331,6 @@ class PLTM(TopicModel):
         self._warn_of_unknown(words == 0, "tuples")
         return self._folded(read, count, samples)
 
-    def _warn_of_unknown(self, empty: NDArray[np.bool_], what: str) -> None:
-        if empty.any():
-            warnings.warn(
-                f"{int(empty.sum())} of {len(empty)} {what} have no word that the model knows; "
-                "their topics say nothing.",
-                stacklevel=4,
-            )
-
-    def _read(self, items: Sequence[Any] | NDArray[Any], view: str) -> TextView:
-        self._known_view(view, list(self.readers))
-        if isinstance(items, str | Path) or not hasattr(items, "__len__"):
-            raise DataError("infer takes a list of items; put the one item in a list.")
-        return self.readers[view].read(items)
-
     def _ready(self) -> NDArray[np.float64]:
         if self.alpha is None:
             raise NotTrainedError(f"{self.name} is not trained yet; call fit or train_model first.")
@@ -388,16 +372,6 @@ class PLTM(TopicModel):
                 )
         self._keep(from_arrays(arrays, described["samples"], len(self.readers)))
         return {name: self.word_topics[name] for name in described["preprocessing"]}
-
-    def _give_again(self, *, tokenizers: Mapping[str, Tokenizer] | None = None) -> None:
-        for name, tokenizer in (tokenizers or {}).items():
-            reader = self.readers.get(name)
-            if not isinstance(reader, WordReader):
-                raise SettingsError(
-                    f"tokenizers: the model splits no texts of a view '{name}' into words."
-                    f"{suggest(name, self.readers)}"
-                )
-            self.readers[name] = reader.with_tokenizer(tokenizer)
 
 
 def _present(items: Any, view: str) -> NDArray[np.bool_]:

@@ -8,6 +8,7 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from octis_m3l.errors import SettingsError, suggest
+from octis_m3l.training import LoopSettings
 
 
 class Settings(BaseModel):
@@ -54,11 +55,11 @@ class Settings(BaseModel):
         return settings
 
 
-class NeuralSettings(Settings):
-    """What every neural model has."""
+class TrainingSettings(Settings):
+    """What every model has that the loop trains."""
 
     device: str = Field("auto", description="'auto' (a GPU where there is one), 'cpu', 'cuda:1', …")
-    encoder: Literal["auto", "given", "lsa", "clsi"] = Field(
+    encoder: Literal["auto", "given", "lsa", "clsi", "word-vectors"] = Field(
         "auto", description="where texts' embeddings come from; see octis_m3l.encoders.encode"
     )
     dimensions: int = Field(150, ge=1, description="of the 'lsa' and 'clsi' encoders, at most")
@@ -66,21 +67,13 @@ class NeuralSettings(Settings):
     hidden_layers: int = Field(2, ge=1, description="hidden layers of the inference networks")
     activation: Literal["softplus", "relu"] = Field("softplus", description="between layers")
     dropout: float = Field(0.2, ge=0, lt=1, description="in the inference networks")
-    theta_dropout: float = Field(0.2, ge=0, lt=1, description="on θ before decoding")
-    posterior: Literal["ctm", "free-variance", "free"] = Field(
-        "ctm", description="the posterior's parametrisation; see InferenceNetwork"
-    )
-    prior: Literal["fixed", "learned", "learned-variance"] = Field(
-        "fixed", description="the prior's mean and variance; see GaussianPrior"
-    )
-    topic_form: Literal["beta", "centred", "batch-normalised"] = Field(
-        "beta", description="the published topic-word matrix; see TopicDecoder"
-    )
     epochs: int = Field(100, ge=1, description="at most so many")
     batch_size: int = Field(64, ge=2, description="tuples in a batch")
     learning_rate: float = Field(2e-3, gt=0, description="of Adam")
-    schedule: Literal["constant", "cosine"] = Field(
-        "constant", description="of the learning rate: as it is, or down to 0 on half a cosine"
+    schedule: Literal["constant", "cosine", "halving"] = Field(
+        "constant",
+        description="of the learning rate: as it is; down to 0 on half a cosine; halved every 125 "
+        "epochs",
     )
     momentum: float = Field(0.99, ge=0, lt=1, description="β₁ of Adam")
     second_momentum: float = Field(0.99, ge=0, lt=1, description="β₂ of Adam")
@@ -96,6 +89,34 @@ class NeuralSettings(Settings):
     def hidden_sizes(self) -> tuple[int, ...]:
         """Units of each hidden layer."""
         return (self.hidden_size,) * self.hidden_layers
+
+    @property
+    def loop(self) -> LoopSettings:
+        """How to train."""
+        return LoopSettings(
+            epochs=self.epochs,
+            learning_rate=self.learning_rate,
+            schedule=self.schedule,
+            momentum=self.momentum,
+            second_momentum=self.second_momentum,
+            weight_decay=self.weight_decay,
+            patience=self.patience,
+        )
+
+
+class NeuralSettings(TrainingSettings):
+    """What every model has whose networks read embeddings."""
+
+    theta_dropout: float = Field(0.2, ge=0, lt=1, description="on θ before decoding")
+    posterior: Literal["ctm", "free-variance", "free"] = Field(
+        "ctm", description="the posterior's parametrisation; see InferenceNetwork"
+    )
+    prior: Literal["fixed", "learned", "learned-variance"] = Field(
+        "fixed", description="the prior's mean and variance; see GaussianPrior"
+    )
+    topic_form: Literal["beta", "centred", "batch-normalised"] = Field(
+        "beta", description="the published topic-word matrix; see TopicDecoder"
+    )
 
 
 def chosen_device(name: str) -> torch.device:

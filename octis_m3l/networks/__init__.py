@@ -1,5 +1,6 @@
 """Modules that models share: inference networks, decoders, priors."""
 
+from octis_m3l.networks.bag_of_words import BagOfWordsNetwork, SharedDecoder, xavier
 from octis_m3l.networks.decoder import TopicDecoder, TopicForm
 from octis_m3l.networks.expansion import Expansion, expansion_table, nearest_words
 from octis_m3l.networks.inference import (
@@ -14,11 +15,13 @@ from octis_m3l.networks.standardiser import Standardiser
 from octis_m3l.networks.view_modules import ViewModules
 
 __all__ = [
+    "BagOfWordsNetwork",
     "Expansion",
     "GaussianPrior",
     "InferenceNetwork",
     "Posterior",
     "PriorForm",
+    "SharedDecoder",
     "SparseLinear",
     "Standardiser",
     "TopicDecoder",
@@ -28,4 +31,5 @@ __all__ = [
     "expected_topics",
     "nearest_words",
     "sample_topics",
+    "xavier",
 ]

@@ -5,7 +5,7 @@ import logging
 import math
 import time
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn, optim
 from tqdm.auto import tqdm
 
-from octis_m3l.data.batches import Batch, TupleSampler
+from octis_m3l.data.batches import Batch
 from octis_m3l.errors import OctisM3LError
 from octis_m3l.training.checkpoint import read_checkpoint, write_checkpoint
 from octis_m3l.training.seeds import derive_seed, reproducible
@@ -33,6 +33,18 @@ class Trainable(Protocol):
         """Return the terms of the loss; their sum is minimised."""
 
 
+class Sampler(Protocol):
+    """What gives the loop its batches: a `TupleSampler`, or an `UnlinkedSampler`."""
+
+    device: torch.device
+
+    def __len__(self) -> int:
+        """Return the number of batches in an epoch."""
+
+    def epoch(self, *, shuffle: bool = True) -> Iterator[Batch]:
+        """Yield an epoch's batches."""
+
+
 @dataclass(frozen=True)
 class LoopSettings:
     """How to train.
@@ -43,8 +55,9 @@ class LoopSettings:
         At most so many.
     learning_rate, momentum, second_momentum : float
         Of Adam: lr, β₁, β₂.
-    schedule : {'constant', 'cosine'}
-        Of the learning rate, epoch by epoch; 'cosine' goes down to 0 on half a cosine.
+    schedule : {'constant', 'cosine', 'halving'}
+        Of the learning rate, epoch by epoch; 'cosine' goes down to 0 on half a cosine, 'halving'
+        halves it every 125 epochs.
     weight_decay : float
         Of Adam (L2).
     patience : int
@@ -62,6 +75,20 @@ class LoopSettings:
     weight_decay: float = 0.0
     patience: int = 0
     checkpoint_seconds: float = 30.0
+
+    def rate(self, epoch: int) -> float:
+        """Return the learning rate of an epoch.
+
+        Parameters
+        ----------
+        epoch : int
+            From 0.
+        """
+        if self.schedule == "cosine":
+            return self.learning_rate * 0.5 * (1.0 + math.cos(math.pi * (epoch / self.epochs)))
+        if self.schedule == "halving":
+            return self.learning_rate * 0.5 ** (epoch // 125)
+        return self.learning_rate
 
 
 @dataclass
@@ -88,11 +115,11 @@ class History:
 
 def train(
     network: nn.Module,
-    sampler: TupleSampler,
+    sampler: Sampler,
     settings: LoopSettings,
     *,
     seed: int,
-    validation: TupleSampler | None = None,
+    validation: Sampler | None = None,
     checkpoint: Path | None = None,
     run: Mapping[str, Any] | None = None,
     progress: bool = False,
@@ -108,13 +135,13 @@ def train(
     ----------
     network : nn.Module
         A `Trainable`, on the sampler's device.
-    sampler : TupleSampler
+    sampler : Sampler
         Training tuples.
     settings : LoopSettings
         How to train.
     seed : int
         Of all random draws.
-    validation : TupleSampler, optional
+    validation : Sampler, optional
         Needed for early stopping.
     checkpoint : Path, optional
         A folder. If it holds a checkpoint of this run, training goes on from there.
@@ -141,10 +168,10 @@ class _Run:
     def __init__(
         self,
         network: nn.Module,
-        sampler: TupleSampler,
+        sampler: Sampler,
         settings: LoopSettings,
         seed: int,
-        validation: TupleSampler | None,
+        validation: Sampler | None,
         checkpoint: Path | None,
         run: Mapping[str, Any] | None,
         progress: bool,
@@ -205,10 +232,7 @@ class _Run:
     def _epoch(self, bar: "tqdm[Any]") -> None:
         epoch = len(self.history.epochs)
         torch.manual_seed(derive_seed(self.seed, epoch))
-        if self.settings.schedule == "cosine":
-            done = epoch / self.settings.epochs
-            rate = self.settings.learning_rate * 0.5 * (1.0 + math.cos(math.pi * done))
-            self.optimizer.param_groups[0]["lr"] = rate
+        self.optimizer.param_groups[0]["lr"] = self.settings.rate(epoch)
         self.network.train()
         means = self._pass(self.sampler, learn=True)
         if self.validation is not None:
@@ -228,7 +252,7 @@ class _Run:
         bar.set_postfix(shown, refresh=False)
         bar.update()
 
-    def _pass(self, sampler: TupleSampler, *, learn: bool) -> dict[str, float]:
+    def _pass(self, sampler: Sampler, *, learn: bool) -> dict[str, float]:
         totals: dict[str, Tensor] = {}
         for batch in sampler.epoch(shuffle=learn):
             terms = self.network.loss(batch)  # type: ignore[operator]

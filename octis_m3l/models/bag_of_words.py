@@ -1,0 +1,303 @@
+"""What neural models over bags of words of unlinked views share."""
+
+import warnings
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from octis_m3l.data.arrays import hash_of_rows
+from octis_m3l.data.batches import SparseRows, ViewTensors
+from octis_m3l.data.dataset import MultiviewDataset
+from octis_m3l.data.unlinked import UnlinkedSampler
+from octis_m3l.data.views import PARTITIONS, TextView
+from octis_m3l.errors import DataError, SettingsError
+from octis_m3l.models.base import NotTrainedError
+from octis_m3l.models.output import ModelOutput
+from octis_m3l.models.reading import ReadingModel
+from octis_m3l.models.settings import TrainingSettings, chosen_device
+from octis_m3l.models.storage import check_view_name
+from octis_m3l.models.word_reader import WordReader
+from octis_m3l.networks import expected_topics
+from octis_m3l.training import derive_seed, reproducible, train
+
+_ROWS_AT_ONCE = 2048
+
+
+class WordsNetwork(nn.Module):
+    """A network that knows a posterior for the bags of words of each view, and its topics."""
+
+    @abstractmethod
+    def posterior(self, view: str, words: SparseRows) -> tuple[Tensor, Tensor]:
+        """Return μ and log σ² (rows × K) of a view's documents."""
+
+    @abstractmethod
+    def topic_words(self) -> dict[str, Tensor]:
+        """Return each view's distributions of words (K × vocabulary)."""
+
+
+class BagOfWordsModel(ReadingModel):
+    """A topic model whose networks read bags of words, view by view; links are not looked at.
+
+    Views of images are left out, with a warning.
+
+    Parameters
+    ----------
+    **arguments
+        As for `TopicModel`.
+    """
+
+    def __init__(self, **arguments: Any) -> None:
+        super().__init__(**arguments)
+        self.network: WordsNetwork | None = None
+
+    @abstractmethod
+    def _network(self, described: Mapping[str, Any], settings: Any) -> WordsNetwork:
+        """Return the network, not trained, from what `_shape` says of the data."""
+
+    @abstractmethod
+    def _shape(self, dataset: MultiviewDataset, settings: Any) -> dict[str, Any]:
+        """Return what the network must know of the data, as JSON can hold it."""
+
+    def _given_data(
+        self, dataset: MultiviewDataset, settings: Any, network: Any
+    ) -> Mapping[str, NDArray[Any]]:
+        """Give the network what else it takes from the data; return the views' embeddings."""
+        return {name: np.zeros((len(v), 0), np.float32) for name, v in dataset.text_views.items()}
+
+    def _train(
+        self, dataset: MultiviewDataset, settings: TrainingSettings, seed: int, top_words: int
+    ) -> ModelOutput:
+        self.network = self.history = None
+        if dataset.image_views:
+            warnings.warn(
+                f"{self.name} learns from words: views {', '.join(dataset.image_views)} are left "
+                "out.",
+                stacklevel=4,
+            )
+            dataset = dataset.with_views(list(dataset.text_views))
+        partition = "train" if self.use_partitions else None
+        device = chosen_device(settings.device)
+        with reproducible(device):
+            torch.manual_seed(derive_seed(seed, 0))
+            network = self._network(self._shape(dataset, settings), settings)
+        embeddings = self._given_data(dataset, settings, network)
+        sampler = UnlinkedSampler(
+            dataset, partition, embeddings, settings.batch_size, device=device
+        )
+        network.to(device)
+        self.history = train(
+            network,
+            sampler,
+            settings.loop,
+            seed=derive_seed(seed, 1),
+            validation=self._validation(dataset, settings, embeddings, sampler),
+            checkpoint=None if self.checkpoint is None else self.checkpoint / f"seed-{seed}",
+            run=self._run(dataset, settings, embeddings),
+            progress=self.progress,
+        )
+        self.network, self.trained_settings, self.run_seed = network, settings, seed
+        self.readers = {name: WordReader.of_view(view) for name, view in dataset.text_views.items()}
+        documents = {}
+        for name, view in dataset.text_views.items():
+            theta = self._theta(view, np.arange(len(view)))
+            documents[name] = (
+                {p: theta[view.rows(p)] for p in PARTITIONS}
+                if self.use_partitions
+                else {"train": theta}
+            )
+        words = {n: m.detach().cpu().numpy() for n, m in network.topic_words().items()}
+        vocabularies = {n: v.vocabulary for n, v in dataset.text_views.items()}
+        return ModelOutput(dataset.pivot, words, documents, vocabularies, top_words, seed)
+
+    def _validation(
+        self,
+        dataset: MultiviewDataset,
+        settings: TrainingSettings,
+        embeddings: Mapping[str, NDArray[Any]],
+        sampler: UnlinkedSampler,
+    ) -> UnlinkedSampler | None:
+        if not settings.patience:
+            return None
+        held_out = [dataset.view(name).sizes[1] for name in embeddings]
+        if not self.use_partitions or min(held_out) < 2:
+            raise SettingsError(
+                f"patience={settings.patience}: early stopping needs a validation partition with "
+                "items of every view, and the data set has none in use; split it "
+                "(dataset.with_split) or set patience=0."
+            )
+        return UnlinkedSampler(
+            dataset,
+            "validation",
+            embeddings,
+            min(settings.batch_size, max(held_out)),
+            device=sampler.device,
+            tensors=sampler.tensors,
+        )
+
+    def _run(
+        self,
+        dataset: MultiviewDataset,
+        settings: TrainingSettings,
+        embeddings: Mapping[str, NDArray[Any]],
+    ) -> dict[str, Any]:
+        """Say what run this is, so that no other run's checkpoint is taken for it."""
+        if self.checkpoint is None:
+            return {}
+        vectors = {
+            name: hash_of_rows(view.word_vectors)
+            for name, view in dataset.text_views.items()
+            if view.word_vectors is not None
+        }
+        return {
+            "model": self.name,
+            **settings.model_dump(exclude={"device", "inference_samples", "seed"}),
+            "use_partitions": self.use_partitions,
+            "data": dataset.fingerprints(),
+            "embeddings": {name: hash_of_rows(array) for name, array in embeddings.items()},
+            "word_vectors": vectors,
+        }
+
+    def infer(
+        self, items: Sequence[Any] | NDArray[Any], view: str, *, samples: int | None = None
+    ) -> NDArray[np.float32]:
+        """Return θ of new documents of one view, from their words alone.
+
+        Parameters
+        ----------
+        items : sequence of str, or matrix of word counts (items × vocabulary)
+            Raw texts go through the preprocessing that the view was trained with.
+        view : str
+            The items' view.
+        samples : int, optional
+            That θ is averaged over; 0 gives softmax(μ). Default: ``inference_samples``.
+
+        Returns
+        -------
+        array of float32 (items × K)
+            The answer for an item does not depend on the others.
+
+        Raises
+        ------
+        DataError
+            If the view is unknown, or items are not as said here.
+        NotTrainedError
+            If the model is not trained.
+        """
+        self._ready()
+        read = self._read(items, view)
+        self._warn_of_unknown(np.diff(read.offsets) == 0, f"items of view '{view}'")
+        return self._theta(read, np.arange(len(read)), samples)
+
+    def _theta(
+        self, view: TextView, rows: NDArray[np.int64], samples: int | None = None
+    ) -> NDArray[np.float32]:
+        network, settings = self._ready(), self.trained_settings
+        wanted = settings.inference_samples if samples is None else samples
+        network.eval()
+        device = next(network.parameters()).device
+        tensors = ViewTensors(
+            np.zeros((len(view), 0), np.float32), view.bag_of_words, view.vocabulary, device=device
+        )
+        seed = derive_seed(self.run_seed or 0, 2)
+        parts = [np.zeros((0, settings.num_topics), np.float32)]
+        with torch.no_grad():
+            for start in range(0, len(rows), _ROWS_AT_ONCE):
+                piece = torch.from_numpy(rows[start : start + _ROWS_AT_ONCE]).to(device)
+                mean, log_variance = network.posterior(view.name, tensors.words(piece))
+                parts.append(expected_topics(mean, log_variance, wanted, seed).cpu().numpy())
+        return np.concatenate(parts)
+
+    def _ready(self) -> WordsNetwork:
+        if self.network is None:
+            raise NotTrainedError(f"{self.name} is not trained yet; call fit or train_model first.")
+        return self.network
+
+    def _save_parts(self, folder: Path) -> dict[str, Any]:
+        network: Any = self._ready()
+        weights = {n: t.detach().cpu().contiguous() for n, t in network.state_dict().items()}
+        save_file(weights, folder / "weights.safetensors")
+        preprocessing = {
+            name: reader.preprocessor.as_dict()
+            for name, reader in self.readers.items()
+            if isinstance(reader, WordReader)
+        }
+        return {"network": network.shape, "preprocessing": preprocessing}
+
+    def _load_parts(
+        self, folder: Path, described: Mapping[str, Any], device: str
+    ) -> dict[str, NDArray[Any]]:
+        for name, settings in described["preprocessing"].items():
+            check_view_name(folder, name)
+            words = described["vocabularies"][name]
+            self.readers[name] = WordReader.restored(name, words, settings)
+        network = self._network(described["network"], self.trained_settings)
+        network.load_state_dict(load_file(folder / "weights.safetensors"))
+        self.network = network.to(chosen_device(device)).eval()
+        return {n: m.detach().cpu().numpy() for n, m in network.topic_words().items()}
+
+
+def vectors_of_words(
+    dataset: MultiviewDataset, encoders: Mapping[str, Any]
+) -> dict[str, NDArray[Any]]:
+    """Return the vectors of all views' words, in one space.
+
+    The views' own word vectors, where every view has them; else what the views' encoders say of
+    each word as a document of its own.
+
+    Parameters
+    ----------
+    dataset : MultiviewDataset
+        The data.
+    encoders : mapping of view to Encoder
+        Those that documents were encoded by.
+
+    Raises
+    ------
+    DataError
+        If some views have word vectors and others none, a view has neither vectors nor an encoder,
+        or dimensions differ.
+    """
+    views = dataset.text_views
+    having = [name for name, view in views.items() if view.word_vectors is not None]
+    lacking = [name for name in views if name not in having]
+    if having and lacking:
+        raise DataError(
+            f"views {', '.join(having)} have word vectors and {', '.join(lacking)} none; give "
+            "vectors of one space to all of them (dataset.with_word_vectors)."
+        )
+    missing = [name for name in lacking if name not in encoders]
+    if missing:
+        raise DataError(
+            f"views {', '.join(missing)} have neither word vectors nor an encoder that could give "
+            "some; attach word vectors of one space (dataset.with_word_vectors), or use "
+            "encoder='lsa' or 'clsi'."
+        )
+    vectors: dict[str, NDArray[Any]] = {}
+    for name, view in views.items():
+        given = view.word_vectors
+        vectors[name] = np.asarray(
+            encoders[name].encode(list(view.vocabulary)) if given is None else given
+        )
+    sizes = {name: array.shape[1] for name, array in vectors.items()}
+    if len(set(sizes.values())) > 1:
+        raise DataError(
+            "word vectors differ in dimensions ("
+            + ", ".join(f"{name} {size}" for name, size in sizes.items())
+            + "); give vectors of one space to all views."
+        )
+    for name, array in vectors.items():
+        unknown = int((~array.any(axis=1)).sum())
+        if unknown:
+            warnings.warn(
+                f"{unknown} of {len(array)} words of view '{name}' have no vector (zeros): they "
+                "have no neighbours and are none.",
+                stacklevel=6,
+            )
+    return vectors

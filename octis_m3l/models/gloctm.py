@@ -1,0 +1,221 @@
+"""GloCTM: a global context space for topics of unlinked languages."""
+
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import Field
+from torch import Tensor, nn
+
+from octis_m3l.data.batches import Batch, SparseRows
+from octis_m3l.data.dataset import MultiviewDataset
+from octis_m3l.encoders import encode
+from octis_m3l.losses import cka_loss, kl_between_gaussians, reconstruction
+from octis_m3l.models.bag_of_words import BagOfWordsModel, WordsNetwork, vectors_of_words
+from octis_m3l.models.settings import TrainingSettings
+from octis_m3l.networks import (
+    BagOfWordsNetwork,
+    Expansion,
+    GaussianPrior,
+    SharedDecoder,
+    ViewModules,
+    expansion_table,
+    sample_topics,
+    xavier,
+)
+
+
+class GloCTMSettings(TrainingSettings):
+    """Hyperparameters of `GloCTM`; the defaults are the paper's for ECNews."""
+
+    neighbours: int = Field(3, ge=0, description="k, the neighbours of a word in each vocabulary")
+    alignment_weight: float = Field(4.0, ge=0, description="λ_KL, of KL(local‖global)")
+    cka_weight: float = Field(450.0, ge=0, description="λ_CKA, of CKA(θ, documents' embeddings)")
+    global_encoder: bool = Field(
+        True, description="whether there is a global path; without one, no expansion and no λ_KL"
+    )
+    global_hidden_size: int = Field(200, ge=1, description="units in its hidden layers")
+    inferred_by: Literal["local", "global"] = Field(
+        "local", description="the encoder that the θ of documents comes from"
+    )
+    dropout: float = Field(0.0, ge=0, lt=1, description="in the inference networks")
+    epochs: int = Field(150, ge=1, description="at most so many")
+    batch_size: int = Field(128, ge=2, description="documents of each view in a batch")
+    schedule: Literal["constant", "cosine", "halving"] = "halving"
+    momentum: float = Field(0.9, ge=0, lt=1, description="β₁ of Adam")
+    second_momentum: float = Field(0.999, ge=0, lt=1, description="β₂ of Adam")
+
+
+class GloCTMNetwork(WordsNetwork):
+    """The network and the loss of GloCTM.
+
+    L = Σ_l [ VAE(G_l; global) + VAE(w_l; local) + λ_KL KL(q_local,l ‖ q_global,l)
+    + λ_CKA CKA(θ_local,l, x_l) ], VAE = RL + KL to the fixed prior.
+
+    G_l is the bag of words w_l widened by its words' neighbours, over all vocabularies; the global
+    β is the local ones side by side.
+
+    Parameters
+    ----------
+    vocabularies : mapping of view to int
+        How many words.
+    settings : GloCTMSettings
+        Weights and sizes.
+    """
+
+    def __init__(self, vocabularies: Mapping[str, int], settings: GloCTMSettings) -> None:
+        super().__init__()
+        self.settings = settings
+        self.shape = {"vocabularies": dict(vocabularies)}
+        topics, joint = settings.num_topics, sum(vocabularies.values())
+        self.betas = nn.ParameterList(xavier(topics, size) for size in vocabularies.values())
+        self.local = ViewModules(
+            {
+                name: self._encoder(size, settings.hidden_sizes)
+                for name, size in vocabularies.items()
+            }
+        )
+        self.decoders = ViewModules(
+            {name: SharedDecoder(size) for name, size in vocabularies.items()}
+        )
+        self.prior = GaussianPrior(topics)
+        if settings.global_encoder:
+            sizes = (settings.global_hidden_size,) * settings.hidden_layers
+            self.everywhere = self._encoder(joint, sizes)
+            self.joint_decoder = SharedDecoder(joint)
+            self.expansions = ViewModules(
+                {
+                    view: Expansion(np.zeros((size, self._places(vocabularies, view)), np.int64))
+                    for view, size in vocabularies.items()
+                }
+            )
+
+    def _encoder(self, words: int, hidden_sizes: tuple[int, ...]) -> BagOfWordsNetwork:
+        settings = self.settings
+        return BagOfWordsNetwork(
+            words,
+            settings.num_topics,
+            hidden_sizes,
+            activation=settings.activation,
+            dropout=settings.dropout,
+        )
+
+    def _places(self, vocabularies: Mapping[str, int], view: str) -> int:
+        return 1 + sum(
+            min(self.settings.neighbours, size - (name == view))
+            for name, size in vocabularies.items()
+        )
+
+    def posterior(self, view: str, words: SparseRows) -> tuple[Tensor, Tensor]:
+        """Return μ and log σ² of a view's documents.
+
+        Parameters
+        ----------
+        view : str
+            The documents' view.
+        words : SparseRows
+            Their bags of words.
+        """
+        if self.settings.inferred_by == "global" and self.settings.global_encoder:
+            mean, log_variance = self.everywhere(self.expansions[view](words))
+        else:
+            mean, log_variance = self.local[view](words)
+        return mean, log_variance
+
+    def topic_words(self) -> dict[str, Tensor]:
+        """Return each language's distributions of words (K × vocabulary), softmax(β)."""
+        return {
+            name: beta.detach().softmax(dim=1)
+            for name, beta in zip(self.local, self.betas, strict=True)
+        }
+
+    def loss(self, batch: Batch) -> dict[str, Tensor]:
+        """Return the weighted terms of the loss, each a sum over views of means over documents.
+
+        Parameters
+        ----------
+        batch : Batch
+            Some documents of every view.
+        """
+        settings = self.settings
+        zero = self.betas[0].new_zeros(())
+        terms = {"reconstruction": zero, "prior": zero}
+        if settings.global_encoder:
+            terms |= {"global reconstruction": zero, "global prior": zero, "alignment": zero}
+            joint = torch.cat(list(self.betas), dim=1)
+        if settings.cka_weight:
+            terms["cka"] = zero
+        for (name, view), beta in zip(batch.views.items(), self.betas, strict=True):
+            assert view.words is not None
+            mean, log_variance = self.local[name](view.words)
+            theta = sample_topics(mean, log_variance)
+            lost = reconstruction(self.decoders[name](theta, beta), view.words).mean()
+            terms["reconstruction"] = terms["reconstruction"] + lost
+            diverged = self.prior.divergence(mean, log_variance).mean()
+            terms["prior"] = terms["prior"] + diverged
+            if settings.cka_weight:
+                alike = settings.cka_weight * cka_loss(theta, view.embeddings)
+                terms["cka"] = terms["cka"] + alike
+            if not settings.global_encoder:
+                continue
+            widened = self.expansions[name](view.words)
+            posterior = self.everywhere(widened)
+            logits = self.joint_decoder(sample_topics(*posterior), joint)
+            lost = reconstruction(logits, widened).mean()
+            terms["global reconstruction"] = terms["global reconstruction"] + lost
+            diverged = self.prior.divergence(*posterior).mean()
+            terms["global prior"] = terms["global prior"] + diverged
+            apart = kl_between_gaussians(mean, log_variance, *posterior).mean()
+            terms["alignment"] = terms["alignment"] + settings.alignment_weight * apart
+        return terms
+
+
+class GloCTM(BagOfWordsModel):
+    """GloCTM: topics of any number of languages without links, through words' neighbours.
+
+    Every language has an encoder of its own; a global one reads each document widened by the
+    nearest words of its words in every vocabulary; the two posteriors are drawn together, both
+    decode with the same topics, and θ is made alike to the documents' embeddings (CKA).
+
+    Needs word vectors of all vocabularies in one space (``dataset.with_word_vectors``); without
+    any, each word is encoded as a document by the documents' encoder, which helps only if that is
+    one space (``encoder='clsi'``). A word without a vector (zeros) has no neighbours. New
+    documents are inferred from their words.
+
+    With more than two languages a word has neighbours in each (the paper has two). Batch
+    normalisation has torch's momentum.
+
+    References
+    ----------
+    Phat et al. (2026), GloCTM: cross-lingual topic modeling via a global context space, AAAI.
+    """
+
+    name: ClassVar[str] = "gloctm"
+    settings_class = GloCTMSettings
+    search_space: ClassVar[dict[str, tuple[Any, ...]]] = {
+        "num_topics": (10, 200),
+        "neighbours": (1, 20),
+        "alignment_weight": (0.1, 20.0, "log-uniform"),
+        "cka_weight": (10.0, 1000.0, "log-uniform"),
+        "learning_rate": (2e-4, 2e-2, "log-uniform"),
+    }
+
+    def _shape(self, dataset: MultiviewDataset, settings: Any) -> dict[str, Any]:
+        sizes = {name: len(view.vocabulary) for name, view in dataset.text_views.items()}
+        return {"vocabularies": sizes}
+
+    def _network(self, described: Mapping[str, Any], settings: Any) -> WordsNetwork:
+        return GloCTMNetwork(described["vocabularies"], settings)
+
+    def _given_data(
+        self, dataset: MultiviewDataset, settings: Any, network: Any
+    ) -> Mapping[str, NDArray[Any]]:
+        encodings = encode(dataset, settings.encoder, dimensions=settings.dimensions)
+        if settings.global_encoder:
+            vectors = vectors_of_words(dataset, encodings.encoders)
+            for name in dataset.text_views:
+                table = expansion_table(vectors, name, settings.neighbours)
+                network.expansions[name].table.copy_(torch.from_numpy(table))
+        return encodings.embeddings

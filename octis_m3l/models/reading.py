@@ -1,0 +1,54 @@
+"""Models that read words themselves, not what an encoder makes of them."""
+
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from octis_m3l.data.folder.reading import Tokenizer
+from octis_m3l.data.views import TextView
+from octis_m3l.errors import DataError, SettingsError, suggest
+from octis_m3l.models.base import TopicModel
+from octis_m3l.models.visual_words import VisualWords
+from octis_m3l.models.word_reader import WordReader
+
+
+class ReadingModel(TopicModel):
+    """A topic model that keeps each view's preprocessing and vocabulary.
+
+    Parameters
+    ----------
+    **arguments
+        As for `TopicModel`.
+    """
+
+    def __init__(self, **arguments: Any) -> None:
+        super().__init__(**arguments)
+        self.readers: dict[str, WordReader | VisualWords] = {}
+
+    def _read(self, items: Sequence[Any] | NDArray[Any], view: str) -> TextView:
+        self._known_view(view, list(self.readers))
+        if isinstance(items, str | Path) or not hasattr(items, "__len__"):
+            raise DataError("infer takes a list of items; put the one item in a list.")
+        return self.readers[view].read(items)
+
+    def _warn_of_unknown(self, empty: NDArray[np.bool_], what: str) -> None:
+        if empty.any():
+            warnings.warn(
+                f"{int(empty.sum())} of {len(empty)} {what} have no word that the model knows; "
+                "their topics say nothing.",
+                stacklevel=4,
+            )
+
+    def _give_again(self, *, tokenizers: Mapping[str, Tokenizer] | None = None) -> None:
+        for name, tokenizer in (tokenizers or {}).items():
+            reader = self.readers.get(name)
+            if not isinstance(reader, WordReader):
+                raise SettingsError(
+                    f"tokenizers: the model splits no texts of a view '{name}' into words."
+                    f"{suggest(name, self.readers)}"
+                )
+            self.readers[name] = reader.with_tokenizer(tokenizer)

@@ -1,0 +1,227 @@
+"""GloCTM: the contract, the plain formula, and planted topics without links."""
+
+import math
+from typing import Any, ClassVar
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from planted import Planted, planted
+from torch import Tensor
+
+from octis_m3l.data.batches import Batch, SparseRows, ViewBatch
+from octis_m3l.data.dataset import MultiviewDataset
+from octis_m3l.errors import DataError
+from octis_m3l.models import GloCTM
+from octis_m3l.models.gloctm import GloCTMNetwork, GloCTMSettings
+from octis_m3l.networks import expansion_table
+
+from .contract import ModelContract
+
+
+class TestGloCTM(ModelContract):
+    model = GloCTM
+    settings: ClassVar[dict[str, Any]] = {
+        "epochs": 2,
+        "batch_size": 16,
+        "hidden_size": 12,
+        "global_hidden_size": 12,
+    }
+
+    def inferred(self, dataset: MultiviewDataset) -> list[str]:
+        return list(dataset.text_views)
+
+
+def without_links(data: Planted) -> MultiviewDataset:
+    """Return the texts with word vectors in which a theme's words are near in every language."""
+    texts = data.dataset.with_views(list(data.words))
+    random = np.random.default_rng(0)
+    themes = len(next(iter(data.words.values())))
+    centres = random.normal(size=(themes + 1, 20))
+    vectors = {}
+    for name, view in texts.text_views.items():
+        of_word = [
+            next((n for n, theme in enumerate(data.words[name]) if word in theme), themes)
+            for word in view.vocabulary
+        ]
+        vectors[name] = centres[of_word] + 0.3 * random.normal(size=(len(of_word), 20))
+    return MultiviewDataset(texts.views.values()).with_word_vectors(vectors)
+
+
+@pytest.fixture(scope="module")
+def five_themes() -> Planted:
+    return planted(("en", "de", "fi"), themes=5, tuples=250, images=False, concentration=0.2)
+
+
+SETTINGS: dict[str, Any] = {
+    "num_topics": 5,
+    "epochs": 150,
+    "learning_rate": 5e-3,
+    "batch_size": 32,
+    "encoder": "word-vectors",
+    "cka_weight": 20.0,
+    "hidden_size": 50,
+}
+
+
+def test_finds_planted_topics_across_languages_that_nothing_links(five_themes: Planted) -> None:
+    dataset = without_links(five_themes)
+    assert not dataset.is_linked
+    model = GloCTM(**SETTINGS).fit(dataset)
+    leading: dict[str, list[int]] = {}
+    for language, themes in five_themes.words.items():
+        topics = model.topics(language, 8)
+        hits = np.array([[len(theme & set(topic)) for topic in topics] for theme in themes])
+        assert (hits.max(axis=1) >= 6).all(), topics
+        leading[language] = hits.argmax(axis=1).tolist()
+    assert len(set(leading["en"])) == 5
+    assert leading["en"] == leading["de"] == leading["fi"]
+
+
+def test_without_the_global_path_languages_are_not_aligned(five_themes: Planted) -> None:
+    dataset = without_links(five_themes)
+    model = GloCTM(**SETTINGS, global_encoder=False).fit(dataset)
+    assert set(model.history.epochs[-1]) == {"reconstruction", "prior", "cka"}  # type: ignore[union-attr]
+    topics = {name: model.topics(name, 8) for name in ("en", "de")}
+    leading = [
+        [int(np.argmax([len(theme & set(t)) for t in topics[name]])) for theme in themes]
+        for name, themes in five_themes.words.items()
+        if name in topics
+    ]
+    assert leading[0] != leading[1]
+
+
+@pytest.mark.parametrize("form", ["local", "global"])
+def test_either_encoder_infers(form: str, five_themes: Planted) -> None:
+    dataset = without_links(five_themes)
+    model = GloCTM(**SETTINGS | {"epochs": 2}, inferred_by=form).fit(dataset)
+    texts = [" ".join(sorted(theme)) for theme in five_themes.words["de"]]
+    counts = np.zeros((1, len(dataset.text_view("de").vocabulary)), np.int64)
+    counts[0, [3, 4]] = 2
+    assert model.infer(texts, "de").shape == (5, 5)
+    assert model.infer(counts, "de", samples=0).sum() == pytest.approx(1.0, rel=1e-5)
+
+
+# The loss.
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_the_loss_is_the_plain_formula(whole: bool) -> None:
+    torch.manual_seed(0)
+    sizes = {"a": 6, "b": 9, "c": 4}
+    settings = GloCTMSettings.checked(
+        {
+            "num_topics": 3,
+            "hidden_size": 5,
+            "global_hidden_size": 7,
+            "neighbours": 2,
+            "alignment_weight": 1.7,
+            "cka_weight": 11.0,
+            "global_encoder": whole,
+        },
+        "test",
+    )
+    network = GloCTMNetwork(sizes, settings).double()
+    random = np.random.default_rng(1)
+    vectors = {name: random.normal(size=(size, 4)) for name, size in sizes.items()}
+    if whole:
+        for name in sizes:
+            network.expansions[name].table.copy_(
+                torch.from_numpy(expansion_table(vectors, name, 2))
+            )
+    counts = {name: random.poisson(0.7, (8, size)).astype(float) for name, size in sizes.items()}
+    embeddings = {name: torch.from_numpy(random.normal(size=(8, 6))) for name in sizes}
+    batch = Batch(
+        8,
+        {
+            name: ViewBatch(torch.arange(8), None, embeddings[name], sparse(counts[name]))
+            for name in sizes
+        },
+    )
+    state = torch.random.get_rng_state()
+    terms = {name: float(term.detach()) for name, term in network.loss(batch).items()}
+    torch.random.set_rng_state(state)
+
+    def normalised(values: Tensor, shift: Tensor) -> Tensor:
+        variance, mean = torch.var_mean(values, dim=0, unbiased=False)
+        return (values - mean) / (variance + 1e-5).sqrt() + shift
+
+    def encoded(encoder: Any, x: Tensor) -> tuple[Tensor, Tensor]:
+        hidden = torch.nn.functional.softplus(
+            x @ encoder.input_layer.weight + encoder.input_layer.bias
+        )
+        hidden = encoder.hiddens(hidden)
+        return (
+            normalised(encoder.f_mu(hidden), encoder.f_mu_batchnorm.bias),
+            normalised(encoder.f_sigma(hidden), encoder.f_sigma_batchnorm.bias),
+        )
+
+    def divergence(m: Tensor, v: Tensor, m2: Tensor, v2: Tensor) -> Tensor:
+        one, other = (torch.distributions.Normal(a, (0.5 * b).exp()) for a, b in ((m, v), (m2, v2)))
+        return torch.distributions.kl_divergence(one, other).sum(dim=1).mean()
+
+    prior = torch.zeros(3).double(), torch.full((3,), math.log(2 / 3)).double()
+    joint = torch.cat([network.betas[n] for n in range(3)], dim=1)
+    expected: dict[str, float] = dict.fromkeys(terms, 0.0)
+    for number, name in enumerate(sizes):
+        w = torch.from_numpy(counts[name])
+        local: Any = network.local[name]
+        mean, log_variance = encoded(local, w)
+        theta = (mean + (0.5 * log_variance).exp() * torch.randn_like(mean)).softmax(1)
+        decoder: Any = network.decoders[name]
+        logits = normalised(theta @ network.betas[number], decoder.batch_norm.bias)
+        expected["reconstruction"] -= float((w * logits.log_softmax(1)).sum(1).mean())
+        expected["prior"] += float(divergence(mean, log_variance, *prior))
+        s, t = theta - theta.mean(0), embeddings[name] - embeddings[name].mean(0)
+        alike = (s.T @ t).norm() / ((s.T @ s).norm() * (t.T @ t).norm()).sqrt()
+        expected["cka"] += 11.0 * float(1 - alike)
+        if whole:
+            g = network.expansions[name](sparse(counts[name])).dense(19)
+            assert float(g.sum()) > float((w > 0).sum())
+            gm, gv = encoded(network.everywhere, g)
+            wide = (gm + (0.5 * gv).exp() * torch.randn_like(gm)).softmax(1)
+            logits = normalised(wide @ joint, network.joint_decoder.batch_norm.bias)
+            expected["global reconstruction"] -= float((g * logits.log_softmax(1)).sum(1).mean())
+            expected["global prior"] += float(divergence(gm, gv, *prior))
+            expected["alignment"] += 1.7 * float(divergence(mean, log_variance, gm, gv))
+    assert terms == pytest.approx(expected, rel=1e-6)
+
+
+def sparse(counts: NDArray[Any]) -> SparseRows:
+    rows, words = np.nonzero(counts)
+    arrays = rows, words, counts[rows, words], counts.sum(axis=1)
+    return SparseRows(*map(torch.from_numpy, arrays))
+
+
+# Word vectors.
+
+
+def test_word_vectors_that_do_not_fit_are_refused(five_themes: Planted) -> None:
+    dataset = without_links(five_themes)
+    plain = MultiviewDataset(five_themes.dataset.views.values())
+    vectors = {"en": dataset.text_view("en").word_vectors}
+    model = GloCTM(**SETTINGS | {"encoder": "lsa", "epochs": 1})
+    with pytest.raises(DataError, match="views en have word vectors and de, fi none; give vectors"):
+        model.train_model(plain.with_word_vectors(vectors))  # type: ignore[arg-type]
+    narrow = {"en": dataset.text_view("en").word_vectors[:, :7]}  # type: ignore[index]
+    with pytest.raises(
+        DataError, match=r"word vectors differ in dimensions \(en 7, de 20, fi 20\)"
+    ):
+        model.train_model(dataset.with_word_vectors(narrow))
+    with pytest.raises(DataError, match="view 'en' has no word vectors; attach them with"):
+        GloCTM(**SETTINGS).train_model(plain)
+    given = {name: np.ones((len(v), 3), np.float32) for name, v in plain.views.items()}
+    with pytest.raises(
+        DataError, match="views en, de, fi have neither word vectors nor an encoder"
+    ):
+        GloCTM(**SETTINGS | {"encoder": "given"}).train_model(plain.with_embeddings(given))
+
+
+def test_words_without_a_vector_are_counted(five_themes: Planted) -> None:
+    dataset = without_links(five_themes)
+    vectors = np.array(dataset.text_view("de").word_vectors)
+    vectors[:2] = 0
+    message = r"^2 of \d+ words of view 'de' have no vector \(zeros\): they have no neighbours"
+    with pytest.warns(UserWarning, match=message):
+        GloCTM(**SETTINGS | {"epochs": 1}).train_model(dataset.with_word_vectors({"de": vectors}))
