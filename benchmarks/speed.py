@@ -212,7 +212,8 @@ def pltm(repeats: int) -> None:
     """Print Mtokens/s of the sampler beside tomotopy's LDA, and of two threads beside one.
 
     K = 100, after 60 sweeps of burn-in, in turn: five sweeps of each. Against tomotopy in CPU
-    time, one thread; two threads in wall-clock time.
+    time, one thread. Two threads in wall-clock time, sweep by sweep beside one thread, the median
+    of the ratios of neighbouring sweeps, so that a shared machine's changes of pace fall on both.
     """
     import tomotopy
 
@@ -232,18 +233,18 @@ def pltm(repeats: int) -> None:
         rival.train(60, workers=1)
         taken: dict[str, list[float]] = {"ours": [], "tomotopy": [], "wall": [], "two": []}
         for _ in range(repeats):
-            cpu, wall = time.process_time(), time.perf_counter()
+            cpu = time.process_time()
             for _ in range(5):
                 chain.sweep()
             taken["ours"].append(time.process_time() - cpu)
-            taken["wall"].append(time.perf_counter() - wall)
             cpu = time.process_time()
             rival.train(5, workers=1)
             taken["tomotopy"].append(time.process_time() - cpu)
-            wall = time.perf_counter()
-            for _ in range(5):
-                two.sweep()
-            taken["two"].append(time.perf_counter() - wall)
+        for _ in range(8 * repeats):
+            for name, one in (("wall", chain), ("two", two)):
+                wall = time.perf_counter()
+                one.sweep()
+                taken[name].append(time.perf_counter() - wall)
         tokens = 5 * len(corpus.words) / 1e6
         found[label] = median(b / a for a, b in zip(taken["ours"], taken["tomotopy"], strict=True))
         found[f"{label}_two_threads"] = median(

@@ -25,7 +25,7 @@ class Chain:
     """Collapsed Gibbs sampling of the topics of linked documents.
 
     With one thread the sampler is exact. With T threads the documents fall into T parts and the
-    words into T blocks; in each of the T turns of a sweep every thread has a part and a block to
+    words into T blocks; in each of the T turns of a sweep every thread has a block and a part to
     itself (after Yan, Xu & Qi 2009), so that all counts of documents and words are exact, and only
     the K totals of a language lack what the other threads have changed since the turn began. The
     result is that of the number of threads, and the same each time.
@@ -72,7 +72,7 @@ class Chain:
         self._count()
         self.shards = _shards(corpus, threads)
         # Threads are kept: new ones begin on the core of the one that starts them.
-        self._pool = ThreadPoolExecutor(len(self.shards)) if len(self.shards) > 1 else None
+        self._pool = ThreadPoolExecutor(len(self.shards) - 1) if len(self.shards) > 1 else None
 
     def _empty(self) -> Counts:
         topics, corpus = len(self.alpha), self.corpus
@@ -118,18 +118,20 @@ class Chain:
     def _turn(
         self, pool: ThreadPoolExecutor, prior: Prior, seeds: NDArray[np.uint64], turn: int
     ) -> None:
-        """Let every thread sample another block of words in its own documents."""
+        """Let every thread sample its own block of words in another part of the documents."""
         threads, tokens, totals = len(self.shards), self._tokens, self.counts.totals
 
         def of_thread(number: int) -> NDArray[np.int64]:
+            # A thread stays with its words, whose counts stay in its core's cache.
             own = self.counts._replace(totals=totals.copy())
-            block = (number + turn) % threads
-            sweep(tokens, own, prior, seeds[number], *self.shards[number], block)
+            documents = self.shards[(number + turn) % threads]
+            sweep(tokens, own, prior, seeds[number], *documents, number)
             return own.totals
 
-        running = [pool.submit(of_thread, number) for number in range(threads)]
+        # This thread has a part too: one thread less to wake.
+        running = [pool.submit(of_thread, number) for number in range(1, threads)]
         try:
-            found = [one.result() for one in running]
+            found = [of_thread(0), *(one.result() for one in running)]
         finally:
             wait(running)
         totals += sum(own - totals for own in found)

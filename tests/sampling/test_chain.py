@@ -136,7 +136,7 @@ class AtOnce:
     """Stands for a pool of threads: does the same in turn, in a tenth of the time."""
 
     def __init__(self, workers: int) -> None:
-        assert workers > 1
+        assert workers > 0
 
     def submit(self, function: Callable[..., Any], number: int) -> Future[Any]:
         future: Future[Any] = Future()
