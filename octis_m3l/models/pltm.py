@@ -12,10 +12,10 @@ from safetensors.numpy import load_file, save_file
 from octis_m3l.data.arrays import hash_of_rows
 from octis_m3l.data.dataset import MultiviewDataset
 from octis_m3l.data.views import PARTITIONS, ImageView, TextView
-from octis_m3l.errors import DataError, SettingsError
+from octis_m3l.errors import DataError
 from octis_m3l.models.base import NotTrainedError
 from octis_m3l.models.output import ModelOutput
-from octis_m3l.models.reading import ReadingModel
+from octis_m3l.models.reading import ReadingModel, check_samples, present_items
 from octis_m3l.models.settings import Settings
 from octis_m3l.models.storage import check_view_name
 from octis_m3l.models.visual_words import VisualWords
@@ -29,6 +29,7 @@ from octis_m3l.sampling import (
     fold_in,
     from_arrays,
     run_chain,
+    shared_out,
 )
 from octis_m3l.training import History, derive_seed
 
@@ -240,7 +241,7 @@ class PLTM(ReadingModel):
         wanted = settings.inference_samples if samples is None else samples
         states = (
             (sample.word_topics(used), sample.alpha, sweeps)
-            for sample, sweeps in _shared_out(self.samples, wanted)
+            for sample, sweeps in shared_out(self.samples, wanted)
         )
         theta = fold_in(
             corpus,
@@ -282,7 +283,7 @@ class PLTM(ReadingModel):
             If the model is not trained.
         """
         self._ready()
-        _check_samples(samples)
+        check_samples(samples)
         read = self._read(items, view)
         self._warn_of_unknown(np.diff(read.offsets) == 0, f"items of view '{view}'")
         return self._theta(read, np.arange(len(read)), samples)
@@ -312,8 +313,8 @@ class PLTM(ReadingModel):
             If the model is not trained.
         """
         self._ready()
-        _check_samples(samples)
-        there = {name: _present(of_view, name) for name, of_view in items.items()}
+        check_samples(samples)
+        there = {name: present_items(of_view, name) for name, of_view in items.items()}
         if len({len(present) for present in there.values()}) != 1:
             given = ", ".join(f"{name} {len(present)}" for name, present in there.items())
             raise DataError(
@@ -372,35 +373,6 @@ class PLTM(ReadingModel):
                 )
         self._keep(from_arrays(arrays, described["samples"], len(self.readers)))
         return {name: self.word_topics[name] for name in described["preprocessing"]}
-
-
-def _present(items: Any, view: str) -> NDArray[np.bool_]:
-    """Return which items are not None; those of an array of numbers all are."""
-    if getattr(getattr(items, "dtype", None), "kind", "O") in "iufb":
-        return np.ones(items.shape[0], bool)
-    if isinstance(items, str | Path) or not hasattr(items, "__len__"):
-        raise DataError(
-            f"view '{view}': infer_linked takes a list of items, given one "
-            f"{type(items).__name__}; put the one item in a list."
-        )
-    return np.array([item is not None for item in items], bool)
-
-
-def _check_samples(samples: int | None) -> None:
-    if samples is not None and (
-        isinstance(samples, bool) or not isinstance(samples, int | np.integer) or samples < 1
-    ):
-        raise SettingsError(f"samples={samples!r}: expected a whole number above 0.")
-
-
-def _shared_out(samples: Sequence[Sample], sweeps: int) -> list[tuple[Sample, int]]:
-    """Return samples and how many sweeps each has: all of them, or as many as there are sweeps."""
-    used = min(len(samples), sweeps)
-    chosen = np.linspace(0, len(samples) - 1, used).round().astype(int)
-    return [
-        (samples[place], sweeps // used + (number < sweeps % used))
-        for number, place in enumerate(chosen)
-    ]
 
 
 def _corpus(

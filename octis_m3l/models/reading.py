@@ -52,3 +52,47 @@ class ReadingModel(TopicModel):
                     f"{suggest(name, self.readers)}"
                 )
             self.readers[name] = reader.with_tokenizer(tokenizer)
+
+
+def present_items(items: Any, view: str) -> NDArray[np.bool_]:
+    """Return which items are not None; those of an array of numbers all are.
+
+    Parameters
+    ----------
+    items : sequence or matrix
+        Of one view.
+    view : str
+        For the message.
+
+    Raises
+    ------
+    DataError
+        If it is one item instead of several.
+    """
+    if getattr(getattr(items, "dtype", None), "kind", "O") in "iufb":
+        return np.ones(items.shape[0], bool)
+    if isinstance(items, str | Path) or not hasattr(items, "__len__"):
+        raise DataError(
+            f"view '{view}': infer_linked takes a list of items, given one "
+            f"{type(items).__name__}; put the one item in a list."
+        )
+    return np.array([item is not None for item in items], bool)
+
+
+def check_samples(samples: int | None) -> None:
+    """Refuse a number of samples that is none.
+
+    Parameters
+    ----------
+    samples : int, optional
+        At least 1.
+
+    Raises
+    ------
+    SettingsError
+        If it is something else.
+    """
+    if samples is not None and (
+        isinstance(samples, bool) or not isinstance(samples, int | np.integer) or samples < 1
+    ):
+        raise SettingsError(f"samples={samples!r}: expected a whole number above 0.")

@@ -4,7 +4,7 @@ from octis_m3l.sampling.chain import Chain
 from octis_m3l.sampling.corpus import LinkedCorpus
 from octis_m3l.sampling.folding import fold_in
 from octis_m3l.sampling.run import RunSettings, run_chain
-from octis_m3l.sampling.samples import Sample, as_arrays, from_arrays
+from octis_m3l.sampling.samples import Sample, as_arrays, from_arrays, shared_out
 
 __all__ = [
     "Chain",
@@ -15,4 +15,5 @@ __all__ = [
     "fold_in",
     "from_arrays",
     "run_chain",
+    "shared_out",
 ]

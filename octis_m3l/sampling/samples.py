@@ -200,3 +200,21 @@ class Averages:
     def copy(self) -> Self:
         """Return what there is now."""
         return type(self)(list(self.samples), self.document_topics.copy())
+
+
+def shared_out(samples: Sequence[Sample], sweeps: int) -> list[tuple[Sample, int]]:
+    """Return samples and how many sweeps each has: all of them, or as many as there are sweeps.
+
+    Parameters
+    ----------
+    samples : sequence of Sample
+        Of one chain.
+    sweeps : int
+        At least 1.
+    """
+    used = min(len(samples), sweeps)
+    chosen = np.linspace(0, len(samples) - 1, used).round().astype(int)
+    return [
+        (samples[place], sweeps // used + (number < sweeps % used))
+        for number, place in enumerate(chosen)
+    ]
