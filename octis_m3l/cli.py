@@ -21,7 +21,15 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Topic models for many languages and images at once.",
 )
-MODEL_NAMES = ("gloctm", "m3l-contrast", "pltm", "zeroshot-tm", "zeroshot-tm-kd")
+MODEL_NAMES = (
+    "gloctm",
+    "infoctm",
+    "m3l-contrast",
+    "nmtm",
+    "pltm",
+    "zeroshot-tm",
+    "zeroshot-tm-kd",
+)
 """Of the registry, which costs seconds to import."""
 
 _errors = Console(stderr=True)
@@ -116,6 +124,17 @@ def build(
     embeddings: Annotated[
         list[str] | None, typer.Option(metavar="VIEW=FILE.npy", help="Your own, row by row.")
     ] = None,
+    word_vectors: Annotated[
+        list[str] | None,
+        typer.Option(metavar="VIEW=FILE", help="word2vec's text format, .npy or .npz."),
+    ] = None,
+    without_vector: Annotated[
+        str, typer.Option(help="Words that the file lacks: error, or zeros.")
+    ] = "error",
+    dictionary: Annotated[
+        list[str] | None,
+        typer.Option(metavar="VIEW,VIEW=FILE", help="A word and its translation on each line."),
+    ] = None,
     set_: Annotated[
         list[str] | None,
         typer.Option(
@@ -131,7 +150,7 @@ def build(
 
     Without --partition the records are split at random: 80 % train, 10 % validation, 10 % test.
     """
-    from octis_m3l.experiments.tables import dataset_from_table
+    from octis_m3l.experiments.tables import dataset_from_table, with_words
 
     dataset = dataset_from_table(
         source,
@@ -145,6 +164,12 @@ def build(
         tokenizers=pairs(tokenizer, "--tokenizer"),
         embeddings=pairs(embeddings, "--embeddings"),
         settings=settings(set_),
+    )
+    dataset = with_words(
+        dataset,
+        pairs(word_vectors, "--word-vectors"),
+        without_vector,
+        pairs(dictionary, "--dictionary"),
     )
     dataset.save(out, overwrite=overwrite)
     _describe(dataset.info(), as_json)

@@ -114,7 +114,7 @@ def planted(
         )
         dataset = _linked([*dataset.views.values(), view], records, tuples, dataset.metadata)
     return Planted(
-        dataset,
+        _translated(dataset, languages, words),
         {language: [frozenset(theme) for theme in said] for language, said in words.items()},
         {name: proportions[rows].argmax(axis=1) for name, rows in records.items()},
     )
@@ -133,6 +133,17 @@ def planted_words(language: str, themes: int) -> list[list[str]]:
     return [
         [f"{language}_{theme}_{number}" for number in range(WORDS)] for theme in THEMES[:themes]
     ]
+
+
+def _translated(
+    dataset: MultiviewDataset, languages: tuple[str, ...], words: dict[str, list[list[str]]]
+) -> MultiviewDataset:
+    """Tie each language to the first by a dictionary of the themes' words, number by number."""
+    said = {name: [word for theme in themes for word in theme] for name, themes in words.items()}
+    for other in languages[1:]:
+        pairs = zip(said[languages[0]], said[other], strict=True)
+        dataset = dataset.with_dictionary(languages[0], other, pairs)
+    return dataset
 
 
 def _present(

@@ -1,16 +1,22 @@
 """Dictionaries: pairs of words of two views, by their index in the vocabularies."""
 
 from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from octis_m3l.data.arrays import read_array
 from octis_m3l.data.views import TextView
+from octis_m3l.data.word_files import read_pairs
 from octis_m3l.errors import DataError
 
 
 def word_pairs(
-    first: TextView, second: TextView, pairs: Iterable[tuple[str, str]]
+    first: TextView,
+    second: TextView,
+    pairs: Iterable[tuple[str, str]] | NDArray[Any] | str | Path,
 ) -> NDArray[np.int64]:
     """Return translations as pairs of indices; those outside a vocabulary are left out.
 
@@ -18,8 +24,9 @@ def word_pairs(
     ----------
     first, second : TextView
         The views.
-    pairs : iterable of (str, str)
-        A word of the first view and its translation in the second.
+    pairs : iterable of (str, str), path, or array of int (pairs × 2)
+        A word of the first view and its translation in the second: words, a file of them, or
+        indices in the vocabularies.
 
     Returns
     -------
@@ -29,8 +36,14 @@ def word_pairs(
     Raises
     ------
     DataError
-        If no pair is within the vocabularies.
+        If no pair is within the vocabularies, the file can't be read, or an index points nowhere.
     """
+    if isinstance(pairs, str | Path):
+        path = Path(pairs)
+        pairs = read_array(path, first.name) if path.suffix == ".npy" else read_pairs(path)
+    if isinstance(pairs, np.ndarray) and pairs.dtype.kind in "iu":
+        check_dictionary(first, second, pairs)
+        return np.unique(pairs.astype(np.int64), axis=0)
     known = [
         {word: number for number, word in enumerate(view.vocabulary)} for view in (first, second)
     ]

@@ -14,6 +14,7 @@ from octis_m3l.data.dictionaries import word_pairs
 from octis_m3l.data.links import MISSING, restrict_links
 from octis_m3l.data.marks import are_shares, arrange, drawn_marks
 from octis_m3l.data.views import PARTITIONS, TextView, View
+from octis_m3l.data.word_files import WithoutVector, read_word_vectors
 from octis_m3l.errors import DataError, suggest
 
 
@@ -93,40 +94,56 @@ class Variations(ABC):
             views[view_name] = replace(view, embeddings=array, embedding_name=name)
         return self._with(views.values(), self.links)
 
-    def with_word_vectors(self, vectors: Mapping[str, NDArray[Any] | str | Path]) -> Self:
+    def with_word_vectors(
+        self,
+        vectors: Mapping[str, NDArray[Any] | str | Path],
+        *,
+        without_vector: WithoutVector = "error",
+    ) -> Self:
         """Return the data set with a vector for each word of some views.
 
         Parameters
         ----------
-        vectors : mapping of text view to array (vocabulary × dimensions), or to a ``.npy``
-            Rows as the view's vocabulary.
+        vectors : mapping of text view to array (vocabulary × dimensions), or to a path
+            An array, a ``.npy`` or a ``.npz`` of one matrix: rows as the view's vocabulary. Any
+            other file is word2vec's or fastText's text format (``.gz`` too), where words are
+            looked up as they are written.
+        without_vector : {'error', 'zeros'}
+            What becomes of words that a text file lacks: refused, or zeros, which models take for
+            a word without neighbours.
 
         Raises
         ------
         DataError
-            If a view is unknown or holds images, or rows or values are not as expected.
+            If a view is unknown or holds images, a file can't be read, rows or values are not as
+            expected, or a word has no vector.
         """
         views = dict(self.views)
         for name, given in vectors.items():
-            array = read_array(given, name).astype(np.float32)
+            vocabulary = self.text_view(name).vocabulary
+            array = read_word_vectors(given, vocabulary, name, without_vector)
             views[name] = replace(self.text_view(name), word_vectors=array)
         return self._with(views.values(), self.links)
 
-    def with_dictionary(self, first: str, second: str, pairs: Iterable[tuple[str, str]]) -> Self:
+    def with_dictionary(
+        self, first: str, second: str, pairs: Iterable[tuple[str, str]] | NDArray[Any] | str | Path
+    ) -> Self:
         """Return the data set with translations between two views.
 
         Parameters
         ----------
         first, second : str
             Text views.
-        pairs : iterable of (str, str)
-            A word of the first view and its translation in the second. Pairs with a word outside
-            a vocabulary are left out.
+        pairs : iterable of (str, str), path, or array of int (pairs × 2)
+            A word of the first view and its translation in the second; pairs with a word outside
+            a vocabulary are left out. A file has such a pair on each line, a tab or a space
+            between them (as MUSE's dictionaries). An array holds indices of words.
 
         Raises
         ------
         DataError
-            If a view is unknown, or no pair is within the vocabularies.
+            If a view is unknown, the file can't be read, an index points nowhere, or no pair is
+            within the vocabularies.
         """
         found = word_pairs(self.text_view(first), self.text_view(second), pairs)
         return self._with(

@@ -24,7 +24,7 @@ VIEW_NAME = re.compile(r"[a-z0-9_-]+")
 _TAKEN = frozenset({"topic", "share", "item", "weight", "input_row", "content", "links"})
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
 class View(ABC):
     """What every view has. Items are stored train, validation, test.
 
@@ -86,6 +86,11 @@ class View(ABC):
         if self.embeddings is not None:
             check_embeddings(self.embeddings, len(self), self.name)
 
+    def __repr__(self) -> str:
+        """Say which view it is, and how many items it has."""
+        sizes = ", ".join(f"{n} {part}" for n, part in zip(self.sizes, PARTITIONS, strict=True))
+        return f"<{type(self).__name__} '{self.name}': {sizes}>"
+
     def __len__(self) -> int:
         """Return the number of items."""
         return sum(self.sizes)
@@ -145,7 +150,7 @@ class View(ABC):
     def _take(self, order: NDArray[np.int64]) -> dict[str, Any]: ...
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
 class TextView(View):
     """The documents of one language, as a ragged array of word indices.
 
@@ -276,7 +281,7 @@ class TextView(View):
         }
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
 class ImageView(View):
     """Images, as files, as arrays, or known by their embeddings alone.
 

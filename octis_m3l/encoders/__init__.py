@@ -10,6 +10,7 @@ from octis_m3l.encoders.latent_semantic import (
 from octis_m3l.encoders.picture import PictureEncoder
 from octis_m3l.encoders.protocol import Encoder
 from octis_m3l.encoders.storage import load_encoder, save_encoder
+from octis_m3l.encoders.words import encode_words
 
 __all__ = [
     "Encoder",
@@ -17,6 +18,7 @@ __all__ = [
     "LatentSemanticEncoder",
     "PictureEncoder",
     "encode",
+    "encode_words",
     "fit_cross_language",
     "fit_per_language",
     "from_word_vectors",

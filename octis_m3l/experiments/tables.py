@@ -139,3 +139,39 @@ def _read_csv(source: Path, separator: str) -> pd.DataFrame:
             f"{source} is separated by semicolons; save it with commas, or with tabs as .tsv."
         )
     return frame
+
+
+def with_words(
+    dataset: MultiviewDataset,
+    word_vectors: Mapping[str, str],
+    without_vector: str,
+    dictionaries: Mapping[str, str],
+) -> MultiviewDataset:
+    """Return the data set with word vectors and dictionaries from files.
+
+    Parameters
+    ----------
+    dataset : MultiviewDataset
+        What was built.
+    word_vectors : mapping of view to path
+        As `MultiviewDataset.with_word_vectors` reads them.
+    without_vector : {'error', 'zeros'}
+        Of words that a file lacks.
+    dictionaries : mapping of 'view,view' to path
+        As `MultiviewDataset.with_dictionary` reads them.
+
+    Raises
+    ------
+    SettingsError
+        If a dictionary is not named by two views.
+    """
+    policy: Any = without_vector
+    dataset = dataset.with_word_vectors(word_vectors, without_vector=policy)
+    for views, path in dictionaries.items():
+        named = [name.strip() for name in views.split(",")]
+        if len(named) != 2:
+            raise SettingsError(
+                f"--dictionary {views}={path}: expected two views, as in --dictionary en,de=FILE."
+            )
+        dataset = dataset.with_dictionary(named[0], named[1], path)
+    return dataset

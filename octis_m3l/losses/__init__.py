@@ -5,5 +5,13 @@ from octis_m3l.losses.cka import cka_loss
 from octis_m3l.losses.info_nce import info_nce
 from octis_m3l.losses.kl import kl_between_gaussians
 from octis_m3l.losses.reconstruction import reconstruction
+from octis_m3l.losses.word_alignment import word_alignment
 
-__all__ = ["averaged", "cka_loss", "info_nce", "kl_between_gaussians", "reconstruction"]
+__all__ = [
+    "averaged",
+    "cka_loss",
+    "info_nce",
+    "kl_between_gaussians",
+    "reconstruction",
+    "word_alignment",
+]

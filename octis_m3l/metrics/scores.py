@@ -2,16 +2,19 @@
 
 import warnings
 from collections.abc import Collection, Mapping
-from itertools import combinations, permutations
+from itertools import combinations, permutations, product
 from typing import TYPE_CHECKING, Any
 
 from octis_m3l.errors import DataError, SettingsError, suggest
 from octis_m3l.metrics.base import Metric
+from octis_m3l.metrics.classification import CrosslingualClassification
+from octis_m3l.metrics.cnpmi import CNPMI
 from octis_m3l.metrics.document_npmi import DocumentNPMI
 from octis_m3l.metrics.jsd import JSD
 from octis_m3l.metrics.mrr import MRR
 from octis_m3l.metrics.npmi import NPMI
 from octis_m3l.metrics.outputs import THETA_KEYS, check_partition
+from octis_m3l.metrics.topic_quality import TopicQuality
 from octis_m3l.metrics.topic_uniqueness import TopicUniqueness
 from octis_m3l.metrics.uap import UAP
 
@@ -25,8 +28,19 @@ METRICS: dict[str, type[Metric]] = {
     "tu": TopicUniqueness,
     "npmi": NPMI,
     "document-npmi": DocumentNPMI,
+    "cnpmi": CNPMI,
+    "topic-quality": TopicQuality,
+    "classification": CrosslingualClassification,
+    "classification-f1": CrosslingualClassification,
 }
-_ORDERED, _UNORDERED = ("mrr", "uap"), ("jsd",)
+# Fewer documents say little of how often words meet: then only where asked for.
+_ENOUGH = 200
+_RETRIEVAL = ("mrr", "uap", "jsd")
+_ACROSS = ("cnpmi", "topic-quality")
+_LABELS: dict[str, dict[str, Any]] = {
+    "classification": {"score_by": "accuracy"},
+    "classification-f1": {"score_by": "macro-f1"},
+}
 
 
 def applicable(
@@ -46,7 +60,8 @@ def applicable(
     partition : {'test', 'validation', 'train'}
         For measures of documents.
     metrics : collection of str, optional
-        Names among `METRICS`. Default: all.
+        Names among `METRICS`. Default: all; those that count words in linked held-out documents
+        only where there are 200 or more of these.
 
     Raises
     ------
@@ -80,11 +95,22 @@ def applicable(
     found: dict[str, dict[str, Metric]] = {name: {} for name in wanted}
     for name in wanted:
         kind: Any = METRICS[name]
-        if name in _ORDERED or name in _UNORDERED:
-            pairs = permutations(inferred, 2) if name in _ORDERED else combinations(inferred, 2)
+        if name in _RETRIEVAL:
+            pairs = combinations(inferred, 2) if name == "jsd" else permutations(inferred, 2)
             for first, second in pairs:
-                if _share_tuples(dataset, first, second, partition):
+                if _shared_tuples(dataset, first, second, [partition]):
                     found[name][f"{first}-{second}"] = kind(dataset, first, second, partition)
+        elif name in _ACROSS:
+            for first, second in combinations(spoken, 2):
+                held_out = _shared_tuples(dataset, first, second, ["validation", "test"])
+                if held_out >= (_ENOUGH if metrics is None else 1):
+                    found[name][f"{first}-{second}"] = kind(dataset, first, second)
+        elif name in _LABELS:
+            for first, second in product(inferred, repeat=2):
+                if _share_labels(dataset, output, first, second, partition):
+                    found[name][f"{first}-{second}"] = kind(
+                        dataset, first, second, partition, **_LABELS[name]
+                    )
         else:
             for view in spoken:
                 found[name][view] = kind(dataset, view)
@@ -110,6 +136,24 @@ def score_all(
     }
 
 
-def _share_tuples(dataset: "MultiviewDataset", first: str, second: str, partition: str) -> bool:
-    sides = [dataset.tuples(v)[dataset.view(v).rows(partition)] for v in (first, second)]
-    return bool(set(sides[0].tolist()) & set(sides[1].tolist()))
+def _shared_tuples(
+    dataset: "MultiviewDataset", first: str, second: str, partitions: Collection[str]
+) -> int:
+    sides = [
+        {number for p in partitions for number in dataset.tuples(v)[dataset.view(v).rows(p)]}
+        for v in (first, second)
+    ]
+    return len((sides[0] & sides[1]) - {-1})
+
+
+def _share_labels(
+    dataset: "MultiviewDataset", output: Mapping[str, Any], first: str, second: str, partition: str
+) -> bool:
+    """Say whether there are labels to learn, two or more, and to be asked for."""
+    sides = []
+    for name, part in ((first, "train"), (second, partition)):
+        view = dataset.view(name)
+        if view.labels is None or f"{THETA_KEYS[part]}/{name}" not in output:
+            return False
+        sides.append(set(view.labels[view.rows(part)]))
+    return len(sides[0]) > 1 and bool(sides[0] & sides[1])

@@ -162,6 +162,10 @@ class BagOfWordsModel(ReadingModel):
             "data": dataset.fingerprints(),
             "embeddings": {name: hash_of_rows(array) for name, array in embeddings.items()},
             "word_vectors": vectors,
+            "dictionaries": {
+                f"{first} {second}": hash_of_rows(pairs)
+                for (first, second), pairs in dataset.dictionaries.items()
+            },
         }
 
     def infer(
@@ -241,6 +245,21 @@ class BagOfWordsModel(ReadingModel):
         network.load_state_dict(load_file(folder / "weights.safetensors"))
         self.network = network.to(chosen_device(device)).eval()
         return {n: m.detach().cpu().numpy() for n, m in network.topic_words().items()}
+
+
+def word_frequencies(view: TextView, partition: str | None) -> NDArray[np.int64]:
+    """Return how often each word of a view occurs.
+
+    Parameters
+    ----------
+    view : TextView
+        The view.
+    partition : {'train', 'validation', 'test'}
+        In which documents; None: in all.
+    """
+    rows = view.rows(partition) if partition else slice(0, len(view))
+    ids = view.token_ids[view.offsets[rows.start] : view.offsets[rows.stop]]
+    return np.bincount(ids, minlength=len(view.vocabulary))
 
 
 def vectors_of_words(

@@ -14,7 +14,7 @@ from octis_m3l.data.dataset import MultiviewDataset
 from octis_m3l.encoders import encode
 from octis_m3l.losses import cka_loss, kl_between_gaussians, reconstruction
 from octis_m3l.models.bag_of_words import BagOfWordsModel, WordsNetwork, vectors_of_words
-from octis_m3l.models.settings import TrainingSettings
+from octis_m3l.models.settings import EncodedSettings
 from octis_m3l.networks import (
     BagOfWordsNetwork,
     Expansion,
@@ -27,7 +27,7 @@ from octis_m3l.networks import (
 )
 
 
-class GloCTMSettings(TrainingSettings):
+class GloCTMSettings(EncodedSettings):
     """Hyperparameters of `GloCTM`; the defaults are the paper's for ECNews."""
 
     neighbours: int = Field(3, ge=0, description="k, the neighbours of a word in each vocabulary")

@@ -59,10 +59,6 @@ class TrainingSettings(Settings):
     """What every model has that the loop trains."""
 
     device: str = Field("auto", description="'auto' (a GPU where there is one), 'cpu', 'cuda:1', …")
-    encoder: Literal["auto", "given", "lsa", "clsi", "word-vectors"] = Field(
-        "auto", description="where texts' embeddings come from; see octis_m3l.encoders.encode"
-    )
-    dimensions: int = Field(150, ge=1, description="of the 'lsa' and 'clsi' encoders, at most")
     hidden_size: int = Field(100, ge=1, description="units in each hidden layer")
     hidden_layers: int = Field(2, ge=1, description="hidden layers of the inference networks")
     activation: Literal["softplus", "relu"] = Field("softplus", description="between layers")
@@ -104,7 +100,16 @@ class TrainingSettings(Settings):
         )
 
 
-class NeuralSettings(TrainingSettings):
+class EncodedSettings(TrainingSettings):
+    """What every model has that takes embeddings of documents."""
+
+    encoder: Literal["auto", "given", "lsa", "clsi", "word-vectors"] = Field(
+        "auto", description="where texts' embeddings come from; see octis_m3l.encoders.encode"
+    )
+    dimensions: int = Field(150, ge=1, description="of the 'lsa' and 'clsi' encoders, at most")
+
+
+class NeuralSettings(EncodedSettings):
     """What every model has whose networks read embeddings."""
 
     theta_dropout: float = Field(0.2, ge=0, lt=1, description="on θ before decoding")

@@ -2,7 +2,7 @@
 
 from octis_m3l.networks.bag_of_words import BagOfWordsNetwork, SharedDecoder, xavier
 from octis_m3l.networks.decoder import TopicDecoder, TopicForm
-from octis_m3l.networks.expansion import Expansion, expansion_table, nearest_words
+from octis_m3l.networks.expansion import Expansion, expansion_table
 from octis_m3l.networks.inference import (
     InferenceNetwork,
     Posterior,
@@ -12,13 +12,16 @@ from octis_m3l.networks.inference import (
 from octis_m3l.networks.prior import GaussianPrior, PriorForm
 from octis_m3l.networks.sparse_linear import SparseLinear
 from octis_m3l.networks.standardiser import Standardiser
+from octis_m3l.networks.translation import Translation
 from octis_m3l.networks.view_modules import ViewModules
+from octis_m3l.networks.vocabulary_linking import LinkedWords, linked_words
 
 __all__ = [
     "BagOfWordsNetwork",
     "Expansion",
     "GaussianPrior",
     "InferenceNetwork",
+    "LinkedWords",
     "Posterior",
     "PriorForm",
     "SharedDecoder",
@@ -26,10 +29,11 @@ __all__ = [
     "Standardiser",
     "TopicDecoder",
     "TopicForm",
+    "Translation",
     "ViewModules",
     "expansion_table",
     "expected_topics",
-    "nearest_words",
+    "linked_words",
     "sample_topics",
     "xavier",
 ]

@@ -17,14 +17,16 @@ class ShiftedBatchNorm(nn.BatchNorm1d):
     ----------
     columns : int
         Of the input.
+    epsilon : float
+        Added to the variance.
 
     References
     ----------
     Wu et al. (2020), NMTM; Wu et al. (2023), InfoCTM; Phat et al. (2026), GloCTM.
     """
 
-    def __init__(self, columns: int) -> None:
-        super().__init__(columns)
+    def __init__(self, columns: int, epsilon: float = 1e-5) -> None:
+        super().__init__(columns, eps=epsilon)
         self.weight.requires_grad_(False)
 
 
@@ -43,6 +45,8 @@ class BagOfWordsNetwork(ContextualInferenceNetwork):  # type: ignore[misc]
         Between layers.
     dropout : float
         After the last hidden layer.
+    epsilon : float
+        Of batch normalisation.
     """
 
     def __init__(
@@ -53,11 +57,12 @@ class BagOfWordsNetwork(ContextualInferenceNetwork):  # type: ignore[misc]
         *,
         activation: Literal["softplus", "relu"] = "softplus",
         dropout: float = 0.0,
+        epsilon: float = 1e-5,
     ) -> None:
         super().__init__(0, 1, topics, hidden_sizes, activation, dropout)
-        self.input_layer = SparseLinear(words, hidden_sizes[0])
-        self.f_mu_batchnorm = ShiftedBatchNorm(topics)
-        self.f_sigma_batchnorm = ShiftedBatchNorm(topics)
+        self.input_layer: nn.Module = SparseLinear(words, hidden_sizes[0])
+        self.f_mu_batchnorm = ShiftedBatchNorm(topics, epsilon)
+        self.f_sigma_batchnorm = ShiftedBatchNorm(topics, epsilon)
 
     def forward(self, words: SparseRows) -> tuple[Tensor, Tensor]:
         """Return μ and log σ² of each row (rows × K).
@@ -77,11 +82,13 @@ class SharedDecoder(nn.Module):
     ----------
     vocabulary : int
         Columns of β.
+    epsilon : float
+        Of batch normalisation.
     """
 
-    def __init__(self, vocabulary: int) -> None:
+    def __init__(self, vocabulary: int, *, epsilon: float = 1e-5) -> None:
         super().__init__()
-        self.batch_norm = ShiftedBatchNorm(vocabulary)
+        self.batch_norm = ShiftedBatchNorm(vocabulary, epsilon)
 
     def forward(self, theta: Tensor, beta: Tensor) -> Tensor:
         """Return the logits of the words (rows × vocabulary).

@@ -8,63 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from octis_m3l.data.batches import SparseRows
-
-_SCORES_AT_ONCE = 2**22
-
-
-def nearest_words(
-    vectors: NDArray[np.floating], others: NDArray[np.floating] | None, count: int
-) -> NDArray[np.int64]:
-    """Return the nearest words of each word by cosine.
-
-    Parameters
-    ----------
-    vectors : array (words × dimensions)
-        Of the words.
-    others : array (other words × dimensions), or None
-        Of the words to choose from; None: the words themselves, a word being no neighbour of its
-        own.
-    count : int
-        k; all of the others, if they are fewer.
-
-    Returns
-    -------
-    array of int64 (words × k)
-        Nearest first, of equally near ones the lower index. A word whose vector is zero has no
-        neighbours and is none: −1 stands in their place.
-    """
-    own = _unit(vectors)
-    other = own if others is None else _unit(others)
-    possible = max(0, min(count, len(other) - (others is None)))
-    found = np.full((len(own), possible), -1, np.int64)
-    known = other.any(axis=1)
-    step = max(1, _SCORES_AT_ONCE // max(1, len(other)))
-    for start in range(0, len(own) if possible else 0, step):
-        piece = slice(start, min(start + step, len(own)))
-        scores = own[piece] @ other.T
-        scores[:, ~known] = -np.inf
-        if others is None:
-            scores[np.arange(piece.stop - start), np.arange(start, piece.stop)] = -np.inf
-        # All that are as near as the k-th: ties at the edge are settled by the index.
-        edge = np.partition(scores, len(other) - possible, axis=1)[:, len(other) - possible, None]
-        near = scores > edge
-        tied = (scores == edge) & (near.sum(axis=1, keepdims=True) < possible)
-        room = possible - near.sum(axis=1, keepdims=True)
-        near |= tied & (np.cumsum(tied, axis=1) <= room)
-        places = np.nonzero(near)[1].reshape(-1, possible)
-        values = np.take_along_axis(scores, places, axis=1)
-        order = np.argsort(-values, axis=1, kind="stable")
-        chosen = np.take_along_axis(places, order, axis=1)
-        chosen[~np.isfinite(np.take_along_axis(values, order, axis=1))] = -1
-        chosen[~own[piece].any(axis=1)] = -1
-        found[piece] = chosen
-    return found
-
-
-def _unit(vectors: NDArray[np.floating]) -> NDArray[np.float64]:
-    given = np.asarray(vectors, np.float64)
-    lengths = np.linalg.norm(given, axis=1, keepdims=True)
-    return given / np.where(lengths > 0, lengths, 1.0)
+from octis_m3l.data.neighbours import nearest_words
 
 
 def expansion_table(

@@ -13,7 +13,7 @@ from octis_m3l.data.dataset import MultiviewDataset
 from octis_m3l.errors import DataError, SettingsError
 from octis_m3l.metrics import Metric
 
-OBJECTS = {"dataset", "metric"}
+OBJECTS = {"dataset", "metric", "corpus"}
 
 
 class MetricContract:

@@ -64,6 +64,7 @@ def text_view(
         vocabulary=tuple(f"{name}{number}" for number in range(words)),
         token_ids=tokens.astype(np.int32),
         offsets=np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
+        labels=[f"label{number % 3}" for number in range(sum(sizes))],
     )
 
 

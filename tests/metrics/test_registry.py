@@ -34,7 +34,18 @@ def test_has_a_contract(name: str) -> None:
 
 
 def test_names_are_those_of_the_command_line() -> None:
-    assert list(METRICS) == ["mrr", "uap", "jsd", "tu", "npmi", "document-npmi"]
+    assert list(METRICS) == [
+        "mrr",
+        "uap",
+        "jsd",
+        "tu",
+        "npmi",
+        "document-npmi",
+        "cnpmi",
+        "topic-quality",
+        "classification",
+        "classification-f1",
+    ]
     assert all(issubclass(metric, Metric) for metric in METRICS.values())
 
 

@@ -61,6 +61,8 @@ class ModelContract:
         Whether it refuses data that nothing links.
     takes_one_view : bool
         Whether, if it does, a view by itself will do.
+    needs_dictionary : bool
+        Whether it refuses data that no dictionary ties.
     infers_training_items : bool
         Whether θ of training items is what it would infer for them, were they new.
     networks_trained : int
@@ -71,6 +73,7 @@ class ModelContract:
     settings: ClassVar[dict[str, Any]] = {}
     needs_links: ClassVar[bool] = False
     takes_one_view: ClassVar[bool] = False
+    needs_dictionary: ClassVar[bool] = False
     infers_training_items: ClassVar[bool] = True
     networks_trained: ClassVar[int] = 1
     fast: ClassVar[dict[str, Any]] = {"num_topics": 4}
@@ -272,7 +275,9 @@ class ModelContract:
         sizes = {name: view.sizes[0] for name, view in dataset.views.items()}
         views = [v.take(np.arange(sizes[n]), (sizes[n], 0, 0)) for n, v in dataset.views.items()]
         links = dataset.links[(dataset.links < list(sizes.values())).all(axis=1)]
-        output = self.make().train_model(MultiviewDataset(views, links), top_words=TOP_WORDS)
+        output = self.make().train_model(
+            MultiviewDataset(views, links, dictionaries=dataset.dictionaries), top_words=TOP_WORDS
+        )
         for name in self.spoken(dataset):
             key = f"topic-word-matrix/{name}"
             np.testing.assert_array_equal(output[key], trained.output[key])
@@ -372,7 +377,7 @@ class ModelContract:
         dataset = planted_data.dataset
         model, fresh = self.make(), self.make()
         before = dict(model.hyperparameters)
-        other = dataset.with_views(["de", IMAGE])
+        other = dataset.with_views(["de", "en" if self.needs_dictionary else IMAGE])
         output = model.train_model(other, {"num_topics": 3, "seed": 8}, top_words=3)
         assert output.seed == 8
         assert output["topic-word-matrix"].shape[0] == 3
@@ -461,10 +466,12 @@ class ModelContract:
     def test_data_without_links(self, planted_data: Planted) -> None:
         dataset = planted_data.dataset
         why = "no links" if self.needs_links else None
-        self._trains_or_says_why(MultiviewDataset(dataset.views.values()), why)
+        unlinked = MultiviewDataset(dataset.views.values(), dictionaries=dataset.dictionaries)
+        self._trains_or_says_why(unlinked, why)
 
     def test_data_of_one_view(self, planted_data: Planted) -> None:
         why = "1 view" if self.needs_links and not self.takes_one_view else None
+        why = "there is none of de; give one" if self.needs_dictionary else why
         self._trains_or_says_why(planted_data.dataset.with_views(["de"]), why)
 
     def _trains_or_says_why(self, dataset: MultiviewDataset, why: str | None) -> None:
@@ -534,6 +541,10 @@ class ModelContract:
         preprocessing = dataset.text_view("en").preprocessor
         arguments: dict[str, Any] = {"preprocessing": preprocessing, "languages": languages}
         of_lists = self.make()
+        if self.needs_dictionary:
+            with pytest.raises(DataError, match=r"none of en, de; give one with dataset\.with_d"):
+                of_lists.fit(texts, top_words=TOP_WORDS, **arguments)
+            return
         assert of_lists.fit(texts, top_words=TOP_WORDS, **arguments) is of_lists
         of_frame = self.make().fit(
             pd.DataFrame(texts).rename(columns={"en": "english"}),
@@ -1055,7 +1066,8 @@ class NeuralModelContract(ModelContract):
         first = dataset.view("en").take(
             np.roll(np.arange(len(dataset.view("en"))), 1), dataset.view("en").sizes
         )
-        other = MultiviewDataset((dataset.views | {"en": first}).values(), dataset.links)
+        views = dataset.views | {"en": first}
+        other = MultiviewDataset(views.values(), dataset.links, dictionaries=dataset.dictionaries)
         with pytest.raises(StorageError, match=r"belongs to another run: .*data"):
             self.make(checkpoint=tmp_path).train_model(other, top_words=TOP_WORDS)
 

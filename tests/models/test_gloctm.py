@@ -6,11 +6,10 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 import torch
-from numpy.typing import NDArray
-from planted import Planted, planted
+from planted import Planted
 from torch import Tensor
 
-from octis_m3l.data.batches import Batch, SparseRows, ViewBatch
+from octis_m3l.data.batches import Batch, ViewBatch
 from octis_m3l.data.dataset import MultiviewDataset
 from octis_m3l.errors import DataError
 from octis_m3l.models import GloCTM
@@ -18,6 +17,7 @@ from octis_m3l.models.gloctm import GloCTMNetwork, GloCTMSettings
 from octis_m3l.networks import expansion_table
 
 from .contract import ModelContract
+from .unlinked import encoded, leading_topics, normalised, sparse, three_languages
 
 
 class TestGloCTM(ModelContract):
@@ -51,7 +51,7 @@ def without_links(data: Planted) -> MultiviewDataset:
 
 @pytest.fixture(scope="module")
 def five_themes() -> Planted:
-    return planted(("en", "de", "fi"), themes=5, tuples=250, images=False, concentration=0.2)
+    return three_languages()
 
 
 SETTINGS: dict[str, Any] = {
@@ -69,12 +69,7 @@ def test_finds_planted_topics_across_languages_that_nothing_links(five_themes: P
     dataset = without_links(five_themes)
     assert not dataset.is_linked
     model = GloCTM(**SETTINGS).fit(dataset)
-    leading: dict[str, list[int]] = {}
-    for language, themes in five_themes.words.items():
-        topics = model.topics(language, 8)
-        hits = np.array([[len(theme & set(topic)) for topic in topics] for theme in themes])
-        assert (hits.max(axis=1) >= 6).all(), topics
-        leading[language] = hits.argmax(axis=1).tolist()
+    leading = leading_topics(model, five_themes)
     assert len(set(leading["en"])) == 5
     assert leading["en"] == leading["de"] == leading["fi"]
 
@@ -143,19 +138,9 @@ def test_the_loss_is_the_plain_formula(whole: bool) -> None:
     terms = {name: float(term.detach()) for name, term in network.loss(batch).items()}
     torch.random.set_rng_state(state)
 
-    def normalised(values: Tensor, shift: Tensor) -> Tensor:
-        variance, mean = torch.var_mean(values, dim=0, unbiased=False)
-        return (values - mean) / (variance + 1e-5).sqrt() + shift
-
-    def encoded(encoder: Any, x: Tensor) -> tuple[Tensor, Tensor]:
-        hidden = torch.nn.functional.softplus(
-            x @ encoder.input_layer.weight + encoder.input_layer.bias
-        )
-        hidden = encoder.hiddens(hidden)
-        return (
-            normalised(encoder.f_mu(hidden), encoder.f_mu_batchnorm.bias),
-            normalised(encoder.f_sigma(hidden), encoder.f_sigma_batchnorm.bias),
-        )
+    def encoded_words(encoder: Any, x: Tensor) -> tuple[Tensor, Tensor]:
+        first = encoder.input_layer
+        return encoded(encoder, torch.nn.functional.softplus(x @ first.weight + first.bias))
 
     def divergence(m: Tensor, v: Tensor, m2: Tensor, v2: Tensor) -> Tensor:
         one, other = (torch.distributions.Normal(a, (0.5 * b).exp()) for a, b in ((m, v), (m2, v2)))
@@ -167,7 +152,7 @@ def test_the_loss_is_the_plain_formula(whole: bool) -> None:
     for number, name in enumerate(sizes):
         w = torch.from_numpy(counts[name])
         local: Any = network.local[name]
-        mean, log_variance = encoded(local, w)
+        mean, log_variance = encoded_words(local, w)
         theta = (mean + (0.5 * log_variance).exp() * torch.randn_like(mean)).softmax(1)
         decoder: Any = network.decoders[name]
         logits = normalised(theta @ network.betas[number], decoder.batch_norm.bias)
@@ -179,19 +164,13 @@ def test_the_loss_is_the_plain_formula(whole: bool) -> None:
         if whole:
             g = network.expansions[name](sparse(counts[name])).dense(19)
             assert float(g.sum()) > float((w > 0).sum())
-            gm, gv = encoded(network.everywhere, g)
+            gm, gv = encoded_words(network.everywhere, g)
             wide = (gm + (0.5 * gv).exp() * torch.randn_like(gm)).softmax(1)
             logits = normalised(wide @ joint, network.joint_decoder.batch_norm.bias)
             expected["global reconstruction"] -= float((g * logits.log_softmax(1)).sum(1).mean())
             expected["global prior"] += float(divergence(gm, gv, *prior))
             expected["alignment"] += 1.7 * float(divergence(mean, log_variance, gm, gv))
     assert terms == pytest.approx(expected, rel=1e-6)
-
-
-def sparse(counts: NDArray[Any]) -> SparseRows:
-    rows, words = np.nonzero(counts)
-    arrays = rows, words, counts[rows, words], counts.sum(axis=1)
-    return SparseRows(*map(torch.from_numpy, arrays))
 
 
 # Word vectors.

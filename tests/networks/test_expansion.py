@@ -10,8 +10,10 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from torch import nn
 
+from octis_m3l.data import neighbours
 from octis_m3l.data.batches import SparseRows
-from octis_m3l.networks import Expansion, SparseLinear, expansion_table, nearest_words
+from octis_m3l.data.neighbours import nearest_words
+from octis_m3l.networks import Expansion, SparseLinear, expansion_table
 
 
 def cosine(one: NDArray[Any], other: NDArray[Any]) -> float:
@@ -97,11 +99,9 @@ def test_neighbours_are_the_first_of_a_stable_sort(
 
 
 def test_large_vocabularies_are_read_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
-    from octis_m3l.networks import expansion
-
     vectors = np.random.default_rng(0).normal(size=(50, 6))
     whole = nearest_words(vectors, None, 4)
-    monkeypatch.setattr(expansion, "_SCORES_AT_ONCE", 170)
+    monkeypatch.setattr(neighbours, "_SCORES_AT_ONCE", 170)
     np.testing.assert_array_equal(nearest_words(vectors, None, 4), whole)
 
 

@@ -1,0 +1,170 @@
+"""Word vectors and dictionaries from files."""
+
+import gzip
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from scipy.sparse import csr_array, save_npz
+
+from octis_m3l.data.dataset import MultiviewDataset
+from octis_m3l.data.neighbours import mutually_nearest
+from octis_m3l.data.word_files import read_pairs, read_word_vectors
+from octis_m3l.encoders import encode_words
+from octis_m3l.errors import DataError, SettingsError
+
+WORDS = ("house", "tree", "cat")
+LINES = "4 2\ncat 1 2\nHouse 9 9\nhouse 3.5 -4e-1\ntree 5 6 \n"
+
+
+@pytest.fixture
+def dataset() -> MultiviewDataset:
+    texts = {"en": ["house tree cat", "cat cat tree"], "de": ["haus baum katze", "baum katze"]}
+    return MultiviewDataset.from_lists(texts, languages=dict.fromkeys(texts))
+
+
+@pytest.mark.parametrize("name", ["vectors.txt", "vectors.vec", "vectors.txt.gz"])
+def test_text_files_are_looked_up_word_by_word(name: str, tmp_path: Path) -> None:
+    path = tmp_path / name
+    data = LINES.encode()
+    path.write_bytes(gzip.compress(data) if name.endswith(".gz") else data)
+    found = read_word_vectors(path, WORDS, "en")
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, [[3.5, -0.4], [5, 6], [1, 2]])
+
+
+def test_a_file_without_a_header(tmp_path: Path) -> None:
+    (tmp_path / "glove.txt").write_text("tree 5 6\ncat 1 2\nhouse 3 4\ncat 7 8\n")
+    found = read_word_vectors(tmp_path / "glove.txt", WORDS, "en")
+    assert found.tolist() == [[3, 4], [5, 6], [1, 2]]
+
+
+def test_words_without_a_vector(tmp_path: Path) -> None:
+    (tmp_path / "few.txt").write_text("tree 5 6\n")
+    with pytest.raises(
+        DataError,
+        match=r"no vector for 2 of the 3 words of view 'en' \(house, cat\); give them zeros, .* "
+        r"without_vector='zeros' \(octis-m3l build: --without-vector zeros\)",
+    ):
+        read_word_vectors(tmp_path / "few.txt", WORDS, "en")
+    found = read_word_vectors(tmp_path / "few.txt", WORDS, "en", "zeros")
+    assert found.tolist() == [[0, 0], [5, 6], [0, 0]]
+    with pytest.raises(SettingsError, match=r"without_vector='zero'. Did you mean 'zeros'\?"):
+        read_word_vectors(tmp_path / "few.txt", WORDS, "en", "zero")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "has a vector for none of the 3 words of view 'en'; check language, upper and"),
+        ("haus 1 2\n", "has a vector for none of the 3 words"),
+        ("tree 5 6\ncat 1\n", r"line 2: 1 numbers after the word 'cat', expected 2: word2vec's"),
+        ("tree\n", r"line 1: 0 numbers after the word 'tree', expected some"),
+        ("tree 5 x\n", r"line 1: could not convert string to float: 'x'; expected numbers"),
+    ],
+)
+def test_text_that_is_none(text: str, message: str, tmp_path: Path) -> None:
+    (tmp_path / "bad.txt").write_text(text)
+    with pytest.raises(DataError, match=message):
+        read_word_vectors(tmp_path / "bad.txt", WORDS, "en")
+
+
+def test_matrices_are_rows_as_the_vocabulary(tmp_path: Path) -> None:
+    array = np.arange(6.0).reshape(3, 2)
+    np.save(tmp_path / "a.npy", array)
+    np.savez(tmp_path / "b.npz", array)
+    save_npz(tmp_path / "c.npz", csr_array(array))
+    for given_ in (array, tmp_path / "a.npy", str(tmp_path / "b.npz"), tmp_path / "c.npz"):
+        np.testing.assert_array_equal(read_word_vectors(given_, WORDS, "en"), array)
+    with pytest.raises(DataError, match=r"shape \(2, 2\); expected a row for each of its 3 words"):
+        read_word_vectors(array[:2], WORDS, "en")
+    np.savez(tmp_path / "two.npz", one=array, other=array)
+    with pytest.raises(DataError, match=r"holds 2 arrays \(one, other\); expected one\. Load it"):
+        read_word_vectors(tmp_path / "two.npz", WORDS, "en")
+
+
+@pytest.mark.parametrize("name", ["x.npz", "x.npy", "x.txt", "x.txt.gz"])
+def test_files_that_are_broken_or_missing(name: str, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="can't be read"):
+        read_word_vectors(tmp_path / name, WORDS, "en")
+    (tmp_path / name).write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(DataError, match="can't be read"):
+        read_word_vectors(tmp_path / name, WORDS, "en")
+
+
+def test_dictionaries_of_muse_and_with_tabs(tmp_path: Path, dataset: MultiviewDataset) -> None:
+    path = tmp_path / "en-de.txt"
+    path.write_text("house haus\ncat\tkatze\n\nhouse Haus\ntree baum\r\ntree baum\n")
+    assert len(read_pairs(path)) == 5
+    tied = dataset.with_dictionary("en", "de", path)
+    words = {n: v.vocabulary for n, v in dataset.text_views.items()}
+    pairs = tied.dictionaries["en", "de"]
+    said = {(words["en"][a], words["de"][b]) for a, b in pairs}
+    assert said == {("house", "haus"), ("cat", "katze"), ("tree", "baum")}
+    assert len(pairs) == 3
+    path.write_text("a b c\n")
+    with pytest.raises(DataError, match=r"line 1: 'a b c'; expected a word and its translation"):
+        dataset.with_dictionary("en", "de", path)
+    with pytest.raises(DataError, match=r"dictionary: .*none\.txt can't be read"):
+        dataset.with_dictionary("en", "de", tmp_path / "none.txt")
+
+
+def test_dictionaries_of_indices(tmp_path: Path, dataset: MultiviewDataset) -> None:
+    rows = np.array([[2, 1], [0, 0], [2, 1]])
+    np.save(tmp_path / "pairs.npy", rows)
+    for given_ in (rows, tmp_path / "pairs.npy"):
+        found = dataset.with_dictionary("en", "de", given_).dictionaries["en", "de"]
+        assert found.tolist() == [[0, 0], [2, 1]]
+    with pytest.raises(DataError, match="expected pairs of word indices below 3 and 3"):
+        dataset.with_dictionary("en", "de", np.array([[0, 3]]))
+
+
+WORD = st.text(st.characters(exclude_categories=["Z", "C"]), min_size=1, max_size=8)
+
+
+@given(st.lists(st.tuples(WORD, WORD), max_size=20), st.sampled_from(["\t", " "]))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50)
+def test_pairs_that_were_written_are_read(
+    tmp_path: Path, pairs: list[tuple[str, str]], between: str
+) -> None:
+    path = tmp_path / "pairs.txt"
+    path.write_text("".join(f"{a}{between}{b}\n" for a, b in pairs), encoding="utf-8")
+    assert read_pairs(path) == pairs
+
+
+@given(st.lists(WORD, min_size=1, max_size=10, unique=True))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50)
+def test_vectors_that_were_written_are_read(tmp_path: Path, words: list[str]) -> None:
+    path = tmp_path / "vectors.txt"
+    random = np.random.default_rng(len(words))
+    vectors = random.normal(size=(len(words), 3)).astype(np.float32)
+    rows = zip(words, vectors.tolist(), strict=True)
+    lines = [f"{word} {' '.join(map(repr, row))}\n" for word, row in rows]
+    random.shuffle(lines)
+    path.write_text(f"{len(words)} 3\n" + "".join(lines), encoding="utf-8")
+    np.testing.assert_array_equal(read_word_vectors(path, words, "en"), vectors)
+
+
+def test_mutually_nearest_words_equal_a_loop() -> None:
+    random = np.random.default_rng(0)
+    one, other = random.normal(size=(9, 3)), random.normal(size=(7, 3))
+    one[4] = 0
+    lengths = [np.linalg.norm(v, axis=1) for v in (one, other)]
+    scores = one @ other.T / np.maximum(lengths[0][:, None] * lengths[1], 1e-9)
+    expected = [
+        [a, b]
+        for a in range(9)
+        for b in range(7)
+        if one[a].any() and scores[a, b] == scores[a].max() == scores[:, b].max()
+    ]
+    assert mutually_nearest(one, other).tolist() == expected
+
+
+def test_encoded_words_translate(dataset: MultiviewDataset) -> None:
+    vectors = encode_words(dataset, "clsi", dimensions=2)
+    assert {name: array.shape[0] for name, array in vectors.items()} == {"en": 3, "de": 3}
+    given_ = {name: np.ones((2, 2), np.float32) for name in ("en", "de")}
+    with pytest.raises(DataError, match="views en, de have embeddings of your own and no encoder"):
+        encode_words(dataset.with_embeddings(given_), "given")

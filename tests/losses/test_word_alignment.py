@@ -1,0 +1,63 @@
+"""InfoNCE of words against the dense formula with its masks."""
+
+from importlib import import_module
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from octis_m3l.losses import word_alignment
+
+MODULE = import_module("octis_m3l.losses.word_alignment")
+
+
+def dense(first: Tensor, second: Tensor, forward: Tensor, backward: Tensor, tau: float) -> Tensor:
+    """Return the loss as the paper's code writes it: masks of both whole vocabularies."""
+    scores = functional.normalize(first, dim=1) @ functional.normalize(second, dim=1).T / tau
+    total = torch.zeros((), dtype=first.dtype)
+    for s, weights in ((scores, forward), (scores.T, backward.T)):
+        likely = s.exp()
+        negatives = (likely * (weights == 0)).sum(dim=1, keepdim=True)
+        total = total - (weights * (s - (negatives + likely).log())).sum()
+    return total / (forward.sum() + backward.sum())
+
+
+@pytest.mark.parametrize("at_once", [1, 40, 2**20])
+def test_equals_the_dense_formula_and_its_gradients(
+    at_once: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(MODULE, "_SCORES_AT_ONCE", at_once)
+    random = torch.Generator().manual_seed(0)
+    first = torch.randn(17, 5, generator=random, dtype=torch.float64).requires_grad_()
+    second = torch.randn(11, 5, generator=random, dtype=torch.float64).requires_grad_()
+    forward = torch.poisson(torch.full((17, 11), 0.2).double(), generator=random)
+    backward = torch.poisson(torch.full((17, 11), 0.2).double(), generator=random)
+    forward[3] = 1.0  # A word whose positives are all there are.
+    rows, columns = torch.nonzero(forward + backward, as_tuple=True)
+    found = word_alignment(
+        first,
+        second,
+        (rows, columns),
+        forward[rows, columns],
+        backward[rows, columns],
+        temperature=0.2,
+    )
+    expected = dense(first, second, forward, backward, 0.2)
+    assert float(found) == pytest.approx(float(expected), rel=1e-10)
+    ours = torch.autograd.grad(found, (first, second))
+    theirs = torch.autograd.grad(expected, (first, second))
+    for one, other in zip(ours, theirs, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-8, atol=1e-12)
+
+
+def test_single_precision_keeps_six_digits() -> None:
+    random = torch.Generator().manual_seed(1)
+    first, second = (torch.randn(n, 8, generator=random) for n in (300, 200))
+    forward = torch.bernoulli(torch.full((300, 200), 0.01), generator=random)
+    rows, columns = torch.nonzero(forward, as_tuple=True)
+    weights = forward[rows, columns]
+    found = word_alignment(first, second, (rows, columns), weights, weights, temperature=0.2)
+    wide = (first.double(), second.double(), forward.double(), forward.double())
+    assert float(found) == pytest.approx(float(dense(*wide, 0.2)), rel=1e-5)

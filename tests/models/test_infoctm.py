@@ -1,0 +1,141 @@
+"""InfoCTM: the contract, the plain formula, and planted topics that a dictionary ties."""
+
+import math
+from typing import Any, ClassVar
+
+import numpy as np
+import pytest
+import torch
+from planted import Planted
+
+from octis_m3l.data.batches import Batch, ViewBatch
+from octis_m3l.data.dataset import MultiviewDataset
+from octis_m3l.encoders import encode_words
+from octis_m3l.models import InfoCTM
+from octis_m3l.models.infoctm import InfoCTMNetwork, InfoCTMSettings
+from octis_m3l.networks import linked_words
+
+from .contract import ModelContract
+from .unlinked import encoded, leading_topics, normalised, sparse, three_languages
+
+
+def with_vectors(data: Planted) -> MultiviewDataset:
+    """Return the data with word vectors, each language's in a space of its own."""
+    vectors = {}
+    for number, (name, themes) in enumerate(data.words.items()):
+        random = np.random.default_rng(number)
+        centres = random.normal(size=(len(themes) + 1, 20))
+        of_word = [
+            next((n for n, theme in enumerate(themes) if word in theme), len(themes))
+            for word in data.dataset.text_view(name).vocabulary
+        ]
+        vectors[name] = centres[of_word] + 0.5 * random.normal(size=(len(of_word), 20))
+    return data.dataset.with_word_vectors(vectors)
+
+
+class TestInfoCTM(ModelContract):
+    model = InfoCTM
+    settings: ClassVar[dict[str, Any]] = {"epochs": 2, "batch_size": 16, "hidden_size": 12}
+    needs_dictionary = True
+
+    def inferred(self, dataset: MultiviewDataset) -> list[str]:
+        return list(dataset.text_views)
+
+
+SETTINGS: dict[str, Any] = {
+    "num_topics": 5,
+    "epochs": 150,
+    "learning_rate": 5e-3,
+    "batch_size": 32,
+    "hidden_size": 50,
+    "alignment_weight": 20.0,
+}
+
+
+@pytest.fixture(scope="module")
+def five_themes() -> Planted:
+    return three_languages()
+
+
+def test_finds_topics_across_languages_that_nothing_links(five_themes: Planted) -> None:
+    dataset = with_vectors(five_themes)
+    views = dataset.views.values()
+    unlinked = MultiviewDataset(views, dictionaries=dataset.dictionaries)
+    found = leading_topics(InfoCTM(**SETTINGS).fit(unlinked), five_themes, at_least=5)
+    assert len(set(found["en"])) == 5
+    assert found["en"] == found["de"] == found["fi"]
+
+
+def test_without_the_alignment_languages_go_their_own_ways(five_themes: Planted) -> None:
+    model = InfoCTM(**SETTINGS | {"alignment_weight": 0.0}).fit(with_vectors(five_themes))
+    assert set(model.history.epochs[-1]) == {"reconstruction", "prior"}
+    found = leading_topics(model, five_themes, at_least=5)
+    assert found["en"] != found["de"]
+
+
+def test_the_loss_is_the_plain_formula() -> None:
+    torch.manual_seed(0)
+    sizes = {"a": 6, "b": 9, "c": 4}
+    random = np.random.default_rng(1)
+    vectors = {name: random.normal(size=(size, 4)) for name, size in sizes.items()}
+    pairs = {
+        (a, b): np.unique(random.integers(0, [sizes[a], sizes[b]], (6, 2)), axis=0)
+        for a, b in (("a", "b"), ("a", "c"))
+    }
+    links = {
+        (a, b): linked_words(rows, vectors[a], vectors[b], 0.4) for (a, b), rows in pairs.items()
+    }
+    settings = InfoCTMSettings.checked(
+        {"num_topics": 3, "hidden_size": 5, "alignment_weight": 7.0}, "test"
+    )
+    network = InfoCTMNetwork(sizes, settings, links).double()
+    counts = {name: random.poisson(0.7, (8, size)).astype(float) for name, size in sizes.items()}
+    none = torch.zeros(8, 0).double()
+    batch = Batch(8, {n: ViewBatch(torch.arange(8), None, none, sparse(counts[n])) for n in sizes})
+    state = torch.random.get_rng_state()
+    terms = {name: float(term.detach()) for name, term in network.loss(batch).items()}
+    torch.random.set_rng_state(state)
+
+    expected = {"reconstruction": 0.0, "prior": 0.0, "alignment": 0.0}
+    betas = dict(zip(sizes, network.betas, strict=True))
+    for name in sizes:
+        w = torch.from_numpy(counts[name])
+        encoder: Any = network.encoders[name]
+        first = encoder.input_layer
+        hidden = torch.nn.functional.softplus(w @ first.weight + first.bias)
+        mean, log_variance = encoded(encoder, hidden)
+        theta = (mean + (0.5 * log_variance).exp() * torch.randn_like(mean)).softmax(1)
+        decoder: Any = network.decoders[name]
+        logits = normalised(theta @ betas[name], decoder.batch_norm.bias)
+        expected["reconstruction"] -= float((w * logits.log_softmax(1)).sum(1).mean())
+        q = torch.distributions.Normal(mean, (0.5 * log_variance).exp())
+        prior = torch.distributions.Normal(0.0, math.sqrt(2 / 3))
+        divergence = torch.distributions.kl_divergence(q, prior).sum(1).mean()
+        expected["prior"] += float(divergence)
+    for (a, b), rows in pairs.items():
+        unit = {n: v / np.linalg.norm(v, axis=1, keepdims=True) for n, v in vectors.items()}
+        near = {n: (u @ u.T >= 0.4).astype(float) for n, u in unit.items()}
+        translated = np.zeros((sizes[a], sizes[b]))
+        translated[rows[:, 0], rows[:, 1]] = 1
+        weights = near[a] @ translated, (near[b] @ translated.T).T
+        one, other = (torch.nn.functional.normalize(betas[n].T, dim=1) for n in (a, b))
+        s = (one @ other.T / 0.2).detach().numpy()
+        total = 0.0
+        for scores, positive in ((s, weights[0]), (s.T, weights[1].T)):
+            for i, j in zip(*np.nonzero(positive), strict=True):
+                negatives = np.exp(scores[i])[positive[i] == 0].sum()
+                likely = np.exp(scores[i, j])
+                total -= positive[i, j] * math.log(likely / (likely + negatives))
+        expected["alignment"] += 7.0 * total / sum(w.sum() for w in weights)
+    assert terms == pytest.approx(expected, rel=1e-7)
+
+
+def test_without_word_vectors_those_of_an_lsa_are_taken(planted_data: Planted) -> None:
+    dataset = planted_data.dataset
+    short: dict[str, Any] = {"epochs": 1, "hidden_size": 12, "batch_size": 16, "num_topics": 4}
+    found = InfoCTM(**short).fit(dataset).output
+    vectors = encode_words(dataset.with_views(["en", "de"]), "lsa")
+    given = InfoCTM(**short).fit(dataset.with_word_vectors(vectors)).output
+    other = InfoCTM(**short).fit(with_vectors(planted_data)).output
+    np.testing.assert_array_equal(found["topic-word-matrix"], given["topic-word-matrix"])
+    assert not np.array_equal(found["topic-word-matrix"], other["topic-word-matrix"])
