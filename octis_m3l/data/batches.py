@@ -50,6 +50,23 @@ class SparseRows:
         kept = rows >= 0
         return SparseRows(rows[kept], self.words[kept], self.counts[kept], self.totals[chosen])
 
+    @staticmethod
+    def joined(several: Sequence["SparseRows"]) -> "SparseRows":
+        """Return rows of several, one after another.
+
+        Parameters
+        ----------
+        several : sequence of SparseRows
+            Over the same words.
+        """
+        starts = np.cumsum([0, *(len(one.totals) for one in several)]).tolist()
+        return SparseRows(
+            torch.cat([one.rows + start for one, start in zip(several, starts, strict=False)]),
+            torch.cat([one.words for one in several]),
+            torch.cat([one.counts for one in several]),
+            torch.cat([one.totals for one in several]),
+        )
+
     def dense(self, vocabulary: int) -> Tensor:
         """Return the rows as a dense matrix (rows × vocabulary).
 

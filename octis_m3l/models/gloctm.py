@@ -1,6 +1,6 @@
 """GloCTM: a global context space for topics of unlinked languages."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -83,7 +83,7 @@ class GloCTMNetwork(WordsNetwork):
         self.prior = GaussianPrior(topics)
         if settings.global_encoder:
             sizes = (settings.global_hidden_size,) * settings.hidden_layers
-            self.everywhere = self._encoder(joint, sizes)
+            self.everywhere = self._encoder(joint, sizes, list(vocabularies))
             self.joint_decoder = SharedDecoder(joint)
             self.expansions = ViewModules(
                 {
@@ -92,7 +92,9 @@ class GloCTMNetwork(WordsNetwork):
                 }
             )
 
-    def _encoder(self, words: int, hidden_sizes: tuple[int, ...]) -> BagOfWordsNetwork:
+    def _encoder(
+        self, words: int, hidden_sizes: tuple[int, ...], views: Sequence[str] = ()
+    ) -> BagOfWordsNetwork:
         settings = self.settings
         return BagOfWordsNetwork(
             words,
@@ -100,6 +102,7 @@ class GloCTMNetwork(WordsNetwork):
             hidden_sizes,
             activation=settings.activation,
             dropout=settings.dropout,
+            views=views,
         )
 
     def _places(self, vocabularies: Mapping[str, int], view: str) -> int:
@@ -119,7 +122,8 @@ class GloCTMNetwork(WordsNetwork):
             Their bags of words.
         """
         if self.settings.inferred_by == "global" and self.settings.global_encoder:
-            mean, log_variance = self.everywhere(self.expansions[view](words))
+            first = self.everywhere.input_layer(self.expansions[view](words))
+            mean, log_variance = self.everywhere.upper(first, view)
         else:
             mean, log_variance = self.local[view](words)
         return mean, log_variance
@@ -145,6 +149,7 @@ class GloCTMNetwork(WordsNetwork):
         if settings.global_encoder:
             terms |= {"global reconstruction": zero, "global prior": zero, "alignment": zero}
             joint = torch.cat(list(self.betas), dim=1)
+            widened, first = self._widened(batch)
         if settings.cka_weight:
             terms["cka"] = zero
         for (name, view), beta in zip(batch.views.items(), self.betas, strict=True):
@@ -160,16 +165,27 @@ class GloCTMNetwork(WordsNetwork):
                 terms["cka"] = terms["cka"] + alike
             if not settings.global_encoder:
                 continue
-            widened = self.expansions[name](view.words)
-            posterior = self.everywhere(widened)
+            posterior = self.everywhere.upper(first[name], name)
             logits = self.joint_decoder(sample_topics(*posterior), joint)
-            lost = reconstruction(logits, widened).mean()
+            lost = reconstruction(logits, widened[name]).mean()
             terms["global reconstruction"] = terms["global reconstruction"] + lost
             diverged = self.prior.divergence(*posterior).mean()
             terms["global prior"] = terms["global prior"] + diverged
             apart = kl_between_gaussians(mean, log_variance, *posterior).mean()
             terms["alignment"] = terms["alignment"] + settings.alignment_weight * apart
         return terms
+
+    def _widened(self, batch: Batch) -> tuple[dict[str, SparseRows], dict[str, Tensor]]:
+        """Return each view's G, and what the global encoder's first layer says of it.
+
+        One call of that layer for all views: its gradient is as large as its weights.
+        """
+        widened: dict[str, SparseRows] = {}
+        for name, view in batch.views.items():
+            widened[name] = self.expansions[name](view.words)
+        first = self.everywhere.input_layer(SparseRows.joined(list(widened.values())))
+        parts = first.split([len(rows.totals) for rows in widened.values()])
+        return widened, dict(zip(widened, parts, strict=True))
 
 
 class GloCTM(BagOfWordsModel):
@@ -185,7 +201,8 @@ class GloCTM(BagOfWordsModel):
     documents are inferred from their words.
 
     With more than two languages a word has neighbours in each (the paper has two). Batch
-    normalisation has torch's momentum.
+    normalisation has torch's momentum, and the global encoder's keeps running statistics for each
+    language.
 
     References
     ----------

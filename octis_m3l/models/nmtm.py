@@ -87,6 +87,7 @@ class NMTMNetwork(WordsNetwork):
             activation=settings.activation,
             dropout=settings.dropout,
             epsilon=_EPSILON,
+            views=list(vocabularies),
         )
         self.shared.input_layer = nn.Identity()
         self.decoders = ViewModules(
@@ -126,7 +127,7 @@ class NMTMNetwork(WordsNetwork):
         words : SparseRows
             Their bags of words.
         """
-        mean, log_variance = self.shared(self.first[view](words))
+        mean, log_variance = self.shared.upper(self.first[view](words), view)
         return mean, log_variance
 
     def topic_words(self) -> dict[str, Tensor]:
@@ -162,8 +163,9 @@ class NMTM(BagOfWordsModel):
     that are published, β, mix each language's own with the others' translated.
 
     With more than two languages a topic takes the mean of the others' (the paper has two). Batch
-    normalisation keeps running statistics with torch's momentum, .1: with the released .001, what
-    is inferred after a few hundred batches would still be read off the initial ones.
+    normalisation keeps running statistics for each language, where the released code mixes them,
+    and with torch's momentum, .1: with the released .001, what is inferred after a few hundred
+    batches would still be read off the initial ones.
 
     References
     ----------

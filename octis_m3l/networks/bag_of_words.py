@@ -1,13 +1,16 @@
 """From a bag of words to the posterior over topics, as the cross-lingual line has it."""
 
-from typing import Literal, cast
+from collections.abc import Sequence
+from typing import Any, Literal, cast
 
 import torch
 from contextualized_topic_models.networks.inference_network import ContextualInferenceNetwork
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
 from octis_m3l.data.batches import SparseRows
 from octis_m3l.networks.sparse_linear import SparseLinear
+from octis_m3l.networks.view_modules import ViewModules
 
 
 class ShiftedBatchNorm(nn.BatchNorm1d):
@@ -30,6 +33,96 @@ class ShiftedBatchNorm(nn.BatchNorm1d):
         self.weight.requires_grad_(False)
 
 
+class ViewBatchNorm(nn.Module):
+    """The same for several views: one shift, and running statistics of each view's own.
+
+    In training every batch is of one view and normalised by itself. Were the running statistics
+    shared, as in the released code, a new document would be normalised by those of whatever view
+    came last.
+
+    Parameters
+    ----------
+    columns : int
+        Of the input.
+    views : sequence of str
+        The views.
+    epsilon : float
+        Added to the variance.
+    """
+
+    def __init__(self, columns: int, views: Sequence[str], epsilon: float = 1e-5) -> None:
+        super().__init__()
+        self.bias = nn.Parameter(torch.zeros(columns))
+        self.of_view = ViewModules(
+            {name: nn.BatchNorm1d(columns, eps=epsilon, affine=False) for name in views}
+        )
+
+    def forward(self, values: Tensor, view: str) -> Tensor:
+        """Return the normalised columns.
+
+        Parameters
+        ----------
+        values : Tensor (rows × columns)
+            Of one view.
+        view : str
+            Which.
+        """
+        return cast(Tensor, self.of_view[view](values) + self.bias)
+
+
+class WideBatchNorm(ShiftedBatchNorm):
+    """The same for thousands of columns, with a backward pass of a few sweeps over the matrix.
+
+    Parameters
+    ----------
+    columns, epsilon
+        As for `ShiftedBatchNorm`.
+    """
+
+    def forward(self, values: Tensor) -> Tensor:
+        """Return the normalised columns.
+
+        Parameters
+        ----------
+        values : Tensor (rows × columns)
+            Two rows or more in training.
+        """
+        if not self.training:
+            return super().forward(values)
+        assert self.num_batches_tracked is not None
+        self.num_batches_tracked.add_(1)
+        return cast(Tensor, _Normalised.apply(values, self, self.bias))
+
+
+class _Normalised(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, values: Tensor, norm: ShiftedBatchNorm, bias: Tensor) -> Tensor:
+        normalised, _, scale = torch.native_batch_norm(
+            values,
+            norm.weight,
+            bias,
+            norm.running_mean,
+            norm.running_var,
+            True,
+            norm.momentum or 0.0,
+            norm.eps,
+        )
+        ctx.save_for_backward(normalised, scale, bias)
+        return normalised
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, Tensor]:
+        normalised, scale, bias = ctx.saved_tensors
+        # dx = s(g − mean g − x̂ mean(g x̂)), with x̂ the output less its shift.
+        summed = gradient.sum(dim=0)
+        along = (gradient * normalised).sum(dim=0) - bias * summed
+        along.mul_(scale / len(gradient))
+        to_values = (gradient * scale).addcmul_(normalised, along, value=-1)
+        to_values.add_(bias * along - summed * scale / len(gradient))
+        return to_values, None, summed
+
+
 class BagOfWordsNetwork(ContextualInferenceNetwork):  # type: ignore[misc]
     """contextualized-topic-models' network, reading sparse bags of words.
 
@@ -47,6 +140,8 @@ class BagOfWordsNetwork(ContextualInferenceNetwork):  # type: ignore[misc]
         After the last hidden layer.
     epsilon : float
         Of batch normalisation.
+    views : sequence of str, optional
+        If several views are read by this one network: which.
     """
 
     def __init__(
@@ -58,11 +153,13 @@ class BagOfWordsNetwork(ContextualInferenceNetwork):  # type: ignore[misc]
         activation: Literal["softplus", "relu"] = "softplus",
         dropout: float = 0.0,
         epsilon: float = 1e-5,
+        views: Sequence[str] = (),
     ) -> None:
         super().__init__(0, 1, topics, hidden_sizes, activation, dropout)
         self.input_layer: nn.Module = SparseLinear(words, hidden_sizes[0])
-        self.f_mu_batchnorm = ShiftedBatchNorm(topics, epsilon)
-        self.f_sigma_batchnorm = ShiftedBatchNorm(topics, epsilon)
+        for norm in ("f_mu_batchnorm", "f_sigma_batchnorm"):
+            one = ViewBatchNorm(topics, views, epsilon) if views else None
+            setattr(self, norm, one or ShiftedBatchNorm(topics, epsilon))
 
     def forward(self, words: SparseRows) -> tuple[Tensor, Tensor]:
         """Return μ and log σ² of each row (rows × K).
@@ -72,7 +169,21 @@ class BagOfWordsNetwork(ContextualInferenceNetwork):  # type: ignore[misc]
         words : SparseRows
             Bags of words.
         """
-        return cast(tuple[Tensor, Tensor], super().forward(None, words))
+        return self.upper(self.input_layer(words))
+
+    def upper(self, first: Tensor, *view: str) -> tuple[Tensor, Tensor]:
+        """Return μ and log σ² of each row (rows × K), from what the first layer gave.
+
+        Parameters
+        ----------
+        first : Tensor (rows × units)
+            Before the activation.
+        *view : str
+            Of a network of several views: the rows' view.
+        """
+        hidden = self.dropout_enc(self.hiddens(self.activation(first)))
+        mean: Tensor = self.f_mu_batchnorm(self.f_mu(hidden), *view)
+        return mean, self.f_sigma_batchnorm(self.f_sigma(hidden), *view)
 
 
 class SharedDecoder(nn.Module):
@@ -88,7 +199,7 @@ class SharedDecoder(nn.Module):
 
     def __init__(self, vocabulary: int, *, epsilon: float = 1e-5) -> None:
         super().__init__()
-        self.batch_norm = ShiftedBatchNorm(vocabulary, epsilon)
+        self.batch_norm = WideBatchNorm(vocabulary, epsilon)
 
     def forward(self, theta: Tensor, beta: Tensor) -> Tensor:
         """Return the logits of the words (rows × vocabulary).
