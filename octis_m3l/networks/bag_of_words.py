@@ -89,6 +89,8 @@ class WideBatchNorm(ShiftedBatchNorm):
         """
         if not self.training:
             return super().forward(values)
+        if len(values) < 2:
+            raise ValueError("expected more than 1 value per channel in training; given one row.")
         assert self.num_batches_tracked is not None
         self.num_batches_tracked.add_(1)
         return cast(Tensor, _Normalised.apply(values, self, self.bias))
