@@ -4,14 +4,18 @@ import gzip
 import json
 import os
 from collections.abc import Sequence
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from octis_m3l.data import MultiviewDataset, TextPreprocessor, from_bow_folder
+from octis_m3l.data.neighbours import mutually_nearest
+from octis_m3l.encoders import encode_words
 
 NAMES = ("bible-passages", "storybooks", "storybooks-joined", "ecnews", "amazon-review")
+UNLINKED = ("ecnews", "amazon-review")
 
 
 def data_folder() -> Path:
@@ -43,7 +47,7 @@ def load(
     if name in ("storybooks", "storybooks-joined"):
         joined = 3 if name == "storybooks-joined" else 1
         return storybooks(views, partition=partition, joined=joined)
-    if name in ("ecnews", "amazon-review"):
+    if name in UNLINKED:
         dataset = bags_of_words(name)
         return dataset.with_views(views) if views else dataset
     dataset = MultiviewDataset.from_folder(name)
@@ -73,10 +77,48 @@ def bible_passages(languages: Sequence[str]) -> MultiviewDataset:
 
 
 def bags_of_words(name: str) -> MultiviewDataset:
-    """Return an unlinked corpus of English and Chinese with word vectors in one space."""
+    """Return an unlinked corpus of English and Chinese: word vectors in one space, a dictionary."""
     dataset = from_bow_folder(data_folder() / name, languages={"cn": "zh"})
     with np.load(data_folder() / "word-vectors" / f"{name}.npz") as file:
         vectors = {view: file[f"word_{view}"].astype(np.float32) for view in dataset.views}
+        pairs = file["dict_pairs"]
+    return dataset.with_word_vectors(vectors).with_dictionary("en", "cn", pairs)
+
+
+def some_documents(dataset: MultiviewDataset, count: int) -> MultiviewDataset:
+    """Return an unlinked data set with so many training documents of each view, drawn once.
+
+    Parameters
+    ----------
+    dataset : MultiviewDataset
+        The data; validation and test documents stay.
+    count : int
+        How many, drawn with seed 0.
+    """
+    views = []
+    for number, view in enumerate(dataset.views.values()):
+        train, validation, test = view.sizes
+        drawn = np.random.default_rng([0, number]).choice(train, count, replace=False)
+        kept = np.concatenate([np.sort(drawn), np.arange(train, len(view))])
+        views.append(view.take(kept, (count, validation, test)))
+    return MultiviewDataset(views, metadata=dataset.metadata, dictionaries=dataset.dictionaries)
+
+
+def tied_by_words(dataset: MultiviewDataset) -> MultiviewDataset:
+    """Return linked texts with what models that know no links need: word vectors, dictionaries.
+
+    Word vectors are those of cross-language LSI on the training tuples, a dictionary each two
+    languages' mutually nearest words among them.
+
+    Parameters
+    ----------
+    dataset : MultiviewDataset
+        Linked.
+    """
+    vectors = encode_words(dataset, "clsi")
+    for first, second in combinations(vectors, 2):
+        pairs = mutually_nearest(vectors[first], vectors[second])
+        dataset = dataset.with_dictionary(first, second, pairs)
     return dataset.with_word_vectors(vectors)
 
 

@@ -3,18 +3,20 @@
 import argparse
 import json
 import sys
-import time
 import warnings
+from pathlib import Path
 from typing import Any
 
 import torch
-from data_sets import NAMES, load
+from data_sets import NAMES, UNLINKED, load, some_documents, tied_by_words
 from report import finish, mean_std, print_summary, summarise
 
-from octis_m3l.metrics import score_all
-from octis_m3l.models import MODELS
+from octis_m3l.metrics import CrosslingualClassification, applicable
+from octis_m3l.models import MODELS, load_model
 
 QUICK = ("mrr", "uap", "jsd", "tu", "npmi", "document-npmi")
+WITHOUT_LINKS = ("tu", "cnpmi", "topic-quality", "classification", "classification-f1")
+READS_WORDS = ("gloctm", "infoctm", "nmtm")
 
 
 def parse() -> argparse.Namespace:
@@ -28,7 +30,11 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--partition", default="test", help="scored: test or validation")
     parser.add_argument("--split", default="partition_pages", help="of the story books")
-    parser.add_argument("--metrics", default=",".join(QUICK))
+    parser.add_argument("--metrics", help="default: those that the data allow")
+    parser.add_argument("--topk", type=int, default=10, help="words of a topic looked at")
+    parser.add_argument("--corpus", help="linked data set that CNPMI counts words in")
+    parser.add_argument("--documents", type=int, help="only so many training documents a view")
+    parser.add_argument("--keep", type=Path, help="folder: models are kept, and not trained anew")
     parser.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE")
     parser.add_argument("--threads", type=int, default=1)
     return parser.parse_args()
@@ -46,6 +52,44 @@ def settings_of(pairs: list[str]) -> dict[str, Any]:
     return settings
 
 
+def trained(
+    arguments: argparse.Namespace, settings: dict[str, Any], dataset: Any, seed: int
+) -> Any:
+    """Return a trained model: a kept one, or a new one, which a killed run goes on with."""
+    model = MODELS[arguments.model](seed=seed, progress=sys.stderr.isatty(), **settings)
+    if arguments.keep is None:
+        model.train_model(dataset, top_words=max(10, arguments.topk))
+        return model
+    folder = arguments.keep / f"seed-{seed}"
+    if not folder.exists():
+        model.checkpoint = arguments.keep / f"seed-{seed}.checkpoint"
+        model.train_model(dataset, top_words=max(10, arguments.topk))
+        model.save(folder)
+    return load_model(folder)
+
+
+def scored(arguments: argparse.Namespace, dataset: Any, output: Any) -> dict[str, Any]:
+    """Return all scores; how well a linear SVM classifies, and what CNPMI's corpus covers, too."""
+    unlinked = arguments.data in UNLINKED or arguments.model in READS_WORDS
+    chosen = arguments.metrics.split(",") if arguments.metrics else None
+    wanted = chosen or (WITHOUT_LINKS if unlinked else QUICK)
+    corpus = None
+    if arguments.corpus:
+        corpus = load(arguments.corpus, ["en", "zh"])
+    options = {"topk": arguments.topk, "corpus": corpus}
+    measures = applicable(dataset, output, arguments.partition, wanted, **options)
+    scores = {n: {w: m.score(output) for w, m in on.items()} for n, on in measures.items()}
+    for where, metric in measures.get("cnpmi", {}).items():
+        scores.setdefault("coverage", {})[where] = metric.coverage(output)
+    for where, metric in measures.get("classification", {}).items():
+        linear = CrosslingualClassification(
+            dataset, metric.first, metric.second, arguments.partition, kernel="linear"
+        )
+        scores.setdefault("classification, linear SVM", {})[where] = linear.score(output)
+        scores.setdefault("majority class", {})[where] = metric.chance()
+    return scores
+
+
 def main() -> None:
     """Train, score, print."""
     arguments = parse()
@@ -53,17 +97,18 @@ def main() -> None:
     warnings.simplefilter("ignore", UserWarning)
     views = arguments.views.split(",") if arguments.views else None
     dataset = load(arguments.data, views, partition=arguments.split)
+    if arguments.data == "bible-passages" and arguments.model in READS_WORDS:
+        dataset = tied_by_words(dataset)
+    if arguments.documents:
+        dataset = some_documents(dataset, arguments.documents)
     settings = {"num_topics": arguments.topics, **settings_of(arguments.set)}
     if "encoder" in MODELS[arguments.model].settings_class.model_fields:
         settings = {"encoder": arguments.encoder, **settings}
     runs, seconds = [], []
     for seed in range(arguments.seeds):
-        started = time.monotonic()
-        model = MODELS[arguments.model](seed=seed, progress=sys.stderr.isatty(), **settings)
-        output = model.train_model(dataset)
-        seconds.append(time.monotonic() - started)
-        metrics = arguments.metrics.split(",")
-        runs.append(score_all(dataset, output, arguments.partition, metrics))
+        model = trained(arguments, settings, dataset, seed)
+        seconds.append(model.history.seconds if model.history else 0.0)
+        runs.append(scored(arguments, dataset, model.output))
     summary = summarise(runs)
     title = f"{arguments.model} on {arguments.data}, {arguments.partition}, {len(runs)} seeds"
     print_summary(title, summary)
@@ -74,7 +119,8 @@ def main() -> None:
         views=list(dataset.views),
         model=arguments.model,
         partition=arguments.partition,
-        settings=settings,
+        settings=settings | ({"documents": arguments.documents} if arguments.documents else {}),
+        topk=arguments.topk,
         seeds=arguments.seeds,
     )
 

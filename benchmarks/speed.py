@@ -7,6 +7,7 @@ from statistics import median
 from typing import Any
 
 import numpy as np
+import speed_unlinked
 import torch
 from report import finish
 from rich.console import Console
@@ -264,6 +265,7 @@ def pltm(repeats: int) -> None:
     )
 
 
+UNLINKED = ("gloctm", "infoctm", "nmtm")
 BENCHMARKS: dict[str, Callable[[], dict[str, Callable[[], None]]]] = {
     "m3l-contrast": m3l_contrast,
     "zeroshot-tm": zeroshot_tm,
@@ -273,7 +275,7 @@ BENCHMARKS: dict[str, Callable[[], dict[str, Callable[[], None]]]] = {
 def main() -> None:
     """Time the two in turn, and print medians and the median of paired ratios."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("name", choices=sorted([*BENCHMARKS, "pltm"]))
+    parser.add_argument("name", choices=sorted([*BENCHMARKS, "pltm", *UNLINKED]))
     parser.add_argument("--repeats", type=int, default=7)
     parser.add_argument("--threads", type=int, default=1)
     arguments = parser.parse_args()
@@ -281,6 +283,9 @@ def main() -> None:
     torch.manual_seed(0)
     if arguments.name == "pltm":
         pltm(arguments.repeats)
+        return
+    if arguments.name in UNLINKED:
+        speed_unlinked.measure(arguments.name, arguments.repeats)
         return
     epochs = BENCHMARKS[arguments.name]()
     taken: dict[str, list[float]] = {name: [] for name in epochs}

@@ -240,20 +240,29 @@ def evaluate(
     data: Annotated[Path | None, typer.Option(help="Default: what it was trained on.")] = None,
     partition: Annotated[str, typer.Option(help="test, validation or train.")] = "test",
     metric: Annotated[list[str] | None, typer.Option(help="Default: all that apply.")] = None,
+    topk: Annotated[int, typer.Option(min=1, help="Words of a topic that are looked at.")] = 10,
+    corpus: Annotated[
+        Path | None, typer.Option(help="Folder of linked documents that CNPMI counts words in.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Score a model: every measure that applies, on every view and pair of views."""
+    from octis_m3l.data import MultiviewDataset
     from octis_m3l.metrics import applicable
     from octis_m3l.reports import scores_table
 
     loaded, dataset = _model_and_data(model, data)
     output = loaded.output
-    measures = applicable(dataset, output, partition, metric)
+    reference = None if corpus is None else MultiviewDataset.from_folder(corpus)
+    measures = applicable(dataset, output, partition, metric, topk=topk, corpus=reference)
     scores = {n: {w: m.score(output) for w, m in on.items()} for n, on in measures.items()}
+    covered = {
+        where: metric.coverage(output) for where, metric in measures.get("cnpmi", {}).items()
+    }
     if as_json:
-        _print_json({"partition": partition, "scores": scores})
+        _print_json({"partition": partition, "scores": scores, "coverage": covered})
     else:
-        _out.print(scores_table(scores, measures))
+        _out.print(scores_table(scores, measures, covered))
 
 
 @app.command()

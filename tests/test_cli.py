@@ -405,3 +405,31 @@ def test_a_folder_of_bags_of_words(run: Run, tmp_path: Path) -> None:
     code, out, _ = run("build", tmp_path / "bags", "--out", tmp_path / "corpus", "--json")
     assert code == 0
     assert list(json.loads(out)["views"]) == ["de", "en"]
+
+
+def test_dictionaries_word_vectors_and_a_reference_corpus(
+    run: Run, trained: Path, tmp_path: Path
+) -> None:
+    table = sorted((trained / "source").glob("*.csv"))[0]
+    (tmp_path / "en-de.txt").write_text("ship schiff\nharbour hafen\n", encoding="utf-8")
+    (tmp_path / "en.vec").write_text("ship 1 2\nharbour 3 4\n", encoding="utf-8")
+    command = ["build", table, "--text", "en=english", "--text", "de=deutsch"]
+    command += ["--dictionary", f"en,de={tmp_path / 'en-de.txt'}"]
+    command += ["--word-vectors", f"en={tmp_path / 'en.vec'}", "--out", tmp_path / "tied"]
+    code, _, err = run(*command)
+    assert code == 1
+    assert "--without-vector zeros" in err
+    code, out, _ = run(*command, "--without-vector", "zeros", "--json")
+    assert code == 0
+    assert json.loads(out)["dictionaries"] == ["en-de"]
+    wrong = [part if "," not in str(part) else f"en={tmp_path}" for part in command]
+    wrong += ["--without-vector", "zeros"]
+    assert "expected two views, as in --dictionary en,de=FILE" in run(*wrong)[2]
+    options = ["--model", "nmtm", "--topics", 4, "--set", "epochs=2", "--set", "batch_size=16"]
+    assert run("train", tmp_path / "tied", *options, "--out", tmp_path / "model", "--json")[0] == 0
+    command = ["evaluate", tmp_path / "model", "--corpus", trained / "corpus"]
+    command += ["--topk", 5, "--metric", "cnpmi", "--metric", "tu"]
+    found = json.loads(run(*command, "--json")[1])
+    assert set(found["scores"]) == {"cnpmi", "tu"}
+    assert 0 < found["coverage"]["en-de"] <= 1
+    assert "reference corpus has seen" in run(*command)[1]

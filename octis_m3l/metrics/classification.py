@@ -15,7 +15,7 @@ from octis_m3l.metrics.outputs import check_partition, document_topics, partitio
 if TYPE_CHECKING:
     from octis_m3l.data.dataset import MultiviewDataset
 
-KERNELS = ("linear", "rbf")
+KERNELS = ("rbf", "linear")
 FEATURES = ("log-ratio", "theta")
 SCORES = ("accuracy", "macro-f1")
 
@@ -44,8 +44,8 @@ class CrosslingualClassification(Metric):
         Which of the second view's documents.
     score_by : {'accuracy', 'macro-f1'}
         What is scored.
-    kernel : {'linear', 'rbf'}
-        Of scikit-learn's SVC, C = 1.
+    kernel : {'rbf', 'linear'}
+        Of scikit-learn's SVC, C = 1, gamma 'scale'.
     features : {'log-ratio', 'theta'}
         What the SVM sees: θ, or log θ less its mean, which of softmax(μ) (``inference_samples=0``)
         is μ less its mean, what GloCTM's authors classify by.
@@ -75,7 +75,7 @@ class CrosslingualClassification(Metric):
         second: str,
         partition: str = "test",
         score_by: str = "accuracy",
-        kernel: str = "linear",
+        kernel: str = "rbf",
         features: str = "log-ratio",
         training_documents: int = 8000,
     ) -> None:

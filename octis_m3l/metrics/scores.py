@@ -48,6 +48,9 @@ def applicable(
     output: Mapping[str, Any],
     partition: str = "test",
     metrics: Collection[str] | None = None,
+    *,
+    topk: int = 10,
+    corpus: "MultiviewDataset | None" = None,
 ) -> dict[str, dict[str, Metric]]:
     """Return the measures that apply: by name, then by view or pair of views.
 
@@ -62,6 +65,11 @@ def applicable(
     metrics : collection of str, optional
         Names among `METRICS`. Default: all; those that count words in linked held-out documents
         only where there are 200 or more of these.
+    topk : int
+        How many of a topic's words the measures of topics look at.
+    corpus : MultiviewDataset, optional
+        Linked documents that CNPMI counts words in; its views are found by name, or else by
+        language. Default: the data set's own, held out.
 
     Raises
     ------
@@ -92,28 +100,27 @@ def applicable(
             "(dataset.with_split).",
             stacklevel=2,
         )
-    found: dict[str, dict[str, Metric]] = {name: {} for name in wanted}
-    for name in wanted:
-        kind: Any = METRICS[name]
+    asked = metrics is not None
+    kinds: dict[str, Any] = {name: METRICS[name] for name in wanted}
+    found: dict[str, dict[str, Metric]] = {}
+    for name, kind in kinds.items():
         if name in _RETRIEVAL:
             pairs = combinations(inferred, 2) if name == "jsd" else permutations(inferred, 2)
-            for first, second in pairs:
-                if _shared_tuples(dataset, first, second, [partition]):
-                    found[name][f"{first}-{second}"] = kind(dataset, first, second, partition)
+            found[name] = {
+                f"{first}-{second}": kind(dataset, first, second, partition)
+                for first, second in pairs
+                if _shared_tuples(dataset, first, second, [partition])
+            }
         elif name in _ACROSS:
-            for first, second in combinations(spoken, 2):
-                held_out = _shared_tuples(dataset, first, second, ["validation", "test"])
-                if held_out >= (_ENOUGH if metrics is None else 1):
-                    found[name][f"{first}-{second}"] = kind(dataset, first, second)
+            found[name] = _counted(dataset, kind, spoken, asked, topk, corpus)
         elif name in _LABELS:
-            for first, second in product(inferred, repeat=2):
-                if _share_labels(dataset, output, first, second, partition):
-                    found[name][f"{first}-{second}"] = kind(
-                        dataset, first, second, partition, **_LABELS[name]
-                    )
+            found[name] = {
+                f"{first}-{second}": kind(dataset, first, second, partition, **_LABELS[name])
+                for first, second in product(inferred, repeat=2)
+                if _share_labels(dataset, output, first, second, partition)
+            }
         else:
-            for view in spoken:
-                found[name][view] = kind(dataset, view)
+            found[name] = {view: kind(dataset, view, topk) for view in spoken}
     return {name: measures for name, measures in found.items() if measures}
 
 
@@ -122,18 +129,51 @@ def score_all(
     output: Mapping[str, Any],
     partition: str = "test",
     metrics: Collection[str] | None = None,
+    *,
+    topk: int = 10,
+    corpus: "MultiviewDataset | None" = None,
 ) -> dict[str, dict[str, float]]:
     """Return the score of every measure that applies: by name, then by view or pair of views.
 
     Parameters
     ----------
-    dataset, output, partition, metrics
+    dataset, output, partition, metrics, topk, corpus
         As for `applicable`.
     """
+    measures = applicable(dataset, output, partition, metrics, topk=topk, corpus=corpus)
     return {
-        name: {where: metric.score(output) for where, metric in measures.items()}
-        for name, measures in applicable(dataset, output, partition, metrics).items()
+        name: {where: metric.score(output) for where, metric in by_view.items()}
+        for name, by_view in measures.items()
     }
+
+
+def _counted(
+    dataset: "MultiviewDataset",
+    kind: Any,
+    spoken: Collection[str],
+    asked: bool,
+    topk: int,
+    corpus: "MultiviewDataset | None",
+) -> dict[str, Metric]:
+    """Return the measures that count words in linked documents, for each two languages."""
+    found: dict[str, Metric] = {}
+    for first, second in combinations(spoken, 2):
+        if corpus is None:
+            held_out = _shared_tuples(dataset, first, second, ["validation", "test"])
+            if held_out >= (1 if asked else _ENOUGH):
+                found[f"{first}-{second}"] = kind(dataset, first, second, topk)
+        else:
+            views = [_view_of_language(dataset, view, corpus) for view in (first, second)]
+            found[f"{first}-{second}"] = kind(dataset, first, second, topk, corpus, *views)
+    return found
+
+
+def _view_of_language(dataset: "MultiviewDataset", view: str, corpus: "MultiviewDataset") -> str:
+    language = dataset.text_view(view).language
+    if view in corpus.text_views or language is None:
+        return view
+    alike = [name for name, other in corpus.text_views.items() if other.language == language]
+    return alike[0] if alike else view
 
 
 def _shared_tuples(

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from octis_m3l.data.batches import Batch, SparseRows
 from octis_m3l.data.dataset import MultiviewDataset
 from octis_m3l.encoders import encode
-from octis_m3l.losses import cka_loss, kl_between_gaussians, reconstruction
+from octis_m3l.losses import cka_loss, kl_between_gaussians
 from octis_m3l.models.bag_of_words import BagOfWordsModel, WordsNetwork, vectors_of_words
 from octis_m3l.models.settings import EncodedSettings
 from octis_m3l.networks import (
@@ -156,7 +156,7 @@ class GloCTMNetwork(WordsNetwork):
             assert view.words is not None
             mean, log_variance = self.local[name](view.words)
             theta = sample_topics(mean, log_variance)
-            lost = reconstruction(self.decoders[name](theta, beta), view.words).mean()
+            lost = self.decoders[name].loss(theta, beta, view.words).mean()  # type: ignore[operator]
             terms["reconstruction"] = terms["reconstruction"] + lost
             diverged = self.prior.divergence(mean, log_variance).mean()
             terms["prior"] = terms["prior"] + diverged
@@ -166,8 +166,8 @@ class GloCTMNetwork(WordsNetwork):
             if not settings.global_encoder:
                 continue
             posterior = self.everywhere.upper(first[name], name)
-            logits = self.joint_decoder(sample_topics(*posterior), joint)
-            lost = reconstruction(logits, widened[name]).mean()
+            wide = sample_topics(*posterior)
+            lost = self.joint_decoder.loss(wide, joint, widened[name]).mean()
             terms["global reconstruction"] = terms["global reconstruction"] + lost
             diverged = self.prior.divergence(*posterior).mean()
             terms["global prior"] = terms["global prior"] + diverged

@@ -13,7 +13,7 @@ from octis_m3l.data.batches import Batch, SparseRows
 from octis_m3l.data.dataset import MultiviewDataset
 from octis_m3l.data.translations import translations
 from octis_m3l.encoders import encode_words
-from octis_m3l.losses import reconstruction, word_alignment
+from octis_m3l.losses import word_alignment
 from octis_m3l.models.bag_of_words import BagOfWordsModel, WordsNetwork
 from octis_m3l.models.settings import TrainingSettings
 from octis_m3l.networks import (
@@ -127,8 +127,8 @@ class InfoCTMNetwork(WordsNetwork):
         for (name, view), beta in zip(batch.views.items(), self.betas, strict=True):
             assert view.words is not None
             mean, log_variance = self.posterior(name, view.words)
-            logits = self.decoders[name](sample_topics(mean, log_variance), beta)
-            lost = reconstruction(logits, view.words).mean()
+            theta = sample_topics(mean, log_variance)
+            lost = self.decoders[name].loss(theta, beta, view.words).mean()  # type: ignore[operator]
             terms["reconstruction"] = terms["reconstruction"] + lost
             diverged = self.prior.divergence(mean, log_variance).mean()
             terms["prior"] = terms["prior"] + diverged

@@ -11,7 +11,6 @@ from torch import Tensor, nn
 from octis_m3l.data.batches import Batch, SparseRows
 from octis_m3l.data.dataset import MultiviewDataset
 from octis_m3l.data.translations import translations
-from octis_m3l.losses import reconstruction
 from octis_m3l.models.bag_of_words import BagOfWordsModel, WordsNetwork, word_frequencies
 from octis_m3l.models.settings import TrainingSettings
 from octis_m3l.networks import (
@@ -148,8 +147,8 @@ class NMTMNetwork(WordsNetwork):
         for name, view in batch.views.items():
             assert view.words is not None
             mean, log_variance = self.posterior(name, view.words)
-            logits = self.decoders[name](sample_topics(mean, log_variance), betas[name])
-            lost = reconstruction(logits, view.words).mean()
+            theta = sample_topics(mean, log_variance)
+            lost = self.decoders[name].loss(theta, betas[name], view.words).mean()  # type: ignore[operator]
             terms["reconstruction"] = terms["reconstruction"] + lost
             diverged = self.prior.divergence(mean, log_variance).mean()
             terms["prior"] = terms["prior"] + diverged

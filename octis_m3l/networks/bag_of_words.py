@@ -1,14 +1,14 @@
 """From a bag of words to the posterior over topics, as the cross-lingual line has it."""
 
 from collections.abc import Sequence
-from typing import Any, Literal, cast
+from typing import Literal, cast
 
 import torch
 from contextualized_topic_models.networks.inference_network import ContextualInferenceNetwork
 from torch import Tensor, nn
-from torch.autograd.function import once_differentiable
 
 from octis_m3l.data.batches import SparseRows
+from octis_m3l.networks.decoding import decoded_loss
 from octis_m3l.networks.sparse_linear import SparseLinear
 from octis_m3l.networks.view_modules import ViewModules
 
@@ -68,61 +68,6 @@ class ViewBatchNorm(nn.Module):
             Which.
         """
         return cast(Tensor, self.of_view[view](values) + self.bias)
-
-
-class WideBatchNorm(ShiftedBatchNorm):
-    """The same for thousands of columns, with a backward pass of a few sweeps over the matrix.
-
-    Parameters
-    ----------
-    columns, epsilon
-        As for `ShiftedBatchNorm`.
-    """
-
-    def forward(self, values: Tensor) -> Tensor:
-        """Return the normalised columns.
-
-        Parameters
-        ----------
-        values : Tensor (rows × columns)
-            Two rows or more in training.
-        """
-        if not self.training:
-            return super().forward(values)
-        if len(values) < 2:
-            raise ValueError("expected more than 1 value per channel in training; given one row.")
-        assert self.num_batches_tracked is not None
-        self.num_batches_tracked.add_(1)
-        return cast(Tensor, _Normalised.apply(values, self, self.bias))
-
-
-class _Normalised(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, values: Tensor, norm: ShiftedBatchNorm, bias: Tensor) -> Tensor:
-        normalised, _, scale = torch.native_batch_norm(
-            values,
-            norm.weight,
-            bias,
-            norm.running_mean,
-            norm.running_var,
-            True,
-            norm.momentum or 0.0,
-            norm.eps,
-        )
-        ctx.save_for_backward(normalised, scale, bias)
-        return normalised
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, Tensor]:
-        normalised, scale, bias = ctx.saved_tensors
-        # dx = s(g − mean g − x̂ mean(g x̂)), with x̂ the output less its shift.
-        summed = gradient.sum(dim=0)
-        along = (gradient * normalised).sum(dim=0) - bias * summed
-        along.mul_(scale / len(gradient))
-        to_values = (gradient * scale).addcmul_(normalised, along, value=-1)
-        to_values.add_(bias * along - summed * scale / len(gradient))
-        return to_values, None, summed
 
 
 class BagOfWordsNetwork(ContextualInferenceNetwork):  # type: ignore[misc]
@@ -201,19 +146,21 @@ class SharedDecoder(nn.Module):
 
     def __init__(self, vocabulary: int, *, epsilon: float = 1e-5) -> None:
         super().__init__()
-        self.batch_norm = WideBatchNorm(vocabulary, epsilon)
+        self.batch_norm = ShiftedBatchNorm(vocabulary, epsilon)
 
-    def forward(self, theta: Tensor, beta: Tensor) -> Tensor:
-        """Return the logits of the words (rows × vocabulary).
+    def loss(self, theta: Tensor, beta: Tensor, words: SparseRows) -> Tensor:
+        """Return the reconstruction loss of each document.
 
         Parameters
         ----------
-        theta : Tensor (rows × K)
+        theta : Tensor (documents × K)
             Topic proportions.
         beta : Tensor (K × vocabulary)
             Topics.
+        words : SparseRows
+            The documents' bags of words.
         """
-        return cast(Tensor, self.batch_norm(theta @ beta))
+        return decoded_loss(theta @ beta, self.batch_norm, words)
 
 
 def xavier(topics: int, vocabulary: int) -> nn.Parameter:

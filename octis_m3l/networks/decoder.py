@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from octis_m3l.data.batches import SparseRows
-from octis_m3l.losses.reconstruction import reconstruction
+from octis_m3l.networks.decoding import decoded_loss
 
 TopicForm = Literal["beta", "centred", "batch-normalised"]
 
@@ -52,7 +52,7 @@ class TopicDecoder(nn.Module):
         words : SparseRows
             The documents' bags of words.
         """
-        return reconstruction(self(theta), words)
+        return decoded_loss(theta @ self.beta, self.batch_norm, words)
 
     def topic_word_matrix(self, form: TopicForm = "beta") -> Tensor:
         """Return the distribution of words in each topic (K × vocabulary).

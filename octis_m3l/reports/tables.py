@@ -54,7 +54,9 @@ def topics_table(model: TopicModel, words: int) -> Table:
 
 
 def scores_table(
-    scores: Mapping[str, Mapping[str, float]], measures: Mapping[str, Mapping[str, Any]]
+    scores: Mapping[str, Mapping[str, float]],
+    measures: Mapping[str, Mapping[str, Any]],
+    covered: Mapping[str, float] | None = None,
 ) -> Table:
     """Return every measure's scores, and what chance would give.
 
@@ -64,6 +66,8 @@ def scores_table(
         What was measured.
     measures : mapping of measure to mapping of view or pair to metric
         What measured it.
+    covered : mapping of pair to float, optional
+        Which share of the topics' words CNPMI's reference corpus has seen.
     """
     table = Table("measure", "of", "score", "by chance", "better", title="Scores")
     for name, by_view in scores.items():
@@ -71,6 +75,10 @@ def scores_table(
             metric = measures[name][where]
             chance = f"{metric.chance():.4f}" if hasattr(metric, "chance") else ""
             table.add_row(name, where, f"{value:.4f}", chance, metric.direction)
+    if covered:
+        table.caption = "CNPMI: its reference corpus has seen " + ", ".join(
+            f"{share:.0%} of the topics' words of {pair}" for pair, share in covered.items()
+        )
     return table
 
 

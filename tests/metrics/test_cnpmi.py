@@ -1,6 +1,7 @@
 """CNPMI against loops over documents, words and topics."""
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ from scipy.sparse import csc_array
 
 from octis_m3l.data.dataset import MultiviewDataset
 from octis_m3l.errors import DataError, SettingsError
-from octis_m3l.metrics import CNPMI, TopicQuality, TopicUniqueness, applicable
+from octis_m3l.metrics import CNPMI, TopicQuality, TopicUniqueness, applicable, score_all
 from octis_m3l.metrics.cnpmi import cross_lingual_npmi
 
 from .contract import MetricContract
@@ -150,3 +151,21 @@ def test_what_can_not_be_counted_is_refused(dataset: MultiviewDataset) -> None:
 def test_applies_to_linked_data_alone(dataset: MultiviewDataset, output: dict[str, Any]) -> None:
     assert list(applicable(dataset, output, metrics=["cnpmi"])["cnpmi"]) == ["en-de"]
     assert not applicable(MultiviewDataset(dataset.views.values()), output, metrics=["cnpmi"])
+
+
+def test_a_reference_is_found_by_name_or_by_language(
+    dataset: MultiviewDataset, output: dict[str, Any]
+) -> None:
+    texts = {"en": ["en1 en2", "en3 en1"] * 3, "german": ["de1", "de2 de3"] * 3}
+    corpus = MultiviewDataset.from_lists(texts, languages={"en": None, "german": "de"})
+    views = [replace(v, language={"de": "de"}.get(n)) for n, v in dataset.text_views.items()]
+    alone = MultiviewDataset(views)
+    found = applicable(alone, output, metrics=["cnpmi", "tu"], topk=4, corpus=corpus)
+    metric: Any = found["cnpmi"]["en-de"]
+    assert (metric.corpus_first, metric.corpus_second, metric.topk) == ("en", "german", 4)
+    assert found["tu"]["de"].topk == 4  # type: ignore[attr-defined]
+    with pytest.warns(UserWarning, match="CNPMI: the reference corpus has seen"):
+        scores = score_all(alone, output, metrics=["cnpmi"], topk=4, corpus=corpus)
+    assert scores["cnpmi"]["en-de"] == CNPMI(alone, "en", "de", 4, corpus, "en", "german").score(
+        output
+    )

@@ -1,0 +1,90 @@
+"""Batch norm, softmax and reconstruction in one step of few sweeps over the matrix."""
+
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+
+from octis_m3l.data.batches import SparseRows
+from octis_m3l.losses.reconstruction import reconstruction
+
+
+def decoded_loss(values: Tensor, norm: nn.BatchNorm1d, words: SparseRows) -> Tensor:
+    """Return −Σ_w w · log softmax(BN(values)) of each document.
+
+    In training what ``reconstruction(norm(values), words)`` gives, with its gradients and running
+    statistics, in two thirds of the time: documents × vocabulary is what models of words spend
+    theirs on.
+
+    Parameters
+    ----------
+    values : Tensor (documents × vocabulary)
+        θβ; two documents or more in training.
+    norm : nn.BatchNorm1d
+        With a learned shift or without; a learned scale is not trained.
+    words : SparseRows
+        The documents' bags of words.
+
+    Returns
+    -------
+    Tensor (documents)
+        In nats a document.
+    """
+    if not norm.training:
+        return reconstruction(norm(values), words)
+    if len(values) < 2:
+        raise ValueError("batch normalisation compares documents: expected two, given one.")
+    assert norm.num_batches_tracked is not None
+    norm.num_batches_tracked.add_(1)
+    places = words.rows * values.shape[1] + words.words
+    return cast(Tensor, _Decoded.apply(values, norm.bias, norm, words.rows, places, words.counts))
+
+
+class _Decoded(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any,
+        values: Tensor,
+        bias: Tensor | None,
+        norm: nn.BatchNorm1d,
+        rows: Tensor,
+        places: Tensor,
+        counts: Tensor,
+    ) -> Tensor:
+        normalised, _, scale = torch.native_batch_norm(
+            values,
+            norm.weight,
+            bias,
+            norm.running_mean,
+            norm.running_var,
+            True,
+            norm.momentum or 0.0,
+            norm.eps,
+        )
+        likely = normalised.softmax(dim=1)
+        ctx.save_for_backward(normalised, likely, scale, bias, rows, places, counts)
+        # Normalised columns are bounded by the number of documents, so that nothing real is cut.
+        chosen = likely.view(-1).index_select(0, places)
+        logarithms = chosen.clamp_(min=torch.finfo(likely.dtype).tiny).log_()
+        return values.new_zeros(len(values)).index_add(0, rows, logarithms * counts, alpha=-1)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        normalised, likely, scale, bias, rows, places, counts = ctx.saved_tensors
+        weights = counts * gradient[rows]
+        totals = torch.zeros_like(gradient).index_add_(0, rows, weights)
+        to_logits = likely * totals[:, None]
+        to_logits.view(-1).index_add_(0, places, weights, alpha=-1)
+        # dx = s(g − mean g − x̂ mean(g x̂)), with x̂ the logits less their shift.
+        summed = to_logits.sum(dim=0)
+        along = (to_logits * normalised).sum(dim=0)
+        if bias is not None:
+            along -= bias * summed
+        along *= scale / len(normalised)
+        constant = summed * scale / len(normalised)
+        if bias is not None:
+            constant -= bias * along
+        to_values = to_logits.mul_(scale).addcmul_(normalised, along, value=-1).sub_(constant)
+        return to_values, None if bias is None else summed, None, None, None, None

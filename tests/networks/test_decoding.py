@@ -1,0 +1,78 @@
+"""Batch norm, softmax and reconstruction in one step, against the three one after another."""
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from octis_m3l.data.batches import SparseRows
+from octis_m3l.losses import reconstruction
+from octis_m3l.networks.bag_of_words import ShiftedBatchNorm
+from octis_m3l.networks.decoding import decoded_loss
+
+
+def sparse(counts: Tensor) -> SparseRows:
+    rows, words = counts.nonzero(as_tuple=True)
+    return SparseRows(rows, words, counts[rows, words], counts.sum(dim=1))
+
+
+def norm(shifted: bool) -> nn.BatchNorm1d:
+    made = ShiftedBatchNorm(40, 1e-3) if shifted else nn.BatchNorm1d(40, affine=False)
+    if shifted:
+        nn.init.normal_(made.bias, generator=torch.Generator().manual_seed(1))
+    return made.double()
+
+
+@pytest.mark.parametrize("shifted", [True, False])
+def test_is_the_three_steps_with_their_gradients_and_statistics(shifted: bool) -> None:
+    random = torch.Generator().manual_seed(0)
+    values = torch.randn(9, 40, dtype=torch.float64, generator=random) * 3 + 1
+    counts = torch.poisson(torch.full((9, 40), 0.3, dtype=torch.float64), generator=random)
+    counts[4] = 0
+    words = sparse(counts)
+    weights = torch.randn(9, dtype=torch.float64, generator=random)
+    found = []
+    for fused in (True, False):
+        one = norm(shifted)
+        given = values.clone().requires_grad_()
+        for _ in range(2):
+            lost = decoded_loss(given, one, words) if fused else reconstruction(one(given), words)
+        (lost * weights).sum().backward()  # type: ignore[no-untyped-call]
+        learned = [] if one.bias is None else [one.bias.grad]
+        found.append([lost.detach(), given.grad, *learned, *one.buffers()])
+        one.eval()
+        found[-1].append(decoded_loss(given, one, words).detach())
+    assert len(found[0]) == len(found[1]) == 6 + shifted
+    for ours, theirs in zip(*found, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-9, atol=1e-12)
+
+
+def test_a_word_may_have_several_entries_in_a_row() -> None:
+    values = torch.randn(4, 40, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    ones = torch.ones(4, dtype=torch.float64)
+    rows, columns = torch.tensor([0, 0, 1, 3]), torch.tensor([2, 2, 5, 7])
+    several = SparseRows(rows, columns, ones, torch.tensor([2.0, 1.0, 0.0, 1.0]).double())
+    dense = several.dense(40)
+    gradients = []
+    for words in (several, sparse(dense)):
+        given = values.clone().requires_grad_()
+        decoded_loss(given, norm(True), words).sum().backward()  # type: ignore[no-untyped-call]
+        gradients.append(given.grad)
+    np.testing.assert_allclose(*gradients, rtol=1e-10, atol=1e-12)
+
+
+def test_single_precision_keeps_six_digits_of_unlikely_words() -> None:
+    random = torch.Generator().manual_seed(0)
+    values = torch.randn(64, 40, generator=random)
+    values[0, 3] = -1e4
+    counts = torch.zeros(64, 40)
+    counts[0, 3] = counts[5, 5] = 1.0
+    found = decoded_loss(values, nn.BatchNorm1d(40, affine=False), sparse(counts))
+    wide = nn.BatchNorm1d(40, affine=False).double()
+    expected = reconstruction(wide(values.double()), sparse(counts.double()))
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+
+
+def test_one_document_is_no_batch() -> None:
+    with pytest.raises(ValueError, match="expected two, given one"):
+        decoded_loss(torch.randn(1, 40), norm(True).float(), sparse(torch.ones(1, 40)))
