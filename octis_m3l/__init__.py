@@ -18,7 +18,7 @@ compat.install()
 if TYPE_CHECKING:
     from octis_m3l.data import ImageView, MultiviewDataset, TextPreprocessor, TextView
     from octis_m3l.data.demo import demo_corpus
-    from octis_m3l.encoders import encode
+    from octis_m3l.encoders import encode, encode_words
     from octis_m3l.metrics import (
         CNPMI,
         JSD,
@@ -49,7 +49,7 @@ __version__ = version("octis-m3l")
 _PUBLIC = {
     "data": ("ImageView", "MultiviewDataset", "TextPreprocessor", "TextView"),
     "data.demo": ("demo_corpus",),
-    "encoders": ("encode",),
+    "encoders": ("encode", "encode_words"),
     "metrics": (
         "CNPMI",
         "JSD",
@@ -103,6 +103,7 @@ __all__ = [
     "__version__",
     "demo_corpus",
     "encode",
+    "encode_words",
     "load_model",
     "score_all",
 ]

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,9 @@ from octis_m3l.data.dataset import MultiviewDataset
 from octis_m3l.data.links import items_of_tuples
 from octis_m3l.data.views import TextView
 from octis_m3l.errors import DataError
+
+# Tuples whose batches are arranged together.
+ROWS_TOGETHER = 4096
 
 
 @dataclass(frozen=True)
@@ -154,14 +158,56 @@ class ViewTensors(CTMDataset):  # type: ignore[misc]
         items : Tensor of int64
             Row numbers, on the device.
         """
+        return self.words_in_parts(items, [len(items)])[0]
+
+    def words_in_parts(self, items: Tensor, sizes: Sequence[int]) -> list[SparseRows]:
+        """Return the bags of words of several batches, found all at once.
+
+        Parameters
+        ----------
+        items : Tensor of int64
+            Row numbers, on the device: batch after batch.
+        sizes : sequence of int
+            How many items each batch has.
+        """
         starts = self._offsets[items]
         lengths = self._offsets[items + 1] - starts
         ends = lengths.cumsum(0)
         rows = torch.repeat_interleave(lengths)
         positions = torch.arange(len(rows), device=self.device) + (starts - ends + lengths)[rows]
-        return SparseRows(
-            rows, self._words[positions].long(), self._counts[positions], self._totals[items]
-        )
+        words, counts = self._words[positions].long(), self._counts[positions]
+        totals = self._totals[items]
+        if len(sizes) == 1:
+            return [SparseRows(rows, words, counts, totals)]
+        firsts = np.cumsum([0, *sizes])
+        own = np.arange(firsts[-1]) - np.repeat(firsts[:-1], sizes)
+        rows = torch.from_numpy(own).to(self.device)[rows]
+        entries = torch.cat([ends.new_zeros(1), ends])[torch.from_numpy(firsts).to(self.device)]
+        counted = entries.diff().tolist()
+        parts = [torch.split(each, counted) for each in (rows, words, counts)]
+        return list(map(SparseRows, *parts, torch.split(totals, list(sizes))))
+
+    def batches(
+        self, items: Tensor, sizes: Sequence[int], rows: "Sequence[Tensor | None] | None" = None
+    ) -> "list[ViewBatch]":
+        """Return several batches of the view: one by one, that would take many times as long.
+
+        Parameters
+        ----------
+        items : Tensor of int64
+            Row numbers, on the device: batch after batch.
+        sizes : sequence of int
+            How many items each batch has.
+        rows : sequence of Tensor or None, optional
+            For each batch, to which of its tuples the items belong. Default: one to one.
+        """
+        words: Sequence[SparseRows | None] = [None] * len(sizes)
+        if self.vocabulary_size:
+            words = self.words_in_parts(items, sizes)
+        placed = rows or [None] * len(sizes)
+        listed, given = list(sizes), self.embeddings(items)
+        parts = torch.split(items, listed), placed, torch.split(given, listed), words
+        return list(map(ViewBatch, *parts))
 
 
 @dataclass(frozen=True)
@@ -297,11 +343,12 @@ class TupleSampler:
         order = torch.randperm(total) if shuffle else torch.arange(total)
         order = order.to(self.device)
         drawn = {name: self._draw(name, order, shuffle) for name in self._items}
-        batches = len(self)
-        for number in range(batches):
-            start = number * self.batch_size
-            stop = total if number == batches - 1 else start + self.batch_size
-            yield self._batch({name: items[start:stop] for name, items in drawn.items()})
+        bounds = [number * self.batch_size for number in range(len(self))] + [total]
+        together = max(1, ROWS_TOGETHER // self.batch_size)
+        for first in range(0, len(self), together):
+            part = bounds[first : first + together + 1]
+            sizes = [stop - start for start, stop in pairwise(part)]
+            yield from self._batches({n: d[part[0] : part[-1]] for n, d in drawn.items()}, sizes)
 
     def _draw(self, name: str, order: Tensor, shuffle: bool) -> Tensor:
         items, offsets, counts = self._items[name]
@@ -316,22 +363,25 @@ class TupleSampler:
         place = (offsets[order] + position).clamp(max=len(items) - 1)
         return torch.where(counts[order] > 0, items[place], -1)
 
-    def _batch(self, drawn: Mapping[str, Tensor]) -> Batch:
-        views = {}
-        size = 0
+    def _batches(self, drawn: Mapping[str, Tensor], sizes: list[int]) -> list[Batch]:
+        """Return several batches, arranged together."""
+        parts: list[dict[str, ViewBatch]] = [{} for _ in sizes]
         for name, drawn_items in drawn.items():
-            size = len(drawn_items)
-            items, rows = drawn_items, None
-            if not self._single[name]:
-                present = (drawn_items >= 0).nonzero().squeeze(1)
-                if len(present) < size:
-                    items, rows = drawn_items[present], present
-            if len(items) < 2:
-                continue
-            tensors = self.tensors[name]
-            words = tensors.words(items) if tensors.vocabulary_size else None
-            views[name] = ViewBatch(items, rows, tensors.embeddings(items), words)
-        return Batch(size, views, *self._shares)
+            for views, part in zip(parts, self._of_view(name, drawn_items, sizes), strict=True):
+                if len(part.items) > 1:
+                    views[name] = part
+        return [Batch(n, v, *self._shares) for n, v in zip(sizes, parts, strict=True)]
+
+    def _of_view(self, name: str, drawn: Tensor, sizes: list[int]) -> list[ViewBatch]:
+        if self._single[name]:
+            return self.tensors[name].batches(drawn, sizes)
+        there = drawn >= 0
+        counts = torch.stack([part.sum() for part in torch.split(there, sizes)]).tolist()
+        rows = [
+            None if count == size else part.nonzero().squeeze(1)
+            for part, count, size in zip(torch.split(there, sizes), counts, sizes, strict=True)
+        ]
+        return self.tensors[name].batches(drawn[there], counts, rows)
 
 
 def _shares(counts: Sequence[Tensor]) -> tuple[float, float]:

@@ -1,13 +1,14 @@
 """Batches of views whose items are not linked."""
 
 from collections.abc import Iterator, Mapping
+from itertools import pairwise
 from typing import Any
 
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from octis_m3l.data.batches import Batch, ViewBatch, ViewTensors, view_tensors
+from octis_m3l.data.batches import ROWS_TOGETHER, Batch, ViewTensors, view_tensors
 from octis_m3l.data.dataset import MultiviewDataset
 from octis_m3l.errors import DataError
 
@@ -84,15 +85,17 @@ class UnlinkedSampler:
             Whether items come in random order.
         """
         orders = {name: self._order(rows, shuffle) for name, rows in self.rows.items()}
-        for number in range(len(self)):
-            start = number * self.batch_size
-            stop = self.longest if number == len(self) - 1 else start + self.batch_size
-            views = {}
-            for name, order in orders.items():
-                tensors, items = self.tensors[name], order[start:stop]
-                words = tensors.words(items) if tensors.vocabulary_size else None
-                views[name] = ViewBatch(items, None, tensors.embeddings(items), words)
-            yield Batch(stop - start, views)
+        bounds = [number * self.batch_size for number in range(len(self))] + [self.longest]
+        together = max(1, ROWS_TOGETHER // self.batch_size)
+        for first in range(0, len(self), together):
+            part = bounds[first : first + together + 1]
+            sizes = [stop - start for start, stop in pairwise(part)]
+            views = {
+                name: self.tensors[name].batches(order[part[0] : part[-1]], sizes)
+                for name, order in orders.items()
+            }
+            for number, size in enumerate(sizes):
+                yield Batch(size, {name: batches[number] for name, batches in views.items()})
 
     def _order(self, rows: slice, shuffle: bool) -> Tensor:
         count = rows.stop - rows.start

@@ -1,7 +1,7 @@
 """M3L-Contrast: topics of many languages and images, aligned by contrast."""
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Literal
 
 import torch
@@ -214,7 +214,6 @@ class M3LContrastNetwork(ViewNetwork):
         settings = self.settings
         means, log_variances, thetas = {}, {}, {}
         lost: dict[str, Tensor] = {}
-        diverged: dict[str, Tensor] = {}
         for name, view in batch.views.items():
             mean, log_variance = self.posterior(name, view.embeddings)
             theta = sample_topics(mean, log_variance)
@@ -222,12 +221,11 @@ class M3LContrastNetwork(ViewNetwork):
                 lost[name] = self.decoders[name].loss(  # type: ignore[operator]
                     self.theta_dropout(theta), view.words
                 )
-            if settings.prior_weight:
-                diverged[name] = self.prior.divergence(mean, log_variance)
             means[name], log_variances[name] = mean, log_variance
             thetas[name] = _mean_sample(theta, mean, log_variance, settings.contrastive_samples)
-        terms = {"reconstruction": self._over_views(lost, batch)}
+        terms = {"reconstruction": self._over_views(list(lost.values()), batch)}
         if settings.prior_weight:
+            diverged = self._diverged(means, log_variances)
             terms["prior"] = settings.prior_weight * self._over_views(diverged, batch)
         if len(thetas) < 2:
             return terms
@@ -253,11 +251,21 @@ class M3LContrastNetwork(ViewNetwork):
             )
         return terms
 
-    def _over_views(self, losses: Mapping[str, Tensor], batch: Batch) -> Tensor:
+    def _diverged(
+        self, means: Mapping[str, Tensor], log_variances: Mapping[str, Tensor]
+    ) -> Sequence[Tensor]:
+        """Return KL(q‖prior) of each view's items, computed together."""
+        if not means:
+            return []
+        together = torch.cat(list(means.values())), torch.cat(list(log_variances.values()))
+        sizes = [len(mean) for mean in means.values()]
+        return torch.split(self.prior.divergence(*together), sizes)
+
+    def _over_views(self, losses: Sequence[Tensor], batch: Batch) -> Tensor:
         if not losses:
             return next(self.parameters()).new_zeros(())
-        sums = torch.stack([loss.sum() for loss in losses.values()])
-        counts = torch.tensor([len(loss) for loss in losses.values()], device=sums.device)
+        sums = torch.stack([loss.sum() for loss in losses])
+        counts = sums.new_tensor([len(loss) for loss in losses])
         return averaged(sums, counts, batch.size, self.settings.average, batch.item_share)
 
 
