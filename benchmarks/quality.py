@@ -65,7 +65,12 @@ def trained(
         model.checkpoint = arguments.keep / f"seed-{seed}.checkpoint"
         model.train_model(dataset, top_words=max(10, arguments.topk))
         model.save(folder)
-    return load_model(folder)
+    kept = load_model(folder)
+    wanted = model.settings_class.checked(model.hyperparameters, model.name)
+    asked = (model.name, wanted, dataset.fingerprints())
+    if (kept.name, kept.trained_settings, kept.data_fingerprints) != asked:
+        raise SystemExit(f"{folder} holds another model, of other settings or other data.")
+    return kept
 
 
 def scored(arguments: argparse.Namespace, dataset: Any, output: Any) -> dict[str, Any]:

@@ -268,11 +268,13 @@ class TupleSampler:
         Tuples in a batch. A last batch of one tuple joins the batch before it.
     device, dtype
         Of the batches.
+    shrinks : bool
+        Whether fewer tuples than make one batch become one; else they are an error.
 
     Raises
     ------
     DataError
-        If there are fewer tuples than make one batch.
+        If there are fewer tuples than two, or than make one batch.
     """
 
     def __init__(
@@ -285,6 +287,7 @@ class TupleSampler:
         device: torch.device | str = "cpu",
         dtype: torch.dtype = torch.float32,
         tensors: Mapping[str, ViewTensors] | None = None,
+        shrinks: bool = False,
     ) -> None:
         partitions = [partition] if isinstance(partition, str) else list(partition)
         self.device = torch.device(device)
@@ -298,6 +301,8 @@ class TupleSampler:
             numbers[name] = kept
         found = np.concatenate(list(numbers.values()))
         self.tuples: NDArray[np.int64] = np.unique(found[found >= 0])
+        if shrinks:
+            self.batch_size = min(batch_size, max(2, len(self.tuples)))
         self._check_size(partitions)
         self.tensors = dict(
             tensors or view_tensors(dataset, embeddings, device=device, dtype=dtype)

@@ -19,7 +19,7 @@ from scipy.sparse import csr_array, csr_matrix, load_npz, save_npz, vstack
 from octis_m3l.data.dataset import MultiviewDataset
 from octis_m3l.data.stop_words import language_of
 from octis_m3l.data.views import TextView
-from octis_m3l.errors import DataError, SettingsError, StorageError
+from octis_m3l.errors import DataError, SettingsError, StorageError, suggest
 from octis_m3l.files import folder_written_whole
 
 _MATRIX = "train_bow_matrix_{}.npz"
@@ -71,6 +71,9 @@ def from_bow_folder(
     if not names:
         what = "holds no train_bow_matrix_<language>.npz" if place.is_dir() else "is no folder"
         raise DataError(f"{place} {what}; expected a folder of bags of words.")
+    for name in languages or ():
+        if name not in names:
+            raise DataError(f"languages: {place} has no view '{name}'.{suggest(name, names)}")
     views = []
     for number, name in enumerate(names):
         language = (languages or {}).get(name, language_of(name))
@@ -157,12 +160,17 @@ def _read_view(
 def _of_parts(
     place: Path, what: str, name: str, parts: Sequence[str], sizes: Sequence[int]
 ) -> list[str] | None:
-    """Return the lines of all parts, or None where one part has no such file."""
+    """Return the lines of all parts; None where one part has no texts, or none has labels."""
     found: list[str] = []
-    for part, size in zip(parts, sizes, strict=True):
-        path = place / f"{part}_{what}_{name}.txt"
+    paths = [place / f"{part}_{what}_{name}.txt" for part in parts]
+    if not any(path.exists() for path in paths):
+        return None
+    for path, size in zip(paths, sizes, strict=True):
         if not path.exists():
-            return None
+            if what == "texts":
+                return None
+            found += [""] * size
+            continue
         lines = _read_lines(path)
         if len(lines) != size:
             raise DataError(
@@ -236,7 +244,7 @@ def _read_lines(path: Path) -> list[str]:
     if not path.exists():
         raise DataError(f"{path} is missing; expected a line for each word or document.")
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         raise DataError(f"{path} is not UTF-8 ({error}); save it as UTF-8.") from None
     return text.removesuffix("\n").split("\n")

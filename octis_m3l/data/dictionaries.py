@@ -1,6 +1,6 @@
 """Dictionaries: pairs of words of two views, by their index in the vocabularies."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ def word_pairs(
     ----------
     first, second : TextView
         The views.
-    pairs : iterable of (str, str), path, or array of int (pairs × 2)
+    pairs : iterable of (str, str), mapping, path, or array of int (pairs × 2)
         A word of the first view and its translation in the second: words, a file of them, or
         indices in the vocabularies.
 
@@ -41,13 +41,22 @@ def word_pairs(
     if isinstance(pairs, str | Path):
         path = Path(pairs)
         pairs = read_array(path, first.name) if path.suffix == ".npy" else read_pairs(path)
-    if isinstance(pairs, np.ndarray) and pairs.dtype.kind in "iu":
+    if isinstance(pairs, np.ndarray) and pairs.dtype.kind in "iuf":
+        if (pairs != np.rint(pairs)).any():
+            raise DataError(f"dictionary {first.name}-{second.name}: indices are whole numbers.")
         check_dictionary(first, second, pairs)
         return np.unique(pairs.astype(np.int64), axis=0)
+    listed = list(pairs.items() if isinstance(pairs, Mapping) else pairs)
+    for entry in listed:
+        said = list(entry) if isinstance(entry, Sequence | np.ndarray) else []
+        if isinstance(entry, str) or len(said) != 2 or not all(isinstance(w, str) for w in said):
+            raise DataError(
+                f"dictionary {first.name}-{second.name}: {entry!r} is no pair of words; expected "
+                f"for each translation a word of '{first.name}' and one of '{second.name}'."
+            )
     known = [
         {word: number for number, word in enumerate(view.vocabulary)} for view in (first, second)
     ]
-    listed = list(pairs)
     rows = [(known[0][a], known[1][b]) for a, b in listed if a in known[0] and b in known[1]]
     if not rows:
         raise DataError(
@@ -70,8 +79,12 @@ def check_dictionary(first: TextView, second: TextView, pairs: NDArray[np.int64]
     Raises
     ------
     DataError
-        If it is of another shape, or points nowhere.
+        If it is empty, of another shape, of one view with itself, or points nowhere.
     """
+    if first.name == second.name:
+        raise DataError(f"a dictionary ties two views; given '{first.name}' twice.")
+    if not len(pairs):
+        raise DataError(f"dictionary {first.name}-{second.name}: it holds no pair of words.")
     words = [len(first.vocabulary), len(second.vocabulary)]
     if pairs.ndim != 2 or pairs.shape[1] != 2 or ((pairs < 0) | (pairs >= words)).any():
         raise DataError(

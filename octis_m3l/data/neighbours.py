@@ -51,7 +51,8 @@ def nearest_words(
     step = max(1, _SCORES_AT_ONCE // max(1, len(other)))
     for start in range(0, len(own) if possible else 0, step):
         piece = slice(start, min(start + step, len(own)))
-        scores = own[piece] @ other.T
+        # Equal vectors get equal scores, whatever the last bits of a matrix product.
+        scores = np.round(own[piece] @ other.T, 12)
         scores[:, ~known] = -np.inf
         if others is None:
             scores[np.arange(piece.stop - start), np.arange(start, piece.stop)] = -np.inf

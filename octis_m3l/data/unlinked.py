@@ -31,6 +31,8 @@ class UnlinkedSampler:
         Items of each view in a batch. A last batch of one item joins the batch before it.
     device, dtype
         Of the batches.
+    shrinks : bool
+        Whether fewer items than make one batch become one; else they are an error.
 
     Raises
     ------
@@ -48,6 +50,7 @@ class UnlinkedSampler:
         device: torch.device | str = "cpu",
         dtype: torch.dtype = torch.float32,
         tensors: Mapping[str, ViewTensors] | None = None,
+        shrinks: bool = False,
     ) -> None:
         self.device = torch.device(device)
         self.batch_size = batch_size
@@ -62,6 +65,8 @@ class UnlinkedSampler:
                     "normalisation compares rows."
                 )
         self.longest: int = max(rows.stop - rows.start for rows in self.rows.values())
+        if shrinks:
+            self.batch_size = batch_size = min(batch_size, self.longest)
         if batch_size > self.longest:
             raise DataError(
                 f"batch_size={batch_size} is larger than the data: {self.longest} items in the "

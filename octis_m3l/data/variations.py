@@ -134,10 +134,11 @@ class Variations(ABC):
         ----------
         first, second : str
             Text views.
-        pairs : iterable of (str, str), path, or array of int (pairs × 2)
+        pairs : iterable of (str, str), mapping, path, or array of int (pairs × 2)
             A word of the first view and its translation in the second; pairs with a word outside
             a vocabulary are left out. A file has such a pair on each line, a tab or a space
-            between them (as MUSE's dictionaries). An array holds indices of words.
+            between them (as MUSE's dictionaries). An array holds indices of words. A dictionary
+            that the two views have already, in whichever order, is replaced.
 
         Raises
         ------
@@ -149,7 +150,10 @@ class Variations(ABC):
         return self._with(
             self.views.values(),
             self.links,
-            dictionaries={**self.dictionaries, (first, second): found},
+            dictionaries={
+                **{key: rows for key, rows in self.dictionaries.items() if key != (second, first)},
+                (first, second): found,
+            },
         )
 
     def with_views(self, names: Collection[str]) -> Self:

@@ -2,6 +2,7 @@
 
 import gzip
 import zipfile
+import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array, load_npz
 
 from octis_m3l.data.arrays import read_array
-from octis_m3l.errors import DataError, SettingsError, suggest
+from octis_m3l.errors import DataError, OctisM3LError, SettingsError, suggest
 
 WithoutVector = Literal["error", "zeros"]
 _POLICIES = ("error", "zeros")
@@ -59,6 +60,8 @@ def read_word_vectors(
         array = _read_npz(Path(given), view)
     else:
         return _look_up(Path(given), vocabulary, view, without_vector)
+    if array.dtype.kind not in "fiu":
+        raise DataError(f"view '{view}': word vectors of type {array.dtype}; expected numbers.")
     if array.ndim != 2 or len(array) != len(vocabulary):
         raise DataError(
             f"view '{view}': word vectors of shape {array.shape}; expected a row for each of its "
@@ -79,7 +82,9 @@ def _read_npz(path: Path, view: str) -> NDArray[Any]:
                     )
                 return np.asarray(file[names[0]])
         return np.asarray(csr_array(load_npz(path)).todense())
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+    except OctisM3LError:
+        raise
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise DataError(
             f"view '{view}': {path} can't be read as .npz ({error}); expected what numpy.savez or "
             "scipy's save_npz writes, whole."
@@ -92,13 +97,15 @@ def _look_up(
     place = {word: number for number, word in enumerate(vocabulary)}
     found: NDArray[np.float32] | None = None
     known = np.zeros(len(vocabulary), bool)
-    size = 0
+    size = promised = lines = 0
     with _opened(path, f"view '{view}'") as file:
         for number, line in enumerate(file, start=1):
             # A word may hold any space but a plain one.
             word, *values = line.rstrip("\r\n ").split(" ")
-            if number == 1 and len(values) == 1 and word.isdigit() and values[0].isdigit():
+            if number == 1 and len(values) == 1 and word.isdecimal() and values[0].isdecimal():
+                promised, size = int(word), int(values[0])
                 continue
+            lines += 1
             size = size or len(values)
             if not values or len(values) != size:
                 raise DataError(
@@ -116,6 +123,11 @@ def _look_up(
             except ValueError as error:
                 raise DataError(f"{path}, line {number}: {error}; expected numbers.") from None
             known[row] = True
+    if lines < promised:
+        raise DataError(
+            f"{path} holds {lines} words, its first line says {promised}: it was cut off; get it "
+            "again."
+        )
     if found is None:
         raise DataError(
             f"{path} has a vector for none of the {len(vocabulary)} words of view '{view}'; check "
@@ -165,12 +177,12 @@ def read_pairs(path: str | Path) -> list[tuple[str, str]]:
 def _opened(path: Path, what: str) -> Iterator[IO[str]]:
     try:
         with (
-            gzip.open(path, "rt", encoding="utf-8", newline="\n")
+            gzip.open(path, "rt", encoding="utf-8-sig", newline="\n")
             if path.suffix == ".gz"
-            else path.open(encoding="utf-8", newline="\n")
+            else path.open(encoding="utf-8-sig", newline="\n")
         ) as file:
             yield file
-    except (OSError, EOFError, UnicodeDecodeError) as error:
+    except (OSError, EOFError, UnicodeDecodeError, zlib.error) as error:
         raise DataError(
             f"{what}: {path} can't be read ({error}); expected a text file in UTF-8, whole."
         ) from None

@@ -19,6 +19,8 @@ from octis_m3l.data.stop_words import language_of
 from octis_m3l.data.views import PARTITIONS
 from octis_m3l.errors import DataError, SettingsError
 
+VOCABULARY = 2000
+
 
 def dataset_from_table(
     source: Path,
@@ -40,7 +42,7 @@ def dataset_from_table(
     ----------
     source : Path
         The file; paths of pictures in it start at its folder. Or a folder as `from_bow_folder`
-        reads it, of which only the languages can be said.
+        reads it, with which only languages and embeddings go.
     texts, images : mapping of view to column
         The views. '-': a view of images that has embeddings alone.
     partition, label, group : str, optional
@@ -62,7 +64,21 @@ def dataset_from_table(
         If the file is missing or of an unknown kind, or as `from_frame`.
     """
     if source.is_dir():
-        return from_bow_folder(source, languages=languages)
+        said: dict[str, Any] = {
+            "--text": texts,
+            "--image": images,
+            "--partition": partition,
+            "--label": label,
+        }
+        said |= {"--group": group, "--tokenizer": tokenizers, "--set": settings}
+        said |= {"--vocabulary": vocabulary != VOCABULARY}
+        if any(said.values()):
+            raise SettingsError(
+                f"{', '.join(option for option, given in said.items() if given)}: {source} is a "
+                "folder of bags of words, whose vocabulary, labels and partitions are in it; "
+                "leave these options out."
+            )
+        return from_bow_folder(source, languages=languages).with_embeddings(embeddings)
     if not texts:
         raise SettingsError("name at least one text column: --text VIEW=COLUMN.")
     for name in {"language", "vocabulary_size", "tokenizer"} & {*(settings or {})}:

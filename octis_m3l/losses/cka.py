@@ -3,6 +3,9 @@
 import torch
 from torch import Tensor
 
+# Below it, rounding is all there is; its root's gradient would have no bound.
+_LEAST = 1e-24
+
 
 def cka_loss(first: Tensor, second: Tensor) -> Tensor:
     """Return 1 − ‖S̃ᵀT̃‖_F / √(‖S̃ᵀS̃‖_F ‖T̃ᵀT̃‖_F), of column-centred S̃ and T̃.
@@ -17,23 +20,25 @@ def cka_loss(first: Tensor, second: Tensor) -> Tensor:
     Returns
     -------
     Tensor (scalar)
-        From 0, where the rows' inner products agree up to a factor, to 1. In the precision that
-        it is given; 1 where one side does not vary.
+        From 0, where the rows' inner products agree up to a factor, to 1. Computed in double
+        precision; 1, with no gradient, where one side does not vary.
 
     References
     ----------
     Kornblith et al. (2019), Similarity of neural network representations revisited, eq. 3; Phat et
     al. (2026), GloCTM.
     """
-    first = first - first.mean(dim=0)
-    second = second - second.mean(dim=0)
+    one, other = first.double(), second.double()
+    one, other = one - one.mean(dim=0), other - other.mean(dim=0)
     # ‖SᵀT‖_F² = ⟨SSᵀ, TTᵀ⟩: with more columns than rows, products of rows are the smaller ones.
-    if max(first.shape[1], second.shape[1]) > first.shape[0]:
-        one, other = first @ first.T, second @ second.T
-        across = (one * other).sum().clamp(min=0).sqrt()
-        norms = one.norm() * other.norm()
+    if max(one.shape[1], other.shape[1]) > len(one):
+        of_one, of_other = one @ one.T, other @ other.T
+        across = (of_one * of_other).sum()
     else:
-        across = (first.T @ second).norm()
-        norms = (first.T @ first).norm() * (second.T @ second).norm()
-    alike: Tensor = across / norms.sqrt().clamp(min=torch.finfo(first.dtype).tiny ** 0.5)
-    return 1.0 - alike
+        of_one, of_other = one.T @ one, other.T @ other
+        across = (one.T @ other).square().sum()
+    norms = of_one.square().sum() * of_other.square().sum()
+    varies = norms > 0
+    alike = across / torch.where(varies, norms, 1.0).sqrt()
+    loss = 1.0 - torch.where(varies, alike, 0.0).clamp(min=_LEAST).sqrt()
+    return loss.to(first.dtype)

@@ -1,5 +1,6 @@
 """Mutual information of words' topics across two languages."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -37,7 +38,7 @@ def word_alignment(
     forward, backward : Tensor (pairs)
         w: above 0 where the second word is a positive of the first, and the other way round.
     temperature : float
-        τ.
+        τ; in single precision .025 or more, below which exp(−2/τ) is 0.
 
     Returns
     -------
@@ -49,34 +50,44 @@ def word_alignment(
     modeling, AAAI.
     """
     one, other = functional.normalize(first, dim=1), functional.normalize(second, dim=1)
-    rows, columns, scores = _Similarities.apply(one, other, *pairs, temperature)
+    negatives = _Negatives.apply(one, other, *pairs, forward, backward, temperature)
+    rows, columns, scores = negatives
     likely = scores.exp()
     loss = scores.new_zeros(())
     for sums, words, weights in ((rows, pairs[0], forward), (columns, pairs[1], backward)):
-        positive = torch.where(weights > 0, likely, 0.0)
-        # Of a word that all others are positives of, rounding may leave less than nothing.
-        negatives = sums.index_add(0, words, positive, alpha=-1).clamp(min=0)
-        loss = loss + (weights * ((negatives[words] + likely).log() - scores)).sum()
+        loss = loss + (weights * ((sums[words] + likely).log() - scores)).sum()
     mean: Tensor = loss / (forward.sum() + backward.sum())
     return mean
 
 
-class _Similarities(torch.autograd.Function):
-    """Σ_j exp(s_ij) of each i, Σ_i exp(s_ij) of each j, and s at some pairs."""
+class _Negatives(torch.autograd.Function):
+    """Σ exp over the negatives of each word, of the one language and of the other; s at the pairs.
+
+    s is less by 1/τ, its greatest, so that no exponential is above 1.
+    """
 
     @staticmethod
     def forward(
-        ctx: Any, one: Tensor, other: Tensor, first: Tensor, second: Tensor, temperature: float
+        ctx: Any,
+        one: Tensor,
+        other: Tensor,
+        first: Tensor,
+        second: Tensor,
+        forward: Tensor,
+        backward: Tensor,
+        temperature: float,
     ) -> tuple[Tensor, Tensor, Tensor]:
-        blocks = _Blocks(one, other, first, second, temperature)
         rows, columns = one.new_empty(len(one)), one.new_zeros(len(other))
         scores = one.new_empty(len(first))
-        for block, pairs, places, values in blocks:
-            scores[pairs] = values.view(-1)[places]
-            likely = values.exp_()
-            rows[block] = likely.sum(dim=1)
-            columns += likely.sum(dim=0)
-        ctx.save_for_backward(one, other, first, second)
+        for block, pairs, places, values in _blocks(one, other, first, second, temperature):
+            flat = values.view(-1)
+            scores[pairs] = flat[places]
+            likely = values.exp_().view(-1)[places]
+            flat[places] = likely * (forward[pairs] <= 0)
+            rows[block] = values.sum(dim=1)
+            flat[places] = likely * (backward[pairs] <= 0)
+            columns += values.sum(dim=0)
+        ctx.save_for_backward(one, other, first, second, forward, backward)
         ctx.temperature = temperature
         return rows, columns, scores
 
@@ -85,32 +96,30 @@ class _Similarities(torch.autograd.Function):
     def backward(
         ctx: Any, to_rows: Tensor, to_columns: Tensor, to_scores: Tensor
     ) -> tuple[Tensor | None, ...]:
-        one, other, first, second = ctx.saved_tensors
+        one, other, first, second, forward, backward = ctx.saved_tensors
         to_one, to_other = torch.empty_like(one), torch.zeros_like(other)
-        for block, pairs, places, values in _Blocks(one, other, first, second, ctx.temperature):
-            gradient = values.exp_().mul_(to_rows[block, None] + to_columns)
-            gradient.view(-1).index_add_(0, places, to_scores[pairs])
-            to_one[block] = gradient @ other
-            to_other.addmm_(gradient.T, one[block])
-        return to_one / ctx.temperature, to_other / ctx.temperature, None, None, None
+        of_pairs = to_rows[first] * (forward <= 0) + to_columns[second] * (backward <= 0)
+        blocks = _blocks(one, other, first, second, ctx.temperature)
+        for block, pairs, places, values in blocks:
+            flat = values.exp_().view(-1)
+            likely = flat[places]
+            values.mul_(to_rows[block, None] + to_columns)
+            flat[places] = likely * of_pairs[pairs] + to_scores[pairs]
+            to_one[block] = values @ other
+            to_other.addmm_(values.T, one[block])
+        return to_one / ctx.temperature, to_other / ctx.temperature, *[None] * 5
 
 
-class _Blocks:
-    """The matrix s in blocks of rows, each with the pairs that lie in it."""
-
-    def __init__(
-        self, one: Tensor, other: Tensor, first: Tensor, second: Tensor, temperature: float
-    ) -> None:
-        self.one, self.other, self.temperature = one, other, temperature
-        self.first, self.second = first, second
-        self.step = max(1, _SCORES_AT_ONCE // len(other))
-        starts = torch.arange(0, len(one) + self.step, self.step, device=first.device)
-        self.bounds = torch.searchsorted(first, starts).tolist()
-
-    def __iter__(self) -> Any:
-        other = self.other.T / self.temperature
-        for number, start in enumerate(range(0, len(self.one), self.step)):
-            block = slice(start, min(start + self.step, len(self.one)))
-            pairs = slice(self.bounds[number], self.bounds[number + 1])
-            places = (self.first[pairs] - start) * len(self.other) + self.second[pairs]
-            yield block, pairs, places, self.one[block] @ other
+def _blocks(
+    one: Tensor, other: Tensor, first: Tensor, second: Tensor, temperature: float
+) -> Iterator[tuple[slice, slice, Tensor, Tensor]]:
+    """Yield s less 1/τ in blocks of rows, each with the pairs that lie in it and their places."""
+    step = max(1, _SCORES_AT_ONCE // len(other))
+    starts = torch.arange(0, len(one) + step, step, device=first.device)
+    bounds = torch.searchsorted(first, starts).tolist()
+    scaled = other.T / temperature
+    for number, start in enumerate(range(0, len(one), step)):
+        block = slice(start, min(start + step, len(one)))
+        pairs = slice(bounds[number], bounds[number + 1])
+        places = (first[pairs] - start) * len(other) + second[pairs]
+        yield block, pairs, places, (one[block] @ scaled).sub_(1.0 / temperature)

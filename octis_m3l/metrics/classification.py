@@ -28,9 +28,9 @@ class CrosslingualClassification(Metric):
     """How well an SVM that has seen one language's labelled topics labels another's documents.
 
     Trained on θ of the training documents of one view, scored on a partition of another or of
-    the same. `chance` is what always saying the commonest training label scores. `per_item` has
-    for the accuracy 1 or 0 for each document, for macro-F1 the F1 of each label that the training
-    or the scored documents have.
+    the same; documents without a label ('') take no part. `chance` is what always saying the
+    commonest training label scores. `per_item` has for the accuracy 1 or 0 for each document, for
+    macro-F1 the F1 of each label that the documents have or were given.
 
     Parameters
     ----------
@@ -90,22 +90,28 @@ class CrosslingualClassification(Metric):
         self.score_by, self.kernel, self.features = score_by, kernel, features
         self.training_documents = training_documents
         self._dataset = dataset
-        learned, asked = _labels(dataset, first, "train"), _labels(dataset, second, partition)
+        train, self._rows = (
+            _labelled(dataset, view, part) for view, part in ((first, "train"), (second, partition))
+        )
+        learned, asked = (
+            _labels(dataset, first, "train")[train],
+            _labels(dataset, second, partition)[self._rows],
+        )
         if not set(learned) & set(asked):
             raise DataError(
                 f"no label of '{second}' ({', '.join(sorted(set(asked))[:5])}) is one of "
                 f"'{first}' ({', '.join(sorted(set(learned))[:5])}); give both the same labels."
             )
-        if len(set(learned)) < 2:
-            raise DataError(
-                f"the training documents of '{first}' all have the label '{learned[0]}'; there is "
-                "nothing to tell apart."
-            )
-        self._chosen = np.arange(len(learned))
+        chosen = np.arange(len(learned))
         if 0 < training_documents < len(learned):
             drawn = np.random.default_rng(0).choice(len(learned), training_documents, replace=False)
-            self._chosen = np.sort(drawn)
-        self._learned, self._asked = learned[self._chosen], asked
+            chosen = np.sort(drawn)
+        self._chosen, self._learned, self._asked = train[chosen], learned[chosen], asked
+        if len(set(self._learned)) < 2:
+            raise DataError(
+                f"the {len(chosen)} training documents of '{first}' all have the label "
+                f"'{self._learned[0]}'; there is nothing to tell apart."
+            )
 
     def per_item(self, output: Mapping[str, Any]) -> NDArray[np.float64]:
         """Return 1 or 0 for each document, or the F1 of each label.
@@ -122,7 +128,7 @@ class CrosslingualClassification(Metric):
         """
         theta = document_topics(output, self._dataset, self.first, "train")[self._chosen]
         classifier = _fitted(_seen(theta, self.features), self._learned, self.kernel)
-        theta = document_topics(output, self._dataset, self.second, self.partition)
+        theta = document_topics(output, self._dataset, self.second, self.partition)[self._rows]
         return self._scored(classifier.predict(_seen(theta, self.features)))
 
     def chance(self) -> float:
@@ -137,7 +143,7 @@ class CrosslingualClassification(Metric):
             return right
         from sklearn.metrics import f1_score
 
-        labels = np.union1d(self._learned, self._asked)
+        labels = np.union1d(said, self._asked)
         scores = f1_score(self._asked, said, labels=labels, average=None, zero_division=0.0)
         return np.asarray(scores, np.float64)
 
@@ -151,6 +157,14 @@ def _labels(dataset: "MultiviewDataset", view: str, partition: str) -> NDArray[A
         raise DataError(f"view '{view}' has no documents in the {partition} partition.")
     chosen: NDArray[Any] = np.asarray(labels, dtype=object)[rows].astype(str)
     return chosen
+
+
+def _labelled(dataset: "MultiviewDataset", view: str, partition: str) -> NDArray[np.int64]:
+    """Return which documents of a partition have a label."""
+    rows = np.flatnonzero(_labels(dataset, view, partition) != "")
+    if not len(rows):
+        raise DataError(f"no document of '{view}' in the {partition} partition has a label.")
+    return rows
 
 
 def _seen(theta: NDArray[np.float64], features: str) -> NDArray[np.float64]:

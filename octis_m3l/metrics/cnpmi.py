@@ -151,6 +151,10 @@ class CNPMI(Metric):
         self.corpus_first = corpus_first or first
         self.corpus_second = corpus_second or second
         self.documents, self.counting = documents, counting
+        if self.corpus_first == self.corpus_second:
+            raise SettingsError(
+                f"corpus_first and corpus_second are both '{self.corpus_first}'; name two views."
+            )
         self._dataset = dataset
         self._corpus = dataset if corpus is None else corpus
         for view in (first, second):
@@ -165,6 +169,12 @@ class CNPMI(Metric):
             )
 
     @cached_property
+    def _own(self) -> bool:
+        """Whether the reference is the data set itself, be it loaded anew."""
+        corpus, dataset = self._corpus, self._dataset
+        return corpus is dataset or corpus.fingerprints() == dataset.fingerprints()
+
+    @cached_property
     def _tuples(self) -> NDArray[np.int64]:
         """The numbers of the reference's tuples that have both languages."""
         wanted = [self._rows(view) for view in (self.corpus_first, self.corpus_second)]
@@ -177,8 +187,9 @@ class CNPMI(Metric):
 
     def _rows(self, view: str) -> NDArray[np.int64]:
         items = self._corpus.view(view)
-        own = self._corpus is self._dataset
-        chosen = ("held-out" if own else "all") if self.documents == "auto" else self.documents
+        chosen = self.documents
+        if chosen == "auto":
+            chosen = "held-out" if self._own else "all"
         train, validation, _ = items.sizes
         bounds = {
             "all": slice(0, len(items)),

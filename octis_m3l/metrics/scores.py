@@ -162,9 +162,16 @@ def _counted(
             held_out = _shared_tuples(dataset, first, second, ["validation", "test"])
             if held_out >= (1 if asked else _ENOUGH):
                 found[f"{first}-{second}"] = kind(dataset, first, second, topk)
-        else:
-            views = [_view_of_language(dataset, view, corpus) for view in (first, second)]
+            continue
+        views = [_view_of_language(dataset, view, corpus) for view in (first, second)]
+        known = set(views) <= set(corpus.text_views) and len(set(views)) == 2
+        if known and _shared_tuples(corpus, views[0], views[1], tuple(THETA_KEYS)):
             found[f"{first}-{second}"] = kind(dataset, first, second, topk, corpus, *views)
+    if corpus is not None and not found:
+        raise DataError(
+            f"the reference corpus ({', '.join(corpus.text_views)}) links no two of the languages "
+            f"{', '.join(spoken)}; give one that does, with views of the same names or languages."
+        )
     return found
 
 
@@ -195,5 +202,5 @@ def _share_labels(
         view = dataset.view(name)
         if view.labels is None or f"{THETA_KEYS[part]}/{name}" not in output:
             return False
-        sides.append(set(view.labels[view.rows(part)]))
+        sides.append(set(view.labels[view.rows(part)]) - {""})
     return len(sides[0]) > 1 and bool(sides[0] & sides[1])

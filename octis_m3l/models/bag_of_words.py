@@ -20,8 +20,8 @@ from octis_m3l.data.views import PARTITIONS, TextView
 from octis_m3l.errors import DataError, SettingsError
 from octis_m3l.models.base import NotTrainedError
 from octis_m3l.models.output import ModelOutput
-from octis_m3l.models.reading import ReadingModel
-from octis_m3l.models.settings import TrainingSettings, chosen_device
+from octis_m3l.models.reading import ReadingModel, check_samples
+from octis_m3l.models.settings import TrainingSettings, chosen_device, warn_of_few_updates
 from octis_m3l.models.storage import check_view_name
 from octis_m3l.models.word_reader import WordReader
 from octis_m3l.networks import expected_topics
@@ -89,8 +89,14 @@ class BagOfWordsModel(ReadingModel):
             network = self._network(self._shape(dataset, settings), settings)
         embeddings = self._given_data(dataset, settings, network)
         sampler = UnlinkedSampler(
-            dataset, partition, embeddings, settings.batch_size, device=device
+            dataset,
+            partition,
+            embeddings,
+            settings.batch_size,
+            device=device,
+            shrinks="batch_size" not in settings.model_fields_set,
         )
+        warn_of_few_updates(settings, len(sampler))
         network.to(device)
         self.history = train(
             network,
@@ -157,6 +163,7 @@ class BagOfWordsModel(ReadingModel):
         }
         return {
             "model": self.name,
+            "views": list(dataset.text_views),
             **settings.model_dump(exclude={"device", "inference_samples", "seed"}),
             "use_partitions": self.use_partitions,
             "data": dataset.fingerprints(),
@@ -195,6 +202,7 @@ class BagOfWordsModel(ReadingModel):
             If the model is not trained.
         """
         self._ready()
+        check_samples(samples, least=0)
         read = self._read(items, view)
         self._warn_of_unknown(np.diff(read.offsets) == 0, f"items of view '{view}'")
         return self._theta(read, np.arange(len(read)), samples)
@@ -296,7 +304,15 @@ def vectors_of_words(
         raise DataError(
             f"views {', '.join(missing)} have neither word vectors nor an encoder that could give "
             "some; attach word vectors of one space (dataset.with_word_vectors), or use "
-            "encoder='lsa' or 'clsi'."
+            "encoder='clsi' with linked data."
+        )
+    apart = [name for name in lacking if getattr(encoders[name], "name", "") != "clsi"]
+    if apart and len(views) > 1:
+        raise DataError(
+            f"views {', '.join(lacking)} have no word vectors, and their encoder "
+            f"('{encoders[apart[0]].name}') puts each language in a space of its own, where words "
+            "of two languages can't be compared; attach word vectors of one space "
+            "(dataset.with_word_vectors), or use encoder='clsi' with linked data."
         )
     vectors: dict[str, NDArray[Any]] = {}
     for name, view in views.items():

@@ -1,12 +1,12 @@
 """GloCTM: a global context space for topics of unlinked languages."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from octis_m3l.data.batches import Batch, SparseRows
@@ -46,6 +46,12 @@ class GloCTMSettings(EncodedSettings):
     schedule: Literal["constant", "cosine", "halving"] = "halving"
     momentum: float = Field(0.9, ge=0, lt=1, description="β₁ of Adam")
     second_momentum: float = Field(0.999, ge=0, lt=1, description="β₂ of Adam")
+
+    @model_validator(mode="after")
+    def _is_there(self) -> Self:
+        if self.inferred_by == "global" and not self.global_encoder:
+            raise ValueError("there is no global encoder to infer by: set global_encoder=True")
+        return self
 
 
 class GloCTMNetwork(WordsNetwork):
@@ -121,7 +127,7 @@ class GloCTMNetwork(WordsNetwork):
         words : SparseRows
             Their bags of words.
         """
-        if self.settings.inferred_by == "global" and self.settings.global_encoder:
+        if self.settings.inferred_by == "global":
             first = self.everywhere.input_layer(self.expansions[view](words))
             mean, log_variance = self.everywhere.upper(first, view)
         else:
@@ -196,9 +202,9 @@ class GloCTM(BagOfWordsModel):
     decode with the same topics, and θ is made alike to the documents' embeddings (CKA).
 
     Needs word vectors of all vocabularies in one space (``dataset.with_word_vectors``); without
-    any, each word is encoded as a document by the documents' encoder, which helps only if that is
-    one space (``encoder='clsi'``). A word without a vector (zeros) has no neighbours. New
-    documents are inferred from their words.
+    any, each word is encoded as a document by the documents' encoder, which must be one space for
+    all (``encoder='clsi'``, for linked data). A word without a vector (zeros) has no neighbours.
+    New documents are inferred from their words.
 
     With more than two languages a word has neighbours in each (the paper has two). Batch
     normalisation has torch's momentum, and the global encoder's keeps running statistics for each

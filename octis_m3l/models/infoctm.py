@@ -32,7 +32,7 @@ class InfoCTMSettings(TrainingSettings):
     """Hyperparameters of `InfoCTM`; the defaults are those of the authors' script."""
 
     alignment_weight: float = Field(50.0, ge=0, description="λ_MI, of words' mutual information")
-    temperature: float = Field(0.2, gt=0, description="τ of it")
+    temperature: float = Field(0.2, ge=0.025, description="τ of it")
     threshold: float = Field(
         0.4, ge=-1, le=1, description="cosine from which a word's translations are another's too"
     )

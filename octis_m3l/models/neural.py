@@ -1,6 +1,5 @@
 """What neural models share: encode, standardise, train, infer, save, load."""
 
-import math
 import warnings
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
@@ -25,13 +24,13 @@ from octis_m3l.encoders.storage import is_stored, load_encoder, save_encoder
 from octis_m3l.errors import DataError, SettingsError, suggest
 from octis_m3l.models.base import NotTrainedError, TopicModel
 from octis_m3l.models.output import ModelOutput
-from octis_m3l.models.settings import NeuralSettings, chosen_device
+from octis_m3l.models.reading import check_samples
+from octis_m3l.models.settings import NeuralSettings, chosen_device, warn_of_few_updates
 from octis_m3l.models.storage import check_view_name
 from octis_m3l.networks import Standardiser, ViewModules, expected_topics
 from octis_m3l.training import derive_seed, reproducible, train
 
 _ROWS_AT_ONCE = 8192
-_FEW_UPDATES, _ENOUGH_UPDATES = 500, 2000
 
 
 class ViewNetwork(nn.Module):
@@ -133,16 +132,16 @@ class NeuralTopicModel(TopicModel):
         trained = self._trained_views(dataset, settings)
         partitions = ["train"] if self.use_partitions else list(PARTITIONS)
         given = {name: encodings.embeddings[name] for name in trained}
-        sampler = TupleSampler(dataset, partitions, given, settings.batch_size, device=device)
+        sampler = TupleSampler(
+            dataset,
+            partitions,
+            given,
+            settings.batch_size,
+            device=device,
+            shrinks="batch_size" not in settings.model_fields_set,
+        )
         validation = self._validation(dataset, settings, given, sampler)
-        updates = settings.epochs * len(sampler)
-        if updates < _FEW_UPDATES and "epochs" not in settings.model_fields_set:
-            warnings.warn(
-                f"{settings.epochs} epochs of {len(sampler)} batches are {updates} updates, too "
-                "few to tell topics apart; with so little data set epochs to "
-                f"{math.ceil(_ENOUGH_UPDATES / len(sampler))} or so.",
-                stacklevel=4,
-            )
+        warn_of_few_updates(settings, len(sampler))
         with reproducible(device):
             torch.manual_seed(derive_seed(seed, 0))
             network = self._network(dimensions, self._vocabularies(dataset, settings), settings)
@@ -273,6 +272,7 @@ class NeuralTopicModel(TopicModel):
         self._known_view(view, list(network.standardisers))
         if isinstance(items, str | Path):
             raise DataError("infer takes a list of items; put the one item in a list.")
+        check_samples(samples, least=0)
         vectors = self._encoded(items, view)
         chosen = settings.inference_samples if samples is None else samples
         return self._theta(view, vectors, chosen)

@@ -79,13 +79,15 @@ def present_items(items: Any, view: str) -> NDArray[np.bool_]:
     return np.array([item is not None for item in items], bool)
 
 
-def check_samples(samples: int | None) -> None:
+def check_samples(samples: int | None, *, least: int = 1) -> None:
     """Refuse a number of samples that is none.
 
     Parameters
     ----------
     samples : int, optional
-        At least 1.
+        What was given.
+    least : int
+        The lowest number.
 
     Raises
     ------
@@ -93,6 +95,6 @@ def check_samples(samples: int | None) -> None:
         If it is something else.
     """
     if samples is not None and (
-        isinstance(samples, bool) or not isinstance(samples, int | np.integer) or samples < 1
+        isinstance(samples, bool) or not isinstance(samples, int | np.integer) or samples < least
     ):
-        raise SettingsError(f"samples={samples!r}: expected a whole number above 0.")
+        raise SettingsError(f"samples={samples!r}: expected a whole number, {least} or more.")

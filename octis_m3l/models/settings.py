@@ -1,5 +1,7 @@
 """Hyperparameters: declared once with their ranges, checked before anything is computed."""
 
+import math
+import warnings
 from collections.abc import Mapping
 from typing import Any, Literal, Self
 
@@ -9,6 +11,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from octis_m3l.errors import SettingsError, suggest
 from octis_m3l.training import LoopSettings
+
+_FEW_UPDATES, _ENOUGH_UPDATES = 500, 2000
 
 
 class Settings(BaseModel):
@@ -122,6 +126,26 @@ class NeuralSettings(EncodedSettings):
     topic_form: Literal["beta", "centred", "batch-normalised"] = Field(
         "beta", description="the published topic-word matrix; see TopicDecoder"
     )
+
+
+def warn_of_few_updates(settings: TrainingSettings, batches: int) -> None:
+    """Warn where the default epochs, which are for thousands of documents, are too few.
+
+    Parameters
+    ----------
+    settings : TrainingSettings
+        With epochs, given or not.
+    batches : int
+        In an epoch.
+    """
+    updates = settings.epochs * batches
+    if updates < _FEW_UPDATES and "epochs" not in settings.model_fields_set:
+        warnings.warn(
+            f"{settings.epochs} epochs of {batches} batches are {updates} updates, too few to tell "
+            f"topics apart; with so little data set epochs to "
+            f"{math.ceil(_ENOUGH_UPDATES / batches)} or so.",
+            stacklevel=5,
+        )
 
 
 def chosen_device(name: str) -> torch.device:

@@ -29,7 +29,8 @@ def decoded_loss(values: Tensor, norm: nn.BatchNorm1d, words: SparseRows) -> Ten
     Returns
     -------
     Tensor (documents)
-        In nats a document.
+        In nats a document. In single precision a word counts 87 at most, which only batches of
+        thousands of documents come near; gradients know no such limit.
     """
     if not norm.training:
         return reconstruction(norm(values), words)
@@ -64,7 +65,6 @@ class _Decoded(torch.autograd.Function):
         )
         likely = normalised.softmax(dim=1)
         ctx.save_for_backward(normalised, likely, scale, bias, rows, places, counts)
-        # Normalised columns are bounded by the number of documents, so that nothing real is cut.
         chosen = likely.view(-1).index_select(0, places)
         logarithms = chosen.clamp_(min=torch.finfo(likely.dtype).tiny).log_()
         return values.new_zeros(len(values)).index_add(0, rows, logarithms * counts, alpha=-1)

@@ -86,7 +86,7 @@ def test_word_vectors_and_dictionaries_survive_the_folder(tmp_path: Path) -> Non
 
 
 def test_word_vectors_of_another_vocabulary_are_refused() -> None:
-    with pytest.raises(DataError, match=r"word vectors of shape \(3, 2\); expected a row for each of its 4 words"):
+    with pytest.raises(DataError, match=r"shape \(3, 2\); expected a row for each of its 4 words"):
         _pair().with_word_vectors({"en": np.zeros((3, 2))})
 
 

@@ -265,6 +265,8 @@ def test_a_batch_larger_than_the_data_is_an_error() -> None:
     with pytest.raises(DataError, match=f"^{re.escape(message)}$"):
         TupleSampler(data, "train", embeddings_of(data), 6)
     assert len(TupleSampler(data, "train", embeddings_of(data), 5)) == 1
+    shrunk = TupleSampler(data, "train", embeddings_of(data), 6, shrinks=True)
+    assert (len(shrunk), shrunk.batch_size) == (1, 5)
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import gzip
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,7 +11,8 @@ from hypothesis import strategies as st
 from scipy.sparse import csr_array, save_npz
 
 from octis_m3l.data.dataset import MultiviewDataset
-from octis_m3l.data.neighbours import mutually_nearest
+from octis_m3l.data.neighbours import mutually_nearest, nearest_words
+from octis_m3l.data.translations import translations
 from octis_m3l.data.word_files import read_pairs, read_word_vectors
 from octis_m3l.encoders import encode_words
 from octis_m3l.errors import DataError, SettingsError
@@ -168,3 +170,73 @@ def test_encoded_words_translate(dataset: MultiviewDataset) -> None:
     given_ = {name: np.ones((2, 2), np.float32) for name in ("en", "de")}
     with pytest.raises(DataError, match="views en, de have embeddings of your own and no encoder"):
         encode_words(dataset.with_embeddings(given_), "given")
+
+
+def test_a_byte_order_mark_is_no_part_of_a_word(tmp_path: Path) -> None:
+    (tmp_path / "pairs.txt").write_text("house haus\n", encoding="utf-8-sig")
+    assert read_pairs(tmp_path / "pairs.txt") == [("house", "haus")]
+    (tmp_path / "v.txt").write_text("3 1\nhouse 1\ntree 2\ncat 3\n", encoding="utf-8-sig")
+    assert read_word_vectors(tmp_path / "v.txt", WORDS, "en").tolist() == [[1], [2], [3]]
+
+
+def test_a_file_that_was_cut_off(tmp_path: Path) -> None:
+    (tmp_path / "v.txt").write_text("".join(LINES.splitlines(keepends=True)[:3]))
+    with pytest.raises(DataError, match="holds 2 words, its first line says 4: it was cut off"):
+        read_word_vectors(tmp_path / "v.txt", WORDS, "en", "zeros")
+    whole = bytearray(gzip.compress("".join(LINES.splitlines(keepends=True)[1:]).encode() * 50))
+    whole[60:90] = bytes(30)
+    (tmp_path / "v.txt.gz").write_bytes(bytes(whole))
+    with pytest.raises(DataError, match=r"can't be read|expected numbers|numbers after the word"):
+        read_word_vectors(tmp_path / "v.txt.gz", WORDS, "en", "zeros")
+
+
+def test_vectors_that_are_no_numbers() -> None:
+    with pytest.raises(DataError, match="word vectors of type <U1; expected numbers"):
+        read_word_vectors(np.array([["a"], ["b"], ["c"]]), WORDS, "en")
+
+
+@pytest.mark.parametrize(
+    ("pairs", "message"),
+    [
+        (np.zeros((0, 2), np.int64), "dictionary en-de: it holds no pair of words"),
+        (np.array([[0.5, 1]]), "indices are whole numbers"),
+        ([("house", "haus", "x")], r"\('house', 'haus', 'x'\) is no pair of words; expected for"),
+        (["ab"], r"'ab' is no pair of words"),
+        ([1], r"1 is no pair of words"),
+        ([("house", 3)], r"\('house', 3\) is no pair of words"),
+    ],
+)
+def test_pairs_that_are_none(pairs: Any, message: str, dataset: MultiviewDataset) -> None:
+    with pytest.raises(DataError, match=message):
+        dataset.with_dictionary("en", "de", pairs)
+
+
+def test_a_mapping_is_a_dictionary_and_replaces_the_one_before(dataset: MultiviewDataset) -> None:
+    tied = dataset.with_dictionary("en", "de", {"house": "haus"})
+    words = {n: v.vocabulary for n, v in dataset.text_views.items()}
+    pair = [words["en"].index("house"), words["de"].index("haus")]
+    assert tied.dictionaries["en", "de"].tolist() == [pair]
+    again = tied.with_dictionary("de", "en", np.array([[0, 1]], float))
+    assert {k: v.tolist() for k, v in again.dictionaries.items()} == {("de", "en"): [[0, 1]]}
+    with pytest.raises(DataError, match="a dictionary ties two views; given 'en' twice"):
+        dataset.with_dictionary("en", "en", np.array([[0, 1]]))
+
+
+def test_languages_that_no_chain_of_dictionaries_ties() -> None:
+    texts = {n: [f"{n}aa {n}bb", f"{n}bb"] for n in ("en", "de", "fi", "fr")}
+    dataset = MultiviewDataset.from_lists(texts, languages=dict.fromkeys(texts))
+    for first, second in (("en", "de"), ("fi", "fr")):
+        dataset = dataset.with_dictionary(first, second, np.array([[0, 0]]))
+    with pytest.raises(DataError, match=r"nmtm ties .*, and none ties fi, fr to the rest"):
+        translations(dataset, "nmtm")
+    whole = dataset.with_dictionary("fr", "de", np.array([[1, 0]]))
+    assert translations(whole, "nmtm")["de", "fr"].tolist() == [[0, 1]]
+
+
+def test_of_equal_vectors_the_first_is_nearest() -> None:
+    random = np.random.default_rng(0)
+    others = random.normal(size=(40, 300))
+    others[[7, 19, 31]] = others[3]
+    for _ in range(20):
+        found = nearest_words(others[3] + 0.01 * random.normal(size=(1, 300)), others, 4)
+        assert found.tolist() == [[3, 7, 19, 31]]

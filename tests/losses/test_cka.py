@@ -41,6 +41,20 @@ def test_what_does_not_vary_is_unlike_and_has_a_finite_gradient() -> None:
     first = torch.ones(6, 3, requires_grad=True)
     loss = cka_loss(first, torch.randn(6, 2, generator=torch.Generator().manual_seed(0)))
     assert float(loss.detach()) == pytest.approx(1.0)
+    loss.backward()  # type: ignore[no-untyped-call]
+    assert first.grad is not None
+    assert torch.isfinite(first.grad).all()
+
+
+@pytest.mark.parametrize("scale", [1e-8, 1.0, 1e8])
+def test_rows_of_one_document_twice_have_a_finite_gradient(scale: float) -> None:
+    random = torch.Generator().manual_seed(0)
+    logits = torch.randn(2, 5, generator=random, requires_grad=True)
+    for vectors in (torch.ones(2, 3), torch.randn(2, 9, generator=random)):
+        loss = cka_loss(logits.softmax(dim=1), scale * vectors)
+        (gradient,) = torch.autograd.grad(loss, logits)
+        assert torch.isfinite(gradient).all()
+        assert loss.dtype == torch.float32
 
 
 @pytest.mark.parametrize("columns", [3, 12])

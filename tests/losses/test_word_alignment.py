@@ -61,3 +61,37 @@ def test_single_precision_keeps_six_digits() -> None:
     found = word_alignment(first, second, (rows, columns), weights, weights, temperature=0.2)
     wide = (first.double(), second.double(), forward.double(), forward.double())
     assert float(found) == pytest.approx(float(dense(*wide, 0.2)), rel=1e-5)
+
+
+def planted() -> tuple[Tensor, Tensor, Tensor]:
+    """Return words in tight clusters that are nearly all positives of each other."""
+    random = torch.Generator().manual_seed(2)
+    centres = torch.randn(10, 8, generator=random)
+    theme = torch.arange(200) % 10
+    first, second = (centres[theme] + 0.05 * torch.randn(200, 8, generator=random) for _ in "ab")
+    weights = (theme[:, None] == theme[None, :]).float()
+    weights[torch.arange(200), torch.randperm(200, generator=random)] += 1.0
+    return first, second, weights
+
+
+@pytest.mark.parametrize("temperature", [0.2, 0.07, 0.05, 0.025])
+def test_gradients_hold_where_clusters_are_each_others_positives(temperature: float) -> None:
+    first, second, forward = planted()
+    rows, columns = torch.nonzero(forward, as_tuple=True)
+    found: list[Tensor] = []
+    expected: list[Tensor] = []
+    for dtype, results in ((torch.float32, found), (torch.float64, expected)):
+        one, other = (each.to(dtype).requires_grad_() for each in (first, second))
+        weights = forward.to(dtype)
+        if dtype == torch.float64:
+            loss = dense(one, other, weights, weights, temperature)
+        else:
+            given = weights[rows, columns]
+            loss = word_alignment(
+                one, other, (rows, columns), given, given, temperature=temperature
+            )
+        gradients = torch.autograd.grad(loss, (one, other))
+        results += [loss.detach().double(), *(each.double() for each in gradients)]
+    assert float(found[0]) == pytest.approx(float(expected[0]), rel=1e-4)
+    for ours, theirs in zip(found[1:], expected[1:], strict=True):
+        assert float((ours - theirs).norm() / theirs.norm()) < 1e-3

@@ -140,3 +140,41 @@ def test_topic_uniqueness_is_octis_topic_diversity(
 ) -> None:
     theirs = OnView(TopicDiversity(topk=9), "de", dataset)
     assert TopicUniqueness(dataset, "de", 9).score(output) == pytest.approx(theirs.score(output))
+
+
+def labelled(train: str, test: str) -> tuple[MultiviewDataset, dict[str, Any]]:
+    """Return one language of documents with one-letter labels, and θ that tells them apart."""
+    given = ["" if label == "-" else label for label in train + test]
+    dataset = MultiviewDataset.from_lists(
+        {"en": ["oak elm fir"] * len(given)},
+        partition=["train"] * len(train) + ["test"] * len(test),
+        labels=given,
+    )
+    theta = np.array([[0.9 if label == known else 0.05 for known in "xyz"] for label in given])
+    theta /= theta.sum(axis=1, keepdims=True)
+    keys = "topic-document-matrix/en", "test-topic-document-matrix/en"
+    return dataset, dict(zip(keys, (theta[: len(train)].T, theta[len(train) :].T), strict=True))
+
+
+def test_a_label_that_nobody_has_or_was_given_is_not_scored() -> None:
+    dataset, output = labelled("xyzxyz", "xyxy")
+    metric = CrosslingualClassification(dataset, "en", "en", score_by="macro-f1")
+    assert metric.score(output) == 1.0
+    assert metric.per_item(output).tolist() == [1.0, 1.0]
+
+
+def test_documents_without_a_label_take_no_part() -> None:
+    dataset, output = labelled("xy--xyz-", "-xy-x")
+    metric = CrosslingualClassification(dataset, "en", "en")
+    assert metric.per_item(output).tolist() == [1.0, 1.0, 1.0]
+    assert applicable(dataset, output, metrics=["classification"])
+    unlabelled, output = labelled("xyxy", "---")
+    with pytest.raises(DataError, match="no document of 'en' in the test partition has a label"):
+        CrosslingualClassification(unlabelled, "en", "en")
+    assert not applicable(unlabelled, output, metrics=["classification"])
+
+
+def test_too_few_training_documents_for_two_labels() -> None:
+    dataset, _ = labelled("xyzxyz", "xyxy")
+    with pytest.raises(DataError, match="the 1 training documents of 'en' all have the label"):
+        CrosslingualClassification(dataset, "en", "en", training_documents=1)

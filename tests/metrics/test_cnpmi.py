@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -169,3 +170,27 @@ def test_a_reference_is_found_by_name_or_by_language(
     assert scores["cnpmi"]["en-de"] == CNPMI(alone, "en", "de", 4, corpus, "en", "german").score(
         output
     )
+
+
+def test_languages_that_the_reference_lacks_are_left_out(output: dict[str, Any]) -> None:
+    texts = {n: [f"{n}aa {n}bb", f"{n}bb {n}cc"] for n in ("en", "de", "fi")}
+    dataset = MultiviewDataset.from_lists(texts, languages=dict.fromkeys(texts))
+    said = {f"topics/{n}": np.array([[0, 1], [1, 2]]) for n in texts}
+    options: dict[str, Any] = {"metrics": ["cnpmi", "tu"], "topk": 2}
+    scores = score_all(dataset, said, corpus=dataset.with_views(["de", "en"]), **options)
+    assert list(scores["cnpmi"]) == ["en-de"]
+    assert list(scores["tu"]) == ["en", "de", "fi"]
+    with pytest.raises(DataError, match=r"reference corpus \(fi\) links no two of the languages"):
+        score_all(dataset, said, corpus=dataset.with_views(["fi"]), **options)
+    with pytest.raises(SettingsError, match="corpus_first and corpus_second are both 'en'"):
+        CNPMI(dataset, "en", "de", 2, None, "en", "en")
+
+
+def test_the_data_set_loaded_again_is_still_its_own_reference(
+    dataset: MultiviewDataset, output: dict[str, Any], tmp_path: Path
+) -> None:
+    dataset.save(tmp_path / "data")
+    again = MultiviewDataset.from_folder(tmp_path / "data")
+    own = CNPMI(dataset, "en", "de", 5)
+    loaded = CNPMI(dataset, "en", "de", 5, again)
+    np.testing.assert_array_equal(loaded.per_item(output), own.per_item(output))

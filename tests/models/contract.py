@@ -63,6 +63,8 @@ class ModelContract:
         Whether, if it does, a view by itself will do.
     needs_dictionary : bool
         Whether it refuses data that no dictionary ties.
+    why_not_unlinked : str, optional
+        Why it refuses data that nothing links, where it needs no links themselves.
     infers_training_items : bool
         Whether θ of training items is what it would infer for them, were they new.
     networks_trained : int
@@ -74,6 +76,7 @@ class ModelContract:
     needs_links: ClassVar[bool] = False
     takes_one_view: ClassVar[bool] = False
     needs_dictionary: ClassVar[bool] = False
+    why_not_unlinked: ClassVar[str | None] = None
     infers_training_items: ClassVar[bool] = True
     networks_trained: ClassVar[int] = 1
     fast: ClassVar[dict[str, Any]] = {"num_topics": 4}
@@ -465,13 +468,13 @@ class ModelContract:
 
     def test_data_without_links(self, planted_data: Planted) -> None:
         dataset = planted_data.dataset
-        why = "no links" if self.needs_links else None
+        why = "no links" if self.needs_links else self.why_not_unlinked
         unlinked = MultiviewDataset(dataset.views.values(), dictionaries=dataset.dictionaries)
         self._trains_or_says_why(unlinked, why)
 
     def test_data_of_one_view(self, planted_data: Planted) -> None:
         why = "1 view" if self.needs_links and not self.takes_one_view else None
-        why = "there is none of de; give one" if self.needs_dictionary else why
+        why = "none ties de to the rest; give one" if self.needs_dictionary else why
         self._trains_or_says_why(planted_data.dataset.with_views(["de"]), why)
 
     def _trains_or_says_why(self, dataset: MultiviewDataset, why: str | None) -> None:
@@ -542,7 +545,7 @@ class ModelContract:
         arguments: dict[str, Any] = {"preprocessing": preprocessing, "languages": languages}
         of_lists = self.make()
         if self.needs_dictionary:
-            with pytest.raises(DataError, match=r"none of en, de; give one with dataset\.with_d"):
+            with pytest.raises(DataError, match=r"none ties de to the rest; give one with"):
                 of_lists.fit(texts, top_words=TOP_WORDS, **arguments)
             return
         assert of_lists.fit(texts, top_words=TOP_WORDS, **arguments) is of_lists

@@ -1,6 +1,7 @@
 """GloCTM: the contract, the plain formula, and planted topics without links."""
 
 import math
+from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -11,8 +12,8 @@ from torch import Tensor
 
 from octis_m3l.data.batches import Batch, ViewBatch
 from octis_m3l.data.dataset import MultiviewDataset
-from octis_m3l.errors import DataError
-from octis_m3l.models import GloCTM
+from octis_m3l.errors import DataError, SettingsError, StorageError
+from octis_m3l.models import NMTM, GloCTM, InfoCTM
 from octis_m3l.models.gloctm import GloCTMNetwork, GloCTMSettings
 from octis_m3l.networks import expansion_table
 
@@ -22,6 +23,7 @@ from .unlinked import encoded, leading_topics, normalised, sparse, three_languag
 
 class TestGloCTM(ModelContract):
     model = GloCTM
+    why_not_unlinked = "their encoder ('lsa') puts each language in a space of its own"
     settings: ClassVar[dict[str, Any]] = {
         "epochs": 2,
         "batch_size": 16,
@@ -204,3 +206,38 @@ def test_words_without_a_vector_are_counted(five_themes: Planted) -> None:
     message = r"^2 of \d+ words of view 'de' have no vector \(zeros\): they have no neighbours"
     with pytest.warns(UserWarning, match=message):
         GloCTM(**SETTINGS | {"epochs": 1}).train_model(dataset.with_word_vectors({"de": vectors}))
+
+
+# What models of unlinked languages share.
+
+
+@pytest.mark.parametrize("model", [GloCTM, InfoCTM, NMTM])
+def test_a_checkpoint_of_views_in_another_order_is_refused(
+    model: Any, five_themes: Planted, tmp_path: Path
+) -> None:
+    dataset = five_themes.dataset.with_views(["en", "de"])
+    settings: dict[str, Any] = {"epochs": 1, "num_topics": 4, "batch_size": 32}
+    model(**settings, checkpoint=tmp_path).train_model(dataset)
+    turned = dataset.with_views(["de", "en"])
+    with pytest.raises(StorageError, match="belongs to another run: views differ"):
+        model(**settings, checkpoint=tmp_path).train_model(turned)
+
+
+def test_samples_that_are_no_number_are_refused(five_themes: Planted) -> None:
+    model = NMTM(num_topics=4, epochs=1).fit(five_themes.dataset)
+    for wrong in (-1, 2.5, True):
+        with pytest.raises(SettingsError, match=r"expected a whole number, 0 or more"):
+            model.infer(["en_sea_1"], "en", samples=wrong)
+
+
+def test_a_global_encoder_that_is_not_there_infers_nothing() -> None:
+    with pytest.raises(SettingsError, match="there is no global encoder to infer by"):
+        GloCTM(inferred_by="global", global_encoder=False)
+
+
+def test_documents_that_are_all_alike_end_no_training(five_themes: Planted) -> None:
+    dataset = without_links(five_themes)
+    short = dataset.text_view("de").take(np.zeros(5, np.int64), (5, 0, 0))
+    views = [dataset.text_view("en"), short]
+    model = GloCTM(**SETTINGS | {"epochs": 3}).fit(MultiviewDataset(views))
+    assert np.isfinite(model.output["topic-word-matrix/de"]).all()

@@ -116,5 +116,8 @@ def test_the_loss_is_the_plain_formula() -> None:
 def test_a_language_without_a_dictionary_is_refused(planted_data: Planted) -> None:
     dataset = planted_data.dataset
     plain = MultiviewDataset(dataset.views.values())
-    with pytest.raises(DataError, match="nmtm ties languages by dictionaries, and there is none"):
+    with pytest.raises(
+        DataError,
+        match="ties languages by dictionaries, and none ties de to the rest",
+    ):
         NMTM().train_model(plain)

@@ -260,7 +260,7 @@ def test_as_many_samples_are_kept_as_are_asked_for(trained: PLTM, tmp_path: Path
 
 @pytest.mark.parametrize("samples", [0, -5, 2.5, "x", True])
 def test_no_number_of_samples_is_refused(samples: Any, trained: PLTM) -> None:
-    message = f"samples={samples!r}: expected a whole number above 0."
+    message = f"samples={samples!r}: expected a whole number, 1 or more."
     with pytest.raises(SettingsError, match=f"^{re.escape(message)}$"):
         trained.infer(["en_sea_1"], "en", samples=samples)
 
