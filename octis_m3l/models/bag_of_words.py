@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from octis_m3l.data.arrays import hash_of_rows
-from octis_m3l.data.batches import SparseRows, ViewTensors
+from octis_m3l.data.batches import Batch, SparseRows, ViewTensors
 from octis_m3l.data.dataset import MultiviewDataset
 from octis_m3l.data.unlinked import UnlinkedSampler
 from octis_m3l.data.views import PARTITIONS, TextView
@@ -24,22 +24,95 @@ from octis_m3l.models.reading import ReadingModel, check_samples
 from octis_m3l.models.settings import TrainingSettings, chosen_device, warn_of_few_updates
 from octis_m3l.models.storage import check_view_name
 from octis_m3l.models.word_reader import WordReader
-from octis_m3l.networks import expected_topics
+from octis_m3l.networks import (
+    GaussianPrior,
+    SharedDecoder,
+    ViewModules,
+    expected_topics,
+    sample_topics,
+)
 from octis_m3l.training import derive_seed, reproducible, train
 
 _ROWS_AT_ONCE = 2048
 
 
 class WordsNetwork(nn.Module):
-    """A network that knows a posterior for the bags of words of each view, and its topics."""
+    """A network that knows a posterior for the bags of words of each view, and its topics.
+
+    Parameters
+    ----------
+    vocabularies : mapping of view to int
+        How many words.
+    topics : int
+        K.
+    epsilon : float
+        Of the decoders' batch normalisation.
+    """
+
+    def __init__(
+        self, vocabularies: Mapping[str, int], topics: int, *, epsilon: float = 1e-5
+    ) -> None:
+        super().__init__()
+        self.shape: dict[str, Any] = {"vocabularies": dict(vocabularies)}
+        self.prior = GaussianPrior(topics)
+        self.decoders = ViewModules(
+            {name: SharedDecoder(size, epsilon=epsilon) for name, size in vocabularies.items()}
+        )
 
     @abstractmethod
     def posterior(self, view: str, words: SparseRows) -> tuple[Tensor, Tensor]:
         """Return μ and log σ² (rows × K) of a view's documents."""
 
     @abstractmethod
+    def betas(self) -> dict[str, Tensor]:
+        """Return each view's β (K × vocabulary)."""
+
     def topic_words(self) -> dict[str, Tensor]:
-        """Return each view's distributions of words (K × vocabulary)."""
+        """Return each view's distributions of words (K × vocabulary), softmax(β)."""
+        return {name: beta.detach().softmax(dim=1) for name, beta in self.betas().items()}
+
+    def autoencoded(
+        self,
+        posteriors: Mapping[str, tuple[Tensor, Tensor]],
+        words: Mapping[str, SparseRows],
+        betas: Mapping[str, Tensor],
+        decoders: Mapping[str, Any] | None = None,
+    ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """Return RL and KL to the prior, each a sum over views of means over documents; and θ.
+
+        Parameters
+        ----------
+        posteriors : mapping of view to μ and log σ² (documents × K)
+            One θ is sampled of each.
+        words : mapping of view to SparseRows
+            The documents' bags of words.
+        betas : mapping of view to Tensor (K × words)
+            What decodes them.
+        decoders : mapping of view to SharedDecoder, optional
+            Default: each view's own.
+        """
+        own: Any = self.decoders
+        lost, diverged, thetas = [], [], {}
+        for name, posterior in posteriors.items():
+            thetas[name] = sample_topics(*posterior)
+            decoder = (decoders or own)[name]
+            lost.append(decoder.loss(thetas[name], betas[name], words[name]).mean())
+            diverged.append(self.prior.divergence(*posterior).mean())
+        return {
+            "reconstruction": torch.stack(lost).sum(),
+            "prior": torch.stack(diverged).sum(),
+        }, thetas
+
+
+def words_of(batch: Batch) -> dict[str, SparseRows]:
+    """Return the bags of words of a batch of texts.
+
+    Parameters
+    ----------
+    batch : Batch
+        Some documents of every view.
+    """
+    return {name: view.words for name, view in batch.views.items() if view.words is not None}
 
 
 class BagOfWordsModel(ReadingModel):

@@ -13,16 +13,19 @@ from octis_m3l.data.batches import Batch, SparseRows
 from octis_m3l.data.dataset import MultiviewDataset
 from octis_m3l.encoders import encode
 from octis_m3l.losses import cka_loss, kl_between_gaussians
-from octis_m3l.models.bag_of_words import BagOfWordsModel, WordsNetwork, vectors_of_words
+from octis_m3l.models.bag_of_words import (
+    BagOfWordsModel,
+    WordsNetwork,
+    vectors_of_words,
+    words_of,
+)
 from octis_m3l.models.settings import EncodedSettings
 from octis_m3l.networks import (
     BagOfWordsNetwork,
     Expansion,
-    GaussianPrior,
     SharedDecoder,
     ViewModules,
     expansion_table,
-    sample_topics,
     xavier,
 )
 
@@ -72,21 +75,16 @@ class GloCTMNetwork(WordsNetwork):
     """
 
     def __init__(self, vocabularies: Mapping[str, int], settings: GloCTMSettings) -> None:
-        super().__init__()
+        super().__init__(vocabularies, settings.num_topics)
         self.settings = settings
-        self.shape = {"vocabularies": dict(vocabularies)}
         topics, joint = settings.num_topics, sum(vocabularies.values())
-        self.betas = nn.ParameterList(xavier(topics, size) for size in vocabularies.values())
+        self.topics = nn.ParameterList(xavier(topics, size) for size in vocabularies.values())
         self.local = ViewModules(
             {
                 name: self._encoder(size, settings.hidden_sizes)
                 for name, size in vocabularies.items()
             }
         )
-        self.decoders = ViewModules(
-            {name: SharedDecoder(size) for name, size in vocabularies.items()}
-        )
-        self.prior = GaussianPrior(topics)
         if settings.global_encoder:
             sizes = (settings.global_hidden_size,) * settings.hidden_layers
             self.everywhere = self._encoder(joint, sizes, list(vocabularies))
@@ -134,12 +132,9 @@ class GloCTMNetwork(WordsNetwork):
             mean, log_variance = self.local[view](words)
         return mean, log_variance
 
-    def topic_words(self) -> dict[str, Tensor]:
-        """Return each language's distributions of words (K × vocabulary), softmax(β)."""
-        return {
-            name: beta.detach().softmax(dim=1)
-            for name, beta in zip(self.local, self.betas, strict=True)
-        }
+    def betas(self) -> dict[str, Tensor]:
+        """Return each language's β (K × vocabulary)."""
+        return dict(zip(self.local, self.topics, strict=True))
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:
         """Return the weighted terms of the loss, each a sum over views of means over documents.
@@ -149,46 +144,43 @@ class GloCTMNetwork(WordsNetwork):
         batch : Batch
             Some documents of every view.
         """
-        settings = self.settings
-        zero = self.betas[0].new_zeros(())
-        terms = {"reconstruction": zero, "prior": zero}
-        if settings.global_encoder:
-            terms |= {"global reconstruction": zero, "global prior": zero, "alignment": zero}
-            joint = torch.cat(list(self.betas), dim=1)
-            widened, first = self._widened(batch)
+        settings, words, betas = self.settings, words_of(batch), self.betas()
+        local: Any = self.local
+        posteriors = {name: local[name](of_view) for name, of_view in words.items()}
+        terms, thetas = self.autoencoded(posteriors, words, betas)
         if settings.cka_weight:
-            terms["cka"] = zero
-        for (name, view), beta in zip(batch.views.items(), self.betas, strict=True):
-            assert view.words is not None
-            mean, log_variance = self.local[name](view.words)
-            theta = sample_topics(mean, log_variance)
-            lost = self.decoders[name].loss(theta, beta, view.words).mean()  # type: ignore[operator]
-            terms["reconstruction"] = terms["reconstruction"] + lost
-            diverged = self.prior.divergence(mean, log_variance).mean()
-            terms["prior"] = terms["prior"] + diverged
-            if settings.cka_weight:
-                alike = settings.cka_weight * cka_loss(theta, view.embeddings)
-                terms["cka"] = terms["cka"] + alike
-            if not settings.global_encoder:
-                continue
-            posterior = self.everywhere.upper(first[name], name)
-            wide = sample_topics(*posterior)
-            lost = self.joint_decoder.loss(wide, joint, widened[name]).mean()
-            terms["global reconstruction"] = terms["global reconstruction"] + lost
-            diverged = self.prior.divergence(*posterior).mean()
-            terms["global prior"] = terms["global prior"] + diverged
-            apart = kl_between_gaussians(mean, log_variance, *posterior).mean()
-            terms["alignment"] = terms["alignment"] + settings.alignment_weight * apart
+            apart = [cka_loss(t, batch.views[name].embeddings) for name, t in thetas.items()]
+            terms["cka"] = settings.cka_weight * torch.stack(apart).sum()
+        if settings.global_encoder:
+            terms |= self._global_terms(words, betas, posteriors)
         return terms
 
-    def _widened(self, batch: Batch) -> tuple[dict[str, SparseRows], dict[str, Tensor]]:
+    def _global_terms(
+        self,
+        words: Mapping[str, SparseRows],
+        betas: Mapping[str, Tensor],
+        local: Mapping[str, tuple[Tensor, Tensor]],
+    ) -> dict[str, Tensor]:
+        """Return VAE(G; global) and λ_KL KL(q_local ‖ q_global)."""
+        widened, first = self._widened(words)
+        posteriors = {name: self.everywhere.upper(one, name) for name, one in first.items()}
+        joint = dict.fromkeys(words, torch.cat(list(betas.values()), dim=1))
+        decoders = dict.fromkeys(words, self.joint_decoder)
+        terms, _ = self.autoencoded(posteriors, widened, joint, decoders)
+        apart = [kl_between_gaussians(*local[name], *posteriors[name]).mean() for name in words]
+        return {f"global {name}": term for name, term in terms.items()} | {
+            "alignment": self.settings.alignment_weight * torch.stack(apart).sum()
+        }
+
+    def _widened(
+        self, words: Mapping[str, SparseRows]
+    ) -> tuple[dict[str, SparseRows], dict[str, Tensor]]:
         """Return each view's G, and what the global encoder's first layer says of it.
 
         One call of that layer for all views: its gradient is as large as its weights.
         """
-        widened: dict[str, SparseRows] = {}
-        for name, view in batch.views.items():
-            widened[name] = self.expansions[name](view.words)
+        expansions: Any = self.expansions
+        widened = {name: expansions[name](of_view) for name, of_view in words.items()}
         first = self.everywhere.input_layer(SparseRows.joined(list(widened.values())))
         parts = first.split([len(rows.totals) for rows in widened.values()])
         return widened, dict(zip(widened, parts, strict=True))

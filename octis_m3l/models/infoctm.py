@@ -14,16 +14,13 @@ from octis_m3l.data.dataset import MultiviewDataset
 from octis_m3l.data.translations import translations
 from octis_m3l.encoders import encode_words
 from octis_m3l.losses import word_alignment
-from octis_m3l.models.bag_of_words import BagOfWordsModel, WordsNetwork
+from octis_m3l.models.bag_of_words import BagOfWordsModel, WordsNetwork, words_of
 from octis_m3l.models.settings import TrainingSettings
 from octis_m3l.networks import (
     BagOfWordsNetwork,
-    GaussianPrior,
     LinkedWords,
-    SharedDecoder,
     ViewModules,
     linked_words,
-    sample_topics,
     xavier,
 )
 
@@ -66,11 +63,10 @@ class InfoCTMNetwork(WordsNetwork):
         settings: InfoCTMSettings,
         links: Mapping[tuple[str, str], LinkedWords] | None = None,
     ) -> None:
-        super().__init__()
+        super().__init__(vocabularies, settings.num_topics)
         self.settings = settings
-        self.shape = {"vocabularies": dict(vocabularies)}
         topics = settings.num_topics
-        self.betas = nn.ParameterList(xavier(topics, size) for size in vocabularies.values())
+        self.topics = nn.ParameterList(xavier(topics, size) for size in vocabularies.values())
         self.encoders = ViewModules(
             {
                 name: BagOfWordsNetwork(
@@ -83,15 +79,7 @@ class InfoCTMNetwork(WordsNetwork):
                 for name, size in vocabularies.items()
             }
         )
-        self.decoders = ViewModules(
-            {name: SharedDecoder(size) for name, size in vocabularies.items()}
-        )
-        self.prior = GaussianPrior(topics)
-        names = list(vocabularies)
-        self.links = nn.ModuleList(
-            _Links(names.index(a), names.index(b), linked)
-            for (a, b), linked in (links or {}).items()
-        )
+        self.links = nn.ModuleList(_Links(a, b, linked) for (a, b), linked in (links or {}).items())
 
     def posterior(self, view: str, words: SparseRows) -> tuple[Tensor, Tensor]:
         """Return μ and log σ² of a view's documents.
@@ -106,12 +94,9 @@ class InfoCTMNetwork(WordsNetwork):
         mean, log_variance = self.encoders[view](words)
         return mean, log_variance
 
-    def topic_words(self) -> dict[str, Tensor]:
-        """Return each language's distributions of words (K × vocabulary), softmax(β)."""
-        return {
-            name: beta.detach().softmax(dim=1)
-            for name, beta in zip(self.encoders, self.betas, strict=True)
-        }
+    def betas(self) -> dict[str, Tensor]:
+        """Return each language's β (K × vocabulary)."""
+        return dict(zip(self.encoders, self.topics, strict=True))
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:
         """Return the weighted terms of the loss.
@@ -121,27 +106,19 @@ class InfoCTMNetwork(WordsNetwork):
         batch : Batch
             Some documents of every view.
         """
-        settings = self.settings
-        zero = self.betas[0].new_zeros(())
-        terms = {"reconstruction": zero, "prior": zero}
-        for (name, view), beta in zip(batch.views.items(), self.betas, strict=True):
-            assert view.words is not None
-            mean, log_variance = self.posterior(name, view.words)
-            theta = sample_topics(mean, log_variance)
-            lost = self.decoders[name].loss(theta, beta, view.words).mean()  # type: ignore[operator]
-            terms["reconstruction"] = terms["reconstruction"] + lost
-            diverged = self.prior.divergence(mean, log_variance).mean()
-            terms["prior"] = terms["prior"] + diverged
+        settings, words, betas = self.settings, words_of(batch), self.betas()
+        posteriors = {name: self.posterior(name, of_view) for name, of_view in words.items()}
+        terms, _ = self.autoencoded(posteriors, words, betas)
         if settings.alignment_weight:
-            apart = sum(links(self.betas, settings.temperature) for links in self.links)
-            terms["alignment"] = settings.alignment_weight * (zero + apart)
+            apart = torch.stack([links(betas, settings.temperature) for links in self.links])
+            terms["alignment"] = settings.alignment_weight * apart.sum()
         return terms
 
 
 class _Links(nn.Module):
     """The linked words of two languages; needed in training alone, and so not saved."""
 
-    def __init__(self, first: int, second: int, linked: LinkedWords) -> None:
+    def __init__(self, first: str, second: str, linked: LinkedWords) -> None:
         super().__init__()
         self.languages = first, second
         for name in ("first", "second", "forward", "backward"):
@@ -149,11 +126,11 @@ class _Links(nn.Module):
             wanted = array.float() if array.is_floating_point() else array
             self.register_buffer(f"of_{name}", wanted, persistent=False)
 
-    def forward(self, betas: nn.ParameterList, temperature: float) -> Tensor:
+    def forward(self, betas: Mapping[str, Tensor], temperature: float) -> Tensor:
         pairs: Any = self.of_first, self.of_second
         forward: Any = self.of_forward
         backward: Any = self.of_backward
-        one, other = (betas[number].T for number in self.languages)
+        one, other = (betas[name].T for name in self.languages)
         return word_alignment(one, other, pairs, forward, backward, temperature=temperature)
 
 

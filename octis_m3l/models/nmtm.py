@@ -11,16 +11,18 @@ from torch import Tensor, nn
 from octis_m3l.data.batches import Batch, SparseRows
 from octis_m3l.data.dataset import MultiviewDataset
 from octis_m3l.data.translations import translations
-from octis_m3l.models.bag_of_words import BagOfWordsModel, WordsNetwork, word_frequencies
+from octis_m3l.models.bag_of_words import (
+    BagOfWordsModel,
+    WordsNetwork,
+    word_frequencies,
+    words_of,
+)
 from octis_m3l.models.settings import TrainingSettings
 from octis_m3l.networks import (
     BagOfWordsNetwork,
-    GaussianPrior,
-    SharedDecoder,
     SparseLinear,
     Translation,
     ViewModules,
-    sample_topics,
     xavier,
 )
 
@@ -68,12 +70,9 @@ class NMTMNetwork(WordsNetwork):
         frequencies: Mapping[str, NDArray[np.int64]],
         settings: NMTMSettings,
     ) -> None:
-        super().__init__()
+        super().__init__(vocabularies, settings.num_topics, epsilon=_EPSILON)
         self.settings = settings
-        self.shape = {
-            "vocabularies": dict(vocabularies),
-            "translations": [[*views, len(rows)] for views, rows in pairs.items()],
-        }
+        self.shape["translations"] = [[*views, len(rows)] for views, rows in pairs.items()]
         topics = settings.num_topics
         self.phis = nn.ParameterList(xavier(topics, size) for size in vocabularies.values())
         self.first = ViewModules(
@@ -89,9 +88,6 @@ class NMTMNetwork(WordsNetwork):
             views=list(vocabularies),
         )
         self.shared.input_layer = nn.Identity()
-        self.decoders = ViewModules(
-            {name: SharedDecoder(size, epsilon=_EPSILON) for name, size in vocabularies.items()}
-        )
         self.into = ViewModules(
             {
                 target: ViewModules(
@@ -104,7 +100,6 @@ class NMTMNetwork(WordsNetwork):
                 for target, size in vocabularies.items()
             }
         )
-        self.prior = GaussianPrior(topics)
 
     def betas(self) -> dict[str, Tensor]:
         """Return each language's β (K × vocabulary): its own φ, and the others', translated."""
@@ -129,10 +124,6 @@ class NMTMNetwork(WordsNetwork):
         mean, log_variance = self.shared.upper(self.first[view](words), view)
         return mean, log_variance
 
-    def topic_words(self) -> dict[str, Tensor]:
-        """Return each language's distributions of words (K × vocabulary), softmax(β)."""
-        return {name: beta.detach().softmax(dim=1) for name, beta in self.betas().items()}
-
     def loss(self, batch: Batch) -> dict[str, Tensor]:
         """Return the terms of the loss, each a sum over views of means over documents.
 
@@ -141,17 +132,9 @@ class NMTMNetwork(WordsNetwork):
         batch : Batch
             Some documents of every view.
         """
-        zero = self.phis[0].new_zeros(())
-        terms = {"reconstruction": zero, "prior": zero}
-        betas = self.betas()
-        for name, view in batch.views.items():
-            assert view.words is not None
-            mean, log_variance = self.posterior(name, view.words)
-            theta = sample_topics(mean, log_variance)
-            lost = self.decoders[name].loss(theta, betas[name], view.words).mean()  # type: ignore[operator]
-            terms["reconstruction"] = terms["reconstruction"] + lost
-            diverged = self.prior.divergence(mean, log_variance).mean()
-            terms["prior"] = terms["prior"] + diverged
+        words = words_of(batch)
+        posteriors = {name: self.posterior(name, of_view) for name, of_view in words.items()}
+        terms, _ = self.autoencoded(posteriors, words, self.betas())
         return terms
 
 

@@ -61,7 +61,7 @@ def test_finds_topics_across_languages_that_nothing_links(five_themes: Planted) 
     dataset = with_vectors(five_themes)
     views = dataset.views.values()
     unlinked = MultiviewDataset(views, dictionaries=dataset.dictionaries)
-    found = leading_topics(InfoCTM(**SETTINGS).fit(unlinked), five_themes, at_least=5)
+    found = leading_topics(InfoCTM(**SETTINGS).fit(unlinked), five_themes)
     assert len(set(found["en"])) == 5
     assert found["en"] == found["de"] == found["fi"]
 
@@ -69,7 +69,7 @@ def test_finds_topics_across_languages_that_nothing_links(five_themes: Planted) 
 def test_without_the_alignment_languages_go_their_own_ways(five_themes: Planted) -> None:
     model = InfoCTM(**SETTINGS | {"alignment_weight": 0.0}).fit(with_vectors(five_themes))
     assert set(model.history.epochs[-1]) == {"reconstruction", "prior"}
-    found = leading_topics(model, five_themes, at_least=5)
+    found = leading_topics(model, five_themes)
     assert found["en"] != found["de"]
 
 
@@ -97,7 +97,7 @@ def test_the_loss_is_the_plain_formula() -> None:
     torch.random.set_rng_state(state)
 
     expected = {"reconstruction": 0.0, "prior": 0.0, "alignment": 0.0}
-    betas = dict(zip(sizes, network.betas, strict=True))
+    betas = network.betas()
     for name in sizes:
         w = torch.from_numpy(counts[name])
         encoder: Any = network.encoders[name]

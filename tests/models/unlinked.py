@@ -16,7 +16,7 @@ def three_languages() -> Planted:
     return planted(("en", "de", "fi"), themes=5, tuples=250, images=False, concentration=0.2)
 
 
-def leading_topics(model: Any, data: Planted, at_least: int = 6) -> dict[str, list[int]]:
+def leading_topics(model: Any, data: Planted, at_least: int = 5) -> dict[str, list[int]]:
     """Return, for each language, the topic that each theme is found in."""
     found = {}
     for language, themes in data.words.items():
