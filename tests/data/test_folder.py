@@ -238,7 +238,7 @@ def datasets(draw: st.DrawFn) -> MultiviewDataset:
         views,
         np.array(rows, np.int64).reshape(-1, len(views)),
         metadata={"note": draw(free_texts), "number": 1.5},
-        dictionaries=dictionary if pairs else {},
+        dictionaries=dictionary if pairs and len(texts) > 1 else {},
         partitions=partitions,
     )
 
@@ -298,7 +298,7 @@ def test_the_folder_is_readable_by_people(stored: Path) -> None:
 
 def test_dictionaries_whose_files_would_have_one_name(tmp_path: Path) -> None:
     views = [text_view(name, [[f"word{name}"]]) for name in ("a", "-b", "a-", "b")]
-    pairs = {("a", "-b"): np.array([[0, 0]]), ("a-", "b"): np.zeros((0, 2), np.int64)}
+    pairs = {("a", "-b"): np.array([[0, 0]]), ("a-", "b"): np.array([[0, 0]])}
     dataset = MultiviewDataset(views, dictionaries=pairs)
     write_folder(dataset, tmp_path / "data", overwrite=False)
     assert_same_dataset(dataset, read_folder(tmp_path / "data", embeddings=None))
