@@ -74,13 +74,14 @@ class WordReader:
         )
 
     def _of_counts(self, matrix: Any) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
-        whole = matrix.ndim == 2 and np.issubdtype(matrix.dtype, np.integer)
-        if not whole or matrix.shape[1] != len(self.vocabulary):
+        counts = csr_array(matrix) if matrix.ndim == 2 and matrix.dtype.kind in "iuf" else None
+        # A data set's own bags of words are whole numbers of single precision.
+        whole = counts is not None and bool((counts.data == np.rint(counts.data)).all())
+        if counts is None or not whole or matrix.shape[1] != len(self.vocabulary):
             raise DataError(
                 f"view '{self.view}': a matrix of shape {matrix.shape} and type {matrix.dtype}; "
                 f"expected whole numbers (items × {len(self.vocabulary)} words), or texts."
             )
-        counts = csr_array(matrix)
         if counts.nnz and counts.data.min() < 0:
             raise DataError(f"view '{self.view}': a word count is below 0.")
         repeated = counts.data.astype(np.int64)

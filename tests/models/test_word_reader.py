@@ -69,6 +69,12 @@ def test_counts_may_be_of_any_integer_type_and_do_not_overflow(dtype: Any) -> No
     assert found.offsets.tolist() == [0, 400, 800, 1200]
 
 
+def test_whole_numbers_may_be_floats_as_a_data_set_has_them() -> None:
+    counts = np.array([[1.0, 0, 2, 0]], np.float32)
+    for matrix in (counts, csr_matrix(counts)):
+        assert [len(said) for said in documents(reader().read(matrix))] == [3]
+
+
 def test_repeated_entries_of_a_sparse_matrix_add_up() -> None:
     places = (np.array([0, 0, 1]), np.array([1, 1, 3]))
     found = reader().read(coo_array((np.array([1, 2, 1]), places), shape=(2, 4)))
@@ -80,9 +86,9 @@ def test_repeated_entries_of_a_sparse_matrix_add_up() -> None:
     [
         (np.ones((2, 3), np.int64), "(2, 3) and type int64"),
         (np.ones(4, np.int64), "(4,) and type int64"),
-        (np.ones((2, 4), np.float32), "(2, 4) and type float32"),
+        (np.full((2, 4), 0.5, np.float32), "(2, 4) and type float32"),
         (np.ones((2, 4), np.bool_), "(2, 4) and type bool"),
-        (csr_matrix(np.ones((2, 4))), "(2, 4) and type float64"),
+        (csr_matrix(np.full((2, 4), np.nan)), "(2, 4) and type float64"),
         (csc_array(np.ones((2, 5), np.int32)), "(2, 5) and type int32"),
     ],
 )
