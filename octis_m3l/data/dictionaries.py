@@ -47,6 +47,8 @@ def word_pairs(
         check_dictionary(first, second, pairs)
         return np.unique(pairs.astype(np.int64), axis=0)
     listed = list(pairs.items() if isinstance(pairs, Mapping) else pairs)
+    if listed and all(isinstance(e, tuple | list) and _whole(e) for e in listed):
+        return word_pairs(first, second, np.array(listed, np.int64))
     for entry in listed:
         said = list(entry) if isinstance(entry, Sequence | np.ndarray) else []
         if isinstance(entry, str) or len(said) != 2 or not all(isinstance(w, str) for w in said):
@@ -64,6 +66,11 @@ def word_pairs(
             "words in the vocabularies; check the order of the languages and upper and lower case."
         )
     return np.unique(np.array(rows, np.int64), axis=0)
+
+
+def _whole(entry: Sequence[Any]) -> bool:
+    numbers = [isinstance(n, int | np.integer) and not isinstance(n, bool) for n in entry]
+    return len(numbers) == 2 and all(numbers)
 
 
 def check_dictionary(first: TextView, second: TextView, pairs: NDArray[np.int64]) -> None:

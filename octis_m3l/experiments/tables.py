@@ -79,6 +79,8 @@ def dataset_from_table(
                 "leave these options out."
             )
         return from_bow_folder(source, languages=languages).with_embeddings(embeddings)
+    if not source.suffix and not source.exists():
+        raise DataError(f"{source} is missing; expected a table, or a folder of bags of words.")
     if not texts:
         raise SettingsError("name at least one text column: --text VIEW=COLUMN.")
     for name in {"language", "vocabulary_size", "tokenizer"} & {*(settings or {})}:

@@ -116,7 +116,7 @@ def test_dictionaries_of_muse_and_with_tabs(tmp_path: Path, dataset: MultiviewDa
 def test_dictionaries_of_indices(tmp_path: Path, dataset: MultiviewDataset) -> None:
     rows = np.array([[2, 1], [0, 0], [2, 1]])
     np.save(tmp_path / "pairs.npy", rows)
-    for given_ in (rows, tmp_path / "pairs.npy"):
+    for given_ in (rows, tmp_path / "pairs.npy", [(2, 1), (0, 0)]):
         found = dataset.with_dictionary("en", "de", given_).dictionaries["en", "de"]
         assert found.tolist() == [[0, 0], [2, 1]]
     with pytest.raises(DataError, match="expected pairs of word indices below 3 and 3"):
