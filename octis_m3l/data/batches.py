@@ -18,7 +18,7 @@ from octis_m3l.data.views import TextView
 from octis_m3l.errors import DataError
 
 # Tuples whose batches are arranged together.
-ROWS_TOGETHER = 4096
+ROWS_TOGETHER = 1024
 
 
 @dataclass(frozen=True)

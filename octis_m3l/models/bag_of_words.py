@@ -132,11 +132,11 @@ class BagOfWordsModel(ReadingModel):
 
     @abstractmethod
     def _network(self, described: Mapping[str, Any], settings: Any) -> WordsNetwork:
-        """Return the network, not trained, from what `_shape` says of the data."""
+        """Return the network, not trained, from what `_shape`, or a saved `shape`, says."""
 
     @abstractmethod
     def _shape(self, dataset: MultiviewDataset, settings: Any) -> dict[str, Any]:
-        """Return what the network must know of the data, as JSON can hold it."""
+        """Return what the network must know of the data; its own `shape`, as JSON, is saved."""
 
     def _given_data(
         self, dataset: MultiviewDataset, settings: Any, network: Any
@@ -362,7 +362,7 @@ def vectors_of_words(
     ------
     DataError
         If some views have word vectors and others none, a view has neither vectors nor an encoder,
-        or dimensions differ.
+        the encoders are not of one space, or dimensions differ.
     """
     views = dataset.text_views
     having = [name for name, view in views.items() if view.word_vectors is not None]

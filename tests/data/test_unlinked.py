@@ -93,3 +93,20 @@ def test_too_little_data() -> None:
     message = "batch_size=20 is larger than the data: 11 items in the largest view of train; use at"
     with pytest.raises(DataError, match=f"^{re.escape(message)}"):
         sampler(dataset(), batch=20)
+
+
+def test_batches_are_the_same_however_many_are_arranged_together(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    found = []
+    for together in (1, 8, 1024):
+        monkeypatch.setattr("octis_m3l.data.unlinked.ROWS_TOGETHER", together)
+        torch.manual_seed(3)
+        found.append(
+            [
+                [v.items.tolist() + v.words.rows.tolist() + v.words.words.tolist()]  # type: ignore[union-attr]
+                for b in sampler(dataset()).epoch()
+                for v in b.views.values()
+            ]
+        )
+    assert found[0] == found[1] == found[2]
