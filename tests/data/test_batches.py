@@ -464,3 +464,21 @@ def test_an_unlinked_view_changes_no_share_of_pairs() -> None:
     with_it = TupleSampler(alone, "train", vectors, 8)
     share = len(both.tuples) / len(with_it.tuples)
     assert next(with_it.epoch()).pair_share == pytest.approx(share * next(both.epoch()).pair_share)
+
+
+def test_batches_are_the_same_however_many_are_arranged_together(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    data = planted(missing=0.4, tuples=50).dataset
+    vectors = {n: np.arange(2.0 * len(v)).reshape(-1, 2) for n, v in data.views.items()}
+    found: list[Any] = []
+    for together in (1, 12, 1024):
+        monkeypatch.setattr("octis_m3l.data.batches.ROWS_TOGETHER", together)
+        torch.manual_seed(3)
+        found.append([])
+        for batch in TupleSampler(data, "train", vectors, 4).epoch():
+            for name, view in batch.views.items():
+                rows = None if view.rows is None else view.rows.tolist()
+                words = view.words and [*view.words.rows.tolist(), *view.words.words.tolist()]
+                found[-1].append((name, view.items.tolist(), rows, view.embeddings.tolist(), words))
+    assert found[0] == found[1] == found[2]
