@@ -23,6 +23,7 @@ def leading_topics(model: Any, data: Planted, at_least: int = 5) -> dict[str, li
         topics = model.topics(language, 8)
         hits = np.array([[len(theme & set(topic)) for topic in topics] for theme in themes])
         assert (hits.max(axis=1) >= at_least).all(), topics
+        assert hits.max(axis=1).mean() >= at_least + 1, topics
         found[language] = hits.argmax(axis=1).tolist()
     return found
 
