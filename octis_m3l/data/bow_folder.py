@@ -51,7 +51,7 @@ def from_bow_folder(
     MultiviewDataset
         Words of a document stand in the order of its text where the text is there and says what
         the matrix says, else in the order of the vocabulary. ``word2vec_<language>.npz`` becomes
-        the view's word vectors.
+        the view's word vectors, which are in a space of their own (`TextView.word_space`).
 
     Raises
     ------
@@ -85,8 +85,8 @@ def from_bow_folder(
 def write_bow_folder(dataset: MultiviewDataset, folder: str | Path) -> None:
     """Write a data set's text views as bags of words.
 
-    The format knows neither links nor a validation partition: validation documents stand after
-    the training ones.
+    The format knows no links, no validation partition (validation documents stand after the
+    training ones), and no word vectors that languages share: read again, each has its own.
 
     Parameters
     ----------
@@ -153,6 +153,7 @@ def _read_view(
         texts=texts,
         labels=labels,
         word_vectors=_read_vectors(vectors, len(vocabulary)) if vectors.exists() else None,
+        word_space=vectors.name if vectors.exists() else None,
     )
     return view.take(order, (sizes[0] - held_out, held_out, counts.shape[0] - sizes[0]))
 

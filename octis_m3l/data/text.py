@@ -1,5 +1,6 @@
 """Raw text into tokens, and tokens into ids of a vocabulary, one view at a time."""
 
+import warnings
 from array import array
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
@@ -32,6 +33,7 @@ from octis_m3l.data.tokenized import (
     TokenizedCorpus,
 )
 from octis_m3l.data.tokenizers import (
+    UNSEGMENTED,
     automatic_tokenizer,
     form_finder,
     lower_case,
@@ -39,7 +41,7 @@ from octis_m3l.data.tokenizers import (
     split_form,
     stop_word_key,
 )
-from octis_m3l.errors import DataError, SettingsError, suggest
+from octis_m3l.errors import DataError, MissingDependencyError, SettingsError, suggest
 
 __all__ = [
     "PreprocessingReport",
@@ -84,7 +86,9 @@ class TextPreprocessor:
     tokenizer : str or callable
         "unicode"; "whitespace" for text whose words are already separated; "jieba" for Chinese;
         "fugashi" for Japanese; "auto" for the one of the language; or a function from a text, just
-        as it is given, to its words.
+        as it is given, to its words. "separated" is "whitespace", but `transform` splits what the
+        vocabulary does not have as "auto" would: for raw text where another program chose the
+        words.
 
     Raises
     ------
@@ -189,7 +193,8 @@ class TextPreprocessor:
             If the language's tokenizer is not installed.
         """
         words = checked_vocabulary(vocabulary, view)
-        return self._encode(texts, view).select(words, view)
+        words_of = self._known_or_split(words) if self.tokenizer == "separated" else self._words
+        return self._encode(texts, view, words_of).select(words, view)
 
     def as_dict(self) -> dict[str, object]:
         """Return the settings as JSON can store them; a function only by its name."""
@@ -200,6 +205,27 @@ class TextPreprocessor:
         if not isinstance(self.tokenizer, str):
             settings["tokenizer"] = {"callable": _name_of(self.tokenizer)}
         return settings
+
+    @classmethod
+    def of_vocabulary(cls, vocabulary: Collection[str], language: str | None) -> Self:
+        """Return what reads new texts where another program chose the words.
+
+        Parameters
+        ----------
+        vocabulary : collection of str
+            The words; whether they are all in lower case decides whether texts are put in it.
+        language : str, optional
+            ISO 639-1 code; decides how texts are split where their words aren't separated.
+        """
+        return cls(
+            language=language,
+            vocabulary_size=None,
+            stop_words=False,
+            lowercase=all(word == lower_case(word, language) for word in vocabulary),
+            min_word_length=1,
+            keep_numbers=True,
+            tokenizer="separated",
+        )
 
     @classmethod
     def from_dict(cls, settings: Mapping[str, Any]) -> Self:
@@ -294,9 +320,36 @@ class TextPreprocessor:
             return stop_words(self.language)
         return frozenset()
 
-    def _encode(self, texts: Sequence[str | None], view: str) -> EncodedTexts:
+    def _known_or_split(self, vocabulary: Collection[str]) -> Callable[[str], list[str]]:
+        """Return what finds the words of a form: itself if it is known, else what it consists of.
+
+        Where the language's tokenizer is not there, a form that is not known has no words.
+        """
+        known = frozenset(vocabulary)
+        splits = replace(self, tokenizer="auto") if self.language not in UNSEGMENTED else None
+
+        def words_of(form: str) -> list[str]:
+            nonlocal splits
+            whole = self._words(form)
+            if splits is None or known.issuperset(whole):
+                return whole
+            try:
+                return splits.tokenize(form)
+            except MissingDependencyError as error:
+                warnings.warn(str(error), stacklevel=7)
+                splits = None
+                return whole
+
+        return words_of
+
+    def _encode(
+        self,
+        texts: Sequence[str | None],
+        view: str,
+        words_of: Callable[[str], list[str]] | None = None,
+    ) -> EncodedTexts:
         find = self._form_finder()
-        ids_of_form = IdsOfForm(self._words)
+        ids_of_form = IdsOfForm(words_of or self._words)
         token_ids = array("i")
         documents = listed_documents(texts, view)
         offsets = np.zeros(len(documents) + 1, dtype=np.int64)

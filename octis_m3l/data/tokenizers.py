@@ -33,7 +33,7 @@ import regex
 
 from octis_m3l.errors import MissingDependencyError
 
-TOKENIZERS = ("auto", "fugashi", "jieba", "unicode", "whitespace")
+TOKENIZERS = ("auto", "fugashi", "jieba", "separated", "unicode", "whitespace")
 UNSEGMENTED = frozenset({"bo", "km", "lo", "my", "th"})
 
 _AUTOMATIC = {"zh": "jieba", "ja": "fugashi"}
@@ -250,7 +250,7 @@ def form_finder(name: str, language: str | None) -> Callable[[str], Iterable[str
         return _jieba_forms()
     if name == "fugashi":
         return _fugashi_forms()
-    if name == "whitespace":
+    if name in ("separated", "whitespace"):
         return lambda text: normalise(text).split()
     return lambda text: unicode_forms(normalise(text))
 

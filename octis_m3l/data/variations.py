@@ -100,7 +100,7 @@ class Variations(ABC):
         *,
         without_vector: WithoutVector = "error",
     ) -> Self:
-        """Return the data set with a vector for each word of some views.
+        """Return the data set with a vector for each word of some views, all of one space.
 
         Parameters
         ----------
@@ -122,7 +122,7 @@ class Variations(ABC):
         for name, given in vectors.items():
             vocabulary = self.text_view(name).vocabulary
             array = read_word_vectors(given, vocabulary, name, without_vector)
-            views[name] = replace(self.text_view(name), word_vectors=array)
+            views[name] = replace(self.text_view(name), word_vectors=array, word_space=None)
         return self._with(views.values(), self.links)
 
     def with_dictionary(

@@ -168,6 +168,9 @@ class TextView(View):
         The raw texts, for encoders.
     word_vectors : array of float32 (vocabulary × dimensions), optional
         A vector for each word.
+    word_space : str, optional
+        What the space of the word vectors is called, where it is not the same for all languages:
+        words of views with different spaces can't be compared.
     preprocessor : TextPreprocessor, optional
         How raw texts became words; new documents go the same way.
 
@@ -185,6 +188,7 @@ class TextView(View):
     language: str | None = None
     texts: Sequence[str] | None = None
     word_vectors: NDArray[np.float32] | None = None
+    word_space: str | None = None
     preprocessor: TextPreprocessor | None = None
 
     def __post_init__(self) -> None:

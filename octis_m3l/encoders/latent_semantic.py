@@ -220,9 +220,8 @@ def from_word_vectors(dataset: MultiviewDataset, view: str) -> LatentSemanticEnc
             f"view '{view}' has no word vectors; attach them with dataset.with_word_vectors, or "
             "use another encoder."
         )
-    preprocessor = text.preprocessor or TextPreprocessor(
-        stop_words=False, lowercase=False, min_word_length=1, tokenizer="whitespace"
-    )
+    own = text.preprocessor
+    preprocessor = own or TextPreprocessor.of_vocabulary(text.vocabulary, text.language)
     transformer = _transformer().fit(csr_matrix(text.bag_of_words[text.rows("train")]))
     return LatentSemanticEncoder(
         "word-vectors",
@@ -260,7 +259,7 @@ def _fit_words(
     if preprocessor is None:
         preprocessor = TextPreprocessor(
             language=view.language,
-            tokenizer="auto" if view.texts is not None else "whitespace",
+            tokenizer="auto" if view.texts is not None else "separated",
             stop_words=False,
         )
     preprocessor = replace(

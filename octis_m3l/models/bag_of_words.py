@@ -17,7 +17,7 @@ from octis_m3l.data.batches import Batch, SparseRows, ViewTensors
 from octis_m3l.data.dataset import MultiviewDataset
 from octis_m3l.data.unlinked import UnlinkedSampler
 from octis_m3l.data.views import PARTITIONS, TextView
-from octis_m3l.errors import DataError, SettingsError
+from octis_m3l.errors import SettingsError
 from octis_m3l.models.base import NotTrainedError
 from octis_m3l.models.output import ModelOutput
 from octis_m3l.models.reading import ReadingModel, check_samples
@@ -277,7 +277,7 @@ class BagOfWordsModel(ReadingModel):
         self._ready()
         check_samples(samples, least=0)
         read = self._read(items, view)
-        self._warn_of_unknown(np.diff(read.offsets) == 0, f"items of view '{view}'")
+        self._warn_of_unknown(np.diff(read.offsets) == 0, f"items of view '{view}'", view)
         return self._theta(read, np.arange(len(read)), samples)
 
     def _theta(
@@ -341,71 +341,3 @@ def word_frequencies(view: TextView, partition: str | None) -> NDArray[np.int64]
     rows = view.rows(partition) if partition else slice(0, len(view))
     ids = view.token_ids[view.offsets[rows.start] : view.offsets[rows.stop]]
     return np.bincount(ids, minlength=len(view.vocabulary))
-
-
-def vectors_of_words(
-    dataset: MultiviewDataset, encoders: Mapping[str, Any]
-) -> dict[str, NDArray[Any]]:
-    """Return the vectors of all views' words, in one space.
-
-    The views' own word vectors, where every view has them; else what the views' encoders say of
-    each word as a document of its own.
-
-    Parameters
-    ----------
-    dataset : MultiviewDataset
-        The data.
-    encoders : mapping of view to Encoder
-        Those that documents were encoded by.
-
-    Raises
-    ------
-    DataError
-        If some views have word vectors and others none, a view has neither vectors nor an encoder,
-        the encoders are not of one space, or dimensions differ.
-    """
-    views = dataset.text_views
-    having = [name for name, view in views.items() if view.word_vectors is not None]
-    lacking = [name for name in views if name not in having]
-    if having and lacking:
-        raise DataError(
-            f"views {', '.join(having)} have word vectors and {', '.join(lacking)} none; give "
-            "vectors of one space to all of them (dataset.with_word_vectors)."
-        )
-    missing = [name for name in lacking if name not in encoders]
-    if missing:
-        raise DataError(
-            f"views {', '.join(missing)} have neither word vectors nor an encoder that could give "
-            "some; attach word vectors of one space (dataset.with_word_vectors), or use "
-            "encoder='clsi' with linked data."
-        )
-    apart = [name for name in lacking if getattr(encoders[name], "name", "") != "clsi"]
-    if apart and len(views) > 1:
-        raise DataError(
-            f"views {', '.join(lacking)} have no word vectors, and their encoder "
-            f"('{encoders[apart[0]].name}') puts each language in a space of its own, where words "
-            "of two languages can't be compared; attach word vectors of one space "
-            "(dataset.with_word_vectors), or use encoder='clsi' with linked data."
-        )
-    vectors: dict[str, NDArray[Any]] = {}
-    for name, view in views.items():
-        given = view.word_vectors
-        vectors[name] = np.asarray(
-            encoders[name].encode(list(view.vocabulary)) if given is None else given
-        )
-    sizes = {name: array.shape[1] for name, array in vectors.items()}
-    if len(set(sizes.values())) > 1:
-        raise DataError(
-            "word vectors differ in dimensions ("
-            + ", ".join(f"{name} {size}" for name, size in sizes.items())
-            + "); give vectors of one space to all views."
-        )
-    for name, array in vectors.items():
-        unknown = int((~array.any(axis=1)).sum())
-        if unknown:
-            warnings.warn(
-                f"{unknown} of {len(array)} words of view '{name}' have no vector (zeros): they "
-                "have no neighbours and are none.",
-                stacklevel=6,
-            )
-    return vectors

@@ -16,10 +16,10 @@ from octis_m3l.losses import cka_loss, kl_between_gaussians
 from octis_m3l.models.bag_of_words import (
     BagOfWordsModel,
     WordsNetwork,
-    vectors_of_words,
     words_of,
 )
 from octis_m3l.models.settings import EncodedSettings
+from octis_m3l.models.word_vectors import vectors_of_words
 from octis_m3l.networks import (
     BagOfWordsNetwork,
     Expansion,

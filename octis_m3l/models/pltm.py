@@ -285,7 +285,7 @@ class PLTM(ReadingModel):
         self._ready()
         check_samples(samples)
         read = self._read(items, view)
-        self._warn_of_unknown(np.diff(read.offsets) == 0, f"items of view '{view}'")
+        self._warn_of_unknown(np.diff(read.offsets) == 0, f"items of view '{view}'", view)
         return self._theta(read, np.arange(len(read)), samples)
 
     def infer_linked(

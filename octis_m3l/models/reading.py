@@ -35,11 +35,19 @@ class ReadingModel(TopicModel):
             raise DataError("infer takes a list of items; put the one item in a list.")
         return self.readers[view].read(items)
 
-    def _warn_of_unknown(self, empty: NDArray[np.bool_], what: str) -> None:
+    def _warn_of_unknown(
+        self, empty: NDArray[np.bool_], what: str, view: str | None = None
+    ) -> None:
         if empty.any():
+            reader = self.readers.get(view or "")
+            stranger = isinstance(reader, WordReader) and reader.preprocessor.language is None
+            hint = (
+                f" View '{view}' is of no known language: if its words are not separated by "
+                "spaces, separate them, or say the language when the data set is made."
+            )
             warnings.warn(
                 f"{int(empty.sum())} of {len(empty)} {what} have no word that the model knows; "
-                "their topics say nothing.",
+                f"their topics say nothing.{hint if stranger else ''}",
                 stacklevel=4,
             )
 

@@ -39,12 +39,11 @@ class WordReader:
         Parameters
         ----------
         view : TextView
-            One without preprocessing of its own (from an OCTIS folder) has its words separated
-            by white space.
+            One without preprocessing of its own (from an OCTIS folder) is read by
+            `TextPreprocessor.of_vocabulary`.
         """
-        preprocessor = view.preprocessor or TextPreprocessor(
-            stop_words=False, lowercase=False, min_word_length=1, tokenizer="whitespace"
-        )
+        own = view.preprocessor
+        preprocessor = own or TextPreprocessor.of_vocabulary(view.vocabulary, view.language)
         return cls(view.name, view.vocabulary, preprocessor)
 
     def read(self, items: Sequence[str] | NDArray[Any] | Any) -> TextView:

@@ -65,7 +65,9 @@ def test_every_language_is_a_view_and_nothing_is_linked(tmp_path: Path) -> None:
     assert list(english.labels or ()) == ["a", "b", "a", "b"]
     assert english.word_vectors is not None
     assert english.word_vectors.tolist() == [[0.5, 0], [0, 1], [2, 2]]
+    assert english.word_space == "word2vec_en.npz"
     assert chinese.word_vectors is None
+    assert chinese.word_space is None
 
 
 def test_texts_that_say_something_else_are_kept_for_encoders_only(tmp_path: Path) -> None:

@@ -86,6 +86,7 @@ def small(**changes: Any) -> MultiviewDataset:
         inputs=6,
         texts=["A cat, a dog,\na cat.", "Dog\u2028s", "half \ud83d of a pair", ""],
         word_vectors=np.eye(3, 2, dtype=np.float32),
+        word_space="of-en",
         preprocessor=TextPreprocessor("en", vocabulary_size=3, stop_words=["the", "a"]),
         embeddings=np.arange(8, dtype=np.float32).reshape(4, 2),
         embedding_name="lsa-2",
@@ -134,7 +135,7 @@ def assert_same_view(view: View, read: View) -> None:
     fields = ["name", "sizes", "indexes", "inputs", "labels", "embeddings"]
     if isinstance(view, TextView):
         fields += ["vocabulary", "token_ids", "offsets", "language", "texts", "word_vectors"]
-        fields += ["preprocessor"]
+        fields += ["word_space", "preprocessor"]
     for field in fields:
         assert same(getattr(view, field), getattr(read, field)), (view.name, field)
     if view.embeddings is not None:

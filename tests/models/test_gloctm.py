@@ -1,6 +1,9 @@
 """GloCTM: the contract, the plain formula, and planted topics without links."""
 
 import math
+import warnings
+from dataclasses import replace
+from itertools import product
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -208,6 +211,36 @@ def test_words_without_a_vector_are_counted(five_themes: Planted) -> None:
     message = r"^2 of \d+ words of view 'de' have no vector \(zeros\): they have no neighbours"
     with pytest.warns(UserWarning, match=message):
         GloCTM(**SETTINGS | {"epochs": 1}).train_model(dataset.with_word_vectors({"de": vectors}))
+
+
+def test_word_vectors_made_for_each_language_alone_are_refused(five_themes: Planted) -> None:
+    dataset = without_links(five_themes)
+    alone = replace(dataset.text_view("de"), word_space="word2vec_de.npz")
+    views = {**dataset.views, "de": alone}
+    message = r"vectors of de \(word2vec_de.npz\) were made for that language alone, so words"
+    with pytest.raises(DataError, match=message):
+        GloCTM(**SETTINGS | {"epochs": 1}).train_model(MultiviewDataset(views.values()))
+    mended = MultiviewDataset(views.values()).with_word_vectors({"de": alone.word_vectors})  # type: ignore[dict-item]
+    assert mended.text_view("de").word_space is None
+    only = MultiviewDataset([alone])
+    GloCTM(**SETTINGS | {"epochs": 1}).train_model(only)
+
+
+def test_word_vectors_that_contradict_the_dictionary_are_warned_of(five_themes: Planted) -> None:
+    dataset = without_links(five_themes).with_views(["en", "de"])
+    vectors = {n: np.asarray(v.word_vectors) for n, v in dataset.text_views.items()}
+    themes = zip(five_themes.words["en"], five_themes.words["de"], strict=True)
+    pairs = [pair for theme in themes for pair in product(*theme)]
+    tied = dataset.with_dictionary("en", "de", pairs)
+    model = GloCTM(**SETTINGS | {"epochs": 1})
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model.train_model(tied)
+    turn = np.linalg.qr(np.random.default_rng(0).normal(size=(20, 20)))[0]
+    turned = tied.with_word_vectors({"de": vectors["de"] @ turn})
+    message = r"en and de seem to be of two spaces: of \d+ pairs of their dictionary only \d\d% are"
+    with pytest.warns(UserWarning, match=message):
+        model.train_model(turned)
 
 
 # What models of unlinked languages share.

@@ -2,6 +2,7 @@
 
 import json
 import re
+import sys
 from typing import Any
 
 import numpy as np
@@ -48,6 +49,39 @@ def test_a_view_brings_its_preprocessing_or_is_split_at_white_space() -> None:
     assert documents(plain.read(["the Sea, a\tsea"])) == [["the", "Sea,", "a"]]
     own = TextPreprocessor(language="en")
     assert WordReader.of_view(TextView(**arguments, preprocessor=own)).preprocessor is own
+
+
+def test_words_that_another_program_chose_are_found_in_raw_texts() -> None:
+    arguments: dict[str, Any] = {
+        "name": "en",
+        "sizes": (1, 0, 0),
+        "vocabulary": ("n't", "sea", "new_york", "2014", "i"),
+        "token_ids": np.zeros(1, np.int32),
+        "offsets": np.array([0, 1]),
+    }
+    english = WordReader.of_view(TextView(**arguments, language="en"))
+    raw = english.read(["The Sea, in 2014: NEW_YORK!", "did n't sea", "(sea)"])
+    assert documents(raw) == [["sea", "2014", "new_york"], ["n't", "sea"], ["sea"]]
+    again = WordReader.restored("en", english.vocabulary, english.preprocessor.as_dict())
+    assert documents(again.read(["(sea)"])) == [["sea"]]
+    arguments |= {"name": "cn", "vocabulary": ("北京", "大学", "我们")}
+    chinese = WordReader.of_view(TextView(**arguments, language="zh"))
+    assert documents(chinese.read(["我们在北京。", "我们 北京"])) == [["我们", "北京"]] * 2
+    arguments |= {"name": "th", "vocabulary": ("ทะเล",)}
+    thai = WordReader.of_view(TextView(**arguments, language="th"))
+    assert documents(thai.read(["ทะเล เรือ"])) == [["ทะเล"]]
+
+
+def test_a_tokenizer_that_is_not_there_is_said_and_separated_words_are_read(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    reader = WordReader(
+        "cn", ("北京", "大学"), TextPreprocessor.of_vocabulary(("北京", "大学"), "zh")
+    )
+    monkeypatch.setitem(sys.modules, "jieba", None)
+    with pytest.warns(UserWarning, match=r'Install it with: pip install "octis-m3l\[chinese\]"'):
+        found = reader.read(["北京 海 大学", "北京大学"])
+    assert documents(found) == [["北京", "大学"], []]
 
 
 @pytest.mark.parametrize("kind", [np.array, csr_matrix, csc_array, coo_array, dok_array])

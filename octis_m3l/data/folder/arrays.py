@@ -37,7 +37,9 @@ def store_embeddings(
     write_array(folder / view.name / "embeddings" / view.embedding_name, embeddings, record)
 
 
-def write_word_vectors(place: Path, word_vectors: NDArray[Any], vocabulary: Sequence[str]) -> None:
+def write_word_vectors(
+    place: Path, word_vectors: NDArray[Any], vocabulary: Sequence[str], space: str | None
+) -> None:
     """Write the word vectors of a vocabulary with their record.
 
     Parameters
@@ -48,13 +50,17 @@ def write_word_vectors(place: Path, word_vectors: NDArray[Any], vocabulary: Sequ
         The word vectors.
     vocabulary : sequence of str
         The words.
+    space : str, optional
+        As `TextView.word_space`.
     """
-    record = _array_record(word_vectors, _vocabulary_fingerprint(vocabulary))
+    record = _array_record(word_vectors, _vocabulary_fingerprint(vocabulary)) | {"space": space}
     write_array(place, word_vectors, record)
 
 
-def read_word_vectors(place: Path, vocabulary: tuple[str, ...]) -> NDArray[np.float32]:
-    """Return the word vectors of a vocabulary.
+def read_word_vectors(
+    place: Path, vocabulary: tuple[str, ...]
+) -> tuple[NDArray[np.float32], str | None]:
+    """Return the word vectors of a vocabulary, and what their space is called.
 
     Parameters
     ----------
@@ -64,12 +70,13 @@ def read_word_vectors(place: Path, vocabulary: tuple[str, ...]) -> NDArray[np.fl
         The words they must have been written for.
     """
     values, fingerprint = read_array(place, len(vocabulary))
+    space = read_json(place.with_name(f"{place.name}.json")).get("space")
     if fingerprint != _vocabulary_fingerprint(vocabulary):
         raise StorageError(
             f"{place}.npy follows another vocabulary than {place.parent / 'vocabulary.txt'}: it "
             "changed since; make the word vectors again."
         )
-    return values
+    return values, None if space is None else str(space)
 
 
 def _vocabulary_fingerprint(vocabulary: Sequence[str]) -> str:

@@ -187,7 +187,8 @@ def _read_text(
         settings = read_json(place / "preprocessing.json")
         optional["preprocessor"] = TextPreprocessor.from_dict(settings)
     if manifest.holds(f"{entry.name}/word_vectors.npy"):
-        optional["word_vectors"] = read_word_vectors(place / "word_vectors", vocabulary)
+        vectors, space = read_word_vectors(place / "word_vectors", vocabulary)
+        optional |= {"word_vectors": vectors, "word_space": space}
     return TextView(
         vocabulary=vocabulary,
         token_ids=token_ids,

@@ -149,7 +149,8 @@ def _write_text(view: TextView, place: Path) -> None:
     if view.preprocessor is not None:
         write_json(place / "preprocessing.json", view.preprocessor.as_dict())
     if view.word_vectors is not None:
-        write_word_vectors(place / "word_vectors", view.word_vectors, view.vocabulary)
+        path = place / "word_vectors"
+        write_word_vectors(path, view.word_vectors, view.vocabulary, view.word_space)
 
 
 def _write_images(view: ImageView, folder: Path, new: Path, kept: Mapping[Path, Path]) -> ImageView:
