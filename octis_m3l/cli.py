@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from octis_m3l.errors import DataError, OctisM3LError
+from octis_m3l.errors import DataError, OctisM3LError, SettingsError, suggest
 from octis_m3l.experiments.arguments import pairs, settings
 
 app = typer.Typer(
@@ -148,7 +148,8 @@ def build(
 ) -> None:
     """Make a data set from a table: --text en=title_en --text de=title_de --image photos=path.
 
-    Without --partition the records are split at random: 80 % train, 10 % validation, 10 % test.
+    Without --partition the records of a table are split at random: 80 % train, 10 % validation,
+    10 % test. A folder of bags of words says itself what is train and what test.
     """
     from octis_m3l.experiments.tables import dataset_from_table, with_words
 
@@ -199,6 +200,8 @@ def train(
     as_json: AsJson = False,
 ) -> None:
     """Train a model; interrupted with Ctrl-C or killed, the same command goes on."""
+    if model not in MODEL_NAMES:
+        raise SettingsError(f"unknown model '{model}'.{suggest(model, MODEL_NAMES)}")
     from octis_m3l.data import MultiviewDataset
     from octis_m3l.experiments.training import train_and_save
     from octis_m3l.reports import topics_table
@@ -263,6 +266,14 @@ def evaluate(
         _print_json({"partition": partition, "scores": scores, "coverage": covered})
     else:
         _out.print(scores_table(scores, measures, covered))
+    languages = [name for name in dataset.text_views if f"topics/{name}" in output]
+    if metric is None and "cnpmi" not in measures and len(languages) > 1:
+        _errors.print(
+            "cnpmi and topic-quality are left out: they count words in linked documents, and there "
+            "are less than 200 held out; --corpus FOLDER names some, --metric cnpmi asks for it.",
+            markup=False,
+            highlight=False,
+        )
 
 
 @app.command()
@@ -323,18 +334,20 @@ def infer(
             help="Texts, pictures' paths, or one .npy of embeddings; - : lines of stdin"
         ),
     ] = None,
-    view: Annotated[str, typer.Option(help="The items' view.")] = "",
+    view: Annotated[
+        str, typer.Option(help="The items' view; may be left out where there is one language.")
+    ] = "",
     topics: Annotated[int, typer.Option(min=1, help="How many topics of each item.")] = 3,
     words: Annotated[int, typer.Option(min=1, help="How many words of each topic.")] = 6,
     device: Device = "cpu",
     as_json: AsJson = False,
 ) -> None:
     """Show the topics of new documents or pictures, with their words in every language."""
-    from octis_m3l.experiments.inference import read_items
+    from octis_m3l.experiments.inference import only_language, read_items
     from octis_m3l.models import load_model
 
     loaded: Any = load_model(model, device=device)
-    chosen = view or loaded.output.pivot
+    chosen = view or only_language(loaded)
     given = read_items(items or ["-"], loaded, chosen)
     theta = loaded.infer(given, chosen)
     found = loaded.words_of(theta, topics=topics, words=words)
@@ -352,6 +365,34 @@ def infer(
     for row in found.itertuples(index=False):
         table.add_row(*[f"{x:.3f}" if isinstance(x, float) else Text(str(x)) for x in row])
     _out.print(table)
+
+
+@app.command()
+def models(
+    name: Annotated[str | None, typer.Argument(help="A model; default: all.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """List the models, or the hyperparameters of one: what --set and Python take."""
+    if name is not None and name not in MODEL_NAMES:
+        raise SettingsError(f"unknown model '{name}'.{suggest(name, MODEL_NAMES)}")
+    from octis_m3l.experiments.information import describe_model
+
+    described = {n: describe_model(n) for n in MODEL_NAMES if name in (None, n)}
+    if as_json:
+        _print_json(described)
+    elif name is None:
+        table = Table("model", "what it is")
+        for each, of_model in described.items():
+            table.add_row(each, of_model["summary"])
+        _out.print(table)
+        _out.print("The hyperparameters of one: octis-m3l models MODEL")
+    else:
+        _out.print(described[name]["summary"], markup=False)
+        table = Table("hyperparameter", "default", "range", "what it is")
+        for setting, of_setting in described[name]["hyperparameters"].items():
+            cells = (of_setting[key] for key in ("default", "range", "what"))
+            table.add_row(setting, *[Text(str(cell)) for cell in cells])
+        _out.print(table)
 
 
 @app.command()

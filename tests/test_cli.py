@@ -116,7 +116,7 @@ def test_tables_for_people(run: Run, trained: Path) -> None:
     shown = run("evaluate", trained / "model")[1]
     assert "by chance" in shown
     assert "en-photos" in shown
-    assert "topic" in run("infer", trained / "model", "The ship and the harbour")[1]
+    assert "topic" in run("infer", trained / "model", "The ship", "--view", "en")[1]
 
 
 def test_infer_texts_pictures_and_embeddings(run: Run, trained: Path, tmp_path: Path) -> None:
@@ -141,6 +141,8 @@ def test_infer_texts_pictures_and_embeddings(run: Run, trained: Path, tmp_path: 
         (("evaluate", "nowhere"), "nowhere is no folder: expected a folder that a model was saved"),
         (("info", "."), "holds neither a data set nor a model"),
         (("infer", "{model}", "x", "--view", "fr"), "the model knows no view 'fr'."),
+        (("infer", "{model}", "x"), "say which one the items are of: --view de."),
+        (("models", "glotm"), "unknown model 'glotm'. Did you mean 'gloctm'?"),
         (("infer", "{model}", "gone.png", "--view", "photos"), "1 of 1 pictures are missing"),
         (("train", "{corpus}", "--out", "{model}"), "exists already and is not empty"),
         (("train", "{corpus}", "--out", "new", "--model", "m3l"), "Did you mean 'm3l-contrast'?"),
@@ -193,6 +195,41 @@ def test_arguments_that_cannot_be_parsed_exit_with_2(run: Run) -> None:
     assert run("train", "--nonsense")[0] == 2
     assert run("train", "corpus", "--out", "new", "--topics", "1")[0] == 2
     assert run("topics", "model", "--documents", "-1")[0] == 2
+
+
+def test_models_and_their_hyperparameters_are_listed(run: Run) -> None:
+    from octis_m3l.models import MODELS
+
+    listed = run("models")[1]
+    assert all(name in listed for name in MODELS)
+    assert "hyperparameters of one: octis-m3l models MODEL" in " ".join(listed.split())
+    shown = run("models", "gloctm")[1]
+    assert "λ_CKA, of CKA" in shown
+    described = json.loads(run("models", "gloctm", "--json")[1])["gloctm"]
+    assert described["class"] == "GloCTM"
+    assert described["hyperparameters"]["neighbours"] == {
+        "default": 3,
+        "range": "whole number ≥ 0",
+        "what": "k, the neighbours of a word in each vocabulary",
+    }
+
+
+@pytest.mark.filterwarnings("default::UserWarning")
+def test_what_evaluate_leaves_out_is_said(run: Run, trained: Path) -> None:
+    code, out, err = run("evaluate", trained / "model", "--json")
+    assert code == 0
+    assert "cnpmi" not in json.loads(out)["scores"]
+    assert "cnpmi and topic-quality are left out: they count words in linked documents" in err
+    asked = run("evaluate", trained / "model", "--json", "--metric", "cnpmi")
+    assert "cnpmi" in json.loads(asked[1])["scores"]
+    assert "left out" not in asked[2]
+
+
+def test_one_language_needs_no_name(run: Run, trained: Path, tmp_path: Path) -> None:
+    command = ("train", trained / "corpus", "--views", "en", "--model", "pltm", "--topics", 3)
+    assert run(*command, "--set", "iterations=20", "--out", tmp_path / "model")[0] == 0
+    found = json.loads(run("infer", tmp_path / "model", "The ship", "--json")[1])
+    assert found["view"] == "en"
 
 
 def test_help_names_every_model(run: Run) -> None:
@@ -371,7 +408,7 @@ def test_every_model_from_the_shell(run: Run, trained: Path, tmp_path: Path, mod
     assert code == 0, err
     assert json.loads(shown)["scores"]["tu"]
     assert run("topics", out, "--documents", 1, "--picture", tmp_path / "topics.png")[0] == 0
-    assert run("infer", out, "The ship left the harbour")[0] == 0
+    assert run("infer", out, "The ship left the harbour", "--view", "en")[0] == 0
 
 
 def test_pictures_of_an_unknown_kind(run: Run, trained: Path, tmp_path: Path) -> None:
@@ -421,7 +458,7 @@ def test_dictionaries_word_vectors_and_a_reference_corpus(
     assert "--without-vector zeros" in err
     code, out, _ = run(*command, "--without-vector", "zeros", "--json")
     assert code == 0
-    assert json.loads(out)["dictionaries"] == ["en-de"]
+    assert json.loads(out)["dictionaries"] == {"en-de": 2}
     wrong = [part if "," not in str(part) else f"en={tmp_path}" for part in command]
     wrong += ["--without-vector", "zeros"]
     assert "expected two views, as in --dictionary en,de=FILE" in run(*wrong)[2]

@@ -286,7 +286,7 @@ class MultiviewDataset(Variations, Dataset):  # type: ignore[misc]
             "link_rows": len(self.links),
             **describe_tuples([self._tuples[name] for name in self.views]),
             "partitions": sorted(self.partitions),
-            "dictionaries": [f"{a}-{b}" for a, b in self.dictionaries],
+            "dictionaries": {f"{a}-{b}": len(pairs) for (a, b), pairs in self.dictionaries.items()},
         }
 
     def _with(self, views: Iterable[View], links: NDArray[np.int64], **changes: Any) -> Self:

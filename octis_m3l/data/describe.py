@@ -33,6 +33,12 @@ def describe_view(view: View) -> dict[str, Any]:
             "words": len(view.vocabulary),
             "tokens": len(view.token_ids),
         }
+        if view.word_vectors is not None:
+            space = {} if view.word_space is None else {"space": view.word_space}
+            dimensions = int(view.word_vectors.shape[1])
+            described["word_vectors"] = {"dimensions": dimensions, **space}
+    if view.labels is not None:
+        described["labels"] = len(set(view.labels) - {""})
     return described
 
 

@@ -39,8 +39,9 @@ def translations(dataset: MultiviewDataset, model: str) -> dict[tuple[str, str],
         raise DataError(
             f"{model} ties languages by dictionaries, and none ties "
             f"{', '.join(apart or dataset.text_views)} to the rest; give one with "
-            "dataset.with_dictionary(view, other view, pairs of words or a file), or leave the "
-            "view out (dataset.with_views)."
+            "dataset.with_dictionary(view, other view, pairs of words or a file), or octis-m3l "
+            "build --dictionary VIEW,VIEW=FILE; or leave the view out "
+            "(dataset.with_views, --views)."
         )
     return found
 

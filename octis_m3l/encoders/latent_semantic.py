@@ -217,8 +217,8 @@ def from_word_vectors(dataset: MultiviewDataset, view: str) -> LatentSemanticEnc
     text = dataset.text_view(view)
     if text.word_vectors is None:
         raise DataError(
-            f"view '{view}' has no word vectors; attach them with dataset.with_word_vectors, or "
-            "use another encoder."
+            f"view '{view}' has no word vectors; attach them with dataset.with_word_vectors "
+            "(octis-m3l build --word-vectors VIEW=FILE), or use another encoder."
         )
     own = text.preprocessor
     preprocessor = own or TextPreprocessor.of_vocabulary(text.vocabulary, text.language)

@@ -12,6 +12,29 @@ from octis_m3l.errors import DataError
 from octis_m3l.models.output import ModelOutput
 
 
+def only_language(model: Any) -> str:
+    """Return the one view of texts that a model infers.
+
+    Parameters
+    ----------
+    model : TopicModel
+        Trained.
+
+    Raises
+    ------
+    DataError
+        If there are several, or none.
+    """
+    output: ModelOutput = model.output
+    languages = [name for name in output.views if name in output.vocabularies]
+    if len(languages) != 1:
+        raise DataError(
+            f"the model knows the views {', '.join(output.views)}; say which one the items are of: "
+            f"--view {(languages or output.views)[0]}."
+        )
+    return languages[0]
+
+
 def read_items(given: Sequence[str], model: Any, view: str) -> Any:
     """Return texts, paths of pictures, or embeddings.
 

@@ -1,5 +1,6 @@
 """What a folder holds, and what is installed."""
 
+import inspect
 import platform
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 from octis_m3l.data import MultiviewDataset
 from octis_m3l.errors import StorageError
 from octis_m3l.files import read_json
+from octis_m3l.models import MODELS
 
 _PACKAGES = (
     "octis-m3l",
@@ -45,6 +47,22 @@ def describe(folder: Path | None) -> dict[str, Any]:
     if (folder / "metadata.json").is_file():
         return MultiviewDataset.from_folder(folder).info()
     raise StorageError(f"{folder} holds neither a data set nor a model.")
+
+
+def describe_model(name: str) -> dict[str, Any]:
+    """Return what a model is, and its hyperparameters with defaults and ranges.
+
+    Parameters
+    ----------
+    name : str
+        One of `MODELS`.
+    """
+    model = MODELS[name]
+    return {
+        "class": model.__name__,
+        "summary": str(inspect.getdoc(model)).partition("\n\n")[0].replace("\n", " "),
+        "hyperparameters": model.settings_class.described(),
+    }
 
 
 def _installation() -> dict[str, Any]:

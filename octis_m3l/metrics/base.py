@@ -3,13 +3,45 @@
 import inspect
 from abc import abstractmethod
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from octis.evaluation_metrics.metrics import AbstractMetric
 
+from octis_m3l.errors import DataError
+
 Direction = Literal["higher", "lower"]
+
+
+def check_dataset(given: object, who: str) -> None:
+    """Refuse what is no data set, before anything is asked of it.
+
+    Parameters
+    ----------
+    given : object
+        What should be a `MultiviewDataset`.
+    who : str
+        Who needs it, for the message.
+
+    Raises
+    ------
+    DataError
+        If it is something else.
+    """
+    from octis_m3l.data.dataset import MultiviewDataset
+
+    if isinstance(given, str | Path):
+        raise DataError(
+            f"{who} needs a data set, given a path; read it first: "
+            f"MultiviewDataset.from_folder({str(given)!r})."
+        )
+    if not isinstance(given, MultiviewDataset):
+        raise DataError(
+            f"{who} needs a MultiviewDataset, given {type(given).__name__}; a loaded model "
+            "has none: read it with MultiviewDataset.from_folder(model.data_path)."
+        )
 
 
 class Metric(AbstractMetric):  # type: ignore[misc]
@@ -17,6 +49,11 @@ class Metric(AbstractMetric):  # type: ignore[misc]
 
     A subclass takes a dataset and scalar arguments, keeps each scalar under the argument's own
     name, and writes `per_item`.
+
+    Parameters
+    ----------
+    *datasets
+        What a subclass was given as data sets; each must be one.
 
     Attributes
     ----------
@@ -31,6 +68,11 @@ class Metric(AbstractMetric):  # type: ignore[misc]
     direction: ClassVar[Direction]
     range: ClassVar[tuple[float, float]]
     reference: ClassVar[str]
+
+    def __init__(self, *datasets: object) -> None:
+        super().__init__()
+        for dataset in datasets:
+            check_dataset(dataset, type(self).__name__)
 
     @abstractmethod
     def per_item(self, output: Mapping[str, Any]) -> NDArray[np.float64]:

@@ -79,7 +79,7 @@ class CrosslingualClassification(Metric):
         features: str = "log-ratio",
         training_documents: int = 8000,
     ) -> None:
-        super().__init__()
+        super().__init__(dataset)
         for value, known in ((score_by, SCORES), (kernel, KERNELS), (features, FEATURES)):
             if value not in known:
                 raise SettingsError(f"unknown option '{value}'.{suggest(value, known)}")

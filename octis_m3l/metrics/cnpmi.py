@@ -140,7 +140,7 @@ class CNPMI(Metric):
         documents: str = "auto",
         counting: str = "documents",
     ) -> None:
-        super().__init__()
+        super().__init__(dataset, *([] if corpus is None else [corpus]))
         for value, known in ((documents, PARTITIONS), (counting, COUNTING)):
             if value not in known:
                 raise SettingsError(f"unknown option '{value}'.{suggest(value, known)}")

@@ -114,7 +114,7 @@ class DocumentNPMI(Metric):
     def __init__(
         self, dataset: "MultiviewDataset", view: str | None = None, topk: int = 10
     ) -> None:
-        super().__init__()
+        super().__init__(dataset)
         self.view = dataset.pivot if view is None else view
         self.topk = check_topk(topk, lowest=2)
         self._dataset = dataset

@@ -82,7 +82,7 @@ class JSD(Metric):
     def __init__(
         self, dataset: "MultiviewDataset", first: str, second: str, partition: str = "test"
     ) -> None:
-        super().__init__()
+        super().__init__(dataset)
         self.first = first
         self.second = second
         self.partition = check_partition(partition)

@@ -56,7 +56,7 @@ class NPMI(Metric):
         topk: int = 10,
         measure: str = "c_npmi",
     ) -> None:
-        super().__init__()
+        super().__init__(dataset)
         if measure not in MEASURES:
             raise SettingsError(f"unknown measure '{measure}'.{suggest(measure, MEASURES)}")
         self.view = dataset.pivot if view is None else view

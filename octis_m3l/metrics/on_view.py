@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from octis.evaluation_metrics.metrics import AbstractMetric
 
 from octis_m3l.errors import DataError
+from octis_m3l.metrics.base import check_dataset
 from octis_m3l.metrics.outputs import THETA_KEYS
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ class OnView(AbstractMetric):  # type: ignore[misc]
 
     def __init__(self, metric: AbstractMetric, view: str, dataset: "MultiviewDataset") -> None:
         super().__init__()
+        check_dataset(dataset, "OnView")
         self.view = view
         self._metric = metric
         self._vocabulary: tuple[str, ...] | None = getattr(dataset.view(view), "vocabulary", None)

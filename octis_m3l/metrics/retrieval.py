@@ -79,7 +79,7 @@ class Retrieval(Metric):
     def __init__(
         self, dataset: "MultiviewDataset", query: str, target: str, partition: str = "test"
     ) -> None:
-        super().__init__()
+        super().__init__(dataset)
         self.query = query
         self.target = target
         self.partition = check_partition(partition)

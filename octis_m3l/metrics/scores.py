@@ -6,7 +6,7 @@ from itertools import combinations, permutations, product
 from typing import TYPE_CHECKING, Any
 
 from octis_m3l.errors import DataError, SettingsError, suggest
-from octis_m3l.metrics.base import Metric
+from octis_m3l.metrics.base import Metric, check_dataset
 from octis_m3l.metrics.classification import CrosslingualClassification
 from octis_m3l.metrics.cnpmi import CNPMI
 from octis_m3l.metrics.document_npmi import DocumentNPMI
@@ -76,6 +76,8 @@ def applicable(
     SettingsError
         If a name is unknown.
     """
+    for given in (dataset,) if corpus is None else (dataset, corpus):
+        check_dataset(given, "scoring")
     if not isinstance(output, Mapping):
         raise DataError(
             f"the output is a {type(output).__name__}; expected what train_model returned (a model "

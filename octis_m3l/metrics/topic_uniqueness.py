@@ -69,7 +69,7 @@ class TopicUniqueness(Metric):
     def __init__(
         self, dataset: "MultiviewDataset", view: str | None = None, topk: int = 10
     ) -> None:
-        super().__init__()
+        super().__init__(dataset)
         self.view = dataset.pivot if view is None else view
         self.topk = check_topk(topk, lowest=1)
         self._dataset = dataset

@@ -1,5 +1,7 @@
 """What every model shares: OCTIS's interface, settings, seeds, and the calls above them."""
 
+import inspect
+import textwrap
 import warnings
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
@@ -26,6 +28,15 @@ _RUNS = 1000
 
 class NotTrainedError(OctisM3LError):
     """The model must be trained first."""
+
+
+def _listed(settings: type[Settings]) -> str:
+    """Return hyperparameters as a section of a docstring."""
+    lines = ["Hyperparameters", "---------------"]
+    for name, of_setting in settings.described().items():
+        lines.append(f"{name} : {of_setting['range']}, default {of_setting['default']!r}")
+        lines += [f"    {line}" for line in textwrap.wrap(of_setting["what"], 90)]
+    return "\n".join(lines)
 
 
 class TopicModel(Exploration, AbstractModel):  # type: ignore[misc]
@@ -71,6 +82,12 @@ class TopicModel(Exploration, AbstractModel):  # type: ignore[misc]
         self.data_fingerprints: dict[str, str] | None = None
         self.history: History | None = None
         self.trained_settings: Any = None
+
+    def __init_subclass__(cls, **arguments: Any) -> None:
+        super().__init_subclass__(**arguments)
+        if "settings_class" in vars(cls):
+            # For help(): a model takes its hyperparameters by keyword, so no signature shows them.
+            cls.__doc__ = f"{inspect.getdoc(cls)}\n\n{_listed(cls.settings_class)}"
 
     # OCTIS's interface.
 
@@ -307,8 +324,9 @@ class TopicModel(Exploration, AbstractModel):  # type: ignore[misc]
         if not any(linked.values()):
             raise DataError(
                 f"{self.name} learns from linked items of two views or more, and this data set has "
-                f"{len(dataset.views)} view(s) and no links between training items; link it, or "
-                f"{otherwise}."
+                f"{len(dataset.views)} view(s) and no links between training items; link it, "
+                f"{otherwise}, or use gloctm (by word vectors), infoctm or nmtm (by dictionaries) "
+                "for languages that nothing links."
             )
         for name, count in linked.items():
             if not count:

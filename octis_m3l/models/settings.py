@@ -3,15 +3,18 @@
 import math
 import warnings
 from collections.abc import Mapping
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, get_args, get_origin
 
 import numpy as np
 import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic.fields import FieldInfo
 
 from octis_m3l.errors import SettingsError, suggest
 from octis_m3l.training import LoopSettings
 
+_BOUNDS = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<"}
+_KINDS: dict[Any, str] = {int: "whole number", float: "number", bool: "true, false", str: "text"}
 _FEW_UPDATES, _ENOUGH_UPDATES = 500, 2000
 
 
@@ -57,6 +60,24 @@ class Settings(BaseModel):
         if problems:
             raise SettingsError(f"{model}: " + " ".join(problems))
         return settings
+
+    @classmethod
+    def described(cls) -> dict[str, dict[str, Any]]:
+        """Return each hyperparameter's default, range and meaning, as JSON can hold them."""
+        return {
+            name: {
+                "default": field.default,
+                "range": _range_of(field),
+                "what": field.description or cls._said_above(name),
+            }
+            for name, field in cls.model_fields.items()
+        }
+
+    @classmethod
+    def _said_above(cls, name: str) -> str:
+        """Return the description of a hyperparameter of which a model changes the default."""
+        fields = [c.model_fields.get(name) for c in cls.__mro__[1:] if issubclass(c, Settings)]
+        return next((f.description for f in fields if f and f.description), "")
 
 
 class TrainingSettings(Settings):
@@ -126,6 +147,21 @@ class NeuralSettings(EncodedSettings):
     topic_form: Literal["beta", "centred", "batch-normalised"] = Field(
         "beta", description="the published topic-word matrix; see TopicDecoder"
     )
+
+
+def _range_of(field: FieldInfo) -> str:
+    """Return what values a hyperparameter takes, in words."""
+    if get_origin(field.annotation) is Literal:
+        return ", ".join(map(str, get_args(field.annotation)))
+    bounds = {
+        sign: value
+        for bound in field.metadata
+        for name, sign in _BOUNDS.items()
+        if (value := getattr(bound, name, None)) is not None
+    }
+    kind = _KINDS.get(field.annotation, "")
+    limits = " and ".join(f"{sign} {value:,}" for sign, value in bounds.items())
+    return f"{kind} {limits}".strip()
 
 
 def warn_of_few_updates(settings: TrainingSettings, batches: int) -> None:

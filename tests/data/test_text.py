@@ -445,12 +445,12 @@ class TestSettings:
             (
                 {"tokenizer": "jeiba"},
                 "Unknown tokenizer 'jeiba'. Did you mean 'jieba'? Known: auto, fugashi, jieba, "
-                "unicode, whitespace. Or pass a function from a text to its words.",
+                "separated, unicode, whitespace. Or pass a function from a text to its words.",
             ),
             (
                 {"tokenizer": 3},
-                "tokenizer is of type int; expected one of auto, fugashi, jieba, unicode, "
-                "whitespace, or a function from a text to its words.",
+                "tokenizer is of type int; expected one of auto, fugashi, jieba, separated, "
+                "unicode, whitespace, or a function from a text to its words.",
             ),
             (
                 {"stop_words": "the"},

@@ -119,6 +119,12 @@ class MetricContract:
         with pytest.raises(SettingsError, match=r"'tset'\. Did you mean 'test'\?"):
             self.make(dataset, partition="tset")
 
+    def test_refuses_what_is_no_data_set(self) -> None:
+        with pytest.raises(DataError, match=r"read it first: MultiviewDataset.from_folder\('a'\)"):
+            self.make("a")  # type: ignore[arg-type]
+        with pytest.raises(DataError, match="needs a MultiviewDataset, given NoneType; a loaded"):
+            self.make(None)  # type: ignore[arg-type]
+
     def test_refuses_an_unknown_view(self, dataset: MultiviewDataset) -> None:
         metric = self.make(dataset)
         named = [name for name in metric.get_params() if getattr(metric, name) in dataset.views]

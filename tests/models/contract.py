@@ -118,6 +118,17 @@ class ModelContract:
         assert json.loads(json.dumps(given)) == given
         assert self.model(**given).hyperparameters == given
 
+    def test_help_says_what_every_hyperparameter_is(self) -> None:
+        described = self.model.settings_class.described()
+        assert list(described) == list(self.make().hyperparameters)
+        assert json.loads(json.dumps(described)) == described
+        for name, said in described.items():
+            assert said["what"], name
+            assert said["range"], name
+            assert f"\n{name} : {said['range']}, default {said['default']!r}\n" in str(
+                self.model.__doc__
+            )
+
     def test_unknown_hyperparameter_is_an_error_with_a_suggestion(
         self, planted_data: Planted
     ) -> None:

@@ -166,7 +166,8 @@ def test_pictures_help_to_find_texts(planted_data: Planted) -> None:
 def test_views_without_links_are_refused(texts: MultiviewDataset) -> None:
     message = (
         "pltm learns from linked items of two views or more, and this data set has 2 view(s) and "
-        "no links between training items; link it, or train on one view."
+        "no links between training items; link it, train on one view, or use gloctm (by word "
+        "vectors), infoctm or nmtm (by dictionaries) for languages that nothing links."
     )
     with pytest.raises(DataError, match=f"^{re.escape(message)}$"):
         small().train_model(MultiviewDataset(texts.views.values()), top_words=TOP_WORDS)
