@@ -85,25 +85,6 @@ def bags_of_words(name: str) -> MultiviewDataset:
     return dataset.with_word_vectors(vectors).with_dictionary("en", "cn", pairs)
 
 
-def some_documents(dataset: MultiviewDataset, count: int) -> MultiviewDataset:
-    """Return an unlinked data set with so many training documents of each view, drawn once.
-
-    Parameters
-    ----------
-    dataset : MultiviewDataset
-        The data; validation and test documents stay.
-    count : int
-        How many, drawn with seed 0.
-    """
-    views = []
-    for number, view in enumerate(dataset.views.values()):
-        train, validation, test = view.sizes
-        drawn = np.random.default_rng([0, number]).choice(train, count, replace=False)
-        kept = np.concatenate([np.sort(drawn), np.arange(train, len(view))])
-        views.append(view.take(kept, (count, validation, test)))
-    return MultiviewDataset(views, metadata=dataset.metadata, dictionaries=dataset.dictionaries)
-
-
 def tied_by_words(dataset: MultiviewDataset) -> MultiviewDataset:
     """Return linked texts with what models that know no links need: word vectors, dictionaries.
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from data_sets import NAMES, UNLINKED, load, some_documents, tied_by_words
+from data_sets import NAMES, UNLINKED, load, tied_by_words
 from report import finish, mean_std, print_summary, summarise
 
 from octis_m3l.metrics import CrosslingualClassification, applicable
@@ -105,7 +105,7 @@ def main() -> None:
     if arguments.data == "bible-passages" and arguments.model in READS_WORDS:
         dataset = tied_by_words(dataset)
     if arguments.documents:
-        dataset = some_documents(dataset, arguments.documents)
+        dataset = dataset.sample(arguments.documents)
     settings = {"num_topics": arguments.topics, **settings_of(arguments.set)}
     if "encoder" in MODELS[arguments.model].settings_class.model_fields:
         settings = {"encoder": arguments.encoder, **settings}

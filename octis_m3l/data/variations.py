@@ -260,6 +260,45 @@ class Variations(ABC):
         mark = drawn_marks(total, train, validation, seed)
         return self._arranged({name: mark[numbers] for name, numbers in tuples.items()})
 
+    def sample(self, count: int, *, partition: str = "train", seed: int = 0) -> Self:
+        """Return the data set with fewer items in one partition, for a quick trial.
+
+        Tuples are drawn at random, whole, until every view has that many: where nothing is linked
+        so many items of each view, where all tuples are complete so many tuples.
+
+        Parameters
+        ----------
+        count : int
+            How many items each view keeps; one that has no more keeps all, and one that comes with
+            the tuples of others may keep more.
+        partition : {'train', 'validation', 'test'}
+            From which; the others stay as they are.
+        seed : int
+            Of the draw.
+
+        Raises
+        ------
+        DataError
+            If the count is below 1, or there is no such partition.
+        """
+        if partition not in PARTITIONS:
+            raise DataError(f"unknown partition '{partition}'.{suggest(partition, PARTITIONS)}")
+        if isinstance(count, bool) or not isinstance(count, int) or count < 1:
+            raise DataError(f"sample({count!r}): expected a whole number, 1 or more.")
+        number = PARTITIONS.index(partition)
+        total = 1 + max(int(self.tuples(name).max(initial=-1)) for name in self.views)
+        place = np.random.default_rng(seed).permutation(total)
+        drawn = np.zeros(total, bool)
+        for name, view in self.views.items():
+            there = np.unique(self.tuples(name)[view.rows(partition)])
+            drawn[there[np.argsort(place[there])[:count]]] = True
+        marks = {}
+        for name, view in self.views.items():
+            mark = np.repeat(np.arange(3), view.sizes)
+            kept = (mark != number) | drawn[self.tuples(name)]
+            marks[name] = np.where(kept, mark, MISSING).astype(np.int8)
+        return self._arranged(marks)
+
     def _arranged(self, marks: Mapping[str, NDArray[np.int8]]) -> Self:
         views, partitions = [], {p: dict(m) for p, m in self.partitions.items()}
         links = self.links.copy()

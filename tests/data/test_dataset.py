@@ -402,6 +402,36 @@ def test_a_split_with_impossible_shares(shares: tuple[float, float]) -> None:
         animals().with_split(*shares)
 
 
+def test_a_sample_has_so_many_items_of_each_view_in_whole_tuples() -> None:
+    many: list[View] = [
+        text_view("en", [[0]] * 100, sizes=(80, 5, 15)),
+        text_view("de", [[1]] * 60, sizes=(40, 5, 15)),
+    ]
+    whole = np.array([[i, i] for i in range(30)] + [[80 + i, 40 + i] for i in range(20)])
+    dataset = MultiviewDataset(many, whole)
+    sampled = dataset.sample(20, seed=7)
+    sizes = [view.sizes for view in sampled.views.values()]
+    assert [size[1:] for size in sizes] == [(5, 15)] * 2
+    assert all(20 <= size[0] < 40 for size in sizes)
+    assert {tied for tied in linked_items(sampled) if len(tied) > 1} <= linked_items(dataset)
+    halves = {row for tied in linked_items(dataset) if len(tied) == 2 for row in tied}
+    kept = {row for tied in linked_items(sampled) for row in tied}
+    assert kept & halves == {row for t in linked_items(sampled) if len(t) == 2 for row in t}
+    again = dataset.sample(20, seed=7)
+    assert linked_items(again) == linked_items(sampled)
+    assert linked_items(dataset.sample(20, seed=8)) != linked_items(sampled)
+    assert linked_items(dataset.sample(100)) == linked_items(dataset)
+    unlinked = MultiviewDataset(many).sample(25)
+    assert [view.sizes for view in unlinked.views.values()] == [(25, 5, 15)] * 2
+    fewer = dataset.sample(3, partition="test")
+    assert [view.sizes for view in fewer.views.values()] == [(80, 5, 3), (40, 5, 3)]
+    with pytest.raises(DataError, match=r"unknown partition 'tset'. Did you mean 'test'\?"):
+        dataset.sample(3, partition="tset")
+    for wrong in (0, 2.5, True):
+        with pytest.raises(DataError, match="expected a whole number, 1 or more"):
+            dataset.sample(wrong)  # type: ignore[arg-type]
+
+
 def test_another_partition() -> None:
     other = {
         "en": np.array([2, 0, 0, -1, 1, 0], np.int8),
