@@ -43,6 +43,7 @@ if TYPE_CHECKING:
         ZeroshotTMKD,
         load_model,
     )
+    from octis_m3l.optimization import Optimizer, search_space
 
 __version__ = version("octis-m3l")
 
@@ -74,6 +75,7 @@ _PUBLIC = {
         "ZeroshotTMKD",
         "load_model",
     ),
+    "optimization": ("Optimizer", "search_space"),
 }
 _ROOM = {name: room for room, names in _PUBLIC.items() for name in names}
 
@@ -94,6 +96,7 @@ __all__ = [
     "ModelOutput",
     "MultiviewDataset",
     "OnView",
+    "Optimizer",
     "TextPreprocessor",
     "TextView",
     "TopicQuality",
@@ -106,6 +109,7 @@ __all__ = [
     "encode_words",
     "load_model",
     "score_all",
+    "search_space",
 ]
 
 

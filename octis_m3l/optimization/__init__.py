@@ -1,0 +1,18 @@
+"""Search of hyperparameters: OCTIS's Optimizer, resumed, in parallel, on anybody's models."""
+
+from octis_m3l.optimization.executors import Executor, Processes, Sequential
+from octis_m3l.optimization.optimizer import Optimizer, SearchResult
+from octis_m3l.optimization.runs import Job, Outcome, Task
+from octis_m3l.optimization.spaces import search_space
+
+__all__ = [
+    "Executor",
+    "Job",
+    "Optimizer",
+    "Outcome",
+    "Processes",
+    "SearchResult",
+    "Sequential",
+    "Task",
+    "search_space",
+]

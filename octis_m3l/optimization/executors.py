@@ -1,0 +1,186 @@
+"""Where runs are done: here one after another, or in several processes at once."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Any, Self
+
+from octis_m3l.errors import SettingsError
+from octis_m3l.optimization.runs import Job, Outcome, Task
+from octis_m3l.optimization.shipping import packed, unpacked
+
+ATTEMPTS = 3
+"""How often a run is begun whose process is killed."""
+
+
+class Executor(ABC):
+    """Does the runs of one job; a context manager that lets go of what it holds.
+
+    Parameters
+    ----------
+    job : Job
+        What all runs share.
+    """
+
+    def __init__(self, job: Job) -> None:
+        self.job = job
+
+    @abstractmethod
+    def outcomes(self, tasks: Sequence[Task]) -> Iterator[Outcome]:
+        """Yield what comes of each run, as they end.
+
+        Parameters
+        ----------
+        tasks : sequence of Task
+            The runs.
+        """
+
+    def __enter__(self) -> Self:
+        """Return the executor."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Let go."""
+        return
+
+
+class Sequential(Executor):
+    """One run after another, in this process.
+
+    Parameters
+    ----------
+    job : Job
+        What all runs share.
+    """
+
+    def outcomes(self, tasks: Sequence[Task]) -> Iterator[Outcome]:
+        """Yield what comes of each run, in order.
+
+        Parameters
+        ----------
+        tasks : sequence of Task
+            The runs.
+        """
+        for task in tasks:
+            yield self.job.do(task)
+
+
+class Processes(Executor):
+    """Several processes of this machine, each with the job; a killed one is replaced.
+
+    Parameters
+    ----------
+    job : Job
+        What all runs share.
+    count : int
+        How many processes.
+    devices : sequence of str
+        Given out to runs in turn, so that each has one to itself where there are as many as
+        processes. Empty: as the model says.
+    threads : int
+        Of torch and of the numeric libraries, in each process.
+
+    Raises
+    ------
+    SettingsError
+        If there is no process.
+    """
+
+    def __init__(
+        self, job: Job, count: int, *, devices: Sequence[str] = (), threads: int = 1
+    ) -> None:
+        super().__init__(job)
+        if count < 1:
+            raise SettingsError(f"processes={count}: expected 1 or more.")
+        self.count, self.threads = count, threads
+        self.slots: list[str | None] = [
+            devices[number % len(devices)] if devices else None for number in range(count)
+        ]
+        self._packed = packed(job)
+        self._pool: Any = None
+
+    def outcomes(self, tasks: Sequence[Task]) -> Iterator[Outcome]:
+        """Yield what comes of each run, as they end.
+
+        Parameters
+        ----------
+        tasks : sequence of Task
+            The runs. One whose process is killed three times has failed.
+        """
+        from concurrent.futures import FIRST_COMPLETED, Future, wait
+        from concurrent.futures.process import BrokenProcessPool
+
+        waiting, free = list(tasks), list(self.slots)
+        attempts: dict[tuple[int, int], int] = {}
+        running: dict[Future[Outcome], tuple[Task, str | None]] = {}
+        while waiting or running:
+            while waiting and free:
+                task, device = waiting.pop(0), free.pop(0)
+                sent = replace(task, device=device or task.device)
+                running[self._submit(sent)] = (task, device)
+            ended, _ = wait(running, return_when=FIRST_COMPLETED)
+            broken = False
+            for future in ended:
+                task, device = running.pop(future)
+                free.append(device)
+                try:
+                    yield future.result()
+                except BrokenProcessPool:
+                    broken = True
+                    waiting.insert(0, task)
+                    attempts[task.call, task.run] = attempts.get((task.call, task.run), 0) + 1
+            if broken:
+                # The pool doesn't say which process was killed: all that ran begin again.
+                for task, device in running.values():
+                    waiting.insert(0, task)
+                    free.append(device)
+                running.clear()
+                self._stop()
+                lost = [
+                    task for task in waiting if attempts.get((task.call, task.run), 0) >= ATTEMPTS
+                ]
+                for task in lost:
+                    waiting.remove(task)
+                    message = (
+                        f"its process was killed {ATTEMPTS} times; is there too little memory?"
+                    )
+                    yield Outcome(task.call, task.run, task.seed, None, 0.0, message)
+
+    def _submit(self, task: Task) -> Any:
+        if self._pool is None:
+            from loky import ProcessPoolExecutor
+
+            self._pool = ProcessPoolExecutor(
+                self.count,
+                initializer=_begin,
+                initargs=(self._packed, self.threads),
+                env={name: str(self.threads) for name in _THREADS},
+                timeout=None,
+            )
+        return self._pool.submit(_do, task)
+
+    def _stop(self) -> None:
+        if self._pool is not None:
+            self._pool.shutdown(wait=True, kill_workers=True)
+            self._pool = None
+
+    def __exit__(self, *_: object) -> None:
+        """End the processes, whatever they are doing."""
+        self._stop()
+
+
+_THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
+_job: Job | None = None
+
+
+def _begin(content: bytes, threads: int) -> None:
+    global _job
+    import torch
+
+    torch.set_num_threads(threads)
+    _job = unpacked(content)
+
+
+def _do(task: Task) -> Outcome:
+    assert _job is not None
+    return _job.do(task)

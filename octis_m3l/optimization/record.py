@@ -1,0 +1,318 @@
+"""What a search is made of, as JSON: classes by their path, arguments that JSON holds.
+
+Nothing in a file is evaluated. A class is imported by its path, and must be a model or a metric of
+OCTIS's kind.
+"""
+
+import inspect
+from collections.abc import Mapping
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from octis.dataset.dataset import Dataset
+from octis.evaluation_metrics.metrics import AbstractMetric
+from octis.models.model import AbstractModel
+from skopt.space import Categorical, Dimension, Integer, Real  # type: ignore[import-untyped]
+
+from octis_m3l.data.dataset import MultiviewDataset
+from octis_m3l.errors import DataError, SettingsError, StorageError
+from octis_m3l.models.base import TopicModel
+
+_SCALARS = (str, int, float, bool, type(None))
+
+
+def class_path(of: object) -> str:
+    """Return where the class of an object can be imported: module:name.
+
+    Parameters
+    ----------
+    of : object
+        Of a class.
+    """
+    return f"{type(of).__module__}:{type(of).__qualname__}"
+
+
+def imported_class(path: str, kind: type) -> Any:
+    """Return the class at a path.
+
+    Parameters
+    ----------
+    path : str
+        As `class_path` gave it.
+    kind : type
+        What it must be a subclass of.
+
+    Raises
+    ------
+    StorageError
+        If it isn't there, or is something else.
+    """
+    module, _, name = path.partition(":")
+    try:
+        found: Any = import_module(module)
+        for part in name.split("."):
+            found = getattr(found, part)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise StorageError(
+            f"{path} can't be imported ({error}); give the object itself: "
+            "resume_optimization(file, model=…, dataset=…, metric=…)."
+        ) from None
+    if not (inspect.isclass(found) and issubclass(found, kind)):
+        raise StorageError(f"{path} is no {kind.__name__}; the file is damaged or of another kind.")
+    return found
+
+
+def described_model(model: Any) -> dict[str, Any]:
+    """Return a model's class and the hyperparameters that it was given.
+
+    Parameters
+    ----------
+    model : OCTIS model
+        Ours, or anybody's.
+    """
+    given = model._given if isinstance(model, TopicModel) else model.hyperparameters
+    return {
+        "class": class_path(model),
+        "hyperparameters": {n: v for n, v in _plain(given).items() if isinstance(v, _SCALARS)},
+        "use_partitions": bool(getattr(model, "use_partitions", True)),
+        "whole": all(isinstance(value, _SCALARS) for value in _plain(given).values())
+        and getattr(model, "teacher", None) is None,
+    }
+
+
+def rebuilt_model(stored: Mapping[str, Any]) -> Any:
+    """Return the model that `described_model` described.
+
+    Parameters
+    ----------
+    stored : mapping
+        From JSON.
+
+    Raises
+    ------
+    StorageError
+        If its class can't be imported, or it had what JSON can't hold.
+    """
+    if not stored["whole"]:
+        raise StorageError(
+            f"the model {stored['class']} was given what a file can't hold; give it again: "
+            "resume_optimization(file, model=…)."
+        )
+    kind = imported_class(stored["class"], AbstractModel)
+    if issubclass(kind, TopicModel):
+        model = kind(**stored["hyperparameters"])
+    else:
+        model = kind()
+        model.hyperparameters.update(stored["hyperparameters"])
+    model.use_partitions = stored["use_partitions"]
+    return model
+
+
+def described_metric(metric: Any, dataset: Any) -> dict[str, Any]:
+    """Return a metric's class and arguments.
+
+    Parameters
+    ----------
+    metric : OCTIS metric
+        Ours, or anybody's.
+    dataset : OCTIS dataset
+        That is searched on.
+    """
+    arguments: dict[str, Any] = {}
+    unknown: list[str] = []
+    for name, parameter in inspect.signature(type(metric)).parameters.items():
+        if parameter.kind in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL):
+            continue
+        value = getattr(metric, name, getattr(metric, f"_{name}", inspect.Parameter.empty))
+        if value is dataset or (name == "dataset" and value is inspect.Parameter.empty):
+            arguments[name] = {"is": "the data set"}
+        elif name == "texts" and value == dataset.get_corpus():
+            arguments[name] = {"is": "the corpus"}
+        elif name == "texts" and value == dataset.get_partitioned_corpus()[0]:
+            arguments[name] = {"is": "the training corpus"}
+        elif isinstance(value, AbstractMetric):
+            arguments[name] = described_metric(value, dataset)
+        elif isinstance(value, _SCALARS):
+            arguments[name] = value
+        elif parameter.default is inspect.Parameter.empty or value is not inspect.Parameter.empty:
+            unknown.append(name)
+    return {"class": class_path(metric), "arguments": arguments, "unknown": unknown}
+
+
+def rebuilt_metric(stored: Mapping[str, Any], dataset: Any) -> Any:
+    """Return the metric that `described_metric` described.
+
+    Parameters
+    ----------
+    stored : mapping
+        From JSON.
+    dataset : OCTIS dataset
+        That is searched on.
+
+    Raises
+    ------
+    StorageError
+        If its class can't be imported, or it had what JSON can't hold.
+    """
+    if stored["unknown"]:
+        raise StorageError(
+            f"the metric {stored['class']} was given {', '.join(stored['unknown'])}, which a file "
+            "can't hold; give it again: resume_optimization(file, metric=…, extra_metrics=[…])."
+        )
+    kind = imported_class(stored["class"], AbstractMetric)
+    arguments = {}
+    for name, value in stored["arguments"].items():
+        if not isinstance(value, Mapping):
+            arguments[name] = value
+        elif "class" in value:
+            arguments[name] = rebuilt_metric(value, dataset)
+        elif value["is"] == "the data set":
+            arguments[name] = dataset
+        elif value["is"] == "the corpus":
+            arguments[name] = dataset.get_corpus()
+        else:
+            arguments[name] = dataset.get_partitioned_corpus()[0]
+    return kind(**arguments)
+
+
+def described_dataset(dataset: Any) -> dict[str, Any]:
+    """Return where a data set is, and what tells it from others.
+
+    Parameters
+    ----------
+    dataset : OCTIS dataset
+        Ours, or OCTIS's own.
+    """
+    path = getattr(dataset, "dataset_path", None)
+    known = isinstance(dataset, MultiviewDataset)
+    return {
+        "multiview": known,
+        "path": None if path is None else str(Path(path).resolve()),
+        "fingerprints": dataset.fingerprints() if known else None,
+    }
+
+
+def rebuilt_dataset(stored: Mapping[str, Any]) -> Any:
+    """Return the data set that `described_dataset` described.
+
+    Parameters
+    ----------
+    stored : mapping
+        From JSON.
+
+    Raises
+    ------
+    StorageError
+        If it was never saved, or is not where it was.
+    """
+    if stored["path"] is None:
+        raise StorageError(
+            "the data set of this search was never saved, so it can't be read again; give it: "
+            "resume_optimization(file, dataset=…)."
+        )
+    if stored["multiview"]:
+        return MultiviewDataset.from_folder(stored["path"])
+    dataset = Dataset()
+    try:
+        dataset.load_custom_dataset_from_folder(stored["path"])
+    except Exception as error:
+        raise StorageError(
+            f"{stored['path']} can't be read as a data set of OCTIS ({error}); give it: "
+            "resume_optimization(file, dataset=…)."
+        ) from None
+    return dataset
+
+
+def check_same_dataset(dataset: Any, stored: Mapping[str, Any]) -> None:
+    """Refuse to go on with other data.
+
+    Parameters
+    ----------
+    dataset : OCTIS dataset
+        To go on with.
+    stored : mapping
+        As `described_dataset` gave it when the search began.
+
+    Raises
+    ------
+    DataError
+        If items, partitions or links differ.
+    """
+    if stored["multiview"] and described_dataset(dataset)["fingerprints"] != stored["fingerprints"]:
+        raise DataError(
+            "this is not the data set that the search began with, or it has changed since: items, "
+            "partitions or links differ. Give that data set, or begin a new search."
+        )
+
+
+def described_space(space: Mapping[str, Dimension]) -> dict[str, Any]:
+    """Return a search space as JSON.
+
+    Parameters
+    ----------
+    space : mapping of str to Dimension
+        To search.
+    """
+    found: dict[str, Any] = {}
+    for name, searched in space.items():
+        if isinstance(searched, Categorical):
+            found[name] = {"values": list(_plain(dict(enumerate(searched.categories))).values())}
+        else:
+            low, high = _plain(dict(enumerate(searched.bounds))).values()
+            whole = isinstance(searched, Integer)
+            found[name] = {"low": low, "high": high, "prior": searched.prior, "whole": whole}
+    return found
+
+
+def rebuilt_space(stored: Mapping[str, Any]) -> dict[str, Dimension]:
+    """Return the search space that `described_space` described.
+
+    Parameters
+    ----------
+    stored : mapping
+        From JSON.
+    """
+    found: dict[str, Dimension] = {}
+    for name, of in stored.items():
+        if "values" in of:
+            found[name] = Categorical(of["values"], name=name)
+        else:
+            kind = Integer if of["whole"] else Real
+            found[name] = kind(of["low"], of["high"], prior=of["prior"], name=name)
+    return found
+
+
+def check_validation_only(metric: Any) -> None:
+    """Refuse a metric that looks at the test partition: a search would fit to it.
+
+    Parameters
+    ----------
+    metric : OCTIS metric
+        To search by.
+
+    Raises
+    ------
+    SettingsError
+        If it does.
+    """
+    name = type(metric).__name__
+    inner = getattr(metric, "_metric", None)
+    if isinstance(inner, AbstractMetric):
+        check_validation_only(inner)
+    if getattr(metric, "partition", None) == "test":
+        raise SettingsError(
+            f"{name} scores the test partition, which a search must not see; score the validation "
+            f"partition: {name}(…, partition='validation'). To search by it all the same: "
+            "test_allowed=True."
+        )
+    if type(metric).__module__ == "octis.evaluation_metrics.classification_metrics":
+        raise SettingsError(
+            f"OCTIS's {name} scores the test partition, which a search must not see; take "
+            "CrosslingualClassification(dataset, view, view, 'validation'). To search by it all "
+            "the same: test_allowed=True."
+        )
+
+
+def _plain(given: Mapping[Any, Any]) -> dict[Any, Any]:
+    return {n: v.item() if hasattr(v, "item") else v for n, v in given.items()}

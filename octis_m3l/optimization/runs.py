@@ -1,0 +1,209 @@
+"""One run of a search: a model is trained with some hyperparameters and one seed, and scored."""
+
+import copy
+import gc
+import random
+import shutil
+import time
+import traceback
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import torch
+from octis.models.model import save_model_output
+
+from octis_m3l.files import written_whole
+from octis_m3l.models.base import TopicModel
+
+
+@dataclass(frozen=True)
+class Task:
+    """What to run.
+
+    Parameters
+    ----------
+    call, run : int
+        Which point of the search, and which of its runs.
+    hyperparameters : dict
+        The point.
+    seed : int
+        Of everything drawn in the run.
+    device : str, optional
+        Where to train. Default: as the model says.
+    """
+
+    call: int
+    run: int
+    hyperparameters: dict[str, Any]
+    seed: int
+    device: str | None = None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a run, as JSON can hold it.
+
+    Parameters
+    ----------
+    call, run, seed
+        As of the `Task`.
+    scores : list of float, optional
+        Of each metric; None if the run failed.
+    seconds : float
+        That it took.
+    error : str, optional
+        Why it failed.
+    trace : str, optional
+        Where it failed.
+    """
+
+    call: int
+    run: int
+    seed: int
+    scores: list[float] | None
+    seconds: float = 0.0
+    error: str | None = None
+    trace: str | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return what JSON holds; empty entries are left out."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
+
+    @classmethod
+    def from_dict(cls, stored: Mapping[str, Any]) -> Self:
+        """Return the outcome that `as_dict` described.
+
+        Parameters
+        ----------
+        stored : mapping
+            As read from JSON.
+        """
+        return cls(**{"scores": None, **stored})
+
+
+@dataclass
+class Job:
+    """What all runs of a search share; goes to every worker once.
+
+    Parameters
+    ----------
+    model : OCTIS model
+        Not changed: each run trains a copy.
+    dataset : OCTIS dataset
+        The data.
+    metrics : sequence of OCTIS metrics
+        What each run is scored by.
+    top_words : int
+        That a topic is shown by.
+    models : Path, optional
+        A folder for the runs' outputs.
+    checkpoints : Path, optional
+        A folder where our models keep the state of unfinished runs.
+    """
+
+    model: Any
+    dataset: Any
+    metrics: Sequence[Any]
+    top_words: int = 10
+    models: Path | None = None
+    checkpoints: Path | None = None
+
+    def do(self, task: Task) -> Outcome:
+        """Return what comes of a run; whatever a model or a metric raises becomes its error.
+
+        Parameters
+        ----------
+        task : Task
+            The run.
+        """
+        started = time.perf_counter()
+        try:
+            with seeded(task.seed):
+                scores = self._scores(task)
+        except Exception as error:
+            return Outcome(
+                task.call,
+                task.run,
+                task.seed,
+                None,
+                time.perf_counter() - started,
+                f"{type(error).__name__}: {error}",
+                traceback.format_exc(),
+            )
+        finally:
+            # Collecting takes tenths of a second, which tiny models would notice.
+            if time.perf_counter() - started > 1.0:
+                gc.collect()
+            if torch.cuda.is_available():
+                torch.cuda.empty_cache()
+        return Outcome(task.call, task.run, task.seed, scores, time.perf_counter() - started)
+
+    def _scores(self, task: Task) -> list[float]:
+        model, parameters, name = (
+            fresh(self.model),
+            dict(task.hyperparameters),
+            f"{task.call}_{task.run}",
+        )
+        checkpoint = None
+        if isinstance(model, TopicModel):
+            fields = model.settings_class.model_fields
+            parameters["seed"] = task.seed
+            if task.device is not None and "device" in fields:
+                parameters["device"] = task.device
+            if self.checkpoints is not None:
+                model.checkpoint = checkpoint = self.checkpoints / name
+        output = model.train_model(self.dataset, parameters, self.top_words)
+        scores = [float(metric.score(output)) for metric in self.metrics]
+        for metric, score in zip(self.metrics, scores, strict=True):
+            if not np.isfinite(score):
+                raise ValueError(f"{type(metric).__name__} is {score}")
+        if self.models is not None:
+            with written_whole(self.models / f"{name}.npz") as temporary:
+                save_model_output(output, str(temporary))
+        if checkpoint is not None:
+            shutil.rmtree(checkpoint, ignore_errors=True)
+        return scores
+
+
+def fresh(model: Any) -> Any:
+    """Return a copy to train, which knows nothing of earlier runs.
+
+    Parameters
+    ----------
+    model : OCTIS model
+        Not changed by what happens to the copy.
+    """
+    if not isinstance(model, TopicModel):
+        return copy.deepcopy(model)
+    new = copy.copy(model)
+    new.runs, new.output, new.dataset, new.history = 0, None, None, None
+    new.progress = False
+    return new
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Seed Python's, numpy's and torch's global generators for a while.
+
+    Models that take no seed draw from these.
+
+    Parameters
+    ----------
+    seed : int
+        From 0 to 2³² − 1.
+    """
+    before = random.getstate(), np.random.get_state()  # noqa: NPY002
+    devices = list(range(torch.cuda.device_count()))
+    with torch.random.fork_rng(devices=devices, device_type="cuda"):
+        random.seed(seed)
+        np.random.seed(seed)  # noqa: NPY002
+        torch.manual_seed(seed)
+        try:
+            yield
+        finally:
+            random.setstate(before[0])
+            np.random.set_state(before[1])  # noqa: NPY002

@@ -1,0 +1,75 @@
+"""A job as bytes, for other processes and machines."""
+
+import io
+import pickle
+from typing import Any
+
+import cloudpickle
+
+from octis_m3l.data.dataset import MultiviewDataset
+from octis_m3l.data.views import TextView
+from octis_m3l.errors import StorageError
+from octis_m3l.optimization.runs import Job
+
+
+def packed(job: Job) -> bytes:
+    """Return a job as bytes; a data set that was saved is named, not copied.
+
+    Parameters
+    ----------
+    job : Job
+        Its classes and functions may be a notebook's own.
+    """
+    buffer = io.BytesIO()
+    _Packer(buffer).dump(job)
+    return buffer.getvalue()
+
+
+def unpacked(content: bytes) -> Job:
+    """Return the job that `packed` made bytes of.
+
+    Parameters
+    ----------
+    content : bytes
+        Of one's own search: unpickling runs what is in it.
+
+    Raises
+    ------
+    StorageError
+        If a saved data set is not there any more, or has changed.
+    """
+    job: Job = _Unpacker(io.BytesIO(content)).load()
+    return job
+
+
+class _Packer(cloudpickle.Pickler):  # type: ignore[misc]
+    """Names data sets by their folder, so that each process maps its files into memory."""
+
+    def persistent_id(self, given: object) -> tuple[str, dict[str, str]] | None:
+        if not isinstance(given, MultiviewDataset) or given.dataset_path is None:
+            return None
+        return None if _has_functions(given) else (given.dataset_path, given.fingerprints())
+
+
+class _Unpacker(pickle.Unpickler):
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self._read: dict[str, MultiviewDataset] = {}
+
+    def persistent_load(self, given: tuple[str, dict[str, str]]) -> MultiviewDataset:
+        path, fingerprints = given
+        if path not in self._read:
+            self._read[path] = MultiviewDataset.from_folder(path)
+        if self._read[path].fingerprints() != fingerprints:
+            raise StorageError(f"{path} has changed since the search began; begin a new search.")
+        return self._read[path]
+
+
+def _has_functions(dataset: MultiviewDataset) -> bool:
+    """Return whether a view has a tokenizer of the user's own, which a folder can't keep."""
+    return any(
+        isinstance(view, TextView)
+        and view.preprocessor is not None
+        and callable(view.preprocessor.tokenizer)
+        for view in dataset.views.values()
+    )

@@ -1,0 +1,123 @@
+"""Search spaces: declared on each model, chosen and changed by a user, checked before any run."""
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from skopt.space import Categorical, Dimension, Integer, Real  # type: ignore[import-untyped]
+
+from octis_m3l.errors import SettingsError, suggest
+from octis_m3l.models.base import TopicModel
+
+PRIORS = ("uniform", "log-uniform")
+
+
+def search_space(
+    model: Any, names: Collection[str] | None = None, changes: Mapping[str, Any] | None = None
+) -> dict[str, Dimension]:
+    """Return what to search of a model's hyperparameters.
+
+    Parameters
+    ----------
+    model : OCTIS model
+        One of ours declares a ``search_space``; any other has none.
+    names : collection of str, optional
+        Only these of the declared ones. Default: those that `changes` names, or else all.
+    changes : mapping of hyperparameter to range, optional
+        A range is ``(low, high)`` or ``(low, high, prior)``, ``{"low": …, "high": …, "prior": …}``
+        with the prior 'uniform' or 'log-uniform', a list of the values to choose from, or a
+        dimension of scikit-optimize. Whole numbers give whole numbers.
+
+    Returns
+    -------
+    dict of str to Dimension
+
+    Raises
+    ------
+    SettingsError
+        If a name is no hyperparameter of the model, a range can't be read, or the model would
+        refuse a value at its ends.
+    """
+    declared: Mapping[str, Any] = getattr(model, "search_space", {})
+    given = {**declared, **(changes or {})}
+    wanted = list(names or changes or declared)
+    if not wanted:
+        raise SettingsError(
+            f"{type(model).__name__} declares nothing to search; name it: "
+            '{"num_topics": (10, 100)}, or --space FILE.'
+        )
+    known = list(model.hyperparameters)
+    found: dict[str, Dimension] = {}
+    for name in wanted:
+        if name not in known:
+            raise SettingsError(f"'{name}' is no hyperparameter to search.{suggest(name, known)}")
+        if name not in given:
+            raise SettingsError(
+                f"no range is declared to search '{name}' in; give one: ({name}: low, high). "
+                f"Declared: {', '.join(declared) or 'none'}."
+            )
+        found[name] = dimension(name, given[name], whole=_is_whole(model, name))
+        _check_ends(model, name, found[name])
+    return found
+
+
+def dimension(name: str, given: Any, *, whole: bool | None = None) -> Dimension:
+    """Return a dimension of scikit-optimize.
+
+    Parameters
+    ----------
+    name : str
+        Of the hyperparameter.
+    given : Dimension, tuple, mapping or list
+        As in `search_space`.
+    whole : bool, optional
+        Whether values are whole numbers. Default: if both ends are.
+
+    Raises
+    ------
+    SettingsError
+        If it is something else, or the low end is not below the high one.
+    """
+    if isinstance(given, Dimension):
+        return given
+    if isinstance(given, list):
+        if len(given) < 2:
+            raise SettingsError(f"{name}={given!r}: expected two values or more to choose from.")
+        return Categorical(given, name=name)
+    if isinstance(given, Mapping):
+        unknown = [key for key in given if key not in ("low", "high", "prior")]
+        if unknown or not {"low", "high"} <= set(given):
+            raise SettingsError(
+                f"{name}={dict(given)!r}: expected low, high and, if wanted, prior."
+                f"{suggest(str(unknown[0]), ('low', 'high', 'prior')) if unknown else ''}"
+            )
+        given = (given["low"], given["high"], given.get("prior", "uniform"))
+    if not isinstance(given, tuple) or not 2 <= len(given) <= 3:
+        raise SettingsError(
+            f"{name}={given!r}: expected (low, high), (low, high, prior), a list of values, or a "
+            "dimension of scikit-optimize."
+        )
+    low, high, prior = (*given, "uniform")[:3]
+    if prior not in PRIORS:
+        raise SettingsError(f"{name}: unknown prior '{prior}'.{suggest(str(prior), PRIORS)}")
+    numbers = all(isinstance(end, int | float) and not isinstance(end, bool) for end in (low, high))
+    if not numbers or not low < high or (prior == "log-uniform" and low <= 0):
+        floor = "0 < low" if prior == "log-uniform" else "low"
+        raise SettingsError(f"{name}=({low!r}, {high!r}): expected numbers, {floor} < high.")
+    if whole is None:
+        whole = isinstance(low, int) and isinstance(high, int)
+    if whole:
+        return Integer(int(low), int(high), prior=prior, name=name)
+    return Real(float(low), float(high), prior=prior, name=name)
+
+
+def _is_whole(model: Any, name: str) -> bool | None:
+    fields = model.settings_class.model_fields if isinstance(model, TopicModel) else {}
+    return None if name not in fields else fields[name].annotation is int
+
+
+def _check_ends(model: Any, name: str, searched: Dimension) -> None:
+    if not isinstance(model, TopicModel):
+        return
+    ends = searched.categories if isinstance(searched, Categorical) else searched.bounds
+    for value in ends:
+        model.settings_class.checked({**model.hyperparameters, name: value}, model.name)

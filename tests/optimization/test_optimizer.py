@@ -1,0 +1,463 @@
+"""OCTIS's Optimizer, resumed, in several processes, and survived."""
+
+import json
+import math
+import os
+import subprocess
+import sys
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from octis.evaluation_metrics.classification_metrics import F1Score
+from octis.evaluation_metrics.coherence_metrics import Coherence
+from octis.evaluation_metrics.diversity_metrics import TopicDiversity
+from octis.models.LDA import LDA
+from octis.optimization.optimizer import Optimizer as OctisOptimizer
+from planted import planted
+from skopt.space import Integer, Real  # type: ignore[import-untyped]
+
+from octis_m3l import MRR, UAP, M3LContrast, MultiviewDataset, OnView, Optimizer, TopicUniqueness
+from octis_m3l.errors import DataError, SettingsError, StorageError
+from octis_m3l.optimization import Job, Processes, Task, executors, search_space
+from octis_m3l.optimization.runs import seeded
+
+from .toy import SPACE, Data, Height, Hill, Place
+
+FIRST = {
+    "number_of_call": 6,
+    "n_random_starts": 3,
+    "model_runs": 2,
+    "random_state": 5,
+    "surrogate_model": "RS",
+}
+
+
+def hill(trouble: Path | str = "") -> Hill:
+    model = Hill()
+    model.hyperparameters["trouble"] = str(trouble)
+    return model
+
+
+def searched(folder: Path, trouble: Path | str = "", **changes: Any) -> Any:
+    arguments = {**FIRST, "save_path": f"{folder}/", "save_models": False, **changes}
+    return Optimizer().optimize(hill(trouble), Data(), Height(), SPACE, **arguments)
+
+
+def course(result: Any) -> tuple[Any, ...]:
+    """Return where a search went, what it found there, and by which seeds."""
+    runs = [(run.call, run.run, run.seed, run.scores) for run in result.outcomes]
+    return result.x_iters, result.func_vals, runs, result.best, result.best_score
+
+
+# What it finds and writes.
+
+
+def test_it_is_octis_optimizer_and_finds_the_top(tmp_path: Path) -> None:
+    result = searched(
+        tmp_path, number_of_call=15, surrogate_model="RF", extra_metrics=[Place()] * 12
+    )
+    assert isinstance(Optimizer(), OctisOptimizer)
+    assert result.best["kind"] == "round"
+    assert result.best_score == max(result.func_vals) > 0.8
+    written = json.loads((tmp_path / "result.json").read_text())
+    assert written["best"] == {"hyperparameters": result.best, "score": result.best_score}
+    assert written["f_val"] == result.func_vals
+    assert len(written["dict_model_runs"]["11_Place"]) == 15
+    for call, x in enumerate(written["x_iters"]["x"]):
+        assert written["dict_model_runs"]["11_Place"][f"iteration_{call}"] == [x, x]
+    result.save_to_csv(str(tmp_path / "table.csv"))
+    assert len((tmp_path / "table.csv").read_text().splitlines()) == 16
+
+
+def test_a_minimum_is_found_too(tmp_path: Path) -> None:
+    result = searched(tmp_path, number_of_call=10, optimization_type="Minimize")
+    assert result.best["kind"] == "square"
+    assert result.best_score == min(result.func_vals)
+
+
+@pytest.mark.parametrize(
+    ("surrogate", "acquisition"),
+    [("RF", "EI"), ("RF", "PI"), ("ET", "LCB"), ("GP", "LCB"), ("RS", "LCB")],
+)
+def test_every_surrogate_and_acquisition(tmp_path: Path, surrogate: str, acquisition: str) -> None:
+    result = searched(tmp_path, surrogate_model=surrogate, acq_func=acquisition, model_runs=1)
+    assert len(result.func_vals) == 6
+    assert json.loads((tmp_path / "result.json").read_text())["surrogate_model"] == surrogate
+
+
+def test_memory_does_not_grow_with_the_calls(tmp_path: Path) -> None:
+    result = searched(tmp_path, number_of_call=6, surrogate_model="ET")
+    assert len(result.surrogate.models) == 1
+
+
+def test_given_points_come_first(tmp_path: Path) -> None:
+    points = {"x": [0.31, 0.8], "y": [3, 9], "kind": ["round", "square"]}
+    first = searched(tmp_path / "a", x0=points)
+    assert [first.x_iters[name][:2] for name in points] == list(points.values())
+    known = searched(tmp_path / "b", x0=points, y0=[0.999, 0.1], plot_model=True)
+    assert known.func_vals[:2] == [0.999, 0.1]
+    assert [len([r for r in known.outcomes if r.call == call]) for call in (0, 1, 2)] == [1, 1, 2]
+    assert (tmp_path / "b" / "B0_plot_model_runs_Height.png").stat().st_size > 1000
+
+
+def test_early_stop(tmp_path: Path) -> None:
+    result = searched(tmp_path, number_of_call=60, early_stop=True, early_step=4)
+    assert 7 <= len(result.func_vals) < 60
+
+
+# Seeds.
+
+
+def test_runs_differ_and_repeat(tmp_path: Path) -> None:
+    first, again = searched(tmp_path / "a"), searched(tmp_path / "b")
+    assert course(first) == course(again)
+    assert len({run.seed for run in first.outcomes}) == 12
+    scores = [run.scores[0] for run in first.outcomes]
+    assert len(set(scores)) == 12
+    assert course(searched(tmp_path / "c", random_state=6)) != course(first)
+    one = first.outcomes[5]
+    with seeded(one.seed):
+        parameters = {name: values[one.call] for name, values in first.x_iters.items()}
+        assert Height().score(hill().train_model(None, parameters)) == one.scores[0]
+
+
+def test_a_drawn_random_state_is_recorded(tmp_path: Path) -> None:
+    searched(tmp_path, random_state=None)
+    assert json.loads((tmp_path / "result.json").read_text())["random_state"] > 0
+
+
+def test_global_generators_are_left_alone() -> None:
+    np.random.seed(3)
+    expected = np.random.random()
+    np.random.seed(3)
+    with seeded(9):
+        np.random.random()
+    assert np.random.random() == expected
+
+
+# Resume.
+
+
+@pytest.mark.parametrize(("surrogate", "batch"), [("RF", 1), ("RF", 3), ("GP", 1), ("RS", 2)])
+def test_a_search_that_was_stopped_goes_on_as_if_it_never_had_been(
+    tmp_path: Path, surrogate: str, batch: int
+) -> None:
+    settings = {"surrogate_model": surrogate, "batch": batch, "extra_metrics": [Height(2.0)]}
+    whole = searched(tmp_path / "whole", **settings)
+    searched(tmp_path / "part", number_of_call=4, **settings)
+    path = tmp_path / "part" / "result.json"
+    resumed = Optimizer().resume_optimization(path, 2, dataset=Data())
+    assert course(resumed) == course(whole)
+    done = Optimizer().resume_optimization(path, dataset=Data())
+    assert course(done) == course(whole)
+    assert len(list((tmp_path / "part").glob("*.json"))) == 1
+
+
+def test_runs_that_are_recorded_are_not_done_again(tmp_path: Path) -> None:
+    whole = searched(tmp_path / "whole", tmp_path)
+    assert len((tmp_path / "runs").read_text().splitlines()) == 12
+    path = tmp_path / "whole" / "result.json"
+    content = json.loads(path.read_text())
+    content["octis_m3l"]["runs"] = content["octis_m3l"]["runs"][:7]
+    path.write_text(json.dumps(content))
+    resumed = Optimizer().resume_optimization(path, dataset=Data())
+    assert len((tmp_path / "runs").read_text().splitlines()) == 12 + 5
+    assert course(resumed) == course(whole)
+
+
+KILLED = """
+import sys
+from pathlib import Path
+sys.path.insert(0, {tests!r})
+from optimization.test_optimizer import searched
+searched(Path({folder!r}), {trouble!r})
+"""
+
+
+def test_killed_in_the_middle_and_resumed(tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    whole = searched(tmp_path / "whole", tmp_path / "other")
+    trouble = tmp_path / "trouble"
+    trouble.mkdir()
+    script = KILLED.format(
+        tests=str(Path(__file__).parents[1]), folder=str(tmp_path / "part"), trouble=str(trouble)
+    )
+    first = subprocess.Popen([sys.executable, "-c", script])
+    while not (trouble / "runs").exists() or len((trouble / "runs").read_text()) < 150:
+        assert first.poll() is None
+    (trouble / "kill").touch()
+    assert first.wait(60) == -9
+    path = tmp_path / "part" / "result.json"
+    before = len(json.loads(path.read_text())["octis_m3l"]["runs"])
+    assert 0 < before < 12
+    resumed = Optimizer().resume_optimization(path, dataset=Data())
+    assert course(resumed) == course(whole)
+
+
+def test_a_search_is_not_begun_where_there_is_one(tmp_path: Path) -> None:
+    searched(tmp_path)
+    with pytest.raises(StorageError, match="holds a search already: resume_optimization goes on"):
+        searched(tmp_path)
+
+
+def test_what_a_file_cannot_hold_is_asked_for(tmp_path: Path) -> None:
+    searched(tmp_path)
+    path = tmp_path / "result.json"
+    with pytest.raises(StorageError, match=r"was never saved, so it can't be read again; give it"):
+        Optimizer().resume_optimization(path)
+    content = json.loads(path.read_text())
+    for changed, message in (
+        ({"format": "x"}, "is no search of octis-m3l; searches of OCTIS's own"),
+        ({"version": 9}, "was written by another octis-m3l; upgrade this one"),
+        ({"kernel": "Matern()"}, r"the search had the kernel Matern\(\); give it again"),
+        ({"model": {**content["octis_m3l"]["model"], "class": "os:system"}}, "is no AbstractModel"),
+        ({"model": {**content["octis_m3l"]["model"], "class": "no.where:X"}}, "can't be imported"),
+    ):
+        path.write_text(json.dumps({**content, "octis_m3l": {**content["octis_m3l"], **changed}}))
+        with pytest.raises(StorageError, match=message):
+            Optimizer().resume_optimization(path, dataset=Data())
+    with pytest.raises(StorageError, match=r"gone\.json"):
+        Optimizer().resume_optimization(tmp_path / "gone.json")
+
+
+# Failures.
+
+
+def test_a_run_that_fails_is_recorded_and_survived(tmp_path: Path) -> None:
+    points = {"x": [0.95, 0.3], "y": [3, 3], "kind": ["round"] * 2}
+    result = searched(tmp_path / "search", tmp_path, x0=points)
+    failed = [run for run in result.outcomes if run.call == 0]
+    assert [run.error for run in failed] == ["ValueError: too far"] * 2
+    assert "in train_model" in str(failed[0].trace)
+    assert all(run.scores is None for run in failed)
+    assert result.best["x"] <= 0.9
+    written = json.loads((tmp_path / "search" / "result.json").read_text())
+    assert written["dict_model_runs"]["Height"]["iteration_0"] == [None, None]
+    assert math.isnan(result.info["dict_model_runs"]["Height"]["iteration_0"][0])
+    assert written["f_val"][0] == 0.0
+    resumed = Optimizer().resume_optimization(tmp_path / "search" / "result.json", dataset=Data())
+    assert course(resumed) == course(result)
+
+
+def test_a_score_that_is_no_number_is_a_failure(tmp_path: Path) -> None:
+    outcome = Job(hill(), Data(), [Height(math.nan)]).do(Task(0, 0, {"x": 0.5}, 1))
+    assert outcome.error == "ValueError: Height is nan"
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"surrogate_model": "FR"}, r"unknown surrogate_model 'FR'"),
+        ({"acq_func": "LBC"}, r"unknown acq_func 'LBC'. Did you mean 'LCB'\?"),
+        ({"number_of_call": 0}, r"number_of_call=0: expected a whole number, 1 or more"),
+        ({"model_runs": 2.5}, r"model_runs=2.5: expected a whole number"),
+        ({"batch": 0}, r"batch=0: expected a whole number"),
+        ({"processes": 0}, r"processes=0: expected 1 or more"),
+        ({"x0": {"x": [1.0]}}, r"x0 has x; expected a list for each of kind, x, y"),
+        (
+            {"x0": {"x": [0.1], "y": [1, 2], "kind": ["round"]}},
+            "x0 and y0: expected lists of the same length",
+        ),
+        ({"optimization_type": "Max"}, "unknown optimization_type 'Max'"),
+    ],
+)
+def test_mistakes_are_said_before_any_run(
+    tmp_path: Path, changes: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(SettingsError, match=message):
+        searched(tmp_path / "search", tmp_path, **changes)
+    assert not (tmp_path / "runs").exists()
+
+
+# Processes.
+
+
+def test_a_process_that_is_killed_loses_nothing(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "other").mkdir()
+    one = searched(tmp_path / "one", tmp_path / "other", number_of_call=3)
+    (tmp_path / "kill").touch()
+    executor = partial(Processes, count=1)
+    two = searched(tmp_path / "two", tmp_path, executor=executor, number_of_call=3)
+    assert not (tmp_path / "kill").exists()
+    assert course(two) == course(one)
+
+
+class Deadly(Hill):
+    """Kills its process always."""
+
+    def train_model(self, *_: Any, **__: Any) -> dict[str, Any]:
+        os.kill(os.getpid(), 9)
+        return {}
+
+
+def test_a_run_that_is_killed_again_and_again_has_failed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(executors, "ATTEMPTS", 1)
+    with Processes(Job(Deadly(), Data(), [Height()]), 1) as executor:
+        (outcome,) = executor.outcomes([Task(0, 0, {}, 1)])
+    assert outcome.scores is None
+    assert "its process was killed 1 times" in str(outcome.error)
+
+
+def test_devices_are_given_out_in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    executor = Processes(Job(hill(), Data(), [Height()]), 3, devices=["cuda:0", "cuda:1"])
+    assert executor.slots == ["cuda:0", "cuda:1", "cuda:0"]
+
+
+# Our models.
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> MultiviewDataset:
+    dataset = planted(tuples=120, images=False).dataset
+    dataset.save(tmp_path_factory.mktemp("data") / "corpus")
+    return dataset
+
+
+SMALL: dict[str, Any] = {"num_topics": 4, "epochs": 2, "batch_size": 16, "hidden_size": 8}
+
+
+def test_our_model_is_searched_by_validation_items(data: MultiviewDataset, tmp_path: Path) -> None:
+    first, second = list(data.views)[:2]
+    metric = MRR(data, first, second, "validation")
+    extra = [
+        TopicUniqueness(data, first, 5),
+        OnView(TopicDiversity(topk=5), first, data),
+        Coherence(data.get_corpus(), 5),
+    ]
+    space = {"temperature": (0.01, 1.0, "log-uniform"), "contrastive_weight": (0.1, 50.0)}
+    arguments: dict[str, Any] = {
+        "extra_metrics": extra,
+        "model_runs": 2,
+        "topk": 5,
+        "n_random_starts": 2,
+    }
+    whole = Optimizer().optimize(
+        M3LContrast(**SMALL),
+        data,
+        metric,
+        space,
+        number_of_call=4,
+        save_path=f"{tmp_path}/whole/",
+        processes=2,
+        **arguments,
+    )
+    assert len(list((tmp_path / "whole" / "models").glob("*.npz"))) == 8
+    assert not list((tmp_path / "whole" / "checkpoints").glob("*"))
+    part = Optimizer().optimize(
+        M3LContrast(**SMALL),
+        data,
+        metric,
+        space,
+        number_of_call=3,
+        save_path=f"{tmp_path}/part/",
+        **arguments,
+    )
+    assert course(part)[1] == whole.func_vals[:3]
+    resumed = Optimizer().resume_optimization(tmp_path / "part" / "result.json", 1)
+    assert course(resumed) == course(whole)
+    assert all(run.error is None for run in resumed.outcomes)
+    one = whole.outcomes[3]
+    point = {name: values[one.call] for name, values in whole.x_iters.items()}
+    model = M3LContrast(**SMALL, **point, seed=one.seed)
+    assert metric.score(model.train_model(data, top_words=5)) == one.scores[0]  # type: ignore[index]
+    with pytest.raises(DataError, match="this is not the data set that the search began with"):
+        Optimizer().resume_optimization(
+            tmp_path / "part" / "result.json", 1, dataset=data.with_split(0.5, 0.2)
+        )
+
+
+def test_metrics_that_see_the_test_partition_are_refused(
+    data: MultiviewDataset, tmp_path: Path
+) -> None:
+    first, second = list(data.views)[:2]
+    model, where = M3LContrast(**SMALL), {"save_path": f"{tmp_path}/"}
+    refused = r"MRR scores the test partition, which a search must not see; score the validation"
+    with pytest.raises(SettingsError, match=refused):
+        Optimizer().optimize(model, data, MRR(data, first, second), **where)
+    with pytest.raises(SettingsError, match="UAP scores the test partition"):
+        metric = TopicUniqueness(data, first, 5)
+        Optimizer().optimize(model, data, metric, extra_metrics=[UAP(data, first, second)], **where)
+    with pytest.raises(SettingsError, match="OCTIS's F1Score scores the test partition"):
+        Optimizer().optimize(model, data, F1Score(data), **where)
+    assert not list(tmp_path.iterdir())
+    result = Optimizer().optimize(
+        model,
+        data,
+        MRR(data, first, second),
+        {"temperature": (0.1, 1.0)},
+        number_of_call=1,
+        model_runs=1,
+        topk=5,
+        test_allowed=True,
+        **where,
+    )
+    assert result.best_score is not None
+
+
+def test_octis_own_models_are_searched_too(data: MultiviewDataset, tmp_path: Path) -> None:
+    german = data.monolingual(list(data.views)[1])
+    space = {"num_topics": Integer(2, 6), "decay": Real(0.5, 1.0)}
+    arguments: dict[str, Any] = {"number_of_call": 3, "model_runs": 2, "topk": 5}
+    results = [
+        Optimizer().optimize(
+            LDA(iterations=5, passes=1),
+            german,
+            TopicDiversity(5),
+            space,
+            save_path=f"{tmp_path}/{again}/",
+            **arguments,
+        )
+        for again in range(2)
+    ]
+    assert course(results[0]) == course(results[1])
+    assert len({run.scores[0] for run in results[0].outcomes if run.scores}) > 1
+
+
+# Search spaces.
+
+
+def test_spaces_are_declared_chosen_and_changed() -> None:
+    model = M3LContrast()
+    declared = search_space(model)
+    assert list(declared) == list(M3LContrast.search_space)
+    assert isinstance(declared["num_topics"], Integer)
+    assert declared["temperature"].prior == "log-uniform"
+    two = search_space(model, ["temperature", "contrastive_weight"])
+    assert list(two) == ["temperature", "contrastive_weight"]
+    changed = search_space(
+        model, None, {"dropout": {"low": 0, "high": 0.9}, "activation": ["relu", "softplus"]}
+    )
+    assert isinstance(changed["dropout"], Real)
+    assert changed["activation"].categories == ("relu", "softplus")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"temprature": (0.1, 1.0)}, r"is no hyperparameter to search. Did you mean 'temperature'"),
+        ({"temperature": (0.0, 1.0, "log-uniform")}, "expected numbers, 0 < low < high"),
+        ({"temperature": (1.0, 0.1)}, "expected numbers, low < high"),
+        ({"temperature": (0.1, 1.0, "log")}, "unknown prior 'log'"),
+        ({"temperature": {"low": 0.1, "hihg": 1}}, "Did you mean 'high'"),
+        ({"temperature": 0.1}, r"temperature=0.1: expected \(low, high\)"),
+        ({"dropout": (0.0, 1.5)}, "m3l-contrast: dropout=1.5"),
+        ({"activation": ["relu", "tanh"]}, "m3l-contrast: activation='tanh'"),
+        ({"activation": ["relu"]}, "expected two values or more to choose from"),
+        ({"similarity": (0.1, 1.0)}, "m3l-contrast: similarity=0.1"),
+    ],
+)
+def test_spaces_that_cannot_be_searched(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(SettingsError, match=message):
+        search_space(M3LContrast(), None, changes)
+
+
+def test_nothing_to_search() -> None:
+    with pytest.raises(SettingsError, match="LDA declares nothing to search; name it"):
+        search_space(LDA())
+    with pytest.raises(SettingsError, match="no range is declared to search 'epochs' in"):
+        search_space(M3LContrast(), ["epochs"])
