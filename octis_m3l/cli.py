@@ -238,6 +238,103 @@ def train(
 
 
 @app.command()
+def tune(
+    data: Annotated[Path, typer.Argument(help="Folder of a data set; see build.")],
+    out: Annotated[Path, typer.Option(help="Folder of the search.")],
+    model: Annotated[str, typer.Option(help=f"{', '.join(MODEL_NAMES)}.")] = "m3l-contrast",
+    metric: Annotated[
+        str, typer.Option(help="Searched by: its mean over views, on validation items.")
+    ] = "mrr",
+    search: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="What to search; default: all that the model declares."),
+    ] = None,
+    space: Annotated[
+        Path | None,
+        typer.Option(help="YAML: temperature: {low: 0.01, high: 1, prior: log-uniform}"),
+    ] = None,
+    calls: Annotated[int, typer.Option(min=1, help="Points to try.")] = 30,
+    runs: Annotated[int, typer.Option(min=1, help="Seeds of each point.")] = 3,
+    random_starts: Annotated[int, typer.Option(min=1, help="Points drawn before it learns.")] = 10,
+    surrogate: Annotated[str, typer.Option(help="RF, ET, GP, or RS: a random search.")] = "RF",
+    acquisition: Annotated[str, typer.Option(help="LCB, EI or PI.")] = "LCB",
+    batch: Annotated[int, typer.Option(min=1, help="Points that are proposed together.")] = 1,
+    processes: Annotated[int, typer.Option(min=1, help="Runs at once.")] = 1,
+    topics: Annotated[int | None, typer.Option(min=2, help="K.  [default: 50]")] = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="NAME=VALUE", help="Hyperparameters that stay."),
+    ] = None,
+    views: Annotated[str | None, typer.Option(help="Only these views: en,de,pictures")] = None,
+    top_words: Annotated[int, typer.Option(help="Words that a topic is scored by.")] = 10,
+    picture: Annotated[
+        Path | None, typer.Option(help="Of the response surface; default: search.png in OUT.")
+    ] = None,
+    seed: Seed = 0,
+    device: Annotated[
+        str, typer.Option(help="auto, cpu, cuda, or several: cuda:0,cuda:1")
+    ] = "auto",
+    threads: Threads = 1,
+    as_json: AsJson = False,
+) -> None:
+    """Search hyperparameters on the validation items; interrupted, the same command goes on."""
+    if model not in MODEL_NAMES:
+        raise SettingsError(f"unknown model '{model}'.{suggest(model, MODEL_NAMES)}")
+    from octis_m3l.data import MultiviewDataset
+    from octis_m3l.experiments.tuning import tune as run_search
+    from octis_m3l.reports import draw_search, importances, search_table
+
+    _use(threads)
+    dataset = MultiviewDataset.from_folder(data)
+    if views:
+        dataset = dataset.with_views([name.strip() for name in views.split(",")])
+    devices = [name.strip() for name in device.split(",")]
+    result = run_search(
+        dataset,
+        model,
+        out,
+        settings={"seed": seed, **settings(set_, num_topics=topics)},
+        measure=metric,
+        names=search or (),
+        space=space,
+        calls=calls,
+        runs=runs,
+        top_words=top_words,
+        processes=processes,
+        device=None if devices == ["auto"] else devices,
+        threads=threads,
+        progress=not as_json,
+        search={
+            "n_random_starts": random_starts,
+            "surrogate_model": surrogate,
+            "acq_func": acquisition,
+            "batch": batch,
+            "random_state": seed,
+        },
+    )
+    enough = sum(median is not None for median in result.medians) >= 4
+    weights = importances(result) if enough else {}
+    if enough:
+        draw_search(result, picture or out / "search.png")
+    if as_json:
+        _print_json(
+            {
+                "best": result.best,
+                "score": result.best_score,
+                "importances": weights,
+                "x_iters": result.x_iters,
+                "medians": result.medians,
+            }
+        )
+        return
+    _out.print(search_table(result, weights))
+    chosen = " ".join(f"--set {name}={value}" for name, value in result.best.items())
+    _out.print(
+        f"Train it: octis-m3l train {data} --model {model} {chosen} --out MODEL", soft_wrap=True
+    )
+
+
+@app.command()
 def evaluate(
     model: Annotated[Path, typer.Argument(help="Folder of a model.")],
     data: Annotated[Path | None, typer.Option(help="Default: what it was trained on.")] = None,

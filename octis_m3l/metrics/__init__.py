@@ -9,6 +9,7 @@ from octis_m3l.metrics.jsd import JSD
 from octis_m3l.metrics.mrr import MRR
 from octis_m3l.metrics.npmi import NPMI
 from octis_m3l.metrics.on_view import OnView
+from octis_m3l.metrics.over_views import OverViews
 from octis_m3l.metrics.scores import METRICS, applicable, score_all
 from octis_m3l.metrics.topic_quality import TopicQuality
 from octis_m3l.metrics.topic_uniqueness import TopicUniqueness
@@ -25,6 +26,7 @@ __all__ = [
     "DocumentNPMI",
     "Metric",
     "OnView",
+    "OverViews",
     "TopicQuality",
     "TopicUniqueness",
     "applicable",

@@ -84,7 +84,11 @@ class SearchResult(OptimizerEvaluation):  # type: ignore[misc]
     outcomes : list of Outcome
         Of all runs, failed ones too, with their seeds.
     surrogate : scikit-optimize result, or None
-        With the last model of the response surface, for plots.
+        With the last model of the response surface.
+    medians : list of float or None
+        Of each call's scores; None where all of its runs failed.
+    search_space : dict of str to Dimension
+        What was searched.
     """
 
     x_iters: dict[str, list[Any]]
@@ -97,8 +101,9 @@ class SearchResult(OptimizerEvaluation):  # type: ignore[misc]
         self.func_vals = [float(value) for value in self.func_vals]
         self.info |= {"x_iters": self.x_iters, "f_val": self.func_vals}
         self.surrogate = found if getattr(found, "models", None) else None
-        values = [optimizer.median(call) for call in range(len(self.func_vals))]
-        known = [(value, call) for call, value in enumerate(values) if value is not None]
+        self.medians = [optimizer.median(call) for call in range(len(self.func_vals))]
+        self.search_space = dict(optimizer.search_space)
+        known = [(value, call) for call, value in enumerate(self.medians) if value is not None]
         sign = 1 if optimizer.optimization_type == "Maximize" else -1
         self.best: dict[str, Any] = {}
         self.best_score: float | None = None
@@ -401,6 +406,12 @@ class Optimizer(OctisOptimizer):  # type: ignore[misc]
                 if self._stops(found):
                     break
         self._save(found)
+        if (
+            job.checkpoints is not None
+            and job.checkpoints.is_dir()
+            and not any(job.checkpoints.iterdir())
+        ):
+            job.checkpoints.rmdir()
         return SearchResult(self, found)
 
     def _proposer(self, opt: Any) -> Any:

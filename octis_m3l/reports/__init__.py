@@ -1,12 +1,22 @@
 """Topics and scores for people to look at."""
 
-from octis_m3l.reports.tables import listed_topics, recovery_table, scores_table, topics_table
+from octis_m3l.reports.search_plot import draw_search, importances
+from octis_m3l.reports.tables import (
+    listed_topics,
+    recovery_table,
+    scores_table,
+    search_table,
+    topics_table,
+)
 from octis_m3l.reports.topic_sheet import draw_topic_sheet
 
 __all__ = [
+    "draw_search",
     "draw_topic_sheet",
+    "importances",
     "listed_topics",
     "recovery_table",
     "scores_table",
+    "search_table",
     "topics_table",
 ]

@@ -7,6 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from octis_m3l.models.base import TopicModel
+from octis_m3l.optimization import SearchResult
 
 
 def listed_topics(model: TopicModel, words: int) -> list[dict[str, Any]]:
@@ -95,4 +96,51 @@ def recovery_table(recovered: Mapping[str, Mapping[str, Any]]) -> Table:
     for theme, entry in recovered.items():
         found = [f"{n} of {entry['planted']}" for n in entry["found"].values()]
         table.add_row(theme, str(entry["topic"]), *found)
+    return table
+
+
+def measured(result: SearchResult) -> str:
+    """Return what a search was steered by.
+
+    Parameters
+    ----------
+    result : SearchResult
+        The search.
+    """
+    info = result.metric.info() if hasattr(result.metric, "info") else {}
+    return str(info.get("name", type(result.metric).__name__))
+
+
+def search_table(result: SearchResult, weights: Mapping[str, float], best: int = 10) -> Table:
+    """Return the best points of a search, best first, with each hyperparameter's importance.
+
+    Parameters
+    ----------
+    result : SearchResult
+        The search.
+    weights : mapping of str to float
+        As `importances` gives them; may be empty.
+    best : int
+        How many points.
+    """
+    sign = -1 if result.info["optimization_type"] == "Maximize" else 1
+    known = [call for call, median in enumerate(result.medians) if median is not None]
+    known.sort(key=lambda call: sign * (result.medians[call] or 0.0))
+    names = [
+        f"{name} ({weights[name]:.0%})" if name in weights else name for name in result.x_iters
+    ]
+    failed = len(result.medians) - len(known)
+    table = Table(
+        "call",
+        measured(result),
+        "runs",
+        *names,
+        title=f"The best of {len(result.medians)} calls" + (f", {failed} failed" if failed else ""),
+    )
+    for call in known[:best]:
+        runs = [run.scores[0] for run in result.outcomes if run.call == call and run.scores]
+        spread = f"{min(runs):.4f} – {max(runs):.4f}" if len(runs) > 1 else ""
+        point = [of[call] for of in result.x_iters.values()]
+        shown = [f"{value:.4g}" if isinstance(value, float) else str(value) for value in point]
+        table.add_row(str(call), f"{result.medians[call]:.4f}", spread, *shown)
     return table

@@ -1,0 +1,172 @@
+"""Search a model's hyperparameters on a data set, from the command line."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from octis_m3l.data import MultiviewDataset
+from octis_m3l.errors import DataError, SettingsError, StorageError, suggest
+from octis_m3l.files import read_json
+from octis_m3l.metrics import METRICS, OverViews
+from octis_m3l.models import MODELS
+from octis_m3l.optimization import Optimizer, SearchResult, search_space
+from octis_m3l.optimization.record import described_space
+
+NAME = "search"
+
+
+def read_space(path: Path) -> dict[str, Any]:
+    """Return the ranges in a YAML file.
+
+    Parameters
+    ----------
+    path : Path
+        Each hyperparameter with ``{low: …, high: …, prior: log-uniform}``, or a list of values.
+
+    Raises
+    ------
+    SettingsError
+        If it is no such file.
+    """
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise SettingsError(f"{path} can't be read as YAML ({error}).") from None
+    if not isinstance(content, dict) or not content:
+        raise SettingsError(
+            f"{path}: expected hyperparameters with their ranges, as in "
+            "'temperature: {low: 0.01, high: 1, prior: log-uniform}'."
+        )
+    return {str(name): given for name, given in content.items()}
+
+
+def tune(
+    dataset: MultiviewDataset,
+    model: str,
+    out: Path,
+    *,
+    settings: Mapping[str, Any],
+    measure: str,
+    names: Sequence[str] = (),
+    space: Path | None = None,
+    calls: int = 30,
+    runs: int = 3,
+    top_words: int = 10,
+    processes: int = 1,
+    device: str | Sequence[str] | None = None,
+    threads: int = 1,
+    progress: bool = True,
+    search: Mapping[str, Any],
+) -> SearchResult:
+    """Search on the validation partition; a search that is there already goes on.
+
+    Parameters
+    ----------
+    dataset : MultiviewDataset
+        With validation items.
+    model : str
+        One of `MODELS`.
+    out : Path
+        Folder of the search.
+    settings : mapping
+        Hyperparameters that are not searched.
+    measure : str
+        One of `METRICS`; its mean over all views or pairs of views is searched by.
+    names : sequence of str
+        What to search of that which the model declares. Default: all, or what `space` names.
+    space : Path, optional
+        As `read_space` reads it.
+    calls, runs : int
+        Points, and runs of each.
+    top_words : int
+        That topics are scored by.
+    processes, device, threads
+        As for `Optimizer.optimize`.
+    progress : bool
+        Whether to show a progress bar.
+    search : mapping
+        What else `Optimizer.optimize` takes: ``batch``, ``surrogate_model``, ``n_random_starts``, …
+
+    Raises
+    ------
+    SettingsError, DataError
+        Before any run, if something does not fit.
+    StorageError
+        If another search is there.
+    """
+    if model not in MODELS:
+        raise SettingsError(f"unknown model '{model}'.{suggest(model, MODELS)}")
+    if measure not in METRICS:
+        raise SettingsError(f"unknown metric '{measure}'.{suggest(measure, METRICS)}")
+    if not any(view.sizes[1] for view in dataset.views.values()):
+        raise DataError(
+            "the data set has no validation items to search by; split it anew "
+            "(dataset.with_split), or build it with a partition that has some."
+        )
+    fresh = MODELS[model](**settings)
+    changes = None if space is None else read_space(space)
+    ranges = search_space(fresh, [*names, *(changes or {})] or None, changes)
+    metric = OverViews(dataset, measure, "validation", top_words)
+    where: dict[str, Any] = {"processes": processes, "device": device, "threads": threads}
+    where["progress"] = progress
+    file = out / f"{NAME}.json"
+    if file.is_file():
+        further = _further(file, dataset, fresh, ranges, metric, calls, runs, search)
+        return Optimizer().resume_optimization(
+            file, further, model=fresh, dataset=dataset, metric=metric, **where
+        )
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise StorageError(f"{out} exists already and holds no search; choose another folder.")
+    return Optimizer().optimize(
+        fresh,
+        dataset,
+        metric,
+        ranges,
+        number_of_call=calls,
+        model_runs=runs,
+        optimization_type="Maximize" if metric.direction == "higher" else "Minimize",
+        save_models=False,
+        save_path=f"{out}/",
+        save_name=NAME,
+        topk=top_words,
+        **where,
+        **search,
+    )
+
+
+def _further(
+    file: Path,
+    dataset: MultiviewDataset,
+    model: Any,
+    ranges: Mapping[str, Any],
+    metric: OverViews,
+    calls: int,
+    runs: int,
+    search: Mapping[str, Any],
+) -> int:
+    """Return how many calls come beyond those that the search was begun with."""
+    stored = read_json(file).get("octis_m3l", {})
+    before = stored.get("settings", {})
+    asked = {
+        "search_space": described_space(ranges),
+        "model_runs": runs,
+        "measure": metric.measure,
+        "topk": metric.topk,
+        **search,
+        "hyperparameters": model._given,
+    }
+    kept = {
+        **before,
+        "search_space": stored.get("search_space"),
+        "measure": stored.get("metrics", [{}])[0].get("arguments", {}).get("measure"),
+        "hyperparameters": stored.get("model", {}).get("hyperparameters"),
+    }
+    differing = [name for name, value in asked.items() if kept.get(name) != value]
+    if differing:
+        raise StorageError(
+            f"{file} holds a search with another {', '.join(differing)}: repeat its command to go "
+            "on, or choose another folder."
+        )
+    return max(calls - int(before["number_of_call"]), 0)

@@ -1,0 +1,171 @@
+"""octis-m3l tune: from a folder to the best hyperparameters and a picture."""
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from planted import planted
+
+from octis_m3l import Optimizer
+from octis_m3l.cli import main
+from octis_m3l.errors import DataError, SettingsError
+from octis_m3l.experiments.tuning import read_space
+from octis_m3l.reports import draw_search, importances
+
+from .toy import SPACE, Data, Height, Hill
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    def _run(*arguments: Any) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["octis-m3l", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        out, err = capsys.readouterr()
+        return int(ended.value.code or 0), out, " ".join(err.split())
+
+    return _run
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("tuning") / "corpus"
+    planted(tuples=100, images=False).dataset.save(folder)
+    return folder
+
+
+QUICK = ("--topics", 4, "--set", "epochs=2", "--set", "batch_size=16", "--set", "hidden_size=8")
+SEARCH = (
+    "--search",
+    "temperature",
+    "--search",
+    "contrastive_weight",
+    "--runs",
+    1,
+    "--top-words",
+    5,
+)
+
+
+def test_a_search_from_the_shell_goes_on(run: Run, corpus: Path, tmp_path: Path) -> None:
+    command = ("tune", corpus, *QUICK, *SEARCH, "--runs", 1, "--random-starts", 3, "--json")
+    code, out, err = run(*command, "--out", tmp_path / "whole", "--calls", 5)
+    assert code == 0, err
+    whole = json.loads(out)
+    assert set(whole["best"]) == {"temperature", "contrastive_weight"}
+    assert whole["score"] == max(whole["medians"])
+    assert sum(whole["importances"].values()) == pytest.approx(1.0)
+    assert (tmp_path / "whole" / "search.png").stat().st_size > 10_000
+    assert not (tmp_path / "whole" / "checkpoints").exists()
+    few = json.loads(run(*command, "--out", tmp_path / "part", "--calls", 3)[1])
+    assert few["medians"] == whole["medians"][:3]
+    assert few["importances"] == {}
+    more = json.loads(run(*command, "--out", tmp_path / "part", "--calls", 5)[1])
+    assert more == whole
+    shown = run(*command[:-1], "--out", tmp_path / "part", "--calls", 5)[1]
+    assert "The best of 5 calls" in shown
+    assert "Train it: octis-m3l train" in shown
+    other = run(*command, "--out", tmp_path / "part", "--calls", 5, "--surrogate", "ET")
+    assert other[0] == 1
+    assert "holds a search with another surrogate_model: repeat its command" in other[2]
+
+
+def test_ranges_from_a_file(run: Run, corpus: Path, tmp_path: Path) -> None:
+    (tmp_path / "space.yaml").write_text(
+        "num_topics: {low: 3, high: 6}\nactivation: [relu, softplus]\n", encoding="utf-8"
+    )
+    options = ("--space", tmp_path / "space.yaml", "--calls", 2, "--runs", 1, "--metric", "tu")
+    command = ("tune", corpus, *QUICK[2:], *options, "--top-words", 5, "--json")
+    code, out, err = run(*command, "--out", tmp_path / "search")
+    assert code == 0, err
+    assert all(3 <= topics <= 6 for topics in json.loads(out)["x_iters"]["num_topics"])
+    assert set(json.loads(out)["x_iters"]["activation"]) <= {"relu", "softplus"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--search", "temprature"), "Did you mean 'temperature'?"),
+        (("--metric", "mmr"), "unknown metric 'mmr'. Did you mean 'mrr'?"),
+        (("--model", "m3l"), "unknown model 'm3l'. Did you mean 'm3l-contrast'?"),
+        (("--set", "temprature=1"), "'temprature' is no hyperparameter."),
+        (("--surrogate", "FR"), "unknown surrogate_model 'FR'."),
+        (("--space", "gone.yaml"), "gone.yaml can't be read as YAML"),
+    ],
+)
+def test_mistakes_are_said_before_any_run(
+    run: Run,
+    corpus: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: tuple[str, ...],
+    message: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    code, _, err = run("tune", corpus, "--out", "search", *arguments)
+    assert code == 1
+    assert message in err
+    assert not (tmp_path / "search").exists()
+
+
+def test_data_without_validation_items(run: Run, tmp_path: Path) -> None:
+    planted(tuples=40, images=False).dataset.with_split(0.9, 0.0).save(tmp_path / "corpus")
+    code, _, err = run("tune", tmp_path / "corpus", "--out", tmp_path / "search")
+    assert code == 1
+    assert "has no validation items to search by" in err
+
+
+def test_a_folder_that_holds_something_else(run: Run, corpus: Path, tmp_path: Path) -> None:
+    (tmp_path / "thesis.tex").write_text("years of work")
+    code, _, err = run("tune", corpus, "--out", tmp_path, *SEARCH)
+    assert code == 1
+    assert "exists already and holds no search" in err
+
+
+@pytest.mark.parametrize("content", ["", "- a\n", "a: [1\n"])
+def test_files_that_are_no_ranges(tmp_path: Path, content: str) -> None:
+    (tmp_path / "space.yaml").write_text(content)
+    with pytest.raises(SettingsError, match=r"space\.yaml"):
+        read_space(tmp_path / "space.yaml")
+
+
+# Importances and pictures.
+
+
+@pytest.fixture(scope="module")
+def climbed(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    folder = tmp_path_factory.mktemp("climbed")
+    options: dict[str, Any] = {"surrogate_model": "RS", "number_of_call": 60, "model_runs": 1}
+    options |= {"save_models": False, "save_path": f"{folder}/"}
+    return Optimizer().optimize(Hill(), Data(), Height(), SPACE, **options)
+
+
+def test_what_matters_is_important(climbed: Any) -> None:
+    shares = importances(climbed)
+    assert list(shares.values()) == sorted(shares.values(), reverse=True)
+    assert sum(shares.values()) == pytest.approx(1.0)
+    # The hill falls by .49 at most along x, by .36 along y, and by .2 between the kinds.
+    assert min(shares.values()) > 0.02
+    assert importances(climbed) == shares
+
+
+def test_a_picture_of_numbers_and_categories(climbed: Any, tmp_path: Path) -> None:
+    draw_search(climbed, tmp_path / "search.pdf")
+    assert (tmp_path / "search.pdf").stat().st_size > 5000
+
+
+def test_pictures_that_cannot_be_drawn(climbed: Any, tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="can't be drawn to a file of this kind"):
+        draw_search(climbed, tmp_path / "search.xyz")
+    few = Optimizer().optimize(
+        Hill(), Data(), Height(), SPACE, save_path=f"{tmp_path}/", number_of_call=2, model_runs=1
+    )
+    with pytest.raises(DataError, match="2 calls of this search did not fail; 4 or more say"):
+        importances(few)
+    assert np.isfinite(few.func_vals).all()
