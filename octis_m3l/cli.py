@@ -260,6 +260,11 @@ def tune(
     acquisition: Annotated[str, typer.Option(help="LCB, EI or PI.")] = "LCB",
     batch: Annotated[int, typer.Option(min=1, help="Points that are proposed together.")] = 1,
     processes: Annotated[int, typer.Option(min=1, help="Runs at once.")] = 1,
+    ray: Annotated[
+        str | None,
+        typer.Option(help="Run on a Ray cluster: its address, auto, or local to begin one."),
+    ] = None,
+    gpus: Annotated[float, typer.Option(min=0, help="Of each run, on Ray.")] = 0.0,
     topics: Annotated[int | None, typer.Option(min=2, help="K.  [default: 50]")] = None,
     set_: Annotated[
         list[str] | None,
@@ -301,6 +306,8 @@ def tune(
         runs=runs,
         top_words=top_words,
         processes=processes,
+        ray=ray,
+        gpus=gpus,
         device=None if devices == ["auto"] else devices,
         threads=threads,
         progress=not as_json,

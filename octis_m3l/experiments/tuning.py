@@ -1,6 +1,7 @@
 """Search a model's hyperparameters on a data set, from the command line."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from octis_m3l.errors import DataError, SettingsError, StorageError, suggest
 from octis_m3l.files import read_json
 from octis_m3l.metrics import METRICS, OverViews
 from octis_m3l.models import MODELS
-from octis_m3l.optimization import Optimizer, SearchResult, search_space
+from octis_m3l.optimization import OnRay, Optimizer, SearchResult, search_space
 from octis_m3l.optimization.record import described_space
 
 NAME = "search"
@@ -55,6 +56,8 @@ def tune(
     runs: int = 3,
     top_words: int = 10,
     processes: int = 1,
+    ray: str | None = None,
+    gpus: float = 0.0,
     device: str | Sequence[str] | None = None,
     threads: int = 1,
     progress: bool = True,
@@ -84,6 +87,10 @@ def tune(
         That topics are scored by.
     processes, device, threads
         As for `Optimizer.optimize`.
+    ray : str, optional
+        The address of a Ray cluster, 'auto', or 'local'; then `processes` are its workers.
+    gpus : float
+        Of each run, on Ray.
     progress : bool
         Whether to show a progress bar.
     search : mapping
@@ -111,6 +118,10 @@ def tune(
     metric = OverViews(dataset, measure, "validation", top_words)
     where: dict[str, Any] = {"processes": processes, "device": device, "threads": threads}
     where["progress"] = progress
+    if ray is not None:
+        address = None if ray == "local" else ray
+        options: dict[str, Any] = {"address": address, "workers": processes, "gpus": gpus}
+        where["executor"] = partial(OnRay, threads=threads, **options)
     file = out / f"{NAME}.json"
     if file.is_file():
         further = _further(file, dataset, fresh, ranges, metric, calls, runs, search)

@@ -12,16 +12,18 @@ from octis_m3l.errors import StorageError
 from octis_m3l.optimization.runs import Job
 
 
-def packed(job: Job) -> bytes:
+def packed(job: Job, *, whole: bool = False) -> bytes:
     """Return a job as bytes; a data set that was saved is named, not copied.
 
     Parameters
     ----------
     job : Job
         Its classes and functions may be a notebook's own.
+    whole : bool
+        Whether a data set is copied all the same: for machines that do not see its folder.
     """
     buffer = io.BytesIO()
-    _Packer(buffer).dump(job)
+    (cloudpickle.Pickler if whole else _Packer)(buffer).dump(job)
     return buffer.getvalue()
 
 

@@ -1,0 +1,109 @@
+"""A search of temperature and contrastive weight, and what its best is worth on new seeds.
+
+``--kept FOLDER`` goes on with a search that was stopped; ``--at processes`` and ``--at ray`` time
+the same search elsewhere.
+"""
+
+import argparse
+import time
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from data_sets import load
+from report import finish, mean_std, print_summary, summarise
+
+from octis_m3l import M3LContrast, Optimizer, OverViews
+from octis_m3l.optimization import OnRay
+from octis_m3l.reports import draw_search, importances
+
+SPACE = {
+    "temperature": (0.01, 1.0, "log-uniform"),
+    "contrastive_weight": (0.1, 500.0, "log-uniform"),
+}
+NEW_SEEDS = 1000
+
+
+def searched(arguments: argparse.Namespace, dataset: Any) -> Any:
+    """Return the search, gone on with where it was stopped."""
+    workers = {"processes": 2} if arguments.at == "processes" else {}
+    if arguments.at == "ray":
+        workers = {"executor": partial(OnRay, workers=2)}
+    file = arguments.kept / "search.json"
+    if file.exists():
+        model = M3LContrast(encoder=arguments.encoder)
+        metric = OverViews(dataset, "mrr", "validation")
+        return Optimizer().resume_optimization(
+            file, dataset=dataset, model=model, metric=metric, progress=True, **workers
+        )
+    return Optimizer().optimize(
+        M3LContrast(encoder=arguments.encoder),
+        dataset,
+        OverViews(dataset, "mrr", "validation"),
+        SPACE,
+        number_of_call=arguments.calls,
+        n_random_starts=arguments.random_starts,
+        model_runs=arguments.runs,
+        random_state=0,
+        save_models=False,
+        save_path=f"{arguments.kept}/",
+        save_name="search",
+        progress=True,
+        **workers,
+    )
+
+
+def main() -> None:
+    """Search, then train the default and the best on new seeds, and score both partitions."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--kept", type=Path, required=True, help="folder of the search")
+    parser.add_argument("--calls", type=int, default=30)
+    parser.add_argument("--random-starts", type=int, default=10)
+    parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--encoder", default="clsi")
+    parser.add_argument("--at", default="here", choices=["here", "processes", "ray"])
+    parser.add_argument("--picture", type=Path)
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    dataset = load("bible-passages", ["en", "de"])
+    started = time.perf_counter()
+    result = searched(arguments, dataset)
+    seconds = time.perf_counter() - started
+    if arguments.picture:
+        draw_search(result, arguments.picture)
+    found: dict[str, Any] = {}
+    for label, point in (("default", {}), ("best", result.best)):
+        runs = []
+        for seed in range(NEW_SEEDS, NEW_SEEDS + arguments.seeds):
+            model = M3LContrast(encoder=arguments.encoder, seed=seed, **point)
+            output = model.train_model(dataset)
+            runs.append(
+                {
+                    f"{label}: {measure}": {
+                        part: OverViews(dataset, measure, part).score(output)
+                        for part in ("validation", "test")
+                    }
+                    for measure in ("mrr", "tu")
+                }
+            )
+        if runs:
+            found |= summarise(runs)
+    print_summary("the default and the best found, on new seeds", found)
+    finish(
+        found,
+        seconds=seconds,
+        run_seconds=mean_std([run.seconds for run in result.outcomes]),
+        at=arguments.at,
+        best=result.best,
+        best_score=result.best_score,
+        importances=importances(result),
+        calls=len(result.medians),
+        runs=arguments.runs,
+        seeds=arguments.seeds,
+    )
+
+
+if __name__ == "__main__":
+    main()

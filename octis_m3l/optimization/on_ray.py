@@ -1,0 +1,122 @@
+"""Runs on a Ray cluster."""
+
+import os
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+from types import ModuleType
+from typing import Any
+
+from octis_m3l.errors import MissingDependencyError, SettingsError
+from octis_m3l.optimization.executors import ATTEMPTS, Executor
+from octis_m3l.optimization.runs import Job, Outcome, Task
+from octis_m3l.optimization.shipping import packed, unpacked
+
+
+class OnRay(Executor):
+    """Runs on a Ray cluster; what a lost worker was doing, another one does again.
+
+    The job goes to each machine once. Where workers see the folder of the search, a run of one of
+    our models that was cut off goes on from its checkpoint.
+
+    Parameters
+    ----------
+    job : Job
+        What all runs share.
+    address : str, optional
+        Of a running cluster ('auto': the one that this machine belongs to). Default: one is begun
+        on this machine, and ended with the search.
+    workers : int
+        Runs at once, and processors of a cluster that is begun here.
+    gpus : float
+        GPUs of each run, which Ray gives out; may be a share of one.
+    threads : int
+        Processors of each run.
+
+    Raises
+    ------
+    MissingDependencyError
+        If Ray is not installed.
+    SettingsError
+        If there is no worker.
+    """
+
+    def __init__(
+        self,
+        job: Job,
+        *,
+        address: str | None = None,
+        workers: int = 2,
+        gpus: float = 0.0,
+        threads: int = 1,
+    ) -> None:
+        super().__init__(job)
+        if workers < 1 or threads < 1:
+            raise SettingsError(
+                f"workers={workers}, threads={threads}: expected 1 or more of both."
+            )
+        self.workers, self.gpus, self.threads = workers, gpus, threads
+        self._ray: Any = _installed()
+        self._began = not self._ray.is_initialized()
+        if self._began:
+            own = {"num_cpus": workers * threads, "include_dashboard": False}
+            self._ray.init(
+                address=address or "local",
+                log_to_driver=False,
+                logging_level="ERROR",
+                **(own if address is None else {}),
+            )
+        self._packed = self._ray.put(packed(job, whole=True))
+
+    def outcomes(self, tasks: Sequence[Task]) -> Iterator[Outcome]:
+        """Yield what comes of each run, as they end.
+
+        Parameters
+        ----------
+        tasks : sequence of Task
+            The runs. One whose worker is lost three times has failed.
+        """
+        do = self._ray.remote(num_cpus=self.threads, num_gpus=self.gpus, max_retries=ATTEMPTS - 1)(
+            _do
+        )
+        waiting = list(tasks)
+        running: dict[Any, Task] = {}
+        while waiting or running:
+            while waiting and len(running) < self.workers:
+                task = waiting.pop(0)
+                running[do.remote(self._packed, task, self.threads)] = task
+            (ended, *_), _ = self._ray.wait(list(running), num_returns=1)
+            task = running.pop(ended)
+            try:
+                yield self._ray.get(ended)
+            except self._ray.exceptions.RayError as error:
+                message = f"its worker was lost {ATTEMPTS} times ({type(error).__name__})"
+                yield Outcome(task.call, task.run, task.seed, None, 0.0, message)
+
+    def __exit__(self, *_: object) -> None:
+        """End the cluster, if it was begun here."""
+        if self._began:
+            self._ray.shutdown()
+
+
+def _installed() -> ModuleType:
+    os.environ.setdefault("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")
+    try:
+        import ray
+    except ImportError:
+        raise MissingDependencyError(
+            'a search on a cluster needs Ray, which is not installed: pip install "octis-m3l[ray]"'
+        ) from None
+    module: ModuleType = ray
+    return module
+
+
+def _do(content: bytes, task: Task, threads: int) -> Outcome:
+    return _job(content, threads).do(task)
+
+
+@lru_cache(maxsize=1)
+def _job(content: bytes, threads: int) -> Job:
+    import torch
+
+    torch.set_num_threads(threads)
+    return unpacked(content)
