@@ -170,7 +170,7 @@ class Processes(Executor):
 
 
 _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
-_job: Job | None = None
+_job: Job | Exception | None = None
 
 
 def _begin(content: bytes, threads: int) -> None:
@@ -178,9 +178,28 @@ def _begin(content: bytes, threads: int) -> None:
     import torch
 
     torch.set_num_threads(threads)
-    _job = unpacked(content)
+    try:
+        _job = unpacked(content)
+    except Exception as error:
+        # Raised by the first run: an initializer that raises says nothing but that it did.
+        _job = error
 
 
 def _do(task: Task) -> Outcome:
-    assert _job is not None
+    if not isinstance(_job, Job):
+        raise unreadable(_job)
     return _job.do(task)
+
+
+def unreadable(error: object) -> SettingsError:
+    """Return the error of a worker that can't read the job.
+
+    Parameters
+    ----------
+    error : Exception
+        Why.
+    """
+    return SettingsError(
+        f"a worker can't read the search ({type(error).__name__}: {error}); models, metrics and "
+        "data must be importable, and folders readable, where it runs."
+    )

@@ -1,13 +1,14 @@
 """Runs on a Ray cluster."""
 
 import os
+import sys
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from types import ModuleType
 from typing import Any
 
 from octis_m3l.errors import MissingDependencyError, SettingsError
-from octis_m3l.optimization.executors import ATTEMPTS, Executor
+from octis_m3l.optimization.executors import ATTEMPTS, Executor, unreadable
 from octis_m3l.optimization.runs import Job, Outcome, Task
 from octis_m3l.optimization.shipping import packed, unpacked
 
@@ -58,7 +59,13 @@ class OnRay(Executor):
         self._ray: Any = _installed()
         self._began = not self._ray.is_initialized()
         if self._began:
-            own = {"num_cpus": workers * threads, "include_dashboard": False}
+            own = {
+                "num_cpus": workers * threads,
+                "include_dashboard": False,
+                "runtime_env": {
+                    "env_vars": {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+                },
+            }
             self._ray.init(
                 address=address or "local",
                 log_to_driver=False,
@@ -88,6 +95,8 @@ class OnRay(Executor):
             task = running.pop(ended)
             try:
                 yield self._ray.get(ended)
+            except self._ray.exceptions.RayTaskError as error:
+                raise unreadable(error.cause) from None
             except self._ray.exceptions.RayError as error:
                 message = f"its worker was lost {ATTEMPTS} times ({type(error).__name__})"
                 yield Outcome(task.call, task.run, task.seed, None, 0.0, message)

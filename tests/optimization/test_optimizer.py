@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import shutil
 import subprocess
 import sys
 from functools import partial
@@ -17,7 +18,7 @@ from octis.evaluation_metrics.diversity_metrics import TopicDiversity
 from octis.models.LDA import LDA
 from octis.optimization.optimizer import Optimizer as OctisOptimizer
 from planted import planted
-from skopt.space import Integer, Real  # type: ignore[import-untyped]
+from skopt.space import Categorical, Integer, Real  # type: ignore[import-untyped]
 
 from octis_m3l import MRR, UAP, M3LContrast, MultiviewDataset, OnView, Optimizer, TopicUniqueness
 from octis_m3l.errors import DataError, SettingsError, StorageError
@@ -303,6 +304,15 @@ def test_a_run_that_is_killed_again_and_again_has_failed(monkeypatch: pytest.Mon
     assert "its process was killed 1 times" in str(outcome.error)
 
 
+def test_a_worker_that_cannot_read_the_search_says_why(tmp_path: Path) -> None:
+    dataset = planted(tuples=20, images=False).dataset
+    dataset.save(tmp_path / "corpus")
+    with Processes(Job(Hill(), dataset, [Height()]), 1) as executor:
+        shutil.rmtree(tmp_path / "corpus")
+        with pytest.raises(SettingsError, match=r"a worker can't read the search \(StorageError"):
+            list(executor.outcomes([Task(0, 0, {}, 1)]))
+
+
 def test_devices_are_given_out_in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
     executor = Processes(Job(hill(), Data(), [Height()]), 3, devices=["cuda:0", "cuda:1"])
     assert executor.slots == ["cuda:0", "cuda:1", "cuda:0"]
@@ -397,6 +407,37 @@ def test_metrics_that_see_the_test_partition_are_refused(
         **where,
     )
     assert result.best_score is not None
+
+
+@pytest.mark.parametrize("optimizer", [OctisOptimizer, Optimizer])
+def test_the_example_of_octis_with_our_model(
+    data: MultiviewDataset, tmp_path: Path, optimizer: Any
+) -> None:
+    model = M3LContrast(**SMALL)
+    npmi = Coherence(texts=data.get_corpus(), topk=5, measure="c_npmi")
+    space = {
+        "hidden_layers": Categorical({1, 2}),
+        "hidden_size": Categorical({8, 16}),
+        "activation": Categorical({"relu", "softplus"}),
+        "dropout": Real(0.0, 0.5),
+    }
+    found = optimizer().optimize(
+        model,
+        data,
+        npmi,
+        space,
+        number_of_call=3,
+        model_runs=1,
+        save_models=True,
+        extra_metrics=None,
+        save_path=f"{tmp_path}/results/test_results//",
+        topk=5,
+    )
+    found.save_to_csv(f"{tmp_path}/results.csv")
+    assert len((tmp_path / "results.csv").read_text().splitlines()) == 4
+    folder = tmp_path / "results" / "test_results"
+    assert len(list((folder / "models").glob("*.npz"))) == 3
+    assert len(json.loads((folder / "result.json").read_text())["f_val"]) == 3
 
 
 def test_octis_own_models_are_searched_too(data: MultiviewDataset, tmp_path: Path) -> None:
