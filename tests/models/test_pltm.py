@@ -290,7 +290,9 @@ def test_tuples_that_are_none_are_refused(
 
 def test_items_without_known_words_have_the_priors_mean(trained: PLTM) -> None:
     message = (
-        "2 of 3 items of view 'en' have no word that the model knows; their topics say nothing."
+        "2 of 3 items of view 'en' have no word that the model knows; their topics say nothing. "
+        "View 'en' is of no known language: if its words are not separated by spaces, separate "
+        "them, or say the language when the data set is made."
     )
     with pytest.warns(UserWarning, match=f"^{re.escape(message)}$"):
         theta = trained.infer(["unheard of", "en_sea_1 en_sea_2", ""], "en")
