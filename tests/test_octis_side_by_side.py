@@ -6,8 +6,11 @@ from typing import Any
 import numpy as np
 import pytest
 from octis.models.CTM import CTM
+from octis.models.ETM import ETM
 from octis.models.LDA import LDA
+from octis.models.NeuralLDA import NeuralLDA
 from octis.models.NMF import NMF
+from octis.models.ProdLDA import ProdLDA
 
 from octis_m3l import MultiviewDataset, demo_corpus, encode
 from octis_m3l.experiments.octis_ctm import embeddings_for_octis_ctm
@@ -31,6 +34,17 @@ def _checked(output: dict[str, Any], dataset: MultiviewDataset, view: str) -> No
 def test_lda_and_nmf(dataset: MultiviewDataset, model: Any, view: str) -> None:
     data = dataset if view == dataset.pivot else dataset.monolingual(view)
     _checked(model(num_topics=3).train_model(data), dataset, view)
+
+
+@pytest.mark.parametrize("model", [ETM, NeuralLDA, ProdLDA])
+def test_neural_models(
+    dataset: MultiviewDataset, model: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    output = model(num_topics=3, num_epochs=1, batch_size=16).train_model(
+        dataset.monolingual("de"), top_words=5
+    )
+    _checked(output, dataset, "de")
 
 
 @pytest.mark.parametrize("view", ["en", "de"])
