@@ -335,9 +335,16 @@ def tune(
         )
         return
     _out.print(search_table(result, weights))
-    chosen = " ".join(f"--set {name}={value}" for name, value in result.best.items())
+    if not result.best:
+        raise DataError(f"every run failed, the first with: {result.outcomes[0].error}")
+    held = {**settings(set_, num_topics=topics), **result.best, "seed": seed}
+    chosen = " ".join(f"--set {n}={v}" for n, v in held.items() if n != "seed")
+    of_views = f" --views {views}" if views else ""
     _out.print(
-        f"Train it: octis-m3l train {data} --model {model} {chosen} --out MODEL", soft_wrap=True
+        f"Train it: octis-m3l train {data} --model {model} {chosen} --seed {seed}{of_views} "
+        "--out MODEL",
+        soft_wrap=True,
+        markup=False,
     )
 
 

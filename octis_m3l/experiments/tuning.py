@@ -13,7 +13,7 @@ from octis_m3l.files import read_json
 from octis_m3l.metrics import METRICS, OverViews
 from octis_m3l.models import MODELS
 from octis_m3l.optimization import OnRay, Optimizer, SearchResult, search_space
-from octis_m3l.optimization.record import described_space
+from octis_m3l.optimization.record import class_path, described_space
 
 NAME = "search"
 
@@ -128,7 +128,10 @@ def tune(
         return Optimizer().resume_optimization(
             file, further, model=fresh, dataset=dataset, metric=metric, **where
         )
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+    others = (
+        [p for p in out.iterdir() if p.name != f"{NAME}.checkpoints"] if out.is_dir() else [out]
+    )
+    if out.exists() and others:
         raise StorageError(f"{out} exists already and holds no search; choose another folder.")
     return Optimizer().optimize(
         fresh,
@@ -167,12 +170,14 @@ def _further(
         "topk": metric.topk,
         **search,
         "hyperparameters": model._given,
+        "model": class_path(model),
     }
     kept = {
         **before,
         "search_space": stored.get("search_space"),
         "measure": stored.get("metrics", [{}])[0].get("arguments", {}).get("measure"),
         "hyperparameters": stored.get("model", {}).get("hyperparameters"),
+        "model": stored.get("model", {}).get("class"),
     }
     differing = [name for name, value in asked.items() if kept.get(name) != value]
     if differing:
@@ -180,4 +185,10 @@ def _further(
             f"{file} holds a search with another {', '.join(differing)}: repeat its command to go "
             "on, or choose another folder."
         )
-    return max(calls - int(before["number_of_call"]), 0)
+    begun = int(before["number_of_call"])
+    if calls < begun:
+        raise SettingsError(
+            f"calls={calls}: this search was begun with {begun}; give that many, or more to go on "
+            "further."
+        )
+    return calls - begun

@@ -235,6 +235,12 @@ class CNPMI(Metric):
             found.append(np.array([index.get(word, -1) for word in words], np.int64))
         return found[0], found[1]
 
+    @property
+    def counts_test_documents(self) -> bool:
+        """Whether words are counted in the data set's own test documents."""
+        own = self._corpus is self._dataset
+        return own and self.documents in ("auto", "held-out", "all", "test")
+
     def _topics(self, output: Mapping[str, Any]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         one, other = (
             columns[top_words(output, self._dataset, view, self.topk)]

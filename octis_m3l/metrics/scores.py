@@ -114,7 +114,7 @@ def applicable(
                 if _shared_tuples(dataset, first, second, [partition])
             }
         elif name in _ACROSS:
-            found[name] = _counted(dataset, kind, spoken, asked, topk, corpus)
+            found[name] = _counted(dataset, kind, spoken, asked, topk, corpus, partition)
         elif name in _LABELS:
             found[name] = {
                 f"{first}-{second}": kind(dataset, first, second, partition, **_LABELS[name])
@@ -156,14 +156,22 @@ def _counted(
     asked: bool,
     topk: int,
     corpus: "MultiviewDataset | None",
+    partition: str,
 ) -> dict[str, Metric]:
-    """Return the measures that count words in linked documents, for each two languages."""
+    """Return the measures that count words in linked documents, for each two languages.
+
+    In the data set's own, all that are held out; but who scores the validation partition does so
+    to choose by it, and then no test document may be counted.
+    """
+    places = ["validation"] if partition == "validation" else ["validation", "test"]
+    documents = "validation" if partition == "validation" else "auto"
     found: dict[str, Metric] = {}
     for first, second in combinations(spoken, 2):
         if corpus is None:
-            held_out = _shared_tuples(dataset, first, second, ["validation", "test"])
+            held_out = _shared_tuples(dataset, first, second, places)
             if held_out >= (1 if asked else _ENOUGH):
-                found[f"{first}-{second}"] = kind(dataset, first, second, topk)
+                options = {"documents": documents}
+                found[f"{first}-{second}"] = kind(dataset, first, second, topk, **options)
             continue
         views = [_view_of_language(dataset, view, corpus) for view in (first, second)]
         known = set(views) <= set(corpus.text_views) and len(set(views)) == 2

@@ -51,7 +51,13 @@ class Sequential(Executor):
     ----------
     job : Job
         What all runs share.
+    threads : int
+        Of torch: as many as elsewhere, since sums depend on them.
     """
+
+    def __init__(self, job: Job, *, threads: int = 1) -> None:
+        super().__init__(job)
+        self.threads = checked_threads(threads)
 
     def outcomes(self, tasks: Sequence[Task]) -> Iterator[Outcome]:
         """Yield what comes of each run, in order.
@@ -61,8 +67,16 @@ class Sequential(Executor):
         tasks : sequence of Task
             The runs.
         """
+        import torch
+
         for task in tasks:
-            yield self.job.do(task)
+            before = torch.get_num_threads()
+            torch.set_num_threads(self.threads)
+            try:
+                outcome = self.job.do(task)
+            finally:
+                torch.set_num_threads(before)
+            yield outcome
 
 
 class Processes(Executor):
@@ -92,7 +106,7 @@ class Processes(Executor):
         super().__init__(job)
         if count < 1:
             raise SettingsError(f"processes={count}: expected 1 or more.")
-        self.count, self.threads = count, threads
+        self.count, self.threads = count, checked_threads(threads)
         self.slots: list[str | None] = [
             devices[number % len(devices)] if devices else None for number in range(count)
         ]
@@ -157,7 +171,14 @@ class Processes(Executor):
                 env={name: str(self.threads) for name in _THREADS},
                 timeout=None,
             )
-        return self._pool.submit(_do, task)
+        from concurrent.futures.process import BrokenProcessPool
+
+        try:
+            return self._pool.submit(_do, task)
+        except BrokenProcessPool:
+            # A process was killed while it had nothing to do.
+            self._stop()
+            return self._submit(task)
 
     def _stop(self) -> None:
         if self._pool is not None:
@@ -167,6 +188,24 @@ class Processes(Executor):
     def __exit__(self, *_: object) -> None:
         """End the processes, whatever they are doing."""
         self._stop()
+
+
+def checked_threads(threads: int) -> int:
+    """Return the number of threads if it is one.
+
+    Parameters
+    ----------
+    threads : int
+        1 or more.
+
+    Raises
+    ------
+    SettingsError
+        If it is less.
+    """
+    if threads < 1:
+        raise SettingsError(f"threads={threads}: expected 1 or more.")
+    return threads
 
 
 _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")

@@ -1,8 +1,11 @@
 """OCTIS's Optimizer with resume for anybody's models, parallel runs and recorded seeds."""
 
+import copy
 import inspect
 import math
 import secrets
+import shutil
+import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -46,6 +49,15 @@ SURROGATES = ("RF", "ET", "GP", "RS")
 ACQUISITIONS = ("LCB", "EI", "PI")
 GENERATORS = ("lhs", "sobol", "halton", "hammersly", "grid", "random")
 _ALWAYS = 10**9
+_COUNTS = (
+    "number_of_call",
+    "model_runs",
+    "n_random_starts",
+    "save_step",
+    "batch",
+    "early_step",
+    "topk",
+)
 _KEPT = (
     "number_of_call",
     "n_random_starts",
@@ -210,13 +222,12 @@ class Optimizer(OctisOptimizer):  # type: ignore[misc]
             After Ctrl-C; `resume_optimization` goes on.
         """
         self._test_allowed = test_allowed
-        for each in (metric, *(extra_metrics or ())):
-            if not test_allowed:
-                check_validation_only(each)
+        settings = _by_name(positional, settings)
         self.batch, self._described, self._shows = batch, {}, progress
         self._workplace(processes, device, threads, executor)
         self._resumed: dict[str, Any] | None = None
-        space = dimensions_of(model, None, search_space)
+        # A Gaussian process has its dimensions normalised in place: the user's stay as they are.
+        space = copy.deepcopy(dimensions_of(model, None, search_space))
         if settings.get("random_state", False) is None:
             settings["random_state"] = secrets.randbelow(2**31)
         if not isinstance(settings.get("number_of_call", 5), int | np.integer):
@@ -224,7 +235,7 @@ class Optimizer(OctisOptimizer):  # type: ignore[misc]
                 f"number_of_call={settings['number_of_call']!r}: expected a number."
             )
         result: SearchResult = super().optimize(
-            model, dataset, metric, space, extra_metrics, *positional, **settings
+            model, dataset, metric, space, extra_metrics, **settings
         )
         return result
 
@@ -284,7 +295,10 @@ class Optimizer(OctisOptimizer):  # type: ignore[misc]
             raise StorageError(
                 f"the search had the kernel {own['kernel']}; give it again: kernel=…"
             )
-        settings = {**own["settings"], "save_path": f"{Path(name_path).resolve().parent}/"}
+        place = Path(name_path).resolve()
+        settings = {**own["settings"], "save_path": f"{place.parent}/", "save_name": place.stem}
+        if extra_evaluations < 0:
+            raise SettingsError(f"extra_evaluations={extra_evaluations}: expected 0 or more.")
         settings["number_of_call"] += extra_evaluations
         self._resumed = own
         self.batch = settings.pop("batch")
@@ -314,7 +328,7 @@ class Optimizer(OctisOptimizer):  # type: ignore[misc]
                 of_user: Executor = executor(job)
                 return of_user
             if processes == 1 and len(devices) < 2:
-                return Sequential(job)
+                return Sequential(job, threads=threads)
             return Processes(job, processes, devices=devices, threads=threads)
 
         if processes < 1:
@@ -325,6 +339,10 @@ class Optimizer(OctisOptimizer):  # type: ignore[misc]
 
     def _check_bo_parameters(self) -> int:
         """Raise what is wrong, where OCTIS prints it."""
+        for metric in (self.metric, *self.extra_metrics):
+            if not self._test_allowed:
+                check_validation_only(metric)
+        self.save_path = str(self.save_path)
         for name, known in (
             ("surrogate_model", SURROGATES),
             ("acq_func", ACQUISITIONS),
@@ -339,11 +357,24 @@ class Optimizer(OctisOptimizer):  # type: ignore[misc]
         self._random_search = self.surrogate_model == "RS"
         if self._random_search:
             self.surrogate_model = "RF"
-        for name in ("number_of_call", "model_runs", "n_random_starts", "save_step", "batch"):
+        for name in _COUNTS:
             value = getattr(self, name)
             if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < 1:
                 raise SettingsError(f"{name}={value!r}: expected a whole number, 1 or more.")
-        given = {name: list(points) for name, points in dict(self.x0).items()}
+            setattr(self, name, int(value))
+        if not isinstance(self.x0, Mapping):
+            raise SettingsError("x0: expected a mapping of hyperparameter to a list of values.")
+        given = {name: list(points) for name, points in self.x0.items()}
+        self.y0 = [_plain(value) for value in self.y0]
+        for value in self.y0:
+            if not isinstance(value, int | float) or not math.isfinite(value):
+                raise SettingsError(f"y0 holds {value!r}; expected finite numbers.")
+        for name, points in given.items():
+            outside = [
+                x for x in points if name in self.search_space and x not in self.search_space[name]
+            ]
+            if outside:
+                raise SettingsError(f"x0: {name}={outside[0]!r} is outside what is searched.")
         if given and set(given) != set(self.hyperparameters):
             raise SettingsError(
                 f"x0 has {', '.join(sorted(given))}; expected a list for each of "
@@ -352,7 +383,7 @@ class Optimizer(OctisOptimizer):  # type: ignore[misc]
         lengths = {len(points) for points in given.values()}
         if len(lengths) > 1 or (self.y0 and lengths != {len(self.y0)}):
             raise SettingsError("x0 and y0: expected lists of the same length.")
-        self.x0, self.y0 = given, list(self.y0)
+        self.x0 = given
         self.lenx0 = lengths.pop() if lengths else 0
         if self.lenx0 > self.number_of_call:
             raise SettingsError(
@@ -374,6 +405,9 @@ class Optimizer(OctisOptimizer):  # type: ignore[misc]
         opt = self._proposer(opt)
         self._base_seed = self._seed_of_search()
         self.outcomes = self._recorded()
+        stored = [] if self._resumed is None else self._resumed["points"]
+        self._points: dict[int, list[Any]] = dict(enumerate(stored))
+        self._checkpoints = f"{self.save_name}.checkpoints"
         self._described = self._description()
         job = Job(
             self.model,
@@ -381,9 +415,12 @@ class Optimizer(OctisOptimizer):  # type: ignore[misc]
             [self.metric, *self.extra_metrics],
             self.topk,
             Path(self.model_path_models) if self.save_models else None,
-            Path(self.save_path) / "checkpoints",
+            Path(self.save_path) / self._checkpoints,
         )
         found: Any = SimpleNamespace(func_vals=[], x_iters=[], fun=None, models=[])
+        if self._resumed is None:
+            shutil.rmtree(Path(self.save_path) / self._checkpoints, ignore_errors=True)
+            self._save(found)
         points: list[list[Any]] = []
         bar = tqdm(total=self.number_of_call, unit="call", disable=not self._shows)
         with self._executor(job) as executor, self._told(), bar:
@@ -451,6 +488,7 @@ class Optimizer(OctisOptimizer):  # type: ignore[misc]
         tasks = []
         device = self._devices[0] if len(self._devices) == 1 else None
         for call, point in enumerate(proposed, first):
+            self._check_point(call, point)
             if call < len(self.y0):
                 seed = derive_seed(self._base_seed, call, 0)
                 self.outcomes[call, 0] = Outcome(call, 0, seed, [float(self.y0[call])])
@@ -463,6 +501,22 @@ class Optimizer(OctisOptimizer):  # type: ignore[misc]
         for outcome in executor.outcomes(tasks):
             self.outcomes[outcome.call, outcome.run] = outcome
             self._save(found)
+
+    def _check_point(self, call: int, point: list[Any]) -> None:
+        """Refuse to tell scores of a point that is not the one that they were scored at."""
+        before = self._points.setdefault(call, point)
+        same = all(
+            math.isclose(a, b, rel_tol=1e-9)
+            if isinstance(a, float) and isinstance(b, float)
+            else a == b
+            for a, b in zip(before, point, strict=True)
+        )
+        if not same:
+            raise StorageError(
+                f"call {call} of this search was at {before}, and would now be at {point}: "
+                "scikit-learn or scikit-optimize is another version than when it was begun, or the "
+                "file was changed. Begin a new search, with what is known as x0 and y0."
+            )
 
     def runs_of(self, call: int) -> list[Outcome]:
         """Return what came of a call's runs.
@@ -515,8 +569,9 @@ class Optimizer(OctisOptimizer):  # type: ignore[misc]
             yield
         except KeyboardInterrupt:
             print(
-                f"stopped after {time.monotonic() - started:.0f} s; go on: "
-                f"Optimizer().resume_optimization({str(self._file)!r})"
+                f"stopped after {time.monotonic() - started:.0f} s; "
+                f"Optimizer().resume_optimization({str(self._file)!r}) goes on.",
+                file=sys.stderr,
             )
             raise
 
@@ -531,7 +586,7 @@ class Optimizer(OctisOptimizer):  # type: ignore[misc]
             "metrics": [described_metric(metric, self.dataset) for metric in metrics],
             "search_space": described_space(self.search_space),
             "settings": {name: _json(getattr(self, name)) for name in _KEPT},
-            "kernel": "" if str(self.kernel) == default else str(self.kernel),
+            "kernel": "" if repr(self.kernel.get_params()) == default else str(self.kernel),
             "seed": self._base_seed,
             "test_allowed": self._test_allowed,
         }
@@ -544,7 +599,8 @@ class Optimizer(OctisOptimizer):  # type: ignore[misc]
         self.current_call = max(len(found.func_vals) - 1, 0)
         result = SearchResult(self, found)
         runs = [outcome.as_dict() for outcome in result.outcomes]
-        result.info["octis_m3l"] = {**self._described, "runs": runs}
+        points = [self._points[call] for call in sorted(self._points)]
+        result.info["octis_m3l"] = {**self._described, "points": points, "runs": runs}
         result.info["best"] = {"hyperparameters": result.best, "score": result.best_score}
         result.save(str(self._file))
 
@@ -581,9 +637,21 @@ class Optimizer(OctisOptimizer):  # type: ignore[misc]
                 plot_model_runs(known, len(found.func_vals) - 1, path)
 
 
+def _by_name(positional: Sequence[Any], settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings of OCTIS's ``optimize`` by name, those given by position too."""
+    names = list(inspect.signature(OctisOptimizer.optimize).parameters)[6:]
+    unknown = [name for name in settings if name not in names]
+    if unknown or len(positional) > len(names):
+        said = unknown[0] if unknown else f"{len(positional) + 5} positional arguments"
+        raise SettingsError(f"optimize takes no '{said}'.{suggest(str(said), names)}")
+    return {**dict(zip(names, positional, strict=False)), **settings}
+
+
 def _octis_kernel() -> str:
     """Return OCTIS's own kernel, as text."""
-    return str(inspect.signature(OctisOptimizer.optimize).parameters["kernel"].default)
+    return repr(
+        inspect.signature(OctisOptimizer.optimize).parameters["kernel"].default.get_params()
+    )
 
 
 def _without_nan(value: Any) -> Any:

@@ -17,8 +17,10 @@ from skopt.space import Categorical, Dimension, Integer, Real  # type: ignore[im
 
 from octis_m3l.data.dataset import MultiviewDataset
 from octis_m3l.errors import DataError, SettingsError, StorageError
+from octis_m3l.metrics import CNPMI
 from octis_m3l.models.base import TopicModel
 
+_CLASSIFICATION = "octis.evaluation_metrics.classification_metrics"
 _SCALARS = (str, int, float, bool, type(None))
 
 
@@ -123,6 +125,7 @@ def described_metric(metric: Any, dataset: Any) -> dict[str, Any]:
     unknown: list[str] = []
     for name, parameter in inspect.signature(type(metric)).parameters.items():
         if parameter.kind in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL):
+            unknown.append(name)
             continue
         value = getattr(metric, name, getattr(metric, f"_{name}", inspect.Parameter.empty))
         if value is dataset or (name == "dataset" and value is inspect.Parameter.empty):
@@ -135,7 +138,7 @@ def described_metric(metric: Any, dataset: Any) -> dict[str, Any]:
             arguments[name] = described_metric(value, dataset)
         elif isinstance(value, _SCALARS):
             arguments[name] = value
-        elif parameter.default is inspect.Parameter.empty or value is not inspect.Parameter.empty:
+        else:
             unknown.append(name)
     return {"class": class_path(metric), "arguments": arguments, "unknown": unknown}
 
@@ -300,13 +303,19 @@ def check_validation_only(metric: Any) -> None:
     inner = getattr(metric, "_metric", None)
     if isinstance(inner, AbstractMetric):
         check_validation_only(inner)
+    if isinstance(metric, CNPMI) and metric.counts_test_documents:
+        raise SettingsError(
+            f"{name} counts words in test documents, which a search must not see; say "
+            f"{name}(…, documents='validation'), or give it another corpus. To search by it all "
+            "the same: test_allowed=True."
+        )
     if getattr(metric, "partition", None) == "test":
         raise SettingsError(
             f"{name} scores the test partition, which a search must not see; score the validation "
             f"partition: {name}(…, partition='validation'). To search by it all the same: "
             "test_allowed=True."
         )
-    if type(metric).__module__ == "octis.evaluation_metrics.classification_metrics":
+    if any(c.__module__ == _CLASSIFICATION for c in type(metric).__mro__):
         raise SettingsError(
             f"OCTIS's {name} scores the test partition, which a search must not see; take "
             "CrosslingualClassification(dataset, view, view, 'validation'). To search by it all "

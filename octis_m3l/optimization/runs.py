@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from octis.models.model import save_model_output
 
+from octis_m3l.errors import OtherRunError
 from octis_m3l.files import written_whole
 from octis_m3l.models.base import TopicModel
 
@@ -124,7 +125,7 @@ class Job:
         try:
             with seeded(task.seed):
                 scores = self._scores(task)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             return Outcome(
                 task.call,
                 task.run,
@@ -156,7 +157,14 @@ class Job:
                 parameters["device"] = task.device
             if self.checkpoints is not None:
                 model.checkpoint = checkpoint = self.checkpoints / name
-        output = model.train_model(self.dataset, parameters, self.top_words)
+        try:
+            output = model.train_model(self.dataset, parameters, self.top_words)
+        except OtherRunError:
+            # Left by a search that is gone.
+            if checkpoint is None:
+                raise
+            shutil.rmtree(checkpoint)
+            output = model.train_model(self.dataset, parameters, self.top_words)
         scores = [float(metric.score(output)) for metric in self.metrics]
         for metric, score in zip(self.metrics, scores, strict=True):
             if not np.isfinite(score):

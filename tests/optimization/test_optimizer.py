@@ -20,7 +20,16 @@ from octis.optimization.optimizer import Optimizer as OctisOptimizer
 from planted import planted
 from skopt.space import Categorical, Integer, Real  # type: ignore[import-untyped]
 
-from octis_m3l import MRR, UAP, M3LContrast, MultiviewDataset, OnView, Optimizer, TopicUniqueness
+from octis_m3l import (
+    CNPMI,
+    MRR,
+    UAP,
+    M3LContrast,
+    MultiviewDataset,
+    OnView,
+    Optimizer,
+    TopicUniqueness,
+)
 from octis_m3l.errors import DataError, SettingsError, StorageError
 from octis_m3l.optimization import Job, Processes, Task, executors, search_space
 from octis_m3l.optimization.runs import seeded
@@ -224,6 +233,49 @@ def test_what_a_file_cannot_hold_is_asked_for(tmp_path: Path) -> None:
         Optimizer().resume_optimization(tmp_path / "gone.json")
 
 
+def test_scores_are_not_told_of_other_points(tmp_path: Path) -> None:
+    searched(tmp_path)
+    path = tmp_path / "result.json"
+    content = json.loads(path.read_text())
+    content["octis_m3l"]["points"][2][1] = 0.123
+    path.write_text(json.dumps(content))
+    with pytest.raises(StorageError, match=r"call 2 of this search was at .*, and would now be at"):
+        Optimizer().resume_optimization(path, dataset=Data())
+
+
+def test_a_search_that_moved_goes_on_where_it_is(tmp_path: Path) -> None:
+    searched(tmp_path, number_of_call=3)
+    (tmp_path / "result.json").rename(tmp_path / "mine.json")
+    Optimizer().resume_optimization(tmp_path / "mine.json", 1, dataset=Data())
+    assert [path.name for path in tmp_path.glob("*.json")] == ["mine.json"]
+    assert len(json.loads((tmp_path / "mine.json").read_text())["f_val"]) == 4
+    with pytest.raises(SettingsError, match="extra_evaluations=-1: expected 0 or more"):
+        Optimizer().resume_optimization(tmp_path / "mine.json", -1, dataset=Data())
+
+
+def test_settings_by_position_and_dimensions_of_ones_own(tmp_path: Path) -> None:
+    space = {"x": Real(0.0, 1.0, prior="uniform"), "y": Integer(0, 9)}
+    before = [vars(searched_one).copy() for searched_one in space.values()]
+    result = Optimizer().optimize(
+        hill(),
+        Data(),
+        Height(),
+        space,
+        None,
+        4,
+        2,
+        model_runs=1,
+        surrogate_model="GP",
+        save_path=tmp_path / "search",
+    )
+    assert len(result.func_vals) == 4
+    assert json.loads((tmp_path / "search" / "result.json").read_text())["n_random_starts"] == 2
+    assert [vars(searched_one).keys() for searched_one in space.values()] == [
+        known.keys() for known in before
+    ]
+    assert space["x"].transform_ == before[0]["transform_"]
+
+
 # Failures.
 
 
@@ -257,6 +309,18 @@ def test_a_score_that_is_no_number_is_a_failure(tmp_path: Path) -> None:
         ({"model_runs": 2.5}, r"model_runs=2.5: expected a whole number"),
         ({"batch": 0}, r"batch=0: expected a whole number"),
         ({"processes": 0}, r"processes=0: expected 1 or more"),
+        ({"threads": 0}, r"threads=0: expected 1 or more"),
+        ({"early_step": 0}, r"early_step=0: expected a whole number"),
+        ({"number_of_calls": 5}, r"optimize takes no 'number_of_calls'. Did you mean 'number_of_c"),
+        ({"x0": [[0.1]]}, "x0: expected a mapping of hyperparameter to a list of values"),
+        (
+            {"x0": {"x": [7.0], "y": [1], "kind": ["round"]}},
+            r"x0: x=7.0 is outside what is searched",
+        ),
+        (
+            {"x0": {"x": [0.7], "y": [1], "kind": ["round"]}, "y0": [math.nan]},
+            "y0 holds nan; expected finite numbers",
+        ),
         ({"x0": {"x": [1.0]}}, r"x0 has x; expected a list for each of kind, x, y"),
         (
             {"x0": {"x": [0.1], "y": [1, 2], "kind": ["round"]}},
@@ -357,7 +421,7 @@ def test_our_model_is_searched_by_validation_items(data: MultiviewDataset, tmp_p
         **arguments,
     )
     assert len(list((tmp_path / "whole" / "models").glob("*.npz"))) == 8
-    assert not list((tmp_path / "whole" / "checkpoints").glob("*"))
+    assert not (tmp_path / "whole" / "result.checkpoints").exists()
     part = Optimizer().optimize(
         M3LContrast(**SMALL),
         data,
@@ -394,6 +458,8 @@ def test_metrics_that_see_the_test_partition_are_refused(
         Optimizer().optimize(model, data, metric, extra_metrics=[UAP(data, first, second)], **where)
     with pytest.raises(SettingsError, match="OCTIS's F1Score scores the test partition"):
         Optimizer().optimize(model, data, F1Score(data), **where)
+    with pytest.raises(SettingsError, match="CNPMI counts words in test documents, which a search"):
+        Optimizer().optimize(model, data, CNPMI(data, first, second, 5), **where)
     assert not list(tmp_path.iterdir())
     result = Optimizer().optimize(
         model,

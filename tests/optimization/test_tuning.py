@@ -14,6 +14,7 @@ from octis_m3l import Optimizer
 from octis_m3l.cli import main
 from octis_m3l.errors import DataError, SettingsError
 from octis_m3l.experiments.tuning import read_space
+from octis_m3l.models.m3l_contrast import M3LContrastNetwork
 from octis_m3l.reports import draw_search, importances
 
 from .toy import SPACE, Data, Height, Hill
@@ -62,7 +63,7 @@ def test_a_search_from_the_shell_goes_on(run: Run, corpus: Path, tmp_path: Path)
     assert whole["score"] == max(whole["medians"])
     assert sum(whole["importances"].values()) == pytest.approx(1.0)
     assert (tmp_path / "whole" / "search.png").stat().st_size > 10_000
-    assert not (tmp_path / "whole" / "checkpoints").exists()
+    assert not (tmp_path / "whole" / "search.checkpoints").exists()
     few = json.loads(run(*command, "--out", tmp_path / "part", "--calls", 3)[1])
     assert few["medians"] == whole["medians"][:3]
     assert few["importances"] == {}
@@ -71,6 +72,8 @@ def test_a_search_from_the_shell_goes_on(run: Run, corpus: Path, tmp_path: Path)
     shown = run(*command[:-1], "--out", tmp_path / "part", "--calls", 5)[1]
     assert "The best of 5 calls" in shown
     assert "Train it: octis-m3l train" in shown
+    fewer = run(*command, "--out", tmp_path / "part", "--calls", 2)
+    assert "calls=2: this search was begun with" in fewer[2]
     other = run(*command, "--out", tmp_path / "part", "--calls", 5, "--surrogate", "ET")
     assert other[0] == 1
     assert "holds a search with another surrogate_model: repeat its command" in other[2]
@@ -112,6 +115,25 @@ def test_mistakes_are_said_before_any_run(
     assert code == 1
     assert message in err
     assert not (tmp_path / "search").exists()
+
+
+@pytest.mark.filterwarnings("default::UserWarning")
+def test_a_search_stopped_in_its_first_run_goes_on(
+    run: Run, corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(self: M3LContrastNetwork, batch: Any) -> Any:
+        raise KeyboardInterrupt
+
+    command = ("tune", corpus, *QUICK, *SEARCH, "--runs", 1, "--calls", 1, "--out", tmp_path / "s")
+    with monkeypatch.context() as patch:
+        patch.setattr(M3LContrastNetwork, "loss", interrupted)
+        code, _, err = run(*command)
+    assert code == 130, err
+    assert "resume_optimization" in err
+    assert json.loads((tmp_path / "s" / "search.json").read_text())["f_val"] == []
+    code, out, err = run(*command, "--json")
+    assert code == 0, err
+    assert len(json.loads(out)["medians"]) == 1
 
 
 def test_data_without_validation_items(run: Run, tmp_path: Path) -> None:
