@@ -125,40 +125,41 @@ class Processes(Executor):
         from concurrent.futures.process import BrokenProcessPool
 
         waiting, free = list(tasks), list(self.slots)
+        suspects: list[Task] = []
         attempts: dict[tuple[int, int], int] = {}
         running: dict[Future[Outcome], tuple[Task, str | None]] = {}
-        while waiting or running:
-            while waiting and free:
-                task, device = waiting.pop(0), free.pop(0)
+        while waiting or suspects or running:
+            # The pool doesn't say which process was killed: all that ran begin again, one by one,
+            # and only a run that was alone is counted as the one.
+            source, room = (suspects, 1 - len(running)) if suspects else (waiting, len(free))
+            for _ in range(min(room, len(source))):
+                task, device = source.pop(0), free.pop(0)
                 sent = replace(task, device=device or task.device)
                 running[self._submit(sent)] = (task, device)
+            alone = len(running) == 1
             ended, _ = wait(running, return_when=FIRST_COMPLETED)
-            broken = False
+            lost = []
             for future in ended:
                 task, device = running.pop(future)
                 free.append(device)
                 try:
                     yield future.result()
                 except BrokenProcessPool:
-                    broken = True
-                    waiting.insert(0, task)
-                    attempts[task.call, task.run] = attempts.get((task.call, task.run), 0) + 1
-            if broken:
-                # The pool doesn't say which process was killed: all that ran begin again.
-                for task, device in running.values():
-                    waiting.insert(0, task)
-                    free.append(device)
-                running.clear()
-                self._stop()
-                lost = [
-                    task for task in waiting if attempts.get((task.call, task.run), 0) >= ATTEMPTS
-                ]
-                for task in lost:
-                    waiting.remove(task)
-                    message = (
-                        f"its process was killed {ATTEMPTS} times; is there too little memory?"
-                    )
-                    yield Outcome(task.call, task.run, task.seed, None, 0.0, message)
+                    lost.append(task)
+            if not lost:
+                continue
+            lost += [task for task, _ in running.values()]
+            free += [device for _, device in running.values()]
+            running.clear()
+            self._stop()
+            for task in lost:
+                key = task.call, task.run
+                attempts[key] = attempts.get(key, 0) + alone
+                if attempts[key] < ATTEMPTS:
+                    suspects.append(task)
+                    continue
+                message = f"its process was killed {ATTEMPTS} times; is there too little memory?"
+                yield Outcome(task.call, task.run, task.seed, None, 0.0, message)
 
     def _submit(self, task: Task) -> Any:
         if self._pool is None:

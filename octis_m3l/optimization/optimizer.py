@@ -431,12 +431,15 @@ class Optimizer(OctisOptimizer):  # type: ignore[misc]
                 points += proposed
                 self.current_call = len(points) - 1
                 values = [self._value(call) for call in calls]
+                # What a failed call is told as follows from all that is known by now.
+                opt.yi[:] = [self._value(call) for call in range(calls.start)]
                 single = len(proposed) == 1 and self.batch == 1
                 told = (proposed[0], values[0]) if single else (proposed, values)
                 found = opt.tell(*told)
                 bar.update(len(proposed))
-                best = -found.fun if self.optimization_type == "Maximize" else found.fun
-                bar.set_postfix(best=f"{best:.4g}")
+                if self._worst() is not None:
+                    best = -found.fun if self.optimization_type == "Maximize" else found.fun
+                    bar.set_postfix(best=f"{best:.4g}")
                 self._plots(found)
                 if self.current_call % self.save_step < len(proposed):
                     self._save(found)
@@ -526,7 +529,8 @@ class Optimizer(OctisOptimizer):  # type: ignore[misc]
         call : int
             From 0.
         """
-        return [self.outcomes[key] for key in sorted(self.outcomes) if key[0] == call]
+        keys = ((call, run) for run in range(self.model_runs))
+        return [self.outcomes[key] for key in keys if key in self.outcomes]
 
     def median(self, call: int) -> float | None:
         """Return a call's median score over the runs that did not fail; None if all did.
@@ -540,23 +544,23 @@ class Optimizer(OctisOptimizer):  # type: ignore[misc]
         return float(np.median(scores)) if scores else None
 
     def _value(self, call: int) -> float:
-        """Return what is minimised; a call that failed is as bad as the worst before it."""
+        """Return what is minimised; a call that failed is as bad as the worst that is known."""
         median = self.median(call)
+        if median is None:
+            return self._worst() or 0.0
+        return -median if self.optimization_type == "Maximize" else median
+
+    def _worst(self) -> float | None:
+        """Return the highest value among the calls so far, None if all of them failed."""
         sign = -1.0 if self.optimization_type == "Maximize" else 1.0
-        if median is not None:
-            return sign * median
-        before = [self.median(earlier) for earlier in range(call)]
-        known = [sign * value for value in before if value is not None]
-        if known:
-            return max(known)
-        low, high = getattr(self.metric, "range", (0.0, 0.0))
-        worst = low if self.optimization_type == "Maximize" else high
-        return sign * worst if math.isfinite(worst) else 0.0
+        medians = [self.median(call) for call in range(self.current_call + 1)]
+        return max((sign * median for median in medians if median is not None), default=None)
 
     def _stops(self, found: Any) -> bool:
         told = len(found.func_vals)
         return bool(
             self.early_stop
+            and self._worst() is not None
             and told > self.lenx0
             and early_condition(found.func_vals, self.early_step, self.n_random_starts)
         )

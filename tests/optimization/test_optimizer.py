@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -290,7 +291,7 @@ def test_a_run_that_fails_is_recorded_and_survived(tmp_path: Path) -> None:
     written = json.loads((tmp_path / "search" / "result.json").read_text())
     assert written["dict_model_runs"]["Height"]["iteration_0"] == [None, None]
     assert math.isnan(result.info["dict_model_runs"]["Height"]["iteration_0"][0])
-    assert written["f_val"][0] == 0.0
+    assert written["f_val"][0] == min(written["f_val"][1:])
     resumed = Optimizer().resume_optimization(tmp_path / "search" / "result.json", dataset=Data())
     assert course(resumed) == course(result)
 
@@ -353,19 +354,26 @@ def test_a_process_that_is_killed_loses_nothing(
 
 
 class Deadly(Hill):
-    """Kills its process always."""
+    """Kills its process below x = .2, after a while in which another run has begun."""
 
-    def train_model(self, *_: Any, **__: Any) -> dict[str, Any]:
-        os.kill(os.getpid(), 9)
-        return {}
+    def train_model(
+        self, dataset: Any, hyperparameters: dict[str, Any], top_words: int = 10
+    ) -> dict[str, Any]:
+        time.sleep(1)
+        if hyperparameters["x"] < 0.2:
+            os.kill(os.getpid(), 9)
+        time.sleep(1)
+        return super().train_model(dataset, hyperparameters, top_words)
 
 
 def test_a_run_that_is_killed_again_and_again_has_failed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(executors, "ATTEMPTS", 1)
-    with Processes(Job(Deadly(), Data(), [Height()]), 1) as executor:
-        (outcome,) = executor.outcomes([Task(0, 0, {}, 1)])
-    assert outcome.scores is None
-    assert "its process was killed 1 times" in str(outcome.error)
+    with Processes(Job(Deadly(), Data(), [Height()]), 2) as executor:
+        tasks = [Task(call, 0, {"x": x}, 1) for call, x in enumerate((0.1, 0.5))]
+        outcomes = {outcome.call: outcome for outcome in executor.outcomes(tasks)}
+    assert outcomes[0].scores is None
+    assert "its process was killed 1 times" in str(outcomes[0].error)
+    assert outcomes[1].error is None, "what ran beside it is done again"
 
 
 def test_a_worker_that_cannot_read_the_search_says_why(tmp_path: Path) -> None:
