@@ -15,6 +15,7 @@ from rich.table import Table
 from scipy.sparse import random as random_sparse
 from torch import Tensor, nn
 from torch.nn import functional
+from turns import in_turn
 
 from octis_m3l.data import ImageView, MultiviewDataset, TextView
 from octis_m3l.data.batches import TupleSampler, ViewTensors
@@ -272,6 +273,17 @@ BENCHMARKS: dict[str, Callable[[], dict[str, Callable[[], None]]]] = {
 }
 
 
+def contender(name: str, key: str) -> tuple[Callable[[], None], float]:
+    """Return an epoch of one of the two.
+
+    Parameters
+    ----------
+    name, key : str
+        Of `BENCHMARKS`, and 'ours' or 'reference'.
+    """
+    return BENCHMARKS[name]()[key], 1.0
+
+
 def main() -> None:
     """Time the two in turn, and print medians and the median of paired ratios."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -279,24 +291,17 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=7)
     parser.add_argument("--threads", type=int, default=1)
     arguments = parser.parse_args()
-    torch.set_num_threads(arguments.threads)
-    torch.manual_seed(0)
     if arguments.name == "pltm":
+        torch.set_num_threads(arguments.threads)
         pltm(arguments.repeats)
         return
     if arguments.name in UNLINKED:
         speed_unlinked.measure(arguments.name, arguments.repeats)
         return
-    epochs = BENCHMARKS[arguments.name]()
-    taken: dict[str, list[float]] = {name: [] for name in epochs}
-    for repeat in range(arguments.repeats + 1):
-        for name, epoch in epochs.items():
-            started = time.perf_counter()
-            epoch()
-            if repeat:
-                taken[name].append(time.perf_counter() - started)
+    contenders = {key: (contender, (arguments.name, key)) for key in ("ours", "reference")}
+    taken = in_turn(contenders, arguments.repeats, arguments.threads)
     ratios = [b / a for a, b in zip(taken["ours"], taken["reference"], strict=True)]
-    table = Table("", "seconds an epoch, median", "fastest", title=arguments.name)
+    table = Table("", "CPU seconds an epoch, median", "fastest", title=arguments.name)
     for name, seconds in taken.items():
         table.add_row(name, f"{median(seconds):.3f}", f"{min(seconds):.3f}")
     Console(width=100).print(table)

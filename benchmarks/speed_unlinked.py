@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor, nn
 from torch.nn import functional
+from turns import in_turn
 
 from octis_m3l.data.batches import Batch, ViewTensors
 from octis_m3l.data.neighbours import near_words
@@ -192,71 +193,111 @@ def expansion(dataset: Any, table: Any, view: str) -> dict[str, float]:
     }
 
 
+def contender(name: str, key: str) -> tuple[Callable[[], None], float]:
+    """Return some steps on ECNews, and how many times as long an epoch is.
+
+    Parameters
+    ----------
+    name : str
+        'gloctm', 'infoctm' or 'nmtm'.
+    key : str
+        'ours' or 'dense'.
+    """
+    dataset = load("ecnews", None)
+    network, sampler = ours(name, dataset)
+    batches = list(islice(sampler.epoch(), STEPS))
+    loss: Callable[[Batch], Tensor] = lambda batch: torch.stack(  # noqa: E731
+        list(network.loss(batch).values())
+    ).sum()
+    if key == "dense":
+        loss, network = dense_loss(name, dataset, network, batches)
+    parameters = [p for p in network.parameters() if p.requires_grad]
+    optimizer = torch.optim.Adam(parameters, 2e-3, fused=key == "ours")
+
+    def steps() -> None:
+        for batch in batches:
+            optimizer.zero_grad()
+            torch.autograd.backward(loss(batch))
+            optimizer.step()
+
+    return steps, len(sampler) / len(batches)
+
+
+def ours(name: str, dataset: Any) -> tuple[Any, UnlinkedSampler]:
+    """Return a model's network before training, and its batches.
+
+    Parameters
+    ----------
+    name : str
+        'gloctm', 'infoctm' or 'nmtm'.
+    dataset : MultiviewDataset
+        The data.
+    """
+    given = {"encoder": "word-vectors"} if name == "gloctm" else {}
+    model: Any = MODELS[name](num_topics=50, **given)
+    settings = model.settings_class.checked(model.hyperparameters, name)
+    network = model._network(model._shape(dataset, settings), settings)
+    embeddings = model._given_data(dataset, settings, network)
+    return network, UnlinkedSampler(dataset, "train", embeddings, settings.batch_size)
+
+
+def dense_loss(
+    name: str, dataset: Any, network: Any, batches: list[Batch]
+) -> tuple[Callable[[Batch], Tensor], Dense]:
+    """Return the dense transcription's loss of a batch, and its network.
+
+    Parameters
+    ----------
+    name : str
+        'gloctm', 'infoctm' or 'nmtm'.
+    dataset : MultiviewDataset
+        The data.
+    network : nn.Module
+        Ours, of the same sizes.
+    batches : list of Batch
+        All that it will be asked for; GloCTM's are expanded here, which is not timed.
+    """
+    units = MODELS[name].settings_class.model_fields["hidden_size"].default
+    dense = Dense(dataset, name, units)
+    widened: dict[int, dict[str, Tensor]] = {id(batch): {} for batch in batches}
+    if name == "gloctm":
+        joint = sum(dense.sizes.values())
+        for batch in batches:
+            widened[id(batch)] = {
+                view: network.expansions[view](of_view.words).dense(joint)
+                for view, of_view in batch.views.items()
+            }
+    return (lambda batch: dense.loss(batch, widened[id(batch)])), dense
+
+
 def measure(name: str, repeats: int) -> None:
-    """Print CPU seconds an epoch, ours and the dense transcription, from batches in turn.
+    """Print CPU seconds an epoch, ours and the dense transcription, in turn.
 
     Parameters
     ----------
     name : str
         'gloctm', 'infoctm' or 'nmtm'.
     repeats : int
-        How often so many batches of each are timed.
+        How often some batches of each are timed.
     """
-    dataset = load("ecnews", None)
-    given = {"encoder": "word-vectors"} if name == "gloctm" else {}
-    model = MODELS[name](num_topics=50, **given)
-    settings = model.settings_class.checked(model.hyperparameters, name)
-    network = model._network(model._shape(dataset, settings), settings)
-    embeddings = model._given_data(dataset, settings, network)
-    sampler = UnlinkedSampler(dataset, "train", embeddings, settings.batch_size)
-    dense = Dense(dataset, name, settings.hidden_size)
-    batches = list(islice(sampler.epoch(), STEPS))
-    widened: list[dict[str, Tensor]] = [{} for _ in batches]
-    if name == "gloctm":
-        joint = sum(dense.sizes.values())
-        widened = [
-            {v: network.expansions[v](b.views[v].words).dense(joint) for v in dataset.views}
-            for b in batches
-        ]
-    optimizers = {
-        key: torch.optim.Adam([p for p in one.parameters() if p.requires_grad], 2e-3, fused=fused)
-        for key, one, fused in (("ours", network, True), ("dense", dense, False))
-    }
-
-    def steps(key: str) -> float:
-        loss: Callable[[int], Tensor] = (
-            (lambda i: torch.stack(list(network.loss(batches[i]).values())).sum())
-            if key == "ours"
-            else (lambda i: dense.loss(batches[i], widened[i]))
-        )
-        started = time.process_time()
-        for number in range(len(batches)):
-            optimizers[key].zero_grad()
-            torch.autograd.backward(loss(number))
-            optimizers[key].step()
-        return (time.process_time() - started) / len(batches) * len(sampler)
-
-    taken: dict[str, list[float]] = {"ours": [], "dense": []}
-    for repeat in range(repeats + 1):
-        for key, seconds in taken.items():
-            once = steps(key)
-            if repeat:
-                seconds.append(once)
+    taken = in_turn({key: (contender, (name, key)) for key in ("ours", "dense")}, repeats)
     found = {
         "seconds_per_epoch": median(taken["ours"]),
         "dense_seconds_per_epoch": median(taken["dense"]),
         "ratio": median(b / a for a, b in zip(taken["ours"], taken["dense"], strict=True)),
     }
+    dataset = load("ecnews", None)
+    _, sampler = ours(name, dataset)
     if name == "gloctm":
         vectors = {view: dataset.text_view(view).word_vectors for view in dataset.views}
-        found |= expansion(dataset, expansion_table(vectors, "en", settings.neighbours), "en")
+        found |= expansion(dataset, expansion_table(vectors, "en", 3), "en")
     table = Table("", "CPU seconds an epoch, median", "fastest", title=name)
     for key, seconds in taken.items():
         table.add_row(key, f"{median(seconds):.2f}", f"{min(seconds):.2f}")
     Console(width=100).print(table)
     finish(
         {key: round(value, 2) for key, value in found.items()},
-        data=f"ecnews, {len(sampler)} batches of {settings.batch_size} documents a language",
-        settings={"num_topics": 50, "threads": torch.get_num_threads()},
+        data=f"ecnews, {len(sampler)} batches of {sampler.batch_size} documents a language",
+        settings={"num_topics": 50, "threads": 1},
         seeds=1,
     )

@@ -9,6 +9,9 @@ from torch.autograd.function import once_differentiable
 from octis_m3l.data.batches import SparseRows
 from octis_m3l.losses.reconstruction import reconstruction
 
+# Numbers that stay in a core's own cache beside as many others.
+_IN_CACHE = 65536
+
 
 def decoded_loss(values: Tensor, norm: nn.BatchNorm1d, words: SparseRows) -> Tensor:
     """Return −Σ_w w · log softmax(BN(values)) of each document.
@@ -30,7 +33,7 @@ def decoded_loss(values: Tensor, norm: nn.BatchNorm1d, words: SparseRows) -> Ten
     -------
     Tensor (documents)
         In nats a document. In single precision a word counts 87 at most, which only batches of
-        thousands of documents come near; gradients know no such limit.
+        thousands of documents come near; gradients know no such limit. They can be taken once.
     """
     if not norm.training:
         return reconstruction(norm(values), words)
@@ -64,7 +67,8 @@ class _Decoded(torch.autograd.Function):
             norm.eps,
         )
         likely = normalised.softmax(dim=1)
-        ctx.save_for_backward(normalised, likely, scale, bias, rows, places, counts)
+        ctx.save_for_backward(normalised, scale, bias, rows, places, counts)
+        ctx.likely = likely
         chosen = likely.view(-1).index_select(0, places)
         logarithms = chosen.clamp_(min=torch.finfo(likely.dtype).tiny).log_()
         return values.new_zeros(len(values)).index_add(0, rows, logarithms * counts, alpha=-1)
@@ -72,14 +76,18 @@ class _Decoded(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        normalised, likely, scale, bias, rows, places, counts = ctx.saved_tensors
+        normalised, scale, bias, rows, places, counts = ctx.saved_tensors
+        # Written over: another matrix of this size costs more than what is computed here.
+        likely, ctx.likely = ctx.likely, None
+        if likely is None:
+            raise RuntimeError("the gradients of decoded_loss were taken already: compute it anew.")
         weights = counts * gradient[rows]
         totals = torch.zeros_like(gradient).index_add_(0, rows, weights)
-        to_logits = likely * totals[:, None]
+        to_logits = likely.mul_(totals[:, None])
         to_logits.view(-1).index_add_(0, places, weights, alpha=-1)
         # dx = s(g − mean g − x̂ mean(g x̂)), with x̂ the logits less their shift.
         summed = to_logits.sum(dim=0)
-        along = (to_logits * normalised).sum(dim=0)
+        along = _summed_product(to_logits, normalised)
         if bias is not None:
             along -= bias * summed
         along *= scale / len(normalised)
@@ -88,3 +96,15 @@ class _Decoded(torch.autograd.Function):
             constant -= bias * along
         to_values = to_logits.mul_(scale).addcmul_(normalised, along, value=-1).sub_(constant)
         return to_values, None if bias is None else summed, None, None, None, None
+
+
+def _summed_product(first: Tensor, second: Tensor) -> Tensor:
+    """Return the column sums of the elementwise product."""
+    if first.is_cuda or first.numel() <= _IN_CACHE:
+        return (first * second).sum(dim=0)
+    rows = max(1, _IN_CACHE // first.shape[1])
+    product = first.new_empty(rows, first.shape[1])
+    total = first.new_zeros(first.shape[1])
+    for one, other in zip(first.split(rows), second.split(rows), strict=True):
+        total += torch.mul(one, other, out=product[: len(one)]).sum(dim=0)
+    return total

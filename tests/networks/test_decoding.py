@@ -23,14 +23,15 @@ def norm(shifted: bool) -> nn.BatchNorm1d:
     return made.double()
 
 
+@pytest.mark.parametrize("rows", [9, 2000])
 @pytest.mark.parametrize("shifted", [True, False])
-def test_is_the_three_steps_with_their_gradients_and_statistics(shifted: bool) -> None:
+def test_is_the_three_steps_with_their_gradients_and_statistics(shifted: bool, rows: int) -> None:
     random = torch.Generator().manual_seed(0)
-    values = torch.randn(9, 40, dtype=torch.float64, generator=random) * 3 + 1
-    counts = torch.poisson(torch.full((9, 40), 0.3, dtype=torch.float64), generator=random)
+    values = torch.randn(rows, 40, dtype=torch.float64, generator=random) * 3 + 1
+    counts = torch.poisson(torch.full((rows, 40), 0.3, dtype=torch.float64), generator=random)
     counts[4] = 0
     words = sparse(counts)
-    weights = torch.randn(9, dtype=torch.float64, generator=random)
+    weights = torch.randn(rows, dtype=torch.float64, generator=random)
     found = []
     for fused in (True, False):
         one = norm(shifted)
@@ -76,3 +77,11 @@ def test_single_precision_keeps_six_digits_of_unlikely_words() -> None:
 def test_one_document_is_no_batch() -> None:
     with pytest.raises(ValueError, match="expected two, given one"):
         decoded_loss(torch.randn(1, 40), norm(True).float(), sparse(torch.ones(1, 40)))
+
+
+def test_gradients_are_taken_once() -> None:
+    given = torch.randn(4, 40, dtype=torch.float64).requires_grad_()
+    lost = decoded_loss(given, norm(True), sparse(torch.ones(4, 40, dtype=torch.float64))).sum()
+    lost.backward(retain_graph=True)  # type: ignore[no-untyped-call]
+    with pytest.raises(RuntimeError, match="taken already"):
+        lost.backward()  # type: ignore[no-untyped-call]
