@@ -16,6 +16,7 @@ from octis_m3l import compat
 compat.install()
 
 if TYPE_CHECKING:
+    from octis_m3l.comparison import Comparison, External, OfContextualized, compare
     from octis_m3l.data import ImageView, MultiviewDataset, TextPreprocessor, TextView
     from octis_m3l.data.demo import demo_corpus
     from octis_m3l.encoders import encode, encode_words
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
 __version__ = version("octis-m3l")
 
 _PUBLIC = {
+    "comparison": ("Comparison", "External", "OfContextualized", "compare"),
     "data": ("ImageView", "MultiviewDataset", "TextPreprocessor", "TextView"),
     "data.demo": ("demo_corpus",),
     "encoders": ("encode", "encode_words"),
@@ -89,14 +91,17 @@ __all__ = [
     "NPMI",
     "PLTM",
     "UAP",
+    "Comparison",
     "CrosslingualClassification",
     "DocumentNPMI",
+    "External",
     "GloCTM",
     "ImageView",
     "InfoCTM",
     "M3LContrast",
     "ModelOutput",
     "MultiviewDataset",
+    "OfContextualized",
     "OnView",
     "Optimizer",
     "OverViews",
@@ -107,6 +112,7 @@ __all__ = [
     "ZeroshotTM",
     "ZeroshotTMKD",
     "__version__",
+    "compare",
     "demo_corpus",
     "encode",
     "encode_words",

@@ -287,13 +287,13 @@ def tune(
         raise SettingsError(f"unknown model '{model}'.{suggest(model, MODEL_NAMES)}")
     from octis_m3l.data import MultiviewDataset
     from octis_m3l.experiments.tuning import tune as run_search
+    from octis_m3l.experiments.tuning import workplace
     from octis_m3l.reports import draw_search, importances, search_table
 
     _use(threads)
     dataset = MultiviewDataset.from_folder(data)
     if views:
         dataset = dataset.with_views([name.strip() for name in views.split(",")])
-    devices = [name.strip() for name in device.split(",")]
     result = run_search(
         dataset,
         model,
@@ -305,11 +305,7 @@ def tune(
         calls=calls,
         runs=runs,
         top_words=top_words,
-        processes=processes,
-        ray=ray,
-        gpus=gpus,
-        device=None if devices == ["auto"] else devices,
-        threads=threads,
+        where=workplace(processes, ray, gpus, device, threads),
         progress=not as_json,
         search={
             "n_random_starts": random_starts,
@@ -346,6 +342,87 @@ def tune(
         soft_wrap=True,
         markup=False,
     )
+
+
+@app.command()
+def compare(
+    data: Annotated[Path, typer.Argument(help="Folder of a data set.")],
+    out: Annotated[Path, typer.Option(help="Folder of the comparison; the same command goes on.")],
+    model: Annotated[
+        list[str] | None,
+        typer.Option(help="Ours, octis.LDA, octis.CombinedTM, ctm.SuperCTM, …; several times."),
+    ] = None,
+    config: Annotated[
+        Path | None,
+        typer.Option(help="YAML: NAME: {model: octis.LDA, passes: 5}; results of other programs."),
+    ] = None,
+    topics: Annotated[int | None, typer.Option(min=2, help="K of every model.")] = None,
+    seeds: Annotated[int, typer.Option(min=1, help="Runs of each.")] = 5,
+    partition: Annotated[str, typer.Option(help="test, validation or train.")] = "test",
+    metric: Annotated[list[str] | None, typer.Option(help="Default: all that apply.")] = None,
+    topk: Annotated[int, typer.Option(min=2, help="Words of a topic that are looked at.")] = 10,
+    corpus: Annotated[
+        Path | None, typer.Option(help="Folder of linked documents that CNPMI counts words in.")
+    ] = None,
+    encoder: Annotated[
+        str, typer.Option(help="Of all models' embeddings: auto, given, lsa, clsi, word-vectors.")
+    ] = "auto",
+    views: Annotated[str | None, typer.Option(help="Only these views: en,de,pictures")] = None,
+    by_view: Annotated[
+        bool, typer.Option("--by-view", help="A column for each view and pair of views.")
+    ] = False,
+    processes: Annotated[int, typer.Option(min=1, help="Runs at once.")] = 1,
+    ray: Annotated[
+        str | None,
+        typer.Option(help="Run on a Ray cluster: its address, auto, or local to begin one."),
+    ] = None,
+    gpus: Annotated[float, typer.Option(min=0, help="Of each run, on Ray.")] = 0.0,
+    device: Annotated[
+        str, typer.Option(help="auto, cpu, cuda, or several: cuda:0,cuda:1")
+    ] = "auto",
+    threads: Threads = 1,
+    as_json: AsJson = False,
+) -> None:
+    """Train models side by side, and say which is best in what, and how surely.
+
+    Tables in Markdown, LaTeX and CSV, with the score of every run and item, are written to OUT.
+    """
+    if not model and config is None:
+        raise SettingsError("name the models: --model m3l-contrast --model octis.LDA, or --config.")
+    from octis_m3l.comparison import compare as run_comparison
+    from octis_m3l.comparison.specifications import contender, read_contenders
+    from octis_m3l.data import MultiviewDataset
+    from octis_m3l.experiments.tuning import workplace
+    from octis_m3l.reports import comparison_table, write_comparison
+
+    _use(threads)
+    chosen = {name: contender(name, topics) for name in model or ()}
+    if config is not None:
+        chosen |= read_contenders(config, topics)
+    dataset = MultiviewDataset.from_folder(data)
+    if views:
+        dataset = dataset.with_views([name.strip() for name in views.split(",")])
+    given: Any = encoder
+    result = run_comparison(
+        chosen,
+        dataset,
+        metrics=metric,
+        seeds=seeds,
+        partition=partition,
+        topk=topk,
+        corpus=None if corpus is None else MultiviewDataset.from_folder(corpus),
+        encoder=given,
+        out=out,
+        progress=not as_json,
+        **workplace(processes, ray, gpus, device, threads),
+    )
+    write_comparison(result, out)
+    if as_json:
+        _print_json({"standings": result.frame().to_dict("records")})
+    else:
+        _out.print(comparison_table(result, by_view=by_view))
+    if len({run.contender for run in result.failed}) == len(chosen):
+        raise DataError(f"every model failed, the first with: {result.failed[0].error}")
 
 
 @app.command()

@@ -43,6 +43,32 @@ def read_space(path: Path) -> dict[str, Any]:
     return {str(name): given for name, given in content.items()}
 
 
+def workplace(
+    processes: int, ray: str | None, gpus: float, device: str, threads: int
+) -> dict[str, Any]:
+    """Return where runs are done, as `Optimizer.optimize` and `compare` take it.
+
+    Parameters
+    ----------
+    processes, threads : int
+        Runs at once, and threads of each.
+    ray : str, optional
+        The address of a Ray cluster, 'auto', or 'local'; then `processes` are its workers.
+    gpus : float
+        Of each run, on Ray.
+    device : str
+        'auto', or one or several, separated by commas.
+    """
+    devices = [name.strip() for name in device.split(",")]
+    where: dict[str, Any] = {"processes": processes, "threads": threads}
+    where["device"] = None if devices == ["auto"] else devices
+    if ray is not None:
+        address = None if ray == "local" else ray
+        options: dict[str, Any] = {"address": address, "workers": processes, "gpus": gpus}
+        where["executor"] = partial(OnRay, threads=threads, **options)
+    return where
+
+
 def tune(
     dataset: MultiviewDataset,
     model: str,
@@ -55,11 +81,7 @@ def tune(
     calls: int = 30,
     runs: int = 3,
     top_words: int = 10,
-    processes: int = 1,
-    ray: str | None = None,
-    gpus: float = 0.0,
-    device: str | Sequence[str] | None = None,
-    threads: int = 1,
+    where: Mapping[str, Any],
     progress: bool = True,
     search: Mapping[str, Any],
 ) -> SearchResult:
@@ -85,12 +107,8 @@ def tune(
         Points, and runs of each.
     top_words : int
         That topics are scored by.
-    processes, device, threads
-        As for `Optimizer.optimize`.
-    ray : str, optional
-        The address of a Ray cluster, 'auto', or 'local'; then `processes` are its workers.
-    gpus : float
-        Of each run, on Ray.
+    where : mapping
+        As `workplace` says.
     progress : bool
         Whether to show a progress bar.
     search : mapping
@@ -116,17 +134,11 @@ def tune(
     changes = None if space is None else read_space(space)
     ranges = search_space(fresh, [*names, *(changes or {})] or None, changes)
     metric = OverViews(dataset, measure, "validation", top_words)
-    where: dict[str, Any] = {"processes": processes, "device": device, "threads": threads}
-    where["progress"] = progress
-    if ray is not None:
-        address = None if ray == "local" else ray
-        options: dict[str, Any] = {"address": address, "workers": processes, "gpus": gpus}
-        where["executor"] = partial(OnRay, threads=threads, **options)
     file = out / f"{NAME}.json"
     if file.is_file():
         further = _further(file, dataset, fresh, ranges, metric, calls, runs, search)
         return Optimizer().resume_optimization(
-            file, further, model=fresh, dataset=dataset, metric=metric, **where
+            file, further, model=fresh, dataset=dataset, metric=metric, progress=progress, **where
         )
     others = (
         [p for p in out.iterdir() if p.name != f"{NAME}.checkpoints"] if out.is_dir() else [out]
@@ -145,6 +157,7 @@ def tune(
         save_path=f"{out}/",
         save_name=NAME,
         topk=top_words,
+        progress=progress,
         **where,
         **search,
     )

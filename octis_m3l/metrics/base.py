@@ -63,11 +63,15 @@ class Metric(AbstractMetric):  # type: ignore[misc]
         The lowest and the highest score there can be.
     reference : str
         Where the measure is defined.
+    same_items : bool
+        Whether `per_item` speaks of the same documents or queries whatever the model, in the same
+        order, so that two models can be compared item by item. Topics are each model's own.
     """
 
     direction: ClassVar[Direction]
     range: ClassVar[tuple[float, float]]
     reference: ClassVar[str]
+    same_items: bool = False
 
     def __init__(self, *datasets: object) -> None:
         super().__init__()

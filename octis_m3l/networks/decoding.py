@@ -105,6 +105,6 @@ def _summed_product(first: Tensor, second: Tensor) -> Tensor:
     rows = max(1, _IN_CACHE // first.shape[1])
     product = first.new_empty(rows, first.shape[1])
     total = first.new_zeros(first.shape[1])
-    for one, other in zip(first.split(rows), second.split(rows), strict=True):
+    for one, other in zip(torch.split(first, rows), torch.split(second, rows), strict=True):
         total += torch.mul(one, other, out=product[: len(one)]).sum(dim=0)
     return total

@@ -1,5 +1,11 @@
 """Topics and scores for people to look at."""
 
+from octis_m3l.reports.comparison_tables import (
+    comparison_latex,
+    comparison_markdown,
+    comparison_table,
+    write_comparison,
+)
 from octis_m3l.reports.search_plot import draw_search, importances
 from octis_m3l.reports.tables import (
     listed_topics,
@@ -11,6 +17,9 @@ from octis_m3l.reports.tables import (
 from octis_m3l.reports.topic_sheet import draw_topic_sheet
 
 __all__ = [
+    "comparison_latex",
+    "comparison_markdown",
+    "comparison_table",
     "draw_search",
     "draw_topic_sheet",
     "importances",
@@ -19,4 +28,5 @@ __all__ = [
     "scores_table",
     "search_table",
     "topics_table",
+    "write_comparison",
 ]

@@ -21,6 +21,7 @@ def embeddings_for_octis_ctm(
     view: str | None = None,
     *,
     use_partitions: bool = True,
+    test: str = "test",
 ) -> Iterator[str]:
     """Give the ``bert_path`` with which OCTIS's CTM trains on a view's embeddings.
 
@@ -38,6 +39,8 @@ def embeddings_for_octis_ctm(
         Default: the pivot.
     use_partitions : bool
         As CTM's.
+    test : {'test', 'validation', 'train'}
+        The partition that is CTM's test documents.
 
     Yields
     ------
@@ -48,7 +51,7 @@ def embeddings_for_octis_ctm(
     check_embeddings(embeddings, len(items), items.name)
     parts = {"_train": slice(0, len(items))}
     if use_partitions:
-        marks = {"_train": "train", "_val": "validation", "_test": "test"}
+        marks = {"_train": "train", "_val": "validation", "_test": test}
         parts = {ending: items.rows(partition) for ending, partition in marks.items()}
     with tempfile.TemporaryDirectory() as folder:
         for ending, rows in parts.items():

@@ -1,0 +1,316 @@
+"""What can be compared: our models, and results of anything else; the rest is in `per_view`."""
+
+import hashlib
+import json
+import warnings
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from octis_m3l.data.dataset import MultiviewDataset
+from octis_m3l.data.views import PARTITIONS, TextView
+from octis_m3l.errors import DataError, suggest
+from octis_m3l.metrics.outputs import THETA_KEYS
+from octis_m3l.models.base import TopicModel
+from octis_m3l.optimization.record import described_model
+from octis_m3l.optimization.runs import fresh
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What is the same for every contender.
+
+    Parameters
+    ----------
+    partition : {'test', 'validation', 'train'}
+        Whose documents are scored.
+    top_words : int
+        That a topic is shown by.
+    device : str, optional
+        Where to train. Default: as each model says.
+    """
+
+    partition: str = "test"
+    top_words: int = 10
+    device: str | None = None
+
+
+class Contender(ABC):
+    """Something that gives topics, and θ of documents, for the views of a data set.
+
+    Attributes
+    ----------
+    aligned : bool
+        Whether topic k means the same in every view. Where it doesn't, no measure across views
+        applies.
+    runs : int or None
+        How many runs there are; None: as many as are wanted, each from its own seed.
+    """
+
+    aligned: bool = True
+    runs: int | None = None
+    reads_embeddings: ClassVar[bool] = False
+
+    @abstractmethod
+    def run(
+        self, dataset: MultiviewDataset, seed: int, number: int, terms: Terms
+    ) -> dict[str, Any]:
+        """Return one run's output, with the keys of `ModelOutput` for each view.
+
+        Parameters
+        ----------
+        dataset : MultiviewDataset
+            The data, with embeddings if the contender reads any.
+        seed : int
+            Of everything drawn; global generators are seeded already.
+        number : int
+            Which run, from 0.
+        terms : Terms
+            What is the same for all.
+        """
+
+    @abstractmethod
+    def describe(self) -> dict[str, Any]:
+        """Return what it is, as JSON, so that no other contender's runs are taken for its own."""
+
+    def check(self, dataset: MultiviewDataset, terms: Terms) -> None:  # noqa: B027
+        """Raise what would fail later, before anything is trained.
+
+        Parameters
+        ----------
+        dataset : MultiviewDataset
+            The data.
+        terms : Terms
+            What is the same for all.
+        """
+
+
+class Ours(Contender):
+    """A model of this package.
+
+    Parameters
+    ----------
+    model : TopicModel
+        Not changed: each run trains a copy, with its seed.
+    """
+
+    reads_embeddings = True
+
+    def __init__(self, model: TopicModel) -> None:
+        self.model = model
+
+    def run(
+        self, dataset: MultiviewDataset, seed: int, number: int, terms: Terms
+    ) -> dict[str, Any]:
+        """Return one run's output.
+
+        Parameters
+        ----------
+        dataset, seed, number, terms
+            As for `Contender`.
+        """
+        model = fresh(self.model)
+        given: dict[str, Any] = {"seed": seed}
+        if terms.device is not None and "device" in model.settings_class.model_fields:
+            given["device"] = terms.device
+        output: dict[str, Any] = model.train_model(dataset, given, terms.top_words)
+        return output
+
+    def check(self, dataset: MultiviewDataset, terms: Terms) -> None:
+        """Raise what the model refuses before training.
+
+        Parameters
+        ----------
+        dataset : MultiviewDataset
+            The data.
+        terms : Terms
+            What is the same for all.
+        """
+        refuses: Any = getattr(self.model, "_check", None)
+        if refuses is not None:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", UserWarning)
+                refuses(
+                    dataset, self.model.settings_class.checked(self.model._given, self.model.name)
+                )
+
+    def describe(self) -> dict[str, Any]:
+        """Return its class and hyperparameters."""
+        return described_model(self.model)
+
+
+class External(Contender):
+    """Topics and θ that came from elsewhere, such as BERTopic's.
+
+    Parameters
+    ----------
+    topics : mapping of view to topics
+        The words of each topic, most important first, or pairs of word and weight: a list, or a
+        mapping from topic number (−1, BERTopic's outliers, is left out). Words that the view's
+        vocabulary lacks are passed over.
+    theta : mapping of view to array (items × K), or to mapping of partition to array
+        Topic proportions of documents, for all rows of the input that the data set was built from
+        or partition by partition. Rows are made to sum to one; a row of zeros becomes uniform.
+    aligned : bool
+        Whether topic k means the same in every view.
+    """
+
+    runs = 1
+
+    def __init__(
+        self,
+        topics: Mapping[str, Any],
+        theta: Mapping[str, Any] | None = None,
+        *,
+        aligned: bool = False,
+    ) -> None:
+        self.aligned = aligned
+        self.topics = {view: _listed(of_view) for view, of_view in topics.items()}
+        self.theta = {
+            view: {p: np.asarray(a, np.float64) for p, a in of_view.items()}
+            if isinstance(of_view, Mapping)
+            else np.asarray(of_view, np.float64)
+            for view, of_view in (theta or {}).items()
+        }
+
+    def run(
+        self, dataset: MultiviewDataset, seed: int, number: int, terms: Terms
+    ) -> dict[str, Any]:
+        """Return what was given, in the order of the data set's items.
+
+        Parameters
+        ----------
+        dataset, seed, number, terms
+            As for `Contender`.
+        """
+        output: dict[str, Any] = {}
+        for name, topics in self.topics.items():
+            view = dataset.text_view(name)
+            output[f"topics/{name}"] = word_indices(topics, view, terms.top_words)
+        for name, given in self.theta.items():
+            for partition, array in self._partitions(dataset, name, given).items():
+                known = self.topics.get(name)
+                if known is not None and array.shape[1] != len(known):
+                    raise DataError(
+                        f"view '{name}': θ has {array.shape[1]} topics, the lists of words "
+                        f"{len(known)}; give a column for each topic (without BERTopic's −1)."
+                    )
+                output[f"{THETA_KEYS[partition]}/{name}"] = proportions(array, name).T
+        return output
+
+    def _partitions(
+        self, dataset: MultiviewDataset, name: str, given: Any
+    ) -> dict[str, NDArray[np.float64]]:
+        view = dataset.view(name)
+        if isinstance(given, Mapping):
+            for partition, array in given.items():
+                if partition not in PARTITIONS:
+                    raise DataError(
+                        f"unknown partition '{partition}'.{suggest(partition, PARTITIONS)}"
+                    )
+                rows = view.rows(partition)
+                _check_rows(array, rows.stop - rows.start, f"'{name}', {partition}")
+            return dict(given)
+        inputs = len(view) if view.inputs is None else view.inputs
+        _check_rows(given, inputs, f"'{name}', every row of the input")
+        stored = given[view.input_rows]
+        return {partition: stored[view.rows(partition)] for partition in PARTITIONS}
+
+    def check(self, dataset: MultiviewDataset, terms: Terms) -> None:
+        """Raise if what was given does not fit the data set.
+
+        Parameters
+        ----------
+        dataset : MultiviewDataset
+            The data.
+        terms : Terms
+            What is the same for all.
+        """
+        self.run(dataset, 0, 0, terms)
+
+    def describe(self) -> dict[str, Any]:
+        """Return a hash of what was given."""
+        content = hashlib.sha256(json.dumps(self.topics, sort_keys=True).encode())
+        for view, given in sorted(self.theta.items()):
+            parts = given if isinstance(given, Mapping) else {"": given}
+            for partition, array in sorted(parts.items()):
+                content.update(f"{view}/{partition}{array.shape}".encode())
+                content.update(np.ascontiguousarray(array).tobytes())
+        return {"class": "external", "content": content.hexdigest(), "aligned": self.aligned}
+
+
+def _listed(topics: Any) -> list[list[str]]:
+    """Return each topic's words, from any of the forms that `External` takes."""
+    if isinstance(topics, Mapping):
+        topics = [topics[number] for number in sorted(topics, key=int) if int(number) != -1]
+    listed = [[w if isinstance(w, str) else w[0] for w in topic] for topic in topics]
+    if not listed or not all(isinstance(word, str) for topic in listed for word in topic):
+        raise DataError("topics: expected a list of words, or of (word, weight), for each topic.")
+    return listed
+
+
+def _check_rows(array: NDArray[Any], rows: int, what: str) -> None:
+    if array.ndim != 2 or len(array) != rows:
+        raise DataError(
+            f"θ of {what}: expected {rows} rows and a column for each topic, given an array of "
+            f"shape {array.shape}."
+        )
+
+
+def word_indices(topics: Sequence[Sequence[str]], view: TextView, words: int) -> NDArray[np.int64]:
+    """Return the indices of each topic's first words among a view's vocabulary.
+
+    Parameters
+    ----------
+    topics : sequence of sequence of str
+        Words, most important first; those that the vocabulary lacks are passed over.
+    view : TextView
+        The view.
+    words : int
+        How many of each topic.
+
+    Raises
+    ------
+    DataError
+        If a topic has fewer words that the vocabulary knows.
+    """
+    number = {word: index for index, word in enumerate(view.vocabulary)}
+    found = []
+    for topic, given in enumerate(topics):
+        known = list(dict.fromkeys(number[word] for word in given if word in number))
+        if len(known) < words:
+            raise DataError(
+                f"topic {topic} of view '{view.name}' has {len(known)} words that the view's "
+                f"vocabulary knows; {words} are looked at: give more words a topic, or compare "
+                f"with topk={max(1, len(known))}."
+            )
+        found.append(known[:words])
+    return np.array(found, np.int64)
+
+
+def proportions(weights: NDArray[Any], view: str) -> NDArray[np.float64]:
+    """Return θ from weights that need not sum to one; a row of zeros becomes uniform.
+
+    Parameters
+    ----------
+    weights : array (items × K)
+        At least 0, but for rounding.
+    view : str
+        For messages.
+
+    Raises
+    ------
+    DataError
+        If a weight is negative or not a number.
+    """
+    array = np.asarray(weights, np.float64)
+    if not np.isfinite(array).all() or (array < -1e-6).any():
+        raise DataError(f"θ of view '{view}' has negative or infinite weights, or NaN.")
+    array = np.clip(array, 0.0, None)
+    totals = array.sum(axis=1, keepdims=True)
+    uniform = 1.0 / array.shape[1]
+    return np.where(totals > 0, array / np.where(totals > 0, totals, 1.0), uniform)

@@ -1,0 +1,131 @@
+"""Contenders by name, for the command line."""
+
+import json
+from collections.abc import Mapping
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+
+from octis_m3l.comparison.contenders import Contender, External, Ours
+from octis_m3l.comparison.per_view import OfContextualized, OfOCTIS
+from octis_m3l.errors import SettingsError, suggest
+from octis_m3l.models import MODELS
+
+OCTIS: dict[str, tuple[str, dict[str, Any]]] = {
+    "octis.LDA": ("LDA", {}),
+    "octis.NMF": ("NMF", {}),
+    "octis.ETM": ("ETM", {}),
+    "octis.ProdLDA": ("ProdLDA", {}),
+    "octis.NeuralLDA": ("NeuralLDA", {}),
+    "octis.ZeroshotTM": ("CTM", {"inference_type": "zeroshot"}),
+    "octis.CombinedTM": ("CTM", {"inference_type": "combined"}),
+}
+CONTEXTUALIZED: dict[str, tuple[str, bool]] = {
+    "ctm.ZeroShotTM": ("ZeroShotTM", False),
+    "ctm.CombinedTM": ("CombinedTM", False),
+    "ctm.SuperCTM": ("CombinedTM", True),
+}
+NAMES = (*MODELS, *OCTIS, *CONTEXTUALIZED)
+
+
+def contender(name: str, topics: int | None = None, **settings: Any) -> Contender:
+    """Return a contender.
+
+    Parameters
+    ----------
+    name : str
+        One of `NAMES`.
+    topics : int, optional
+        K. Default: the model's own.
+    **settings
+        Hyperparameters.
+
+    Raises
+    ------
+    SettingsError
+        If the name or a hyperparameter is unknown.
+    """
+    if name not in NAMES:
+        raise SettingsError(f"unknown model '{name}'.{suggest(name, NAMES)}")
+    called = "n_components" if name in CONTEXTUALIZED else "num_topics"
+    if topics is not None:
+        settings = {called: topics, **settings}
+    if name in MODELS:
+        return Ours(MODELS[name](**settings))
+    try:
+        if name in OCTIS:
+            kind, own = OCTIS[name]
+            model = getattr(import_module(f"octis.models.{kind}"), kind)
+            return OfOCTIS(model(**{**own, **settings}))
+        kind, labels = CONTEXTUALIZED[name]
+        ctm = import_module("contextualized_topic_models.models.ctm")
+        made = OfContextualized(getattr(ctm, kind), labels=labels, **settings)
+        getattr(ctm, kind)(bow_size=2, contextual_size=2, num_data_loader_workers=0, **settings)
+    except (TypeError, AssertionError) as error:
+        raise SettingsError(f"{name}: {error}.") from None
+    return made
+
+
+def read_contenders(path: Path, topics: int | None = None) -> dict[str, Contender]:
+    """Return the contenders that a YAML file describes.
+
+    ``{name: {model: octis.LDA, passes: 5}}``; for results of something else
+    ``{name: {topics: {en: FILE.json}, theta: {en: FILE.npy}, aligned: false}}``, with paths from
+    the YAML file's folder on.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    topics : int, optional
+        K, where an entry doesn't say it.
+
+    Raises
+    ------
+    SettingsError
+        If it isn't as said here.
+    """
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise SettingsError(f"{path} can't be read as YAML ({error}).") from None
+    if not isinstance(content, dict) or not all(isinstance(v, dict) for v in content.values()):
+        raise SettingsError(
+            f"{path}: expected a name with its settings for each model, as in "
+            "'LDA: {model: octis.LDA, passes: 5}'."
+        )
+    found: dict[str, Contender] = {}
+    for name, entry in content.items():
+        if "topics" in entry and "model" not in entry:
+            found[str(name)] = _external(str(name), entry, path.parent)
+            continue
+        settings = {str(key): value for key, value in entry.items() if key != "model"}
+        found[str(name)] = contender(str(entry.get("model", name)), topics, **settings)
+    return found
+
+
+def _external(name: str, entry: Mapping[str, Any], folder: Path) -> External:
+    unknown = {*entry} - {"topics", "theta", "aligned"}
+    if unknown:
+        raise SettingsError(
+            f"{name}: unknown entry '{min(unknown)}'; results have topics, theta and aligned."
+        )
+    try:
+        topics = {
+            view: json.loads((folder / file).read_text(encoding="utf-8"))
+            if isinstance(file, str)
+            else file
+            for view, file in entry["topics"].items()
+        }
+        theta = {
+            view: {part: np.load(folder / one, allow_pickle=False) for part, one in file.items()}
+            if isinstance(file, dict)
+            else np.load(folder / file, allow_pickle=False)
+            for view, file in (entry.get("theta") or {}).items()
+        }
+    except (OSError, ValueError, AttributeError) as error:
+        raise SettingsError(f"{name}: {error}") from None
+    return External(topics, theta, aligned=bool(entry.get("aligned", False)))

@@ -1,0 +1,333 @@
+"""The runner: what is trained, kept, tried again and shown."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from octis.evaluation_metrics.diversity_metrics import TopicDiversity
+from octis.models.CTM import CTM
+from octis.models.LDA import LDA
+from octis.models.NMF import NMF
+from rich.console import Console
+
+from octis_m3l import (
+    MRR,
+    Comparison,
+    External,
+    M3LContrast,
+    MultiviewDataset,
+    OfContextualized,
+    OnView,
+    compare,
+    demo_corpus,
+)
+from octis_m3l.cli import main
+from octis_m3l.comparison import OfOCTIS
+from octis_m3l.comparison.contenders import Terms
+from octis_m3l.comparison.specifications import contender, read_contenders
+from octis_m3l.errors import DataError, SettingsError, StorageError
+from octis_m3l.optimization.runs import seeded
+from octis_m3l.reports import (
+    comparison_latex,
+    comparison_markdown,
+    comparison_table,
+    write_comparison,
+)
+from tests.comparison.toy import Broken, Guesser
+
+QUICK = {"metrics": ["mrr", "tu"], "progress": False}
+
+
+@pytest.fixture(scope="module")
+def dataset() -> MultiviewDataset:
+    return demo_corpus(80)
+
+
+@pytest.fixture(scope="module")
+def texts(dataset: MultiviewDataset) -> MultiviewDataset:
+    return dataset.with_views(["en", "de"])
+
+
+def test_scores_are_the_measures_own_item_by_item(dataset: MultiviewDataset) -> None:
+    sharp, blurred = Guesser(0.05), Guesser(0.9)
+    result = compare({"sharp": sharp, "blurred": blurred}, dataset, seeds=3, **QUICK)
+    metric = MRR(dataset, "en", "de")
+    by_hand = [metric.per_item(sharp.run(dataset, seed, 0, Terms())) for seed in range(3)]
+    place = result.standings["mrr", "en-de"]["sharp"]
+    assert place.mean == pytest.approx(np.mean(by_hand))
+    assert place.std == pytest.approx(np.std([one.mean() for one in by_hand], ddof=1))
+    assert (place.runs, place.items) == (3, len(by_hand[0]))
+    assert place.best
+    assert result.standings["mrr", "all"]["blurred"].p < 0.05
+    assert not result.standings["mrr", "all"]["blurred"].tied
+    # Both show the same words.
+    assert result.standings["tu", "all"]["blurred"].best
+    items = result.item_frame().query("contender == 'sharp' and where == 'en-de' and seed == 1")
+    assert items.score.tolist() == pytest.approx(by_hand[1].tolist())
+    assert {"contender", "seed", "measure", "where", "score"} == set(result.run_frame().columns)
+
+
+def test_no_measure_across_views_where_topics_are_not_aligned(dataset: MultiviewDataset) -> None:
+    result = compare({"apart": Guesser(0.1, aligned=False)}, dataset, seeds=1, progress=False)
+    measures = {measure for measure, _ in result.standings}
+    assert {"tu", "document-npmi", "classification"} <= measures
+    assert not measures & {"mrr", "uap", "jsd", "classification across"}
+
+
+def test_a_comparison_goes_on_and_grows(dataset: MultiviewDataset, tmp_path: Path) -> None:
+    journal = tmp_path / "journal"
+    out = tmp_path / "out"
+    one = Guesser(0.1, journal=journal)
+    compare({"a/b: 1": one}, dataset, seeds=2, out=out, **QUICK)
+    assert journal.read_text().split() == ["0", "1"]
+    result = compare({"a/b: 1": one, "other": Guesser(0.5)}, dataset, seeds=3, out=out, **QUICK)
+    assert journal.read_text().split() == ["0", "1", "2"]
+    assert len(result.runs) == 6
+    again = Comparison.from_folder(out)
+    assert again.names == ["a/b: 1", "other"]
+    assert again.frame().equals(result.frame())
+    with pytest.raises(StorageError, match="is a run of another 'other', with other settings"):
+        compare({"other": Guesser(0.4)}, dataset, seeds=1, out=out, **QUICK)
+    with pytest.raises(StorageError, match="holds a comparison of other partition, topk"):
+        compare({"x": one}, dataset, out=out, partition="validation", topk=5, **QUICK)
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "letter.txt").touch()
+    with pytest.raises(StorageError, match="holds no comparison; choose another"):
+        compare({"x": one}, dataset, out=tmp_path / "full", **QUICK)
+    with pytest.raises(StorageError, match="holds no comparison"):
+        Comparison.from_folder(tmp_path / "full")
+
+
+def test_a_failed_run_is_told_and_tried_again(dataset: MultiviewDataset, tmp_path: Path) -> None:
+    reason = tmp_path / "reason"
+    reason.touch()
+    contenders = {"broken": Broken(reason), "sound": Guesser(0.1)}
+    with pytest.warns(UserWarning, match="broken, seed 1, failed: RuntimeError: out of luck"):
+        result = compare(contenders, dataset, seeds=2, out=tmp_path / "out", **QUICK)
+    assert [run.contender for run in result.failed] == ["broken", "broken"]
+    assert "toy.py" in (result.failed[0].trace or "")
+    assert list(result.standings["mrr", "all"]) == ["sound"]
+    assert "–" in comparison_markdown(result)
+    reason.unlink()
+    result = compare(contenders, dataset, seeds=2, out=tmp_path / "out", **QUICK)
+    assert not result.failed
+    assert set(result.standings["mrr", "all"]) == {"broken", "sound"}
+
+
+def test_in_processes_as_one_after_another(dataset: MultiviewDataset, tmp_path: Path) -> None:
+    contenders = {"a": Guesser(0.1), "b": Guesser(0.5)}
+    alone = compare(contenders, dataset, seeds=2, **QUICK)
+    several = compare(contenders, dataset, seeds=2, processes=2, out=tmp_path / "o", **QUICK)
+    assert alone.frame().equals(several.frame())
+
+
+def test_models_of_three_packages_on_the_same_embeddings(
+    texts: MultiviewDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from contextualized_topic_models.models.ctm import CombinedTM, ZeroShotTM
+
+    monkeypatch.chdir(tmp_path)
+    short = {"n_components": 3, "num_epochs": 1, "batch_size": 16}
+    contenders = {
+        "ours": M3LContrast(num_topics=3, epochs=1, batch_size=16),
+        "LDA": LDA(num_topics=3),
+        "NMF": NMF(num_topics=3),
+        "CTM of OCTIS": CTM(num_topics=3, num_epochs=1, batch_size=16),
+        "ZeroShotTM": OfContextualized(ZeroShotTM, **short, loss_weights={"beta": 0.5}),
+        "SuperCTM": OfContextualized(CombinedTM, labels=True, **short),
+    }
+    options: dict[str, Any] = {"metrics": ["mrr", "tu", "classification"], "progress": False}
+    result = compare(contenders, texts, seeds=2, out="out", **options)
+    assert not result.failed
+    assert list(Path().iterdir()) == [Path("out")]
+    assert list(result.standings["mrr", "all"]) == ["ours"]
+    for measure in ("tu", "classification"):
+        assert list(result.standings[measure, "all"]) == list(contenders)
+    by_seed = {run.contender: run for run in result.runs if run.seed == 1}
+    again = compare({"LDA": contenders["LDA"]}, texts, seeds=[1], **options)
+    assert again.runs[0].topics == by_seed["LDA"].topics
+    assert by_seed["LDA"].topics.keys() == {"en", "de"}
+    assert by_seed["LDA"].topics != next(
+        run.topics for run in result.runs if run.contender == "LDA" and run.seed == 0
+    )
+
+
+@pytest.mark.parametrize("partition", ["validation", "test"])
+def test_octis_models_are_scored_on_the_partition_wanted(
+    texts: MultiviewDataset, partition: str
+) -> None:
+    output = OfOCTIS(LDA(num_topics=3)).run(texts, 0, 0, Terms(partition))
+    view = texts.text_view("de")
+    theta = output["topic-document-matrix/de"]
+    held_out = [key for key in output if key.endswith("topic-document-matrix/de")]
+    assert len(held_out) == 2
+    assert theta.shape[1] == view.sizes[0]
+    other = output[f"{partition}-topic-document-matrix/de"]
+    rows = view.rows(partition)
+    assert other.shape[1] == rows.stop - rows.start
+    np.testing.assert_allclose(other.sum(axis=0), 1.0)
+
+
+def test_ready_results_may_come_in_bertopic_s_form(texts: MultiviewDataset) -> None:
+    view = texts.text_view("en")
+    inputs = len(view) if view.inputs is None else view.inputs
+    words = list(view.vocabulary)
+    theta = np.random.default_rng(0).random((inputs, 2))
+    theta[0] = 0
+    topics = {-1: [("the", 0.1)], 1: [(w, 0.2) for w in words[10:20]], 0: ["?", *words[:10]]}
+    ready = External({"en": topics}, {"en": theta})
+    result = compare({"BERTopic": ready}, texts, seeds=3, metrics=["tu"], progress=False)
+    assert len(result.runs) == 1
+    assert result.runs[0].topics["en"] == [words[:10], words[10:20]]
+    output = ready.run(texts, 0, 0, Terms())
+    rows = view.input_rows[view.rows("test")]
+    expected = theta[rows] / theta[rows].sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(output["test-topic-document-matrix/en"].T, expected)
+    with pytest.raises(DataError, match=r"short: topic 0 of view 'en' has 3 words .*topk=3"):
+        compare({"short": External({"en": [words[:3]]})}, texts, **QUICK)
+    with pytest.raises(DataError, match=r"expected \d+ rows and a column for each topic"):
+        compare({"x": External({}, {"en": theta[1:]})}, texts, **QUICK)
+    with pytest.raises(DataError, match="θ has 2 topics, the lists of words 1"):
+        compare({"x": External({"en": [words[:10]]}, {"en": theta})}, texts, **QUICK)
+    with pytest.raises(DataError, match="negative or infinite"):
+        compare({"x": External({}, {"en": -theta})}, texts, **QUICK)
+    with pytest.raises(DataError, match="unknown partition 'tset'"):
+        compare({"x": External({}, {"en": {"tset": theta}})}, texts, **QUICK)
+
+
+def test_everything_that_does_not_fit_is_said_before_any_run(
+    dataset: MultiviewDataset, tmp_path: Path
+) -> None:
+    journal = tmp_path / "journal"
+    sound = Guesser(0.1, journal=journal)
+    unlabelled = MultiviewDataset.from_lists(
+        {"en": [f"red green blue pink grey w{n % 7} w{n % 5} w{n % 3}" for n in range(60)]},
+    )
+    for given, data, options, error, message in (
+        ({}, dataset, {}, SettingsError, "a model and a seed"),
+        ({"a": sound}, dataset, {"seeds": 0}, SettingsError, "a model and a seed"),
+        ({"a": sound}, dataset, {"metrics": ["mr"]}, SettingsError, "Did you mean 'mrr'"),
+        ({"a": sound}, dataset, {"partition": "tset"}, SettingsError, "unknown partition"),
+        ({"a": sound, "b": LDA}, dataset, {}, SettingsError, "an object, not a class"),
+        ({"a": sound, "b": contender("pltm")}, dataset, {}, DataError, "b: pltm learns from words"),
+        (
+            {"a": sound, "b": contender("ctm.SuperCTM", 3)},
+            unlabelled,
+            {"partition": "train"},
+            DataError,
+            "b: view 'en' has training documents without a label",
+        ),
+        ({"a": sound}, tmp_path, {}, DataError, "needs a data set, given a"),
+    ):
+        with pytest.raises(error, match=message):
+            compare(given, data, **{"progress": False, **options})
+    assert not journal.exists()
+
+
+def test_other_packages_measures_go_beside_ours(dataset: MultiviewDataset) -> None:
+    diversity = OnView(TopicDiversity(topk=10), "de", dataset)
+    result = compare(
+        {"a": Guesser(0.1)}, dataset, others={"diversity": diversity}, seeds=2, **QUICK
+    )
+    assert result.standings["diversity", "all"]["a"].mean == pytest.approx(
+        result.standings["tu", "de"]["a"].mean
+    )
+
+
+def test_tables(dataset: MultiviewDataset, tmp_path: Path) -> None:
+    contenders = {"A_1": Guesser(0.05), "B & C": Guesser(0.9)}
+    result = compare(contenders, dataset, seeds=3, **QUICK)
+    console = Console(width=300, record=True)
+    console.print(comparison_table(result, by_view=True))
+    shown = console.export_text()
+    assert "mrr (en-de) ↑" in shown
+    assert "best in" in shown
+    best = result.standings["mrr", "all"]["A_1"]
+    markdown = comparison_markdown(result)
+    assert f"**{best.mean:.3f} ± {best.std:.3f}**" in markdown
+    latex = comparison_latex(result)
+    assert "A\\_1 & \\textbf{" in latex
+    assert "B \\& C" in latex
+    assert "mrr $\\uparrow$" in latex
+    assert latex.count("\\\\\n") == 3
+    files = write_comparison(result, tmp_path)
+    assert all(file.stat().st_size for file in files)
+    frame = pd.read_csv(tmp_path / "standings.csv")
+    row = frame.query("contender == 'A_1' and measure == 'mrr' and `where` == 'all'").iloc[0]
+    assert row["mean"] == pytest.approx(best.mean)
+    assert row["low"] < row["mean"] < row["high"]
+
+
+def test_contenders_from_a_file(dataset: MultiviewDataset, tmp_path: Path) -> None:
+    words = list(dataset.text_view("en").vocabulary)
+    (tmp_path / "topics.json").write_text(json.dumps([words[:10]]), encoding="utf-8")
+    np.save(tmp_path / "theta.npy", np.ones((dataset.text_view("en").sizes[2], 1)))
+    file = tmp_path / "models.yaml"
+    file.write_text(
+        "LDA: {model: octis.LDA, passes: 2}\n"
+        "m3l-contrast: {num_topics: 5}\n"
+        "mine: {topics: {en: topics.json}, theta: {en: {test: theta.npy}}}\n",
+        encoding="utf-8",
+    )
+    found: Any = read_contenders(file, topics=7)
+    assert list(found) == ["LDA", "m3l-contrast", "mine"]
+    assert found["LDA"].model.hyperparameters["passes"] == 2
+    assert found["LDA"].model.hyperparameters["num_topics"] == 7
+    assert found["m3l-contrast"].model.hyperparameters["num_topics"] == 5
+    found["mine"].check(dataset, Terms())
+    for text, message in (
+        ("- a", "expected a name with its settings"),
+        ("a: {model: octis.LDS}", "unknown model 'octis.LDS'"),
+        ("a: {model: octis.LDA, passe: 2}", "passe"),
+        ("a: {model: ctm.CombinedTM, n_component: 2}", "n_component"),
+        ("a: {topics: {en: nothing.json}}", "nothing.json"),
+        ("a: {topics: {}, thetas: {}}", "unknown entry 'thetas'"),
+    ):
+        file.write_text(text, encoding="utf-8")
+        with pytest.raises(SettingsError, match=message):
+            read_contenders(file)
+
+
+def test_global_generators_are_left_as_they_were() -> None:
+    before = np.random.get_state()[1].copy()
+    with seeded(3):
+        np.random.random()
+    assert (np.random.get_state()[1] == before).all()
+
+
+def test_from_a_shell(
+    texts: MultiviewDataset,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    texts.save(tmp_path / "corpus")
+
+    def run(*arguments: Any) -> tuple[int, str, str]:
+        words = ["compare", tmp_path / "corpus", "--out", tmp_path / "out", *arguments]
+        monkeypatch.setattr(sys, "argv", ["octis-m3l", *map(str, words)])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        out, err = capsys.readouterr()
+        return int(ended.value.code or 0), out, " ".join(err.split())
+
+    assert "name the models: --model" in run()[2]
+    assert "unknown model 'octis.LDS'" in run("--model", "octis.LDS")[2]
+    assert not (tmp_path / "out").exists()
+    models = ("--model", "octis.LDA", "--model", "octis.NMF", "--topics", 3, "--seeds", 2)
+    code, out, err = run(*models, "--metric", "tu")
+    assert code == 0, err
+    assert "tu ↑" in out
+    assert "octis.NMF" in out
+    before = {file: file.stat().st_mtime_ns for file in (tmp_path / "out" / "runs").iterdir()}
+    assert len(before) == 4
+    code, out, err = run(*models, "--metric", "tu", "--json")
+    assert code == 0, err
+    standings = json.loads(out)["standings"]
+    assert {entry["contender"] for entry in standings} == {"octis.LDA", "octis.NMF"}
+    assert all(file.stat().st_mtime_ns == time for file, time in before.items())
+    assert (tmp_path / "out" / "by-view.md").is_file()

@@ -1,0 +1,54 @@
+"""Contenders that cost nothing, and know how good they are."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from octis_m3l.comparison import Contender
+from octis_m3l.comparison.contenders import Terms
+from octis_m3l.data import MultiviewDataset
+
+
+class Guesser(Contender):
+    """Gives each tuple a topic of its own kind in every view, and blurs it with noise."""
+
+    def __init__(self, noise: float, *, aligned: bool = True, journal: Path | None = None) -> None:
+        self.noise, self.aligned, self.journal = noise, aligned, journal
+
+    def run(
+        self, dataset: MultiviewDataset, seed: int, number: int, terms: Terms
+    ) -> dict[str, Any]:
+        if self.journal is not None:
+            with self.journal.open("a", encoding="utf-8") as lines:
+                lines.write(f"{seed}\n")
+        output: dict[str, Any] = {}
+        for place, (name, view) in enumerate(dataset.views.items()):
+            for key, partition in (("", "train"), ("test-", "test")):
+                tuples = dataset.tuples(name)[view.rows(partition)]
+                known = np.random.default_rng(0).dirichlet(np.full(4, 0.3), 1 + tuples.max())
+                blur = np.random.default_rng([seed, place]).dirichlet(np.ones(4), len(tuples))
+                theta = (1 - self.noise) * known[tuples] + self.noise * blur
+                output[f"{key}topic-document-matrix/{name}"] = theta.T
+        for name, text in dataset.text_views.items():
+            words = np.arange(4 * terms.top_words).reshape(4, -1) % len(text.vocabulary)
+            output[f"topics/{name}"] = words
+        return output
+
+    def describe(self) -> dict[str, Any]:
+        return {"class": "guesser", "noise": self.noise}
+
+
+class Broken(Guesser):
+    """Fails, while the file is there that says so."""
+
+    def __init__(self, reason: Path) -> None:
+        super().__init__(0.1)
+        self.reason = reason
+
+    def run(
+        self, dataset: MultiviewDataset, seed: int, number: int, terms: Terms
+    ) -> dict[str, Any]:
+        if self.reason.exists():
+            raise RuntimeError("out of luck")
+        return super().run(dataset, seed, number, terms)
