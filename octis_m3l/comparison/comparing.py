@@ -218,7 +218,7 @@ class ComparisonJob(Job):
             self._write(failed)
         return outcome
 
-    def _scores(self, task: Task) -> list[float]:
+    def _scores(self, task: Task) -> tuple[list[float], str | None]:
         name, contender = list(self.contenders.items())[task.call]
         terms = (
             self.terms
@@ -234,7 +234,7 @@ class ComparisonJob(Job):
                 words = of_view.vocabulary
                 topics[view] = [[words[int(w)] for w in t] for t in output[f"topics/{view}"]]
         self._write(Run(name, task.seed, time.perf_counter() - started, measured, topics))
-        return []
+        return [], None
 
     def _measured(self, output: Mapping[str, Any], aligned: bool) -> dict[str, dict[str, Measured]]:
         found: dict[str, dict[str, Measured]] = {}

@@ -2,7 +2,8 @@
 
 from octis_m3l.optimization.executors import Executor, Processes, Sequential
 from octis_m3l.optimization.on_ray import OnRay
-from octis_m3l.optimization.optimizer import Optimizer, SearchResult
+from octis_m3l.optimization.optimizer import Optimizer
+from octis_m3l.optimization.result import SearchResult
 from octis_m3l.optimization.runs import Job, Outcome, Task
 from octis_m3l.optimization.spaces import search_space
 

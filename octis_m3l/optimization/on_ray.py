@@ -72,7 +72,12 @@ class OnRay(Executor):
                 logging_level="ERROR",
                 **(own if address is None else {}),
             )
-        self._packed = self._ray.put(packed(job, whole=True))
+        self._running: dict[Any, Task] = {}
+        try:
+            self._packed = self._ray.put(packed(job, whole=True))
+        except BaseException:
+            self.__exit__()
+            raise
 
     def outcomes(self, tasks: Sequence[Task]) -> Iterator[Outcome]:
         """Yield what comes of each run, as they end.
@@ -85,8 +90,12 @@ class OnRay(Executor):
         do = self._ray.remote(num_cpus=self.threads, num_gpus=self.gpus, max_retries=ATTEMPTS - 1)(
             _do
         )
-        waiting = list(tasks)
-        running: dict[Any, Task] = {}
+        waiting, running = list(tasks), self._running
+        lost = (
+            self._ray.exceptions.WorkerCrashedError,
+            self._ray.exceptions.NodeDiedError,
+            self._ray.exceptions.OutOfMemoryError,
+        )
         while waiting or running:
             while waiting and len(running) < self.workers:
                 task = waiting.pop(0)
@@ -97,12 +106,15 @@ class OnRay(Executor):
                 yield self._ray.get(ended)
             except self._ray.exceptions.RayTaskError as error:
                 raise unreadable(error.cause) from None
-            except self._ray.exceptions.RayError as error:
+            except lost as error:
                 message = f"its worker was lost {ATTEMPTS} times ({type(error).__name__})"
                 yield Outcome(task.call, task.run, task.seed, None, 0.0, message)
 
     def __exit__(self, *_: object) -> None:
-        """End the cluster, if it was begun here."""
+        """Stop what is still running, and end the cluster if it was begun here."""
+        for task in self._running:
+            self._ray.cancel(task, force=True)
+        self._running.clear()
         if self._began:
             self._ray.shutdown()
 

@@ -7,6 +7,7 @@ import secrets
 import shutil
 import sys
 import time
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,7 +16,6 @@ from typing import Any
 
 import numpy as np
 from octis.optimization.optimizer import Optimizer as OctisOptimizer
-from octis.optimization.optimizer_evaluation import OptimizerEvaluation
 from octis.optimization.optimizer_tool import (
     choose_optimizer,
     early_condition,
@@ -24,11 +24,12 @@ from octis.optimization.optimizer_tool import (
 )
 from tqdm import tqdm
 
-from octis_m3l.errors import SettingsError, StorageError, suggest
-from octis_m3l.files import read_json, write_json
+from octis_m3l.errors import OctisM3LError, SettingsError, StorageError
+from octis_m3l.files import read_json
 from octis_m3l.models.base import TopicModel
 from octis_m3l.optimization.executors import Executor, Processes, Sequential
 from octis_m3l.optimization.record import (
+    check_same,
     check_same_dataset,
     check_validation_only,
     described_dataset,
@@ -40,24 +41,25 @@ from octis_m3l.optimization.record import (
     rebuilt_model,
     rebuilt_space,
 )
+from octis_m3l.optimization.result import SearchResult, as_json, plain
 from octis_m3l.optimization.runs import Job, Outcome, Task
+from octis_m3l.optimization.settings import by_name, check_settings
 from octis_m3l.optimization.spaces import search_space as dimensions_of
 from octis_m3l.training import derive_seed
 
-FORMAT, VERSION = "octis-m3l search", 1
-SURROGATES = ("RF", "ET", "GP", "RS")
-ACQUISITIONS = ("LCB", "EI", "PI")
-GENERATORS = ("lhs", "sobol", "halton", "hammersly", "grid", "random")
-_ALWAYS = 10**9
-_COUNTS = (
-    "number_of_call",
-    "model_runs",
-    "n_random_starts",
-    "save_step",
-    "batch",
-    "early_step",
-    "topk",
+_DESCRIBED = (
+    "model",
+    "dataset",
+    "metrics",
+    "search_space",
+    "settings",
+    "kernel",
+    "seed",
+    "test_allowed",
 )
+FORMAT, VERSION = "octis-m3l search", 1
+_ALWAYS = 10**9
+_HOPELESS = 3
 _KEPT = (
     "number_of_call",
     "n_random_starts",
@@ -84,55 +86,8 @@ _KEPT = (
 )
 
 
-class SearchResult(OptimizerEvaluation):  # type: ignore[misc]
-    """OCTIS's result of a search, with the best point and every run's outcome.
-
-    Attributes
-    ----------
-    best : dict
-        The hyperparameters whose median score is best; empty if every call failed.
-    best_score : float, optional
-        That score.
-    outcomes : list of Outcome
-        Of all runs, failed ones too, with their seeds.
-    surrogate : scikit-optimize result, or None
-        With the last model of the response surface.
-    medians : list of float or None
-        Of each call's scores; None where all of its runs failed.
-    search_space : dict of str to Dimension
-        What was searched.
-    """
-
-    x_iters: dict[str, list[Any]]
-    func_vals: list[float]
-
-    def __init__(self, optimizer: "Optimizer", found: Any) -> None:
-        super().__init__(optimizer, BO_results=found)
-        self.outcomes = [optimizer.outcomes[key] for key in sorted(optimizer.outcomes)]
-        self.x_iters = {name: [_plain(x) for x in of] for name, of in self.x_iters.items()}
-        self.func_vals = [float(value) for value in self.func_vals]
-        self.info |= {"x_iters": self.x_iters, "f_val": self.func_vals}
-        self.surrogate = found if getattr(found, "models", None) else None
-        self.medians = [optimizer.median(call) for call in range(len(self.func_vals))]
-        self.search_space = dict(optimizer.search_space)
-        known = [(value, call) for call, value in enumerate(self.medians) if value is not None]
-        sign = 1 if optimizer.optimization_type == "Maximize" else -1
-        self.best: dict[str, Any] = {}
-        self.best_score: float | None = None
-        if known:
-            self.best_score, call = max(known, key=lambda entry: sign * entry[0])
-            self.best = {name: points[call] for name, points in self.x_iters.items()}
-
-    def save(self, name_file: str) -> None:
-        """Write the search to a JSON file, whole.
-
-        Parameters
-        ----------
-        name_file : str
-            The file.
-        """
-        self.name_json = name_file
-        write_json(Path(name_file), _without_nan(self.info))
+class SearchError(OctisM3LError):
+    """A search finds nothing but failures."""
 
 
 class Optimizer(OctisOptimizer):  # type: ignore[misc]
@@ -192,13 +147,15 @@ class Optimizer(OctisOptimizer):  # type: ignore[misc]
             ``surrogate_model`` ('RF', 'ET', 'GP', or 'RS', random search), ``kernel``,
             ``acq_func``, ``random_state`` (None: one is drawn and recorded), ``x0``, ``y0``,
             ``save_models``, ``save_path``, ``save_name``, ``early_stop``, ``topk``, …
+            (``save_step`` changes nothing: every run is recorded as it ends.)
         batch : int
             Points that are proposed together. A search is told what comes of them together too, so
             that its course depends on this number, but not on where runs are done.
         processes : int
             In which runs are done at once: the runs of a call, and the calls of a batch.
         device : str or sequence of str, optional
-            For models that have this hyperparameter; several are given out in turn.
+            For this package's models, where they have this hyperparameter; several are given out in
+            turn. Other models say it in a hyperparameter of theirs.
         threads : int
             Of each process, where there are several.
         executor : function from a Job to an Executor, optional
@@ -222,12 +179,13 @@ class Optimizer(OctisOptimizer):  # type: ignore[misc]
             After Ctrl-C; `resume_optimization` goes on.
         """
         self._test_allowed = test_allowed
-        settings = _by_name(positional, settings)
+        settings = by_name(positional, settings)
         self.batch, self._described, self._shows = batch, {}, progress
         self._workplace(processes, device, threads, executor)
         self._resumed: dict[str, Any] | None = None
         # A Gaussian process has its dimensions normalised in place: the user's stay as they are.
         space = copy.deepcopy(dimensions_of(model, None, search_space))
+        self._space = described_space(space)
         if settings.get("random_state", False) is None:
             settings["random_state"] = secrets.randbelow(2**31)
         if not isinstance(settings.get("number_of_call", 5), int | np.integer):
@@ -262,7 +220,7 @@ class Optimizer(OctisOptimizer):  # type: ignore[misc]
         name_path : str or Path
             The search's JSON file.
         extra_evaluations : int
-            Further calls beyond those that it was begun with.
+            Further calls beyond those that the file says; resumed again, it says these too.
         model, dataset, metric, extra_metrics, kernel : optional
             What a file can't hold: models with parts of their own, data sets that were never
             saved, metrics with another corpus, a kernel for 'GP' other than OCTIS's.
@@ -276,7 +234,8 @@ class Optimizer(OctisOptimizer):  # type: ignore[misc]
         Raises
         ------
         StorageError
-            If the file is missing, damaged or of another kind, or names what isn't there.
+            If the file is missing, damaged or of another kind, or names what isn't there; or if
+            the model or a metric given is not the one that the search began with.
         DataError
             If the data set is another.
         """
@@ -289,18 +248,31 @@ class Optimizer(OctisOptimizer):  # type: ignore[misc]
             )
         if own.get("version") != VERSION:
             raise StorageError(f"{name_path} was written by another octis-m3l; upgrade this one.")
+        missing = [name for name in (*_DESCRIBED, "points", "runs") if name not in own]
+        if missing:
+            raise StorageError(f"{name_path} is damaged: it has no '{missing[0]}'.")
         data = rebuilt_dataset(own["dataset"]) if dataset is None else dataset
         check_same_dataset(data, own["dataset"])
         if own["kernel"] and kernel is None:
             raise StorageError(
                 f"the search had the kernel {own['kernel']}; give it again: kernel=…"
             )
+        if model is not None:
+            check_same("model", described_model(model), own["model"])
+        of_user = [*([] if metric is None else [metric]), *(extra_metrics or [])]
+        before = own["metrics"][metric is None :] if extra_metrics else own["metrics"][:1]
+        for one, stored_one in zip(of_user, before, strict=False):
+            check_same("metric", described_metric(one, data), stored_one)
         place = Path(name_path).resolve()
         settings = {**own["settings"], "save_path": f"{place.parent}/", "save_name": place.stem}
         if extra_evaluations < 0:
             raise SettingsError(f"extra_evaluations={extra_evaluations}: expected 0 or more.")
         settings["number_of_call"] += extra_evaluations
+        if all(entry.get("scores") is None for entry in own["runs"]):
+            # Nothing followed from runs that all failed: they are tried again.
+            own = {**own, "runs": [], "points": []}
         self._resumed = own
+        self._space = own["search_space"]
         self.batch = settings.pop("batch")
         self._described, self._shows = {}, progress
         self._test_allowed = own["test_allowed"]
@@ -343,55 +315,7 @@ class Optimizer(OctisOptimizer):  # type: ignore[misc]
             if not self._test_allowed:
                 check_validation_only(metric)
         self.save_path = str(self.save_path)
-        for name, known in (
-            ("surrogate_model", SURROGATES),
-            ("acq_func", ACQUISITIONS),
-            ("optimization_type", ("Maximize", "Minimize")),
-            ("initial_point_generator", GENERATORS),
-        ):
-            value = getattr(self, name)
-            if value not in known:
-                raise SettingsError(f"unknown {name} '{value}'.{suggest(str(value), known)}")
-        # The estimator of OCTIS's random search is refused by today's scikit-learn: never leaving
-        # the random starts is the same.
-        self._random_search = self.surrogate_model == "RS"
-        if self._random_search:
-            self.surrogate_model = "RF"
-        for name in _COUNTS:
-            value = getattr(self, name)
-            if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < 1:
-                raise SettingsError(f"{name}={value!r}: expected a whole number, 1 or more.")
-            setattr(self, name, int(value))
-        if not isinstance(self.x0, Mapping):
-            raise SettingsError("x0: expected a mapping of hyperparameter to a list of values.")
-        given = {name: list(points) for name, points in self.x0.items()}
-        self.y0 = [_plain(value) for value in self.y0]
-        for value in self.y0:
-            if not isinstance(value, int | float) or not math.isfinite(value):
-                raise SettingsError(f"y0 holds {value!r}; expected finite numbers.")
-        for name, points in given.items():
-            outside = [
-                x for x in points if name in self.search_space and x not in self.search_space[name]
-            ]
-            if outside:
-                raise SettingsError(f"x0: {name}={outside[0]!r} is outside what is searched.")
-        if given and set(given) != set(self.hyperparameters):
-            raise SettingsError(
-                f"x0 has {', '.join(sorted(given))}; expected a list for each of "
-                f"{', '.join(self.hyperparameters)}."
-            )
-        lengths = {len(points) for points in given.values()}
-        if len(lengths) > 1 or (self.y0 and lengths != {len(self.y0)}):
-            raise SettingsError("x0 and y0: expected lists of the same length.")
-        self.x0 = given
-        self.lenx0 = lengths.pop() if lengths else 0
-        if self.lenx0 > self.number_of_call:
-            raise SettingsError(
-                f"x0 has {self.lenx0} points for number_of_call={self.number_of_call}."
-            )
-        self.save_path = f"{self.save_path.rstrip('/') or '.'}/"
-        self.save_name = self.save_name.removesuffix(".json")
-        self.plot_name = self.plot_name.removesuffix(".png")
+        check_settings(self)
         self._file = Path(self.save_path) / f"{self.save_name}.json"
         if self._resumed is None and self._file.exists():
             raise StorageError(
@@ -409,12 +333,17 @@ class Optimizer(OctisOptimizer):  # type: ignore[misc]
         self._points: dict[int, list[Any]] = dict(enumerate(stored))
         self._checkpoints = f"{self.save_name}.checkpoints"
         self._described = self._description()
+        outputs = Path(self.model_path_models) if self.save_models else None
+        if outputs is not None and self._resumed is None and any(outputs.iterdir()):
+            raise StorageError(
+                f"{outputs} holds the outputs of another search; choose another save_path."
+            )
         job = Job(
             self.model,
             self.dataset,
             [self.metric, *self.extra_metrics],
             self.topk,
-            Path(self.model_path_models) if self.save_models else None,
+            outputs,
             Path(self.save_path) / self._checkpoints,
         )
         found: Any = SimpleNamespace(func_vals=[], x_iters=[], fun=None, models=[])
@@ -430,6 +359,7 @@ class Optimizer(OctisOptimizer):  # type: ignore[misc]
                 calls = range(len(points), len(points) + len(proposed))
                 points += proposed
                 self.current_call = len(points) - 1
+                self._check_any_worked(len(points))
                 values = [self._value(call) for call in calls]
                 # What a failed call is told as follows from all that is known by now.
                 opt.yi[:] = [self._value(call) for call in range(calls.start)]
@@ -484,7 +414,7 @@ class Optimizer(OctisOptimizer):  # type: ignore[misc]
             calls = range(first, min(first + count, self.lenx0))
             return [[self.x0[name][call] for name in self.hyperparameters] for call in calls]
         asked = [opt.ask()] if self.batch == 1 else opt.ask(n_points=self.batch)[:count]
-        return [[_plain(value) for value in point] for point in asked]
+        return [[plain(value) for value in point] for point in asked]
 
     def _run(self, executor: Executor, found: Any, proposed: list[list[Any]], first: int) -> None:
         """Do the runs that are not recorded yet, and record each as it ends."""
@@ -502,6 +432,12 @@ class Optimizer(OctisOptimizer):  # type: ignore[misc]
                     seed = derive_seed(self._base_seed, call, run)
                     tasks.append(Task(call, run, hyperparameters, seed, device))
         for outcome in executor.outcomes(tasks):
+            if outcome.error and not any(run.error for run in self.outcomes.values()):
+                warnings.warn(
+                    f"call {outcome.call}, run {outcome.run}: {outcome.error}; the search goes on, "
+                    "and records this and further failures.",
+                    stacklevel=2,
+                )
             self.outcomes[outcome.call, outcome.run] = outcome
             self._save(found)
 
@@ -556,6 +492,16 @@ class Optimizer(OctisOptimizer):  # type: ignore[misc]
         medians = [self.median(call) for call in range(self.current_call + 1)]
         return max((sign * median for median in medians if median is not None), default=None)
 
+    def _check_any_worked(self, calls: int) -> None:
+        """Stop where nothing but failures has been seen."""
+        failed = [run for call in range(calls) for run in self.runs_of(call)]
+        if calls >= min(_HOPELESS, self.number_of_call) and not any(run.scores for run in failed):
+            raise SearchError(
+                f"all {len(failed)} runs of the first {calls} calls failed, the first with: "
+                f"{failed[0].error}. Nothing can be searched; what was tried is in {self._file}, "
+                "and resume_optimization tries it again once the cause is mended."
+            )
+
     def _stops(self, found: Any) -> bool:
         told = len(found.func_vals)
         return bool(
@@ -588,8 +534,8 @@ class Optimizer(OctisOptimizer):  # type: ignore[misc]
             "model": described_model(self.model),
             "dataset": described_dataset(self.dataset),
             "metrics": [described_metric(metric, self.dataset) for metric in metrics],
-            "search_space": described_space(self.search_space),
-            "settings": {name: _json(getattr(self, name)) for name in _KEPT},
+            "search_space": self._space,
+            "settings": {name: as_json(getattr(self, name)) for name in _KEPT},
             "kernel": "" if repr(self.kernel.get_params()) == default else str(self.kernel),
             "seed": self._base_seed,
             "test_allowed": self._test_allowed,
@@ -641,42 +587,8 @@ class Optimizer(OctisOptimizer):  # type: ignore[misc]
                 plot_model_runs(known, len(found.func_vals) - 1, path)
 
 
-def _by_name(positional: Sequence[Any], settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the settings of OCTIS's ``optimize`` by name, those given by position too."""
-    names = list(inspect.signature(OctisOptimizer.optimize).parameters)[6:]
-    unknown = [name for name in settings if name not in names]
-    if unknown or len(positional) > len(names):
-        said = unknown[0] if unknown else f"{len(positional) + 5} positional arguments"
-        raise SettingsError(f"optimize takes no '{said}'.{suggest(str(said), names)}")
-    return {**dict(zip(names, positional, strict=False)), **settings}
-
-
 def _octis_kernel() -> str:
     """Return OCTIS's own kernel, as text."""
     return repr(
         inspect.signature(OctisOptimizer.optimize).parameters["kernel"].default.get_params()
     )
-
-
-def _without_nan(value: Any) -> Any:
-    """Return what JSON holds: None for numbers that are none."""
-    if isinstance(value, Mapping):
-        return {name: _without_nan(of) for name, of in value.items()}
-    if isinstance(value, list | tuple):
-        return [_without_nan(of) for of in value]
-    plain = _plain(value)
-    return None if isinstance(plain, float) and not math.isfinite(plain) else plain
-
-
-def _json(value: Any) -> Any:
-    """Return what JSON holds of a setting."""
-    if isinstance(value, Mapping):
-        return {name: _json(of) for name, of in value.items()}
-    if isinstance(value, list | tuple):
-        return [_json(of) for of in value]
-    return _plain(value)
-
-
-def _plain(value: Any) -> Any:
-    """Return Python's own number or text for numpy's."""
-    return value.item() if isinstance(value, np.generic) else value

@@ -4,7 +4,9 @@ Nothing in a file is evaluated. A class is imported by its path, and must be a m
 OCTIS's kind.
 """
 
+import hashlib
 import inspect
+import json
 from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
@@ -19,8 +21,16 @@ from octis_m3l.data.dataset import MultiviewDataset
 from octis_m3l.errors import DataError, SettingsError, StorageError
 from octis_m3l.metrics import CNPMI
 from octis_m3l.models.base import TopicModel
+from octis_m3l.optimization.result import plain
 
 _CLASSIFICATION = "octis.evaluation_metrics.classification_metrics"
+_BASE = 10
+# What scikit-optimize makes of a dimension without one, and a Gaussian process of any.
+_TRANSFORMS = {
+    Categorical: ("onehot",),
+    Integer: ("identity", "normalize"),
+    Real: ("identity", "normalize"),
+}
 _SCALARS = (str, int, float, bool, type(None))
 
 
@@ -73,14 +83,39 @@ def described_model(model: Any) -> dict[str, Any]:
     model : OCTIS model
         Ours, or anybody's.
     """
-    given = model._given if isinstance(model, TopicModel) else model.hyperparameters
+    given = _plain(model._given if isinstance(model, TopicModel) else model.hyperparameters)
+    attributes, known = ({}, True) if isinstance(model, TopicModel) else _attributes(model)
     return {
         "class": class_path(model),
-        "hyperparameters": {n: v for n, v in _plain(given).items() if isinstance(v, _SCALARS)},
+        "hyperparameters": {n: v for n, v in given.items() if isinstance(v, _SCALARS)},
+        "attributes": attributes,
         "use_partitions": bool(getattr(model, "use_partitions", True)),
-        "whole": all(isinstance(value, _SCALARS) for value in _plain(given).values())
-        and getattr(model, "teacher", None) is None,
+        "whole": all(isinstance(value, _SCALARS) for value in given.values())
+        and getattr(model, "teacher", None) is None
+        and known,
     }
+
+
+def _attributes(model: Any) -> tuple[dict[str, Any], bool]:
+    """Return what a model was given beside its hyperparameters, and whether a file holds it all."""
+    try:
+        usual = vars(type(model)())
+    except Exception:
+        return {}, False
+    changed = {
+        name: value
+        for name, value in _plain(vars(model)).items()
+        if name not in ("hyperparameters", "use_partitions")
+        and (name not in usual or not _same(value, usual[name]))
+    }
+    kept = {name: value for name, value in changed.items() if isinstance(value, _SCALARS)}
+    return kept, len(kept) == len(changed)
+
+
+def _same(one: Any, other: Any) -> bool:
+    if isinstance(one, _SCALARS) or isinstance(other, _SCALARS):
+        return bool(type(one) is type(other) and one == other)
+    return type(one) is type(other)
 
 
 def rebuilt_model(stored: Mapping[str, Any]) -> Any:
@@ -107,6 +142,8 @@ def rebuilt_model(stored: Mapping[str, Any]) -> Any:
     else:
         model = kind()
         model.hyperparameters.update(stored["hyperparameters"])
+        for name, value in stored.get("attributes", {}).items():
+            setattr(model, name, value)
     model.use_partitions = stored["use_partitions"]
     return model
 
@@ -192,8 +229,19 @@ def described_dataset(dataset: Any) -> dict[str, Any]:
     return {
         "multiview": known,
         "path": None if path is None else str(Path(path).resolve()),
-        "fingerprints": dataset.fingerprints() if known else None,
+        "fingerprints": dataset.fingerprints() if known else _fingerprint(dataset),
     }
+
+
+def _fingerprint(dataset: Any) -> str:
+    """Return what tells a data set of OCTIS from others: a hash of its texts and partitions."""
+    content = hashlib.sha256()
+    for document in dataset.get_corpus() or ():
+        content.update("\t".join(document).encode() + b"\n")
+    metadata = dataset.get_metadata() or {}
+    ends = {name: metadata.get(name) for name in ("last-training-doc", "last-validation-doc")}
+    content.update(json.dumps(ends).encode())
+    return content.hexdigest()
 
 
 def rebuilt_dataset(stored: Mapping[str, Any]) -> Any:
@@ -242,11 +290,42 @@ def check_same_dataset(dataset: Any, stored: Mapping[str, Any]) -> None:
     DataError
         If items, partitions or links differ.
     """
-    if stored["multiview"] and described_dataset(dataset)["fingerprints"] != stored["fingerprints"]:
+    if described_dataset(dataset)["fingerprints"] != stored["fingerprints"]:
         raise DataError(
             "this is not the data set that the search began with, or it has changed since: items, "
             "partitions or links differ. Give that data set, or begin a new search."
         )
+
+
+def check_same(what: str, given: Mapping[str, Any], stored: Mapping[str, Any]) -> None:
+    """Refuse to go on with another model or metric.
+
+    Parameters
+    ----------
+    what : str
+        'model' or 'metric', for the message.
+    given, stored : mapping
+        As `described_model` or `described_metric` gave it now, and when the search began.
+
+    Raises
+    ------
+    StorageError
+        If the class differs, or an argument that a file holds.
+    """
+    if given["class"] != stored["class"]:
+        raise StorageError(
+            f"the search began with the {what} {stored['class']}, given is {given['class']}; go on "
+            "with that, or begin a new search."
+        )
+    for part in ("hyperparameters", "arguments"):
+        before, now = stored.get(part, {}), given.get(part, {})
+        differing = sorted(n for n in {*before, *now} if before.get(n) != now.get(n))
+        if differing:
+            name = differing[0]
+            raise StorageError(
+                f"the search began with {what} {stored['class']} and {name}={before.get(name)!r}, "
+                f"given is {now.get(name)!r}; go on with that, or begin a new search."
+            )
 
 
 def described_space(space: Mapping[str, Dimension]) -> dict[str, Any]:
@@ -259,12 +338,20 @@ def described_space(space: Mapping[str, Dimension]) -> dict[str, Any]:
     """
     found: dict[str, Any] = {}
     for name, searched in space.items():
+        entry: dict[str, Any]
         if isinstance(searched, Categorical):
-            found[name] = {"values": list(_plain(dict(enumerate(searched.categories))).values())}
+            entry = {"values": list(_plain(dict(enumerate(searched.categories))).values())}
+            if searched.prior is not None:
+                entry["prior"] = [float(share) for share in searched.prior]
         else:
             low, high = _plain(dict(enumerate(searched.bounds))).values()
             whole = isinstance(searched, Integer)
-            found[name] = {"low": low, "high": high, "prior": searched.prior, "whole": whole}
+            entry = {"low": low, "high": high, "prior": searched.prior, "whole": whole}
+            if searched.base != _BASE:
+                entry["base"] = searched.base
+        if searched.transform_ not in _TRANSFORMS[type(searched)]:
+            entry["transform"] = searched.transform_
+        found[name] = entry
     return found
 
 
@@ -278,11 +365,12 @@ def rebuilt_space(stored: Mapping[str, Any]) -> dict[str, Dimension]:
     """
     found: dict[str, Dimension] = {}
     for name, of in stored.items():
+        options = {key: of[key] for key in ("prior", "base", "transform") if key in of}
         if "values" in of:
-            found[name] = Categorical(of["values"], name=name)
+            found[name] = Categorical(of["values"], name=name, **options)
         else:
             kind = Integer if of["whole"] else Real
-            found[name] = kind(of["low"], of["high"], prior=of["prior"], name=name)
+            found[name] = kind(of["low"], of["high"], name=name, **options)
     return found
 
 
@@ -324,4 +412,4 @@ def check_validation_only(metric: Any) -> None:
 
 
 def _plain(given: Mapping[Any, Any]) -> dict[Any, Any]:
-    return {n: v.item() if hasattr(v, "item") else v for n, v in given.items()}
+    return {name: plain(value) for name, value in given.items()}

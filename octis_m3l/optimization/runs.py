@@ -57,7 +57,7 @@ class Outcome:
     seconds : float
         That it took.
     error : str, optional
-        Why it failed.
+        Why it failed; or, beside scores, what else went wrong.
     trace : str, optional
         Where it failed.
     """
@@ -124,7 +124,7 @@ class Job:
         started = time.perf_counter()
         try:
             with seeded(task.seed):
-                scores = self._scores(task)
+                scores, unsaved = self._scores(task)
         except (Exception, SystemExit) as error:
             return Outcome(
                 task.call,
@@ -141,9 +141,11 @@ class Job:
                 gc.collect()
             if torch.cuda.is_available():
                 torch.cuda.empty_cache()
-        return Outcome(task.call, task.run, task.seed, scores, time.perf_counter() - started)
+        seconds = time.perf_counter() - started
+        return Outcome(task.call, task.run, task.seed, scores, seconds, unsaved)
 
-    def _scores(self, task: Task) -> list[float]:
+    def _scores(self, task: Task) -> tuple[list[float], str | None]:
+        """Return the scores, and why the output could not be kept."""
         model, parameters, name = (
             fresh(self.model),
             dict(task.hyperparameters),
@@ -169,12 +171,16 @@ class Job:
         for metric, score in zip(self.metrics, scores, strict=True):
             if not np.isfinite(score):
                 raise ValueError(f"{type(metric).__name__} is {score}")
+        unsaved = None
         if self.models is not None:
-            with written_whole(self.models / f"{name}.npz") as temporary:
-                save_model_output(output, str(temporary))
+            try:
+                with written_whole(self.models / f"{name}.npz") as temporary:
+                    save_model_output(output, str(temporary))
+            except Exception as of_output:
+                unsaved = f"its output was not saved ({type(of_output).__name__}: {of_output})"
         if checkpoint is not None:
             shutil.rmtree(checkpoint, ignore_errors=True)
-        return scores
+        return scores, unsaved
 
 
 def fresh(model: Any) -> Any:

@@ -1,5 +1,6 @@
 """Search spaces: declared on each model, chosen and changed by a user, checked before any run."""
 
+import math
 from collections.abc import Collection, Mapping
 from typing import Any
 
@@ -7,7 +8,12 @@ from skopt.space import Categorical, Dimension, Integer, Real  # type: ignore[im
 
 from octis_m3l.errors import SettingsError, suggest
 from octis_m3l.models.base import TopicModel
+from octis_m3l.optimization.result import plain
 
+_NOT_SEARCHED = {
+    "seed": "every run has its own, derived from the model's",
+    "device": "optimize(…, device=…) says where runs are done",
+}
 PRIORS = ("uniform", "log-uniform")
 
 
@@ -55,6 +61,8 @@ def search_space(
                 f"no range is declared to search '{name}' in; give one: ({name}: low, high). "
                 f"Declared: {', '.join(declared) or 'none'}."
             )
+        if isinstance(model, TopicModel) and name in _NOT_SEARCHED:
+            raise SettingsError(f"'{name}' is not searched: {_NOT_SEARCHED[name]}.")
         found[name] = dimension(name, given[name], whole=_is_whole(model, name))
         _check_ends(model, name, found[name])
     return found
@@ -78,10 +86,14 @@ def dimension(name: str, given: Any, *, whole: bool | None = None) -> Dimension:
         If it is something else, or the low end is not below the high one.
     """
     if isinstance(given, Dimension):
+        if whole and isinstance(given, Real):
+            raise SettingsError(f"{name}: whole numbers are searched by Integer, given Real.")
+        if isinstance(given, Categorical):
+            _check_categories(name, list(given.categories))
         return given
     if isinstance(given, list):
-        if len(given) < 2:
-            raise SettingsError(f"{name}={given!r}: expected two values or more to choose from.")
+        given = [plain(value) for value in given]
+        _check_categories(name, given)
         return Categorical(given, name=name)
     if isinstance(given, Mapping):
         unknown = [key for key in given if key not in ("low", "high", "prior")]
@@ -96,18 +108,36 @@ def dimension(name: str, given: Any, *, whole: bool | None = None) -> Dimension:
             f"{name}={given!r}: expected (low, high), (low, high, prior), a list of values, or a "
             "dimension of scikit-optimize."
         )
-    low, high, prior = (*given, "uniform")[:3]
+    low, high, prior = (plain(value) for value in (*given, "uniform")[:3])
     if prior not in PRIORS:
         raise SettingsError(f"{name}: unknown prior '{prior}'.{suggest(str(prior), PRIORS)}")
     numbers = all(isinstance(end, int | float) and not isinstance(end, bool) for end in (low, high))
-    if not numbers or not low < high or (prior == "log-uniform" and low <= 0):
+    if (
+        not numbers
+        or not -math.inf < low < high < math.inf
+        or (prior == "log-uniform" and low <= 0)
+    ):
         floor = "0 < low" if prior == "log-uniform" else "low"
         raise SettingsError(f"{name}=({low!r}, {high!r}): expected numbers, {floor} < high.")
     if whole is None:
         whole = isinstance(low, int) and isinstance(high, int)
+    if whole and not (float(low).is_integer() and float(high).is_integer()):
+        raise SettingsError(f"{name}=({low!r}, {high!r}): expected whole numbers.")
     if whole:
         return Integer(int(low), int(high), prior=prior, name=name)
     return Real(float(low), float(high), prior=prior, name=name)
+
+
+def _check_categories(name: str, values: list[Any]) -> None:
+    if len(values) < 2:
+        raise SettingsError(f"{name}={values!r}: expected two values or more to choose from.")
+    for value in values:
+        finite = not isinstance(value, float) or math.isfinite(value)
+        if not isinstance(plain(value), str | int | float | None) or not finite:
+            raise SettingsError(
+                f"{name}: {value!r} can't be searched; expected numbers, texts, True, False or "
+                "None."
+            )
 
 
 def _is_whole(model: Any, name: str) -> bool | None:

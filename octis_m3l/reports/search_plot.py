@@ -146,6 +146,16 @@ def _even(space: Any, points: list[list[Any]]) -> tuple[Any, list[list[Any]]]:
     return Space(dimensions), moved
 
 
+def _plain_dimension(searched: Any) -> Any:
+    """Return a dimension of the same values, as scikit-optimize makes it by default."""
+    from skopt.space import Categorical
+
+    if isinstance(searched, Categorical):
+        return Categorical(searched.categories, name=searched.name)
+    low, high = searched.bounds
+    return type(searched)(low, high, prior=searched.prior, name=searched.name)
+
+
 def _searched(result: SearchResult, label: str) -> Any:
     return result.search_space.get(label, SimpleNamespace(prior=None))
 
@@ -162,6 +172,7 @@ def _fitted(result: SearchResult, seed: int) -> tuple[_Surface, NDArray[Any], ND
         )
     points = np.array([[of[call] for of in result.x_iters.values()] for call in known], object)
     scores = np.array([result.medians[call] for call in known], np.float64)
-    space = Space([result.search_space[name] for name in result.x_iters])
-    # As scikit-optimize's forests see points: categories one by one, numbers on their own scale.
+    # As scikit-optimize's forests see points: categories one by one, numbers on their own scale;
+    # a Gaussian process has normalised the dimensions that it was given.
+    space = Space([_plain_dimension(result.search_space[name]) for name in result.x_iters])
     return _Surface(space, seed).fit(points, scores), points, scores

@@ -13,6 +13,7 @@ from .test_optimizer import course, searched
 from .toy import Data, Height, Hill
 
 
+@pytest.mark.filterwarnings("ignore:call .* the search goes on")
 def test_a_cluster_finds_what_one_process_does_and_a_lost_worker_loses_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

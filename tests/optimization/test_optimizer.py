@@ -32,7 +32,14 @@ from octis_m3l import (
     TopicUniqueness,
 )
 from octis_m3l.errors import DataError, SettingsError, StorageError
-from octis_m3l.optimization import Job, Processes, Task, executors, search_space
+from octis_m3l.optimization import Job, Outcome, Processes, Task, executors, search_space
+from octis_m3l.optimization.optimizer import SearchError
+from octis_m3l.optimization.record import (
+    described_model,
+    described_space,
+    rebuilt_model,
+    rebuilt_space,
+)
 from octis_m3l.optimization.runs import seeded
 
 from .toy import SPACE, Data, Height, Hill, Place
@@ -167,6 +174,7 @@ def test_a_search_that_was_stopped_goes_on_as_if_it_never_had_been(
     assert len(list((tmp_path / "part").glob("*.json"))) == 1
 
 
+@pytest.mark.filterwarnings("ignore:call .* the search goes on")
 def test_runs_that_are_recorded_are_not_done_again(tmp_path: Path) -> None:
     whole = searched(tmp_path / "whole", tmp_path)
     assert len((tmp_path / "runs").read_text().splitlines()) == 12
@@ -188,6 +196,7 @@ searched(Path({folder!r}), {trouble!r})
 """
 
 
+@pytest.mark.filterwarnings("ignore:call .* the search goes on")
 def test_killed_in_the_middle_and_resumed(tmp_path: Path) -> None:
     (tmp_path / "other").mkdir()
     whole = searched(tmp_path / "whole", tmp_path / "other")
@@ -226,12 +235,123 @@ def test_what_a_file_cannot_hold_is_asked_for(tmp_path: Path) -> None:
         ({"kernel": "Matern()"}, r"the search had the kernel Matern\(\); give it again"),
         ({"model": {**content["octis_m3l"]["model"], "class": "os:system"}}, "is no AbstractModel"),
         ({"model": {**content["octis_m3l"]["model"], "class": "no.where:X"}}, "can't be imported"),
+        ({"dataset": {**content["octis_m3l"]["dataset"], "fingerprints": "x"}}, "not the data set"),
     ):
         path.write_text(json.dumps({**content, "octis_m3l": {**content["octis_m3l"], **changed}}))
-        with pytest.raises(StorageError, match=message):
+        with pytest.raises((StorageError, DataError), match=message):
+            Optimizer().resume_optimization(path, dataset=Data())
+    for part in ("runs", "points", "settings", "metrics"):
+        rest = {name: of for name, of in content["octis_m3l"].items() if name != part}
+        path.write_text(json.dumps({**content, "octis_m3l": rest}))
+        with pytest.raises(StorageError, match=f"is damaged: it has no '{part}'"):
             Optimizer().resume_optimization(path, dataset=Data())
     with pytest.raises(StorageError, match=r"gone\.json"):
         Optimizer().resume_optimization(tmp_path / "gone.json")
+
+
+def test_only_the_search_s_own_model_and_metric_go_on(tmp_path: Path) -> None:
+    whole = searched(tmp_path)
+    path = tmp_path / "result.json"
+    steeper = hill()
+    steeper.hyperparameters["x"] = 0.7
+    for given, message in (
+        ({"model": LDA()}, r"began with the model .*toy:Hill, given is octis.models.LDA:LDA"),
+        ({"model": steeper}, r"began with model .*toy:Hill and x=0.5, given is 0.7"),
+        ({"metric": Height(2.0)}, r"began with metric .*toy:Height and factor=1.0, given is 2.0"),
+        ({"metric": Place()}, r"began with the metric .*toy:Height, given is .*toy:Place"),
+    ):
+        with pytest.raises(StorageError, match=message):
+            Optimizer().resume_optimization(path, dataset=Data(), **given)
+    given = {"model": hill(), "metric": Height()}
+    again = Optimizer().resume_optimization(path, dataset=Data(), **given)
+    assert course(again) == course(whole)
+
+
+class Armed(Hill):
+    """A hill with something beside its hyperparameters."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.arm = "short"
+        self.tool: Any = None
+
+
+def test_what_a_model_has_beside_hyperparameters_is_kept_or_asked_for() -> None:
+    model = Armed()
+    model.arm = "long"
+    stored = json.loads(json.dumps(described_model(model)))
+    again = rebuilt_model(stored)
+    assert isinstance(again, Armed)
+    assert again.arm == "long"
+    model.tool = np.ones(3)
+    with pytest.raises(StorageError, match="was given what a file can't hold; give it again"):
+        rebuilt_model(described_model(model))
+
+
+def test_spaces_are_kept_as_they_were_given() -> None:
+    space = {
+        "a": Categorical([1, 2, 3], prior=[0.2, 0.2, 0.6], transform="identity", name="a"),
+        "b": Real(0.1, 8.0, prior="log-uniform", base=2, name="b"),
+        "c": Integer(1, 9, transform="normalize", name="c"),
+        "d": Categorical([True, None, "x"], name="d"),
+    }
+    stored = json.loads(json.dumps(described_space(space)))
+    again = rebuilt_space(stored)
+    assert again == space
+    assert again["a"].prior == [0.2, 0.2, 0.6]
+    assert again["a"].transform_ == "identity"
+    assert again["b"].base == 2
+
+
+def test_a_search_without_hope_stops_and_is_tried_again(tmp_path: Path) -> None:
+    points = {"x": [0.95, 0.96, 0.97, 0.98], "y": [3] * 4, "kind": ["round"] * 4}
+    with (
+        pytest.warns(UserWarning, match="the search goes on"),
+        pytest.raises(SearchError, match=r"all 6 runs of the first 3 calls failed.*too far"),
+    ):
+        searched(tmp_path / "search", tmp_path, x0=points)
+    path = tmp_path / "search" / "result.json"
+    content = json.loads(path.read_text())
+    # What was wrong is mended.
+    content["octis_m3l"]["model"]["hyperparameters"]["trouble"] = ""
+    path.write_text(json.dumps(content))
+    result = Optimizer().resume_optimization(path, dataset=Data())
+    assert len(result.medians) == 6
+    assert all(run.scores for run in result.outcomes)
+
+
+def test_outputs_of_two_searches_do_not_mix(tmp_path: Path) -> None:
+    searched(tmp_path, save_models=True)
+    assert len(list((tmp_path / "models").iterdir())) == 12
+    with pytest.raises(StorageError, match="holds the outputs of another search"):
+        searched(tmp_path, save_models=True, save_name="second")
+    assert len(list((tmp_path / "models").iterdir())) == 12
+
+
+def test_scores_are_kept_where_the_output_cannot_be(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: Any) -> None:
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr("octis_m3l.optimization.runs.save_model_output", full)
+    job = Job(hill(), Data(), [Height()], models=tmp_path)
+    outcome = job.do(Task(0, 0, {"x": 0.5}, 1))
+    assert outcome.scores is not None
+    assert outcome.error == "its output was not saved (OSError: No space left on device)"
+
+
+def test_batches_with_given_points_and_an_early_stop(tmp_path: Path) -> None:
+    points = {"x": [0.3, 0.1], "y": [3, 3], "kind": ["round"] * 2}
+    options: dict[str, Any] = {"x0": points, "y0": [1.0, 0.9], "batch": 3, "number_of_call": 30}
+    options |= {"early_stop": True, "early_step": 3, "plot_best_seen": True}
+    alone = searched(tmp_path / "alone", **options)
+    assert 5 <= len(alone.medians) < 30
+    assert alone.x_iters["x"][:2] == [0.3, 0.1]
+    assert alone.medians[:2] == [1.0, 0.9]
+    assert list((tmp_path / "alone").glob("*best_seen*"))
+    several = searched(tmp_path / "several", processes=2, **options)
+    assert course(several) == course(alone)
 
 
 def test_scores_are_not_told_of_other_points(tmp_path: Path) -> None:
@@ -282,7 +402,8 @@ def test_settings_by_position_and_dimensions_of_ones_own(tmp_path: Path) -> None
 
 def test_a_run_that_fails_is_recorded_and_survived(tmp_path: Path) -> None:
     points = {"x": [0.95, 0.3], "y": [3, 3], "kind": ["round"] * 2}
-    result = searched(tmp_path / "search", tmp_path, x0=points)
+    with pytest.warns(UserWarning, match="call 0, run 0: ValueError: too far; the search goes on"):
+        result = searched(tmp_path / "search", tmp_path, x0=points)
     failed = [run for run in result.outcomes if run.call == 0]
     assert [run.error for run in failed] == ["ValueError: too far"] * 2
     assert "in train_model" in str(failed[0].trace)
@@ -341,6 +462,7 @@ def test_mistakes_are_said_before_any_run(
 # Processes.
 
 
+@pytest.mark.filterwarnings("ignore:call .* the search goes on")
 def test_a_process_that_is_killed_loses_nothing(
     tmp_path: Path,
 ) -> None:
@@ -385,9 +507,21 @@ def test_a_worker_that_cannot_read_the_search_says_why(tmp_path: Path) -> None:
             list(executor.outcomes([Task(0, 0, {}, 1)]))
 
 
-def test_devices_are_given_out_in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
-    executor = Processes(Job(hill(), Data(), [Height()]), 3, devices=["cuda:0", "cuda:1"])
-    assert executor.slots == ["cuda:0", "cuda:1", "cuda:0"]
+class Told(Job):
+    """Says which device a task was given."""
+
+    def do(self, task: Task) -> Any:
+        return Outcome(task.call, task.run, task.seed, [1.0], error=task.device)
+
+
+def test_devices_are_given_out_in_turn() -> None:
+    job = Told(hill(), Data(), [Height()])
+    executor = Processes(job, 2, devices=["cuda:0", "cuda:1"])
+    with executor:
+        found = list(executor.outcomes([Task(call, 0, {}, 1) for call in range(6)]))
+    assert len(found) == 6
+    assert {outcome.error for outcome in found} == {"cuda:0", "cuda:1"}
+    assert sorted(executor.slots, key=str) == ["cuda:0", "cuda:1"]
 
 
 # Our models.
@@ -549,6 +683,10 @@ def test_spaces_are_declared_chosen_and_changed() -> None:
     )
     assert isinstance(changed["dropout"], Real)
     assert changed["activation"].categories == ("relu", "softplus")
+    numbers = search_space(model, None, {"temperature": (np.float32(0.25), np.float64(1.0))})
+    assert type(numbers["temperature"].low) is float
+    topics = search_space(model, None, {"num_topics": [np.int64(5), np.int64(10)]})
+    assert [type(value) for value in topics["num_topics"].categories] == [int, int]
 
 
 @pytest.mark.parametrize(
@@ -564,6 +702,13 @@ def test_spaces_are_declared_chosen_and_changed() -> None:
         ({"activation": ["relu", "tanh"]}, "m3l-contrast: activation='tanh'"),
         ({"activation": ["relu"]}, "expected two values or more to choose from"),
         ({"similarity": (0.1, 1.0)}, "m3l-contrast: similarity=0.1"),
+        ({"num_topics": (10.5, 20)}, "num_topics=.*expected whole numbers"),
+        ({"num_topics": Real(10, 20)}, "whole numbers are searched by Integer, given Real"),
+        ({"temperature": (0.1, math.inf)}, "expected numbers, low < high"),
+        ({"temperature": [0.1, math.nan]}, "nan can't be searched"),
+        ({"temperature": [(0.1, 0.2), (0.3, 0.4)]}, r"\(0.1, 0.2\) can't be searched"),
+        ({"seed": (0, 5)}, "'seed' is not searched: every run has its own"),
+        ({"device": ["cpu", "cuda"]}, r"'device' is not searched: optimize\(…, device=…\)"),
     ],
 )
 def test_spaces_that_cannot_be_searched(changes: dict[str, Any], message: str) -> None:
