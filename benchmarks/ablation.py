@@ -7,12 +7,12 @@ from typing import Any
 
 import torch
 from data_sets import load
+from inferring import output_by
 from report import finish, mean_std
 from rich.console import Console
 from rich.table import Table
 
 from octis_m3l.metrics import CrosslingualClassification, TopicUniqueness
-from octis_m3l.metrics.outputs import THETA_KEYS
 from octis_m3l.models import GloCTM
 
 PARTS: dict[str, dict[str, Any]] = {
@@ -28,14 +28,7 @@ PARTS: dict[str, dict[str, Any]] = {
 
 def scored(model: Any, dataset: Any, inferred_by: str) -> dict[str, float]:
     """Return TU of 15 words, and how well an SVM on μ of one encoder labels documents."""
-    network = model.network
-    network.settings = network.settings.model_copy(update={"inferred_by": inferred_by})
-    output = dict(model.output)
-    for name, view in dataset.text_views.items():
-        for partition in ("train", "test"):
-            counts = view.bag_of_words[view.rows(partition)]
-            theta = model.infer(counts, name, samples=0)
-            output[f"{THETA_KEYS[partition]}/{name}"] = theta.T
+    output = output_by(model, dataset, inferred_by)
     scores = {
         f"TU {name}": TopicUniqueness(dataset, name, 15).score(output) for name in dataset.views
     }

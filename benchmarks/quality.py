@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from data_sets import NAMES, UNLINKED, load, tied_by_words
+from inferring import output_by
 from report import finish, mean_std, print_summary, summarise
 
 from octis_m3l.metrics import CrosslingualClassification, applicable
@@ -33,6 +34,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--metrics", help="default: those that the data allow")
     parser.add_argument("--topk", type=int, default=10, help="words of a topic looked at")
     parser.add_argument("--corpus", help="linked data set that CNPMI counts words in")
+    parser.add_argument("--infer-by", help="GloCTM's encoder: local or global; softmax(μ)")
     parser.add_argument("--documents", type=int, help="only so many training documents a view")
     parser.add_argument("--keep", type=Path, help="folder: models are kept, and not trained anew")
     parser.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE")
@@ -113,7 +115,10 @@ def main() -> None:
     for seed in range(arguments.seeds):
         model = trained(arguments, settings, dataset, seed)
         seconds.append(model.history.seconds if model.history else 0.0)
-        runs.append(scored(arguments, dataset, model.output))
+        output = model.output
+        if arguments.infer_by:
+            output = output_by(model, dataset, arguments.infer_by)
+        runs.append(scored(arguments, dataset, output))
     summary = summarise(runs)
     title = f"{arguments.model} on {arguments.data}, {arguments.partition}, {len(runs)} seeds"
     print_summary(title, summary)
@@ -124,6 +129,7 @@ def main() -> None:
         views=list(dataset.views),
         model=arguments.model,
         partition=arguments.partition,
+        inferred_by=arguments.infer_by,
         settings=settings | ({"documents": arguments.documents} if arguments.documents else {}),
         topk=arguments.topk,
         seeds=arguments.seeds,
