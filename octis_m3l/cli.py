@@ -397,8 +397,13 @@ def compare(
 
     _use(threads)
     chosen = {name: contender(name, topics) for name in model or ()}
-    if config is not None:
-        chosen |= read_contenders(config, topics)
+    of_file = {} if config is None else read_contenders(config, topics)
+    for name in of_file:
+        if name in chosen:
+            raise SettingsError(
+                f"'{name}' is named by --model and in {config}; call one otherwise."
+            )
+    chosen |= of_file
     dataset = MultiviewDataset.from_folder(data)
     if views:
         dataset = dataset.with_views([name.strip() for name in views.split(",")])
@@ -418,11 +423,11 @@ def compare(
     )
     write_comparison(result, out)
     if as_json:
-        _print_json({"standings": result.frame().to_dict("records")})
+        _print_json({"standings": json.loads(result.frame().to_json(orient="records"))})
     else:
         _out.print(comparison_table(result, by_view=by_view))
-    if len({run.contender for run in result.failed}) == len(chosen):
-        raise DataError(f"every model failed, the first with: {result.failed[0].error}")
+    if len(result.failed) == len(result.runs):
+        raise DataError(f"every run failed, the first with: {result.failed[0].error}")
 
 
 @app.command()

@@ -1,35 +1,30 @@
 """Run every contender over the seeds, score it, and keep each run as soon as it is there."""
 
 import tempfile
-import time
-import warnings
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
+import numpy as np
 from octis.models.model import AbstractModel
 from tqdm.auto import tqdm
 
 from octis_m3l.comparison.contenders import Contender, Ours, Terms
+from octis_m3l.comparison.identity import described_comparison
+from octis_m3l.comparison.job import ACROSS_ONLY, Compared, ComparisonJob
 from octis_m3l.comparison.per_view import OfOCTIS
-from octis_m3l.comparison.result import FILE, RUNS, Comparison, Measured, Run
+from octis_m3l.comparison.result import FILE, Comparison, Run, run_file
 from octis_m3l.data.dataset import MultiviewDataset
 from octis_m3l.encoders import encode
 from octis_m3l.encoders.encode import EncoderName
 from octis_m3l.errors import DataError, SettingsError, StorageError, suggest
 from octis_m3l.files import read_json, write_json
-from octis_m3l.metrics import METRICS, applicable
-from octis_m3l.metrics.base import Metric, check_dataset
+from octis_m3l.metrics import METRICS
+from octis_m3l.metrics.base import check_dataset
 from octis_m3l.metrics.outputs import check_partition, check_topk
 from octis_m3l.models.base import TopicModel
 from octis_m3l.optimization.executors import Executor, Processes, Sequential
-from octis_m3l.optimization.runs import Job, Task
-
-# Measures of one view and of pairs of views, which are not to be averaged.
-_WITHIN_TOO = ("classification", "classification-f1")
-_NAMES_OF_VIEWS = ("query", "target", "first", "second", "view")
+from octis_m3l.optimization.runs import Task
 
 
 def compare(
@@ -66,7 +61,8 @@ def compare(
     metrics : sequence of str, optional
         Names among `METRICS`. Default: all that apply.
     others : mapping of name to OCTIS metric, optional
-        Further measures, higher ones better, such as ``OnView(KL_uniform(), "en", dataset)``.
+        Further measures, such as ``OnView(KL_uniform(), "en", dataset)``; higher ones are better
+        unless the metric has a ``direction`` that says 'lower'.
     seeds : int or iterable of int
         How many, from 0, or which.
     partition : {'test', 'validation', 'train'}
@@ -79,8 +75,12 @@ def compare(
         As for `encode`.
     out : path, optional
         Folder of the comparison.
-    processes, device, threads, executor, progress
+    processes, threads, executor, progress
         As for `Optimizer.optimize`.
+    device : str or sequence of str, optional
+        Where to train; several are given out in turn. OCTIS's and contextualized-topic-models'
+        classes take a GPU wherever torch sees one: of several the one that is given here; 'cpu'
+        they are told by ``CUDA_VISIBLE_DEVICES=``.
 
     Returns
     -------
@@ -89,23 +89,23 @@ def compare(
     Raises
     ------
     SettingsError, DataError
-        Before any run, if something does not fit.
+        Before any run, if something does not fit; or after all, if nothing could be measured.
     StorageError
         If `out` holds another comparison, or other contenders of the same names.
     """
     check_dataset(dataset, "compare")
     named = {str(name): as_contender(of_user, name) for name, of_user in contenders.items()}
-    wanted = list(range(seeds)) if isinstance(seeds, int) else [int(seed) for seed in seeds]
-    if not named or not wanted:
-        raise SettingsError("compare needs a model and a seed at least.")
-    for name in metrics or ():
-        if name not in METRICS:
-            raise SettingsError(f"unknown metric '{name}'.{suggest(name, METRICS)}")
+    _check_names(named, others or {})
+    wanted = _checked_seeds(seeds)
+    chosen = None if metrics is None else list(dict.fromkeys(metrics))
+    _check_measures(chosen, named)
     check_partition(partition)
     check_topk(topk, lowest=2)
+    if processes < 1:
+        raise SettingsError(f"processes={processes}: expected 1 or more.")
     devices = [device] if isinstance(device, str) else list(device or ())
-    terms = Terms(partition, max(10, topk), devices[0] if devices else None)
-    if not any(view.sizes[_PLACE[partition]] for view in dataset.views.values()):
+    terms = Terms(partition, topk, devices[0] if devices else None)
+    if not any(len(range(len(v))[v.rows(partition)]) for v in dataset.views.values()):
         raise DataError(f"the {partition} partition holds no items; split the data anew.")
     if any(contender.reads_embeddings for contender in named.values()):
         dataset = _embedded(dataset, encoder)
@@ -114,42 +114,40 @@ def compare(
             contender.check(dataset, terms)
         except (DataError, SettingsError) as error:
             raise type(error)(f"{name}: {error}") from None
+    job = ComparisonJob(
+        model=None,
+        dataset=dataset,
+        metrics=(),
+        contenders=named,
+        terms=terms,
+        measures=chosen,
+        others=dict(others or {}),
+        topk=topk,
+        corpus=corpus,
+    )
     with tempfile.TemporaryDirectory() as temporary:
-        place = Path(temporary if out is None else out)
-        job = ComparisonJob(
-            model=None,
-            dataset=dataset,
-            metrics=(),
-            contenders=named,
-            terms=terms,
-            measures=None if metrics is None else tuple(metrics),
-            others=dict(others or {}),
-            topk=topk,
-            corpus=corpus,
-            place=place,
-        )
-        tasks = _begun(job, wanted)
-        count = min(processes, len(tasks)) or 1
-        chosen = _executor(job, count, devices, threads, executor) if tasks else None
-        if chosen is not None:
-            bar = tqdm(total=len(tasks), desc="comparing", unit="run", disable=not progress)
-            with chosen as at_work, bar:
-                for _ in at_work.outcomes(tasks):
+        place = Path(temporary if out is None else out).resolve()
+        tasks = _begun(job, place, wanted)
+        if tasks:
+            count = min(processes, len(tasks))
+            with (
+                _executor(job, count, devices, threads, executor) as at_work,
+                tqdm(total=len(tasks), desc="comparing", unit="run", disable=not progress) as bar,
+            ):
+                for outcome in at_work.outcomes(tasks):
+                    _run_of(outcome, named).write(place)
                     bar.update()
         found = Comparison.from_folder(place)
-    kept = set(wanted)
-    runs = [
-        run
-        for run in found.runs
-        if run.contender in named and (run.seed in kept or named[run.contender].runs)
-    ]
+    own = {name: _seeds_of(contender, wanted) for name, contender in named.items()}
+    runs = [run for run in found.runs if run.seed in own.get(run.contender, ())]
     result = Comparison(list(named), runs, found.info)
-    for run in result.failed:
-        warnings.warn(f"{run.contender}, seed {run.seed}, failed: {run.error}", stacklevel=2)
+    result.warn()
+    if not result.standings and not result.failed:
+        raise DataError(
+            "no measure applies to any of the models: look for partitions without items, images "
+            "without topics of their own, labels and links that are missing."
+        )
     return result
-
-
-_PLACE = {"train": 0, "validation": 1, "test": 2}
 
 
 def as_contender(given: Any, name: object) -> Contender:
@@ -179,175 +177,94 @@ def as_contender(given: Any, name: object) -> Contender:
     )
 
 
-@dataclass
-class ComparisonJob(Job):
-    """What all runs share; keeps each run's result in a file.
+def _check_names(named: Mapping[str, Contender], others: Mapping[str, Any]) -> None:
+    if not named:
+        raise SettingsError("compare needs a model and a seed at least.")
+    for name in named:
+        if not 0 < len(run_file(Path(), name, 2**32).name) < 240:
+            raise SettingsError(f"'{name[:60]}…' is too long a name for files; use a shorter one.")
+    for name in others:
+        if name in METRICS or name.endswith(" across"):
+            raise SettingsError(f"'{name}' is one of the measures already; call it otherwise.")
 
-    Parameters
-    ----------
-    contenders : mapping of name to Contender
-        In the order of the tasks' calls.
-    terms : Terms
-        What is the same for all.
-    measures, others, topk, corpus
-        What is scored.
-    place : Path
-        The comparison's folder, which every process sees.
-    """
 
-    contenders: Mapping[str, Contender] = field(default_factory=dict)
-    terms: Terms = field(default_factory=Terms)
-    measures: Sequence[str] | None = None
-    others: Mapping[str, Any] = field(default_factory=dict)
-    topk: int = 10
-    corpus: MultiviewDataset | None = None
-    place: Path = field(default_factory=Path)
+def _checked_seeds(seeds: Any) -> list[int]:
+    given = range(int(seeds)) if isinstance(seeds, int | np.integer) else seeds
+    listed = list(dict.fromkeys(int(seed) for seed in given))
+    if not listed:
+        raise SettingsError("compare needs a model and a seed at least.")
+    if min(listed) < 0 or max(listed) >= 2**32:
+        raise SettingsError(f"seed {min(listed)}: expected 0 to 2³² − 1.")
+    return listed
 
-    def do(self, task: Task) -> Any:
-        """Do a run, and write what came of it.
 
-        Parameters
-        ----------
-        task : Task
-            Its call is the number of the contender.
-        """
-        outcome = super().do(task)
-        if outcome.error is not None:
-            name = list(self.contenders)[task.call]
-            failed = Run(name, task.seed, outcome.seconds, error=outcome.error, trace=outcome.trace)
-            self._write(failed)
-        return outcome
-
-    def _scores(self, task: Task) -> tuple[list[float], str | None]:
-        name, contender = list(self.contenders.items())[task.call]
-        terms = (
-            self.terms
-            if task.device is None
-            else Terms(self.terms.partition, self.terms.top_words, task.device)
+def _check_measures(metrics: Sequence[str] | None, named: Mapping[str, Contender]) -> None:
+    for name in metrics or ():
+        if name not in METRICS:
+            raise SettingsError(f"unknown metric '{name}'.{suggest(name, METRICS)}")
+    apart = not any(contender.aligned for contender in named.values())
+    if metrics and apart and {*metrics} <= {*ACROSS_ONLY}:
+        raise SettingsError(
+            f"{', '.join(metrics)} compare(s) views, and none of these models has topics that mean "
+            "the same in every view; take measures of one view (npmi, tu), or models of several."
         )
-        started = time.perf_counter()
-        output = contender.run(self.dataset, task.seed, task.run, terms)
-        measured = self._measured(output, contender.aligned)
-        topics = {}
-        for view, of_view in self.dataset.text_views.items():
-            if f"topics/{view}" in output:
-                words = of_view.vocabulary
-                topics[view] = [[words[int(w)] for w in t] for t in output[f"topics/{view}"]]
-        self._write(Run(name, task.seed, time.perf_counter() - started, measured, topics))
-        return [], None
-
-    def _measured(self, output: Mapping[str, Any], aligned: bool) -> dict[str, dict[str, Measured]]:
-        found: dict[str, dict[str, Measured]] = {}
-        options: dict[str, Any] = {"topk": self.topk, "corpus": self.corpus}
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)
-            applying = applicable(
-                self.dataset, output, self.terms.partition, self.measures, **options
-            )
-        for name, by_view in applying.items():
-            for where, metric in by_view.items():
-                views = _views_of(metric)
-                if len(views) == 1:
-                    found.setdefault(name, {})[views.pop()] = _measure(metric, output)
-                elif aligned:
-                    label = f"{name} across" if name in _WITHIN_TOO else name
-                    found.setdefault(label, {})[where] = _measure(metric, output)
-        for name, other in self.others.items():
-            found[name] = {"": Measured(float(other.score(output)), higher=True)}
-        return found
-
-    def _write(self, run: Run) -> None:
-        described = self.contenders[run.contender].describe()
-        write_json(
-            run_file(self.place, run.contender, run.seed),
-            {"contender": described, "run": run.as_dict()},
-        )
-
-
-def _views_of(metric: Metric) -> set[str]:
-    return {getattr(metric, name) for name in _NAMES_OF_VIEWS if hasattr(metric, name)}
-
-
-def _measure(metric: Metric, output: Mapping[str, Any]) -> Measured:
-    items = metric.per_item(output).tolist() if metric.same_items else None
-    score = metric.score(output) if items is None else sum(items) / len(items)
-    return Measured(float(score), metric.direction == "higher", items)
-
-
-def run_file(place: Path, contender: str, seed: int) -> Path:
-    """Return where a run is kept.
-
-    Parameters
-    ----------
-    place : Path
-        The comparison's folder.
-    contender : str
-        Its name, of any characters.
-    seed : int
-        The run's.
-    """
-    return place / RUNS / f"{quote(contender, safe=' ()+-,=')}-{seed}.json"
 
 
 def _embedded(dataset: MultiviewDataset, encoder: EncoderName) -> MultiviewDataset:
     """Return the data set with embeddings of every view."""
-    if encoder in ("auto", "given") and all(
-        v.embeddings is not None for v in dataset.views.values()
-    ):
+    there = all(view.embeddings is not None for view in dataset.views.values())
+    if there and encoder in ("auto", "given"):
         return dataset
     found = encode(dataset, encoder).embeddings
     return dataset.with_embeddings(found, name=encoder, order="stored")
 
 
-def _begun(job: ComparisonJob, seeds: Sequence[int]) -> list[Task]:
+def _seeds_of(contender: Contender, seeds: Sequence[int]) -> list[int]:
+    return list(range(contender.runs)) if contender.runs else list(seeds)
+
+
+def _run_of(outcome: Any, named: Mapping[str, Contender]) -> Run:
+    """Return a run's result; where its process was lost, what is known of it."""
+    if isinstance(outcome, Compared) and outcome.result is not None:
+        return outcome.result
+    name = list(named)[outcome.call]
+    return Run(name, outcome.seed, outcome.seconds, error=outcome.error, trace=outcome.trace)
+
+
+def _begun(job: ComparisonJob, place: Path, seeds: Sequence[int]) -> list[Task]:
     """Return the runs that are not there yet; the folder says what is compared."""
-    file = job.place / FILE
-    info: dict[str, Any] = {
-        "data": job.dataset.metadata.get("name"),
-        "fingerprints": job.dataset.fingerprints(),
-        "partition": job.terms.partition,
-        "topk": job.topk,
-        "measures": None if job.measures is None else list(job.measures),
-        "others": list(job.others),
-        "corpus": None if job.corpus is None else job.corpus.fingerprints(),
-    }
-    before: list[str] = []
+    file, info = place / FILE, described_comparison(job)
+    known: dict[str, Any] = {}
     if file.is_file():
         stored = read_json(file)
-        before = stored.pop("contenders")
+        known = stored.pop("contenders")
         differing = [name for name, value in info.items() if stored.get(name) != value]
         if differing:
             raise StorageError(
-                f"{job.place} holds a comparison of other {', '.join(differing)}; choose another "
+                f"{place} holds a comparison with other {', '.join(differing)}; choose another "
                 "folder."
             )
-    elif job.place.is_dir() and any(job.place.iterdir()):
+    elif place.is_dir() and any(not path.name.startswith(".") for path in place.iterdir()):
         raise StorageError(
-            f"{job.place} exists already and holds no comparison; choose another folder."
+            f"{place} exists already and holds no comparison; choose another folder."
         )
+    for name, contender in job.contenders.items():
+        described = contender.describe()
+        if name in known and (known[name] != described or not described.get("whole", True)):
+            raise StorageError(
+                f"{place} holds runs of another '{name}', or of one that was given what a file "
+                "can't hold; give this one another name, or choose another folder."
+            )
+        known[name] = described
     tasks = []
     for call, (name, contender) in enumerate(job.contenders.items()):
-        own = seeds[: contender.runs] if contender.runs else seeds
-        for number, seed in enumerate(own):
-            path = run_file(job.place, name, seed)
-            if not _is_there(path, name, contender):
+        for number, seed in enumerate(_seeds_of(contender, seeds)):
+            path = run_file(place, name, seed)
+            if not path.is_file() or read_json(path).get("error") is not None:
                 tasks.append(Task(call, number, {}, seed))
-    names = [*before, *(name for name in job.contenders if name not in before)]
-    write_json(file, {"contenders": names, **info})
+    write_json(file, {"contenders": known, **info})
     # Every model's first run comes first: what can't be trained is known early.
     return sorted(tasks, key=lambda task: task.run)
-
-
-def _is_there(path: Path, name: str, contender: Contender) -> bool:
-    if not path.is_file():
-        return False
-    stored = read_json(path)
-    if stored["contender"] != contender.describe():
-        raise StorageError(
-            f"{path} is a run of another '{name}', with other settings; give this one "
-            "another name, or choose another folder."
-        )
-    return stored["run"]["error"] is None
 
 
 def _executor(

@@ -17,6 +17,7 @@ from octis_m3l.errors import DataError, suggest
 from octis_m3l.metrics.outputs import THETA_KEYS
 from octis_m3l.models.base import TopicModel
 from octis_m3l.optimization.record import described_model
+from octis_m3l.optimization.result import as_json
 from octis_m3l.optimization.runs import fresh
 
 
@@ -29,7 +30,7 @@ class Terms:
     partition : {'test', 'validation', 'train'}
         Whose documents are scored.
     top_words : int
-        That a topic is shown by.
+        That the measures look at.
     device : str, optional
         Where to train. Default: as each model says.
     """
@@ -98,10 +99,13 @@ class Ours(Contender):
         Not changed: each run trains a copy, with its seed.
     """
 
-    reads_embeddings = True
-
     def __init__(self, model: TopicModel) -> None:
         self.model = model
+
+    @property
+    def reads_embeddings(self) -> bool:  # type: ignore[override]
+        """Whether the model has an encoder, and leaves the choice of it to the comparison."""
+        return self.model.hyperparameters.get("encoder") in ("auto", "given")
 
     def run(
         self, dataset: MultiviewDataset, seed: int, number: int, terms: Terms
@@ -140,7 +144,24 @@ class Ours(Contender):
 
     def describe(self) -> dict[str, Any]:
         """Return its class and hyperparameters."""
-        return described_model(self.model)
+        return described(self.model)
+
+
+def described(model: Any) -> dict[str, Any]:
+    """Return a model's class, hyperparameters and attributes, as JSON.
+
+    Parameters
+    ----------
+    model : OCTIS model
+        Ours, or anybody's. 'whole' is False where it was given what JSON can't hold.
+    """
+    found = described_model(model)
+    given = model._given if isinstance(model, TopicModel) else model.hyperparameters
+    lists = {name: as_json(of) for name, of in given.items() if isinstance(of, list | tuple)}
+    if lists:
+        held = {*found["hyperparameters"], *lists}
+        found |= {"lists": lists, "whole": found["whole"] or held == {*given}}
+    return found
 
 
 class External(Contender):
@@ -191,6 +212,7 @@ class External(Contender):
         for name, topics in self.topics.items():
             view = dataset.text_view(name)
             output[f"topics/{name}"] = word_indices(topics, view, terms.top_words)
+        widths = {len(topics) for topics in self.topics.values()} if self.aligned else set()
         for name, given in self.theta.items():
             for partition, array in self._partitions(dataset, name, given).items():
                 known = self.topics.get(name)
@@ -199,7 +221,13 @@ class External(Contender):
                         f"view '{name}': θ has {array.shape[1]} topics, the lists of words "
                         f"{len(known)}; give a column for each topic (without BERTopic's −1)."
                     )
+                widths.add(array.shape[1])
                 output[f"{THETA_KEYS[partition]}/{name}"] = proportions(array, name).T
+        if self.aligned and len(widths) > 1:
+            raise DataError(
+                f"aligned topics, but their number differs by view: {sorted(widths)}; give every "
+                "view the same topics, or aligned=False."
+            )
         return output
 
     def _partitions(
@@ -248,7 +276,11 @@ def _listed(topics: Any) -> list[list[str]]:
     if isinstance(topics, Mapping):
         topics = [topics[number] for number in sorted(topics, key=int) if int(number) != -1]
     listed = [[w if isinstance(w, str) else w[0] for w in topic] for topic in topics]
-    if not listed or not all(isinstance(word, str) for topic in listed for word in topic):
+    if (
+        not listed
+        or not all(listed)
+        or not all(isinstance(word, str) for topic in listed for word in topic)
+    ):
         raise DataError("topics: expected a list of words, or of (word, weight), for each topic.")
     return listed
 
@@ -286,7 +318,7 @@ def word_indices(topics: Sequence[Sequence[str]], view: TextView, words: int) ->
             raise DataError(
                 f"topic {topic} of view '{view.name}' has {len(known)} words that the view's "
                 f"vocabulary knows; {words} are looked at: give more words a topic, or compare "
-                f"with topk={max(1, len(known))}."
+                f"with a smaller topk."
             )
         found.append(known[:words])
     return np.array(found, np.int64)

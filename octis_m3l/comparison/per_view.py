@@ -5,22 +5,36 @@ import copy
 import io
 import tempfile
 from abc import abstractmethod
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from contextualized_topic_models.datasets.dataset import CTMDataset
 from numpy.typing import NDArray
 from octis.dataset.dataset import Dataset
 from octis.models.CTM import CTM
+from octis.models.LDA import LDA
+from octis.models.NeuralLDA import NeuralLDA
+from octis.models.ProdLDA import ProdLDA
 from scipy.sparse import csr_matrix
 
-from octis_m3l.comparison.contenders import Contender, Terms, proportions, word_indices
+from octis_m3l.comparison.contenders import (
+    Contender,
+    Terms,
+    described,
+    proportions,
+    word_indices,
+)
 from octis_m3l.comparison.octis_ctm import embeddings_for_octis_ctm
 from octis_m3l.data.dataset import MultiviewDataset
 from octis_m3l.data.views import TextView
-from octis_m3l.errors import DataError
+from octis_m3l.errors import DataError, SettingsError
 from octis_m3l.metrics.outputs import THETA_KEYS
-from octis_m3l.optimization.record import described_model
+from octis_m3l.optimization.result import as_json
+
+_WORDS_OF_AVITM = 10
 
 
 class PerView(Contender):
@@ -50,6 +64,35 @@ class PerView(Contender):
             What is the same for all.
         """
 
+    def needs(self, terms: Terms) -> tuple[str, ...]:
+        """Return the partitions of which every language must have documents.
+
+        Parameters
+        ----------
+        terms : Terms
+            What is the same for all.
+        """
+        return "train", terms.partition
+
+    def check(self, dataset: MultiviewDataset, terms: Terms) -> None:
+        """Raise if a language lacks documents that the model needs.
+
+        Parameters
+        ----------
+        dataset : MultiviewDataset
+            The data.
+        terms : Terms
+            What is the same for all.
+        """
+        for name, view in dataset.text_views.items():
+            for partition in dict.fromkeys(self.needs(terms)):
+                if not _count(view, partition):
+                    raise DataError(
+                        f"view '{name}' has no {partition} documents, which this model needs of "
+                        "each language; leave the view out (dataset.with_views, --views), or split "
+                        "the data anew."
+                    )
+
     def run(
         self, dataset: MultiviewDataset, seed: int, number: int, terms: Terms
     ) -> dict[str, Any]:
@@ -62,32 +105,47 @@ class PerView(Contender):
         """
         output: dict[str, Any] = {}
         for name, view in dataset.text_views.items():
-            # Their early stopping writes into the folder that they are run in.
-            with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder), _silence():
+            with _aside(terms.device):
                 found = self.of_view(dataset, view, seed, terms)
             output[f"topics/{name}"] = word_indices(found["topics"], view, terms.top_words)
-            for partition in ("train", terms.partition):
+            for partition in dict.fromkeys(("train", terms.partition)):
                 theta = proportions(found[partition], name)
-                rows = view.rows(partition)
-                if len(theta) != rows.stop - rows.start:
+                if len(theta) != _count(view, partition):
                     raise DataError(
                         f"the model gave θ of {len(theta)} {partition} documents of '{name}', "
-                        f"which has {rows.stop - rows.start}."
+                        f"which has {_count(view, partition)}."
                     )
                 output[f"{THETA_KEYS[partition]}/{name}"] = theta.T
         return output
 
 
 @contextlib.contextmanager
-def _silence() -> Any:
-    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
-        yield
+def _aside(device: str | None) -> Iterator[None]:
+    """Keep what a model prints, writes and sets away from everything else.
+
+    Early stopping writes into the folder that a model is run in; OCTIS's CTM turns cuDNN off.
+    """
+    cudnn: Any = torch.backends.cudnn
+    before = cudnn.enabled, cudnn.deterministic
+    on_gpu = device is not None and device.startswith("cuda") and torch.cuda.is_available()
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(contextlib.chdir(stack.enter_context(tempfile.TemporaryDirectory())))
+        stack.enter_context(contextlib.redirect_stdout(io.StringIO()))
+        stack.enter_context(contextlib.redirect_stderr(io.StringIO()))
+        if on_gpu:
+            stack.enter_context(torch.cuda.device(device))
+        try:
+            yield
+        finally:
+            cudnn.enabled, cudnn.deterministic = before
 
 
 class OfOCTIS(PerView):
     """A model of OCTIS, or of its kind.
 
-    OCTIS's CTM is fed the data set's embeddings.
+    OCTIS's CTM is fed the data set's embeddings. OCTIS's own classes see every word by a number of
+    its own ('w17'): some split texts anew, and lose words that have signs of their script, an
+    apostrophe or a hyphen. LDA gives every document all topics, as it does in training.
 
     Parameters
     ----------
@@ -102,6 +160,42 @@ class OfOCTIS(PerView):
     def reads_embeddings(self) -> bool:  # type: ignore[override]
         """Whether it is OCTIS's CTM."""
         return isinstance(self.model, CTM)
+
+    def needs(self, terms: Terms) -> tuple[str, ...]:
+        """Return the partitions needed: neural models stop early by validation documents.
+
+        Parameters
+        ----------
+        terms : Terms
+            What is the same for all.
+        """
+        neural = "num_epochs" in self.model.hyperparameters
+        return (*super().needs(terms), *(("validation",) if neural else ()))
+
+    def check(self, dataset: MultiviewDataset, terms: Terms) -> None:
+        """Raise if documents or files are missing, or more words are wanted than there are.
+
+        Parameters
+        ----------
+        dataset : MultiviewDataset
+            The data.
+        terms : Terms
+            What is the same for all.
+        """
+        super().check(dataset, terms)
+        if isinstance(self.model, ProdLDA | NeuralLDA) and terms.top_words > _WORDS_OF_AVITM:
+            raise SettingsError(
+                f"topk={terms.top_words}: OCTIS's ProdLDA and NeuralLDA show {_WORDS_OF_AVITM} "
+                "words of a topic."
+            )
+        for name, path in self._paths().items():
+            if not path.exists():
+                raise SettingsError(f"{name}={str(path)!r}: there is no such file.")
+
+    def _paths(self) -> dict[str, Path]:
+        given = self.model.hyperparameters
+        paths = {n: v for n, v in given.items() if n.endswith("_path") and isinstance(v, str) and v}
+        return {name: Path(path).absolute() for name, path in paths.items() if name != "bert_path"}
 
     def of_view(
         self, dataset: MultiviewDataset, view: TextView, seed: int, terms: Terms
@@ -120,24 +214,42 @@ class OfOCTIS(PerView):
         for name in ("random_state", "seed"):
             if name in model.hyperparameters:
                 model.hyperparameters[name] = seed
-        corpus = _arranged(view, dataset, terms.partition)
+        if isinstance(model, LDA):
+            model.hyperparameters["minimum_probability"] = 0.0
+        numbered = type(model).__module__.startswith("octis.models.") and not self._paths()
+        words = [f"w{n}" for n in range(len(view.vocabulary))] if numbered else view.vocabulary
         with contextlib.ExitStack() as stack:
             if self.reads_embeddings:
+                embeddings = _embeddings(view)
                 model.hyperparameters["bert_path"] = stack.enter_context(
-                    embeddings_for_octis_ctm(
-                        dataset, _embeddings(view), view.name, test=terms.partition
-                    )
+                    embeddings_for_octis_ctm(dataset, embeddings, view.name, test=terms.partition)
                 )
-            output = model.train_model(corpus, {}, terms.top_words)
+            output = model.train_model(_arranged(view, words, terms.partition), {}, terms.top_words)
+        named = dict(zip(words, view.vocabulary, strict=True))
         return {
-            "topics": output["topics"],
+            "topics": [[named.get(word, word) for word in topic] for topic in output["topics"]],
             "train": np.asarray(output["topic-document-matrix"]).T,
             terms.partition: np.asarray(output["test-topic-document-matrix"]).T,
         }
 
+    def run(
+        self, dataset: MultiviewDataset, seed: int, number: int, terms: Terms
+    ) -> dict[str, Any]:
+        """Return one run's output.
+
+        Parameters
+        ----------
+        dataset, seed, number, terms
+            As for `Contender`.
+        """
+        absolute = {name: str(path) for name, path in self._paths().items()}
+        contender = OfOCTIS(copy.deepcopy(self.model))
+        contender.model.hyperparameters.update(absolute)
+        return PerView.run(contender, dataset, seed, number, terms)
+
     def describe(self) -> dict[str, Any]:
         """Return its class and hyperparameters."""
-        return described_model(self.model)
+        return described(self.model)
 
 
 class OfContextualized(PerView):
@@ -156,19 +268,27 @@ class OfContextualized(PerView):
 
     Raises
     ------
-    DataError
-        If an argument is one that the data give.
+    SettingsError
+        If the class takes no such argument, or it is one that the data give.
     """
 
     reads_embeddings = True
 
     def __init__(self, kind: Any, *, labels: bool = False, **arguments: Any) -> None:
-        given = {"bow_size", "contextual_size", "label_size"} & {*arguments}
+        given = {"bow_size", "contextual_size", "label_size", "num_data_loader_workers"}
+        given &= {*arguments}
         if given:
-            raise DataError(f"{', '.join(sorted(given))}: the data say that; leave it out.")
+            raise SettingsError(f"{', '.join(sorted(given))}: leave it out; compare sets it.")
         if labels and kind.__name__ != "CombinedTM":
-            raise DataError(f"{kind.__name__} takes no labels; SuperCTM is CombinedTM with labels.")
-        self.kind, self.labels, self.arguments = kind, labels, arguments
+            raise SettingsError(
+                f"{kind.__name__} takes no labels; SuperCTM is CombinedTM with labels."
+            )
+        self.kind, self.labels = kind, labels
+        self.arguments = {n: tuple(v) if isinstance(v, list) else v for n, v in arguments.items()}
+        try:
+            kind(bow_size=2, contextual_size=2, num_data_loader_workers=0, **self.arguments)
+        except Exception as error:
+            raise SettingsError(f"{kind.__name__}: {error}.") from None
 
     def of_view(
         self, dataset: MultiviewDataset, view: TextView, seed: int, terms: Terms
@@ -200,7 +320,7 @@ class OfContextualized(PerView):
         unknown = None if targets is None else np.zeros_like(targets)
         found = {
             partition: model.get_doc_topic_distribution(part(partition, unknown))
-            for partition in {"train", terms.partition}
+            for partition in dict.fromkeys(("train", terms.partition))
         }
         return {"topics": model.get_topic_lists(terms.top_words), **found}
 
@@ -218,7 +338,7 @@ class OfContextualized(PerView):
         return one_hot.astype(np.float32)
 
     def check(self, dataset: MultiviewDataset, terms: Terms) -> None:
-        """Raise if labels are missing.
+        """Raise if documents or labels are missing.
 
         Parameters
         ----------
@@ -227,18 +347,28 @@ class OfContextualized(PerView):
         terms : Terms
             What is the same for all.
         """
+        super().check(dataset, terms)
+        batch: Any = self.arguments.get("batch_size", 64)
         for view in dataset.text_views.values():
             self._one_hot(view)
+            if _count(view, "train") < batch:
+                raise SettingsError(
+                    f"batch_size={batch} is larger than the {_count(view, 'train')} training "
+                    f"documents of '{view.name}', of which the class would then see none."
+                )
 
     def describe(self) -> dict[str, Any]:
         """Return its class and arguments."""
         return {
             "class": f"{self.kind.__module__}:{self.kind.__qualname__}",
             "labels": self.labels,
-            "arguments": {
-                n: list(v) if isinstance(v, tuple) else v for n, v in self.arguments.items()
-            },
+            "arguments": as_json(self.arguments),
         }
+
+
+def _count(view: TextView, partition: str) -> int:
+    rows = view.rows(partition)
+    return int(rows.stop - rows.start)
 
 
 def _embeddings(view: TextView) -> NDArray[Any]:
@@ -247,16 +377,16 @@ def _embeddings(view: TextView) -> NDArray[Any]:
     return view.embeddings
 
 
-def _arranged(view: TextView, dataset: MultiviewDataset, partition: str) -> Dataset:
+def _arranged(view: TextView, words: Any, partition: str) -> Dataset:
     """Return a view as OCTIS knows data: training, validation and, as test, what is scored."""
     parts = [view.rows(name) for name in ("train", "validation", partition)]
-    rows = np.concatenate([np.arange(len(view))[part] for part in parts])
-    train, both = (sum(p.stop - p.start for p in parts[:n]) for n in (1, 2))
-    documents = [document for part in parts for document in view.documents(part)]
+    rows = np.concatenate([np.arange(part.start, part.stop) for part in parts])
+    train, validation, _ = (part.stop - part.start for part in parts)
+    ids, offsets = view.token_ids, view.offsets
     return Dataset(
-        corpus=documents,
-        vocabulary=list(view.vocabulary),
+        corpus=[[words[i] for i in ids[offsets[row] : offsets[row + 1]]] for row in rows],
+        vocabulary=list(words),
         labels=None if view.labels is None else [view.labels[row] for row in rows],
-        metadata={"last-training-doc": train, "last-validation-doc": both},
+        metadata={"last-training-doc": train, "last-validation-doc": train + validation},
         document_indexes=rows.tolist(),
     )

@@ -1,20 +1,25 @@
 """What a comparison found: every run's scores, and every model's standing."""
 
-from collections.abc import Mapping, Sequence
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Self
+from urllib.parse import quote
+from zipfile import BadZipFile
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
-from octis_m3l.comparison.statistics import Sample, Standing, pooled, standings
+from octis_m3l.comparison.statistics import Items, Sample, Standing, pooled, standings
 from octis_m3l.errors import StorageError
-from octis_m3l.files import read_json
+from octis_m3l.files import read_json, write_json, written_whole
 
 FILE = "comparison.json"
 RUNS = "runs"
-ALL = "all"
+# No view has this name, which holds a blank.
+ALL = "all views"
 
 
 @dataclass(frozen=True)
@@ -27,13 +32,15 @@ class Measured:
         The score.
     higher : bool
         Whether higher is better.
-    items : list of float, optional
-        The scores of documents or queries, if these are the same for every model.
+    items, tuples : arrays, optional
+        The scores of documents or queries, if these are the same for every model, and which tuple
+        each belongs to.
     """
 
     score: float
     higher: bool
-    items: list[float] | None = None
+    items: NDArray[np.float64] | None = None
+    tuples: NDArray[np.int64] | None = None
 
 
 @dataclass(frozen=True)
@@ -52,6 +59,8 @@ class Run:
         Empty if the run failed.
     topics : dict of view to list of list of str
         The topics' words.
+    notes : dict of measure to str
+        Why it has no score of this run.
     error, trace : str, optional
         Why and where it failed.
     """
@@ -61,27 +70,92 @@ class Run:
     seconds: float
     measured: dict[str, dict[str, Measured]] = field(default_factory=dict)
     topics: dict[str, list[list[str]]] = field(default_factory=dict)
+    notes: dict[str, str] = field(default_factory=dict)
     error: str | None = None
     trace: str | None = None
 
-    def as_dict(self) -> dict[str, Any]:
-        """Return what JSON holds."""
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, stored: Mapping[str, Any]) -> Self:
-        """Return the run that `as_dict` described.
+    def write(self, folder: Path) -> None:
+        """Keep the run: its items first, then the file that says that it is there.
 
         Parameters
         ----------
-        stored : mapping
-            As read from JSON.
+        folder : Path
+            The comparison's.
         """
-        measured = {
-            name: {where: Measured(**entry) for where, entry in of_name.items()}
-            for name, of_name in stored["measured"].items()
-        }
-        return cls(**{**stored, "measured": measured})
+        path = run_file(folder, self.contender, self.seed)
+        arrays: dict[str, NDArray[Any]] = {}
+        scores: dict[str, dict[str, dict[str, Any]]] = {}
+        for measure, of_measure in self.measured.items():
+            for where, entry in of_measure.items():
+                here = scores.setdefault(measure, {})
+                here[where] = {"score": entry.score, "higher": entry.higher}
+                if entry.items is not None and entry.tuples is not None:
+                    here[where]["items"] = len(entry.items)
+                    arrays[f"{measure}\n{where}\nitems"] = entry.items
+                    arrays[f"{measure}\n{where}\ntuples"] = entry.tuples
+        if arrays:
+            with written_whole(path.with_suffix(".npz")) as temporary:
+                np.savez_compressed(temporary, **arrays)  # type: ignore[arg-type]
+        plain = {name: getattr(self, name) for name in _PLAIN}
+        write_json(path, {**plain, "measured": scores})
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """Return the run that `write` kept.
+
+        Parameters
+        ----------
+        path : Path
+            Its JSON file.
+
+        Raises
+        ------
+        StorageError
+            If a file is missing or damaged.
+        """
+        stored = read_json(path)
+        arrays: dict[str, NDArray[Any]] = {}
+        try:
+            listed = [e for of in stored["measured"].values() for e in of.values() if "items" in e]
+            if listed:
+                with np.load(path.with_suffix(".npz"), allow_pickle=False) as file:
+                    arrays = {name: file[name] for name in file.files}
+            measured = {
+                measure: {
+                    where: Measured(
+                        entry["score"],
+                        entry["higher"],
+                        arrays[f"{measure}\n{where}\nitems"] if "items" in entry else None,
+                        arrays[f"{measure}\n{where}\ntuples"] if "items" in entry else None,
+                    )
+                    for where, entry in of_measure.items()
+                }
+                for measure, of_measure in stored["measured"].items()
+            }
+            return cls(**{name: stored[name] for name in _PLAIN}, measured=measured)
+        except (KeyError, TypeError, ValueError, OSError, EOFError, BadZipFile) as error:
+            raise StorageError(
+                f"{path} or its .npz is damaged ({type(error).__name__}: {error}); delete both, "
+                "and the same comparison does this run again."
+            ) from None
+
+
+_PLAIN = ("contender", "seed", "seconds", "topics", "notes", "error", "trace")
+
+
+def run_file(folder: Path, contender: str, seed: int) -> Path:
+    """Return where a run is kept.
+
+    Parameters
+    ----------
+    folder : Path
+        The comparison's.
+    contender : str
+        Its name, of any characters.
+    seed : int
+        The run's.
+    """
+    return folder / RUNS / f"{quote(contender, safe=' ()+,=')}-{seed}.json"
 
 
 class Comparison:
@@ -94,21 +168,22 @@ class Comparison:
     runs : sequence of Run
         Finished and failed ones.
     info : mapping
-        What was compared on: data, partition, topk, seeds.
+        What was compared on: data, partition, topk, versions.
 
     Attributes
     ----------
     higher : dict of measure to bool
         Whether higher scores are better.
-    standings : dict of (measure, view or pair or 'all') to dict of contender to Standing
-        'all': the mean over the views, or pairs of views, that every contender was measured on
-        that the measure applies to at all.
+    standings : dict of (measure, view or pair or 'all views') to dict of contender to Standing
+        'all views': the mean over the views, or pairs of views, that every contender was measured
+        on that the measure applies to at all.
     common : dict of measure to list of str
         These views or pairs; None where they are all that any was measured on.
     """
 
     def __init__(self, names: Sequence[str], runs: Sequence[Run], info: Mapping[str, Any]) -> None:
-        self.names, self.runs, self.info = list(names), list(runs), dict(info)
+        self.names, self.info = list(names), dict(info)
+        self.runs = sorted(runs, key=lambda run: (self.names.index(run.contender), run.seed))
         self.higher: dict[str, bool] = {}
         self.common: dict[str, list[str] | None] = {}
         self.standings = self._standings()
@@ -125,22 +200,35 @@ class Comparison:
         Raises
         ------
         StorageError
-            If it holds none.
+            If it holds none, or a file of it is damaged.
         """
         place = Path(folder)
         if not (place / FILE).is_file():
             raise StorageError(f"{place} holds no comparison ({FILE} is missing).")
         info = read_json(place / FILE)
-        runs = [
-            Run.from_dict(read_json(path)["run"]) for path in sorted((place / RUNS).glob("*.json"))
-        ]
-        names = [name for name in info.pop("contenders") if any(r.contender == name for r in runs)]
-        return cls(names, [run for run in runs if run.contender in names], info)
+        names = list(info.pop("contenders"))
+        # A process that is killed while it writes leaves a file whose name begins with a dot.
+        paths = [p for p in sorted((place / RUNS).glob("*.json")) if not p.name.startswith(".")]
+        runs = [Run.read(path) for path in paths]
+        there = {run.contender for run in runs}
+        kept = [name for name in names if name in there]
+        return cls(kept, [run for run in runs if run.contender in kept], info)
 
     @property
     def failed(self) -> list[Run]:
         """The runs that failed."""
         return [run for run in self.runs if run.error is not None]
+
+    def warn(self) -> None:
+        """Say which runs failed, and which measures could not be taken of which contender."""
+        for run in self.failed:
+            warnings.warn(f"{run.contender}, seed {run.seed}, failed: {run.error}", stacklevel=3)
+        said = set()
+        for run in self.runs:
+            for measure, why in run.notes.items():
+                if (run.contender, measure) not in said:
+                    said.add((run.contender, measure))
+                    warnings.warn(f"{run.contender} has no {measure}: {why}", stacklevel=3)
 
     def _standings(self) -> dict[tuple[str, str], dict[str, Standing]]:
         by = self._samples()
@@ -161,7 +249,7 @@ class Comparison:
 
     def _samples(self) -> dict[tuple[str, str], dict[str, Sample]]:
         gathered: dict[tuple[str, str], dict[str, list[Measured]]] = {}
-        for run in sorted(self.runs, key=lambda run: (self.names.index(run.contender), run.seed)):
+        for run in self.runs:
             for measure, of_measure in run.measured.items():
                 for where, entry in of_measure.items():
                     by_name = gathered.setdefault((measure, where), {})
@@ -173,7 +261,7 @@ class Comparison:
         }
 
     def frame(self) -> pd.DataFrame:
-        """Return a row for each contender, measure and view (or pair, or 'all').
+        """Return a row for each contender, measure and view (or pair, or 'all views').
 
         Returns
         -------
@@ -191,40 +279,41 @@ class Comparison:
     def run_frame(self) -> pd.DataFrame:
         """Return a row for each run, measure and view: contender, seed, measure, where, score."""
         rows = [
-            {
-                "contender": run.contender,
-                "seed": run.seed,
-                "measure": measure,
-                "where": where,
-                "score": entry.score,
-            }
+            (run.contender, run.seed, measure, where, entry.score)
             for run in self.runs
             for measure, of_measure in run.measured.items()
             for where, entry in of_measure.items()
         ]
-        return pd.DataFrame(rows)
+        return pd.DataFrame(rows, columns=["contender", "seed", "measure", "where", "score"])
 
-    def item_frame(self) -> pd.DataFrame:
-        """Return a row for each run, measure, view and item: …, item, score."""
-        rows = [
-            {
-                "contender": run.contender,
-                "seed": run.seed,
-                "measure": measure,
-                "where": where,
-                "item": item,
-                "score": score,
-            }
-            for run in self.runs
-            for measure, of_measure in run.measured.items()
-            for where, entry in of_measure.items()
-            for item, score in enumerate(entry.items or ())
-        ]
-        return pd.DataFrame(rows)
+    def item_frames(self) -> Iterator[pd.DataFrame]:
+        """Yield a frame for each run, measure and view that has items.
+
+        Yields
+        ------
+        DataFrame
+            contender, seed, measure, where, tuple, score; a row for each item.
+        """
+        for run in self.runs:
+            for measure, of_measure in run.measured.items():
+                for where, entry in of_measure.items():
+                    if entry.items is not None:
+                        yield pd.DataFrame(
+                            {
+                                "contender": run.contender,
+                                "seed": run.seed,
+                                "measure": measure,
+                                "where": where,
+                                "tuple": entry.tuples,
+                                "score": entry.items,
+                            }
+                        )
 
 
 def _sample(entries: Sequence[Measured]) -> Sample:
     scores = np.array([entry.score for entry in entries])
-    items = [entry.items for entry in entries]
-    alike = items[0] is not None and len({len(of_run or ()) for of_run in items}) == 1
-    return Sample(scores, np.array(items, np.float64) if alike else None)
+    items = [entry.items for entry in entries if entry.items is not None]
+    tuples = entries[0].tuples
+    if tuples is None or len(items) < len(entries):
+        return Sample(scores)
+    return Sample(scores, (Items(np.stack(items), tuples),))

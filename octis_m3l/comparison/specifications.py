@@ -55,18 +55,34 @@ def contender(name: str, topics: int | None = None, **settings: Any) -> Contende
         settings = {called: topics, **settings}
     if name in MODELS:
         return Ours(MODELS[name](**settings))
-    try:
-        if name in OCTIS:
-            kind, own = OCTIS[name]
-            model = getattr(import_module(f"octis.models.{kind}"), kind)
-            return OfOCTIS(model(**{**own, **settings}))
+    if name in CONTEXTUALIZED:
         kind, labels = CONTEXTUALIZED[name]
         ctm = import_module("contextualized_topic_models.models.ctm")
-        made = OfContextualized(getattr(ctm, kind), labels=labels, **settings)
-        getattr(ctm, kind)(bow_size=2, contextual_size=2, num_data_loader_workers=0, **settings)
-    except (TypeError, AssertionError) as error:
+        return OfContextualized(getattr(ctm, kind), labels=labels, **settings)
+    kind, own = OCTIS[name]
+    fixed = [key for key in own if key in settings]
+    if fixed:
+        raise SettingsError(f"{name}: {fixed[0]} is what its name says; leave it out.")
+    for key, value in settings.items():
+        if key.startswith("num_") and not isinstance(value, int):
+            raise SettingsError(f"{name}: {key}={value!r}: expected a whole number.")
+    try:
+        model = getattr(import_module(f"octis.models.{kind}"), kind)
+        return OfOCTIS(model(**{**own, **settings}))
+    except (TypeError, ValueError, AssertionError) as error:
         raise SettingsError(f"{name}: {error}.") from None
-    return made
+
+
+class _Loader(yaml.SafeLoader):
+    """Refuses two entries of one name, of which YAML keeps the last."""
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
+        names = [key.value for key, _ in node.value]
+        twice = [name for name in names if names.count(name) > 1]
+        if twice:
+            raise SettingsError(f"'{twice[0]}' is there twice{node.start_mark}.")
+        found: dict[Any, Any] = super().construct_mapping(node, deep)
+        return found
 
 
 def read_contenders(path: Path, topics: int | None = None) -> dict[str, Contender]:
@@ -89,7 +105,8 @@ def read_contenders(path: Path, topics: int | None = None) -> dict[str, Contende
         If it isn't as said here.
     """
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        # Plain data alone, as of yaml.safe_load.
+        content = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise SettingsError(f"{path} can't be read as YAML ({error}).") from None
     if not isinstance(content, dict) or not all(isinstance(v, dict) for v in content.values()):
@@ -114,18 +131,28 @@ def _external(name: str, entry: Mapping[str, Any], folder: Path) -> External:
             f"{name}: unknown entry '{min(unknown)}'; results have topics, theta and aligned."
         )
     try:
-        topics = {
-            view: json.loads((folder / file).read_text(encoding="utf-8"))
-            if isinstance(file, str)
-            else file
-            for view, file in entry["topics"].items()
-        }
+        topics = {view: _topics(folder, file) for view, file in entry["topics"].items()}
         theta = {
-            view: {part: np.load(folder / one, allow_pickle=False) for part, one in file.items()}
+            view: {part: _array(folder, one) for part, one in file.items()}
             if isinstance(file, dict)
-            else np.load(folder / file, allow_pickle=False)
+            else _array(folder, file)
             for view, file in (entry.get("theta") or {}).items()
         }
-    except (OSError, ValueError, AttributeError) as error:
+        return External(topics, theta, aligned=bool(entry.get("aligned", False)))
+    except (OSError, ValueError, TypeError, AttributeError) as error:
         raise SettingsError(f"{name}: {error}") from None
-    return External(topics, theta, aligned=bool(entry.get("aligned", False)))
+
+
+def _topics(folder: Path, given: Any) -> Any:
+    return (
+        json.loads((folder / given).read_text(encoding="utf-8"))
+        if isinstance(given, str)
+        else given
+    )
+
+
+def _array(folder: Path, file: str) -> Any:
+    array = np.load(folder / file, allow_pickle=False)
+    if not isinstance(array, np.ndarray) or array.dtype.kind not in "fiu":
+        raise ValueError(f"{file}: expected an array of numbers (.npy).")
+    return array

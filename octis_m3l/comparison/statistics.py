@@ -1,4 +1,4 @@
-"""How sure a mean is, and whether two differ; the tests are scipy's."""
+"""How sure a mean is, and whether two differ; distributions and corrections are scipy's."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,6 +8,24 @@ from numpy.typing import NDArray
 from scipy import stats
 
 LEVEL = 0.05
+# Below it, a spread is rounding.
+_NOTHING = 1e-12
+
+
+@dataclass(frozen=True)
+class Items:
+    """Scores of the documents or queries of one view, or pair of views: the same for every model.
+
+    Parameters
+    ----------
+    scores : array (runs × items)
+        Of each run.
+    tuples : array of int (items)
+        Which tuple each item belongs to.
+    """
+
+    scores: NDArray[np.float64]
+    tuples: NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -18,13 +36,13 @@ class Sample:
     ----------
     scores : array (runs)
         Of each run.
-    items : array (runs × items), optional
-        Of each document or query, the same ones for every model. None where items are a model's
-        own, such as topics.
+    cells : tuple of Items
+        One for each view or pair of views; a run's score is the mean of their means. Empty where
+        items are a model's own, such as topics.
     """
 
     scores: NDArray[np.float64]
-    items: NDArray[np.float64] | None = None
+    cells: tuple[Items, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -36,10 +54,10 @@ class Standing:
     mean, std : float
         Of the runs' scores; std is 0 of a single run.
     low, high : float
-        95 % confidence interval of the mean: over items where these are the same for all models,
-        else over runs. NaN of a single value.
-    runs, items : int
-        How many; items are 0 where they are the model's own.
+        95 % confidence interval of the mean: over tuples where items are the same for all models,
+        else over runs. NaN where there is one value alone.
+    runs, tuples : int
+        How many; tuples are 0 where items are the model's own.
     p : float
         Of no difference to the best, corrected for how many are compared with it; NaN for the best
         itself and where nothing can be said.
@@ -54,7 +72,7 @@ class Standing:
     low: float
     high: float
     runs: int
-    items: int
+    tuples: int
     p: float
     best: bool
     tied: bool
@@ -63,11 +81,8 @@ class Standing:
 def standings(samples: Mapping[str, Sample], *, higher: bool) -> dict[str, Standing]:
     """Return each model's place.
 
-    Every model is compared with the best: Student's paired t-test over items, with each item's mean
-    over runs, where items are the same for all (Smucker, Allan & Carterette 2007: it agrees with
-    the randomisation test); and Welch's t-test over runs, where both have two or more. The larger
-    p counts, so that a difference holds for other documents and other seeds both.
-    Benjamini and Hochberg's correction for the number of models follows.
+    Every model is compared with the best (`difference`); Benjamini and Hochberg's correction for
+    the number of models follows.
 
     Parameters
     ----------
@@ -95,7 +110,7 @@ def standings(samples: Mapping[str, Sample], *, higher: bool) -> dict[str, Stand
             low=low,
             high=high,
             runs=len(sample.scores),
-            items=0 if sample.items is None else sample.items.shape[1],
+            tuples=len(set().union(*(cell.tuples.tolist() for cell in sample.cells))),
             p=float(p),
             best=means[name] == means[best],
             tied=not p < LEVEL,
@@ -104,26 +119,44 @@ def standings(samples: Mapping[str, Sample], *, higher: bool) -> dict[str, Stand
 
 
 def difference(one: Sample, other: Sample) -> float:
-    """Return p of no difference, the larger of what items and runs say; NaN if neither can.
+    """Return p of no difference, the larger of what tuples and runs say; NaN if neither can.
+
+    Over tuples where both were measured on the same items: Student's paired t-test of each item's
+    mean over runs, with the items of a tuple taken together (cluster-robust; with one item to a
+    tuple, the plain paired test). Over runs where both have two or more: Welch's t-test. The larger
+    p counts, so that a difference holds for other documents and for other seeds both.
 
     Parameters
     ----------
     one, other : Sample
         Of the same measure.
+
+    References
+    ----------
+    Smucker, Allan & Carterette (2007), A comparison of statistical significance tests for
+    information retrieval evaluation, CIKM: Student's test agrees with the randomisation test.
+    Liang & Zeger (1986), Longitudinal data analysis using generalized linear models, Biometrika.
     """
     found = []
-    if one.items is not None and other.items is not None and one.items.shape[1] > 1:
-        first, second = one.items.mean(axis=0), other.items.mean(axis=0)
-        apart = first - second
-        if not apart.any():
-            return 1.0
-        found.append(0.0 if np.ptp(apart) == 0 else float(stats.ttest_rel(first, second).pvalue))
+    if one.cells and len(one.cells) == len(other.cells):
+        apart = [
+            (a.scores.mean(axis=0) - b.scores.mean(axis=0), a.tuples)
+            for a, b in zip(one.cells, other.cells, strict=True)
+        ]
+        mean, error, count = _clustered(apart)
+        if count > 1 and error > _NOTHING:
+            found.append(2.0 * float(stats.t.sf(abs(mean) / error, count - 1)))
+        elif abs(mean) <= _NOTHING:
+            found.append(1.0)
     if min(len(one.scores), len(other.scores)) > 1:
-        if np.ptp(one.scores) == 0 == np.ptp(other.scores):
-            found.append(float(one.scores[0] == other.scores[0]))
-        else:
+        if max(np.ptp(one.scores), np.ptp(other.scores)) > _NOTHING:
             welch = stats.ttest_ind(one.scores, other.scores, equal_var=False)
             found.append(float(welch.pvalue))
+        elif abs(one.scores[0] - other.scores[0]) <= _NOTHING:
+            found.append(1.0)
+        else:
+            # Runs that agree to the last digit say nothing of how runs vary.
+            return float("nan")
     return max(found, default=float("nan"))
 
 
@@ -133,16 +166,30 @@ def interval(sample: Sample) -> tuple[float, float]:
     Parameters
     ----------
     sample : Sample
-        Over its items where there are any, else over its runs.
+        Over tuples where items are the same for all models, else over runs.
     """
-    values = sample.scores if sample.items is None else sample.items.mean(axis=0)
-    if len(values) < 2:
+    if sample.cells:
+        values = [(cell.scores.mean(axis=0), cell.tuples) for cell in sample.cells]
+        middle, error, count = _clustered(values)
+    else:
+        count, middle = len(sample.scores), float(np.mean(sample.scores))
+        error = float(stats.sem(sample.scores)) if count > 1 else 0.0
+    if count < 2:
         return float("nan"), float("nan")
-    middle, error = float(np.mean(values)), float(stats.sem(values))
-    if error == 0:
-        return middle, middle
-    low, high = stats.t.interval(1 - LEVEL, len(values) - 1, loc=middle, scale=error)
-    return float(low), float(high)
+    half = float(stats.t.ppf(1.0 - LEVEL / 2.0, count - 1)) * error
+    return middle - half, middle + half
+
+
+def _clustered(
+    cells: Sequence[tuple[NDArray[np.float64], NDArray[np.int64]]],
+) -> tuple[float, float, int]:
+    """Return the mean of the cells' means, its standard error over tuples, and their number."""
+    tuples, place = np.unique(np.concatenate([of for _, of in cells]), return_inverse=True)
+    share = [(values - values.mean()) / (len(cells) * len(values)) for values, _ in cells]
+    of_tuples = np.bincount(place, np.concatenate(share), minlength=len(tuples))
+    count = len(tuples)
+    spread = float(np.square(of_tuples).sum()) * count / max(count - 1, 1)
+    return float(np.mean([values.mean() for values, _ in cells])), spread**0.5, count
 
 
 def pooled(samples: Sequence[Sample]) -> Sample:
@@ -154,10 +201,6 @@ def pooled(samples: Sequence[Sample]) -> Sample:
         Of one model in one measure, one for each view, with the same runs.
     """
     scores = np.mean([sample.scores for sample in samples], axis=0)
-    if any(sample.items is None for sample in samples):
+    if not all(sample.cells for sample in samples):
         return Sample(scores)
-    items = [sample.items for sample in samples if sample.items is not None]
-    total = sum(of_view.shape[1] for of_view in items)
-    # Weighted so that the mean over all items is the mean over views.
-    weighted = [of_view * (total / len(items) / of_view.shape[1]) for of_view in items]
-    return Sample(scores, np.concatenate(weighted, axis=1))
+    return Sample(scores, tuple(cell for sample in samples for cell in sample.cells))

@@ -66,6 +66,7 @@ class Metric(AbstractMetric):  # type: ignore[misc]
     same_items : bool
         Whether `per_item` speaks of the same documents or queries whatever the model, in the same
         order, so that two models can be compared item by item. Topics are each model's own.
+        Where it does, `item_tuples` says which tuple each belongs to.
     """
 
     direction: ClassVar[Direction]
@@ -87,6 +88,14 @@ class Metric(AbstractMetric):  # type: ignore[misc]
         output : mapping
             The output of a trained model; it is not changed.
         """
+
+    def item_tuples(self) -> NDArray[np.int64]:
+        """Return the tuple of each item of `per_item`, of metrics with the same items.
+
+        Items of one tuple (a document and its translation; one query in two directions) say much
+        the same, which a significance test has to know.
+        """
+        raise NotImplementedError(f"{type(self).__name__} scores what belongs to no tuple.")
 
     def score(self, output: Mapping[str, Any]) -> float:
         """Return the mean over items.

@@ -115,6 +115,14 @@ class CrosslingualClassification(Metric):
                 f"'{self._learned[0]}'; there is nothing to tell apart."
             )
 
+    def item_tuples(self) -> NDArray[np.int64]:
+        """Return the tuple of each document, where it is documents that are scored."""
+        if not self.same_items:
+            return super().item_tuples()
+        return self._dataset.tuples(self.second)[
+            partition_rows(self._dataset, self.second, self.partition)[self._rows]
+        ]
+
     def per_item(self, output: Mapping[str, Any]) -> NDArray[np.float64]:
         """Return 1 or 0 for each document, or the F1 of each label.
 

@@ -95,6 +95,7 @@ class JSD(Metric):
             for view in (first, second)
         ]
         self._rows, self._columns = linked_pairs(numbers[0], numbers[1])
+        self._tuples = numbers[0][self._rows]
         if not len(self._rows):
             raise DataError(
                 f"no item of '{first}' is linked to an item of '{second}' in the {partition} "
@@ -121,3 +122,7 @@ class JSD(Metric):
             chunk = slice(start, start + _PAIRS_AT_ONCE)
             scores[chunk] = jensen_shannon(first[self._rows[chunk]], second[self._columns[chunk]])
         return scores
+
+    def item_tuples(self) -> NDArray[np.int64]:
+        """Return the tuple of each pair."""
+        return self._tuples

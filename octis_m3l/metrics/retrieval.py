@@ -130,6 +130,10 @@ class Retrieval(Metric):
             scores[chunk] = self._score_queries(distances, relevant)
         return scores
 
+    def item_tuples(self) -> NDArray[np.int64]:
+        """Return the tuple of each query."""
+        return self._queries
+
     def chance(self) -> float:
         """Return the expected score of a random order, which is that of a constant model."""
         numbers, counts = np.unique(self._targets, return_counts=True)

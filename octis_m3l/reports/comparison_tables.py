@@ -1,6 +1,6 @@
 """A comparison as a table: in a terminal, Markdown, LaTeX and CSV."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pandas as pd
@@ -12,7 +12,7 @@ from octis_m3l.comparison.statistics import Standing
 from octis_m3l.files import written_whole
 
 _LEGEND = (
-    "mean ± standard deviation over runs; bold: best; †: not shown to be worse than the best "
+    "mean ± standard deviation over {runs}; bold: best; †: not shown to be worse than the best "
     "(p ≥ .05)"
 )
 _UP, _DOWN = "↑", "↓"
@@ -24,7 +24,7 @@ def _columns(result: Comparison, by_view: bool) -> dict[str, Mapping[str, Standi
     for (measure, where), standings in result.standings.items():
         if by_view if where == ALL else not by_view:
             continue
-        places = [where] if where not in (ALL, "") else result.common.get(measure) or []
+        places = [where] if by_view and where else result.common.get(measure) or []
         title = f"{measure} ({', '.join(places)})" if places else measure
         found[f"{title} {_UP if result.higher[measure] else _DOWN}"] = standings
     return found
@@ -32,6 +32,19 @@ def _columns(result: Comparison, by_view: bool) -> dict[str, Mapping[str, Standi
 
 def _wins(columns: Mapping[str, Mapping[str, Standing]], name: str) -> int:
     return sum(name in standings and standings[name].best for standings in columns.values())
+
+
+def _legend(result: Comparison) -> str:
+    counts = {len([r for r in result.runs if r.contender == name]) for name in result.names}
+    several = f"{min(counts)} to {max(counts)}" if len(counts) > 1 else f"{min(counts, default=0)}"
+    return _LEGEND.format(runs=f"{several} runs" if counts != {1} else "1 run")
+
+
+def _name(result: Comparison, name: str) -> str:
+    """Return a contender's name, with how many of its runs failed."""
+    runs = [run for run in result.runs if run.contender == name]
+    failed = sum(run.error is not None for run in runs)
+    return f"{name} ({failed} of {len(runs)} failed)" if failed else name
 
 
 def _shown(standing: Standing | None) -> str:
@@ -55,14 +68,14 @@ def comparison_table(result: Comparison, *, by_view: bool = False) -> Table:
         them.
     """
     columns = _columns(result, by_view)
-    table = Table("", *columns, "best in", caption=_LEGEND)
+    table = Table("", *columns, "best in", caption=_legend(result))
     for name in result.names:
         cells = []
         for standings in columns.values():
             standing = standings.get(name)
             best = standing is not None and standing.best
             cells.append(Text(_shown(standing), style="bold" if best else ""))
-        table.add_row(Text(name), *cells, str(_wins(columns, name)))
+        table.add_row(Text(_name(result, name)), *cells, str(_wins(columns, name)))
     return table
 
 
@@ -74,8 +87,9 @@ def comparison_markdown(result: Comparison, *, by_view: bool = False) -> str:
     result, by_view
         As for `comparison_table`.
     """
-    table: str = _frame(result, by_view, "**", "**").to_markdown(disable_numparse=True)
-    return f"{table}\n\n{_LEGEND}\n"
+    frame = _frame(result, by_view, "**{}**", lambda text: text.translate(_MARKDOWN))
+    table: str = frame.to_markdown(disable_numparse=True)
+    return f"{table}\n\n{_legend(result)}\n"
 
 
 def comparison_latex(result: Comparison, *, by_view: bool = False) -> str:
@@ -86,11 +100,9 @@ def comparison_latex(result: Comparison, *, by_view: bool = False) -> str:
     result, by_view
         As for `comparison_table`.
     """
-    frame = _frame(result, by_view, "\\textbf{", "}").map(_escaped)
-    frame.index = frame.index.map(_escaped)
-    frame.columns = frame.columns.map(_escaped)
+    frame = _frame(result, by_view, "\\textbf{{{}}}", lambda text: text.translate(_LATEX))
     table: str = frame.to_latex(escape=False, column_format="l" + "r" * frame.shape[1])
-    return f"{table}% {_LEGEND}\n"
+    return f"{table}% {_legend(result)}\n"
 
 
 def write_comparison(result: Comparison, folder: Path) -> list[Path]:
@@ -110,39 +122,45 @@ def write_comparison(result: Comparison, folder: Path) -> list[Path]:
         "by-view.tex": comparison_latex(result, by_view=True),
         "standings.csv": result.frame().to_csv(index=False),
         "runs.csv": result.run_frame().to_csv(index=False),
-        "items.csv": result.item_frame().to_csv(index=False),
     }
     for name, content in contents.items():
         with written_whole(folder / name) as temporary:
             temporary.write_text(content, encoding="utf-8")
-    return [folder / name for name in contents]
+    with written_whole(folder / "items.csv") as temporary:
+        temporary.write_text("contender,seed,measure,where,tuple,score\n", encoding="utf-8")
+        for frame in result.item_frames():
+            frame.to_csv(temporary, mode="a", header=False, index=False)
+    return [folder / name for name in (*contents, "items.csv")]
 
 
-def _frame(result: Comparison, by_view: bool, before: str, after: str) -> pd.DataFrame:
+def _frame(
+    result: Comparison, by_view: bool, bold: str, escaped: Callable[[str], str]
+) -> pd.DataFrame:
     columns = _columns(result, by_view)
-    content = {
-        title: [
-            f"{before}{_shown(s)}{after}" if (s := standings.get(name)) and s.best else _shown(s)
-            for name in result.names
-        ]
-        for title, standings in columns.items()
-    }
+    content = {}
+    for title, standings in columns.items():
+        cells = []
+        for name in result.names:
+            standing = standings.get(name)
+            text = escaped(_shown(standing))
+            cells.append(bold.format(text) if standing is not None and standing.best else text)
+        content[escaped(title)] = cells
     content["best in"] = [str(_wins(columns, name)) for name in result.names]
-    return pd.DataFrame(content, index=result.names)
+    names = [escaped(_name(result, name)) for name in result.names]
+    return pd.DataFrame(content, index=names)
 
 
-_LATEX = {
-    "±": "$\\pm$",
-    "†": "$^\\dagger$",
-    "↑": "$\\uparrow$",
-    "↓": "$\\downarrow$",
-    "–": "--",
-    "_": "\\_",
-    "%": "\\%",
-    "&": "\\&",
-    "#": "\\#",
-}
-
-
-def _escaped(text: str) -> str:
-    return "".join(_LATEX.get(character, character) for character in text)
+_MARKDOWN = str.maketrans({"|": "\\|", "*": "\\*", "_": "\\_"})
+_LATEX = str.maketrans(
+    {
+        "±": "$\\pm$",
+        "†": "$^\\dagger$",
+        "↑": "$\\uparrow$",
+        "↓": "$\\downarrow$",
+        "–": "--",
+        "\\": "\\textbackslash{}",
+        "^": "\\textasciicircum{}",
+        "~": "\\textasciitilde{}",
+        **{character: f"\\{character}" for character in "_%&#{}$"},
+    }
+)

@@ -1,7 +1,11 @@
 """The runner: what is trained, kept, tried again and shown."""
 
 import json
+import os
+import subprocess
 import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +13,12 @@ import numpy as np
 import pandas as pd
 import pytest
 from octis.evaluation_metrics.diversity_metrics import TopicDiversity
+from octis.evaluation_metrics.metrics import AbstractMetric
 from octis.models.CTM import CTM
+from octis.models.ETM import ETM
 from octis.models.LDA import LDA
 from octis.models.NMF import NMF
+from octis.models.ProdLDA import ProdLDA
 from rich.console import Console
 
 from octis_m3l import (
@@ -22,14 +29,17 @@ from octis_m3l import (
     MultiviewDataset,
     OfContextualized,
     OnView,
+    TextPreprocessor,
     compare,
     demo_corpus,
 )
 from octis_m3l.cli import main
 from octis_m3l.comparison import OfOCTIS
 from octis_m3l.comparison.contenders import Terms
+from octis_m3l.comparison.result import ALL
 from octis_m3l.comparison.specifications import contender, read_contenders
 from octis_m3l.errors import DataError, SettingsError, StorageError
+from octis_m3l.optimization import Executor, Outcome, Task
 from octis_m3l.optimization.runs import seeded
 from octis_m3l.reports import (
     comparison_latex,
@@ -60,13 +70,15 @@ def test_scores_are_the_measures_own_item_by_item(dataset: MultiviewDataset) -> 
     place = result.standings["mrr", "en-de"]["sharp"]
     assert place.mean == pytest.approx(np.mean(by_hand))
     assert place.std == pytest.approx(np.std([one.mean() for one in by_hand], ddof=1))
-    assert (place.runs, place.items) == (3, len(by_hand[0]))
+    assert (place.runs, place.tuples) == (3, len(by_hand[0]))
     assert place.best
-    assert result.standings["mrr", "all"]["blurred"].p < 0.05
-    assert not result.standings["mrr", "all"]["blurred"].tied
+    assert result.standings["mrr", ALL]["blurred"].p < 0.05
+    assert not result.standings["mrr", ALL]["blurred"].tied
     # Both show the same words.
-    assert result.standings["tu", "all"]["blurred"].best
-    items = result.item_frame().query("contender == 'sharp' and where == 'en-de' and seed == 1")
+    assert result.standings["tu", ALL]["blurred"].best
+    frames = pd.concat(result.item_frames())
+    items = frames.query("contender == 'sharp' and where == 'en-de' and seed == 1")
+    assert items["tuple"].tolist() == metric.item_tuples().tolist()
     assert items.score.tolist() == pytest.approx(by_hand[1].tolist())
     assert {"contender", "seed", "measure", "where", "score"} == set(result.run_frame().columns)
 
@@ -76,6 +88,13 @@ def test_no_measure_across_views_where_topics_are_not_aligned(dataset: Multiview
     measures = {measure for measure, _ in result.standings}
     assert {"tu", "document-npmi", "classification"} <= measures
     assert not measures & {"mrr", "uap", "jsd", "classification across"}
+
+
+def relabelled(dataset: MultiviewDataset) -> MultiviewDataset:
+    views = [replace(view, labels=["x"] * len(view)) for view in dataset.views.values()]
+    return MultiviewDataset(
+        views, links=dataset.links, pivot=dataset.pivot, metadata=dataset.metadata
+    )
 
 
 def test_a_comparison_goes_on_and_grows(dataset: MultiviewDataset, tmp_path: Path) -> None:
@@ -90,9 +109,20 @@ def test_a_comparison_goes_on_and_grows(dataset: MultiviewDataset, tmp_path: Pat
     again = Comparison.from_folder(out)
     assert again.names == ["a/b: 1", "other"]
     assert again.frame().equals(result.frame())
-    with pytest.raises(StorageError, match="is a run of another 'other', with other settings"):
-        compare({"other": Guesser(0.4)}, dataset, seeds=1, out=out, **QUICK)
-    with pytest.raises(StorageError, match="holds a comparison of other partition, topk"):
+    with pytest.raises(StorageError, match="holds runs of another 'other'"):
+        compare({"other": Guesser(0.4)}, dataset, seeds=[7], out=out, **QUICK)
+    with pytest.raises(
+        StorageError, match="holds a comparison with other embeddings, labels, word"
+    ):
+        compare({"other": Guesser(0.5)}, relabelled(dataset), seeds=1, out=out, **QUICK)
+    # What a process leaves that is killed while it writes.
+    (out / "runs" / ".other-0.json-x1.json").write_text("{", encoding="utf-8")
+    assert len(Comparison.from_folder(out).runs) == 6
+    damaged = out / "runs" / "other-0.npz"
+    damaged.write_bytes(damaged.read_bytes()[:100])
+    with pytest.raises(StorageError, match=r"other-0.json or its .npz is damaged .* delete both"):
+        Comparison.from_folder(out)
+    with pytest.raises(StorageError, match="holds a comparison with other partition, topk"):
         compare({"x": one}, dataset, out=out, partition="validation", topk=5, **QUICK)
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "letter.txt").touch()
@@ -106,16 +136,19 @@ def test_a_failed_run_is_told_and_tried_again(dataset: MultiviewDataset, tmp_pat
     reason = tmp_path / "reason"
     reason.touch()
     contenders = {"broken": Broken(reason), "sound": Guesser(0.1)}
-    with pytest.warns(UserWarning, match="broken, seed 1, failed: RuntimeError: out of luck"):
+    with pytest.warns(UserWarning) as told:
         result = compare(contenders, dataset, seeds=2, out=tmp_path / "out", **QUICK)
+    said = [str(warning.message) for warning in told]
+    assert said == [f"broken, seed {n}, failed: RuntimeError: out of luck" for n in (0, 1)]
     assert [run.contender for run in result.failed] == ["broken", "broken"]
     assert "toy.py" in (result.failed[0].trace or "")
-    assert list(result.standings["mrr", "all"]) == ["sound"]
+    assert "broken (2 of 2 failed)" in comparison_markdown(result)
+    assert list(result.standings["mrr", ALL]) == ["sound"]
     assert "–" in comparison_markdown(result)
     reason.unlink()
     result = compare(contenders, dataset, seeds=2, out=tmp_path / "out", **QUICK)
     assert not result.failed
-    assert set(result.standings["mrr", "all"]) == {"broken", "sound"}
+    assert set(result.standings["mrr", ALL]) == {"broken", "sound"}
 
 
 def test_in_processes_as_one_after_another(dataset: MultiviewDataset, tmp_path: Path) -> None:
@@ -123,6 +156,59 @@ def test_in_processes_as_one_after_another(dataset: MultiviewDataset, tmp_path: 
     alone = compare(contenders, dataset, seeds=2, **QUICK)
     several = compare(contenders, dataset, seeds=2, processes=2, out=tmp_path / "o", **QUICK)
     assert alone.frame().equals(several.frame())
+
+
+class Losing(Executor):
+    """Loses the process of every run from seed 1."""
+
+    def outcomes(self, tasks: Sequence[Task]) -> Iterator[Outcome]:
+        for task in tasks:
+            lost = Outcome(task.call, task.run, task.seed, None, 0.0, "its process was killed")
+            yield lost if task.seed == 1 else self.job.do(task)
+
+
+def test_a_run_whose_process_is_lost_has_failed(dataset: MultiviewDataset, tmp_path: Path) -> None:
+    contenders = {"a": Guesser(0.1), "b": Guesser(0.5)}
+    options: dict[str, Any] = {"seeds": 3, "out": tmp_path / "out", **QUICK}
+    with pytest.warns(UserWarning, match="b, seed 1, failed: its process was killed"):
+        result = compare(contenders, dataset, executor=Losing, **options)
+    assert [(run.contender, run.seed) for run in result.failed] == [("a", 1), ("b", 1)]
+    assert {name: s.runs for name, s in result.standings["mrr", ALL].items()} == {"a": 2, "b": 2}
+    again = compare(contenders, dataset, **options)
+    assert not again.failed
+    assert again.frame().equals(compare(contenders, dataset, seeds=3, **QUICK).frame())
+
+
+SCRIPT = """
+from octis.models.LDA import LDA
+from octis.models.ProdLDA import ProdLDA
+from contextualized_topic_models.models.ctm import ZeroShotTM
+from octis_m3l import OfContextualized, compare, demo_corpus
+
+short = {"n_components": 3, "num_epochs": 1, "batch_size": 16}
+result = compare(
+    {
+        "ctm": OfContextualized(ZeroShotTM, **short),
+        "LDA": LDA(num_topics=3),
+        "ProdLDA": ProdLDA(num_topics=3, num_epochs=1, batch_size=16),
+    },
+    demo_corpus(60).with_views(["en"]),
+    seeds=2,
+    metrics=["tu", "classification"],
+    progress=False,
+)
+print(result.frame().to_csv())
+"""
+
+
+def test_the_same_in_any_process() -> None:
+    found = []
+    for hashed in ("0", "3"):
+        environment = {**os.environ, "PYTHONHASHSEED": hashed}
+        script = [sys.executable, "-c", SCRIPT]
+        found.append(subprocess.check_output(script, text=True, env=environment))
+    assert found[0] == found[1]
+    assert found[0].count("\n") > 6
 
 
 def test_models_of_three_packages_on_the_same_embeddings(
@@ -144,9 +230,9 @@ def test_models_of_three_packages_on_the_same_embeddings(
     result = compare(contenders, texts, seeds=2, out="out", **options)
     assert not result.failed
     assert list(Path().iterdir()) == [Path("out")]
-    assert list(result.standings["mrr", "all"]) == ["ours"]
+    assert list(result.standings["mrr", ALL]) == ["ours"]
     for measure in ("tu", "classification"):
-        assert list(result.standings[measure, "all"]) == list(contenders)
+        assert list(result.standings[measure, ALL]) == list(contenders)
     by_seed = {run.contender: run for run in result.runs if run.seed == 1}
     again = compare({"LDA": contenders["LDA"]}, texts, seeds=[1], **options)
     assert again.runs[0].topics == by_seed["LDA"].topics
@@ -154,6 +240,83 @@ def test_models_of_three_packages_on_the_same_embeddings(
     assert by_seed["LDA"].topics != next(
         run.topics for run in result.runs if run.contender == "LDA" and run.seed == 0
     )
+
+
+def test_lda_gives_all_topics_to_documents_of_every_partition(texts: MultiviewDataset) -> None:
+    output = OfOCTIS(LDA(num_topics=30)).run(texts, 0, 0, Terms())
+    assert (output["topic-document-matrix/en"] > 0).all()
+    assert (output["test-topic-document-matrix/en"] > 0).all()
+
+
+def test_octis_models_see_the_words_of_every_script() -> None:
+    words = [
+        "घर",
+        "नदी",
+        "पहाड़",
+        "don't",
+        "l'eau",
+        "Haus",
+        "covid-19",
+        "ไทย",
+        "河",
+        "c++",
+        "é",
+        "x",
+    ]
+    random = np.random.default_rng(0)
+    texts = [" ".join(random.choice(words, 8)) for _ in range(60)]
+    dataset = MultiviewDataset.from_lists(
+        {"a": texts},
+        partition=["train"] * 40 + ["validation"] * 10 + ["test"] * 10,
+        preprocessing={
+            "a": TextPreprocessor(
+                tokenizer=str.split, lowercase=False, stop_words=False, min_word_length=1
+            )
+        },
+    )
+    known = set(dataset.text_view("a").vocabulary)
+    assert len(known) == len(words)
+    output = OfOCTIS(ProdLDA(num_topics=2, num_epochs=1, batch_size=16)).run(
+        dataset, 0, 0, Terms(top_words=10)
+    )
+    assert output["topics/a"].shape == (2, 10)
+
+
+def test_a_measure_that_does_not_apply_costs_no_run(dataset: MultiviewDataset) -> None:
+    class Nothing(AbstractMetric):  # type: ignore[misc]
+        direction = "lower"
+
+        def score(self, output: Any) -> float:
+            return float("nan")
+
+    class Far(Nothing):
+        def score(self, output: Any) -> float:
+            return float(np.ptp(output["test-topic-document-matrix/en"]))
+
+    only = External({"en": [list(dataset.text_view("en").vocabulary[:10])]})
+    others = {"nothing": Nothing(), "far": Far(), "de": OnView(TopicDiversity(), "de", dataset)}
+    with pytest.warns(UserWarning) as told:
+        result = compare(
+            {"a": Guesser(0.1), "b": Guesser(0.9), "en": only},
+            dataset,
+            seeds=1,
+            corpus=dataset,
+            others=others,
+            progress=False,
+        )
+    assert not result.failed
+    said = sorted({str(warning.message).split(":")[0] for warning in told})
+    assert said == [
+        "a has no nothing",
+        "b has no nothing",
+        "en has no de",
+        "en has no far",
+        "en has no nothing",
+    ]
+    far = result.standings["far", ALL]
+    assert next(name for name, s in far.items() if s.best) == min(far, key=lambda n: far[n].mean)
+    assert result.standings["tu", "en"]["en"].mean == 1.0
+    assert ("cnpmi", ALL) in result.standings
 
 
 @pytest.mark.parametrize("partition", ["validation", "test"])
@@ -187,8 +350,16 @@ def test_ready_results_may_come_in_bertopic_s_form(texts: MultiviewDataset) -> N
     rows = view.input_rows[view.rows("test")]
     expected = theta[rows] / theta[rows].sum(axis=1, keepdims=True)
     np.testing.assert_allclose(output["test-topic-document-matrix/en"].T, expected)
-    with pytest.raises(DataError, match=r"short: topic 0 of view 'en' has 3 words .*topk=3"):
-        compare({"short": External({"en": [words[:3]]})}, texts, **QUICK)
+    short = {"short": External({"en": [words[:3]]})}
+    with pytest.raises(DataError, match=r"short: topic 0 of view 'en' has 3 words .*smaller topk"):
+        compare(short, texts, **QUICK)
+    assert compare(short, texts, topk=3, **QUICK).standings["tu", "en"]["short"].mean == 1.0
+    uneven = External({"en": [words[:10]], "de": [words[:10]] * 2}, aligned=True)
+    uneven.topics["de"] = [list(texts.text_view("de").vocabulary[:10])] * 2
+    with pytest.raises(
+        DataError, match=r"aligned topics, but their number differs by view: \[1, 2"
+    ):
+        compare({"x": uneven}, texts, **QUICK)
     with pytest.raises(DataError, match=r"expected \d+ rows and a column for each topic"):
         compare({"x": External({}, {"en": theta[1:]})}, texts, **QUICK)
     with pytest.raises(DataError, match="θ has 2 topics, the lists of words 1"):
@@ -207,12 +378,40 @@ def test_everything_that_does_not_fit_is_said_before_any_run(
     unlabelled = MultiviewDataset.from_lists(
         {"en": [f"red green blue pink grey w{n % 7} w{n % 5} w{n % 3}" for n in range(60)]},
     )
+    untested = unlabelled
     for given, data, options, error, message in (
         ({}, dataset, {}, SettingsError, "a model and a seed"),
         ({"a": sound}, dataset, {"seeds": 0}, SettingsError, "a model and a seed"),
         ({"a": sound}, dataset, {"metrics": ["mr"]}, SettingsError, "Did you mean 'mrr'"),
         ({"a": sound}, dataset, {"partition": "tset"}, SettingsError, "unknown partition"),
         ({"a": sound, "b": LDA}, dataset, {}, SettingsError, "an object, not a class"),
+        ({"a": sound}, dataset, {"seeds": [-1]}, SettingsError, "seed -1: expected 0 to"),
+        ({"a": sound}, dataset, {"processes": 0}, SettingsError, "processes=0: expected 1"),
+        ({"题" * 30: sound}, dataset, {}, SettingsError, "too long a name for files"),
+        ({"a": sound}, dataset, {"others": {"mrr": MRR}}, SettingsError, "one of the measures"),
+        ({"b": LDA()}, dataset, {"metrics": ["mrr"]}, SettingsError, "none of these models has"),
+        (
+            {"a": sound, "b": ETM(train_embeddings=False, embeddings_path="no.pkl")},
+            dataset,
+            {},
+            SettingsError,
+            "b: embeddings_path='.*no.pkl': there is no such file",
+        ),
+        ({"b": ProdLDA()}, dataset, {"topk": 12}, SettingsError, "b: topk=12: OCTIS's ProdLDA"),
+        (
+            {"b": contender("ctm.ZeroShotTM", 3, batch_size=500)},
+            dataset,
+            {},
+            SettingsError,
+            "b: batch_size=500 is larger than the .* training documents of",
+        ),
+        (
+            {"a": sound, "b": ProdLDA()},
+            untested,
+            {"partition": "train"},
+            DataError,
+            "b: view 'en' has no validation documents, which this model needs",
+        ),
         ({"a": sound, "b": contender("pltm")}, dataset, {}, DataError, "b: pltm learns from words"),
         (
             {"a": sound, "b": contender("ctm.SuperCTM", 3)},
@@ -233,31 +432,34 @@ def test_other_packages_measures_go_beside_ours(dataset: MultiviewDataset) -> No
     result = compare(
         {"a": Guesser(0.1)}, dataset, others={"diversity": diversity}, seeds=2, **QUICK
     )
-    assert result.standings["diversity", "all"]["a"].mean == pytest.approx(
+    assert result.standings["diversity", ALL]["a"].mean == pytest.approx(
         result.standings["tu", "de"]["a"].mean
     )
 
 
 def test_tables(dataset: MultiviewDataset, tmp_path: Path) -> None:
-    contenders = {"A_1": Guesser(0.05), "B & C": Guesser(0.9)}
+    contenders = {"A_1": Guesser(0.05), "B & C": Guesser(0.9), "D|^{~\\$#": Guesser(0.5)}
     result = compare(contenders, dataset, seeds=3, **QUICK)
     console = Console(width=300, record=True)
     console.print(comparison_table(result, by_view=True))
     shown = console.export_text()
     assert "mrr (en-de) ↑" in shown
     assert "best in" in shown
-    best = result.standings["mrr", "all"]["A_1"]
+    best = result.standings["mrr", ALL]["A_1"]
     markdown = comparison_markdown(result)
     assert f"**{best.mean:.3f} ± {best.std:.3f}**" in markdown
     latex = comparison_latex(result)
     assert "A\\_1 & \\textbf{" in latex
     assert "B \\& C" in latex
     assert "mrr $\\uparrow$" in latex
-    assert latex.count("\\\\\n") == 3
+    assert latex.count("\\\\\n") == 4
+    assert "D|\\textasciicircum{}\\{\\textasciitilde{}\\textbackslash{}\\$\\#" in latex
+    assert "| D\\|^{~\\$#" in markdown
+    assert "over 3 runs" in markdown
     files = write_comparison(result, tmp_path)
     assert all(file.stat().st_size for file in files)
     frame = pd.read_csv(tmp_path / "standings.csv")
-    row = frame.query("contender == 'A_1' and measure == 'mrr' and `where` == 'all'").iloc[0]
+    row = frame.query("contender == 'A_1' and measure == 'mrr' and `where` == 'all views'").iloc[0]
     assert row["mean"] == pytest.approx(best.mean)
     assert row["low"] < row["mean"] < row["high"]
 
@@ -266,15 +468,18 @@ def test_contenders_from_a_file(dataset: MultiviewDataset, tmp_path: Path) -> No
     words = list(dataset.text_view("en").vocabulary)
     (tmp_path / "topics.json").write_text(json.dumps([words[:10]]), encoding="utf-8")
     np.save(tmp_path / "theta.npy", np.ones((dataset.text_view("en").sizes[2], 1)))
+    np.save(tmp_path / "words.npy", np.array(["a", "b"]))
     file = tmp_path / "models.yaml"
     file.write_text(
         "LDA: {model: octis.LDA, passes: 2}\n"
         "m3l-contrast: {num_topics: 5}\n"
+        "wide: {model: ctm.CombinedTM, hidden_sizes: [50, 50]}\n"
         "mine: {topics: {en: topics.json}, theta: {en: {test: theta.npy}}}\n",
         encoding="utf-8",
     )
     found: Any = read_contenders(file, topics=7)
-    assert list(found) == ["LDA", "m3l-contrast", "mine"]
+    assert list(found) == ["LDA", "m3l-contrast", "wide", "mine"]
+    assert found["wide"].arguments["hidden_sizes"] == (50, 50)
     assert found["LDA"].model.hyperparameters["passes"] == 2
     assert found["LDA"].model.hyperparameters["num_topics"] == 7
     assert found["m3l-contrast"].model.hyperparameters["num_topics"] == 5
@@ -286,6 +491,13 @@ def test_contenders_from_a_file(dataset: MultiviewDataset, tmp_path: Path) -> No
         ("a: {model: ctm.CombinedTM, n_component: 2}", "n_component"),
         ("a: {topics: {en: nothing.json}}", "nothing.json"),
         ("a: {topics: {}, thetas: {}}", "unknown entry 'thetas'"),
+        ("a: {topics: {en: 5}}", "a: "),
+        ("a: {topics: {en: topics.json}, theta: {en: words.npy}}", "expected an array of numbers"),
+        ("octis.LDA: {topics: 5}", "octis.LDA: "),
+        ("octis.LDA: {num_topics: ten}", "num_topics='ten': expected a whole number"),
+        ("octis.CombinedTM: {inference_type: zeroshot}", "is what its name says"),
+        ("ctm.CombinedTM: {num_data_loader_workers: 2}", "leave it out; compare sets it"),
+        ("a: {model: pltm}\na: {model: octis.LDA}", "'a' is there twice"),
     ):
         file.write_text(text, encoding="utf-8")
         with pytest.raises(SettingsError, match=message):

@@ -4,34 +4,53 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from octis_m3l.comparison.statistics import Sample, difference, interval, pooled, standings
+from octis_m3l.comparison.statistics import (
+    Items,
+    Sample,
+    difference,
+    interval,
+    pooled,
+    standings,
+)
+
+
+def made(scores: np.ndarray, tuples: np.ndarray | None = None) -> Sample:
+    numbers = np.arange(scores.shape[1]) if tuples is None else tuples
+    return Sample(scores.mean(axis=1), (Items(scores, numbers),))
 
 
 def sample(level: float, seed: int, runs: int = 5, items: int = 40) -> Sample:
     random = np.random.default_rng(seed)
     hardness = np.random.default_rng(99).normal(0, 0.5, items)
-    scores = level + hardness + random.normal(0, 0.1, (runs, items))
-    return Sample(scores.mean(axis=1), scores)
+    return made(level + hardness + random.normal(0, 0.1, (runs, items)))
+
+
+def values(of: Sample) -> np.ndarray:
+    return of.cells[0].scores.mean(axis=0)
 
 
 def test_items_are_paired_and_the_larger_p_counts() -> None:
     one, other = sample(0.5, 1), sample(0.52, 2)
-    by_items = stats.ttest_rel(one.items.mean(axis=0), other.items.mean(axis=0)).pvalue  # type: ignore[union-attr]
+    by_items = stats.ttest_rel(values(one), values(other)).pvalue
     by_runs = stats.ttest_ind(one.scores, other.scores, equal_var=False).pvalue
     assert difference(one, other) == pytest.approx(max(by_items, by_runs))
     # Items differ far more from each other than the models do: unpaired, nothing would be seen.
     better = sample(0.6, 2)
-    unpaired = stats.ttest_ind(one.items.mean(axis=0), better.items.mean(axis=0)).pvalue  # type: ignore[union-attr]
-    assert unpaired > 0.1
+    assert stats.ttest_ind(values(one), values(better)).pvalue > 0.1
     assert difference(one, better) < 0.001
 
 
+def test_with_one_run_each_it_is_the_paired_test() -> None:
+    one, other = sample(0.5, 1, runs=1), sample(0.55, 2, runs=1)
+    expected = stats.ttest_rel(values(one), values(other)).pvalue
+    assert difference(one, other) == pytest.approx(expected)
+
+
 def test_a_lucky_seed_is_no_difference() -> None:
-    steady = Sample(np.array([0.5, 0.5]), np.full((2, 30), 0.5) + np.arange(30) * 1e-3)
-    lucky = Sample(np.array([0.4, 0.7]), np.stack([np.full(30, 0.4), np.full(30, 0.7)]))
-    lucky.items[0] += np.arange(30) * 2e-3  # type: ignore[index]
-    only_items = stats.ttest_rel(steady.items.mean(axis=0), lucky.items.mean(axis=0)).pvalue  # type: ignore[union-attr]
-    assert only_items < 0.001
+    steps = np.arange(30) * 1e-3
+    steady = made(np.full((2, 30), 0.5) + steps)
+    lucky = made(np.stack([0.4 + 2 * steps, np.full(30, 0.7)]))
+    assert stats.ttest_rel(values(steady), values(lucky)).pvalue < 0.001
     assert difference(steady, lucky) > 0.5
 
 
@@ -41,8 +60,11 @@ def test_where_nothing_can_be_said_p_is_nan_and_where_all_is_equal_it_is_one() -
     same = sample(0.5, 1)
     assert difference(same, same) == 1.0
     certain = Sample(np.array([1.0, 1.0, 1.0])), Sample(np.array([0.5, 0.5]))
-    assert difference(*certain) == 0.0
+    assert np.isnan(difference(*certain))
     assert difference(certain[0], certain[0]) == 1.0
+    # A difference that is the same everywhere, but for rounding, has no spread to measure it by.
+    runs = np.array([[0.1, 0.2, 0.3]])
+    assert np.isnan(difference(made(runs), made(runs + 0.1)))
 
 
 @pytest.mark.parametrize("higher", [True, False])
@@ -60,14 +82,13 @@ def test_the_best_is_best_and_the_rest_is_compared_with_it(higher: bool) -> None
         assert found[name].tied == (p >= 0.05)
     assert found["none"].tied
     assert np.isnan(found["none"].p)
-    assert found["none"].items == 0
+    assert (found["none"].tuples, found["low"].tuples) == (0, 40)
 
 
 def test_interval_is_over_items_where_there_are_any() -> None:
-    one = sample(0.5, 1)
-    values = one.items.mean(axis=0)  # type: ignore[union-attr]
-    half = stats.t.ppf(0.975, 39) * values.std(ddof=1) / np.sqrt(40)
-    assert interval(one) == pytest.approx((values.mean() - half, values.mean() + half))
+    one = values(sample(0.5, 1))
+    half = stats.t.ppf(0.975, 39) * one.std(ddof=1) / np.sqrt(40)
+    assert interval(sample(0.5, 1)) == pytest.approx((one.mean() - half, one.mean() + half))
     low, high = interval(Sample(np.array([0.1, 0.3])))
     assert low < 0.1 < 0.3 < high
     assert np.isnan(interval(Sample(np.array([0.1])))).all()
@@ -75,10 +96,26 @@ def test_interval_is_over_items_where_there_are_any() -> None:
 
 
 def test_views_weigh_the_same_however_many_items_they_have() -> None:
-    small = Sample(np.array([1.0, 1.0]), np.ones((2, 2)))
-    large = Sample(np.array([0.0, 0.5]), np.stack([np.zeros(10), np.full(10, 0.5)]))
+    small, large = made(np.full((2, 2), 1.0)), made(np.array([[0.0] * 10, [0.5] * 10]))
     both = pooled([small, large])
     assert both.scores.tolist() == [0.5, 0.75]
-    assert both.items is not None
-    assert both.items.mean(axis=1).tolist() == pytest.approx([0.5, 0.75])
-    assert pooled([small, Sample(np.array([0.0, 0.0]))]).items is None
+    # Neither view's items vary.
+    assert interval(both) == pytest.approx((0.625, 0.625))
+    assert pooled([small, Sample(np.array([0.0, 0.0]))]).cells == ()
+
+
+def test_items_of_a_tuple_are_no_independent_witnesses() -> None:
+    random = np.random.default_rng(0)
+    wrongly, found = 0, 0
+    for _ in range(300):
+        # Six directions over the same forty tuples, each with the tuple's own luck.
+        luck = random.normal(0, 0.3, 40)
+        noise = random.normal(0, 0.1, (6, 40))
+        cells = tuple(Items((luck + of)[None], np.arange(40)) for of in noise)
+        one = Sample(np.array([(luck + noise).mean()]), cells)
+        nothing = tuple(Items(np.zeros((1, 40)), np.arange(40)) for _ in range(6))
+        other = Sample(np.array([0.0]), nothing)
+        found += difference(one, other) < 0.05
+        wrongly += stats.ttest_1samp((luck + noise).ravel(), 0.0).pvalue < 0.05
+    assert wrongly > 90
+    assert 3 <= found <= 30
