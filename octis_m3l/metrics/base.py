@@ -63,16 +63,12 @@ class Metric(AbstractMetric):  # type: ignore[misc]
         The lowest and the highest score there can be.
     reference : str
         Where the measure is defined.
-    same_items : bool
-        Whether `per_item` speaks of the same documents or queries whatever the model, in the same
-        order, so that two models can be compared item by item. Topics are each model's own.
-        Where it does, `item_tuples` says which tuple each belongs to.
     """
 
     direction: ClassVar[Direction]
     range: ClassVar[tuple[float, float]]
     reference: ClassVar[str]
-    same_items: bool = False
+    _same_items: bool = False
 
     def __init__(self, *datasets: object) -> None:
         super().__init__()
@@ -88,6 +84,15 @@ class Metric(AbstractMetric):  # type: ignore[misc]
         output : mapping
             The output of a trained model; it is not changed.
         """
+
+    @property
+    def same_items(self) -> bool:
+        """Whether `per_item` speaks of the same documents or queries whatever the model.
+
+        They are in the same order then, so that two models can be compared item by item, and
+        `item_tuples` says which tuple each belongs to. Topics are each model's own.
+        """
+        return self._same_items
 
     def item_tuples(self) -> NDArray[np.int64]:
         """Return the tuple of each item of `per_item`, of metrics with the same items.

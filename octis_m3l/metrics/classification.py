@@ -90,7 +90,7 @@ class CrosslingualClassification(Metric):
         self.score_by, self.kernel, self.features = score_by, kernel, features
         self.training_documents = training_documents
         # Labels have an F1 only where they are given or there, which is the model's own doing.
-        self.same_items = score_by == "accuracy"
+        self._same_items = score_by == "accuracy"
         self._dataset = dataset
         train, self._rows = (
             _labelled(dataset, view, part) for view, part in ((first, "train"), (second, partition))

@@ -72,7 +72,7 @@ class JSD(Metric):
         If the partition is unknown or both views are the same.
     """
 
-    same_items = True
+    _same_items = True
     direction = "lower"
     range = (0.0, float(np.log(2)))
     reference = (

@@ -73,7 +73,7 @@ class Retrieval(Metric):
         If the partition is unknown or both views are the same.
     """
 
-    same_items = True
+    _same_items = True
     direction = "higher"
     range = (0.0, 1.0)
 
