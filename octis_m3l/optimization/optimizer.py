@@ -259,6 +259,11 @@ class Optimizer(OctisOptimizer):  # type: ignore[misc]
             )
         if model is not None:
             check_same("model", described_model(model), own["model"])
+        if extra_metrics is not None and len(extra_metrics) != len(own["metrics"]) - 1:
+            raise StorageError(
+                f"the search began with {len(own['metrics']) - 1} extra metrics, given are "
+                f"{len(extra_metrics)}; give the same ones."
+            )
         of_user = [*([] if metric is None else [metric]), *(extra_metrics or [])]
         before = own["metrics"][metric is None :] if extra_metrics else own["metrics"][:1]
         for one, stored_one in zip(of_user, before, strict=False):

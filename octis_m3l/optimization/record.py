@@ -317,7 +317,7 @@ def check_same(what: str, given: Mapping[str, Any], stored: Mapping[str, Any]) -
             f"the search began with the {what} {stored['class']}, given is {given['class']}; go on "
             "with that, or begin a new search."
         )
-    for part in ("hyperparameters", "arguments"):
+    for part in ("hyperparameters", "arguments", "attributes"):
         before, now = stored.get(part, {}), given.get(part, {})
         differing = sorted(n for n in {*before, *now} if before.get(n) != now.get(n))
         if differing:

@@ -11,6 +11,9 @@ from octis_m3l.data.views import TextView
 from octis_m3l.errors import StorageError
 from octis_m3l.optimization.runs import Job
 
+# A folder, the fingerprints of what is in it, and which embeddings of each view are used.
+_Named = tuple[str, dict[str, str], dict[str, str]]
+
 
 def packed(job: Job, *, whole: bool = False) -> bytes:
     """Return a job as bytes; a data set that was saved is named, not copied.
@@ -47,10 +50,17 @@ def unpacked(content: bytes) -> Job:
 class _Packer(cloudpickle.Pickler):  # type: ignore[misc]
     """Names data sets by their folder, so that each process maps its files into memory."""
 
-    def persistent_id(self, given: object) -> tuple[str, dict[str, str]] | None:
+    def persistent_id(self, given: object) -> _Named | None:
         if not isinstance(given, MultiviewDataset) or given.dataset_path is None:
             return None
-        return None if _has_functions(given) else (given.dataset_path, given.fingerprints())
+        if _has_functions(given):
+            return None
+        embeddings = {
+            name: view.embedding_name
+            for name, view in given.views.items()
+            if view.embeddings is not None
+        }
+        return given.dataset_path, given.fingerprints(), embeddings
 
 
 class _Unpacker(pickle.Unpickler):
@@ -58,10 +68,10 @@ class _Unpacker(pickle.Unpickler):
         super().__init__(*arguments)
         self._read: dict[str, MultiviewDataset] = {}
 
-    def persistent_load(self, given: tuple[str, dict[str, str]]) -> MultiviewDataset:
-        path, fingerprints = given
+    def persistent_load(self, given: _Named) -> MultiviewDataset:
+        path, fingerprints, embeddings = given
         if path not in self._read:
-            self._read[path] = MultiviewDataset.from_folder(path)
+            self._read[path] = MultiviewDataset.from_folder(path, embeddings=embeddings or None)
         if self._read[path].fingerprints() != fingerprints:
             raise StorageError(f"{path} has changed since the search began; begin a new search.")
         return self._read[path]

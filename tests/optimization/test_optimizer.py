@@ -258,6 +258,7 @@ def test_only_the_search_s_own_model_and_metric_go_on(tmp_path: Path) -> None:
         ({"model": LDA()}, r"began with the model .*toy:Hill, given is octis.models.LDA:LDA"),
         ({"model": steeper}, r"began with model .*toy:Hill and x=0.5, given is 0.7"),
         ({"metric": Height(2.0)}, r"began with metric .*toy:Height and factor=1.0, given is 2.0"),
+        ({"extra_metrics": [Place()]}, r"began with 0 extra metrics, given are 1"),
         ({"metric": Place()}, r"began with the metric .*toy:Height, given is .*toy:Place"),
     ):
         with pytest.raises(StorageError, match=message):
