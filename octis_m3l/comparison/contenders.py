@@ -16,7 +16,7 @@ from octis_m3l.data.views import PARTITIONS, TextView
 from octis_m3l.errors import DataError, suggest
 from octis_m3l.metrics.outputs import THETA_KEYS
 from octis_m3l.models.base import TopicModel
-from octis_m3l.optimization.record import described_model
+from octis_m3l.optimization.record import described_model, has_own_parts
 from octis_m3l.optimization.result import as_json
 from octis_m3l.optimization.runs import fresh
 
@@ -158,10 +158,8 @@ def described(model: Any) -> dict[str, Any]:
     found = described_model(model)
     given = model._given if isinstance(model, TopicModel) else model.hyperparameters
     lists = {name: as_json(of) for name, of in given.items() if isinstance(of, list | tuple)}
-    if lists:
-        held = {*found["hyperparameters"], *lists}
-        found |= {"lists": lists, "whole": found["whole"] or held == {*given}}
-    return found
+    held = {*found["hyperparameters"], *lists}
+    return {**found, "lists": lists, "whole": held == {*given} and not has_own_parts(model)}
 
 
 class External(Contender):

@@ -84,20 +84,33 @@ def described_model(model: Any) -> dict[str, Any]:
         Ours, or anybody's.
     """
     given = _plain(model._given if isinstance(model, TopicModel) else model.hyperparameters)
-    attributes, known = ({}, True) if isinstance(model, TopicModel) else _attributes(model)
+    attributes, _ = _attributes(model)
     return {
         "class": class_path(model),
         "hyperparameters": {n: v for n, v in given.items() if isinstance(v, _SCALARS)},
         "attributes": attributes,
         "use_partitions": bool(getattr(model, "use_partitions", True)),
         "whole": all(isinstance(value, _SCALARS) for value in given.values())
-        and getattr(model, "teacher", None) is None
-        and known,
+        and not has_own_parts(model),
     }
+
+
+def has_own_parts(model: Any) -> bool:
+    """Return whether a model has what no file holds: a teacher, encoders, objects of its own.
+
+    Parameters
+    ----------
+    model : OCTIS model
+        Ours, or anybody's.
+    """
+    given = (getattr(model, name, None) for name in ("teacher", "own_encoders"))
+    return any(part is not None for part in given) or not _attributes(model)[1]
 
 
 def _attributes(model: Any) -> tuple[dict[str, Any], bool]:
     """Return what a model was given beside its hyperparameters, and whether a file holds it all."""
+    if isinstance(model, TopicModel):
+        return {}, True
     try:
         usual = vars(type(model)())
     except Exception:

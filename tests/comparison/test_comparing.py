@@ -34,7 +34,7 @@ from octis_m3l import (
     demo_corpus,
 )
 from octis_m3l.cli import main
-from octis_m3l.comparison import OfOCTIS
+from octis_m3l.comparison import OfOCTIS, Ours
 from octis_m3l.comparison.contenders import Terms
 from octis_m3l.comparison.result import ALL
 from octis_m3l.comparison.specifications import contender, read_contenders
@@ -368,6 +368,17 @@ def test_ready_results_may_come_in_bertopic_s_form(texts: MultiviewDataset) -> N
         compare({"x": External({}, {"en": -theta})}, texts, **QUICK)
     with pytest.raises(DataError, match="unknown partition 'tset'"):
         compare({"x": External({}, {"en": {"tset": theta}})}, texts, **QUICK)
+
+
+def test_what_a_contender_was_given_tells_it_from_others() -> None:
+    few, many = (OfOCTIS(LDA(num_topics=2, alpha=[a, a])).describe() for a in (0.1, 9.0))
+    assert few["whole"]
+    assert few != many
+    own: Any = {"en": object()}
+    taught = contender("zeroshot-tm-kd")
+    taught.model.teacher = M3LContrast()  # type: ignore[attr-defined]
+    for model in (M3LContrast(encoders=own), taught.model):  # type: ignore[attr-defined]
+        assert not Ours(model).describe()["whole"]
 
 
 def test_everything_that_does_not_fit_is_said_before_any_run(

@@ -290,6 +290,16 @@ def test_what_a_model_has_beside_hyperparameters_is_kept_or_asked_for() -> None:
         rebuilt_model(described_model(model))
 
 
+def test_encoders_of_ones_own_are_asked_for() -> None:
+    class Own:
+        def encode(self, items: Any) -> Any:
+            return np.zeros((len(items), 2), np.float32)
+
+    assert described_model(M3LContrast())["whole"]
+    with pytest.raises(StorageError, match="was given what a file can't hold; give it again"):
+        rebuilt_model(described_model(M3LContrast(encoders={"en": Own()})))
+
+
 def test_spaces_are_kept_as_they_were_given() -> None:
     space = {
         "a": Categorical([1, 2, 3], prior=[0.2, 0.2, 0.6], transform="identity", name="a"),
