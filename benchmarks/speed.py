@@ -22,6 +22,7 @@ from octis_m3l.data.batches import TupleSampler, ViewTensors
 from octis_m3l.models.m3l_contrast import M3LContrastNetwork, M3LContrastSettings
 from octis_m3l.models.zeroshot_tm import ZeroshotTMNetwork, ZeroshotTMSettings
 from octis_m3l.sampling import Chain, LinkedCorpus
+from octis_m3l.training.adam import Adam
 
 TUPLES, WORDS, DIMENSIONS, TOPICS, BATCH = 2000, 2000, 512, 100, 32
 
@@ -61,7 +62,7 @@ def our_epoch(dataset: MultiviewDataset) -> Callable[[], None]:
         dict.fromkeys(dataset.text_views, WORDS),
         settings,
     )
-    optimizer = torch.optim.Adam(network.parameters(), lr=2e-3, betas=(0.99, 0.99), fused=True)
+    optimizer = Adam(network.parameters(), lr=2e-3, betas=(0.99, 0.99))
 
     def epoch() -> None:
         for batch in sampler.epoch():
@@ -175,7 +176,7 @@ def zeroshot_tm() -> dict[str, Callable[[], None]]:
     loader = DataLoader(tensors, batch_size=BATCH, shuffle=True)
     settings = ZeroshotTMSettings(num_topics=TOPICS, batch_size=BATCH)
     network = ZeroshotTMNetwork({"en": DIMENSIONS}, {"en": WORDS}, settings)
-    optimizer = torch.optim.Adam(network.parameters(), lr=2e-3, betas=(0.99, 0.99), fused=True)
+    optimizer = Adam(network.parameters(), lr=2e-3, betas=(0.99, 0.99))
     sampler = TupleSampler(dataset, "train", {"en": view.embeddings}, BATCH)
 
     def ours() -> None:

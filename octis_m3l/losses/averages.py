@@ -8,7 +8,7 @@ Average = Literal["pooled", "present", "batch"]
 
 
 def averaged(
-    sums: Tensor, counts: Tensor, rows: int, average: Average, share: float = 1.0
+    sums: Tensor, counts: Tensor | None, rows: int, average: Average, share: float = 1.0
 ) -> Tensor:
     """Return Σ of the terms of all views, or of all pairs of views, each made a mean.
 
@@ -18,8 +18,8 @@ def averaged(
     ----------
     sums : Tensor (terms)
         Of each term over its items, or pairs of items.
-    counts : Tensor of int (terms)
-        How many those are.
+    counts : Tensor of int (terms), or None
+        How many those are; None where each is B.
     rows : int
         B, the tuples in the batch.
     average : {'pooled', 'present', 'batch'}
@@ -35,6 +35,6 @@ def averaged(
     -------
     Tensor (scalar)
     """
-    if average == "present":
+    if average == "present" and counts is not None:
         return (sums / counts.clamp(min=1)).sum()
     return sums.sum() / (rows * share if average == "pooled" else rows)

@@ -83,13 +83,14 @@ def info_nce(
     if negatives == "printed":
         others_linked = linked & ~torch.eye(rows, dtype=torch.bool, device=vectors.device)
         loss = _whole_denominator(scores, present, others_linked, low) - positive
-    pairs = ~torch.eye(views, dtype=torch.bool, device=vectors.device)
-    if present is not None:
-        both = present[:, None, :] & present[None, :, :]
-        loss, counts = torch.where(both, loss, 0.0), both.sum(dim=2)[pairs]
+    # A view stands against the others, not against itself.
+    itself = torch.eye(views, dtype=torch.bool, device=vectors.device)
+    if present is None:
+        sums, counts = loss.masked_fill(itself[:, :, None], 0.0), None
     else:
-        counts = torch.full_like(pairs, rows, dtype=torch.int64)[pairs]
-    return 0.5 * averaged(loss.sum(dim=2)[pairs], counts, rows, average, share)
+        both = present[:, None, :] & present[None, :, :] & ~itself[:, :, None]
+        sums, counts = torch.where(both, loss, 0.0).sum(dim=2), both.sum(dim=2)
+    return 0.5 * averaged(sums, counts, rows, average, share)
 
 
 def _whole_denominator(

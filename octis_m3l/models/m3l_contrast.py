@@ -212,27 +212,24 @@ class M3LContrastNetwork(ViewNetwork):
             Some tuples.
         """
         settings = self.settings
-        means, log_variances, thetas = {}, {}, {}
-        lost: dict[str, Tensor] = {}
-        for name, view in batch.views.items():
-            mean, log_variance = self.posterior(name, view.embeddings)
-            theta = sample_topics(mean, log_variance)
-            if view.words is not None:
-                lost[name] = self.decoders[name].loss(  # type: ignore[operator]
-                    self.theta_dropout(theta), view.words
-                )
-            means[name], log_variances[name] = mean, log_variance
-            thetas[name] = _mean_sample(theta, mean, log_variance, settings.contrastive_samples)
-        terms = {"reconstruction": self._over_views(list(lost.values()), batch)}
+        if not batch.views:
+            return {"reconstruction": next(self.parameters()).new_zeros(())}
+        posteriors = [self.posterior(name, view.embeddings) for name, view in batch.views.items()]
+        mean, log_variance = (torch.cat(parts) for parts in zip(*posteriors, strict=True))
+        theta = sample_topics(mean, log_variance)
+        terms = {"reconstruction": self._reconstruction(theta, batch)}
         if settings.prior_weight:
-            diverged = self._diverged(means, log_variances)
+            sizes = [len(view.items) for view in batch.views.values()]
+            diverged = torch.split(self.prior.divergence(mean, log_variance), sizes)
             terms["prior"] = settings.prior_weight * self._over_views(diverged, batch)
-        if len(thetas) < 2:
+        if len(batch.views) < 2:
             return terms
-        present = _presence(batch)
+        places = _places(batch)
+        present = _presence(places, batch)
         if settings.contrastive_weight:
+            drawn = _mean_sample(theta, mean, log_variance, settings.contrastive_samples)
             terms["contrast"] = settings.contrastive_weight * info_nce(
-                _stacked(thetas, batch),
+                _stacked(drawn, places, batch),
                 present,
                 temperature=settings.temperature,
                 similarity=settings.similarity,
@@ -242,8 +239,8 @@ class M3LContrastNetwork(ViewNetwork):
             )
         if settings.alignment_weight:
             terms["alignment"] = settings.alignment_weight * _alignment(
-                _stacked(means, batch),
-                _stacked(log_variances, batch),
+                _stacked(mean, places, batch),
+                _stacked(log_variance, places, batch),
                 present,
                 settings.alignment,
                 settings.average,
@@ -251,22 +248,26 @@ class M3LContrastNetwork(ViewNetwork):
             )
         return terms
 
-    def _diverged(
-        self, means: Mapping[str, Tensor], log_variances: Mapping[str, Tensor]
-    ) -> Sequence[Tensor]:
-        """Return KL(q‖prior) of each view's items, computed together."""
-        if not means:
-            return []
-        together = torch.cat(list(means.values())), torch.cat(list(log_variances.values()))
-        sizes = [len(mean) for mean in means.values()]
-        return torch.split(self.prior.divergence(*together), sizes)
+    def _reconstruction(self, theta: Tensor, batch: Batch) -> Tensor:
+        sizes = [len(view.items) for view in batch.views.values()]
+        lost = [
+            self.decoders[name].loss(self.theta_dropout(rows), view.words)  # type: ignore[operator]
+            for (name, view), rows in zip(
+                batch.views.items(), torch.split(theta, sizes), strict=True
+            )
+            if view.words is not None
+        ]
+        return self._over_views(lost, batch)
 
     def _over_views(self, losses: Sequence[Tensor], batch: Batch) -> Tensor:
         if not losses:
             return next(self.parameters()).new_zeros(())
+        sizes = [len(loss) for loss in losses]
+        average, share = self.settings.average, batch.item_share
+        if average != "present" or all(size == batch.size for size in sizes):
+            return averaged(torch.cat(list(losses)), None, batch.size, average, share)
         sums = torch.stack([loss.sum() for loss in losses])
-        counts = sums.new_tensor([len(loss) for loss in losses])
-        return averaged(sums, counts, batch.size, self.settings.average, batch.item_share)
+        return averaged(sums, sums.new_tensor(sizes), batch.size, average, share)
 
 
 def _mean_sample(theta: Tensor, mean: Tensor, log_variance: Tensor, samples: int) -> Tensor:
@@ -278,28 +279,31 @@ def _mean_sample(theta: Tensor, mean: Tensor, log_variance: Tensor, samples: int
     return (theta + further.sum(dim=0)) / samples
 
 
-def _presence(batch: Batch) -> Tensor | None:
-    """Return which views each tuple has (V × B), None when it is all."""
+def _places(batch: Batch) -> Tensor | None:
+    """Return where the views' items stand among V × B, None when every tuple has every view."""
     if all(view.rows is None for view in batch.views.values()):
         return None
-    some = next(iter(batch.views.values())).items
-    present = torch.ones(len(batch.views), batch.size, dtype=torch.bool, device=some.device)
-    for number, view in enumerate(batch.views.values()):
-        if view.rows is not None:
-            present[number] = False
-            present[number, view.rows] = True
-    return present
+    device = next(iter(batch.views.values())).items.device
+    every = torch.arange(batch.size, device=device)
+    rows = [every if view.rows is None else view.rows for view in batch.views.values()]
+    return torch.cat([row + number * batch.size for number, row in enumerate(rows)])
 
 
-def _stacked(tensors: Mapping[str, Tensor], batch: Batch) -> Tensor:
+def _presence(places: Tensor | None, batch: Batch) -> Tensor | None:
+    """Return which views each tuple has (V × B), None when it is all."""
+    if places is None:
+        return None
+    views = len(batch.views)
+    present = torch.zeros(views * batch.size, dtype=torch.bool, device=places.device)
+    return present.index_fill_(0, places, True).reshape(views, batch.size)
+
+
+def _stacked(items: Tensor, places: Tensor | None, batch: Batch) -> Tensor:
     """Return one row for each tuple of each view (V × B × K), zeros where it has no item."""
-    rows = []
-    for name, tensor in tensors.items():
-        place = batch.views[name].rows
-        if place is not None:
-            tensor = tensor.new_zeros(batch.size, tensor.shape[1]).index_copy(0, place, tensor)
-        rows.append(tensor)
-    return torch.stack(rows)
+    views, topics = len(batch.views), items.shape[1]
+    if places is not None:
+        items = items.new_zeros(views * batch.size, topics).index_copy(0, places, items)
+    return items.reshape(views, batch.size, topics)
 
 
 def _alignment(
@@ -317,12 +321,11 @@ def _alignment(
     )
     wanted = torch.ones(views, views, dtype=torch.bool, device=means.device)
     wanted = wanted.tril(-1) if form == "one-way" else wanted.fill_diagonal_(False)
-    if present is not None:
-        both = present[:, None] & present[None]
-        divergence, counts = torch.where(both, divergence, 0.0), both.sum(dim=2)[wanted]
-    else:
-        counts = torch.full_like(wanted, rows, dtype=torch.int64)[wanted]
-    return averaged(divergence.sum(dim=2)[wanted], counts, rows, average, share)
+    if present is None:
+        return averaged(divergence[wanted], None, rows, average, share)
+    both = present[:, None] & present[None] & wanted[:, :, None]
+    divergence = torch.where(both, divergence, 0.0)
+    return averaged(divergence.sum(dim=2), both.sum(dim=2), rows, average, share)
 
 
 class M3LContrast(NeuralTopicModel):

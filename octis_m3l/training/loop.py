@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import torch
-from torch import Tensor, nn, optim
+from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from octis_m3l.data.batches import Batch
 from octis_m3l.errors import OctisM3LError
+from octis_m3l.training.adam import Adam
 from octis_m3l.training.checkpoint import read_checkpoint, write_checkpoint
 from octis_m3l.training.seeds import derive_seed, reproducible
 
@@ -184,12 +185,11 @@ class _Run:
         self.best: dict[str, Tensor] | None = None
         self.best_loss = math.inf
         self.whole: tuple[Any, ...] | None = None
-        self.optimizer = optim.Adam(
+        self.optimizer = Adam(
             [p for p in network.parameters() if p.requires_grad],
             lr=settings.learning_rate,
             betas=(settings.momentum, settings.second_momentum),
             weight_decay=settings.weight_decay,
-            fused=True,
         )
 
     def go(self) -> History:

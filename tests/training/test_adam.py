@@ -1,0 +1,74 @@
+"""Adam with its bookkeeping done once: number for number what torch's own does."""
+
+import copy
+
+import torch
+from torch import nn, optim
+
+from octis_m3l.training.adam import Adam
+
+SHAPES = [(5, 3), (7,), (2, 2)]
+
+
+def _twins() -> tuple[list[nn.Parameter], list[nn.Parameter]]:
+    torch.manual_seed(0)
+    weights = [torch.randn(shape) for shape in SHAPES]
+    first, second = ([nn.Parameter(w.clone()) for w in weights] for _ in range(2))
+    return first, second
+
+
+def _give_gradients(step: int, *sides: list[nn.Parameter], gaps: bool) -> None:
+    for number, parameters in enumerate(zip(*sides, strict=True)):
+        gradient = None if gaps and (step + number) % 3 == 0 else torch.randn(SHAPES[number])
+        for parameter in parameters:
+            parameter.grad = None if gradient is None else gradient.clone()
+
+
+def _adam(parameters: list[nn.Parameter]) -> Adam:
+    return Adam(parameters, lr=0.01, betas=(0.9, 0.99), weight_decay=0.1)
+
+
+def _torchs(parameters: list[nn.Parameter]) -> optim.Adam:
+    return optim.Adam(parameters, lr=0.01, betas=(0.9, 0.99), weight_decay=0.1, fused=True)
+
+
+def test_steps_are_those_of_torch_with_gradients_missing_now_and_then() -> None:
+    for gaps in (False, True):
+        ours, theirs = _twins()
+        adam, reference = _adam(ours), _torchs(theirs)
+        for step in range(20):
+            adam.zero_grad()
+            assert all(parameter.grad is None for parameter in ours)
+            _give_gradients(step, ours, theirs, gaps=gaps)
+            adam.step()
+            reference.step()
+        assert all(torch.equal(a, b) for a, b in zip(ours, theirs, strict=True))
+        for mine, other in zip(ours, theirs, strict=True):
+            assert adam.state[mine]["step"] == reference.state[other]["step"]
+
+
+def test_a_state_is_taken_over_from_torchs_own_and_from_itself() -> None:
+    ours, theirs = _twins()
+    reference = _torchs(theirs)
+    for step in range(5):
+        _give_gradients(step, theirs, gaps=True)
+        reference.step()
+    for mine, other in zip(ours, theirs, strict=True):
+        mine.data.copy_(other.data)
+    adam = _adam(ours)
+    adam.load_state_dict(copy.deepcopy(reference.state_dict()))
+    for step in range(10):
+        if step == 5:
+            state = copy.deepcopy(adam.state_dict())
+            adam = _adam(ours)
+            adam.load_state_dict(state)
+        _give_gradients(step, ours, theirs, gaps=step % 2 == 0)
+        adam.step()
+        reference.step()
+    assert all(torch.equal(a, b) for a, b in zip(ours, theirs, strict=True))
+
+
+def test_nothing_happens_without_a_gradient() -> None:
+    ours, theirs = _twins()
+    _adam(ours).step()
+    assert all(torch.equal(a, b) for a, b in zip(ours, theirs, strict=True))
