@@ -42,7 +42,7 @@ def decoded_loss(values: Tensor, norm: nn.BatchNorm1d, words: SparseRows) -> Ten
     assert norm.num_batches_tracked is not None
     norm.num_batches_tracked.add_(1)
     places = words.rows * values.shape[1] + words.words
-    return cast(Tensor, _Decoded.apply(values, norm.bias, norm, words.rows, places, words.counts))
+    return cast(Tensor, _Decoded.apply(values, norm.bias, norm, words, places))
 
 
 class _Decoded(torch.autograd.Function):
@@ -52,9 +52,8 @@ class _Decoded(torch.autograd.Function):
         values: Tensor,
         bias: Tensor | None,
         norm: nn.BatchNorm1d,
-        rows: Tensor,
+        words: SparseRows,
         places: Tensor,
-        counts: Tensor,
     ) -> Tensor:
         normalised, _, scale = torch.native_batch_norm(
             values,
@@ -67,23 +66,24 @@ class _Decoded(torch.autograd.Function):
             norm.eps,
         )
         likely = normalised.softmax(dim=1)
-        ctx.save_for_backward(normalised, scale, bias, rows, places, counts)
-        ctx.likely = likely
+        ctx.save_for_backward(normalised, scale, bias, places)
+        ctx.likely, ctx.words = likely, words
         chosen = likely.view(-1).index_select(0, places)
         logarithms = chosen.clamp_(min=torch.finfo(likely.dtype).tiny).log_()
-        return values.new_zeros(len(values)).index_add(0, rows, logarithms * counts, alpha=-1)
+        logarithms.mul_(words.counts)
+        return values.new_zeros(len(values)).index_add_(0, words.rows, logarithms, alpha=-1)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        normalised, scale, bias, rows, places, counts = ctx.saved_tensors
+        normalised, scale, bias, places = ctx.saved_tensors
+        words = ctx.words
         # Written over: another matrix of this size costs more than what is computed here.
         likely, ctx.likely = ctx.likely, None
         if likely is None:
             raise RuntimeError("the gradients of decoded_loss were taken already: compute it anew.")
-        weights = counts * gradient[rows]
-        totals = torch.zeros_like(gradient).index_add_(0, rows, weights)
-        to_logits = likely.mul_(totals[:, None])
+        weights = gradient.index_select(0, words.rows).mul_(words.counts)
+        to_logits = likely.mul_((words.totals * gradient)[:, None])
         to_logits.view(-1).index_add_(0, places, weights, alpha=-1)
         # dx = s(g − mean g − x̂ mean(g x̂)), with x̂ the logits less their shift.
         summed = to_logits.sum(dim=0)
@@ -95,7 +95,7 @@ class _Decoded(torch.autograd.Function):
         if bias is not None:
             constant -= bias * along
         to_values = to_logits.mul_(scale).addcmul_(normalised, along, value=-1).sub_(constant)
-        return to_values, None if bias is None else summed, None, None, None, None
+        return to_values, None if bias is None else summed, None, None, None
 
 
 def _summed_product(first: Tensor, second: Tensor) -> Tensor:
