@@ -54,6 +54,7 @@ class Variations(ABC):
         *,
         name: str = "given",
         order: str = "input",
+        encoders: Mapping[str, Mapping[str, Any]] | None = None,
     ) -> Self:
         """Return the data set with a user's own embeddings attached to some views or all.
 
@@ -66,6 +67,9 @@ class Variations(ABC):
         order : {'input', 'stored'}
             Whether the rows are those of the input that the data set was built from (rows of
             items that were dropped are passed over), or the items as stored.
+        encoders : mapping of view to mapping, optional
+            What made them, as `octis_m3l.encoders.described` says it, so that models take new
+            items through the same encoder. `octis_m3l.embed` gives it.
 
         Raises
         ------
@@ -91,7 +95,12 @@ class Variations(ABC):
                     array = array[rows]
             if array.dtype != np.float32 and array.dtype.kind == "f":
                 array = array.astype(np.float32)
-            views[view_name] = replace(view, embeddings=array, embedding_name=name)
+            views[view_name] = replace(
+                view,
+                embeddings=array,
+                embedding_name=name,
+                embedding_encoder=(encoders or {}).get(view_name),
+            )
         return self._with(views.values(), self.links)
 
     def with_word_vectors(

@@ -3,7 +3,7 @@
 import hashlib
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
@@ -43,7 +43,9 @@ class View(ABC):
     embeddings : array of float32 (items × dimensions), optional
         May be memory-mapped.
     embedding_name : str, optional
-        Which encoder the embeddings come from.
+        What the embeddings are called.
+    embedding_encoder : mapping, optional
+        What made them, as `octis_m3l.encoders.described` says it.
 
     Raises
     ------
@@ -60,6 +62,7 @@ class View(ABC):
     labels: Sequence[str] | None = None
     embeddings: NDArray[np.float32] | None = None
     embedding_name: str = "given"
+    embedding_encoder: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
         """Check lengths, the name and the embeddings."""

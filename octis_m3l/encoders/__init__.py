@@ -1,5 +1,9 @@
 """Raw text and pictures to vectors."""
 
+from octis_m3l.encoders.cache import EmbeddingCache
+from octis_m3l.encoders.clip import ClipEncoder
+from octis_m3l.encoders.description import described
+from octis_m3l.encoders.embedding import embed
 from octis_m3l.encoders.encode import Encodings, encode
 from octis_m3l.encoders.latent_semantic import (
     LatentSemanticEncoder,
@@ -9,16 +13,28 @@ from octis_m3l.encoders.latent_semantic import (
 )
 from octis_m3l.encoders.picture import PictureEncoder
 from octis_m3l.encoders.protocol import Encoder
+from octis_m3l.encoders.sentence import SentenceEncoder
+from octis_m3l.encoders.specification import encoder_from
+from octis_m3l.encoders.static import StaticEncoder
 from octis_m3l.encoders.storage import load_encoder, save_encoder
+from octis_m3l.encoders.timm_encoder import TimmEncoder
 from octis_m3l.encoders.words import encode_words
 
 __all__ = [
+    "ClipEncoder",
+    "EmbeddingCache",
     "Encoder",
     "Encodings",
     "LatentSemanticEncoder",
     "PictureEncoder",
+    "SentenceEncoder",
+    "StaticEncoder",
+    "TimmEncoder",
+    "described",
+    "embed",
     "encode",
     "encode_words",
+    "encoder_from",
     "fit_cross_language",
     "fit_per_language",
     "from_word_vectors",

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from octis_m3l.data.dataset import MultiviewDataset
 from octis_m3l.data.views import check_embeddings
+from octis_m3l.encoders.description import from_description
 from octis_m3l.encoders.latent_semantic import (
     fit_cross_language,
     fit_per_language,
@@ -32,7 +33,7 @@ class Encodings:
     embeddings : dict of view to array (items × dimensions)
         For all items, as stored.
     encoders : dict of view to Encoder
-        Views whose embeddings were given have none here.
+        Views whose embeddings were given have none here, unless the data set says what made them.
     """
 
     embeddings: dict[str, NDArray[Any]] = field(default_factory=dict)
@@ -107,6 +108,9 @@ def encode(
         wanted = encoder in ("auto", "given") or name in dataset.image_views
         if view.embeddings is not None and wanted:
             result.embeddings[name] = view.embeddings
+            again = view.embedding_encoder and from_description(view.embedding_encoder)
+            if again:
+                result.encoders[name] = again
         elif name in dataset.image_views:
             pictures = PictureEncoder()
             result.encoders[name] = pictures
@@ -122,7 +126,8 @@ def encode(
     result = Encodings({name: result.embeddings[name] for name in dataset.views}, result.encoders)
     if encoders is None:
         for name in result.encoders:
-            result.embeddings[name].flags.writeable = False
+            if result.embeddings[name] is not dataset.view(name).embeddings:
+                result.embeddings[name].flags.writeable = False
         if len(memory) >= _REMEMBERED:
             memory.pop(next(iter(memory)))
         memory[key] = result

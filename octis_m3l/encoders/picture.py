@@ -1,16 +1,16 @@
 """A picture encoder that needs no download: colours and edges."""
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from octis_m3l.data.opening import open_picture
 from octis_m3l.data.views import Picture
-from octis_m3l.errors import DataError
 
 _SIDE, _GRID, _HUES, _ANGLES = 64, 4, 12, 8
 
@@ -35,13 +35,22 @@ class PictureEncoder:
         """How long its vectors are."""
         return _HUES * 9 + _GRID * _GRID * (3 + _ANGLES)
 
+    @property
+    def specification(self) -> str:
+        """The string that `encoder_from` makes this encoder from."""
+        return self.kind
+
+    def fingerprint(self) -> str:
+        """Return a SHA-256 of what decides its vectors: its kind, and how it computes them."""
+        return hashlib.sha256(f"{self.kind} 1".encode()).hexdigest()
+
     def encode(self, items: Sequence[Picture | Image.Image]) -> NDArray[np.float32]:
         """Return the pictures' vectors (pictures × dimensions).
 
         Parameters
         ----------
-        items : sequence of path, array of uint8 (height × width × 3) or PIL image
-            The pictures.
+        items : sequence of path, array of uint8 or PIL image
+            The pictures; `octis_m3l.data.opening` says how they are opened.
 
         Raises
         ------
@@ -50,7 +59,7 @@ class PictureEncoder:
         """
         vectors = np.empty((len(items), self.dimensions), np.float32)
         for row, item in enumerate(items):
-            image = _opened(item, row).convert("RGB").resize((_SIDE, _SIDE))
+            image = open_picture(item, row).resize((_SIDE, _SIDE))
             vectors[row] = np.concatenate([_colours(image), _cells(image)])
         return vectors
 
@@ -68,20 +77,6 @@ class PictureEncoder:
             As `state` gave them.
         """
         return cls()
-
-
-def _opened(item: Picture | Image.Image | str, row: int) -> Image.Image:
-    if isinstance(item, Image.Image):
-        return item
-    if isinstance(item, str | Path):
-        try:
-            with Image.open(item) as image:
-                return image.convert("RGB")
-        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-            raise DataError(
-                f"picture {row} ({item}) can't be opened ({error}); mend or leave it out."
-            ) from None
-    return Image.fromarray(item)
 
 
 def _colours(image: Image.Image) -> NDArray[np.float32]:

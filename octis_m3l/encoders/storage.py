@@ -6,14 +6,26 @@ from typing import Any
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
+from octis_m3l.encoders.clip import ClipEncoder
 from octis_m3l.encoders.latent_semantic import LatentSemanticEncoder
 from octis_m3l.encoders.picture import PictureEncoder
 from octis_m3l.encoders.protocol import Encoder, StoredEncoder
+from octis_m3l.encoders.sentence import SentenceEncoder
+from octis_m3l.encoders.static import StaticEncoder
+from octis_m3l.encoders.timm_encoder import TimmEncoder
 from octis_m3l.errors import StorageError
 from octis_m3l.files import read_json, write_json, written_whole
 
 _KINDS: dict[str, Any] = {
-    encoder.kind: encoder for encoder in (LatentSemanticEncoder, PictureEncoder)
+    encoder.kind: encoder
+    for encoder in (
+        LatentSemanticEncoder,
+        PictureEncoder,
+        SentenceEncoder,
+        StaticEncoder,
+        ClipEncoder,
+        TimmEncoder,
+    )
 }
 
 

@@ -20,6 +20,7 @@ from octis_m3l.data.views import PARTITIONS
 from octis_m3l.encoders.encode import Encodings, encode
 from octis_m3l.encoders.latent_semantic import LatentSemanticEncoder
 from octis_m3l.encoders.protocol import Encoder, StoredEncoder
+from octis_m3l.encoders.specification import PretrainedEncoder
 from octis_m3l.encoders.storage import is_stored, load_encoder, save_encoder
 from octis_m3l.errors import DataError, SettingsError, suggest
 from octis_m3l.models.base import NotTrainedError, TopicModel
@@ -371,7 +372,8 @@ class NeuralTopicModel(TopicModel):
         dimensions = self._ready().shape["dimensions"]
         for name, own in (encoders or {}).items():
             self._known_view(name, list(dimensions))
-            if name in self.encoders:
+            # One that is a name or a path may have moved since: the same is given again.
+            if name in self.encoders and not isinstance(self.encoders[name], PretrainedEncoder):
                 raise SettingsError(
                     f"view '{name}' has the encoder that it was trained with "
                     f"({self.encoders[name].name}); leave it out of encoders."

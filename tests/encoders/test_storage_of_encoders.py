@@ -89,8 +89,8 @@ def test_missing_files_are_an_error(fitted: LatentSemanticEncoder, tmp_path: Pat
 def test_an_unknown_kind_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "encoder.json").write_text('{"kind": "neural"}')
     message = (
-        f"{tmp_path} holds an encoder of kind 'neural', known are latent-semantic, picture; was "
-        "it written by a newer version?"
+        f"{tmp_path} holds an encoder of kind 'neural', known are latent-semantic, model2vec, "
+        "open-clip, picture, sentence-transformers, timm; was it written by a newer version?"
     )
     with pytest.raises(StorageError, match=f"^{re.escape(message)}$"):
         load_encoder(tmp_path)

@@ -23,7 +23,8 @@ def store_embeddings(
     folder : Path
         The folder of the data set.
     view : View
-        The items they are of; its `embedding_name` names them.
+        The items they are of; its `embedding_name` names them, its `embedding_encoder` says what
+        made them.
     embeddings : array (items × dimensions)
         The embeddings.
     description : mapping
@@ -33,6 +34,7 @@ def store_embeddings(
         "name": view.embedding_name,
         **_array_record(embeddings, view.fingerprint()),
         "description": dict(description),
+        "encoder": None if view.embedding_encoder is None else dict(view.embedding_encoder),
     }
     write_array(folder / view.name / "embeddings" / view.embedding_name, embeddings, record)
 

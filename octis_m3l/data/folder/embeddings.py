@@ -20,6 +20,9 @@ def write_embeddings(
     embeddings: NDArray[Any],
     name: str,
     description: Mapping[str, Any],
+    *,
+    encoder: Mapping[str, Any] | None = None,
+    replace: bool = False,
 ) -> None:
     """Add embeddings of one view to a data set on disk, or replace those of the same name.
 
@@ -35,6 +38,10 @@ def write_embeddings(
         What they are called, a file name: letters, digits, ``.``, ``_`` and ``-``.
     description : mapping
         The encoder's model, revision, pooling and so on, as JSON can hold it.
+    encoder : mapping, optional
+        As `View.embedding_encoder`.
+    replace : bool
+        Whether the view's other embeddings are taken away.
 
     Raises
     ------
@@ -45,12 +52,14 @@ def write_embeddings(
     """
     check_embedding_name(name)
     check_json(description, f"the description of the embeddings '{name}'")
+    check_json(encoder or {}, f"the encoder of the embeddings '{name}'")
     manifest = read_manifest(folder)
     entries = {entry.name: entry for entry in manifest.views}
     if view not in entries:
         raise DataError(f"unknown view '{view}'.{suggest(view, entries)}")
-    read = read_view(folder, manifest, entries[view], np.asarray(embeddings), name)
+    read = read_view(folder, manifest, entries[view], np.asarray(embeddings), name, encoder)
     place = f"{view}/embeddings/{name}"
+    others = [other for other in manifest.embedding_names(view) if replace and other != name]
     content = read_json(folder / MANIFEST)
     for ending in (".npy", ".json"):
         content["files"].pop(place + ending, None)
@@ -58,4 +67,11 @@ def write_embeddings(
     store_embeddings(folder, read, np.asarray(embeddings), description)
     for ending in (".npy", ".json"):
         content["files"][place + ending] = (folder / (place + ending)).stat().st_size
+    gone = [
+        f"{view}/embeddings/{other}{ending}" for other in others for ending in (".npy", ".json")
+    ]
+    for path in gone:
+        content["files"].pop(path, None)
     write_json(folder / MANIFEST, content)
+    for path in gone:
+        (folder / path).unlink(missing_ok=True)

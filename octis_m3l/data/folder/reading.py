@@ -29,6 +29,9 @@ from octis_m3l.files import read_json
 Tokenizer = Callable[[str], Sequence[str]]
 
 
+ANY = "*"
+
+
 def read_folder(
     folder: Path,
     *,
@@ -43,7 +46,7 @@ def read_folder(
         The folder.
     embeddings : str or mapping of view to str, or None
         Which embeddings to use: one name for every view that has any, or a name for some views.
-        A view that is not named uses the only ones that it has.
+        A view that is not named uses the only ones that it has. '*': any will do.
     tokenizers : mapping of text view to callable, optional
         The functions that split the texts into words, where they were one's own.
 
@@ -88,6 +91,8 @@ def _with_tokenizers(views: list[View], tokenizers: Mapping[str, Tokenizer]) -> 
 
 def _choices(manifest: Manifest, wanted: str | Mapping[str, str] | None) -> dict[str, str | None]:
     stored = {entry.name: manifest.embedding_names(entry.name) for entry in manifest.views}
+    if wanted == ANY:
+        return {view: names[0] if names else None for view, names in stored.items()}
     if isinstance(wanted, str):
         if not any(stored.values()):
             raise DataError(
@@ -109,7 +114,8 @@ def _choice(view: str, names: list[str], wanted: str | None) -> str | None:
     if len(names) > 1:
         raise DataError(
             f"view '{view}' has several embeddings: {', '.join(names)}; choose with "
-            f"embeddings='{names[0]}' for every view, or embeddings={{'{view}': '{names[0]}'}}."
+            f"embeddings='{names[0]}' for every view, or embeddings={{'{view}': '{names[0]}'}} "
+            f"(--embeddings {view}={names[0]})."
         )
     return names[0] if names else None
 
@@ -121,7 +127,8 @@ def _read_encoded_view(
         return read_view(folder, manifest, entry, None, "given")
     place = folder / entry.name / "embeddings" / name
     values, fingerprint = read_array(place, sum(entry.sizes))
-    view = read_view(folder, manifest, entry, values, name)
+    encoder = read_json(place.with_name(f"{name}.json")).get("encoder")
+    view = read_view(folder, manifest, entry, values, name, encoder)
     if fingerprint != view.fingerprint():
         raise StorageError(
             f"{place}.npy was made for other items than view '{entry.name}' holds: they changed "
@@ -136,6 +143,7 @@ def read_view(
     entry: ViewEntry,
     embeddings: NDArray[Any] | None,
     embedding_name: str,
+    embedding_encoder: Mapping[str, Any] | None = None,
 ) -> View:
     """Return a view without its stored embeddings, or with others in their place.
 
@@ -151,6 +159,8 @@ def read_view(
         What the view gets as embeddings.
     embedding_name : str
         What they are called.
+    embedding_encoder : mapping, optional
+        What made them.
     """
     place = folder / entry.name
     is_text = entry.kind == "text"
@@ -164,6 +174,7 @@ def read_view(
         "labels": labels,
         "embeddings": embeddings,
         "embedding_name": embedding_name,
+        "embedding_encoder": embedding_encoder,
     }
     if is_text:
         return _read_text(place, manifest, entry, firsts, common)

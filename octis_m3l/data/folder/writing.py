@@ -113,6 +113,7 @@ def _metadata_of(dataset: MultiviewDataset) -> dict[str, Any]:
 def _check_before_writing(view: View) -> None:
     if view.embeddings is not None:
         check_embedding_name(view.embedding_name)
+        check_json(view.embedding_encoder or {}, f"the encoder of view '{view.name}'")
     if isinstance(view, ImageView):
         check_pictures(view.name, view.pictures or [])
 
@@ -166,6 +167,7 @@ def _write_images(view: ImageView, folder: Path, new: Path, kept: Mapping[Path, 
         pictures=stored,
         embeddings=view.embeddings,
         embedding_name=view.embedding_name,
+        embedding_encoder=view.embedding_encoder,
     )
 
 

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from octis_m3l.data.opening import can_open, check_no_address, open_picture
 from octis_m3l.data.views import Picture
 from octis_m3l.errors import DataError
 
@@ -29,9 +30,10 @@ def as_picture(item: Any, name: str, record: int) -> Picture | Unseen:
     Raises
     ------
     DataError
-        If it is none of these.
+        If it is none of these, or can't be opened.
     """
     if isinstance(item, str | Path):
+        check_no_address(item, f"view '{name}', record {record}: the picture")
         return Path(item)
     if isinstance(item, np.ndarray):
         if item.dtype != np.uint8 or item.ndim != 3 or item.shape[2] != 3:
@@ -41,7 +43,7 @@ def as_picture(item: Any, name: str, record: int) -> Picture | Unseen:
             )
         return item
     if isinstance(item, Image.Image):
-        return np.asarray(item.convert("RGB"))
+        return np.asarray(open_picture(item, record))
     if isinstance(item, Unseen):
         return item
     raise DataError(
@@ -52,13 +54,4 @@ def as_picture(item: Any, name: str, record: int) -> Picture | Unseen:
 
 def opens(picture: Picture) -> bool:
     """Return whether a picture can be read to its end; an array always can."""
-    if not isinstance(picture, Path):
-        return True
-    try:
-        with Image.open(picture) as image:
-            # Truncated files are only noticed when pixels are read; a draft of a JPEG is quick.
-            image.draft("RGB", (64, 64))
-            image.load()
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
-        return False
-    return True
+    return not isinstance(picture, Path) or can_open(picture)

@@ -1,0 +1,66 @@
+"""The command line: parses, calls, prints."""
+
+import os
+import sys
+import warnings
+from typing import Any
+
+import typer
+
+from octis_m3l.cli.data import build, encode, info
+from octis_m3l.cli.datasets import datasets
+from octis_m3l.cli.looking import evaluate, infer, topics
+from octis_m3l.cli.searching import compare, tune
+from octis_m3l.cli.shared import MODEL_NAMES, errors
+from octis_m3l.cli.training import demo, models, train
+from octis_m3l.errors import OctisM3LError
+
+__all__ = ["MODEL_NAMES", "app", "main"]
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="Topic models for many languages and images at once.",
+)
+for command in (
+    demo,
+    build,
+    encode,
+    train,
+    evaluate,
+    topics,
+    infer,
+    tune,
+    compare,
+    models,
+    info,
+):
+    app.command()(command)
+app.add_typer(datasets, name="datasets")
+
+
+def main() -> None:
+    """Run the command line; errors that a user can mend are one line and exit code 1."""
+    warnings.showwarning = _show_warning
+    try:
+        app()
+    except OctisM3LError as error:
+        errors.print("[bold red]error:[/bold red]", end=" ")
+        errors.print(str(error), markup=False, highlight=False)
+        raise SystemExit(1) from None
+    except KeyboardInterrupt:
+        raise SystemExit(130) from None
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(141) from None
+    except (OSError, UnicodeError) as error:
+        errors.print("[bold red]error:[/bold red]", end=" ")
+        errors.print(f"{error}; check the path and its permissions.", markup=False)
+        raise SystemExit(1) from None
+
+
+def _show_warning(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
+    if issubclass(category, UserWarning):
+        errors.print("[yellow]warning:[/yellow]", end=" ")
+        errors.print(str(message), markup=False, highlight=False)

@@ -1,0 +1,153 @@
+"""Commands that make data sets, and say what is in them."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from octis_m3l.cli.shared import AsJson, Device, Overwrite, Pairs, show
+from octis_m3l.errors import SettingsError
+from octis_m3l.experiments.arguments import pairs, settings
+
+Encoders = Annotated[
+    list[str] | None,
+    typer.Option(metavar="VIEW=ENCODER", help="Such as en=sentence-transformers:NAME; see encode."),
+]
+Cache = Annotated[
+    Path | None, typer.Option(help="Folder of vectors to keep; default: the user's cache folder.")
+]
+NoCache = Annotated[bool, typer.Option("--no-cache", help="Keep no vectors but the data set's.")]
+
+
+def build(
+    source: Annotated[
+        Path,
+        typer.Argument(
+            help="A CSV, TSV or JSON lines file (.gz too), or a folder of train_bow_matrix_*.npz."
+        ),
+    ],
+    out: Annotated[Path, typer.Option(help="Folder of the data set.")],
+    text: Pairs = None,
+    image: Pairs = None,
+    partition: Annotated[str | None, typer.Option(help="Column: train, validation, test.")] = None,
+    label: Annotated[str | None, typer.Option(help="Column of labels.")] = None,
+    group: Annotated[str | None, typer.Option(help="Column: rows that are one record.")] = None,
+    language: Annotated[
+        list[str] | None, typer.Option(metavar="VIEW=CODE", help="Where it isn't the view's name.")
+    ] = None,
+    vocabulary: Annotated[int, typer.Option(min=1, help="Words of each language.")] = 2000,
+    tokenizer: Annotated[
+        list[str] | None,
+        typer.Option(metavar="VIEW=NAME", help="unicode, whitespace, jieba or fugashi."),
+    ] = None,
+    embeddings: Annotated[
+        list[str] | None, typer.Option(metavar="VIEW=FILE.npy", help="Your own, row by row.")
+    ] = None,
+    encoder: Encoders = None,
+    cache: Cache = None,
+    no_cache: NoCache = False,
+    device: Device = "auto",
+    word_vectors: Annotated[
+        list[str] | None,
+        typer.Option(metavar="VIEW=FILE", help="word2vec's text format, .npy or .npz."),
+    ] = None,
+    without_vector: Annotated[
+        str, typer.Option(help="Words that the file lacks: error, or zeros.")
+    ] = "error",
+    dictionary: Annotated[
+        list[str] | None,
+        typer.Option(metavar="VIEW,VIEW=FILE", help="A word and its translation on each line."),
+    ] = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="NAME=VALUE",
+            help="Any other setting of TextPreprocessor: stop_words=false, keep_numbers=true, …",
+        ),
+    ] = None,
+    overwrite: Overwrite = False,
+    as_json: AsJson = False,
+) -> None:
+    """Make a data set from a table: --text en=title_en --text de=title_de --image photos=path.
+
+    Without --partition the records of a table are split at random: 80 % train, 10 % validation,
+    10 % test. A folder of bags of words says itself what is train and what test.
+    """
+    from octis_m3l.encoders import embed
+    from octis_m3l.experiments.encoding import encoders_of
+    from octis_m3l.experiments.tables import dataset_from_table, with_words
+
+    dataset = dataset_from_table(
+        source,
+        texts=pairs(text, "--text"),
+        images=pairs(image, "--image"),
+        partition=partition,
+        label=label,
+        group=group,
+        languages=pairs(language, "--language"),
+        vocabulary=vocabulary,
+        tokenizers=pairs(tokenizer, "--tokenizer"),
+        embeddings=pairs(embeddings, "--embeddings"),
+        settings=settings(set_),
+    )
+    dataset = with_words(
+        dataset,
+        pairs(word_vectors, "--word-vectors"),
+        without_vector,
+        pairs(dictionary, "--dictionary"),
+    )
+    chosen = pairs(encoder, "--encoder")
+    if chosen:
+        dataset = embed(
+            dataset,
+            encoders_of(chosen, device),
+            cache=None if no_cache else cache or "default",
+            progress=not as_json,
+        )
+    dataset.save(out, overwrite=overwrite)
+    show(dataset.info(), as_json)
+
+
+def encode(
+    data: Annotated[Path, typer.Argument(help="Folder of a data set; see build.")],
+    encoder: Encoders = None,
+    cache: Cache = None,
+    no_cache: NoCache = False,
+    keep: Annotated[
+        bool, typer.Option("--keep", help="Keep other embeddings of the views beside the new ones.")
+    ] = False,
+    device: Device = "auto",
+    as_json: AsJson = False,
+) -> None:
+    """Encode texts and pictures of a data set; interrupted, the same command goes on.
+
+    Encoders: sentence-transformers:NAME, model2vec:NAME, open-clip:ARCHITECTURE/PRETRAINED,
+    open-clip-text:ARCHITECTURE/PRETRAINED, timm:NAME, picture; NAME may be a local folder, and
+    options follow a question mark: sentence-transformers:NAME?max_length=128.
+    """
+    from octis_m3l.experiments.encoding import encode_folder, encoders_of
+
+    chosen = pairs(encoder, "--encoder")
+    if not chosen:
+        raise SettingsError("say what to encode by what: --encoder en=sentence-transformers:NAME.")
+    told = encode_folder(
+        data,
+        encoders_of(chosen, device),
+        cache=None if no_cache else cache or "default",
+        replace=not keep,
+        progress=not as_json,
+    )
+    show(told, as_json)
+
+
+def info(
+    folder: Annotated[
+        Path | None, typer.Argument(help="A data set or a model; default: this installation.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say what a data set or a model holds, or what is installed here."""
+    from octis_m3l.experiments.information import describe
+
+    show(describe(folder), as_json)

@@ -1,0 +1,137 @@
+"""Commands that look at a trained model."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+from rich.text import Text
+
+from octis_m3l.cli.shared import AsJson, Device, errors, model_and_data, print_json, screen
+
+
+def evaluate(
+    model: Annotated[Path, typer.Argument(help="Folder of a model.")],
+    data: Annotated[Path | None, typer.Option(help="Default: what it was trained on.")] = None,
+    partition: Annotated[str, typer.Option(help="test, validation or train.")] = "test",
+    metric: Annotated[list[str] | None, typer.Option(help="Default: all that apply.")] = None,
+    topk: Annotated[int, typer.Option(min=1, help="Words of a topic that are looked at.")] = 10,
+    corpus: Annotated[
+        Path | None, typer.Option(help="Folder of linked documents that CNPMI counts words in.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Score a model: every measure that applies, on every view and pair of views."""
+    from octis_m3l.data import MultiviewDataset
+    from octis_m3l.metrics import applicable
+    from octis_m3l.reports import scores_table
+
+    loaded, dataset = model_and_data(model, data)
+    output = loaded.output
+    reference = None if corpus is None else MultiviewDataset.from_folder(corpus)
+    measures = applicable(dataset, output, partition, metric, topk=topk, corpus=reference)
+    scores = {n: {w: m.score(output) for w, m in on.items()} for n, on in measures.items()}
+    covered = {
+        where: metric.coverage(output) for where, metric in measures.get("cnpmi", {}).items()
+    }
+    if as_json:
+        print_json({"partition": partition, "scores": scores, "coverage": covered})
+    else:
+        screen.print(scores_table(scores, measures, covered))
+    languages = [name for name in dataset.text_views if f"topics/{name}" in output]
+    if metric is None and "cnpmi" not in measures and len(languages) > 1:
+        errors.print(
+            "cnpmi and topic-quality are left out: they count words in linked documents, and there "
+            "are less than 200 held out; --corpus FOLDER names some, --metric cnpmi asks for it.",
+            markup=False,
+            highlight=False,
+        )
+
+
+def topics(
+    model: Annotated[Path, typer.Argument(help="Folder of a model.")],
+    words: Annotated[int, typer.Option(min=1, help="Of each topic.")] = 10,
+    documents: Annotated[
+        int, typer.Option(min=0, help="Show so many typical items of each view.")
+    ] = 0,
+    data: Annotated[Path | None, typer.Option(help="Default: what it was trained on.")] = None,
+    picture: Annotated[
+        Path | None, typer.Option(help="Draw the topics, with their pictures, to this file.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show the aligned topics, most frequent first."""
+    from octis_m3l.models import load_model
+    from octis_m3l.reports import draw_topic_sheet, listed_topics, topics_table
+
+    loaded: Any = load_model(model)
+    if documents or picture:
+        loaded, dataset = model_and_data(model, data)
+        loaded.dataset = dataset
+    listed = listed_topics(loaded, words)
+    for entry in listed if documents else ():
+        entry["documents"] = {
+            view: [
+                {
+                    "row": int(r.input_row),
+                    "weight": round(float(r.weight), 4),
+                    "item": str(r.content),
+                }
+                for r in loaded.representatives(entry["topic"], view, count=documents).itertuples()
+            ]
+            for view in loaded.output.views
+        }
+    if picture:
+        draw_topic_sheet(loaded, picture, words=words)
+        errors.print(f"drawn to {picture}", markup=False, highlight=False)
+    if as_json:
+        print_json({"topics": listed})
+        return
+    screen.print(topics_table(loaded, words))
+    for entry in listed if documents else ():
+        screen.print(f"\n[bold]topic {entry['topic']}[/bold]")
+        for view, items in entry["documents"].items():
+            for item in items:
+                shown = " ".join(item["item"].split())[:110]
+                screen.print(f"  {view} {item['weight']:.2f}  {shown}", markup=False)
+
+
+def infer(
+    model: Annotated[Path, typer.Argument(help="Folder of a model.")],
+    items: Annotated[
+        list[str] | None,
+        typer.Argument(
+            help="Texts, pictures' paths, or one .npy of embeddings; - : lines of stdin"
+        ),
+    ] = None,
+    view: Annotated[
+        str, typer.Option(help="The items' view; may be left out where there is one language.")
+    ] = "",
+    topics: Annotated[int, typer.Option(min=1, help="How many topics of each item.")] = 3,
+    words: Annotated[int, typer.Option(min=1, help="How many words of each topic.")] = 6,
+    device: Device = "cpu",
+    as_json: AsJson = False,
+) -> None:
+    """Show the topics of new documents or pictures, with their words in every language."""
+    from octis_m3l.experiments.inference import only_language, read_items
+    from octis_m3l.models import load_model
+
+    loaded: Any = load_model(model, device=device)
+    chosen = view or only_language(loaded)
+    given = read_items(items or ["-"], loaded, chosen)
+    theta = loaded.infer(given, chosen)
+    found = loaded.words_of(theta, topics=topics, words=words)
+    if as_json:
+        rows = found.to_dict("records")
+        print_json(
+            {
+                "view": chosen,
+                "topics": rows,
+                "theta": [[round(float(x), 6) for x in t] for t in theta],
+            }
+        )
+        return
+    table = Table(*[str(column) for column in found.columns])
+    for row in found.itertuples(index=False):
+        table.add_row(*[f"{x:.3f}" if isinstance(x, float) else Text(str(x)) for x in row])
+    screen.print(table)

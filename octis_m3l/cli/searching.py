@@ -1,0 +1,214 @@
+"""Commands that train many: a search, and models side by side."""
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from octis_m3l.cli.shared import (
+    MODEL_NAMES,
+    AsJson,
+    Embeddings,
+    Seed,
+    Threads,
+    chosen_embeddings,
+    print_json,
+    screen,
+    use,
+)
+from octis_m3l.errors import DataError, SettingsError, suggest
+from octis_m3l.experiments.arguments import settings
+
+
+def tune(
+    data: Annotated[Path, typer.Argument(help="Folder of a data set; see build.")],
+    out: Annotated[Path, typer.Option(help="Folder of the search.")],
+    model: Annotated[str, typer.Option(help=f"{', '.join(MODEL_NAMES)}.")] = "m3l-contrast",
+    metric: Annotated[
+        str, typer.Option(help="Searched by: its mean over views, on validation items.")
+    ] = "mrr",
+    search: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="What to search; default: all that the model declares."),
+    ] = None,
+    space: Annotated[
+        Path | None,
+        typer.Option(help="YAML: temperature: {low: 0.01, high: 1, prior: log-uniform}"),
+    ] = None,
+    calls: Annotated[int, typer.Option(min=1, help="Points to try.")] = 30,
+    runs: Annotated[int, typer.Option(min=1, help="Seeds of each point.")] = 3,
+    random_starts: Annotated[int, typer.Option(min=1, help="Points drawn before it learns.")] = 10,
+    surrogate: Annotated[str, typer.Option(help="RF, ET, GP, or RS: a random search.")] = "RF",
+    acquisition: Annotated[str, typer.Option(help="LCB, EI or PI.")] = "LCB",
+    batch: Annotated[int, typer.Option(min=1, help="Points that are proposed together.")] = 1,
+    processes: Annotated[int, typer.Option(min=1, help="Runs at once.")] = 1,
+    ray: Annotated[
+        str | None,
+        typer.Option(help="Run on a Ray cluster: its address, auto, or local to begin one."),
+    ] = None,
+    gpus: Annotated[float, typer.Option(min=0, help="Of each run, on Ray.")] = 0.0,
+    topics: Annotated[int | None, typer.Option(min=2, help="K.  [default: 50]")] = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="NAME=VALUE", help="Hyperparameters that stay."),
+    ] = None,
+    views: Annotated[str | None, typer.Option(help="Only these views: en,de,pictures")] = None,
+    embeddings: Embeddings = None,
+    top_words: Annotated[int, typer.Option(help="Words that a topic is scored by.")] = 10,
+    picture: Annotated[
+        Path | None, typer.Option(help="Of the response surface; default: search.png in OUT.")
+    ] = None,
+    seed: Seed = 0,
+    device: Annotated[
+        str, typer.Option(help="auto, cpu, cuda, or several: cuda:0,cuda:1")
+    ] = "auto",
+    threads: Threads = 1,
+    as_json: AsJson = False,
+) -> None:
+    """Search hyperparameters on the validation items; interrupted, the same command goes on."""
+    if model not in MODEL_NAMES:
+        raise SettingsError(f"unknown model '{model}'.{suggest(model, MODEL_NAMES)}")
+    from octis_m3l.data import MultiviewDataset
+    from octis_m3l.experiments.tuning import tune as run_search
+    from octis_m3l.experiments.tuning import workplace
+    from octis_m3l.reports import draw_search, importances, search_table
+
+    use(threads)
+    dataset = MultiviewDataset.from_folder(data, embeddings=chosen_embeddings(embeddings))
+    if views:
+        dataset = dataset.with_views([name.strip() for name in views.split(",")])
+    result = run_search(
+        dataset,
+        model,
+        out,
+        settings={"seed": seed, **settings(set_, num_topics=topics)},
+        measure=metric,
+        names=search or (),
+        space=space,
+        calls=calls,
+        runs=runs,
+        top_words=top_words,
+        where=workplace(processes, ray, gpus, device, threads),
+        progress=not as_json,
+        search={
+            "n_random_starts": random_starts,
+            "surrogate_model": surrogate,
+            "acq_func": acquisition,
+            "batch": batch,
+            "random_state": seed,
+        },
+    )
+    enough = sum(median is not None for median in result.medians) >= 4
+    weights = importances(result) if enough else {}
+    if enough:
+        draw_search(result, picture or out / "search.png")
+    if as_json:
+        print_json(
+            {
+                "best": result.best,
+                "score": result.best_score,
+                "importances": weights,
+                "x_iters": result.x_iters,
+                "medians": result.medians,
+            }
+        )
+        return
+    screen.print(search_table(result, weights))
+    if not result.best:
+        raise DataError(f"every run failed, the first with: {result.outcomes[0].error}")
+    held = {**settings(set_, num_topics=topics), **result.best, "seed": seed}
+    chosen = " ".join(f"--set {n}={v}" for n, v in held.items() if n != "seed")
+    of_views = f" --views {views}" if views else ""
+    screen.print(
+        f"Train it: octis-m3l train {data} --model {model} {chosen} --seed {seed}{of_views} "
+        "--out MODEL",
+        soft_wrap=True,
+        markup=False,
+    )
+
+
+def compare(
+    data: Annotated[Path, typer.Argument(help="Folder of a data set.")],
+    out: Annotated[Path, typer.Option(help="Folder of the comparison; the same command goes on.")],
+    model: Annotated[
+        list[str] | None,
+        typer.Option(help="Ours, octis.LDA, octis.CombinedTM, ctm.SuperCTM, …; several times."),
+    ] = None,
+    config: Annotated[
+        Path | None,
+        typer.Option(help="YAML: NAME: {model: octis.LDA, passes: 5}; results of other programs."),
+    ] = None,
+    topics: Annotated[int | None, typer.Option(min=2, help="K of every model.")] = None,
+    seeds: Annotated[int, typer.Option(min=1, help="Runs of each.")] = 5,
+    partition: Annotated[str, typer.Option(help="test, validation or train.")] = "test",
+    metric: Annotated[list[str] | None, typer.Option(help="Default: all that apply.")] = None,
+    topk: Annotated[int, typer.Option(min=2, help="Words of a topic that are looked at.")] = 10,
+    corpus: Annotated[
+        Path | None, typer.Option(help="Folder of linked documents that CNPMI counts words in.")
+    ] = None,
+    encoder: Annotated[
+        str, typer.Option(help="Of all models' embeddings: auto, given, lsa, clsi, word-vectors.")
+    ] = "auto",
+    views: Annotated[str | None, typer.Option(help="Only these views: en,de,pictures")] = None,
+    embeddings: Embeddings = None,
+    by_view: Annotated[
+        bool, typer.Option("--by-view", help="A column for each view and pair of views.")
+    ] = False,
+    processes: Annotated[int, typer.Option(min=1, help="Runs at once.")] = 1,
+    ray: Annotated[
+        str | None,
+        typer.Option(help="Run on a Ray cluster: its address, auto, or local to begin one."),
+    ] = None,
+    gpus: Annotated[float, typer.Option(min=0, help="Of each run, on Ray.")] = 0.0,
+    device: Annotated[
+        str, typer.Option(help="auto, cpu, cuda, or several: cuda:0,cuda:1")
+    ] = "auto",
+    threads: Threads = 1,
+    as_json: AsJson = False,
+) -> None:
+    """Train models side by side, and say which is best in what, and how surely.
+
+    Tables in Markdown, LaTeX and CSV, with the score of every run and item, are written to OUT.
+    """
+    if not model and config is None:
+        raise SettingsError("name the models: --model m3l-contrast --model octis.LDA, or --config.")
+    from octis_m3l.comparison import compare as run_comparison
+    from octis_m3l.comparison.specifications import contender, read_contenders
+    from octis_m3l.data import MultiviewDataset
+    from octis_m3l.experiments.tuning import workplace
+    from octis_m3l.reports import comparison_table, write_comparison
+
+    use(threads)
+    chosen = {name: contender(name, topics) for name in model or ()}
+    of_file = {} if config is None else read_contenders(config, topics)
+    for name in of_file:
+        if name in chosen:
+            raise SettingsError(
+                f"'{name}' is named by --model and in {config}; call one otherwise."
+            )
+    chosen |= of_file
+    dataset = MultiviewDataset.from_folder(data, embeddings=chosen_embeddings(embeddings))
+    if views:
+        dataset = dataset.with_views([name.strip() for name in views.split(",")])
+    given: Any = encoder
+    result = run_comparison(
+        chosen,
+        dataset,
+        metrics=metric,
+        seeds=seeds,
+        partition=partition,
+        topk=topk,
+        corpus=None if corpus is None else MultiviewDataset.from_folder(corpus),
+        encoder=given,
+        out=out,
+        progress=not as_json,
+        **workplace(processes, ray, gpus, device, threads),
+    )
+    write_comparison(result, out)
+    if as_json:
+        print_json({"standings": json.loads(result.frame().to_json(orient="records"))})
+    else:
+        screen.print(comparison_table(result, by_view=by_view))
+    if len(result.failed) == len(result.runs):
+        raise DataError(f"every run failed, the first with: {result.failed[0].error}")

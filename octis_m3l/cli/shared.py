@@ -1,0 +1,128 @@
+"""What commands share: options, consoles, and how results are printed."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from octis_m3l.errors import DataError
+from octis_m3l.experiments.arguments import pairs
+
+MODEL_NAMES = (
+    "gloctm",
+    "infoctm",
+    "m3l-contrast",
+    "nmtm",
+    "pltm",
+    "zeroshot-tm",
+    "zeroshot-tm-kd",
+)
+"""Of the registry, which costs seconds to import."""
+
+errors = Console(stderr=True)
+screen = Console(width=None if sys.stdout.isatty() else 160)
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
+Seed = Annotated[int, typer.Option(help="Of every random draw.")]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, …")]
+Threads = Annotated[
+    int, typer.Option(min=1, help="Of torch; one is fastest for small batches on shared machines.")
+]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")]
+Folder = Annotated[Path, typer.Argument(help="A folder.")]
+Pairs = Annotated[list[str] | None, typer.Option(metavar="VIEW=COLUMN")]
+
+Embeddings = Annotated[
+    list[str] | None,
+    typer.Option(metavar="VIEW=NAME", help="Which to use where a view has several; see info."),
+]
+
+
+def chosen_embeddings(given: list[str] | None) -> dict[str, str] | None:
+    """Return the names of embeddings by view.
+
+    Parameters
+    ----------
+    given : list of str, optional
+        Each VIEW=NAME.
+    """
+    return pairs(given, "--embeddings") or None
+
+
+def use(threads: int) -> None:
+    """Let torch have so many threads.
+
+    Parameters
+    ----------
+    threads : int
+        One is fastest for small batches.
+    """
+    import torch
+
+    torch.set_num_threads(threads)
+
+
+def model_and_data(model: Path, data: Path | None) -> tuple[Any, Any]:
+    """Return a model, and the views of its data set that it inferred.
+
+    Parameters
+    ----------
+    model : Path
+        The model's folder.
+    data : Path, optional
+        The data set's. Default: what the model was trained on.
+
+    Raises
+    ------
+    DataError
+        If the data set isn't known, or is another.
+    """
+    from octis_m3l.data import MultiviewDataset
+    from octis_m3l.models import load_model
+
+    loaded: Any = load_model(model)
+    path = data or loaded.data_path
+    if path is None:
+        raise DataError("the model does not know where its data set is; pass --data FOLDER.")
+    dataset = MultiviewDataset.from_folder(path, embeddings="*")
+    known = loaded.data_fingerprints
+    trained = [name for name in dataset.views if known is None or name in known]
+    if len(trained) < len(dataset.views):
+        dataset = dataset.with_views(trained)
+    if known is not None and known != dataset.fingerprints():
+        raise DataError(
+            f"{path} is not the data set that the model was trained on, or has changed since: "
+            "items, partitions or links differ. Pass that data set with --data, or train again."
+        )
+    inferred = [name for name in dataset.views if name in loaded.output.views]
+    return loaded, dataset.with_views(inferred)
+
+
+def show(described: dict[str, Any], as_json: bool) -> None:
+    """Print a description, for people or as JSON.
+
+    Parameters
+    ----------
+    described : dict
+        What to print.
+    as_json : bool
+        On one line, for programs.
+    """
+    if as_json:
+        print_json(described)
+    else:
+        screen.print_json(json.dumps(described, default=str))
+
+
+def print_json(content: Any) -> None:
+    """Print one JSON value, and nothing else.
+
+    Parameters
+    ----------
+    content : Any
+        What JSON can't hold is printed as text.
+    """
+    print(json.dumps(content, ensure_ascii=False, default=str))

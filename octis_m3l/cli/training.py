@@ -1,0 +1,168 @@
+"""Commands that train: the demo, and one model."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+from rich.text import Text
+
+from octis_m3l.cli.shared import (
+    MODEL_NAMES,
+    AsJson,
+    Device,
+    Embeddings,
+    Overwrite,
+    Seed,
+    Threads,
+    chosen_embeddings,
+    print_json,
+    screen,
+    use,
+)
+from octis_m3l.errors import SettingsError, suggest
+from octis_m3l.experiments.arguments import settings
+
+
+def demo(
+    out: Annotated[
+        Path | None, typer.Option(help="Keep data set, model and a picture of the topics here.")
+    ] = None,
+    seed: Seed = 0,
+    device: Device = "auto",
+    threads: Threads = 1,
+    as_json: AsJson = False,
+) -> None:
+    """Train on the corpus in the package: aligned topics in three languages, with pictures."""
+    from octis_m3l.data import MultiviewDataset
+    from octis_m3l.data.demo import demo_corpus
+    from octis_m3l.experiments.demo import DEMO_SETTINGS, planted_recovery
+    from octis_m3l.metrics import applicable
+    from octis_m3l.models import M3LContrast
+    from octis_m3l.reports import (
+        draw_topic_sheet,
+        listed_topics,
+        recovery_table,
+        scores_table,
+        topics_table,
+    )
+
+    use(threads)
+    dataset = demo_corpus()
+    model = M3LContrast(**DEMO_SETTINGS, seed=seed, device=device, progress=not as_json)
+    output = model.train_model(dataset)
+    measures = applicable(dataset, output)
+    scores = {n: {w: m.score(output) for w, m in on.items()} for n, on in measures.items()}
+    recovered = planted_recovery(dataset, output)
+    if out is not None:
+        dataset.save(out / "data", overwrite=True)
+        model.data_path = str((out / "data").resolve())
+        model.data_fingerprints = MultiviewDataset.from_folder(out / "data").fingerprints()
+        model.save(out / "model", overwrite=True)
+        draw_topic_sheet(model, out / "topics.png")
+    if as_json:
+        print_json(
+            {"scores": scores, "planted_themes": recovered, "topics": listed_topics(model, 10)}
+        )
+        return
+    screen.print(topics_table(model, 7))
+    screen.print(scores_table(scores, measures))
+    screen.print(recovery_table(recovered))
+    if out is not None:
+        screen.print(
+            f"Data set, model and topics.png are in {out}. Next: octis-m3l topics {out}/model"
+        )
+    else:
+        screen.print(
+            "Keep data set, model and a picture of the topics: octis-m3l demo --out FOLDER"
+        )
+
+
+def train(
+    data: Annotated[Path, typer.Argument(help="Folder of a data set; see build.")],
+    out: Annotated[Path, typer.Option(help="Folder of the model.")],
+    model: Annotated[str, typer.Option(help=f"{', '.join(MODEL_NAMES)}.")] = "m3l-contrast",
+    topics: Annotated[int | None, typer.Option(min=2, help="K.  [default: 50]")] = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="NAME=VALUE", help="Any other hyperparameter."),
+    ] = None,
+    views: Annotated[str | None, typer.Option(help="Only these views: en,de,pictures")] = None,
+    embeddings: Embeddings = None,
+    top_words: Annotated[
+        int, typer.Option(help="Words that a topic is scored by; no more than a view has.")
+    ] = 10,
+    seed: Seed = 0,
+    device: Device = "auto",
+    threads: Threads = 1,
+    checkpoint: Annotated[
+        Path | None, typer.Option(help="Folder to resume from; default: OUT.checkpoint")
+    ] = None,
+    overwrite: Overwrite = False,
+    as_json: AsJson = False,
+) -> None:
+    """Train a model; interrupted with Ctrl-C or killed, the same command goes on."""
+    if model not in MODEL_NAMES:
+        raise SettingsError(f"unknown model '{model}'.{suggest(model, MODEL_NAMES)}")
+    from octis_m3l.data import MultiviewDataset
+    from octis_m3l.experiments.training import train_and_save
+    from octis_m3l.reports import topics_table
+
+    use(threads)
+    trained = train_and_save(
+        MultiviewDataset.from_folder(data, embeddings=chosen_embeddings(embeddings)),
+        model,
+        out,
+        settings={
+            "seed": seed,
+            "device": device,
+            **settings(set_, num_topics=topics),
+        },
+        views=[name.strip() for name in views.split(",")] if views else None,
+        data_path=str(data.resolve()),
+        checkpoint=checkpoint,
+        overwrite=overwrite,
+        progress=not as_json,
+        top_words=top_words,
+    )
+    history = trained.history
+    if as_json:
+        print_json({"model": str(out), "history": vars(history)})
+    else:
+        epochs = "epochs" in type(trained.trained_settings).model_fields
+        counted = f"after {len(history.epochs)} epochs " if epochs else ""
+        screen.print(
+            f"{model} {history.stopped} {counted}({history.seconds:.0f} s); saved in {out}"
+        )
+        if history.stopped == "interrupted":
+            screen.print("The same command goes on where this one stopped.")
+        screen.print(topics_table(trained, 7))
+    if history.stopped == "interrupted":
+        raise typer.Exit(130)
+
+
+def models(
+    name: Annotated[str | None, typer.Argument(help="A model; default: all.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """List the models, or the hyperparameters of one: what --set and Python take."""
+    if name is not None and name not in MODEL_NAMES:
+        raise SettingsError(f"unknown model '{name}'.{suggest(name, MODEL_NAMES)}")
+    from octis_m3l.experiments.information import describe_model
+
+    described = {n: describe_model(n) for n in MODEL_NAMES if name in (None, n)}
+    if as_json:
+        print_json(described)
+    elif name is None:
+        table = Table("model", "what it is")
+        for each, of_model in described.items():
+            table.add_row(each, of_model["summary"])
+        screen.print(table)
+        screen.print("The hyperparameters of one: octis-m3l models MODEL")
+    else:
+        screen.print(described[name]["summary"], markup=False)
+        table = Table("hyperparameter", "default", "range", "what it is")
+        for setting, of_setting in described[name]["hyperparameters"].items():
+            cells = (of_setting[key] for key in ("default", "range", "what"))
+            table.add_row(setting, *[Text(str(cell)) for cell in cells])
+        screen.print(table)

@@ -1,0 +1,197 @@
+"""Public data sets: built from their raw files, and described."""
+
+import inspect
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from octis_m3l.data.dataset import MultiviewDataset
+from octis_m3l.data.sources.catalogue import SOURCES, source_of
+from octis_m3l.data.sources.fetch import fetching_options
+from octis_m3l.data.sources.places import cache_folder
+from octis_m3l.data.sources.record import RAW, damaged_files, home_of, read_record
+from octis_m3l.data.sources.source import Source
+from octis_m3l.errors import SettingsError, StorageError, suggest
+
+
+def build(
+    name: str | Source,
+    out: str | Path,
+    folder: str | Path | None = None,
+    *,
+    overwrite: bool = False,
+    **options: Any,
+) -> MultiviewDataset:
+    """Build a public data set from its fetched files, and save it.
+
+    Parameters
+    ----------
+    name : str or Source
+        As `fetch`.
+    out : str or Path
+        The folder of the data set.
+    folder : str or Path, optional
+        Where it was fetched to. Default: `cache_folder`.
+    overwrite : bool
+        Whether an existing data set is replaced.
+    **options
+        What the set lets choose: `options_of`.
+
+    Returns
+    -------
+    MultiviewDataset
+        As saved; licence, citation and source are in its metadata.
+
+    Raises
+    ------
+    SettingsError
+        If an option is unknown.
+    StorageError
+        If the raw files aren't there, or `out` may not be written.
+    DataError
+        If the raw files can't be built from.
+    """
+    source = source_of(name) if isinstance(name, str) else name
+    known = options_of(source)
+    for option in options:
+        if option not in known:
+            raise SettingsError(f"{source.name} has no option '{option}'.{suggest(option, known)}")
+    home = home_of(source, Path(folder) if folder is not None else cache_folder())
+    record = read_record(home)
+    if record is None:
+        raise StorageError(
+            f"{source.name} has not been fetched to {home}, or not to its end: octis-m3l datasets "
+            f"fetch {source.name}"
+        )
+    damaged = damaged_files(home, record, thoroughly=False)
+    if damaged:
+        raise StorageError(
+            f"{home / RAW}: {len(damaged)} files are missing or damaged, the first is "
+            f"{damaged[0]}; octis-m3l datasets fetch {source.name} fetches them again."
+        )
+    dataset = _described(_built(source, home / RAW, options), source, record)
+    dataset.save(out, overwrite=overwrite)
+    return dataset
+
+
+def options_of(source: Source) -> dict[str, Any]:
+    """Return what a set lets a user choose when it is built, with the defaults.
+
+    Parameters
+    ----------
+    source : Source
+        The set. Its views can be chosen of any set.
+    """
+    return {"views": None} | _own_options(source)
+
+
+def describe(name: str | Source, folder: str | Path | None = None) -> dict[str, Any]:
+    """Describe a public data set, and say what is here of it.
+
+    Parameters
+    ----------
+    name : str or Source
+        As `fetch`.
+    folder : str or Path, optional
+        Where it may have been fetched to. Default: `cache_folder`.
+    """
+    source = source_of(name) if isinstance(name, str) else name
+    home = home_of(source, Path(folder) if folder is not None else cache_folder())
+    record = read_record(home)
+    return {
+        "name": source.name,
+        "title": source.title,
+        "views": list(source.views),
+        "linked": source.linked,
+        "homepage": source.homepage,
+        "licence": source.licence,
+        "citation": source.citation,
+        "size": source.size,
+        "notes": source.notes,
+        "commits": {
+            repository.name: repository.commit or "the newest at the first fetch"
+            for repository in source.repositories
+        },
+        "options": options_of(source),
+        "fetching_options": fetching_options(source),
+        "files": [
+            {
+                "path": file.path,
+                "url": source.address(file, _commit(source, file.repository, record)),
+                "sha256": file.sha256 or "not known: recorded on first fetch",
+                "size": file.size,
+                "required": file.required,
+            }
+            for file in source.files
+        ],
+        "fetched": None if record is None else _fetched(home, record),
+    }
+
+
+def describe_all(folder: str | Path | None = None) -> list[dict[str, Any]]:
+    """Describe every set of the catalogue.
+
+    Parameters
+    ----------
+    folder : str or Path, optional
+        As `describe`.
+    """
+    return [describe(source, folder) for source in SOURCES.values()]
+
+
+def _own_options(source: Source) -> dict[str, Any]:
+    return {
+        name: parameter.default
+        for name, parameter in inspect.signature(source.build).parameters.items()
+        if parameter.kind is inspect.Parameter.KEYWORD_ONLY
+    }
+
+
+def _built(source: Source, raw: Path, options: Mapping[str, Any]) -> MultiviewDataset:
+    passed = dict(options)
+    views = None if "views" in _own_options(source) else passed.pop("views", None)
+    dataset = source.build(raw, **passed)
+    return dataset if views is None else dataset.with_views(views)
+
+
+def _fetched(home: Path, record: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "folder": str(home),
+        "date": record["date"],
+        "commits": record["commits"],
+        "files": len(record["files"]),
+        "size": sum(file["size"] for file in record["files"].values()),
+        "left_out": record["left_out"],
+    }
+
+
+def _commit(source: Source, repository: str, record: Mapping[str, Any] | None) -> str:
+    if record is not None and repository in record["commits"]:
+        return str(record["commits"][repository])
+    pinned = {each.name: each.commit for each in source.repositories}
+    return pinned[repository] or "HEAD"
+
+
+def _described(
+    dataset: MultiviewDataset, source: Source, record: Mapping[str, Any]
+) -> MultiviewDataset:
+    told = record.get("collected", {})
+    about = {
+        "name": source.name,
+        "title": source.title,
+        "licence": told.get("licence") or record["licence"],
+        "citation": told.get("citation") or record["citation"],
+        "source": {
+            "homepage": record["homepage"],
+            "commits": record["commits"],
+            "fetched": record["date"],
+        },
+    }
+    return MultiviewDataset(
+        dataset.views.values(),
+        dataset.links if dataset.is_linked else None,
+        pivot=dataset.pivot,
+        metadata={**dataset.metadata, **about},
+        dictionaries=dataset.dictionaries,
+        partitions=dataset.partitions,
+    )

@@ -1,0 +1,21 @@
+"""What went wrong with a server or a file."""
+
+from octis_m3l.errors import OctisM3LError
+
+
+class FetchError(OctisM3LError):
+    """A file or an answer could not be had.
+
+    Parameters
+    ----------
+    message : str
+        What was asked for, what came, and how to mend it.
+    status : int, optional
+        The status of HTTP, where the server answered with an error.
+    passing : bool
+        Whether all retries failed of something that may yet pass.
+    """
+
+    def __init__(self, message: str, *, status: int | None = None, passing: bool = False) -> None:
+        super().__init__(message)
+        self.status, self.passing = status, passing

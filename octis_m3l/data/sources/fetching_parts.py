@@ -1,0 +1,237 @@
+"""The part of a file that has come so far, on disk beside the place where the whole will be."""
+
+import errno
+import hashlib
+import os
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from http import HTTPStatus
+from pathlib import Path
+from typing import BinaryIO
+
+import requests
+
+from octis_m3l.data.sources.fetching_answers import Again, shown
+from octis_m3l.data.sources.fetching_errors import FetchError
+from octis_m3l.errors import SettingsError, StorageError
+from octis_m3l.files import read_json, write_json
+
+_RANGE = re.compile(r"bytes\s+(\d+)-(\d+)/(\d+|\*)")
+
+
+class Part:
+    """A download under way.
+
+    ``<destination>.part`` has the bytes; ``<destination>.part.json`` of which file they are: the
+    address's hash, the server's mark of the version (ETag or Last-Modified) and the length.
+
+    Parameters
+    ----------
+    destination : Path
+        Where the whole file goes.
+    url : str
+        Where it comes from.
+    sha256, size : optional
+        What the whole must have.
+
+    Raises
+    ------
+    SettingsError
+        If `sha256` is no checksum.
+    FetchError
+        If the folder can't be written, or there is a folder in the file's place.
+    """
+
+    def __init__(
+        self, destination: Path, url: str, *, sha256: str | None, size: int | None
+    ) -> None:
+        if sha256 is not None and not re.fullmatch(r"[0-9a-fA-F]{64}", sha256):
+            raise SettingsError(f"sha256='{sha256}': expected 64 hexadecimal digits.")
+        self.destination = destination
+        self.sha256, self.size = sha256 and sha256.lower(), size
+        self.length: int | None = None
+        self.offset = 0
+        self.longest = 0
+        self._shown = shown(url)
+        self._address = hashlib.sha256(url.encode()).hexdigest()
+        self._bytes = destination.with_name(f"{destination.name}.part")
+        self._about = destination.with_name(f"{destination.name}.part.json")
+        self._kept: Mapping[str, object] = {}
+        with self._written():
+            if destination.is_dir():
+                raise FetchError(f"{destination} is a folder, where a file was expected.")
+            destination.parent.mkdir(parents=True, exist_ok=True)
+            self._kept = self._read_about()
+
+    def is_done(self) -> bool:
+        """Whether the whole file is there already."""
+        if not self.destination.is_file():
+            return False
+        if self.size is not None and self.destination.stat().st_size != self.size:
+            return False
+        return self.sha256 is None or _checksum(self.destination) == self.sha256
+
+    def is_complete(self) -> bool:
+        """Whether all bytes had come when an earlier call was interrupted."""
+        self.offset = self.longest = self._so_far() if self._kept else 0
+        self.length = _whole_number(self._kept.get("length"))
+        return self.offset > 0 and self.offset == self.length
+
+    def headers(self) -> dict[str, str]:
+        """Return what to ask for: the rest, if the file is still of the version that came."""
+        mark = self._kept.get("mark")
+        self.offset = self._so_far() if isinstance(mark, str) else 0
+        if not self.offset:
+            return {}
+        return {"Range": f"bytes={self.offset}-", "If-Range": str(mark)}
+
+    def accept(self, answer: requests.Response) -> None:
+        """Make ready for the bytes of an answer: further ones, or all of them.
+
+        Parameters
+        ----------
+        answer : requests.Response
+            With status 200 or 206.
+
+        Raises
+        ------
+        Again
+            If the answer has another range than was asked for.
+        FetchError
+            If the file is not as long as it should be, or can't be written.
+        """
+        encoded = answer.headers.get("Content-Encoding", "identity").lower() != "identity"
+        mark = None if encoded else _mark(answer)
+        if answer.status_code == HTTPStatus.PARTIAL_CONTENT:
+            found = _RANGE.match(answer.headers.get("Content-Range", ""))
+            changed = mark is not None and mark != self._kept.get("mark")
+            if not found or int(found[1]) != self.offset or not self.offset or encoded or changed:
+                self.drop()
+                raise Again("the server sent another range than was asked for")
+            length = None if found[3] == "*" else int(found[3])
+            mark = str(self._kept["mark"])
+        else:
+            self.offset = 0
+            length = None if encoded else _whole_number(answer.headers.get("Content-Length"))
+        if self.size is not None and length is not None and length != self.size:
+            self.drop()
+            raise self._of_other_size(length)
+        self.length = length
+        with self._written():
+            if not self.offset:
+                self._bytes.open("wb").close()
+            self._kept = {"address": self._address, "mark": mark, "length": length}
+            write_json(self._about, self._kept)
+
+    @contextmanager
+    def open(self) -> Iterator[BinaryIO]:
+        """Give the file to write the next bytes to."""
+        with self._written():
+            try:
+                with self._bytes.open("ab") as stream:
+                    yield stream
+            finally:
+                self.longest = max(self.longest, self._so_far())
+
+    def check_length(self) -> None:
+        """Check that all bytes have come.
+
+        Raises
+        ------
+        Again
+            If some are missing, or there are too many.
+        """
+        come = self._so_far()
+        if self.length is not None and come < self.length:
+            raise Again(f"only {come} of {self.length} bytes came")
+        if self.length is not None and come > self.length:
+            self.drop()
+            raise Again(f"{come} bytes came where {self.length} were announced")
+
+    def finish(self) -> None:
+        """Check size and checksum, and give the file its name.
+
+        Raises
+        ------
+        FetchError
+            If they are others, which deletes what has come; or if the file can't be written.
+        """
+        with self._written():
+            come = self._so_far()
+            if self.size is not None and come != self.size:
+                self.drop()
+                raise self._of_other_size(come)
+            if self.sha256 is not None and (found := _checksum(self._bytes)) != self.sha256:
+                self.drop()
+                raise FetchError(
+                    f"{self._shown}: its SHA-256 is {found}, where {self.sha256} was expected. "
+                    "What came is deleted: ask again, and if that does not help, the file at the "
+                    "source has changed."
+                )
+            with self._bytes.open("rb+") as stream:
+                os.fsync(stream.fileno())
+            self._bytes.replace(self.destination)
+            self._about.unlink(missing_ok=True)
+
+    def drop(self) -> None:
+        """Forget what has come."""
+        with self._written():
+            self._about.unlink(missing_ok=True)
+            self._bytes.unlink(missing_ok=True)
+        self._kept, self.offset = {}, 0
+
+    def _so_far(self) -> int:
+        return self._bytes.stat().st_size if self._bytes.is_file() else 0
+
+    def _read_about(self) -> Mapping[str, object]:
+        if not self._about.is_file():
+            return {}
+        try:
+            kept = read_json(self._about)
+        except StorageError:
+            return {}
+        return kept if kept.get("address") == self._address else {}
+
+    def _of_other_size(self, size: int) -> FetchError:
+        return FetchError(
+            f"{self._shown}: it has {size} bytes, where {self.size} were expected. The file at "
+            "the source has changed, or the server sent something else."
+        )
+
+    @contextmanager
+    def _written(self) -> Iterator[None]:
+        try:
+            yield
+        except requests.RequestException:
+            raise
+        except OSError as error:
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                message = (
+                    f"{self.destination}: the disk is full. Make room and run it again: it goes "
+                    "on where it stopped."
+                )
+            else:
+                message = (
+                    f"{self.destination}: it can't be written ({error.strerror or error}). Choose "
+                    "another folder, or mend this one's permissions."
+                )
+            raise FetchError(message) from None
+
+
+def _mark(answer: requests.Response) -> str | None:
+    # If-Range takes strong marks only: a weak ETag says "much the same".
+    etag = answer.headers.get("ETag", "").strip()
+    if etag and not etag.startswith("W/"):
+        return etag
+    return answer.headers.get("Last-Modified") or None
+
+
+def _whole_number(value: object) -> int | None:
+    text = str(value)
+    return int(text) if text.isdecimal() else None
+
+
+def _checksum(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -1,0 +1,226 @@
+"""Data sets of the Hugging Face hub that have named columns."""
+
+import io
+import re
+from collections.abc import Mapping, Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from octis_m3l.data.build import from_frame
+from octis_m3l.data.dataset import MultiviewDataset
+from octis_m3l.data.sources.fetching import Fetcher, FetchError
+from octis_m3l.data.sources.source import Source
+from octis_m3l.data.stop_words import language_of
+from octis_m3l.data.text import TextPreprocessor
+from octis_m3l.errors import DataError, MissingDependencyError, SettingsError, suggest
+from octis_m3l.files import read_json, write_json, written_whole
+
+SCHEME = "huggingface:"
+_NAME = re.compile(
+    r"huggingface:(?P<name>[\w.-]+(?:/[\w.-]+)?)(?:@(?P<revision>[\w./-]+))?(?:#(?P<config>[\w.-]+))?"
+)
+_MARKS = {
+    "train": "train",
+    "validation": "validation",
+    "valid": "validation",
+    "val": "validation",
+    "dev": "validation",
+    "test": "test",
+}
+_LABELS = "labels.json"
+_INSTALL = 'Hugging Face data sets need datasets: pip install "octis-m3l[huggingface]"'
+
+
+def huggingface_source(name: str) -> Source:
+    """Return the source of any data set of the Hugging Face hub.
+
+    Parameters
+    ----------
+    name : str
+        ``huggingface:NAME``, and where needed ``@REVISION`` and ``#CONFIGURATION`` after it.
+
+    Raises
+    ------
+    SettingsError
+        If it is written otherwise.
+    """
+    found = _NAME.fullmatch(name)
+    if found is None:
+        raise SettingsError(
+            f"'{name}': expected huggingface:NAME, with @REVISION and #CONFIGURATION after it "
+            "where they are needed: huggingface:owner/name@main#en-de."
+        )
+
+    def collect(folder: Path, fetcher: Fetcher) -> Mapping[str, Any]:
+        return _collect(folder, found["name"], found["revision"], found["config"])
+
+    return Source(
+        name=name,
+        title=f"{found['name']} of the Hugging Face hub",
+        views=(),
+        linked=True,
+        homepage=f"https://huggingface.co/datasets/{found['name']}",
+        licence=f"see https://huggingface.co/datasets/{found['name']}",
+        citation=f"see https://huggingface.co/datasets/{found['name']}",
+        build=build_huggingface,
+        collect=collect,
+        notes="Say which column is which view when you build it: --text VIEW=COLUMN.",
+    )
+
+
+def build_huggingface(
+    raw: Path,
+    *,
+    texts: Mapping[str, str] | None = None,
+    images: Mapping[str, str] | None = None,
+    label: str | None = None,
+    group: str | None = None,
+    languages: Mapping[str, str] | None = None,
+    vocabulary_size: int | None = 2000,
+    seed: int = 0,
+) -> MultiviewDataset:
+    """Return a data set of the columns that are named as views.
+
+    Splits called train, validation (valid, val, dev) and test are the partitions; where there is a
+    single split, its rows are drawn: 80 % train, 10 % validation, 10 % test.
+
+    Parameters
+    ----------
+    raw : Path
+        With ``<split>.parquet``.
+    texts, images : mapping of view to column
+        The views. A field within a column is named with a dot: ``translation.de``.
+    label, group : str, optional
+        Columns, as in `octis_m3l.data.build.from_lists`.
+    languages : mapping of view to ISO 639-1 code, optional
+        Where it isn't the view's name.
+    vocabulary_size : int, optional
+        Words of each language; None keeps all.
+    seed : int
+        Of the draw.
+
+    Raises
+    ------
+    SettingsError
+        If no text column is named, or a split is of no partition.
+    DataError
+        If a column isn't there, and as `from_lists`.
+    """
+    splits = {path.stem: path for path in sorted(raw.glob("*.parquet"))}
+    frames = {name: _read_split(path) for name, path in splits.items()}
+    columns = sorted({str(column) for frame in frames.values() for column in frame.columns})
+    if not texts:
+        raise SettingsError(
+            f"name at least one text column: --text VIEW=COLUMN. There are: {', '.join(columns)}."
+        )
+    used = [*texts.values(), *(images or {}).values(), *(c for c in (label, group) if c)]
+    for column in used:
+        if column not in columns:
+            raise DataError(f"there is no column '{column}'.{suggest(column, columns)}")
+    arguments: dict[str, Any] = {"split": (0.8, 0.1), "split_seed": seed}
+    if len(frames) > 1:
+        frames = {n: f.assign(**{"": _mark(n, splits)}) for n, f in frames.items()}
+        arguments = {"partition": ""}
+    table = pd.concat(frames.values(), ignore_index=True)
+    for column in (images or {}).values():
+        table[column] = [_picture(cell) for cell in table[column]]
+    if label is not None:
+        table[label] = _named(table[label], raw / _LABELS, label)
+    spoken = {view: (languages or {}).get(view, language_of(view)) for view in texts}
+    return from_frame(
+        table,
+        texts=texts,
+        images=images,
+        label=label,
+        group=group,
+        languages=spoken,
+        preprocessing={
+            view: TextPreprocessor(language=language, vocabulary_size=vocabulary_size)
+            for view, language in spoken.items()
+        },
+        **arguments,
+    )
+
+
+def _collect(
+    folder: Path, name: str, revision: str | None, config: str | None
+) -> Mapping[str, Any]:
+    try:
+        datasets: Any = import_module("datasets")
+    except ImportError:
+        raise MissingDependencyError(_INSTALL) from None
+    try:
+        loaded = datasets.load_dataset(name, config, revision=revision)
+    except Exception as error:
+        # The library raises whatever its parts do: of files, of the network, of the hub.
+        raise FetchError(
+            f"{SCHEME}{name}: it can't be loaded ({type(error).__name__}: {_first_line(error)}). "
+            "Check the name, the configuration after # and the network; sets that need a program "
+            "of their own are not run."
+        ) from error
+    labels: dict[str, Any] = {}
+    rows = {}
+    for split, table in loaded.items():
+        with written_whole(folder / f"{split}.parquet") as path:
+            table.to_parquet(path)
+        rows[split] = len(table)
+        for column, feature in table.features.items():
+            if isinstance(feature, datasets.ClassLabel):
+                labels[column] = list(feature.names)
+    write_json(folder / _LABELS, labels)
+    about = next(iter(loaded.values())).info
+    return {"rows": rows, "licence": about.license or "", "citation": about.citation or ""}
+
+
+def _read_split(path: Path) -> pd.DataFrame:
+    try:
+        frame = pd.read_parquet(path)
+    except ImportError:
+        raise MissingDependencyError(_INSTALL) from None
+    for column in list(frame.columns):
+        cells = [cell for cell in frame[column] if cell is not None]
+        if cells and all(isinstance(cell, dict) and "bytes" not in cell for cell in cells):
+            for key in sorted({key for cell in cells for key in cell}):
+                frame[f"{column}.{key}"] = [
+                    cell.get(key) if isinstance(cell, dict) else None for cell in frame[column]
+                ]
+    return frame
+
+
+def _mark(split: str, splits: Mapping[str, Path]) -> str:
+    if split not in _MARKS:
+        raise SettingsError(
+            f"the split '{split}' of {', '.join(splits)} is neither train nor validation nor "
+            "test; build such a set from a table of your own: octis-m3l build."
+        )
+    return _MARKS[split]
+
+
+def _picture(cell: Any) -> Any:
+    from PIL import Image
+
+    if cell is None:
+        return None
+    if not isinstance(cell, Mapping) or not isinstance(cell.get("bytes"), bytes):
+        raise DataError(
+            f"an image column holds a {type(cell).__name__}; expected pictures as the hub stores "
+            "them."
+        )
+    try:
+        return Image.open(io.BytesIO(cell["bytes"])).convert("RGB")
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+        return None
+
+
+def _named(labels: "pd.Series[Any]", path: Path, column: str) -> Sequence[Any]:
+    names = read_json(path).get(column)
+    if names is None:
+        return labels.tolist()
+    return [names[label] if 0 <= label < len(names) else None for label in labels]
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or ["no reason given"])[0][:200]

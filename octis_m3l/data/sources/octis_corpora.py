@@ -1,0 +1,54 @@
+"""OCTIS's own preprocessed corpora, each a data set of one view."""
+
+from pathlib import Path
+
+from octis_m3l.data.adopt import text_view_from_octis
+from octis_m3l.data.dataset import MultiviewDataset
+from octis_m3l.data.sources.source import NONE_STATED, RemoteFile, Repository, Source
+
+_REPOSITORY = Repository("MIND-Lab/OCTIS")
+_FILES = ("corpus.tsv", "vocabulary.txt")
+_CITATION = (
+    "Terragni, Fersini, Galuzzi, Tropeano & Candelieri: OCTIS: Comparing and Optimizing Topic "
+    "Models is Simple! EACL 2021 (system demonstrations)"
+)
+_CORPORA = {
+    "20newsgroup": ("20NewsGroup", "Posts to twenty newsgroups, in English, one label a group"),
+    "bbc-news": ("BBC_News", "BBC news stories in English, five labels"),
+    "dblp": ("DBLP", "Titles of papers in computer science, in English, four labels"),
+    "m10": ("M10", "Titles of scientific papers in English, ten labels"),
+}
+
+
+def build_octis(raw: Path) -> MultiviewDataset:
+    """Return a data set of a folder as OCTIS has it: one view, ``en``.
+
+    Parameters
+    ----------
+    raw : Path
+        With corpus.tsv and vocabulary.txt.
+    """
+    return MultiviewDataset([text_view_from_octis(raw, "en", language="en")])
+
+
+def _source(name: str) -> Source:
+    folder, title = _CORPORA[name]
+    return Source(
+        name=name,
+        title=title,
+        views=("en",),
+        linked=False,
+        homepage="https://github.com/MIND-Lab/OCTIS",
+        licence=NONE_STATED,
+        citation=_CITATION,
+        build=build_octis,
+        repositories=(_REPOSITORY,),
+        files=tuple(
+            RemoteFile(file, _REPOSITORY.name, f"preprocessed_datasets/{folder}/{file}")
+            for file in _FILES
+        ),
+        notes=f"OCTIS itself calls it {folder}. OCTIS's own licence (MIT) is of its program.",
+    )
+
+
+OCTIS_SOURCES = tuple(_source(name) for name in _CORPORA)

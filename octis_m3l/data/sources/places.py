@@ -1,0 +1,14 @@
+"""Where raw files are kept."""
+
+from pathlib import Path
+
+from octis_m3l.data import places
+
+
+def cache_folder() -> Path:
+    """Return the folder that public data sets are fetched to.
+
+    ``datasets`` in ``OCTIS_M3L_CACHE`` if the environment has it, else in the folder of the system
+    for a user's caches (``~/.cache/octis-m3l`` on Linux).
+    """
+    return places.cache_folder() / "datasets"

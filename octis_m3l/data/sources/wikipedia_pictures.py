@@ -1,0 +1,187 @@
+"""Pictures from Wikimedia's server: thumbnails where there are any, opened before they are kept."""
+
+import hashlib
+import re
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+from PIL import Image
+
+from octis_m3l.data.opening import can_open
+from octis_m3l.data.sources.fetching import Fetcher
+from octis_m3l.data.sources.fetching_answers import shown
+from octis_m3l.data.sources.fetching_errors import FetchError
+from octis_m3l.data.sources.wikipedia_store import PICTURES, WikipediaStore
+from octis_m3l.errors import SettingsError, suggest
+
+DELETED, UNREADABLE, IMPOSSIBLE = "deleted", "can't be opened", "no address"
+
+# The only widths that Wikimedia's server makes.
+WIDTHS = (20, 40, 60, 120, 250, 330, 500, 960, 1280, 1920, 3840)
+
+_ADDRESS = re.compile(
+    r"https?://upload\.wikimedia\.org"
+    r"(?P<wiki>/wikipedia/[\w-]+)(?P<place>/[0-9a-f]/[0-9a-f]{2}/(?P<name>[^/?#]+))"
+)
+_HOST = re.compile(r"https?://upload\.wikimedia\.org(?=/)")
+_PREFIXES = {"tif": "lossy-page1-", "tiff": "lossy-page1-", "pdf": "page1-", "djvu": "page1-"}
+_SUFFIXES = {
+    "svg": ".png",
+    "webp": ".png",
+    "xcf": ".png",
+    "tif": ".jpg",
+    "tiff": ".jpg",
+    "pdf": ".jpg",
+    "djvu": ".jpg",
+}
+# Bytes of a name from which on the server calls thumbnails by a short one.
+_LONG_NAME = 160
+_HTML = re.compile(rb"(?i)\s*(<!--.*?-->\s*)*<(!doctype\s+html|html)")
+_NOT_THERE = {HTTPStatus.NOT_FOUND, HTTPStatus.GONE}
+
+
+def thumbnail(address: str, width: int) -> str | None:
+    """Return the address of a picture made smaller; None where the address does not allow it.
+
+    Parameters
+    ----------
+    address : str
+        Of the original on upload.wikimedia.org.
+    width : int
+        In pixels.
+    """
+    found = _ADDRESS.fullmatch(address)
+    if not found:
+        return None
+    name = found["name"]
+    ending = name.rpartition(".")[2].lower()
+    short = len(unquote(name).encode()) > _LONG_NAME
+    shown_name = f"thumbnail.{name.rpartition('.')[2]}" if short else name
+    file = f"{_PREFIXES.get(ending, '')}{width}px-{shown_name}{_SUFFIXES.get(ending, '')}"
+    return f"https://upload.wikimedia.org{found['wiki']}/thumb{found['place']}/{file}"
+
+
+def description_page(address: str) -> str | None:
+    """Return the page that says a picture's licence and author.
+
+    Parameters
+    ----------
+    address : str
+        Of the original on upload.wikimedia.org.
+    """
+    found = _ADDRESS.fullmatch(address)
+    if not found:
+        return None
+    wiki = found["wiki"].rpartition("/")[2]
+    host = "commons.wikimedia.org" if wiki == "commons" else f"{wiki}.wikipedia.org"
+    return f"https://{host}/wiki/File:{found['name']}"
+
+
+class PictureServer:
+    """Fetches pictures into a store.
+
+    Parameters
+    ----------
+    base : str
+        In place of Wikimedia's server.
+    width : int
+        Of thumbnails, in pixels.
+    fetcher : Fetcher
+        Asks the server.
+    store : WikipediaStore
+        Where pictures go.
+
+    Raises
+    ------
+    SettingsError
+        If the server makes no thumbnails of that width.
+    """
+
+    def __init__(self, base: str, width: int, fetcher: Fetcher, store: WikipediaStore) -> None:
+        if width not in WIDTHS:
+            raise SettingsError(
+                f"width={width}: Wikimedia makes no thumbnails of it."
+                f"{suggest(str(width), [str(known) for known in WIDTHS])}"
+            )
+        self._base, self._width = base.rstrip("/"), width
+        self._fetcher, self._store = fetcher, store
+
+    def fetch(self, address: str) -> None:
+        """Fetch one picture, or write down why there is none.
+
+        The original is asked for where there is no thumbnail, as of a picture that is not as wide.
+
+        Parameters
+        ----------
+        address : str
+            As published.
+
+        Raises
+        ------
+        FetchError
+            If it could not be had now; `passing` where another run may have it.
+        """
+        small = thumbnail(address, self._width)
+        reason, trouble = IMPOSSIBLE, None
+        for url in [small, address] if small else [address]:
+            if not re.match(r"https?://[^/]", url):
+                continue
+            try:
+                reason = self._take(address, _HOST.sub(self._base, url))
+            except FetchError as error:
+                if not (error.passing or error.status == HTTPStatus.BAD_REQUEST):
+                    raise
+                reason, trouble = UNREADABLE, error
+            if not reason:
+                self._clear(address)
+                return
+        if reason != DELETED and trouble is not None and trouble.passing:
+            raise trouble
+        self._clear(address)
+        self._store.give_up(PICTURES, address, reason)
+
+    def _clear(self, address: str) -> None:
+        stem = self._store.stem(PICTURES, address)
+        for left in stem.parent.glob(f"{stem.name}-*.new*"):
+            left.unlink()
+
+    def _take(self, address: str, url: str) -> str:
+        """Fetch, open and keep what is at one address; return why not, or nothing."""
+        stem = self._store.stem(PICTURES, address)
+        # Of the address, so that a thumbnail that was broken off is not gone on with as original.
+        mark = hashlib.sha256(url.encode()).hexdigest()[:8]
+        fresh = stem.with_name(f"{stem.name}-{mark}.new")
+        try:
+            self._fetcher.download(url, fresh)
+        except FetchError as error:
+            if error.status in _NOT_THERE:
+                return DELETED
+            raise
+        if not can_open(fresh):
+            is_page = _is_page(fresh)
+            fresh.unlink()
+            if is_page:
+                raise FetchError(
+                    f"{shown(url)}: a web page came, where a picture was expected.", passing=True
+                )
+            return UNREADABLE
+        with Image.open(fresh) as image:
+            kind, size = str(image.format).lower(), list(image.size)
+        final = stem.with_suffix(f".{'jpg' if kind in ('jpeg', 'mpo') else kind}")
+        content: dict[str, Any] = {
+            "file": final.name,
+            "bytes": fresh.stat().st_size,
+            "sha256": hashlib.sha256(fresh.read_bytes()).hexdigest(),
+            "size": size,
+            "from": shown(url),
+        }
+        fresh.replace(final)
+        self._store.keep(PICTURES, address, content)
+        return ""
+
+
+def _is_page(path: Path) -> bool:
+    with path.open("rb") as stream:
+        return _HTML.match(stream.read(1000)) is not None

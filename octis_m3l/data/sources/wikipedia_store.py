@@ -1,0 +1,130 @@
+"""What came from Wikipedia, on disk: one record for each article and picture, written whole."""
+
+import hashlib
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from octis_m3l.errors import StorageError
+from octis_m3l.files import read_json, write_json
+
+PICTURES = "pictures"
+
+
+def articles_of(language: str) -> str:
+    """Return the kind of a language's articles.
+
+    Parameters
+    ----------
+    language : str
+        Its code.
+    """
+    return f"articles/{language}"
+
+
+def today() -> str:
+    """Return the date, in UTC."""
+    return datetime.now(UTC).date().isoformat()
+
+
+class WikipediaStore:
+    """Records by kind and name: what was asked for, and what came or why nothing came.
+
+    A record is in ``<kind>/<2 digits>/<hash of the name>.json``, so names may be of any length and
+    have any letters; a picture lies beside its record, which is written after it.
+
+    Parameters
+    ----------
+    folder : Path
+        The folder of everything.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def stem(self, kind: str, name: str) -> Path:
+        """Return the path of a record without its ending.
+
+        Parameters
+        ----------
+        kind, name : str
+            Which record.
+        """
+        digits = hashlib.sha256(name.encode()).hexdigest()[:32]
+        return self.folder / kind / digits[:2] / digits
+
+    def read(self, kind: str, name: str) -> dict[str, Any] | None:
+        """Return a record; None where there is none, or its picture isn't there whole.
+
+        Parameters
+        ----------
+        kind, name : str
+            Which record.
+        """
+        path = self._record(kind, name)
+        try:
+            record = read_json(path)
+        except StorageError:
+            return None
+        if record.get("asked") != name:
+            return None
+        if "file" in record:
+            picture = path.with_name(str(record["file"]))
+            if not picture.is_file() or picture.stat().st_size != record.get("bytes"):
+                return None
+        return record
+
+    def picture(self, name: str) -> Path | None:
+        """Return where a picture is, if it came.
+
+        Parameters
+        ----------
+        name : str
+            Its published address.
+        """
+        record = self.read(PICTURES, name)
+        if record is None or "file" not in record:
+            return None
+        return self._record(PICTURES, name).with_name(record["file"])
+
+    def keep(self, kind: str, name: str, content: Mapping[str, Any]) -> None:
+        """Write what came.
+
+        Parameters
+        ----------
+        kind, name : str
+            Which record.
+        content : mapping
+            What is known of it.
+
+        Raises
+        ------
+        StorageError
+            If it can't be written.
+        """
+        path = self._record(kind, name)
+        try:
+            write_json(path, {"asked": name, **content, "retrieved": today()})
+        except OSError as error:
+            raise StorageError(
+                f"{path} can't be written ({error.strerror or error}). Make room or mend the "
+                "folder's permissions, and run it again: it goes on where it stopped."
+            ) from None
+
+    def give_up(self, kind: str, name: str, reason: str, **more: str) -> None:
+        """Write down that there is nothing to be had.
+
+        Parameters
+        ----------
+        kind, name : str
+            Which record.
+        reason : str
+            Why, in a few words that can be counted.
+        **more : str
+            Further words.
+        """
+        self.keep(kind, name, {"gone": reason, **more})
+
+    def _record(self, kind: str, name: str) -> Path:
+        return self.stem(kind, name).with_suffix(".json")

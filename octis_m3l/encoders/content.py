@@ -1,0 +1,108 @@
+"""What an item is, in sixteen bytes: the key under which its vector is kept."""
+
+import hashlib
+import sqlite3
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from octis_m3l.errors import DataError
+
+KEY_BYTES = 16
+# A file that changed this lately may change again within the clock's resolution.
+_SETTLED_SECONDS = 2.0
+
+
+def content_keys(items: Sequence[Any], known_files: Path | None = None) -> list[bytes]:
+    """Return a key for each item; equal content, equal key.
+
+    Parameters
+    ----------
+    items : sequence of str (texts), Path (files), array or PIL image
+        Texts and arrays are hashed; of files, what is in them.
+    known_files : Path, optional
+        A small database of the files hashed before. A file whose size and time of change are
+        those of then isn't read again.
+
+    Raises
+    ------
+    DataError
+        If a file can't be read, or an item is none of these.
+    """
+    keys: list[bytes] = [b""] * len(items)
+    files: list[int] = []
+    for row, item in enumerate(items):
+        if isinstance(item, str):
+            keys[row] = _digest(b"text", item.encode(errors="surrogatepass"))
+        elif isinstance(item, Path):
+            files.append(row)
+        elif isinstance(item, np.ndarray):
+            described = f"array {item.dtype} {item.shape} ".encode()
+            keys[row] = _digest(described, np.ascontiguousarray(item).tobytes())
+        elif isinstance(item, Image.Image):
+            keys[row] = _digest(f"picture {item.mode} {item.size} ".encode(), item.tobytes())
+        else:
+            raise DataError(
+                f"item {row} is of type {type(item).__name__}: expected a text, a path, an array "
+                "or a PIL image."
+            )
+    if files:
+        hashed = _file_keys([items[row] for row in files], known_files)
+        for row, key in zip(files, hashed, strict=True):
+            keys[row] = key
+    return keys
+
+
+def _digest(kind: bytes, content: bytes) -> bytes:
+    return hashlib.blake2b(content, digest_size=KEY_BYTES, key=kind[:64]).digest()
+
+
+def _file_keys(paths: Sequence[Path], known_files: Path | None) -> list[bytes]:
+    known = {} if known_files is None else _read_known(known_files)
+    keys, found = [], []
+    for path in paths:
+        name = str(path.absolute())
+        try:
+            state = path.stat()
+            stamp = (state.st_size, state.st_mtime_ns)
+            remembered = known.get(name)
+            if remembered is not None and remembered[:2] == stamp:
+                keys.append(remembered[2])
+                continue
+            key = _digest(b"file", path.read_bytes())
+        except OSError as error:
+            raise DataError(f"{path} can't be read ({error}); mend or leave it out.") from None
+        keys.append(key)
+        if time.time() - state.st_mtime > _SETTLED_SECONDS:
+            found.append((name, *stamp, key))
+    if known_files is not None and found:
+        _remember(known_files, found)
+    return keys
+
+
+_TABLE = "create table if not exists files (path text primary key, size, changed, key)"
+
+
+def _read_known(path: Path) -> dict[str, tuple[int, int, bytes]]:
+    if not path.exists():
+        return {}
+    try:
+        with sqlite3.connect(path, timeout=60) as connection:
+            connection.execute(_TABLE)
+            rows = connection.execute("select path, size, changed, key from files")
+            return {name: (size, changed, key) for name, size, changed, key in rows}
+    except sqlite3.DatabaseError:
+        # It only saves time: a damaged one is made again.
+        path.unlink(missing_ok=True)
+        return {}
+
+
+def _remember(path: Path, found: Sequence[tuple[str, int, int, bytes]]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with sqlite3.connect(path, timeout=60) as connection:
+        connection.execute(_TABLE)
+        connection.executemany("insert or replace into files values (?, ?, ?, ?)", found)

@@ -1,0 +1,109 @@
+"""Embeddings from encoders of the user's choice, kept on disk, for the views of a data set."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from octis_m3l.data.dataset import MultiviewDataset
+from octis_m3l.data.places import cache_folder
+from octis_m3l.data.views import View, check_embeddings
+from octis_m3l.encoders.cache import EmbeddingCache
+from octis_m3l.encoders.description import described
+from octis_m3l.encoders.protocol import Encoder
+from octis_m3l.encoders.specification import encoder_from
+from octis_m3l.errors import DataError
+
+
+def embed(
+    dataset: MultiviewDataset,
+    encoders: Mapping[str, Encoder | str],
+    *,
+    cache: EmbeddingCache | str | Path | None = "default",
+    progress: bool = False,
+) -> MultiviewDataset:
+    """Return the data set with the vectors that encoders give its items.
+
+    What was encoded before, in this or another data set, comes from the cache; after an
+    interruption the same call goes on. Models that are trained on the result keep the encoders,
+    and so take new texts and pictures.
+
+    Parameters
+    ----------
+    dataset : MultiviewDataset
+        The data.
+    encoders : mapping of view to Encoder or str
+        One for each view that is to be encoded; the same object for several views is one space.
+        A string is what `encoder_from` reads: ``sentence-transformers:NAME``, ``model2vec:NAME``,
+        ``open-clip:ARCHITECTURE/PRETRAINED``, …
+    cache : EmbeddingCache, path or None
+        'default': below the user's cache folder, or ``OCTIS_M3L_CACHE``. None: nothing is kept.
+        An encoder of one's own without `fingerprint()` is not kept.
+    progress : bool
+        Whether to show a progress bar with the time that is left.
+
+    Returns
+    -------
+    MultiviewDataset
+
+    Raises
+    ------
+    DataError
+        If a view is unknown or holds no pictures, or an encoder does not return one finite vector
+        for each item.
+    """
+    views = {name: dataset.view(name) for name in encoders}
+    made = {n: encoder_from(e) if isinstance(e, str) else e for n, e in encoders.items()}
+    kept = None if cache is None else _cache(cache)
+    arrays: dict[str, NDArray[Any]] = {}
+    for name, view in views.items():
+        arrays[name] = _vectors(view, made[name], kept, progress)
+    told = {name: one for name, e in made.items() if (one := described(e)) is not None}
+    result = dataset
+    for name, encoder in made.items():
+        result = result.with_embeddings(
+            {name: arrays[name]},
+            name=embedding_name(encoder),
+            order="stored",
+            encoders=told,
+        )
+    return result
+
+
+def embedding_name(encoder: Encoder) -> str:
+    """Return what an encoder's vectors are called in a data set's folder.
+
+    Parameters
+    ----------
+    encoder : Encoder
+        Any; one with a `fingerprint()` is told from others of its name by it.
+    """
+    safe = "".join(c if c.isascii() and (c.isalnum() or c in "._-") else "-" for c in encoder.name)
+    fingerprint = getattr(encoder, "fingerprint", None)
+    short = safe.strip("-._")[:60] or "encoder"
+    return f"{short}-{fingerprint()[:8]}" if callable(fingerprint) else short
+
+
+def _cache(given: EmbeddingCache | str | Path) -> EmbeddingCache:
+    if isinstance(given, EmbeddingCache):
+        return given
+    return EmbeddingCache(cache_folder() / "embeddings" if given == "default" else given)
+
+
+def _vectors(
+    view: View, encoder: Encoder, cache: EmbeddingCache | None, progress: bool
+) -> NDArray[Any]:
+    items = view.items(slice(0, len(view)))
+    if cache is not None and callable(getattr(encoder, "fingerprint", None)):
+        vectors = cache.encode(encoder, items, progress=progress)
+    else:
+        vectors = np.asarray(encoder.encode(items))
+    check_embeddings(vectors, len(view), view.name)
+    if vectors.shape[1] != encoder.dimensions:
+        raise DataError(
+            f"the encoder of view '{view.name}' returned vectors of {vectors.shape[1]} dimensions, "
+            f"and says that it has {encoder.dimensions}."
+        )
+    return vectors

@@ -1,0 +1,93 @@
+"""Views of a data set's folder through encoders, from the command line."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from octis_m3l.data import MultiviewDataset
+from octis_m3l.data.folder import write_embeddings
+from octis_m3l.data.folder.manifest import read_manifest
+from octis_m3l.encoders.cache import EmbeddingCache
+from octis_m3l.encoders.embedding import embed, embedding_name
+from octis_m3l.encoders.protocol import Encoder
+from octis_m3l.encoders.specification import encoder_from
+from octis_m3l.errors import DataError
+
+
+def encoders_of(given: Mapping[str, str], device: str) -> dict[str, Encoder]:
+    """Return an encoder for each view; views with the same words share one.
+
+    Parameters
+    ----------
+    given : mapping of view to str
+        As `encoder_from` reads them.
+    device : str
+        For those that use one.
+
+    Raises
+    ------
+    SettingsError
+        If one is not known.
+    """
+    made: dict[str, Encoder] = {}
+    for words in given.values():
+        if words not in made:
+            made[words] = encoder_from(words)
+            if hasattr(made[words], "device"):
+                changeable: Any = made[words]
+                changeable.device = device
+    return {view: made[words] for view, words in given.items()}
+
+
+def encode_folder(
+    folder: Path,
+    encoders: Mapping[str, Encoder],
+    *,
+    cache: EmbeddingCache | str | Path | None,
+    replace: bool,
+    progress: bool,
+) -> dict[str, Any]:
+    """Encode views of a saved data set, and write their embeddings into its folder.
+
+    Parameters
+    ----------
+    folder : Path
+        The data set.
+    encoders : mapping of view to Encoder
+        What to encode, and by what.
+    cache : EmbeddingCache, path, 'default' or None
+        As for `embed`.
+    replace : bool
+        Whether other embeddings of these views are taken away.
+    progress : bool
+        Whether to show a progress bar.
+
+    Returns
+    -------
+    dict
+        For each view the embeddings' name, items, dimensions and encoder.
+    """
+    dataset = MultiviewDataset.from_folder(folder, embeddings="*")
+    embedded = embed(dataset, encoders, cache=cache, progress=progress)
+    told = {}
+    for name, encoder in encoders.items():
+        view = embedded.view(name)
+        if view.embeddings is None:
+            raise DataError(f"view '{name}' has no embeddings after encoding.")
+        write_embeddings(
+            folder,
+            name,
+            view.embeddings,
+            view.embedding_name,
+            {"encoder": encoder.name},
+            encoder=view.embedding_encoder,
+            replace=replace,
+        )
+        told[name] = {
+            "embeddings": embedding_name(encoder),
+            "items": len(view),
+            "dimensions": encoder.dimensions,
+            "encoder": encoder.name,
+            "stored": read_manifest(folder).embedding_names(name),
+        }
+    return told

@@ -1,0 +1,170 @@
+"""Sets of the Hugging Face hub, loaded through the library from local files instead."""
+
+import builtins
+import io
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from PIL import Image
+
+from octis_m3l.data.sources.build import build, describe
+from octis_m3l.data.sources.catalogue import source_of
+from octis_m3l.data.sources.fetch import fetch
+from octis_m3l.data.sources.fetching import FetchError
+from octis_m3l.data.sources.huggingface import build_huggingface
+from octis_m3l.errors import DataError, MissingDependencyError, SettingsError
+
+NAME = "huggingface:some/pairs"
+Hub = Callable[..., list[tuple[Any, ...]]]
+
+
+def rows(count: int, start: int = 0) -> list[dict[str, Any]]:
+    return [
+        {
+            "title": f"ship number{i} sails",
+            "translation": {"de": f"schiff nummer{i} segelt", "fr": f"bateau numero{i} vogue"},
+            "kind": i % 3,
+        }
+        for i in range(start, start + count)
+    ]
+
+
+@pytest.fixture
+def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Hub:
+    """Say what the hub has: JSON lines for each split; gives the calls that are made."""
+    datasets = pytest.importorskip("datasets")
+    real = datasets.load_dataset
+    calls: list[tuple[Any, ...]] = []
+
+    def has(**splits: list[dict[str, Any]]) -> list[tuple[Any, ...]]:
+        files = {}
+        for split, content in splits.items():
+            path = tmp_path / f"{split}.jsonl"
+            path.write_text("".join(json.dumps(row) + "\n" for row in content))
+            files[split] = str(path)
+
+        def load(name: str, config: str | None, *, revision: str | None) -> Any:
+            calls.append((name, config, revision))
+            loaded = real("json", data_files=files, cache_dir=str(tmp_path / "cache"))
+            names = datasets.ClassLabel(names=["sea", "land", "sky"])
+            return loaded.cast_column("kind", names) if "kind" in content[0] else loaded
+
+        monkeypatch.setattr(datasets, "load_dataset", load)
+        return calls
+
+    return has
+
+
+def test_splits_are_partitions_and_fields_are_columns(hub: Hub, tmp_path: Path) -> None:
+    calls = hub(train=rows(6), dev=rows(2, 6), test=rows(3, 8))
+    name = "huggingface:some/pairs@v1.0#de-fr"
+    record = fetch(name, tmp_path / "raw")
+    assert calls == [("some/pairs", "de-fr", "v1.0")]
+    assert record["collected"]["rows"] == {"train": 6, "dev": 2, "test": 3}
+    assert fetch(name, tmp_path / "raw") == record
+    assert len(calls) == 1
+    dataset = build(
+        name,
+        tmp_path / "out",
+        tmp_path / "raw",
+        texts={"en": "title", "german": "translation.de"},
+        languages={"german": "de"},
+        label="kind",
+        vocabulary_size=4,
+    )
+    english, german = dataset.text_view("en"), dataset.text_view("german")
+    assert english.sizes == german.sizes == (6, 2, 3)
+    assert german.language == "de"
+    assert len(english.vocabulary) == 4
+    assert str(german.items(slice(0, 1))[0]) == "schiff nummer0 segelt"
+    assert list(english.labels or [])[:4] == ["sea", "land", "sky", "sea"]
+    assert dataset.is_linked
+    assert dataset.metadata["licence"] == "see https://huggingface.co/datasets/some/pairs"
+    assert describe(name, tmp_path / "raw")["fetched"]["files"] == 4
+
+
+def test_a_single_split_is_drawn(hub: Hub, tmp_path: Path) -> None:
+    hub(train=rows(40))
+    fetch(NAME, tmp_path / "raw")
+    chosen: dict[str, Any] = {"texts": {"en": "title"}, "seed": 3}
+    dataset = build(NAME, tmp_path / "out", tmp_path / "raw", **chosen)
+    assert dataset.text_view("en").sizes == (32, 4, 4)
+    again = build(NAME, tmp_path / "again", tmp_path / "raw", **chosen)
+    assert again.fingerprints() == dataset.fingerprints()
+
+
+def test_pictures(tmp_path: Path) -> None:
+    stream = io.BytesIO()
+    Image.new("RGB", (8, 6), (200, 10, 10)).save(stream, "PNG")
+    cells = [{"bytes": stream.getvalue(), "path": None}, {"bytes": b"broken", "path": "x"}, None]
+    frame = pd.DataFrame({"text": ["red ship", "blue ship", "old ship"], "photo": cells})
+    frame.to_parquet(tmp_path / "train.parquet")
+    (tmp_path / "labels.json").write_text("{}")
+    dataset = build_huggingface(
+        tmp_path, texts={"en": "text"}, images={"photos": "photo"}, vocabulary_size=5
+    )
+    assert len(dataset.view("photos")) == 1
+    assert len(dataset.text_view("en")) == 3
+
+
+def test_columns_that_are_not_there(hub: Hub, tmp_path: Path) -> None:
+    hub(train=rows(4), test=rows(2, 4))
+    fetch(NAME, tmp_path / "raw")
+    message = r"name at least one text column: --text VIEW=COLUMN. There are: kind, title, transl"
+    with pytest.raises(SettingsError, match=message):
+        build(NAME, tmp_path / "out", tmp_path / "raw")
+    with pytest.raises(DataError, match=r"there is no column 'titel'. Did you mean 'title'\?"):
+        build(NAME, tmp_path / "out", tmp_path / "raw", texts={"en": "titel"})
+    with pytest.raises(DataError, match="an image column holds a str"):
+        build(
+            NAME, tmp_path / "out", tmp_path / "raw", texts={"en": "title"}, images={"p": "title"}
+        )
+    assert not (tmp_path / "out").exists()
+
+
+def test_splits_of_no_partition(hub: Hub, tmp_path: Path) -> None:
+    hub(train=rows(4), extra=rows(2, 4))
+    fetch(NAME, tmp_path / "raw")
+    with pytest.raises(SettingsError, match="the split 'extra' of extra, train is neither train"):
+        build(NAME, tmp_path / "out", tmp_path / "raw", texts={"en": "title"})
+
+
+def test_what_can_not_be_loaded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    datasets = pytest.importorskip("datasets")
+
+    def load(*_: Any, **__: Any) -> Any:
+        raise ConnectionError("no such host\nand more")
+
+    monkeypatch.setattr(datasets, "load_dataset", load)
+    message = r"huggingface:some/pairs: it can't be loaded \(ConnectionError: no such host\)\. Chec"
+    with pytest.raises(FetchError, match=message):
+        fetch(NAME, tmp_path)
+    assert not (tmp_path / "huggingface-some-pairs" / "raw").exists()
+
+
+def test_without_the_library(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setitem(sys.modules, "datasets", None)
+    with pytest.raises(MissingDependencyError, match=r'pip install "octis-m3l\[huggingface\]"'):
+        fetch(NAME, tmp_path)
+
+
+@pytest.mark.parametrize("name", ["huggingface:", "huggingface:a/b/c", "huggingface:../x y"])
+def test_names_of_another_form(name: str) -> None:
+    with pytest.raises(SettingsError, match="expected huggingface:NAME, with @REVISION"):
+        source_of(name)
+
+
+def test_the_library_is_imported_only_when_it_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = builtins.__import__
+
+    def guarded(name: str, *arguments: Any, **keywords: Any) -> Any:
+        assert name.partition(".")[0] not in ("datasets", "pyarrow")
+        return real(name, *arguments, **keywords)
+
+    monkeypatch.setattr(builtins, "__import__", guarded)
+    assert source_of(NAME).name == NAME

@@ -1,0 +1,191 @@
+"""One policy for opening pictures, whoever looks at them."""
+
+import re
+import struct
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+from octis_m3l.data import opening
+from octis_m3l.data.opening import can_open, open_picture
+from octis_m3l.data.records.pictures import as_picture, opens
+from octis_m3l.encoders import PictureEncoder
+from octis_m3l.errors import DataError
+
+RAMP = np.arange(12, dtype=np.uint8).reshape(3, 4) * 20
+
+
+def pixels(item: Any, row: int = 0) -> NDArray[np.uint8]:
+    image = open_picture(item, row)
+    assert image.mode == "RGB"
+    return np.asarray(image)
+
+
+def saved(image: Image.Image, path: Path, **options: Any) -> Path:
+    image.save(path, **options)
+    return path
+
+
+def huge_png(path: Path, width: int, height: int) -> Path:
+    """A PNG that says it is huge, in a few bytes."""
+
+    def chunk(kind: bytes, content: bytes) -> bytes:
+        check = struct.pack(">I", zlib.crc32(kind + content))
+        return struct.pack(">I", len(content)) + kind + content + check
+
+    header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
+    chunks = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"\0")) + chunk(b"IEND", b"")
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + chunks)
+    return path
+
+
+def test_paths_images_and_arrays_are_one_picture(tmp_path: Path) -> None:
+    colour = np.stack([RAMP, RAMP[::-1], RAMP[:, ::-1]], axis=2)
+    path = saved(Image.fromarray(colour), tmp_path / "a.png")
+    for item in (path, str(path), Image.fromarray(colour), Image.open(path), colour):
+        np.testing.assert_array_equal(pixels(item), colour)
+
+
+def test_grey_becomes_colour(tmp_path: Path) -> None:
+    wanted = np.repeat(RAMP[:, :, None], 3, axis=2)
+    path = saved(Image.fromarray(RAMP), tmp_path / "grey.png")
+    for item in (RAMP, RAMP[:, :, None], path):
+        np.testing.assert_array_equal(pixels(item), wanted)
+
+
+def test_what_is_transparent_lies_on_white(tmp_path: Path) -> None:
+    layer = np.zeros((1, 3, 4), np.uint8)
+    layer[0, :, 3] = (0, 128, 255)
+    wanted = [[[255] * 3, [127] * 3, [0] * 3]]
+    for item in (layer, Image.fromarray(layer), saved(Image.fromarray(layer), tmp_path / "a.png")):
+        np.testing.assert_array_equal(pixels(item), wanted)
+    palette = Image.new("P", (2, 1), 0)
+    palette.putpalette([10, 20, 30, 40, 50, 60])
+    palette.putpixel((1, 0), 1)
+    found = pixels(saved(palette, tmp_path / "a.gif", transparency=0))
+    np.testing.assert_array_equal(found, [[[255, 255, 255], [40, 50, 60]]])
+
+
+def test_sixteen_bits_are_scaled_to_eight(tmp_path: Path) -> None:
+    deep = np.array([[0, 257, 32768, 65535]], np.uint16)
+    wanted = np.array([[0, 1, 128, 255]])[:, :, None].repeat(3, axis=2)
+    for name in ("a.png", "a.tiff"):
+        found = pixels(saved(Image.fromarray(deep), tmp_path / name))
+        np.testing.assert_array_equal(found, wanted)
+    np.testing.assert_array_equal(pixels(Image.fromarray(deep.astype(np.int32))), wanted)
+
+
+@pytest.mark.parametrize("mode", ["CMYK", "P", "1", "YCbCr", "LA", "HSV"])
+def test_every_mode_becomes_rgb(mode: str, tmp_path: Path) -> None:
+    white = Image.new("RGB", (4, 4), "white").convert(mode)
+    np.testing.assert_array_equal(pixels(white), np.full((4, 4, 3), 255))
+    if mode == "CMYK":
+        found = pixels(saved(white, tmp_path / "a.tiff"))
+        np.testing.assert_array_equal(found, np.full((4, 4, 3), 255))
+
+
+def test_orientation_is_applied(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    path = saved(Image.fromarray(RAMP), tmp_path / "a.png", exif=exif)
+    np.testing.assert_array_equal(pixels(path)[:, :, 0], np.rot90(RAMP, -1))
+
+
+def test_broken_exif_is_ignored(tmp_path: Path) -> None:
+    path = saved(Image.fromarray(RAMP), tmp_path / "a.png", exif=b"Exif\0\0no exif at all")
+    np.testing.assert_array_equal(pixels(path)[:, :, 0], RAMP)
+
+
+def test_of_an_animation_the_first_picture_is_taken(tmp_path: Path) -> None:
+    frames = [Image.new("RGB", (2, 2), colour) for colour in ("red", "lime", "blue")]
+    for name in ("a.gif", "a.tiff", "a.png"):
+        path = saved(frames[0], tmp_path / name, save_all=True, append_images=frames[1:])
+        np.testing.assert_array_equal(pixels(path), np.full((2, 2, 3), (255, 0, 0)))
+
+
+def test_a_huge_picture_is_refused_before_it_is_decoded(tmp_path: Path) -> None:
+    path = huge_png(tmp_path / "huge.png", 10_000, 9_000)
+    message = (
+        f"picture 3 ({path}) is too large (10000 × 9000 pixels), at most 89,478,485 pixels are "
+        "opened; make it smaller or leave it out."
+    )
+    with (
+        pytest.warns(Image.DecompressionBombWarning),
+        pytest.raises(DataError, match=f"^{re.escape(message)}$"),
+    ):
+        open_picture(path, 3)
+    with pytest.warns(Image.DecompressionBombWarning):
+        assert not opens(path)
+    path = huge_png(tmp_path / "bomb.png", 60_000, 60_000)
+    with pytest.raises(DataError, match=r"^picture 0 \(.*bomb\.png\) is too large \(.*3600000000"):
+        open_picture(path, 0)
+    assert not can_open(path)
+
+
+def test_an_image_in_memory_has_the_same_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(opening, "MOST_PIXELS", 11)
+    with pytest.raises(DataError, match=r"^picture 2 \(an image of Pillow\) is too large \(4 × 3"):
+        open_picture(Image.fromarray(RAMP), 2)
+
+
+def test_broken_and_missing_files_are_named(tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (60, 60, 3), dtype=np.uint8)
+    for kind in ("png", "jpeg", "gif", "tiff", "webp", "bmp"):
+        path = saved(Image.fromarray(noise), tmp_path / f"a.{kind}")
+        assert can_open(path)
+        path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+        assert not can_open(path)
+        with pytest.raises(DataError) as caught:
+            open_picture(path, 7)
+        assert str(caught.value).startswith(f"picture 7 ({path}) can't be opened (")
+        assert str(caught.value).endswith("); mend or leave it out.")
+    for path in (tmp_path / "gone.png", tmp_path):
+        with pytest.raises(DataError, match=r"^picture 1 \(.*\) can't be opened \("):
+            open_picture(path, 1)
+        assert not can_open(path)
+
+
+@pytest.mark.parametrize(
+    "address", ["https://example.org/a.png", "http://a/b", "s3://bucket/a.png", "data:image/png;,"]
+)
+def test_an_address_is_refused(address: str) -> None:
+    for item in (address, Path(address)):
+        message = (
+            f"picture 4 is an address ({item}): nothing is fetched from the net. Download it "
+            "first, and give the file's path."
+        )
+        with pytest.raises(DataError, match=f"^{re.escape(message)}$"):
+            open_picture(item, 4)
+    with pytest.raises(DataError, match=r"^view 'photo', record 5: the picture is an address \("):
+        as_picture(address, "photo", 5)
+
+
+@pytest.mark.parametrize(
+    ("item", "message"),
+    [
+        (np.zeros((2, 2, 3)), "picture 1 is an array of shape (2, 2, 3) and type float64; expe"),
+        (np.zeros((2, 2, 5), np.uint8), "picture 1 is an array of shape (2, 2, 5) and type uint8;"),
+        (np.zeros(3, np.uint8), "picture 1 is an array of shape (3,) and type uint8; expected"),
+        (np.zeros((0, 2, 3), np.uint8), "picture 1 is an array of shape (0, 2, 3): it has no pix"),
+        (b"abc", "picture 1 is of type bytes; expected a path, an image of Pillow or an array"),
+    ],
+)
+def test_what_is_no_picture_is_refused(item: Any, message: str) -> None:
+    with pytest.raises(DataError, match=f"^{re.escape(message)}"):
+        PictureEncoder().encode([RAMP, item])
+
+
+def test_a_picture_given_in_memory_is_kept_as_it_would_be_opened() -> None:
+    layer = np.zeros((1, 1, 4), np.uint8)
+    np.testing.assert_array_equal(as_picture(Image.fromarray(layer), "photo", 0), [[[255] * 3]])
+
+
+def test_the_picture_encoder_looks_at_pictures_so() -> None:
+    layer = np.zeros((8, 8, 4), np.uint8)
+    found = PictureEncoder().encode([layer, np.full((8, 8), 255, np.uint8)])
+    np.testing.assert_array_equal(found[0], found[1])

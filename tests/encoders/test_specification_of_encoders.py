@@ -1,0 +1,188 @@
+"""Encoders named by strings."""
+
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from octis_m3l.encoders import (
+    ClipEncoder,
+    PictureEncoder,
+    SentenceEncoder,
+    StaticEncoder,
+    TimmEncoder,
+    encoder_from,
+)
+from octis_m3l.encoders.specification import PretrainedEncoder
+from octis_m3l.errors import SettingsError
+
+NAMES = st.text(min_size=1, max_size=20) | st.sampled_from(
+    ["org/model", "/a folder/with?marks&more", "C:\\models\\x", "100%", "50%25", "größe/語"]
+)
+SIZES = st.just("auto") | st.integers(1, 10**6)
+PRECISIONS = st.sampled_from(["auto", "float32", "float16", "bfloat16"])
+DEVICES = st.sampled_from(["auto", "cpu", "cuda:1", ["cpu"], ["cuda:0", "cuda:1"]])
+LENGTHS = st.none() | st.integers(1, 10**6)
+WORDS = st.none() | st.text(max_size=12) | st.sampled_from(["none", "None", "query: ", "a&b=c?%20"])
+
+ENCODERS = st.one_of(
+    st.builds(
+        SentenceEncoder,
+        NAMES,
+        revision=WORDS,
+        max_length=LENGTHS,
+        long_texts=st.sampled_from(["truncate", "mean"]),
+        prompt=WORDS,
+        batch_size=SIZES,
+        precision=PRECISIONS,
+        device=DEVICES,
+        normalise=st.booleans(),
+    ),
+    st.builds(StaticEncoder, NAMES, revision=WORDS, max_length=LENGTHS, normalise=st.booleans()),
+    st.builds(
+        ClipEncoder,
+        NAMES.filter(lambda name: not name.startswith(("hf-hub:", "local-dir:"))),
+        NAMES,
+        side=st.sampled_from(["image", "text"]),
+        batch_size=SIZES,
+        precision=PRECISIONS,
+        normalise=st.booleans(),
+    ),
+    st.builds(ClipEncoder, NAMES.map("hf-hub:{}".format), side=st.just("text")),
+    st.builds(
+        TimmEncoder,
+        NAMES,
+        weights=st.none() | NAMES,
+        batch_size=SIZES,
+        precision=PRECISIONS,
+        normalise=st.booleans(),
+    ),
+)
+
+
+def everything(encoder: PretrainedEncoder) -> dict[str, Any]:
+    return {name: value for name, value in vars(encoder).items() if not name.startswith("_")}
+
+
+@settings(max_examples=100, deadline=None)
+@given(ENCODERS)
+def test_a_specification_makes_the_encoder_again(encoder: PretrainedEncoder) -> None:
+    found: Any = encoder_from(encoder.specification)
+    assert type(found) is type(encoder)
+    assert everything(found) == everything(encoder)
+    assert found.specification == encoder.specification
+
+
+@settings(max_examples=50, deadline=None)
+@given(ENCODERS)
+def test_names_are_fit_for_files(encoder: PretrainedEncoder) -> None:
+    assert re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}", encoder.name)
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("sentence-transformers:LaBSE", SentenceEncoder("LaBSE")),
+        (
+            "sentence-transformers:org/name?max_length=128&long_texts=mean",
+            SentenceEncoder("org/name", max_length=128, long_texts="mean"),
+        ),
+        (
+            "sentence-transformers:a/b?prompt=query: &device=cuda:0,cuda:1&normalise=true",
+            SentenceEncoder("a/b", device=["cuda:0", "cuda:1"], prompt="query: ", normalise=True),
+        ),
+        ("model2vec:a/b?max_length=none", StaticEncoder("a/b", max_length=None)),
+        (
+            "open-clip:ViT-B-32/laion2b_s34b_b79k",
+            ClipEncoder("ViT-B-32", "laion2b_s34b_b79k", side="image"),
+        ),
+        (
+            "open-clip-text:ViT-B-32//models/w.safetensors?batch_size=8",
+            ClipEncoder("ViT-B-32", "/models/w.safetensors", side="text", batch_size=8),
+        ),
+        ("open-clip:hf-hub:org/name", ClipEncoder("hf-hub:org/name", side="image")),
+        ("timm:resnet50.a1_in1k", TimmEncoder()),
+        (
+            "timm:resnet18?weights=/a/b.safetensors",
+            TimmEncoder("resnet18", weights="/a/b.safetensors"),
+        ),
+    ],
+)
+def test_strings_for_the_shell(text: str, wanted: PretrainedEncoder) -> None:
+    found: Any = encoder_from(text)
+    assert type(found) is type(wanted)
+    assert everything(found) == everything(wanted)
+    assert wanted.specification == text
+
+
+def test_the_picture_encoder_has_its_name_alone() -> None:
+    assert encoder_from("picture") == PictureEncoder()
+    assert PictureEncoder().specification == "picture"
+    assert re.fullmatch("[0-9a-f]{64}", PictureEncoder().fingerprint())
+    for text in ("picture:a", "picture?a=b"):
+        with pytest.raises(SettingsError, match="the encoder 'picture' has neither names nor opti"):
+            encoder_from(text)
+
+
+def test_options_beside_the_string_come_first() -> None:
+    found = encoder_from("model2vec:a/b?max_length=3&normalise=true", max_length=5, progress=True)
+    assert isinstance(found, StaticEncoder)
+    assert (found.max_length, found.normalise, found.progress) == (5, True, True)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            "sentence-transformer:a",
+            "unknown encoder 'sentence-transformer'. Did you mean 'sentence-",
+        ),
+        (
+            "lsa",
+            "unknown encoder 'lsa'. Known: model2vec, open-clip, open-clip-text, picture, sent",
+        ),
+        ("timm:", "'timm:' names no model; expected timm:NAME."),
+        ("timm", "'timm' names no model; expected timm:NAME."),
+        (
+            "model2vec:a?max_lenght=3",
+            "'model2vec:a?max_lenght=3': unknown option 'max_lenght'. Did",
+        ),
+        (
+            "model2vec:a?max_length",
+            "'model2vec:a?max_length': option 'max_length' has no value; wr",
+        ),
+        ("model2vec:a?max_length=many", "max_length=many: it should be a valid integer"),
+        ("model2vec:a?max_length=0", "max_length=0: it should be greater than or equal to 1."),
+        ("model2vec:a?model=b", "'model2vec:a?model=b': unknown option 'model'."),
+        ("open-clip:ViT-B-32", "ViT-B-32 without pretrained would have random weights; give a tag"),
+        ("open-clip:a/b?side=text", "'open-clip:a/b?side=text': unknown option 'side'."),
+    ],
+)
+def test_what_is_misspelt_is_an_error(text: str, message: str) -> None:
+    with pytest.raises(SettingsError, match=f"^{re.escape(message)}"):
+        encoder_from(text)
+
+
+def test_unknown_options_beside_the_string_are_an_error() -> None:
+    message = "^'timm:a': unknown option 'normalize'. Did you mean 'normalise'?"
+    with pytest.raises(SettingsError, match=message):
+        encoder_from("timm:a", normalize=True)
+
+
+def test_a_path_object_may_name_a_model() -> None:
+    path: Any = Path("a") / "b"
+    assert SentenceEncoder(path).model == str(path)
+
+
+def test_no_library_is_needed_before_something_is_encoded(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in ("sentence_transformers", "model2vec", "open_clip", "timm"):
+        monkeypatch.setitem(sys.modules, module, None)
+    for text in ("sentence-transformers:a/b", "model2vec:a/b", "open-clip:a/b", "timm:a"):
+        encoder: Any = encoder_from(text)
+        assert encoder.specification == text
+        assert encoder.name
+        assert encoder.state()[0] == {}
