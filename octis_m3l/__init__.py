@@ -19,7 +19,16 @@ if TYPE_CHECKING:
     from octis_m3l.comparison import Comparison, External, OfContextualized, compare
     from octis_m3l.data import ImageView, MultiviewDataset, TextPreprocessor, TextView
     from octis_m3l.data.demo import demo_corpus
-    from octis_m3l.encoders import encode, encode_words
+    from octis_m3l.encoders import (
+        ClipEncoder,
+        EmbeddingCache,
+        SentenceEncoder,
+        StaticEncoder,
+        TimmEncoder,
+        embed,
+        encode,
+        encode_words,
+    )
     from octis_m3l.metrics import (
         CNPMI,
         JSD,
@@ -53,7 +62,16 @@ _PUBLIC = {
     "comparison": ("Comparison", "External", "OfContextualized", "compare"),
     "data": ("ImageView", "MultiviewDataset", "TextPreprocessor", "TextView"),
     "data.demo": ("demo_corpus",),
-    "encoders": ("encode", "encode_words"),
+    "encoders": (
+        "ClipEncoder",
+        "EmbeddingCache",
+        "SentenceEncoder",
+        "StaticEncoder",
+        "TimmEncoder",
+        "embed",
+        "encode",
+        "encode_words",
+    ),
     "metrics": (
         "CNPMI",
         "JSD",
@@ -91,9 +109,11 @@ __all__ = [
     "NPMI",
     "PLTM",
     "UAP",
+    "ClipEncoder",
     "Comparison",
     "CrosslingualClassification",
     "DocumentNPMI",
+    "EmbeddingCache",
     "External",
     "GloCTM",
     "ImageView",
@@ -105,8 +125,11 @@ __all__ = [
     "OnView",
     "Optimizer",
     "OverViews",
+    "SentenceEncoder",
+    "StaticEncoder",
     "TextPreprocessor",
     "TextView",
+    "TimmEncoder",
     "TopicQuality",
     "TopicUniqueness",
     "ZeroshotTM",
@@ -114,6 +137,7 @@ __all__ = [
     "__version__",
     "compare",
     "demo_corpus",
+    "embed",
     "encode",
     "encode_words",
     "load_model",

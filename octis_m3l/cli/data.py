@@ -101,7 +101,7 @@ def build(
     if chosen:
         dataset = embed(
             dataset,
-            encoders_of(chosen, device),
+            encoders_of(dataset, chosen, device),
             cache=None if no_cache else cache or "default",
             progress=not as_json,
         )
@@ -124,16 +124,18 @@ def encode(
 
     Encoders: sentence-transformers:NAME, model2vec:NAME, open-clip:ARCHITECTURE/PRETRAINED,
     open-clip-text:ARCHITECTURE/PRETRAINED, timm:NAME, picture; NAME may be a local folder, and
-    options follow a question mark: sentence-transformers:NAME?max_length=128.
+    options follow a question mark: sentence-transformers:NAME?max_length=128. VIEW may be texts or
+    images: all of them.
     """
-    from octis_m3l.experiments.encoding import encode_folder, encoders_of
+    from octis_m3l.experiments.encoding import encode_folder
 
     chosen = pairs(encoder, "--encoder")
     if not chosen:
         raise SettingsError("say what to encode by what: --encoder en=sentence-transformers:NAME.")
     told = encode_folder(
         data,
-        encoders_of(chosen, device),
+        chosen,
+        device=device,
         cache=None if no_cache else cache or "default",
         replace=not keep,
         progress=not as_json,

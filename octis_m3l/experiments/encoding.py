@@ -14,13 +14,18 @@ from octis_m3l.encoders.specification import encoder_from
 from octis_m3l.errors import DataError
 
 
-def encoders_of(given: Mapping[str, str], device: str) -> dict[str, Encoder]:
+def encoders_of(
+    dataset: MultiviewDataset, given: Mapping[str, str], device: str
+) -> dict[str, Encoder]:
     """Return an encoder for each view; views with the same words share one.
 
     Parameters
     ----------
+    dataset : MultiviewDataset
+        Whose views they are.
     given : mapping of view to str
-        As `encoder_from` reads them.
+        As `encoder_from` reads them. 'texts' and 'images': all views of the kind that are not
+        named themselves.
     device : str
         For those that use one.
 
@@ -29,20 +34,28 @@ def encoders_of(given: Mapping[str, str], device: str) -> dict[str, Encoder]:
     SettingsError
         If one is not known.
     """
+    wanted: dict[str, str] = {}
+    for name, words in given.items():
+        kinds: dict[str, Any] = {"texts": dataset.text_views, "images": dataset.image_views}
+        several = kinds.get(name, {}) if name not in dataset.views else {}
+        for view in several or [dataset.view(name).name]:
+            if view not in given or view == name:
+                wanted[view] = words
     made: dict[str, Encoder] = {}
-    for words in given.values():
+    for words in wanted.values():
         if words not in made:
             made[words] = encoder_from(words)
             if hasattr(made[words], "device"):
                 changeable: Any = made[words]
                 changeable.device = device
-    return {view: made[words] for view, words in given.items()}
+    return {view: made[words] for view, words in wanted.items()}
 
 
 def encode_folder(
     folder: Path,
-    encoders: Mapping[str, Encoder],
+    given: Mapping[str, str],
     *,
+    device: str,
     cache: EmbeddingCache | str | Path | None,
     replace: bool,
     progress: bool,
@@ -53,8 +66,8 @@ def encode_folder(
     ----------
     folder : Path
         The data set.
-    encoders : mapping of view to Encoder
-        What to encode, and by what.
+    given, device
+        What to encode, and by what; as for `encoders_of`.
     cache : EmbeddingCache, path, 'default' or None
         As for `embed`.
     replace : bool
@@ -68,6 +81,7 @@ def encode_folder(
         For each view the embeddings' name, items, dimensions and encoder.
     """
     dataset = MultiviewDataset.from_folder(folder, embeddings="*")
+    encoders = encoders_of(dataset, given, device)
     embedded = embed(dataset, encoders, cache=cache, progress=progress)
     told = {}
     for name, encoder in encoders.items():

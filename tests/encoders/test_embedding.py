@@ -1,0 +1,126 @@
+"""Views through encoders of the user's choice, and models that keep them."""
+
+import hashlib
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from octis_m3l import M3LContrast, MultiviewDataset, embed, load_model
+from octis_m3l.data.demo import demo_corpus
+from octis_m3l.encoders import PictureEncoder, encode, encode_words
+from octis_m3l.errors import DataError
+
+FAST = {"num_topics": 3, "epochs": 2, "batch_size": 16, "hidden_size": 8}
+
+
+class Letters:
+    """An encoder of ten lines: how often each letter comes."""
+
+    name, dimensions = "letters", 26
+
+    def __init__(self) -> None:
+        self.seen = 0
+
+    def fingerprint(self) -> str:
+        return hashlib.sha256(b"letters").hexdigest()
+
+    def encode(self, items: Sequence[str]) -> NDArray[np.float32]:
+        self.seen += len(items)
+        return np.array([[t.count(chr(97 + i)) for i in range(26)] for t in items], np.float32)
+
+
+@pytest.fixture(scope="module")
+def dataset() -> MultiviewDataset:
+    return demo_corpus(60)
+
+
+def test_an_encoder_of_ten_lines_plugs_in_and_is_asked_once(
+    dataset: MultiviewDataset, tmp_path: Path
+) -> None:
+    letters = Letters()
+    given = {"en": letters, "de": letters}
+    embedded = embed(dataset, given, cache=tmp_path)
+    items = dataset.view("en").items(slice(0, len(dataset.view("en"))))
+    assert np.array_equal(np.asarray(embedded.view("en").embeddings), Letters().encode(items))
+    assert embedded.view("en").embedding_name.startswith("letters-")
+    assert embedded.view("fr").embeddings is None
+    seen = letters.seen
+    assert seen == len(dataset.view("en")) + len(dataset.view("de"))
+    again = embed(dataset, given, cache=tmp_path)
+    assert letters.seen == seen
+    assert np.array_equal(again.view("de").embeddings, embedded.view("de").embeddings)  # type: ignore[arg-type]
+
+
+def test_what_models_keep_of_an_encoder_that_is_all_settings(
+    dataset: MultiviewDataset, tmp_path: Path
+) -> None:
+    embedded = embed(dataset, {"pictures": "picture"}, cache=None)
+    assert embedded.view("pictures").embedding_encoder == {"kind": "picture", "settings": {}}
+    embedded.save(tmp_path / "data")
+    read = MultiviewDataset.from_folder(tmp_path / "data")
+    assert read.view("pictures").embedding_encoder == {"kind": "picture", "settings": {}}
+    encodings = encode(read)
+    assert encodings.encoders["pictures"] == PictureEncoder()
+    assert np.array_equal(
+        encodings.embeddings["pictures"], PictureEncoder().encode(_pictures(read))
+    )
+    model = M3LContrast(**FAST)
+    model.train_model(read, top_words=3)
+    model.save(tmp_path / "model")
+    some = _pictures(read)[:3]
+    expected = model.infer(PictureEncoder().encode(some), "pictures")
+    assert np.array_equal(load_model(tmp_path / "model").infer(some, "pictures"), expected)
+
+
+def test_embeddings_of_ones_own_forget_what_made_those_before(dataset: MultiviewDataset) -> None:
+    embedded = embed(dataset, {"pictures": "picture"}, cache=None)
+    own = embedded.with_embeddings(
+        {"pictures": np.ones((len(dataset.view("pictures")), 4), np.float32)}, order="stored"
+    )
+    assert own.view("pictures").embedding_encoder is None
+    assert "pictures" not in encode(own).encoders
+
+
+def test_the_description_stays_with_fewer_items(dataset: MultiviewDataset) -> None:
+    embedded = embed(dataset, {"pictures": "picture"}, cache=None).sample(20)
+    view = embedded.view("pictures")
+    assert view.embedding_encoder is not None
+    assert np.array_equal(view.embeddings, PictureEncoder().encode(_pictures(embedded)))  # type: ignore[arg-type]
+
+
+def test_an_encoder_that_is_not_saved_is_given_again(
+    dataset: MultiviewDataset, tmp_path: Path
+) -> None:
+    embedded = embed(dataset, {"en": Letters()}, cache=None)
+    assert embedded.view("en").embedding_encoder is None
+    model = M3LContrast(**FAST, encoder="auto")
+    model.train_model(embedded, top_words=3)
+    model.save(tmp_path / "model")
+    loaded = load_model(tmp_path / "model")
+    with pytest.raises(DataError, match="trained on given embeddings of view 'en'"):
+        loaded.infer(["the sea"], "en")
+    again: Any = load_model(tmp_path / "model", encoders={"en": Letters()})
+    assert again.infer(["the sea"], "en").shape == (1, 3)
+    assert len(encode_words(dataset)["en"]) == len(dataset.text_view("en").vocabulary)
+
+
+def test_what_does_not_fit_is_said(dataset: MultiviewDataset) -> None:
+    class Short(Letters):
+        def encode(self, items: Sequence[str]) -> NDArray[np.float32]:
+            return super().encode(items)[:, :5]
+
+    with pytest.raises(DataError, match="unknown view 'english'"):
+        embed(dataset, {"english": Letters()}, cache=None)
+    message = "view 'en' returned vectors of 5 dimensions, and says that it has 26"
+    with pytest.raises(DataError, match=re.escape(message)):
+        embed(dataset, {"en": Short()}, cache=None)
+
+
+def _pictures(dataset: MultiviewDataset) -> list[Any]:
+    view = dataset.view("pictures")
+    return list(view.items(slice(0, len(view))))
