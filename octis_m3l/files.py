@@ -53,14 +53,7 @@ def folder_written_whole(folder: Path, *, overwrite: bool, marker: str) -> Itera
         If `folder` exists, is not empty and may not be replaced.
     """
     folder = folder.resolve()
-    occupied = folder.exists() and (not folder.is_dir() or any(folder.iterdir()))
-    if occupied and not (overwrite and (folder / marker).is_file()):
-        remedy = (
-            "pass overwrite=True (--overwrite) or choose another folder"
-            if (folder / marker).is_file()
-            else f"it holds no {marker}, so it is not replaced: choose another folder"
-        )
-        raise StorageError(f"{folder} exists already and is not empty; {remedy}.")
+    check_can_write(folder, overwrite=overwrite, marker=marker)
     folder.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     try:
@@ -79,6 +72,30 @@ def folder_written_whole(folder: Path, *, overwrite: bool, marker: str) -> Itera
             temporary.replace(folder)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def check_can_write(folder: Path, *, overwrite: bool, marker: str) -> None:
+    """Refuse a folder that `folder_written_whole` would refuse, before hours of work for it.
+
+    Parameters
+    ----------
+    folder, overwrite, marker
+        As there.
+
+    Raises
+    ------
+    StorageError
+        If `folder` exists, is not empty and may not be replaced.
+    """
+    folder = folder.resolve()
+    occupied = folder.exists() and (not folder.is_dir() or any(folder.iterdir()))
+    if occupied and not (overwrite and (folder / marker).is_file()):
+        remedy = (
+            "pass overwrite=True (--overwrite) or choose another folder"
+            if (folder / marker).is_file()
+            else f"it holds no {marker}, so it is not replaced: choose another folder"
+        )
+        raise StorageError(f"{folder} exists already and is not empty; {remedy}.")
 
 
 def _umask() -> int:

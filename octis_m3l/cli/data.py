@@ -5,9 +5,10 @@ from typing import Annotated
 
 import typer
 
-from octis_m3l.cli.shared import AsJson, Device, Overwrite, Pairs, show
+from octis_m3l.cli.shared import AsJson, Overwrite, Pairs, show
 from octis_m3l.errors import SettingsError
 from octis_m3l.experiments.arguments import pairs, settings
+from octis_m3l.files import check_can_write
 
 Encoders = Annotated[
     list[str] | None,
@@ -15,6 +16,10 @@ Encoders = Annotated[
 ]
 Cache = Annotated[
     Path | None, typer.Option(help="Folder of vectors to keep; default: the user's cache folder.")
+]
+EncodingDevice = Annotated[
+    str | None,
+    typer.Option(help="Of encoders: auto, cpu, cuda, or several: cuda:0,cuda:1.  [default: auto]"),
 ]
 NoCache = Annotated[bool, typer.Option("--no-cache", help="Keep no vectors but the data set's.")]
 
@@ -46,7 +51,7 @@ def build(
     encoder: Encoders = None,
     cache: Cache = None,
     no_cache: NoCache = False,
-    device: Device = "auto",
+    device: EncodingDevice = None,
     word_vectors: Annotated[
         list[str] | None,
         typer.Option(metavar="VIEW=FILE", help="word2vec's text format, .npy or .npz."),
@@ -74,10 +79,15 @@ def build(
     Without --partition the records of a table are split at random: 80 % train, 10 % validation,
     10 % test. A folder of bags of words says itself what is train and what test.
     """
+    from octis_m3l.data.folder.manifest import MANIFEST
     from octis_m3l.encoders import embed
     from octis_m3l.experiments.encoding import encoders_of
     from octis_m3l.experiments.tables import dataset_from_table, with_words
 
+    chosen, own = pairs(encoder, "--encoder"), pairs(embeddings, "--embeddings")
+    for name in {*chosen} & {*own}:
+        raise SettingsError(f"view '{name}' has both --embeddings and --encoder; give one of them.")
+    check_can_write(out, overwrite=overwrite, marker=MANIFEST)
     dataset = dataset_from_table(
         source,
         texts=pairs(text, "--text"),
@@ -88,7 +98,7 @@ def build(
         languages=pairs(language, "--language"),
         vocabulary=vocabulary,
         tokenizers=pairs(tokenizer, "--tokenizer"),
-        embeddings=pairs(embeddings, "--embeddings"),
+        embeddings=own,
         settings=settings(set_),
     )
     dataset = with_words(
@@ -97,16 +107,21 @@ def build(
         without_vector,
         pairs(dictionary, "--dictionary"),
     )
-    chosen = pairs(encoder, "--encoder")
     if chosen:
         dataset = embed(
             dataset,
             encoders_of(dataset, chosen, device),
-            cache=None if no_cache else cache or "default",
+            cache=_cache(cache, no_cache),
             progress=not as_json,
         )
     dataset.save(out, overwrite=overwrite)
     show(dataset.info(), as_json)
+
+
+def _cache(folder: Path | None, without: bool) -> Path | str | None:
+    if without and folder is not None:
+        raise SettingsError("--cache and --no-cache: give one of them.")
+    return None if without else folder or "default"
 
 
 def encode(
@@ -115,9 +130,9 @@ def encode(
     cache: Cache = None,
     no_cache: NoCache = False,
     keep: Annotated[
-        bool, typer.Option("--keep", help="Keep other embeddings of the views beside the new ones.")
+        bool, typer.Option("--keep", help="Keep what other encoders made beside the new ones.")
     ] = False,
-    device: Device = "auto",
+    device: EncodingDevice = None,
     as_json: AsJson = False,
 ) -> None:
     """Encode texts and pictures of a data set; interrupted, the same command goes on.
@@ -136,7 +151,7 @@ def encode(
         data,
         chosen,
         device=device,
-        cache=None if no_cache else cache or "default",
+        cache=_cache(cache, no_cache),
         replace=not keep,
         progress=not as_json,
     )

@@ -1,5 +1,6 @@
 """Commands for public data sets: list, info, fetch, build."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -41,7 +42,7 @@ def list_(folder: Fetched = None, as_json: AsJson = False) -> None:
             "yes" if each["linked"] else "no",
             Text(each["licence"]),
             _megabytes(each["size"]),
-            "yes" if each["fetched"] else "no",
+            _state(each["fetched"]),
         )
     screen.print(table)
     screen.print("Any of the Hugging Face hub: huggingface:OWNER/NAME", markup=False)
@@ -63,12 +64,15 @@ def fetch(
         list[str] | None,
         typer.Option("--set", metavar="NAME=VALUE", help="A choice of this set: limit=100, say."),
     ] = None,
+    again: Annotated[
+        bool, typer.Option("--again", help="Fetch everything anew, whatever is there.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Fetch a data set's files; interrupted, the same command goes on where it stopped."""
     from octis_m3l.data.sources.fetch import fetch as fetch_files
 
-    record = fetch_files(name, folder, progress=not as_json, **settings(set_))
+    record = fetch_files(name, folder, progress=not as_json, **settings(set_, again=again))
     if as_json:
         print_json(record)
         return
@@ -124,6 +128,12 @@ def build(
     }
     dataset = build_dataset(name, out, folder, overwrite=overwrite, **settings(set_, **own))
     show(dataset.info(), as_json)
+
+
+def _state(fetched: Mapping[str, Any] | None) -> str:
+    if fetched is None:
+        return "no"
+    return "unreadable" if "unreadable" in fetched else "yes"
 
 
 def _megabytes(size: int | None) -> str:

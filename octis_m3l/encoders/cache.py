@@ -1,10 +1,11 @@
 """Vectors kept on disk: an item is encoded once, whatever data set it comes in."""
 
+import errno
 import os
 import re
 import zlib
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,9 @@ from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
 from octis_m3l.encoders.content import KEY_BYTES, content_keys
+from octis_m3l.encoders.naming import as_read, fingerprint_hash, safe_name, shown
 from octis_m3l.encoders.protocol import Encoder
-from octis_m3l.errors import DataError, StorageError
+from octis_m3l.errors import DataError, SettingsError, StorageError
 from octis_m3l.files import read_json, write_json
 
 _FORMAT = 1
@@ -52,8 +54,10 @@ class EmbeddingCache:
     """
 
     def __init__(self, folder: str | Path, *, items_at_once: int = ITEMS_AT_ONCE) -> None:
+        if isinstance(items_at_once, bool) or items_at_once < 1:
+            raise SettingsError(f"items_at_once={items_at_once}: expected 1 or more.")
         self.folder = Path(folder).expanduser()
-        self.items_at_once = items_at_once
+        self.items_at_once = int(items_at_once)
 
     def encode(
         self, encoder: Encoder, items: Sequence[Any], *, progress: bool = False
@@ -81,17 +85,24 @@ class EmbeddingCache:
         StorageError
             If the folder holds something else.
         """
+        with _told_of_disk(self.folder):
+            return self._encode(encoder, items, progress)
+
+    def _encode(
+        self, encoder: Encoder, items: Sequence[Any], progress: bool
+    ) -> NDArray[np.float32]:
         place = self._place(encoder)
+        items = as_read(encoder, items)
         keys = content_keys(items, self.folder / "files.sqlite3")
-        kept = _read(place, encoder.dimensions) if (place / "encoder.json").exists() else None
+        kept = _read(place, encoder) if (place / "encoder.json").exists() else None
         missing = _missing(keys, kept)
         if missing:
             with self._locked(place, progress):
                 self._begin(place, encoder)
-                kept = _read(place, encoder.dimensions)
+                kept = _read(place, encoder)
                 missing = _missing(keys, kept)
                 self._add(place, encoder, items, keys, missing, progress)
-                kept = _read(place, encoder.dimensions)
+                kept = _read(place, encoder)
             if wrong := _missing(keys, kept):
                 raise StorageError(
                     f"{place}: {len(wrong)} vectors are not what was written; is the disk full or "
@@ -110,23 +121,21 @@ class EmbeddingCache:
             As for `encode`.
         """
         place = self._place(encoder)
-        keys = content_keys(items, self.folder / "files.sqlite3")
+        keys = content_keys(as_read(encoder, items), self.folder / "files.sqlite3")
         there = (place / "encoder.json").exists()
-        return len(_missing(keys, _read(place, encoder.dimensions) if there else None))
+        return len(_missing(keys, _read(place, encoder) if there else None))
 
     def _place(self, encoder: Encoder) -> Path:
-        fingerprint = getattr(encoder, "fingerprint", None)
-        if not callable(fingerprint):
-            raise DataError(
-                f"the encoder '{encoder.name}' has no fingerprint() that says which vectors are "
-                "its own, so that they can't be kept; give it one, or leave out the cache."
-            )
-        name = re.sub(r"[^A-Za-z0-9._-]+", "-", encoder.name).strip("-.")[:80]
-        return self.folder / f"{name}-{fingerprint()[:16]}"
+        return self.folder / f"{safe_name(encoder)[:80]}-{fingerprint_hash(encoder)[:16]}"
 
     def _begin(self, place: Path, encoder: Encoder) -> None:
         if not (place / "encoder.json").exists():
-            told = {"format": _FORMAT, "name": encoder.name, "dimensions": encoder.dimensions}
+            told = {
+                "format": _FORMAT,
+                "name": encoder.name,
+                "dimensions": encoder.dimensions,
+                "fingerprint": fingerprint_hash(encoder),
+            }
             write_json(place / "encoder.json", told)
 
     def _add(
@@ -142,10 +151,10 @@ class EmbeddingCache:
         _cut_to_whole_rows(place, dimensions)
         together = self.items_at_once * _processes(encoder)
         bar = tqdm(total=len(missing), disable=not progress, desc=encoder.name, unit="item")
-        with bar, _quiet(encoder):
+        with bar, shown(encoder, False) if progress else nullcontext():
             for start in range(0, len(missing), together):
                 rows = missing[start : start + together]
-                vectors = np.asarray(encoder.encode([items[row] for row in rows]))
+                vectors = _encoded(encoder, items, rows)
                 if vectors.shape != (len(rows), dimensions) or not np.isfinite(vectors).all():
                     raise DataError(
                         f"the encoder '{encoder.name}' returned an array of shape {vectors.shape} "
@@ -177,22 +186,33 @@ def _processes(encoder: Encoder) -> int:
 
 
 @contextmanager
-def _quiet(encoder: Encoder) -> Iterator[None]:
-    """Leave the showing of progress to the cache, which knows how much there is."""
-    shown = getattr(encoder, "progress", None)
-    if not shown:
-        yield
-        return
-    changeable: Any = encoder
-    changeable.progress = False
+def _told_of_disk(folder: Path) -> Iterator[None]:
     try:
         yield
-    finally:
-        changeable.progress = shown
+    except OSError as error:
+        full = error.errno == errno.ENOSPC
+        remedy = "make room, then run it again: what is there counts" if full else "use another one"
+        raise StorageError(f"the cache {folder} can't be used ({error}); {remedy}.") from None
 
 
-def _read(place: Path, dimensions: int) -> _Kept:
+def _encoded(encoder: Encoder, items: Sequence[Any], rows: Sequence[int]) -> NDArray[np.float32]:
+    """Return some items' vectors; an error that names a row names that of all items."""
+    try:
+        vectors = encoder.encode([items[row] for row in rows])
+    except DataError as error:
+        named = re.match(r"(text|picture|item) (\d+)\b", str(error))
+        if named is None or int(named[2]) >= len(rows):
+            raise
+        told = f"{named[1]} {rows[int(named[2])]}{str(error)[named.end() :]}"
+        raise DataError(told) from None
+    return np.asarray(vectors).astype(np.float32, copy=False)
+
+
+def _read(place: Path, encoder: Encoder) -> _Kept:
     described = read_json(place / "encoder.json")
+    dimensions = encoder.dimensions
+    if described.get("fingerprint") != fingerprint_hash(encoder):
+        raise StorageError(f"{place} holds vectors of another encoder; use another cache.")
     if (described.get("format"), described.get("dimensions")) != (_FORMAT, dimensions):
         raise StorageError(
             f"{place} holds vectors of {described.get('dimensions')} dimensions in format "

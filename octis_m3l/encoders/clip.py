@@ -1,9 +1,9 @@
 """Models of open_clip as encoders of pictures, and of texts into the pictures' space."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass
 from difflib import get_close_matches
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 from urllib.parse import unquote
@@ -102,6 +102,11 @@ class ClipEncoder(PretrainedEncoder):
             )
 
     @property
+    def reads(self) -> Literal["text", "picture"]:
+        """What is encoded."""
+        return "text" if self.side == "text" else "picture"
+
+    @property
     def name(self) -> str:
         """What the encoder is called: fit for the name of a file."""
         which = "-text" if self.side == "text" else ""
@@ -198,6 +203,13 @@ class ClipEncoder(PretrainedEncoder):
             return {**known, "repository": name, "commit": commit}
         return {**known, "url": str(tag.get("url", ""))}
 
+    def _places(self) -> tuple[str, ...]:
+        return (*self.paths, "model") if self.model.startswith(_FOLDER) else self.paths
+
+    def _called(self, repository: str) -> str:
+        weights = f" with pretrained='{self.pretrained}'" if self.pretrained else ""
+        return f"the open_clip model '{self.model}'{weights}"
+
     def _folder(self) -> Path:
         path = self.model.removeprefix(_FOLDER)
         folder = local(path)
@@ -228,32 +240,57 @@ class ClipEncoder(PretrainedEncoder):
             )
         return tag
 
+    def _at_commit(self, tag: Mapping[str, Any]) -> tuple[str, str | None]:
+        """Return the model and its weights as open_clip takes them: of the Hub, files of a commit.
+
+        By a name open_clip would take whatever is newest, and not what the fingerprint tells.
+        """
+        hub = required("open-clip-torch", "open_clip.pretrained", "images")
+        file = local(self.pretrained)
+        if file is not None:
+            return self.model, str(file)
+        if self.model.startswith(_HUB):
+            name, commit = self._on_hub([self.model.removeprefix(_HUB)], None)
+            download = partial(hub.download_pretrained_from_hf, name, revision=commit)
+            settings = download(filename="open_clip_config.json")
+            download()
+            return f"{_FOLDER}{Path(settings).parent}", None
+        if tag.get("hf_hub"):
+            repository, _, name = tag["hf_hub"].rpartition("/")
+            repository, commit = self._on_hub([repository], None)
+            file = hub.download_pretrained_from_hf(repository, name or None, revision=commit)
+            return self.model, str(file)
+        return self.model, self.pretrained
+
     @cached_property
     def _loaded(self) -> tuple[Any, Any, Any]:
         open_clip = required("open-clip-torch", "open_clip", "images")
         tag = {} if self.model.startswith((_HUB, _FOLDER)) else self._tag()
         if self.model.startswith(_FOLDER):
             self._folder()
-        weights = local(self.pretrained)
-        given = f"the open_clip model '{self.model}'"
-        if self.pretrained:
-            given += f" with pretrained='{self.pretrained}'"
+        self._check_weights()
         try:
-            if weights is not None:
-                _check_safe(weights)
+            model, weights = self._at_commit(tag)
+            if weights is not None and Path(weights).exists():
+                _check_safe(Path(weights))
             network, transform = open_clip.create_model_from_pretrained(
-                self.model,
-                self.pretrained if weights is None else str(weights),
+                model,
+                weights,
                 device=chosen_device(self.device),
                 # Otherwise open_clip only warns, and OpenAI's weights give other vectors.
                 force_quick_gelu=bool(tag.get("quick_gelu", False)),
+                # It knows these of a tag, and not of the file that the tag stands for.
+                image_mean=tag.get("mean"),
+                image_std=tag.get("std"),
+                image_interpolation=tag.get("interpolation"),
+                image_resize_mode=tag.get("resize_mode"),
                 weights_only=True,
             )
             tokenizer = open_clip.get_tokenizer(self.model) if self.side == "text" else None
         except (MemoryError, DataError, SettingsError):
             raise
         except Exception as error:
-            raise self._not_loaded(given, error) from None
+            raise self._not_loaded(self._called(self.model), error) from None
         return network.to(dtype_of(self._precision())).eval(), transform, tokenizer
 
 

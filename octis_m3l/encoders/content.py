@@ -4,12 +4,14 @@ import hashlib
 import sqlite3
 import time
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
+from octis_m3l.data.opening import open_picture
 from octis_m3l.errors import DataError
 
 KEY_BYTES = 16
@@ -25,8 +27,8 @@ def content_keys(items: Sequence[Any], known_files: Path | None = None) -> list[
     items : sequence of str (texts), Path (files), array or PIL image
         Texts and arrays are hashed; of files, what is in them.
     known_files : Path, optional
-        A small database of the files hashed before. A file whose size and time of change are
-        those of then isn't read again.
+        A small database of the files hashed before. A file whose place, size and times of change
+        are those of then isn't read again.
 
     Raises
     ------
@@ -44,7 +46,9 @@ def content_keys(items: Sequence[Any], known_files: Path | None = None) -> list[
             described = f"array {item.dtype} {item.shape} ".encode()
             keys[row] = _digest(described, np.ascontiguousarray(item).tobytes())
         elif isinstance(item, Image.Image):
-            keys[row] = _digest(f"picture {item.mode} {item.size} ".encode(), item.tobytes())
+            # As encoders see it: palette, orientation and transparency decide too.
+            seen = open_picture(item, row)
+            keys[row] = _digest(f"picture {seen.size} ".encode(), seen.tobytes())
         else:
             raise DataError(
                 f"item {row} is of type {type(item).__name__}: expected a text, a path, an array "
@@ -62,47 +66,62 @@ def _digest(kind: bytes, content: bytes) -> bytes:
 
 
 def _file_keys(paths: Sequence[Path], known_files: Path | None) -> list[bytes]:
-    known = {} if known_files is None else _read_known(known_files)
+    names = [str(path.absolute()) for path in paths]
+    known = {} if known_files is None else _read_known(known_files, names)
     keys, found = [], []
-    for path in paths:
-        name = str(path.absolute())
+    for name, path in zip(names, paths, strict=True):
         try:
             state = path.stat()
-            stamp = (state.st_size, state.st_mtime_ns)
+            stamp = f"{state.st_dev} {state.st_ino} {state.st_size} {state.st_mtime_ns}"
+            stamp += f" {state.st_ctime_ns}"
             remembered = known.get(name)
-            if remembered is not None and remembered[:2] == stamp:
-                keys.append(remembered[2])
+            if remembered is not None and remembered[0] == stamp:
+                keys.append(remembered[1])
                 continue
             key = _digest(b"file", path.read_bytes())
         except OSError as error:
             raise DataError(f"{path} can't be read ({error}); mend or leave it out.") from None
         keys.append(key)
-        if time.time() - state.st_mtime > _SETTLED_SECONDS:
-            found.append((name, *stamp, key))
+        if time.time() - max(state.st_mtime, state.st_ctime) > _SETTLED_SECONDS:
+            found.append((name, stamp, key))
     if known_files is not None and found:
         _remember(known_files, found)
     return keys
 
 
-_TABLE = "create table if not exists files (path text primary key, size, changed, key)"
+_TABLE = "create table if not exists stamped (path text primary key, stamp text, key blob)"
+_AT_ONCE = 500
 
 
-def _read_known(path: Path) -> dict[str, tuple[int, int, bytes]]:
-    if not path.exists():
+def _read_known(path: Path, names: Sequence[str]) -> dict[str, tuple[str, bytes]]:
+    if not path.is_file():
         return {}
+    found: dict[str, tuple[str, bytes]] = {}
     try:
-        with sqlite3.connect(path, timeout=60) as connection:
+        with closing(sqlite3.connect(path, timeout=60)) as connection:
             connection.execute(_TABLE)
-            rows = connection.execute("select path, size, changed, key from files")
-            return {name: (size, changed, key) for name, size, changed, key in rows}
+            for start in range(0, len(names), _AT_ONCE):
+                some = names[start : start + _AT_ONCE]
+                wanted = ",".join("?" * len(some))
+                rows = connection.execute(
+                    f"select path, stamp, key from stamped where path in ({wanted})", some
+                )
+                found |= {name: (stamp, key) for name, stamp, key in rows}
+    except sqlite3.OperationalError:
+        # Locked, or not to be written to: it only saves time.
+        return found
     except sqlite3.DatabaseError:
-        # It only saves time: a damaged one is made again.
         path.unlink(missing_ok=True)
         return {}
+    return found
 
 
-def _remember(path: Path, found: Sequence[tuple[str, int, int, bytes]]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with sqlite3.connect(path, timeout=60) as connection:
-        connection.execute(_TABLE)
-        connection.executemany("insert or replace into files values (?, ?, ?, ?)", found)
+def _remember(path: Path, found: Sequence[tuple[str, str, bytes]]) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with closing(sqlite3.connect(path, timeout=60)) as connection, connection:
+            connection.execute(_TABLE)
+            connection.executemany("insert or replace into stamped values (?, ?, ?)", found)
+    except (sqlite3.DatabaseError, OSError):
+        # It only saves time.
+        return

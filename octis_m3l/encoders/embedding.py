@@ -12,6 +12,7 @@ from octis_m3l.data.places import cache_folder
 from octis_m3l.data.views import View, check_embeddings
 from octis_m3l.encoders.cache import EmbeddingCache
 from octis_m3l.encoders.description import described
+from octis_m3l.encoders.naming import as_read, embedding_name, has_fingerprint, shown
 from octis_m3l.encoders.protocol import Encoder
 from octis_m3l.encoders.specification import encoder_from
 from octis_m3l.errors import DataError
@@ -27,8 +28,9 @@ def embed(
     """Return the data set with the vectors that encoders give its items.
 
     What was encoded before, in this or another data set, comes from the cache; after an
-    interruption the same call goes on. Models that are trained on the result keep the encoders,
-    and so take new texts and pictures.
+    interruption the same call goes on. Models that are trained on the result keep the encoders of
+    this package, and so take new texts and pictures; one's own is not saved, and is given again
+    with ``load_model(folder, encoders={...})``.
 
     Parameters
     ----------
@@ -55,7 +57,10 @@ def embed(
         for each item.
     """
     views = {name: dataset.view(name) for name in encoders}
-    made = {n: encoder_from(e) if isinstance(e, str) else e for n, e in encoders.items()}
+    of_words = {e: encoder_from(e) for e in encoders.values() if isinstance(e, str)}
+    made = {n: of_words[e] if isinstance(e, str) else e for n, e in encoders.items()}
+    for name, view in views.items():
+        _check_kind(view, made[name])
     kept = None if cache is None else _cache(cache)
     arrays: dict[str, NDArray[Any]] = {}
     for name, view in views.items():
@@ -72,34 +77,32 @@ def embed(
     return result
 
 
-def embedding_name(encoder: Encoder) -> str:
-    """Return what an encoder's vectors are called in a data set's folder.
-
-    Parameters
-    ----------
-    encoder : Encoder
-        Any; one with a `fingerprint()` is told from others of its name by it.
-    """
-    safe = "".join(c if c.isascii() and (c.isalnum() or c in "._-") else "-" for c in encoder.name)
-    fingerprint = getattr(encoder, "fingerprint", None)
-    short = safe.strip("-._")[:60] or "encoder"
-    return f"{short}-{fingerprint()[:8]}" if callable(fingerprint) else short
-
-
 def _cache(given: EmbeddingCache | str | Path) -> EmbeddingCache:
     if isinstance(given, EmbeddingCache):
         return given
     return EmbeddingCache(cache_folder() / "embeddings" if given == "default" else given)
 
 
+def _check_kind(view: View, encoder: Encoder) -> None:
+    reads = getattr(encoder, "reads", None)
+    expected = "text" if view.kind == "text" else "picture"
+    if reads is not None and reads != expected:
+        other = "open-clip-text:…, for texts" if expected == "text" else "open-clip:…, for pictures"
+        raise DataError(
+            f"view '{view.name}' holds {expected}s, and the encoder '{encoder.name}' reads "
+            f"{reads}s; give one that reads {expected}s (of a CLIP model: {other})."
+        )
+
+
 def _vectors(
     view: View, encoder: Encoder, cache: EmbeddingCache | None, progress: bool
 ) -> NDArray[Any]:
     items = view.items(slice(0, len(view)))
-    if cache is not None and callable(getattr(encoder, "fingerprint", None)):
+    if cache is not None and has_fingerprint(encoder):
         vectors = cache.encode(encoder, items, progress=progress)
     else:
-        vectors = np.asarray(encoder.encode(items))
+        with shown(encoder, progress):
+            vectors = np.asarray(encoder.encode(as_read(encoder, items)))
     check_embeddings(vectors, len(view), view.name)
     if vectors.shape[1] != encoder.dimensions:
         raise DataError(

@@ -1,5 +1,6 @@
 """Embeddings for the views of a data set: given ones, or from encoders fitted on training items."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
@@ -102,15 +103,20 @@ def encode(
             )
         result.embeddings[name] = vectors
     to_fit = []
+    again: dict[str, Encoder | None] = {}
     for name, view in dataset.views.items():
         if name in result.embeddings:
             continue
         wanted = encoder in ("auto", "given") or name in dataset.image_views
         if view.embeddings is not None and wanted:
             result.embeddings[name] = view.embeddings
-            again = view.embedding_encoder and from_description(view.embedding_encoder)
-            if again:
-                result.encoders[name] = again
+            if view.embedding_encoder:
+                # One object, and so one set of weights, for all views that one encoder made.
+                record = json.dumps(view.embedding_encoder, sort_keys=True, default=repr)
+                if record not in again:
+                    again[record] = from_description(view.embedding_encoder)
+                if (made := again[record]) is not None:
+                    result.encoders[name] = made
         elif name in dataset.image_views:
             pictures = PictureEncoder()
             result.encoders[name] = pictures

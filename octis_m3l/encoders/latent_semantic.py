@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,6 +39,7 @@ class LatentSemanticEncoder:
     """
 
     kind: ClassVar[str] = "latent-semantic"
+    reads: ClassVar[Literal["text", "picture"]] = "text"
 
     name: str
     preprocessor: TextPreprocessor

@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +24,7 @@ class PictureEncoder:
     """
 
     kind: ClassVar[str] = "picture"
+    reads: ClassVar[Literal["text", "picture"]] = "picture"
 
     @property
     def name(self) -> str:

@@ -74,6 +74,7 @@ class SentenceEncoder(PretrainedEncoder):
 
     kind: ClassVar[str] = "sentence-transformers"
     schemes: ClassVar[tuple[str, ...]] = ("sentence-transformers",)
+    reads: ClassVar[Literal["text", "picture"]] = "text"
 
     model: str
     _: KW_ONLY
@@ -226,6 +227,7 @@ class SentenceEncoder(PretrainedEncoder):
     def _loaded(self) -> Any:
         self._check_paths()
         devices = self._devices
+        self._check_weights()
         folder = local(self.model)
         if folder is not None:
             name, revision = str(folder), self.revision

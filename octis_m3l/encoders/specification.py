@@ -10,7 +10,7 @@ from dataclasses import Field, fields
 from functools import cache
 from pathlib import Path
 from types import NoneType
-from typing import Any, ClassVar, Self, get_args, get_type_hints
+from typing import Any, ClassVar, Literal, Self, get_args, get_type_hints
 from urllib.parse import unquote
 
 import numpy as np
@@ -23,6 +23,7 @@ from octis_m3l.encoders.protocol import Encoder
 from octis_m3l.errors import DataError, SettingsError, StorageError, suggest
 
 _WITHOUT_EFFECT = frozenset({"batch_size", "device", "progress"})
+_WHICH_WEIGHTS = frozenset({"model", "revision", "pretrained", "weights"})
 _UNFIT = re.compile(r"[^A-Za-z0-9._-]+")
 
 
@@ -41,9 +42,24 @@ class PretrainedEncoder(ABC):
 
     model: str
     _dimensions: int | None = None
-    _restored: bool = False
+    _owner: Literal["model", "data set"] | None = None
     _found: tuple[str, str] | None = None
     _identity: dict[str, str] | None = None
+    _expected: dict[str, str] | None = None
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Set a setting; what was loaded or found for the former value of it is forgotten."""
+        changed = name in _settings_of(type(self)) and name in vars(self)
+        changed = changed and vars(self)[name] != value
+        super().__setattr__(name, value)
+        if not changed or name in ("batch_size", "progress"):
+            return
+        vars(self).pop("_loaded", None)
+        if name == "device":
+            return
+        self._dimensions = self._found = self._identity = None
+        if name in _WHICH_WEIGHTS:
+            self._expected = None
 
     def __post_init__(self) -> None:
         """Check the settings."""
@@ -54,6 +70,9 @@ class PretrainedEncoder(ABC):
         for name in self.paths:
             if getattr(self, name) == "":
                 raise SettingsError(f"{name}='' names no model; give a name or a path.")
+            path = local(getattr(self, name))
+            if path is not None:
+                setattr(self, name, str(path.absolute()))
 
     @property
     def name(self) -> str:
@@ -107,7 +126,10 @@ class PretrainedEncoder(ABC):
         return {"model": unquote(target)}
 
     def state(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
-        """Return no arrays, and the settings that decide its vectors, paths made absolute."""
+        """Return no arrays, and the settings that decide its vectors, paths made absolute.
+
+        With them which weights it has, where that is known: once it has encoded something.
+        """
         settings = {
             name: getattr(self, name)
             for name in _settings_of(type(self))
@@ -119,6 +141,9 @@ class PretrainedEncoder(ABC):
         if "revision" in settings and self._found is not None:
             settings["revision"] = self._found[1]
         settings["dimensions"] = self._dimensions
+        identity = self._identity or self._expected
+        if identity is not None:
+            settings["identity"] = dict(identity)
         return {}, settings
 
     @classmethod
@@ -136,7 +161,7 @@ class PretrainedEncoder(ABC):
             If a setting is not known.
         """
         own = dict(settings)
-        dimensions = own.pop("dimensions", None)
+        dimensions, identity = own.pop("dimensions", None), own.pop("identity", None)
         for name in own:
             if name not in _settings_of(cls):
                 raise StorageError(
@@ -144,8 +169,17 @@ class PretrainedEncoder(ABC):
                     "known; was it written by a newer version?"
                 )
         encoder = cls(**own)
-        encoder._dimensions, encoder._restored = dimensions, True
+        encoder._dimensions, encoder._owner = dimensions, "model"
+        encoder._expected = None if identity is None else dict(identity)
         return encoder
+
+    def of_dataset(self) -> Self:
+        """Return the encoder itself, which from now on says that a data set's embeddings are its.
+
+        Only messages of errors depend on it.
+        """
+        self._owner = "data set"
+        return self
 
     def fingerprint(self) -> str:
         """Return a SHA-256 of all that decides its vectors, weights included.
@@ -161,7 +195,7 @@ class PretrainedEncoder(ABC):
         """
         if self._identity is None:
             self._identity = self._weights()
-        left_out = {*_WITHOUT_EFFECT, *self.paths, "revision", "precision"}
+        left_out = {*_WITHOUT_EFFECT, *self._places(), "revision", "precision"}
         settings = {n: getattr(self, n) for n in _settings_of(type(self)) if n not in left_out}
         content = {
             "kind": self.kind,
@@ -171,12 +205,53 @@ class PretrainedEncoder(ABC):
         }
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
+    def _places(self) -> tuple[str, ...]:
+        """Return the settings that say where weights are, which `_weights` tells by content."""
+        return self.paths
+
+    def _check_weights(self) -> None:
+        """Note which weights are about to be loaded; refuse others than a restored one had.
+
+        Raises
+        ------
+        StorageError
+            If they are others.
+        """
+        if self._identity is None:
+            self._identity = self._weights()
+        if self._expected is None:
+            return
+        then, now = _which(self._expected), _which(self._identity)
+        if then == now:
+            return
+        where = next((v for n in self.paths if (v := getattr(self, n))), self.model)
+        made = "saved model" if self._owner == "model" else "data set's embeddings"
+        remedy = (
+            "train the model again with these, or give the encoder that has the former ones: "
+            f"load(folder, encoders={{view: {type(self).__name__}(…)}})"
+            if self._owner == "model"
+            else "make the data set's embeddings again with these: "
+            f"embed(dataset, {{view: {type(self).__name__}(…)}})"
+        )
+        raise StorageError(
+            f"{where} has other weights than those that the {made} had been made with ({then[:16]} "
+            f"then, {now[:16]} now), so vectors of new items would not fit. Put the former ones "
+            f"back, or {remedy}."
+        )
+
     def _check_paths(self) -> None:
         for name in self.paths:
             value = getattr(self, name)
             if value is None or local(value) is not None or not is_path(value):
                 continue
-            if self._restored:
+            if self._owner == "data set":
+                raise DataError(
+                    f"{value} is not there any more: the encoder that made the data set's "
+                    f"embeddings had its {name} there. They are whole without it, but new items "
+                    "need it: put it back, or make the embeddings again with one that is here: "
+                    f"embed(dataset, {{view: {type(self).__name__}(…)}})."
+                )
+            if self._owner == "model":
                 raise DataError(
                     f"{value} is not there any more: the encoder of a saved model had its {name} "
                     "there. Put it back, or tell where it is now: load(folder, encoders={view: "
@@ -186,21 +261,31 @@ class PretrainedEncoder(ABC):
 
     def _on_hub(self, names: Sequence[str], revision: str | None) -> tuple[str, str]:
         """Return the repository and the commit of a model of the Hub, the cached one if any."""
+        if self._found is None and self._expected is not None and self._expected.get("commit"):
+            name = self._expected.get("repository") or self._expected["model"]
+            self._found = name, self._expected["commit"]
         if self._found is None:
             try:
                 self._found = commit_on_hub(names, revision)
             except Exception as error:
                 at = f" at revision '{revision}'" if revision else ""
-                raise self._not_loaded(f"the model '{names[-1]}'{at}", error) from None
+                raise self._not_loaded(f"{self._called(names[-1])}{at}", error) from None
         return self._found
+
+    def _called(self, repository: str) -> str:
+        return f"the model '{repository}'"
 
     def _not_loaded(self, given: str, error: Exception | str) -> DataError:
         lines = str(error).strip().splitlines() or [type(error).__name__]
-        again = (
-            ", or give a model that was saved another encoder: load(folder, encoders={view: …})"
-            if self._restored
-            else ""
-        )
+        again = ""
+        if self._owner == "model":
+            again = (
+                ", or give a model that was saved another encoder: load(folder, encoders={view: …})"
+            )
+        elif self._owner == "data set":
+            again = (
+                ". It made the data set's embeddings, which are whole without it; new items need it"
+            )
         return DataError(
             f"{given} can't be loaded ({lines[0]}). Check the spelling; where there is no network, "
             f"download it elsewhere and pass the local path{again}."
@@ -300,8 +385,14 @@ def quoted(text: str, special: str) -> str:
     return text.replace("%", "%25").replace(special, f"%{ord(special):02X}")
 
 
+@cache
 def _settings_of(encoder_class: Any) -> dict[str, "Field[Any]"]:
     return {one.name: one for one in fields(encoder_class) if not one.name.startswith("_")}
+
+
+def _which(identity: Mapping[str, str]) -> str:
+    """Return what tells weights from others, wherever they are: a hash, a commit or an address."""
+    return identity.get("content") or identity.get("commit") or json.dumps(dict(identity))
 
 
 @cache

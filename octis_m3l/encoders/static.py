@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,6 +46,7 @@ class StaticEncoder(PretrainedEncoder):
 
     kind: ClassVar[str] = "model2vec"
     schemes: ClassVar[tuple[str, ...]] = ("model2vec",)
+    reads: ClassVar[Literal["text", "picture"]] = "text"
 
     model: str
     _: KW_ONLY
@@ -95,7 +96,7 @@ class StaticEncoder(PretrainedEncoder):
     @cached_property
     def _loaded(self) -> Any:
         model2vec = required("model2vec", "model2vec", "static")
-        self._check_paths()
+        self._check_weights()
         try:
             return model2vec.StaticModel.from_pretrained(local(self.model) or self._downloaded())
         except (MemoryError, OctisM3LError):

@@ -60,6 +60,7 @@ class TimmEncoder(PretrainedEncoder):
 
     kind: ClassVar[str] = "timm"
     schemes: ClassVar[tuple[str, ...]] = ("timm",)
+    reads: ClassVar[Literal["text", "picture"]] = "picture"
     paths: ClassVar[tuple[str, ...]] = ("weights",)
 
     model: str = "resnet50.a1_in1k"
@@ -144,7 +145,7 @@ class TimmEncoder(PretrainedEncoder):
     def _loaded(self) -> tuple[Any, Any]:
         timm = required("timm", "timm", "images")
         _check_known(timm, self.model, self.weights is not None)
-        self._check_paths()
+        self._check_weights()
         weights = local(self.weights)
         overlay = None
         if weights is None:

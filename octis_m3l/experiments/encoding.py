@@ -5,17 +5,19 @@ from pathlib import Path
 from typing import Any
 
 from octis_m3l.data import MultiviewDataset
-from octis_m3l.data.folder import write_embeddings
+from octis_m3l.data.folder import read_folder, write_embeddings
 from octis_m3l.data.folder.manifest import read_manifest
+from octis_m3l.data.folder.reading import ANY
 from octis_m3l.encoders.cache import EmbeddingCache
-from octis_m3l.encoders.embedding import embed, embedding_name
+from octis_m3l.encoders.embedding import embed
+from octis_m3l.encoders.naming import embedding_name
 from octis_m3l.encoders.protocol import Encoder
 from octis_m3l.encoders.specification import encoder_from
 from octis_m3l.errors import DataError
 
 
 def encoders_of(
-    dataset: MultiviewDataset, given: Mapping[str, str], device: str
+    dataset: MultiviewDataset, given: Mapping[str, str], device: str | None
 ) -> dict[str, Encoder]:
     """Return an encoder for each view; views with the same words share one.
 
@@ -26,8 +28,8 @@ def encoders_of(
     given : mapping of view to str
         As `encoder_from` reads them. 'texts' and 'images': all views of the kind that are not
         named themselves.
-    device : str
-        For those that use one.
+    device : str, optional
+        For those that use one and whose words don't say it; several with commas.
 
     Raises
     ------
@@ -37,17 +39,19 @@ def encoders_of(
     wanted: dict[str, str] = {}
     for name, words in given.items():
         kinds: dict[str, Any] = {"texts": dataset.text_views, "images": dataset.image_views}
-        several = kinds.get(name, {}) if name not in dataset.views else {}
-        for view in several or [dataset.view(name).name]:
+        of_kind = kinds.get(name, {}) if name not in dataset.views else {}
+        for view in of_kind or [dataset.view(name).name]:
             if view not in given or view == name:
                 wanted[view] = words
     made: dict[str, Encoder] = {}
     for words in wanted.values():
         if words not in made:
             made[words] = encoder_from(words)
-            if hasattr(made[words], "device"):
-                changeable: Any = made[words]
-                changeable.device = device
+            if device is not None and getattr(made[words], "device", None) == "auto":
+                several = [one.strip() for one in device.split(",")]
+                made[words] = encoder_from(
+                    words, device=several[0] if len(several) == 1 else several
+                )
     return {view: made[words] for view, words in wanted.items()}
 
 
@@ -55,7 +59,7 @@ def encode_folder(
     folder: Path,
     given: Mapping[str, str],
     *,
-    device: str,
+    device: str | None,
     cache: EmbeddingCache | str | Path | None,
     replace: bool,
     progress: bool,
@@ -80,7 +84,7 @@ def encode_folder(
     dict
         For each view the embeddings' name, items, dimensions and encoder.
     """
-    dataset = MultiviewDataset.from_folder(folder, embeddings="*")
+    dataset = read_folder(folder, embeddings=ANY)
     encoders = encoders_of(dataset, given, device)
     embedded = embed(dataset, encoders, cache=cache, progress=progress)
     told = {}
@@ -97,11 +101,12 @@ def encode_folder(
             encoder=view.embedding_encoder,
             replace=replace,
         )
+        kept = read_manifest(folder).embedding_names(name)
         told[name] = {
             "embeddings": embedding_name(encoder),
             "items": len(view),
             "dimensions": encoder.dimensions,
             "encoder": encoder.name,
-            "stored": read_manifest(folder).embedding_names(name),
+            "stored": kept,
         }
     return told

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from octis_m3l.data.dataset import MultiviewDataset
 from octis_m3l.data.neighbours import unit_rows
 from octis_m3l.data.views import TextView
+from octis_m3l.encoders.specification import PretrainedEncoder
 from octis_m3l.errors import DataError
 
 _ENOUGH_PAIRS, _CHANCE = 200, 0.55
@@ -54,10 +55,16 @@ def vectors_of_words(
         )
     apart = [name for name in lacking if getattr(encoders[name], "name", "") != "clsi"]
     if apart and len(views) > 1:
+        why = (
+            "is not known to put the languages into one space, so that words of two can't be "
+            "compared"
+            if isinstance(encoders[apart[0]], PretrainedEncoder)
+            else "puts each language in a space of its own, where words of two languages can't be "
+            "compared"
+        )
         raise DataError(
             f"views {', '.join(lacking)} have no word vectors, and their encoder "
-            f"('{encoders[apart[0]].name}') puts each language in a space of its own, where words "
-            "of two languages can't be compared; attach word vectors of one space "
+            f"('{encoders[apart[0]].name}') {why}; attach word vectors of one space "
             "(dataset.with_word_vectors), or use encoder='clsi' with linked data."
         )
     vectors: dict[str, NDArray[Any]] = {}

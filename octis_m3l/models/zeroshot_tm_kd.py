@@ -13,8 +13,10 @@ from torch import Tensor, nn
 
 from octis_m3l.data.batches import Batch, ViewBatch
 from octis_m3l.data.dataset import MultiviewDataset
+from octis_m3l.encoders.description import described
 from octis_m3l.encoders.encode import Encodings
-from octis_m3l.errors import DataError, SettingsError
+from octis_m3l.encoders.protocol import Encoder
+from octis_m3l.errors import DataError, OctisM3LError, SettingsError
 from octis_m3l.losses import kl_between_gaussians
 from octis_m3l.models.neural import NeuralTopicModel, ViewNetwork
 from octis_m3l.models.settings import NeuralSettings
@@ -23,6 +25,24 @@ from octis_m3l.networks import InferenceNetwork, TopicDecoder, ViewModules, samp
 
 _OF_TEACHER = ("prior_weight", "prior")
 _COMPARED = 8
+
+
+def _equal(first: Encoder, second: Encoder | None) -> bool:
+    """Return whether two encoders are one, or described by equal settings."""
+    if second is None or first is second:
+        return first is second
+    known = described(first)
+    return known is not None and known == described(second)
+
+
+def _close(first: NDArray[Any], second: NDArray[Any], precision: str) -> bool:
+    """Return whether vectors are equal but for what they were computed in, and where."""
+    if precision == "float32":
+        return bool(np.allclose(first, second, rtol=1e-3, atol=1e-5))
+    first, second = np.asarray(first, np.float32), np.asarray(second, np.float32)
+    apart = np.linalg.norm(first - second, axis=1)
+    allowed = 0.1 if precision == "bfloat16" else 0.02
+    return bool((apart <= allowed * np.linalg.norm(second, axis=1) + 1e-5).all())
 
 
 class ZeroshotTMKDSettings(NeuralSettings):
@@ -321,20 +341,25 @@ class ZeroshotTMKD(NeuralTopicModel):
         if self.teacher is None:
             self.trained_teacher = self._trained_first(dataset, vectors, settings, view, seed)
         else:
-            self._check_vectors(self.teacher, dataset, vectors, view)
+            self._check_vectors(self.teacher, dataset, encodings, view)
             self.trained_teacher = self.teacher
         self._teacher_settings = self.trained_teacher.trained_settings
 
     def _check_vectors(
-        self, teacher: ZeroshotTM, dataset: MultiviewDataset, vectors: NDArray[Any], view: str
+        self, teacher: ZeroshotTM, dataset: MultiviewDataset, encodings: Encodings, view: str
     ) -> None:
+        vectors = encodings.embeddings[view]
         learned = teacher._ready().shape["dimensions"][view]
         same = learned == vectors.shape[1]
         encoder = teacher.encoders.get(view)
-        if same and encoder is not None:
+        if same and encoder is not None and not _equal(encoder, encodings.encoders.get(view)):
             shown = slice(0, min(_COMPARED, len(vectors)))
-            known = encoder.encode(dataset.view(view).items(shown))
-            same = bool(np.allclose(known, vectors[shown], rtol=1e-3, atol=1e-5))
+            try:
+                known = encoder.encode(dataset.view(view).items(shown))
+                same = _close(known, vectors[shown], getattr(encoder, "precision", "float32"))
+            except OctisM3LError:
+                # Its model is not here, so only the dimensions can be compared.
+                pass
         if not same:
             raise DataError(
                 f"the teacher learned from other embeddings of view '{view}' ({learned} dimensions)"

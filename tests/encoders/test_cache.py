@@ -20,7 +20,9 @@ from PIL import Image
 
 from octis_m3l.encoders.cache import EmbeddingCache
 from octis_m3l.encoders.content import content_keys
-from octis_m3l.errors import DataError, StorageError
+from octis_m3l.encoders.naming import embedding_name
+from octis_m3l.encoders.picture import PictureEncoder
+from octis_m3l.errors import DataError, SettingsError, StorageError
 
 
 class Toy:
@@ -189,7 +191,7 @@ def test_a_folder_of_other_dimensions_is_refused(tmp_path: Path) -> None:
     class Longer(Toy):
         dimensions = 6
 
-    with pytest.raises(StorageError, match=r"holds vectors of 5 dimensions .*, expected 6"):
+    with pytest.raises(StorageError, match=r"holds vectors of 5 dimensions .*expected 6"):
         cache.encode(Longer(), _texts(3))
 
 
@@ -252,3 +254,79 @@ def test_pictures_of_other_shape_or_kind_have_other_keys() -> None:
     others = [pixels, pixels.reshape(4, 2, 3), pixels + 1, image, image.convert("L")]
     assert len(set(content_keys(others))) == 5
     assert content_keys([pixels.copy()]) == content_keys([pixels])
+
+
+def test_an_encoder_of_several_devices_is_given_more_at_once(tmp_path: Path) -> None:
+    class Several(Toy):
+        device = ("cuda:0", "cuda:1")
+        calls = 0
+
+        def encode(self, items: Sequence[Any]) -> NDArray[np.float32]:
+            self.calls += 1
+            return super().encode(items)
+
+    encoder = Several()
+    EmbeddingCache(tmp_path, items_at_once=1).encode(encoder, _texts(130))
+    assert encoder.calls == 3
+
+
+def test_a_fingerprint_may_be_any_words_and_counts_to_the_last(tmp_path: Path) -> None:
+    class Worded(Toy):
+        def fingerprint(self) -> str:
+            return f"an encoder with long words / and spaces, version {self.revision}"
+
+    first = EmbeddingCache(tmp_path).encode(Worded("1"), _texts(2))
+    second = EmbeddingCache(tmp_path).encode(Worded("2"), _texts(2))
+    assert not np.allclose(first, second)
+    assert embedding_name(Worded("1")) != embedding_name(Worded("2"))
+
+
+def test_errors_of_items_name_the_row_of_all_items(tmp_path: Path) -> None:
+    class Strict(Toy):
+        def encode(self, items: Sequence[Any]) -> NDArray[np.float32]:
+            for row, item in enumerate(items):
+                if not item:
+                    raise DataError(f"text {row} is empty; leave it out.")
+            return super().encode(items)
+
+    texts = [*_texts(25), ""]
+    with pytest.raises(DataError, match=r"^text 25 is empty"):
+        EmbeddingCache(tmp_path, items_at_once=10).encode(Strict(), texts)
+
+
+def test_numbers_too_large_for_single_precision_are_refused(tmp_path: Path) -> None:
+    class Large(Toy):
+        def encode(self, items: Sequence[Any]) -> Any:
+            return np.full((len(items), 5), 1e300)
+
+    with pytest.raises(DataError, match="expected finite numbers"), np.errstate(over="ignore"):
+        EmbeddingCache(tmp_path).encode(Large(), _texts(2))
+
+
+def test_paths_as_text_are_known_by_what_is_in_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    vectors = []
+    for number, folder in enumerate(("x", "y")):
+        (tmp_path / folder).mkdir()
+        Image.new("RGB", (8, 8), (200 * number, 20, 90)).save(tmp_path / folder / "1.png")
+        monkeypatch.chdir(tmp_path / folder)
+        vectors.append(EmbeddingCache(tmp_path / "cache").encode(PictureEncoder(), ["1.png"]))
+    assert not np.allclose(*vectors)
+
+
+def test_palettes_tell_pictures_apart() -> None:
+    images = []
+    for colour in ((255, 0, 0), (0, 255, 0)):
+        image = Image.new("P", (4, 4), 0)
+        image.putpalette([*colour] * 256)
+        images.append(image)
+    assert len(set(content_keys(images))) == 2
+
+
+def test_a_cache_that_cannot_be_is_said(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("no folder")
+    with pytest.raises(StorageError, match=r"the cache .*file can't be used"):
+        EmbeddingCache(tmp_path / "file").encode(Toy(), _texts(2))
+    with pytest.raises(SettingsError, match="items_at_once=0: expected 1 or more"):
+        EmbeddingCache(tmp_path, items_at_once=0)

@@ -3,17 +3,22 @@
 import hashlib
 import re
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from PIL import Image
 
 from octis_m3l import M3LContrast, MultiviewDataset, embed, load_model
 from octis_m3l.data.demo import demo_corpus
+from octis_m3l.data.folder import write_embeddings
+from octis_m3l.data.folder.manifest import read_manifest
 from octis_m3l.encoders import PictureEncoder, encode, encode_words
-from octis_m3l.errors import DataError
+from octis_m3l.errors import DataError, StorageError
+from octis_m3l.experiments.encoding import encode_folder
 
 FAST = {"num_topics": 3, "epochs": 2, "batch_size": 16, "hidden_size": 8}
 
@@ -124,3 +129,66 @@ def test_what_does_not_fit_is_said(dataset: MultiviewDataset) -> None:
 def _pictures(dataset: MultiviewDataset) -> list[Any]:
     view = dataset.view("pictures")
     return list(view.items(slice(0, len(view))))
+
+
+def test_an_encoder_of_the_other_kind_is_refused(dataset: MultiviewDataset) -> None:
+    message = "view 'en' holds texts, and the encoder 'picture' reads pictures"
+    with pytest.raises(DataError, match=message):
+        embed(dataset, {"en": "picture"}, cache=None)
+
+
+def test_pictures_that_changed_are_encoded_again(tmp_path: Path) -> None:
+    pixels = np.random.default_rng(0).integers(0, 255, (40, 8, 8, 3)).astype(np.uint8)
+    paths = []
+    for number, one in enumerate(pixels):
+        paths.append(tmp_path / f"{number}.png")
+        Image.fromarray(one).save(paths[-1])
+    texts = [f"snow boat sea {'wave' if number % 2 else 'train'}" for number in range(40)]
+    given = MultiviewDataset.from_lists(
+        {"en": texts}, images={"photos": [str(path) for path in paths]}
+    )
+    given.save(tmp_path / "data")
+    options: dict[str, Any] = {"device": None, "cache": tmp_path / "cache", "progress": False}
+    encode_folder(tmp_path / "data", {"photos": "picture"}, replace=True, **options)
+    Image.new("RGB", (64, 64), (9, 200, 3)).save(paths[0])
+    with pytest.raises(StorageError, match="encode them again"):
+        MultiviewDataset.from_folder(tmp_path / "data")
+    encode_folder(tmp_path / "data", {"images": "picture"}, replace=True, **options)
+    read = MultiviewDataset.from_folder(tmp_path / "data")
+    assert np.array_equal(
+        np.asarray(read.view("photos").embeddings),
+        PictureEncoder().encode(read.view("photos").items(slice(0, 40))),
+    )
+
+
+def test_two_processes_encode_two_views_of_one_folder(
+    dataset: MultiviewDataset, tmp_path: Path
+) -> None:
+    dataset.save(tmp_path / "data")
+    count = {name: len(view) for name, view in dataset.views.items()}
+
+    def add(name: str) -> None:
+        values = np.ones((count[name], 3), np.float32)
+        write_embeddings(tmp_path / "data", name, values, "ones", {})
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(add, dataset.views))
+    read = MultiviewDataset.from_folder(tmp_path / "data")
+    assert all(view.embeddings is not None for view in read.views.values())
+
+
+def test_a_users_own_embeddings_stay(dataset: MultiviewDataset, tmp_path: Path) -> None:
+    dataset.save(tmp_path / "data")
+    rows = len(dataset.view("en"))
+    write_embeddings(tmp_path / "data", "en", np.ones((rows, 3), np.float32), "mine", {})
+    for name in ("first", "second"):
+        write_embeddings(
+            tmp_path / "data",
+            "en",
+            np.ones((rows, 4), np.float32),
+            name,
+            {},
+            encoder={"kind": "picture", "settings": {}},
+            replace=True,
+        )
+    assert read_manifest(tmp_path / "data").embedding_names("en") == ["mine", "second"]

@@ -18,6 +18,7 @@ from octis_m3l.models.base import NotTrainedError
 from octis_m3l.models.zeroshot_tm_kd import (
     ZeroshotTMKDNetwork,
     ZeroshotTMKDSettings,
+    _close,
     teacher_settings,
 )
 
@@ -164,6 +165,49 @@ def test_teachers_that_do_not_fit_are_refused(planted_data: Planted) -> None:
     own = {"en": teacher.encoders["en"]}
     model = ZeroshotTMKD(teacher=teacher, num_topics=4, epochs=1, batch_size=16, encoders=own)
     model.train_model(dataset, top_words=TOP_WORDS)
+
+
+def test_a_teacher_of_the_data_sets_encoder_needs_no_model_to_be_there(
+    planted_data: Planted,
+) -> None:
+    size = len(planted_data.dataset.view("en"))
+    vectors = np.random.default_rng(0).normal(size=(size, 6)).astype(np.float32)
+
+    def embedded(folder: str) -> MultiviewDataset:
+        record = {"kind": "model2vec", "settings": {"model": folder, "dimensions": 6}}
+        return planted_data.dataset.with_embeddings(
+            {"en": vectors}, order="stored", encoders={"en": record}
+        )
+
+    fast: dict[str, Any] = {"num_topics": 4, "epochs": 1, "batch_size": 16, "encoder": "auto"}
+    teacher = ZeroshotTM(**fast)
+    teacher.train_model(embedded("/gone/model").with_views(["en"]), top_words=TOP_WORDS)
+    for folder in ("/gone/model", "/gone/other"):
+        ZeroshotTMKD(teacher=teacher, **fast).train_model(embedded(folder), top_words=TOP_WORDS)
+    teacher.encoders["en"].encode = lambda items: np.ones((len(items), 6))  # type: ignore[method-assign]
+    ZeroshotTMKD(teacher=teacher, **fast).train_model(embedded("/gone/model"), top_words=TOP_WORDS)
+    with pytest.raises(DataError, match="the teacher learned from other embeddings of view 'en'"):
+        ZeroshotTMKD(teacher=teacher, **fast).train_model(
+            embedded("/gone/other"), top_words=TOP_WORDS
+        )
+
+
+@pytest.mark.parametrize(
+    ("precision", "apart", "same"),
+    [
+        ("float32", 1e-6, True),
+        ("float32", 5e-3, False),
+        ("auto", 5e-3, True),
+        ("float16", 5e-3, True),
+        ("float16", 5e-2, False),
+        ("bfloat16", 5e-2, True),
+        ("bfloat16", 0.5, False),
+    ],
+)
+def test_half_precision_may_differ_by_more(precision: str, apart: float, same: bool) -> None:
+    random = np.random.default_rng(0)
+    vectors, noise = random.normal(size=(2, 8, 100)).astype(np.float32)
+    assert _close(vectors + apart * noise, vectors, precision) is same
 
 
 # The loss.

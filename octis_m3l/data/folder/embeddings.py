@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from filelock import FileLock
 from numpy.typing import NDArray
 
 from octis_m3l.data.folder.arrays import store_embeddings
@@ -41,7 +42,7 @@ def write_embeddings(
     encoder : mapping, optional
         As `View.embedding_encoder`.
     replace : bool
-        Whether the view's other embeddings are taken away.
+        Whether the view's other embeddings are taken away that an encoder made; a user's own stay.
 
     Raises
     ------
@@ -53,18 +54,37 @@ def write_embeddings(
     check_embedding_name(name)
     check_json(description, f"the description of the embeddings '{name}'")
     check_json(encoder or {}, f"the encoder of the embeddings '{name}'")
+    read_manifest(folder)
+    # Several processes may encode views of one data set.
+    with FileLock(folder / ".embeddings.lock"):
+        _write(folder, view, np.asarray(embeddings), name, description, encoder, replace)
+
+
+def _write(
+    folder: Path,
+    view: str,
+    embeddings: NDArray[Any],
+    name: str,
+    description: Mapping[str, Any],
+    encoder: Mapping[str, Any] | None,
+    replace: bool,
+) -> None:
     manifest = read_manifest(folder)
     entries = {entry.name: entry for entry in manifest.views}
     if view not in entries:
         raise DataError(f"unknown view '{view}'.{suggest(view, entries)}")
-    read = read_view(folder, manifest, entries[view], np.asarray(embeddings), name, encoder)
+    read = read_view(folder, manifest, entries[view], embeddings, name, encoder)
     place = f"{view}/embeddings/{name}"
-    others = [other for other in manifest.embedding_names(view) if replace and other != name]
+    others = [
+        other
+        for other in manifest.embedding_names(view)
+        if replace and other != name and _is_of_an_encoder(folder / view / "embeddings" / other)
+    ]
     content = read_json(folder / MANIFEST)
     for ending in (".npy", ".json"):
         content["files"].pop(place + ending, None)
     write_json(folder / MANIFEST, content)
-    store_embeddings(folder, read, np.asarray(embeddings), description)
+    store_embeddings(folder, read, embeddings, description)
     for ending in (".npy", ".json"):
         content["files"][place + ending] = (folder / (place + ending)).stat().st_size
     gone = [
@@ -75,3 +95,7 @@ def write_embeddings(
     write_json(folder / MANIFEST, content)
     for path in gone:
         (folder / path).unlink(missing_ok=True)
+
+
+def _is_of_an_encoder(place: Path) -> bool:
+    return bool(read_json(place.with_name(f"{place.name}.json")).get("encoder"))

@@ -46,7 +46,8 @@ def read_folder(
         The folder.
     embeddings : str or mapping of view to str, or None
         Which embeddings to use: one name for every view that has any, or a name for some views.
-        A view that is not named uses the only ones that it has. '*': any will do.
+        A view that is not named uses the only ones that it has. '*': any will do, and those of
+        items that changed since are left out.
     tokenizers : mapping of text view to callable, optional
         The functions that split the texts into words, where they were one's own.
 
@@ -60,7 +61,10 @@ def read_folder(
     """
     manifest = read_manifest(folder)
     choices = _choices(manifest, embeddings)
-    views = [_read_encoded_view(folder, manifest, e, choices[e.name]) for e in manifest.views]
+    views = [
+        _read_encoded_view(folder, manifest, e, choices[e.name], stale=embeddings == ANY)
+        for e in manifest.views
+    ]
     views = _with_tokenizers(views, tokenizers or {})
     dataset = MultiviewDataset(
         views,
@@ -121,7 +125,7 @@ def _choice(view: str, names: list[str], wanted: str | None) -> str | None:
 
 
 def _read_encoded_view(
-    folder: Path, manifest: Manifest, entry: ViewEntry, name: str | None
+    folder: Path, manifest: Manifest, entry: ViewEntry, name: str | None, *, stale: bool
 ) -> View:
     if name is None:
         return read_view(folder, manifest, entry, None, "given")
@@ -130,6 +134,8 @@ def _read_encoded_view(
     encoder = read_json(place.with_name(f"{name}.json")).get("encoder")
     view = read_view(folder, manifest, entry, values, name, encoder)
     if fingerprint != view.fingerprint():
+        if stale and (entry.kind == "text" or entry.pictures):
+            return read_view(folder, manifest, entry, None, "given")
         raise StorageError(
             f"{place}.npy was made for other items than view '{entry.name}' holds: they changed "
             "since; encode them again."

@@ -28,7 +28,8 @@ _REPOSITORY = Repository("scrollmapper/bible_databases", "a228a19a29099a41c196c2
 # Of the 6,155 passages of the six translations; other numbers have the same shares.
 _ALL, _TEST, _VALIDATION = 6155, 1000, 500
 
-Chapters = dict[tuple[str, int], list[str]]
+Verses = list[tuple[int, str]]
+Chapters = dict[tuple[str, int], Verses]
 
 
 def build_bible_passages(
@@ -36,8 +37,8 @@ def build_bible_passages(
 ) -> MultiviewDataset:
     """Return passages of about five verses, labelled with the group of their book.
 
-    Only chapters that have as many verses in all six translations are taken, whatever the views,
-    so that the passages and their partition don't depend on them.
+    Only chapters whose verses have the same numbers in all six translations are taken, whatever
+    the views, so that the passages and their partition don't depend on them.
 
     Parameters
     ----------
@@ -59,7 +60,7 @@ def build_bible_passages(
     }
     places = list(_passages(read))
     if not places:
-        raise DataError(f"{raw}: no chapter has as many verses in all translations.")
+        raise DataError(f"{raw}: no chapter has the same verses in all translations.")
     languages = chosen_views(views, tuple(TRANSLATIONS))
     marks = passage_partition(len(places))
     return from_lists(
@@ -117,7 +118,7 @@ def passage_partition(count: int) -> list[str]:
 
 
 def read_translation(path: Path) -> Chapters:
-    """Return the verses of each chapter of a translation.
+    """Return the verses of each chapter of a translation, with their numbers.
 
     Parameters
     ----------
@@ -136,11 +137,15 @@ def read_translation(path: Path) -> Chapters:
         for book in content["books"]:
             for chapter in book["chapters"]:
                 place = str(book["name"]), int(chapter["chapter"])
-                chapters[place] = [" ".join(str(v["text"]).split()) for v in chapter["verses"]]
+                chapters[place] = [
+                    (int(verse["verse"]), " ".join(str(verse["text"]).split()))
+                    for verse in chapter["verses"]
+                ]
     except (OSError, UnicodeError, ValueError, KeyError, TypeError) as error:
         raise DataError(
             f"{path} can't be read as a translation ({type(error).__name__}: {error}); expected "
-            "JSON with books, chapters and verses. Fetch it again."
+            "JSON with books, chapters and verses. Fetch it again: octis-m3l datasets fetch "
+            "bible-passages --again"
         ) from None
     return chapters
 
@@ -152,14 +157,17 @@ def _passages(read: Mapping[str, Chapters]) -> Iterator[tuple[str, int, range]]:
         (place for place in first if place[0] in BOOKS),
         key=lambda place: (order[place[0]], place[1]),
     ):
-        counts = {len(chapters.get((book, chapter), ())) for chapters in read.values()}
-        if len(counts) == 1 and counts != {0}:
-            for verses in passage_ranges(counts.pop()):
+        numberings = {
+            tuple(number for number, _ in chapters.get((book, chapter), ()))
+            for chapters in read.values()
+        }
+        if len(numberings) == 1:
+            for verses in passage_ranges(len(numberings.pop())):
                 yield book, chapter, verses
 
 
-def _text(verses: Sequence[str], rows: range, language: str) -> str:
-    text = " ".join(verses[row] for row in rows if verses[row])
+def _text(verses: Verses, rows: range, language: str) -> str:
+    text = " ".join(verses[row][1] for row in rows if verses[row][1])
     # Spaces stand between some Chinese words and not between others; jieba finds them itself.
     return text.replace(" ", "") if language == "zh" else text
 

@@ -1,17 +1,16 @@
 """Public data sets: built from their raw files, and described."""
 
-import inspect
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from octis_m3l.data.dataset import MultiviewDataset
 from octis_m3l.data.sources.catalogue import SOURCES, source_of
-from octis_m3l.data.sources.fetch import fetching_options
+from octis_m3l.data.sources.options import building_options, check_building, fetching_options
 from octis_m3l.data.sources.places import cache_folder
 from octis_m3l.data.sources.record import RAW, damaged_files, home_of, read_record
 from octis_m3l.data.sources.source import Source
-from octis_m3l.errors import SettingsError, StorageError, suggest
+from octis_m3l.errors import StorageError
 
 
 def build(
@@ -45,25 +44,22 @@ def build(
     Raises
     ------
     SettingsError
-        If an option is unknown.
+        If an option is unknown, or of another kind.
     StorageError
         If the raw files aren't there, or `out` may not be written.
     DataError
         If the raw files can't be built from.
     """
     source = source_of(name) if isinstance(name, str) else name
-    known = options_of(source)
-    for option in options:
-        if option not in known:
-            raise SettingsError(f"{source.name} has no option '{option}'.{suggest(option, known)}")
+    check_building(source, options)
     home = home_of(source, Path(folder) if folder is not None else cache_folder())
-    record = read_record(home)
+    record = read_record(home, source.name)
     if record is None:
         raise StorageError(
             f"{source.name} has not been fetched to {home}, or not to its end: octis-m3l datasets "
             f"fetch {source.name}"
         )
-    damaged = damaged_files(home, record, thoroughly=False)
+    damaged = damaged_files(home, record, thoroughly=True)
     if damaged:
         raise StorageError(
             f"{home / RAW}: {len(damaged)} files are missing or damaged, the first is "
@@ -82,7 +78,7 @@ def options_of(source: Source) -> dict[str, Any]:
     source : Source
         The set. Its views can be chosen of any set.
     """
-    return {"views": None} | _own_options(source)
+    return {"views": None} | building_options(source)
 
 
 def describe(name: str | Source, folder: str | Path | None = None) -> dict[str, Any]:
@@ -97,7 +93,30 @@ def describe(name: str | Source, folder: str | Path | None = None) -> dict[str, 
     """
     source = source_of(name) if isinstance(name, str) else name
     home = home_of(source, Path(folder) if folder is not None else cache_folder())
-    record = read_record(home)
+    return _told(source, home, read_record(home, source.name))
+
+
+def describe_all(folder: str | Path | None = None) -> list[dict[str, Any]]:
+    """Describe every set of the catalogue.
+
+    Where a set's record can't be read, ``fetched`` says why under ``unreadable``.
+
+    Parameters
+    ----------
+    folder : str or Path, optional
+        As `describe`.
+    """
+    described = []
+    for source in SOURCES.values():
+        try:
+            described.append(describe(source, folder))
+        except StorageError as error:
+            about = _told(source, Path(), None)
+            described.append(about | {"fetched": {"unreadable": str(error)}})
+    return described
+
+
+def _told(source: Source, home: Path, record: Mapping[str, Any] | None) -> dict[str, Any]:
     return {
         "name": source.name,
         "title": source.title,
@@ -128,28 +147,9 @@ def describe(name: str | Source, folder: str | Path | None = None) -> dict[str, 
     }
 
 
-def describe_all(folder: str | Path | None = None) -> list[dict[str, Any]]:
-    """Describe every set of the catalogue.
-
-    Parameters
-    ----------
-    folder : str or Path, optional
-        As `describe`.
-    """
-    return [describe(source, folder) for source in SOURCES.values()]
-
-
-def _own_options(source: Source) -> dict[str, Any]:
-    return {
-        name: parameter.default
-        for name, parameter in inspect.signature(source.build).parameters.items()
-        if parameter.kind is inspect.Parameter.KEYWORD_ONLY
-    }
-
-
 def _built(source: Source, raw: Path, options: Mapping[str, Any]) -> MultiviewDataset:
     passed = dict(options)
-    views = None if "views" in _own_options(source) else passed.pop("views", None)
+    views = None if "views" in building_options(source) else passed.pop("views", None)
     dataset = source.build(raw, **passed)
     return dataset if views is None else dataset.with_views(views)
 

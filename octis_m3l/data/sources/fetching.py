@@ -1,34 +1,30 @@
 """Files and answers over HTTP: politely, again after a failure, whole or not at all."""
 
-import os
+import json
 import random
 import time
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
-from importlib.metadata import metadata
 from pathlib import Path
 from typing import Any, TypeVar
-from urllib.parse import urlsplit
 
 import requests
-from requests.adapters import HTTPAdapter
 
+from octis_m3l.data.sources.fetching_agent import CONTACT, sendable, user_agent_of
 from octis_m3l.data.sources.fetching_answers import (
     Again,
     check_status,
     reason_of,
+    retry_after,
     shown,
 )
+from octis_m3l.data.sources.fetching_checks import check_address, check_numbers
 from octis_m3l.data.sources.fetching_errors import FetchError
+from octis_m3l.data.sources.fetching_hosts import LONGEST_PAUSE, Hosts, Polite
 from octis_m3l.data.sources.fetching_parts import Part
-from octis_m3l.errors import SettingsError
-
-CONTACT = "OCTIS_M3L_CONTACT"
-
-# A server that asks for a longer pause is asked again in another run.
-LONGEST_PAUSE = 3600.0
 
 _LONGEST_BACKOFF = 120.0
+_LONGEST_JSON = 64 * 2**20
 # What a broken connection loses at most.
 _BLOCK = 1 << 14
 
@@ -42,8 +38,9 @@ class Fetcher:
 
     Requests to one host keep a distance in time. After a connection error, a time-out, a truncated
     answer, 408, 425, 429 or 5xx it waits and asks again: as long as ``Retry-After`` says, and at
-    least ``backoff × 2ⁿ`` seconds, of which up to half are left to chance. All else that is no
-    success is final.
+    least ``backoff × 2ⁿ`` seconds, of which up to half are left to chance. So it does after a 403
+    that says that no more requests are allowed for now. All else that is no success is final. What
+    pause a host asked for holds for all further requests to it.
 
     Parameters
     ----------
@@ -69,7 +66,7 @@ class Fetcher:
     Raises
     ------
     SettingsError
-        If a number is negative, or the user agent can't be sent.
+        If a number is out of range, or the user agent can't be sent.
     """
 
     def __init__(
@@ -85,28 +82,32 @@ class Fetcher:
         sleep: Callable[[float], None] = time.sleep,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        for name, value in (("retries", retries), ("delay", delay), ("backoff", backoff)):
-            if not value >= 0:
-                raise SettingsError(f"{name}={value}: expected 0 or more.")
-        if not timeout > 0:
-            raise SettingsError(f"timeout={timeout}: expected seconds, more than 0.")
+        check_numbers(retries, timeout, delay=delay, backoff=backoff)
         self.retries, self.timeout, self.delay, self.backoff = retries, timeout, delay, backoff
         self.progress = progress
-        self.user_agent = _sendable(user_agent or user_agent_of(contact))
+        self.user_agent = sendable(user_agent or user_agent_of(contact))
         self._sleep = sleep
         self._session = requests.Session()
         self._session.headers["User-Agent"] = self.user_agent
+        self.hosts = Hosts(delay, sleep, clock)
         for scheme in ("http://", "https://"):
-            self._session.mount(scheme, _Polite(delay, sleep, clock))
+            self._session.mount(scheme, Polite(self.hosts))
 
     def download(
-        self, url: str, destination: Path, *, sha256: str | None = None, size: int | None = None
+        self,
+        url: str,
+        destination: Path,
+        *,
+        sha256: str | None = None,
+        size: int | None = None,
+        refuse_html: bool = False,
     ) -> Path:
         """Fetch a file, or the rest of it, and give it its name when it is whole.
 
         What has come so far is kept in ``<destination>.part``, and the next call goes on from
         there if the file at the source is still the same. A file that is there already, with the
-        right checksum and size where they are given, isn't fetched again.
+        right checksum and size where they are given, isn't fetched again. While another thread or
+        process downloads to the same place, it waits.
 
         Parameters
         ----------
@@ -118,6 +119,9 @@ class Fetcher:
             Its checksum, in hexadecimal.
         size : int, optional
             Its length in bytes.
+        refuse_html : bool
+            Whether to refuse a web page, such as servers show for a log-in, in the file's place,
+            unless `destination` ends in ``.html``.
 
         Returns
         -------
@@ -130,15 +134,24 @@ class Fetcher:
             If the server refuses, goes on failing, sends something else than expected, or the file
             can't be written.
         """
-        _check_address(url)
-        part = Part(destination, url, sha256=sha256, size=size)
-        if not part.is_done():
-            if not part.is_complete():
-                self._insist(lambda: self._receive(url, part), url, lambda: part.longest)
-            part.finish()
+        check_address(url)
+        part = Part(destination, url, sha256=sha256, size=size, refuse_html=refuse_html)
+        if part.is_done():
+            return destination
+        with part.alone():
+            if not part.is_done():
+                if not part.is_complete():
+                    self._insist(lambda: self._receive(url, part), url, lambda: part.longest)
+                part.finish()
         return destination
 
-    def json(self, url: str, parameters: Mapping[str, str]) -> Any:
+    def json(
+        self,
+        url: str,
+        parameters: Mapping[str, str],
+        *,
+        again: Callable[[Any, Mapping[str, str]], float | None] | None = None,
+    ) -> Any:
         """Return what a server answers in JSON.
 
         Parameters
@@ -147,21 +160,28 @@ class Fetcher:
             The address, over http or https.
         parameters : mapping of str to str
             The query.
+        again : callable, optional
+            Gets the decoded answer and its headers. A number says that the answer is one of
+            passing trouble: to wait so many seconds, and at least as long as ``Retry-After``
+            says, and to ask again, as after any other failure.
 
         Raises
         ------
         FetchError
-            If the server refuses, goes on failing, or its answer is no JSON.
+            If the server refuses, goes on failing, or its answer is no JSON, or too long.
         """
-        _check_address(url)
+        check_address(url)
 
         def ask() -> Any:
-            with self._session.get(url, params=dict(parameters), timeout=self.timeout) as answer:
+            with self._get(url, params=dict(parameters)) as answer:
                 check_status(answer, url)
-                try:
-                    return answer.json()
-                except requests.JSONDecodeError:
-                    raise Again("the answer is no JSON, or not all of it") from None
+                decoded = _decoded(answer, url)
+                wait = None if again is None else again(decoded, answer.headers)
+                if wait is not None:
+                    pause = max(wait, retry_after(answer))
+                    self.hosts.hold(answer.url, pause)
+                    raise Again("the server answered that it can't answer now", pause=pause)
+                return decoded
 
         return self._insist(ask, url)
 
@@ -191,7 +211,13 @@ class Fetcher:
                 trouble = again
             if progress() > reached:
                 failures, reached = 0, progress()
-            if failures == self.retries:
+            if trouble.pause > LONGEST_PAUSE:
+                raise FetchError(
+                    f"{shown(url)}: {trouble}, and the server asks to come back in "
+                    f"{trouble.pause:.0f} seconds. Run it again then.",
+                    status=trouble.status,
+                )
+            if failures >= self.retries:
                 times = "once" if failures == 0 else f"{failures + 1} times"
                 raise FetchError(
                     f"{shown(url)}: {trouble}; asked {times}. Try again later: it goes on where "
@@ -199,26 +225,30 @@ class Fetcher:
                     status=trouble.status,
                     passing=True,
                 )
-            if trouble.pause > LONGEST_PAUSE:
-                raise FetchError(
-                    f"{shown(url)}: {trouble}, and the server asks to come back in "
-                    f"{trouble.pause:.0f} seconds. Run it again then.",
-                    status=trouble.status,
-                )
             self.pause(failures, trouble.pause)
             failures += 1
 
+    def _get(self, url: str, **arguments: Any) -> requests.Response:
+        try:
+            return self._session.get(url, timeout=self.timeout, stream=True, **arguments)
+        except (requests.RequestException, FetchError):
+            raise
+        except ValueError:
+            raise FetchError(
+                f"{shown(url)}: it, or what it redirects to, is no address that can be asked."
+            ) from None
+
     def _receive(self, url: str, part: Part) -> None:
         headers = {"Accept-Encoding": "identity", **part.headers()}
-        with self._session.get(url, headers=headers, timeout=self.timeout, stream=True) as answer:
+        with self._get(url, headers=headers) as answer:
             if answer.status_code == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
                 part.drop()
                 raise Again("the file at the source is shorter than before")
             check_status(answer, url)
             part.accept(answer)
-            with part.open() as stream, self._bar(part) as bar:
+            with part.open() as write, self._bar(part) as bar:
                 for block in answer.iter_content(_BLOCK):
-                    stream.write(block)
+                    write(block)
                     bar.update(len(block))
         part.check_length()
 
@@ -235,59 +265,16 @@ class Fetcher:
         )
 
 
-def user_agent_of(contact: str | None = None) -> str:
-    """Return who is asking: the package, its version, its address, and whom to write to.
-
-    Parameters
-    ----------
-    contact : str, optional
-        Default: the environment's ``OCTIS_M3L_CONTACT``.
-    """
-    about = metadata("octis-m3l")
-    urls = [entry.rpartition(",")[2].strip() for entry in about.get_all("Project-URL") or ()]
-    home = next(iter([*(about.get_all("Home-page") or ()), *urls]), None)
-    contact = contact or os.environ.get(CONTACT, "").strip()
-    remarks = "; ".join(remark for remark in (home, contact) if remark)
-    return f"octis-m3l/{about['Version']}" + (f" ({remarks})" if remarks else "")
-
-
-class _Polite(HTTPAdapter):
-    """Keeps a distance in time between requests to one host; redirects come through here too."""
-
-    def __init__(
-        self, delay: float, sleep: Callable[[float], None], clock: Callable[[], float]
-    ) -> None:
-        super().__init__()
-        self._delay, self._sleep, self._clock = delay, sleep, clock
-        self._asked: dict[str, float] = {}
-
-    def send(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> Any:
-        host = urlsplit(request.url or "").hostname or ""
-        if self._delay and str(host) in self._asked:
-            wait = self._asked[str(host)] + self._delay - self._clock()
-            if wait > 0:
-                self._sleep(wait)
-        self._asked[str(host)] = self._clock()
-        return super().send(request, *args, **kwargs)
-
-
-def _check_address(url: str) -> None:
+def _decoded(answer: requests.Response, url: str) -> Any:
+    content = bytearray()
+    for block in answer.iter_content(_BLOCK):
+        content += block
+        if len(content) > _LONGEST_JSON:
+            raise FetchError(
+                f"{shown(url)}: its answer is longer than {_LONGEST_JSON >> 20} MB, which no "
+                "sensible one is. Check the address."
+            )
     try:
-        parts = urlsplit(url)
-        good = parts.scheme.lower() in ("http", "https") and bool(parts.hostname)
-    except ValueError:
-        good = False
-    if not good:
-        raise FetchError(
-            f"{shown(url)}: expected an address that starts with http:// or https:// and names a "
-            "host."
-        )
-
-
-def _sendable(user_agent: str) -> str:
-    if not (user_agent.isascii() and user_agent.isprintable() and user_agent.strip()):
-        raise SettingsError(
-            f"the user agent {user_agent!r} can't be sent: expected ASCII letters without line "
-            f"breaks (the contact is from the argument or from {CONTACT})."
-        )
-    return user_agent.strip()
+        return json.loads(content)
+    except (ValueError, RecursionError):
+        raise Again("the answer is no JSON, or not all of it") from None

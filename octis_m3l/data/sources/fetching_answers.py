@@ -1,5 +1,6 @@
 """What a server's answer means: take it, ask again, or give up."""
 
+import re
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
@@ -14,6 +15,8 @@ _PASSING = {
     HTTPStatus.TOO_EARLY,
     HTTPStatus.TOO_MANY_REQUESTS,
 }
+
+_NUMBER = re.compile(r"[0-9]{1,12}")
 
 _MENDING = {
     HTTPStatus.UNAUTHORIZED: "It asks for a login.",
@@ -65,10 +68,74 @@ def check_status(answer: requests.Response, url: str) -> None:
     if status in (HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT):
         return
     said = f"the server answered {status}" + (f" {answer.reason}" if answer.reason else "")
-    if status in _PASSING or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        raise Again(said, status=status, pause=retry_after(answer))
+    if _is_limit(answer):
+        said += ", as no more requests are allowed for now"
+    if _passes(answer):
+        raise Again(said, status=status, pause=pause_of(answer))
     mending = next((text for known, text in _MENDING.items() if known == status), "")
     raise FetchError(f"{shown(url)}: {said}. {mending}".rstrip(), status=status)
+
+
+def check_kind(answer: requests.Response, url: str, refuse_html: bool) -> None:
+    """Let an answer pass whose bytes are those of a file.
+
+    Parameters
+    ----------
+    answer : requests.Response
+        With content.
+    url : str
+        What was asked for.
+    refuse_html : bool
+        Whether a web page can't be the file.
+
+    Raises
+    ------
+    FetchError
+        If it is encoded, or a web page.
+    """
+    encoding = answer.headers.get("Content-Encoding", "").strip().lower()
+    if encoding not in ("", "identity"):
+        raise FetchError(
+            f"{shown(url)}: the server sent it encoded ({encoding}), though asked not to."
+        )
+    kind = answer.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+    if refuse_html and kind in ("text/html", "application/xhtml+xml"):
+        raise FetchError(
+            f"{shown(url)}: a web page came instead of the file (a log-in page?). Open the "
+            "address in a browser to see what it says."
+        )
+
+
+def pause_of(answer: requests.Response) -> float:
+    """Return how many seconds an answer asks to wait before the next request; 0 for success.
+
+    Parameters
+    ----------
+    answer : requests.Response
+        Of any status.
+    """
+    if not _passes(answer):
+        return 0.0
+    pause = retry_after(answer)
+    reset = answer.headers.get("X-RateLimit-Reset", "").strip()
+    if not pause and _is_used_up(answer) and _NUMBER.fullmatch(reset):
+        pause = max(0.0, float(reset) - _now(answer).timestamp())
+    return pause
+
+
+def _passes(answer: requests.Response) -> bool:
+    status = answer.status_code
+    return status in _PASSING or status >= HTTPStatus.INTERNAL_SERVER_ERROR or _is_limit(answer)
+
+
+def _is_limit(answer: requests.Response) -> bool:
+    return answer.status_code == HTTPStatus.FORBIDDEN and (
+        "Retry-After" in answer.headers or _is_used_up(answer)
+    )
+
+
+def _is_used_up(answer: requests.Response) -> bool:
+    return answer.headers.get("X-RateLimit-Remaining", "").strip() == "0"
 
 
 def retry_after(answer: requests.Response) -> float:
@@ -80,10 +147,14 @@ def retry_after(answer: requests.Response) -> float:
         With a number or a date in ``Retry-After``. A date is compared with the server's own clock.
     """
     given = answer.headers.get("Retry-After", "").strip()
-    if given.isdecimal():
+    if _NUMBER.fullmatch(given):
         return float(given)
-    until, now = _date(given), _date(answer.headers.get("Date", "")) or datetime.now(UTC)
-    return max(0.0, (until - now).total_seconds()) if until is not None else 0.0
+    until = _date(given)
+    return max(0.0, (until - _now(answer)).total_seconds()) if until is not None else 0.0
+
+
+def _now(answer: requests.Response) -> datetime:
+    return _date(answer.headers.get("Date", "")) or datetime.now(UTC)
 
 
 def _date(text: str) -> datetime | None:

@@ -4,15 +4,15 @@ import errno
 import hashlib
 import os
 import re
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from http import HTTPStatus
 from pathlib import Path
-from typing import BinaryIO
 
 import requests
+from filelock import FileLock
 
-from octis_m3l.data.sources.fetching_answers import Again, shown
+from octis_m3l.data.sources.fetching_answers import Again, check_kind, shown
 from octis_m3l.data.sources.fetching_errors import FetchError
 from octis_m3l.errors import SettingsError, StorageError
 from octis_m3l.files import read_json, write_json
@@ -25,6 +25,7 @@ class Part:
 
     ``<destination>.part`` has the bytes; ``<destination>.part.json`` of which file they are: the
     address's hash, the server's mark of the version (ETag or Last-Modified) and the length.
+    ``<destination>.part.lock`` is there while one is at work on them.
 
     Parameters
     ----------
@@ -34,6 +35,8 @@ class Part:
         Where it comes from.
     sha256, size : optional
         What the whole must have.
+    refuse_html : bool
+        Whether a web page in the place of the file is refused.
 
     Raises
     ------
@@ -44,7 +47,13 @@ class Part:
     """
 
     def __init__(
-        self, destination: Path, url: str, *, sha256: str | None, size: int | None
+        self,
+        destination: Path,
+        url: str,
+        *,
+        sha256: str | None,
+        size: int | None,
+        refuse_html: bool = False,
     ) -> None:
         if sha256 is not None and not re.fullmatch(r"[0-9a-fA-F]{64}", sha256):
             raise SettingsError(f"sha256='{sha256}': expected 64 hexadecimal digits.")
@@ -53,6 +62,8 @@ class Part:
         self.length: int | None = None
         self.offset = 0
         self.longest = 0
+        self._refuse_html = refuse_html and destination.suffix.lower() not in (".html", ".htm")
+        self._framed, self._received = True, 0
         self._shown = shown(url)
         self._address = hashlib.sha256(url.encode()).hexdigest()
         self._bytes = destination.with_name(f"{destination.name}.part")
@@ -62,7 +73,25 @@ class Part:
             if destination.is_dir():
                 raise FetchError(f"{destination} is a folder, where a file was expected.")
             destination.parent.mkdir(parents=True, exist_ok=True)
-            self._kept = self._read_about()
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Wait until nobody else downloads to the same place, and keep others waiting."""
+        place = self.destination.with_name(f"{self.destination.name}.part.lock")
+        lock = FileLock(place)
+        with self._written():
+            lock.acquire()
+            while not place.exists():  # the one before took it away: it guards nothing any more
+                lock.release()
+                lock.acquire()
+        try:
+            with self._written():
+                self._kept = self._read_about()
+            yield
+        finally:
+            with suppress(OSError):
+                place.unlink(missing_ok=True)
+            lock.release()
 
     def is_done(self) -> bool:
         """Whether the whole file is there already."""
@@ -101,22 +130,38 @@ class Part:
         FetchError
             If the file is not as long as it should be, or can't be written.
         """
-        encoded = answer.headers.get("Content-Encoding", "identity").lower() != "identity"
-        mark = None if encoded else _mark(answer)
+        try:
+            check_kind(answer, self._shown, self._refuse_html)
+        except FetchError:
+            self.drop()
+            raise
+        mark, told = _mark(answer), _whole_number(answer.headers.get("Content-Length"))
+        chunked = "chunked" in answer.headers.get("Transfer-Encoding", "").lower()
+        self._framed, self._received = chunked or told is not None, 0
         if answer.status_code == HTTPStatus.PARTIAL_CONTENT:
             found = _RANGE.match(answer.headers.get("Content-Range", ""))
             changed = mark is not None and mark != self._kept.get("mark")
-            if not found or int(found[1]) != self.offset or not self.offset or encoded or changed:
+            if not found or int(found[1]) != self.offset or not self.offset or changed:
                 self.drop()
                 raise Again("the server sent another range than was asked for")
-            length = None if found[3] == "*" else int(found[3])
+            before = _whole_number(self._kept.get("length"))
+            length = before if found[3] == "*" else int(found[3])
+            if before not in (None, length):
+                self.drop()
+                raise Again("the file at the source has another length than before")
             mark = str(self._kept["mark"])
         else:
-            self.offset = 0
-            length = None if encoded else _whole_number(answer.headers.get("Content-Length"))
+            self.offset, length = 0, None if chunked else told
         if self.size is not None and length is not None and length != self.size:
             self.drop()
-            raise self._of_other_size(length)
+            raise self._of_other_size(str(length))
+        if not self._framed and (self.sha256, self.size, length) == (None, None, None):
+            self.drop()
+            raise FetchError(
+                f"{self._shown}: the server does not say how long it is, so nobody can tell "
+                "whether all of it came. Try again later, or give its checksum or size.",
+                passing=True,
+            )
         self.length = length
         with self._written():
             if not self.offset:
@@ -125,14 +170,29 @@ class Part:
             write_json(self._about, self._kept)
 
     @contextmanager
-    def open(self) -> Iterator[BinaryIO]:
-        """Give the file to write the next bytes to."""
-        with self._written():
-            try:
-                with self._bytes.open("ab") as stream:
-                    yield stream
-            finally:
-                self.longest = max(self.longest, self._so_far())
+    def open(self) -> Iterator[Callable[[bytes], None]]:
+        """Give what takes the next bytes; too many of them are refused, and all dropped."""
+        limit = self.size if self.length is None else self.length
+        too_long = False
+        try:
+            with self._written(), self._bytes.open("r+b") as stream:
+                stream.seek(self.offset)
+
+                def write(block: bytes) -> None:
+                    nonlocal too_long
+                    self._received += len(block)
+                    too_long = limit is not None and self.offset + self._received > limit
+                    if too_long and limit == self.size:
+                        raise self._of_other_size(f"more than {limit}")
+                    if too_long:
+                        raise Again(f"more than the {limit} bytes that were announced came")
+                    stream.write(block)
+
+                yield write
+        finally:
+            if too_long:
+                self.drop()
+            self.longest = max(self.longest, self._so_far())
 
     def check_length(self) -> None:
         """Check that all bytes have come.
@@ -140,14 +200,15 @@ class Part:
         Raises
         ------
         Again
-            If some are missing, or there are too many.
+            If some are missing, or others have written to the same place.
         """
-        come = self._so_far()
-        if self.length is not None and come < self.length:
-            raise Again(f"only {come} of {self.length} bytes came")
-        if self.length is not None and come > self.length:
+        come = self.offset + self._received
+        if self._so_far() != come:
             self.drop()
-            raise Again(f"{come} bytes came where {self.length} were announced")
+            raise Again("something else wrote to the same file")
+        wanted = self.size if self.length is None and not self._framed else self.length
+        if wanted is not None and come < wanted:
+            raise Again(f"only {come} of {wanted} bytes came")
 
     def finish(self) -> None:
         """Check size and checksum, and give the file its name.
@@ -161,13 +222,14 @@ class Part:
             come = self._so_far()
             if self.size is not None and come != self.size:
                 self.drop()
-                raise self._of_other_size(come)
+                raise self._of_other_size(str(come))
             if self.sha256 is not None and (found := _checksum(self._bytes)) != self.sha256:
                 self.drop()
                 raise FetchError(
                     f"{self._shown}: its SHA-256 is {found}, where {self.sha256} was expected. "
                     "What came is deleted: ask again, and if that does not help, the file at the "
-                    "source has changed."
+                    "source has changed.",
+                    passing=not self._framed,
                 )
             with self._bytes.open("rb+") as stream:
                 os.fsync(stream.fileno())
@@ -193,7 +255,7 @@ class Part:
             return {}
         return kept if kept.get("address") == self._address else {}
 
-    def _of_other_size(self, size: int) -> FetchError:
+    def _of_other_size(self, size: str) -> FetchError:
         return FetchError(
             f"{self._shown}: it has {size} bytes, where {self.size} were expected. The file at "
             "the source has changed, or the server sent something else."

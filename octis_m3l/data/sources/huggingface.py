@@ -22,6 +22,8 @@ SCHEME = "huggingface:"
 _NAME = re.compile(
     r"huggingface:(?P<name>[\w.-]+(?:/[\w.-]+)?)(?:@(?P<revision>[\w./-]+))?(?:#(?P<config>[\w.-]+))?"
 )
+_ONLY_DOTS = re.compile(r"(^|/)\.+(/|$)")
+_COMMIT = re.compile(r"@([0-9a-f]{40})/")
 _MARKS = {
     "train": "train",
     "validation": "validation",
@@ -48,7 +50,7 @@ def huggingface_source(name: str) -> Source:
         If it is written otherwise.
     """
     found = _NAME.fullmatch(name)
-    if found is None:
+    if found is None or _ONLY_DOTS.search(found["name"]):
         raise SettingsError(
             f"'{name}': expected huggingface:NAME, with @REVISION and #CONFIGURATION after it "
             "where they are needed: huggingface:owner/name@main#en-de."
@@ -152,6 +154,11 @@ def _collect(
         datasets: Any = import_module("datasets")
     except ImportError:
         raise MissingDependencyError(_INSTALL) from None
+    if Path(name).exists():
+        raise SettingsError(
+            f"{SCHEME}{name}: {Path(name).absolute()} is there, and the library would take it in "
+            "place of the hub's; run it in another folder."
+        )
     try:
         loaded = datasets.load_dataset(name, config, revision=revision)
     except Exception as error:
@@ -161,6 +168,8 @@ def _collect(
             "Check the name, the configuration after # and the network; sets that need a program "
             "of their own are not run."
         ) from error
+    for left in folder.glob("*.parquet"):
+        left.unlink()
     labels: dict[str, Any] = {}
     rows = {}
     for split, table in loaded.items():
@@ -172,7 +181,14 @@ def _collect(
                 labels[column] = list(feature.names)
     write_json(folder / _LABELS, labels)
     about = next(iter(loaded.values())).info
-    return {"rows": rows, "licence": about.license or "", "citation": about.citation or ""}
+    # The library says the commit only in the addresses of the files that it took.
+    told = (_COMMIT.search(str(url)) for url in about.download_checksums or ())
+    return {
+        "rows": rows,
+        "revision": next((found[1] for found in told if found), revision or ""),
+        "licence": about.license or "",
+        "citation": about.citation or "",
+    }
 
 
 def _read_split(path: Path) -> pd.DataFrame:
@@ -219,7 +235,10 @@ def _named(labels: "pd.Series[Any]", path: Path, column: str) -> Sequence[Any]:
     names = read_json(path).get(column)
     if names is None:
         return labels.tolist()
-    return [names[label] if 0 <= label < len(names) else None for label in labels]
+    return [
+        names[int(label)] if not pd.isna(label) and 0 <= label < len(names) else None
+        for label in labels
+    ]
 
 
 def _first_line(error: Exception) -> str:

@@ -13,11 +13,21 @@ from octis_m3l.files import read_json
 FORMAT = "octis-m3l source"
 RECORD = "source.json"
 RAW = "raw"
+_KEYS = {
+    "name": str,
+    "homepage": str,
+    "licence": str,
+    "citation": str,
+    "date": str,
+    "commits": Mapping,
+    "files": Mapping,
+    "left_out": list,
+}
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 
 
 def home_of(source: Source, folder: Path) -> Path:
-    """Return the folder of one set.
+    """Return the folder of one set: no two sets have the same.
 
     Parameters
     ----------
@@ -26,31 +36,56 @@ def home_of(source: Source, folder: Path) -> Path:
     folder : Path
         The folder of all sets.
     """
-    return folder / _UNSAFE.sub("-", source.name)
+    safe = _UNSAFE.sub("-", source.name)
+    if safe == source.name:
+        return folder / safe
+    return folder / f"{safe}-{hashlib.sha256(source.name.encode()).hexdigest()[:8]}"
 
 
-def read_record(home: Path) -> dict[str, Any] | None:
+def read_record(home: Path, name: str) -> dict[str, Any] | None:
     """Return what was written down when a set was fetched; None if it wasn't, or not to its end.
 
     Parameters
     ----------
     home : Path
         The set's folder.
+    name : str
+        The set's name.
 
     Raises
     ------
     StorageError
-        If the record can't be read or is of another program.
+        If the record can't be read, or is of another program or another set.
     """
     path = home / RECORD
     if not path.is_file():
         return None
-    record = read_json(path)
-    if record.get("format") != FORMAT or not isinstance(record.get("files"), Mapping):
+    try:
+        record = read_json(path)
+    except (StorageError, OSError):
+        record = {}
+    whole = record.get("format") == FORMAT and all(
+        isinstance(record.get(key), kind) for key, kind in _KEYS.items()
+    )
+    if not whole or not all(_is_description(file) for file in record["files"].values()):
         raise StorageError(
-            f"{path} is no record of a fetched data set; move {home} away and fetch it again."
+            f"{path} is damaged, or no record of a fetched data set. Delete it and fetch the set: "
+            "the files that are there are used."
+        )
+    if record["name"] != name:
+        raise StorageError(
+            f"{home} holds the data set {record['name']}, where {name} was expected; give another "
+            "folder, or move it away."
         )
     return record
+
+
+def _is_description(file: Any) -> bool:
+    return (
+        isinstance(file, Mapping)
+        and isinstance(file.get("sha256"), str)
+        and isinstance(file.get("size"), int)
+    )
 
 
 def damaged_files(home: Path, record: Mapping[str, Any], *, thoroughly: bool) -> list[str]:

@@ -50,6 +50,8 @@ class RemoteFile:
         Its name in git, where the repository's list of files gave it; it is a checksum too.
     required : bool
         Whether the set can't do without it; if not, and it isn't there, it is left out.
+    url : str, optional
+        Where it is fetched from, in place of its repository.
     """
 
     path: str
@@ -59,6 +61,7 @@ class RemoteFile:
     size: int | None = None
     blob: str | None = None
     required: bool = True
+    url: str | None = None
 
 
 @dataclass(frozen=True)
@@ -135,7 +138,12 @@ class Source:
     collect : callable (folder, Fetcher, **options) → mapping, optional
         Fetches what is in no repository to the folder of raw files, going on from what is there,
         and returns what to write down. It raises if the set isn't whole in the end. What a user
-        may choose are its keyword arguments.
+        may choose are its keyword arguments, but for ``progress``: whether to show a bar. Files
+        that are there already are replaced whole and never written into: a complete set may share
+        them.
+    actions : mapping of str to bool
+        Which of these keyword arguments say what to do now, and not what the set is; and whether
+        it is asked again for the sake of them when everything is there.
     size : int, optional
         About how many bytes are fetched.
     notes : str
@@ -156,6 +164,7 @@ class Source:
     files: tuple[RemoteFile, ...] = ()
     listings: tuple[Listing, ...] = ()
     collect: Callable[..., Mapping[str, Any]] | None = None
+    actions: Mapping[str, bool] = field(default_factory=dict)
     size: int | None = None
     notes: str = ""
     hosts: Hosts = field(default_factory=Hosts)
@@ -170,4 +179,6 @@ class Source:
         commit : str
             Of its repository.
         """
+        if file.url is not None:
+            return file.url
         return f"{self.hosts.raw}/{file.repository}/{commit}/{quote(file.origin)}"

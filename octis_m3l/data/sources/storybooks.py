@@ -98,7 +98,8 @@ def build_storybooks(
     ]
     if not pages:
         raise DataError(
-            f"{raw}: no page has an English text, a translation and a picture; fetch it again."
+            f"{raw}: no page has an English text, a translation and a picture; fetch it "
+            "again with again=True (--again)."
         )
     of_story, of_page, pages = story_partitions(pages)
     languages = [name for name in chosen if name != PICTURES]

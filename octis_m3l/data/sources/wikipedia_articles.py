@@ -4,7 +4,6 @@ import re
 import unicodedata
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import count
 from typing import Any
 from urllib.parse import quote
 
@@ -12,11 +11,12 @@ from octis_m3l.data.sources.fetching import Fetcher
 from octis_m3l.data.sources.fetching_answers import shown
 from octis_m3l.data.sources.fetching_errors import FetchError
 
-MISSING, INVALID, DISAMBIGUATION, EMPTY = (
+MISSING, INVALID, DISAMBIGUATION, EMPTY, NO_ARTICLE = (
     "missing",
     "impossible title",
     "disambiguation page",
     "no text",
+    "no article",
 )
 
 # What the API takes from anybody, and what servers take as an address.
@@ -181,27 +181,30 @@ class Wiki:
 
     def _ask(self, parameters: Mapping[str, str]) -> Mapping[str, Any]:
         common = {"action": "query", "format": "json", "formatversion": "2", "maxlag": str(_LAG)}
-        for attempt in count():
-            answer = self._fetcher.json(self._api, {**common, **parameters})
-            if not isinstance(answer, Mapping):
-                break
-            error = answer.get("error")
-            if not error:
-                return answer
-            code = str(error.get("code")) if isinstance(error, Mapping) else str(error)
-            information = error.get("info", "") if isinstance(error, Mapping) else ""
-            passing = _PASSING.fullmatch(code) is not None
-            if not passing or attempt == self._fetcher.retries:
-                raise FetchError(
-                    f"{shown(self._api)}: the API answered '{code}': {information}"
-                    + (" Run it again later: what has come is kept." if passing else ""),
-                    passing=passing,
-                )
-            self._fetcher.pause(attempt, _LAG)
-        raise FetchError(
-            f"{shown(self._api)}: the answer is no JSON object; expected that of MediaWiki's API. "
-            "Check the address."
-        )
+        answer = self._fetcher.json(self._api, {**common, **parameters}, again=_pause)
+        if not isinstance(answer, Mapping):
+            raise FetchError(
+                f"{shown(self._api)}: the answer is no JSON object; expected that of MediaWiki's "
+                "API. Check the address."
+            )
+        if answer.get("error"):
+            code, information = _error(answer)
+            raise FetchError(f"{shown(self._api)}: the API answered '{code}': {information}")
+        return answer
+
+
+def _error(answer: Mapping[str, Any]) -> tuple[str, str]:
+    error = answer["error"]
+    if isinstance(error, Mapping):
+        return str(error.get("code")), str(error.get("info", ""))
+    return str(error), ""
+
+
+def _pause(answer: Any, headers: Mapping[str, str]) -> float | None:
+    """Return how long to wait after an answer before the same question; None if it is one."""
+    if not isinstance(answer, Mapping) or not answer.get("error"):
+        return None
+    return float(_LAG) if _PASSING.fullmatch(_error(answer)[0]) else None
 
 
 def _page_or_reason(
@@ -211,6 +214,8 @@ def _page_or_reason(
         return MISSING
     if _has(page, "invalid") or not page.get("pageid"):
         return INVALID
+    if page.get("ns", 0) != 0:
+        return NO_ARTICLE
     if "disambiguation" in (page.get("pageprops") or {}):
         return DISAMBIGUATION
     return Page(int(page["pageid"]), str(page["title"]), redirect, section)

@@ -29,7 +29,8 @@ NOTES = (
     "retrieval, not those that the paper used, and the stop words are stopwordsiso's where the "
     "paper has NLTK's. Articles of fewer than ten known words, which the authors' code drops "
     "with their tuples, are kept. Tuples of the published training list that share an article "
-    "or a picture with a tuple of the test list are left out of training. Validation tuples are "
+    "or a picture (its address or its content) with a tuple of the test list are left out of "
+    "training. Validation tuples are "
     "those of the training list whose SHA-256 of the English title, a tab and the German title "
     "(of tuples that share an item: the first of them in order of code points), as a number, is "
     "below the given share of the largest."
@@ -41,10 +42,13 @@ class _Tuple:
     published: Published
     articles: dict[str, dict[str, Any]]
     pictures: dict[str, Path]
+    contents: tuple[str, ...]
 
     def keys(self) -> list[tuple[str, object]]:
         pages = [(language, article["page"]) for language, article in self.articles.items()]
-        return [*pages, *((PICTURES, address) for address in self.pictures)]
+        addresses = [(PICTURES, address) for address in self.pictures]
+        # One picture may have been published under several addresses.
+        return [*pages, *addresses, *(("contents", content) for content in self.contents)]
 
     def name(self) -> str:
         return "\t".join(self.published.titles[language] for language in LANGUAGES)
@@ -140,7 +144,8 @@ def _fetched(folder: Path, words: int | None) -> list[_Tuple]:
                 articles[language] = {**record, "text": _beginning(record["text"], words)}
         found = {address: store.picture(address) for address in published.pictures}
         pictures = {address: path for address, path in found.items() if path is not None}
-        result.append(_Tuple(published, articles, pictures))
+        contents = tuple(store.picture_checksum(address) for address in pictures)
+        result.append(_Tuple(published, articles, pictures, contents))
     return result
 
 

@@ -2,15 +2,19 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from http import HTTPStatus
 
 from octis_m3l.data.sources.fetching_errors import FetchError
+from octis_m3l.data.sources.wikipedia_store import PICTURES
 
 # So many failures one after another are no accident.
 MOST_IN_A_ROW = 10
+# A server that says so, and not for a passing moment, is not to be asked for anything else.
+_BUSY = {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE}
 
 
 class Failures:
-    """Collects failures that may pass; others, and too many in a row, are the end."""
+    """Collects failures; too many in a row are the end, and of articles each that can't pass."""
 
     def __init__(self) -> None:
         self.all: list[tuple[str, str, str]] = []
@@ -30,12 +34,13 @@ class Failures:
         Raises
         ------
         FetchError
-            If it can't be got at all, or so many blocks failed that the server must be down.
+            If it can't be got at all and is no picture, each of which is for itself; or so many
+            blocks failed that the server must be down, or lets nothing go.
         """
         try:
             yield
         except FetchError as error:
-            if not error.passing:
+            if not (error.passing or (kind == PICTURES and error.status not in _BUSY)):
                 raise
             self.all += [(kind, name, str(error)) for name in names]
             self._in_a_row += 1
@@ -44,7 +49,7 @@ class Failures:
                     f"{MOST_IN_A_ROW} failures one after another. What has come is kept. The last "
                     f"one: {error}",
                     status=error.status,
-                    passing=True,
+                    passing=error.passing,
                 ) from None
         else:
             self._in_a_row = 0

@@ -4,13 +4,12 @@ The authors publish titles and the addresses of pictures. The articles come thro
 the pictures as thumbnails from Wikimedia's server.
 """
 
-import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from octis_m3l.data.dataset import MultiviewDataset
-from octis_m3l.data.sources.fetching import CONTACT, Fetcher
+from octis_m3l.data.sources.fetching import Fetcher
 from octis_m3l.data.sources.fetching_errors import FetchError
 from octis_m3l.data.sources.source import RemoteFile, Repository, Source
 from octis_m3l.data.sources.wikipedia_articles import Page, Wiki
@@ -24,6 +23,7 @@ from octis_m3l.data.sources.wikipedia_building import (
 )
 from octis_m3l.data.sources.wikipedia_failures import Failures
 from octis_m3l.data.sources.wikipedia_pictures import PictureServer
+from octis_m3l.data.sources.wikipedia_politeness import polite
 from octis_m3l.data.sources.wikipedia_report import NOT_THERE, write_report
 from octis_m3l.data.sources.wikipedia_store import PICTURES, WikipediaStore, articles_of
 from octis_m3l.data.sources.wikipedia_titles import (
@@ -44,8 +44,6 @@ __all__ = [
     "fetch_wikipedia_m3l",
     "wikipedia_source",
 ]
-
-DELAY = 0.5
 
 # Titles that are looked up before their articles are read: what the API takes at once.
 _BATCH = 50
@@ -72,8 +70,9 @@ def fetch_wikipedia_m3l(
     folder : str or Path
         Where everything goes.
     fetcher : Fetcher, optional
-        Asks the servers. Default: one that keeps a distance of half a second, and says the contact
-        in the environment's ``OCTIS_M3L_CONTACT``, as Wikimedia asks for.
+        Asks the servers. Default: one that says the contact in the environment's
+        ``OCTIS_M3L_CONTACT``, as Wikimedia asks for. Wikimedia's own servers are asked half a
+        second apart at least, whatever the fetcher's delay.
     limit : int, optional
         How many tuples of each published list, from its start, for a trial.
     endpoints : WikipediaEndpoints, optional
@@ -103,7 +102,19 @@ def fetch_wikipedia_m3l(
     endpoints = endpoints or WikipediaEndpoints()
     if limit is not None and limit < 1:
         raise SettingsError(f"limit={limit}: expected 1 or more, or None for all tuples.")
-    asker = fetcher or _polite(endpoints)
+    with polite(fetcher, endpoints) as asker:
+        return _fetch_with(asker, folder, limit, endpoints, width, retry_gone, progress)
+
+
+def _fetch_with(
+    asker: Fetcher,
+    folder: Path,
+    limit: int | None,
+    endpoints: WikipediaEndpoints,
+    width: int,
+    retry_gone: bool,
+    progress: bool,
+) -> dict[str, Any]:
     store = WikipediaStore(folder)
     server = PictureServer(endpoints.pictures, width, asker, store)
     for partition in PARTITIONS:
@@ -118,7 +129,11 @@ def fetch_wikipedia_m3l(
         PICTURES: _different(address for t in tuples for address in t.pictures),
     }
     open_items = {
-        kind: [name for name in names if _is_open(store.read(kind, name), retry_gone)]
+        kind: [
+            name
+            for name in names
+            if _is_open(store.read(kind, name), retry_gone, width if kind == PICTURES else None)
+        ]
         for kind, names in wanted.items()
     }
     failures = Failures()
@@ -178,18 +193,10 @@ def _different(names: Iterable[str]) -> list[str]:
     return list(dict.fromkeys(names))
 
 
-def _is_open(record: Mapping[str, Any] | None, retry_gone: bool) -> bool:
-    return record is None or (retry_gone and "gone" in record)
-
-
-def _polite(endpoints: WikipediaEndpoints) -> Fetcher:
-    asks_wikimedia = ".wikipedia.org/" in endpoints.api or ".wikimedia.org" in endpoints.pictures
-    if asks_wikimedia and not os.environ.get(CONTACT, "").strip():
-        raise SettingsError(
-            f"Wikimedia asks programs to say whom to write to: set {CONTACT} to your e-mail "
-            "address (it is sent to its servers), or pass fetcher=Fetcher(contact=...)."
-        )
-    return Fetcher(delay=DELAY)
+def _is_open(record: Mapping[str, Any] | None, retry_gone: bool, width: int | None) -> bool:
+    if record is None:
+        return True
+    return retry_gone if "gone" in record else record.get("width") != width
 
 
 def _bar(total: int, progress: bool) -> Any:
@@ -206,6 +213,7 @@ def wikipedia_source(endpoints: WikipediaEndpoints | None = None) -> Source:
     endpoints : WikipediaEndpoints, optional
         Where to ask.
     """
+    titles = None if endpoints is None else endpoints.titles
 
     def collect(
         raw: Path,
@@ -214,15 +222,15 @@ def wikipedia_source(endpoints: WikipediaEndpoints | None = None) -> Source:
         limit: int | None = None,
         retry_gone: bool = False,
         accept_failed: bool = False,
+        progress: bool = False,
     ) -> Mapping[str, Any]:
-        # Wikimedia is to be asked less often than a server of plain files.
         report = fetch_wikipedia_m3l(
             raw,
-            fetcher=fetcher if fetcher.delay >= DELAY else None,
+            fetcher=fetcher,
             endpoints=endpoints,
             limit=limit,
             retry_gone=retry_gone,
-            progress=True,
+            progress=progress,
         )
         if report["failed"] and not accept_failed:
             raise FetchError(
@@ -260,10 +268,16 @@ def wikipedia_source(endpoints: WikipediaEndpoints | None = None) -> Source:
         build=build,
         repositories=(Repository(REPOSITORY, COMMIT),),
         files=tuple(
-            RemoteFile(place.name, REPOSITORY, f"data/{place.name}")
+            RemoteFile(
+                place.name,
+                REPOSITORY,
+                f"data/{place.name}",
+                url=None if titles is None else f"{titles.rstrip('/')}/{place.name}",
+            )
             for place in (titles_file(Path(), partition) for partition in PARTITIONS)
         ),
         collect=collect,
+        actions={"retry_gone": True, "accept_failed": False},
         notes=NOTES,
     )
 

@@ -5,7 +5,7 @@ import re
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote
+from urllib.parse import unquote, urlsplit
 
 from PIL import Image
 
@@ -17,6 +17,7 @@ from octis_m3l.data.sources.wikipedia_store import PICTURES, WikipediaStore
 from octis_m3l.errors import SettingsError, suggest
 
 DELETED, UNREADABLE, IMPOSSIBLE = "deleted", "can't be opened", "no address"
+_PAGE = "a web page came, where a picture was expected"
 
 # The only widths that Wikimedia's server makes.
 WIDTHS = (20, 40, 60, 120, 250, 330, 500, 960, 1280, 1920, 3840)
@@ -111,7 +112,8 @@ class PictureServer:
     def fetch(self, address: str) -> None:
         """Fetch one picture, or write down why there is none.
 
-        The original is asked for where there is no thumbnail, as of a picture that is not as wide.
+        The original is asked for where there is no thumbnail, as of a picture that is not as wide,
+        and where it is no picture; not where the server can't or won't answer now.
 
         Parameters
         ----------
@@ -124,23 +126,17 @@ class PictureServer:
             If it could not be had now; `passing` where another run may have it.
         """
         small = thumbnail(address, self._width)
-        reason, trouble = IMPOSSIBLE, None
+        reasons = []
         for url in [small, address] if small else [address]:
-            if not re.match(r"https?://[^/]", url):
-                continue
-            try:
-                reason = self._take(address, _HOST.sub(self._base, url))
-            except FetchError as error:
-                if not (error.passing or error.status == HTTPStatus.BAD_REQUEST):
-                    raise
-                reason, trouble = UNREADABLE, error
+            reason = self._take(address, _HOST.sub(self._base, url))
             if not reason:
                 self._clear(address)
                 return
-        if reason != DELETED and trouble is not None and trouble.passing:
-            raise trouble
+            reasons.append(reason)
+        if _PAGE in reasons and reasons[-1] != DELETED:
+            raise FetchError(f"{shown(address)}: {_PAGE}.", passing=True)
         self._clear(address)
-        self._store.give_up(PICTURES, address, reason)
+        self._store.give_up(PICTURES, address, reasons[-1])
 
     def _clear(self, address: str) -> None:
         stem = self._store.stem(PICTURES, address)
@@ -149,6 +145,8 @@ class PictureServer:
 
     def _take(self, address: str, url: str) -> str:
         """Fetch, open and keep what is at one address; return why not, or nothing."""
+        if not _is_address(url):
+            return IMPOSSIBLE
         stem = self._store.stem(PICTURES, address)
         # Of the address, so that a thumbnail that was broken off is not gone on with as original.
         mark = hashlib.sha256(url.encode()).hexdigest()[:8]
@@ -158,15 +156,13 @@ class PictureServer:
         except FetchError as error:
             if error.status in _NOT_THERE:
                 return DELETED
+            if error.status == HTTPStatus.BAD_REQUEST:
+                return UNREADABLE
             raise
         if not can_open(fresh):
-            is_page = _is_page(fresh)
+            reason = _PAGE if _is_page(fresh) else UNREADABLE
             fresh.unlink()
-            if is_page:
-                raise FetchError(
-                    f"{shown(url)}: a web page came, where a picture was expected.", passing=True
-                )
-            return UNREADABLE
+            return reason
         with Image.open(fresh) as image:
             kind, size = str(image.format).lower(), list(image.size)
         final = stem.with_suffix(f".{'jpg' if kind in ('jpeg', 'mpo') else kind}")
@@ -175,11 +171,21 @@ class PictureServer:
             "bytes": fresh.stat().st_size,
             "sha256": hashlib.sha256(fresh.read_bytes()).hexdigest(),
             "size": size,
+            "width": self._width,
             "from": shown(url),
         }
         fresh.replace(final)
         self._store.keep(PICTURES, address, content)
         return ""
+
+
+def _is_address(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        # A port that is none raises too.
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
 
 
 def _is_page(path: Path) -> bool:

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from octis_m3l.data.sources.record import checksum
 from octis_m3l.errors import StorageError
 from octis_m3l.files import read_json, write_json
 
@@ -55,7 +56,7 @@ class WikipediaStore:
         return self.folder / kind / digits[:2] / digits
 
     def read(self, kind: str, name: str) -> dict[str, Any] | None:
-        """Return a record; None where there is none, or its picture isn't there whole.
+        """Return a record; None where there is none, or its picture isn't there as it came.
 
         Parameters
         ----------
@@ -73,6 +74,9 @@ class WikipediaStore:
             picture = path.with_name(str(record["file"]))
             if not picture.is_file() or picture.stat().st_size != record.get("bytes"):
                 return None
+            if record.get("sha256", found := checksum(picture)) != found:
+                return None
+            record["sha256"] = found
         return record
 
     def picture(self, name: str) -> Path | None:
@@ -87,6 +91,16 @@ class WikipediaStore:
         if record is None or "file" not in record:
             return None
         return self._record(PICTURES, name).with_name(record["file"])
+
+    def picture_checksum(self, name: str) -> str:
+        """Return the SHA-256 of a picture that came, in hexadecimal; nothing where none came.
+
+        Parameters
+        ----------
+        name : str
+            Its published address.
+        """
+        return str((self.read(PICTURES, name) or {}).get("sha256", ""))
 
     def keep(self, kind: str, name: str, content: Mapping[str, Any]) -> None:
         """Write what came.

@@ -26,7 +26,8 @@ class Reply:
 
     With an `etag` or `modified` and status 200, Range is honoured if If-Range fits, unless
     `ranges` is off. `cut`: announce the whole body, send so many bytes of it, hang up. `stall`:
-    seconds before the answer. `hang_up`: no answer at all.
+    seconds before the answer. `hang_up`: no answer at all. `framed`: off, the length is not
+    announced, and the end of the connection is the end.
     """
 
     body: bytes = b""
@@ -38,6 +39,7 @@ class Reply:
     cut: int | None = None
     stall: float = 0.0
     hang_up: bool = False
+    framed: bool = True
 
 
 Answer = Reply | Callable[[Request], Reply]
@@ -120,7 +122,7 @@ class LocalServer:
             reply = answer if isinstance(answer, Reply) else answer(request)
         if reply.stall:
             self._closing.wait(reply.stall)
-        handler.close_connection = reply.hang_up or reply.cut is not None
+        handler.close_connection = reply.hang_up or reply.cut is not None or not reply.framed
         if not reply.hang_up:
             with suppress(BrokenPipeError, ConnectionResetError):  # the client gave up waiting
                 _send(handler, request, reply)
@@ -144,7 +146,8 @@ def _send(handler: BaseHTTPRequestHandler, request: Request, reply: Reply) -> No
             headers["Content-Range"] = f"bytes {start}-{len(body) - 1}/{len(body)}"
             body = body[start:]
     handler.send_response(status)
-    for name, value in {"Content-Length": str(len(body)), **headers}.items():
+    length = {"Content-Length": str(len(body))} if reply.framed else {}
+    for name, value in {**length, **headers}.items():
         handler.send_header(name, value)
     handler.end_headers()
     handler.wfile.write(body if reply.cut is None else body[: reply.cut])

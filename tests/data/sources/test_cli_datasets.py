@@ -85,3 +85,26 @@ def test_errors_are_those_that_main_prints(tmp_path: Path) -> None:
     assert str(wrong) == "ecnews has no option 'vocabulary_size'. Known: seed, validation, views."
     wrong = run("build", "ecnews", "--out", tmp_path / "out", "--text", "en=title").exception
     assert str(wrong) == "ecnews has no option 'texts'. Known: seed, validation, views."
+    wrong = run("build", "ecnews", "--out", tmp_path / "out", "--set", "validation=a").exception
+    assert str(wrong) == "ecnews: validation='a': expected a number."
+
+
+def test_fetching_again(served: LocalServer) -> None:
+    said("fetch", "ecnews")
+    served.requests.clear()
+    said("fetch", "ecnews")
+    assert served.requests == []
+    said("fetch", "ecnews", "--again")
+    assert len(served.requests) == len(small_bags())
+
+
+@pytest.mark.parametrize("content", ["{", '{"format": "octis-m3l source", "files": {}}'])
+def test_a_damaged_record_does_not_hide_the_list(tmp_path: Path, content: str) -> None:
+    home = tmp_path / "cache" / "datasets" / "ecnews"
+    home.mkdir(parents=True)
+    (home / "source.json").write_text(content)
+    listed = {entry["name"]: entry["fetched"] for entry in said("list")["datasets"]}
+    assert "Delete it and fetch the set" in listed["ecnews"]["unreadable"]
+    assert listed["m10"] is None
+    assert run("list").exit_code == 0
+    assert isinstance(run("info", "ecnews").exception, StorageError)

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,11 +11,13 @@ import pytest
 from filelock import FileLock
 
 from octis_m3l.data.sources.build import build, describe
-from octis_m3l.data.sources.catalogue import SOURCES
+from octis_m3l.data.sources.catalogue import SOURCES, source_of
 from octis_m3l.data.sources.fetch import fetch
 from octis_m3l.data.sources.fetching import Fetcher, FetchError
+from octis_m3l.data.sources.record import home_of
 from octis_m3l.data.sources.source import RemoteFile, Source
 from octis_m3l.errors import SettingsError, StorageError
+from octis_m3l.files import write_json, written_whole
 
 from .bags import FOLDER, small_bags
 from .local_server import LocalServer, Reply
@@ -130,7 +132,7 @@ def test_damaged_files_are_fetched_again_and_must_be_as_before(
     raw = tmp_path / "ecnews" / "raw"
     (raw / "vocab_cn").write_bytes(b"x" * (raw / "vocab_cn").stat().st_size)
     (raw / "vocab_en").unlink()
-    with pytest.raises(StorageError, match=r"1 files are missing or damaged, the first is vocab_e"):
+    with pytest.raises(StorageError, match=r"2 files are missing or damaged, the first is vocab_c"):
         build(source, tmp_path / "out", tmp_path)
     server.requests.clear()
     assert fetch(source, tmp_path, fetcher=quick_fetcher()) == first
@@ -169,15 +171,220 @@ def test_other_commits_than_the_catalogue_names(server: LocalServer, tmp_path: P
     source = bags(server)
     fetch(source, tmp_path, fetcher=quick_fetcher())
     later = replace(source, repositories=(replace(source.repositories[0], commit="1" * 40),))
-    with pytest.raises(StorageError, match="was fetched from other commits than the catalogue"):
+    with pytest.raises(StorageError, match=r"from other commits .* with again=True \(--again\)"):
         fetch(later, tmp_path, fetcher=quick_fetcher())
+    with pytest.raises(FetchError, match="404"):
+        fetch(later, tmp_path, fetcher=quick_fetcher(), again=True)
+    # A set that is there stays while a new one can't be had.
+    assert build(source, tmp_path / "out", tmp_path).text_view("en").sizes == (3, 0, 1)
+    for path, body in small_bags().items():
+        server.serve(f"/raw/{REPOSITORY}/{'1' * 40}/{path}", Reply(body))
+    record = fetch(later, tmp_path, fetcher=quick_fetcher(), again=True)
+    assert record["pins"] == record["commits"] == {REPOSITORY: "1" * 40}
+    home = tmp_path / "ecnews"
+    assert sorted(path.name for path in home.iterdir()) == [".lock", "raw", "source.json"]
+
+
+def test_an_unfinished_fetch_of_other_commits(server: LocalServer, tmp_path: Path) -> None:
+    source = bags(server)
+    server.serve(MISSING, Reply(status=404))
+    with pytest.raises(FetchError, match="404"):
+        fetch(source, tmp_path, fetcher=quick_fetcher())
+    later = replace(source, repositories=(replace(source.repositories[0], commit="1" * 40),))
+    for path in small_bags():
+        server.serve(f"/raw/{REPOSITORY}/{'1' * 40}/{path}", Reply(small_bags()[path]))
+    with pytest.raises(StorageError, match="unfinished fetch of other commits than the catalogue"):
+        fetch(later, tmp_path, fetcher=quick_fetcher())
+    server.requests.clear()
+    assert fetch(later, tmp_path, fetcher=quick_fetcher(), again=True)["commits"] == {
+        REPOSITORY: "1" * 40
+    }
+    assert len(server.requests) == len(small_bags())
+
+
+def test_commits_are_compared_before_options(server: LocalServer, tmp_path: Path) -> None:
+    source = replace(bags(server), collect=lambda raw, fetcher, *, limit=None: {})
+    fetch(source, tmp_path, fetcher=quick_fetcher())
+    later = replace(source, repositories=(replace(source.repositories[0], commit="1" * 40),))
+    with pytest.raises(StorageError, match="was fetched from other commits than the catalogue"):
+        fetch(later, tmp_path, fetcher=quick_fetcher(), limit=3)
+
+
+def test_a_web_page_is_no_file(server: LocalServer, tmp_path: Path) -> None:
+    source = bags(server)
+    page = Reply(b"<html>log in</html>", headers={"Content-Type": "text/html"})
+    server.serve(MISSING, page)
+    with pytest.raises(FetchError, match="a web page came instead of the file"):
+        fetch(source, tmp_path, fetcher=quick_fetcher())
+    server.serve(MISSING, Reply(small_bags()[f"{FOLDER}/vocab_cn"]))
+    assert fetch(source, tmp_path, fetcher=quick_fetcher())["left_out"] == []
+
+
+def test_a_spoilt_first_fetch_is_not_kept_to(server: LocalServer, tmp_path: Path) -> None:
+    source = bags(server)
+    server.serve(MISSING, Reply(b"spoilt"))
+    fetch(source, tmp_path, fetcher=quick_fetcher())
+    good = small_bags()[f"{FOLDER}/vocab_cn"]
+    server.serve(MISSING, Reply(good))
+    (tmp_path / "ecnews" / "raw" / "vocab_cn").unlink()
+    with pytest.raises(FetchError, match=r"Only the first fetch says .* again=True \(--again\)"):
+        fetch(source, tmp_path, fetcher=quick_fetcher())
+    fetch(source, tmp_path, fetcher=quick_fetcher(), again=True)
+    assert (tmp_path / "ecnews" / "raw" / "vocab_cn").read_bytes() == good
+
+
+def test_sets_of_different_names_have_different_folders(tmp_path: Path) -> None:
+    names = ("huggingface:a/b", "huggingface:a-b", "huggingface:o/n@de", "huggingface:o/n#de")
+    homes = {home_of(source_of(name), tmp_path) for name in names}
+    assert len(homes) == len(names)
+    assert all(re.fullmatch(r"huggingface-[\w-]+-[0-9a-f]{8}", home.name) for home in homes)
+    assert home_of(source_of("ecnews"), tmp_path) == tmp_path / "ecnews"
+
+
+def test_a_record_of_another_set(server: LocalServer, tmp_path: Path) -> None:
+    source = bags(server)
+    fetch(source, tmp_path, fetcher=quick_fetcher())
+    (tmp_path / "ecnews").rename(tmp_path / "other")
+    other = replace(source, name="other")
+    for call in (lambda: fetch(other, tmp_path), lambda: build(other, tmp_path / "o", tmp_path)):
+        with pytest.raises(StorageError, match="holds the data set ecnews, where other was expec"):
+            call()
+
+
+def test_a_folder_that_is_a_file(server: LocalServer, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(StorageError, match=r"can't be made .*expected a folder"):
+        fetch(bags(server), tmp_path / "file", fetcher=quick_fetcher())
+
+
+def choosing(collect: Any, **more: Any) -> Source:
+    return replace(SOURCES["m10"], name="own", repositories=(), files=(), collect=collect, **more)
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "expected"),
+    [
+        ("limit", "ten", r"own: limit='ten': expected a whole number or null\."),
+        ("limit", True, "expected a whole number or null"),
+        ("limit", 2.5, "expected a whole number or null"),
+        ("strict", "no", "expected true or false"),
+        ("strict", 1, "expected true or false"),
+        ("share", "0.1", r"expected a number\."),
+        ("share", None, r"expected a number\."),
+        ("views", "en", "expected a list, each a text or null"),
+        ("views", [1], "expected a list, each a text or null"),
+        ("columns", {"a": 1}, "expected a text for each of some names"),
+        ("plain", "x", "expected a whole number"),
+    ],
+)
+def test_choices_are_of_the_right_kind(
+    server: LocalServer, tmp_path: Path, option: str, value: Any, expected: str
+) -> None:
+    def chosen(
+        folder: Path,
+        fetcher: Any = None,
+        *,
+        limit: int | None = None,
+        strict: bool = False,
+        share: float = 0.5,
+        views: Sequence[str] | None = None,
+        columns: Mapping[str, str] | None = None,
+        plain=3,  # type: ignore[no-untyped-def]
+    ) -> dict[str, Any]:
+        return {}
+
+    source = choosing(chosen, build=chosen)
+    with pytest.raises(SettingsError, match=expected):
+        fetch(source, tmp_path, fetcher=Fetcher(), **{option: value})
+    assert not (tmp_path / "own").exists()
+    good = {"limit": 3, "strict": True, "share": 1, "views": ["en"], "columns": {"a": "b"}}
+    fetch(source, tmp_path, fetcher=Fetcher(), **good)
+    with pytest.raises(SettingsError, match=expected):
+        build(source, tmp_path / "out", tmp_path, **{option: value})
+
+
+def test_a_failing_fetch_with_new_options_leaves_the_set_as_it_was(tmp_path: Path) -> None:
+    fails = [False]
+
+    def collect(folder: Path, fetcher: Fetcher, *, limit: int = 9) -> dict[str, Any]:
+        with written_whole(folder / "article.json") as place:
+            place.write_text(f"{limit}")
+        if fails[0]:
+            raise FetchError("no more today")
+        return {"articles": limit}
+
+    source = choosing(collect)
+    first = fetch(source, tmp_path, fetcher=Fetcher(), limit=3)
+    article, fails[0] = tmp_path / "own" / "raw" / "article.json", True
+    with pytest.raises(SettingsError):
+        fetch(source, tmp_path, fetcher=Fetcher(), limit="ten")
+    with pytest.raises(FetchError, match="no more today"):
+        fetch(source, tmp_path, fetcher=Fetcher())
+    assert article.read_text() == "3"
+    assert fetch(source, tmp_path, fetcher=Fetcher(), limit=3) == first
+    fails[0] = False
+    assert fetch(source, tmp_path, fetcher=Fetcher())["collected"] == {"articles": 9}
+    assert article.read_text() == "9"
+    assert sorted(p.name for p in (tmp_path / "own").iterdir()) == [".lock", "raw", "source.json"]
+
+
+@pytest.mark.parametrize("written", [False, True])
+def test_interrupted_while_a_new_set_takes_the_place_of_the_old(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, written: bool
+) -> None:
+    def collect(folder: Path, fetcher: Fetcher, *, limit: int = 9) -> dict[str, Any]:
+        with written_whole(folder / "article.json") as place:
+            place.write_text(f"{limit}")
+        return {}
+
+    def killed(path: Path, content: Mapping[str, Any]) -> None:
+        if written:
+            write_json(path, content)
+        raise KeyboardInterrupt
+
+    source = choosing(collect)
+    first = fetch(source, tmp_path, fetcher=Fetcher(), limit=3)
+    with monkeypatch.context() as patch:
+        patch.setattr("octis_m3l.data.sources.workplace.write_json", killed)
+        with pytest.raises(KeyboardInterrupt):
+            fetch(source, tmp_path, fetcher=Fetcher())
+    limits = {"limit": 9} if written else {"limit": 3}
+    record = fetch(source, tmp_path, fetcher=Fetcher(), **limits)
+    assert (record == first) is not written
+    assert not (tmp_path / "own" / "raw.old").exists() or written
+    assert (tmp_path / "own" / "raw" / "article.json").read_text() == str(limits["limit"])
+
+
+def test_what_is_to_be_done_now_is_no_part_of_the_set(tmp_path: Path) -> None:
+    calls: list[bool] = []
+    failed = [1]
+
+    def collect(
+        folder: Path, fetcher: Fetcher, *, retry: bool = False, accept: bool = False
+    ) -> dict[str, Any]:
+        calls.append(retry)
+        return {"failed": failed[0]}
+
+    source = choosing(collect, actions={"retry": True, "accept": False})
+    assert fetch(source, tmp_path, fetcher=Fetcher(), accept=True)["options"] == {}
+    fetch(source, tmp_path, fetcher=Fetcher(), accept=True)
+    assert len(calls) == 2
+    failed[0] = 0
+    fetch(source, tmp_path, fetcher=Fetcher())
+    fetch(source, tmp_path, fetcher=Fetcher())
+    fetch(source, tmp_path, fetcher=Fetcher(), accept=True)
+    assert len(calls) == 3
+    fetch(source, tmp_path, fetcher=Fetcher(), retry=True)
+    fetch(source, tmp_path, fetcher=Fetcher(), retry=True)
+    assert calls[3:] == [True, True]
 
 
 def test_a_record_of_another_program(server: LocalServer, tmp_path: Path) -> None:
     home = tmp_path / "ecnews"
     home.mkdir()
-    for text, message in (("{}", "is no record of a fetched data set"), ("{", "not readable JSON")):
+    for text in ("{}", "{", "[]", '{"format": "octis-m3l source", "files": {}}', "\0"):
         (home / "source.json").write_text(text)
+        message = "is damaged, or no record of a fetched data set. Delete it and fetch the set"
         with pytest.raises(StorageError, match=message):
             fetch(bags(server), tmp_path, fetcher=quick_fetcher())
 

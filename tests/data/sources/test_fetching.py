@@ -1,22 +1,28 @@
 """Files and answers over HTTP, with everything that goes wrong."""
 
 import errno
+import gzip
 import hashlib
 import logging
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import pytest
+import requests
 
 from octis_m3l.data.sources.fetching import CONTACT, Fetcher, FetchError, user_agent_of
+from octis_m3l.data.sources.fetching_parts import Part
 from octis_m3l.errors import OctisM3LError, SettingsError
 
-from .local_server import LocalServer, Reply
+from .local_server import LocalServer, Reply, Request
 
 BODY = os.urandom(200_000)
 SUM = hashlib.sha256(BODY).hexdigest()
@@ -271,6 +277,161 @@ class TestResuming:
         assert not (tmp_path / "f").exists()
 
 
+class TestAtOnce:
+    def test_a_second_download_to_one_place_waits(
+        self, server: LocalServer, fetcher: Make, tmp_path: Path
+    ) -> None:
+        begun, going_on = Event(), Event()
+
+        def slow(_: Request) -> Reply:
+            begun.set()
+            going_on.wait(5)
+            return Reply(BODY, etag='"1"')
+
+        url = server.serve("/f", slow)
+        with ThreadPoolExecutor(3) as pool:
+            calls = [pool.submit(fetcher().download, url, tmp_path / "f")]
+            assert begun.wait(5)
+            calls += [pool.submit(fetcher().download, url, tmp_path / "f") for _ in range(2)]
+            assert not wait(calls, timeout=0.2).done
+            assert len(server.requests) == 1
+            going_on.set()
+            assert [call.result(5) for call in calls] == [tmp_path / "f"] * 3
+        assert (tmp_path / "f").read_bytes() == BODY
+        assert len(server.requests) == 1
+        assert [path.name for path in tmp_path.iterdir()] == ["f"]
+
+    def test_what_another_program_writes_to_the_part_is_not_taken(
+        self, server: LocalServer, fetcher: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        url = server.serve("/f", Reply(BODY, etag='"1"'))
+        check = Part.check_length
+        others = [b"from elsewhere", b""]
+
+        def meddle(part: Part) -> None:
+            with (tmp_path / "f.part").open("ab") as stream:
+                stream.write(others.pop(0))
+            check(part)
+
+        monkeypatch.setattr(Part, "check_length", meddle)
+        fetcher().download(url, tmp_path / "f")
+        assert (tmp_path / "f").read_bytes() == BODY
+        assert len(server.requests) == 2
+
+
+class TestWhatComes:
+    @pytest.fixture
+    def taken(self, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+        blocks: list[int] = []
+        opened = Part.open
+
+        @contextmanager
+        def watched(part: Part) -> Iterator[Callable[[bytes], None]]:
+            with opened(part) as write:
+
+                def take(block: bytes) -> None:
+                    blocks.append(len(block))
+                    write(block)
+
+                yield take
+
+        monkeypatch.setattr(Part, "open", watched)
+        return blocks
+
+    def test_the_rest_of_a_longer_file_is_not_taken(
+        self, server: LocalServer, fetcher: Make, tmp_path: Path
+    ) -> None:
+        longer = BODY[::-1] + b"x"
+        url = server.serve("/f", Reply(BODY, etag='"1"', cut=70_000), Reply(longer, etag='"1"'))
+        fetcher().download(url, tmp_path / "f")
+        assert (tmp_path / "f").read_bytes() == longer
+        assert [_start(request.headers.get("Range", "0")) > 0 for request in server.requests] == [
+            False,
+            True,
+            False,
+        ]
+
+    def test_of_unknown_length_may_be_cut_off(
+        self, server: LocalServer, fetcher: Make, tmp_path: Path
+    ) -> None:
+        url = server.serve("/f", Reply(b"half a fi", framed=False))
+        with pytest.raises(FetchError, match="does not say how long it is") as caught:
+            fetcher().download(url, tmp_path / "f")
+        assert caught.value.passing
+        assert list(tmp_path.iterdir()) == []
+
+    def test_of_unknown_length_is_taken_where_it_can_be_checked(
+        self, server: LocalServer, fetcher: Make, tmp_path: Path
+    ) -> None:
+        whole = Reply(BODY, framed=False)
+        url = server.serve("/f", Reply(BODY[:99], framed=False), whole)
+        fetcher().download(url, tmp_path / "f", size=len(BODY))
+        fetcher().download(url, tmp_path / "g", sha256=SUM)
+        assert (tmp_path / "f").read_bytes() == (tmp_path / "g").read_bytes() == BODY
+        assert len(server.requests) == 3
+        server.serve("/f", Reply(BODY[:99], framed=False))
+        with pytest.raises(FetchError, match="its SHA-256 is") as caught:
+            fetcher().download(url, tmp_path / "h", sha256=SUM)
+        assert caught.value.passing
+
+    def test_in_chunks_is_taken(self, server: LocalServer, fetcher: Make, tmp_path: Path) -> None:
+        chunks = Reply(
+            b"5\r\nwhole\r\n0\r\n\r\n", headers={"Transfer-Encoding": "chunked"}, framed=False
+        )
+        fetcher().download(server.serve("/f", chunks), tmp_path / "f")
+        assert (tmp_path / "f").read_bytes() == b"whole"
+
+    def test_encoded_is_refused(self, server: LocalServer, fetcher: Make, tmp_path: Path) -> None:
+        encoded = Reply(gzip.compress(BODY), headers={"Content-Encoding": "gzip"})
+        with pytest.raises(FetchError, match=r"sent it encoded \(gzip\)"):
+            fetcher().download(server.serve("/f", encoded), tmp_path / "f")
+        assert list(tmp_path.iterdir()) == []
+
+    def test_a_web_page_is_refused_if_wanted(
+        self, server: LocalServer, fetcher: Make, tmp_path: Path
+    ) -> None:
+        page = Reply(b"<html>", headers={"Content-Type": "Text/HTML; charset=utf-8"})
+        url = server.serve("/f", page)
+        with pytest.raises(FetchError, match="a web page came instead of the file"):
+            fetcher().download(url, tmp_path / "f.csv", refuse_html=True)
+        assert list(tmp_path.iterdir()) == []
+        fetcher().download(url, tmp_path / "f.html", refuse_html=True)
+        fetcher().download(url, tmp_path / "f.csv")
+        assert (tmp_path / "f.csv").read_bytes() == (tmp_path / "f.html").read_bytes() == b"<html>"
+
+    def test_more_than_the_known_size_is_not_waited_for(
+        self, server: LocalServer, fetcher: Make, tmp_path: Path, taken: list[int]
+    ) -> None:
+        url = server.serve("/f", Reply(bytes(2_000_000), framed=False))
+        with pytest.raises(FetchError, match="more than 10 bytes, where 10 were expected"):
+            fetcher().download(url, tmp_path / "f", size=10)
+        assert sum(taken) < 100_000
+        assert list(tmp_path.iterdir()) == []
+
+    def test_more_than_was_announced_is_not_waited_for(
+        self, server: LocalServer, fetcher: Make, tmp_path: Path, taken: list[int]
+    ) -> None:
+        def rest(request: Request) -> Reply:
+            told = f"bytes {_start(request.headers['Range'])}-{len(BODY) - 1}/{len(BODY)}"
+            return Reply(bytes(2_000_000), 206, {"Content-Range": told})
+
+        url = server.serve("/f", Reply(BODY, etag='"1"', cut=70_000), rest, Reply(BODY))
+        fetcher().download(url, tmp_path / "f")
+        assert (tmp_path / "f").read_bytes() == BODY
+        assert len(server.requests) == 3
+        assert sum(taken) < 2.5 * len(BODY)
+
+    def test_endless_json_is_cut_short(
+        self, server: LocalServer, fetcher: Make, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("octis_m3l.data.sources.fetching._LONGEST_JSON", 1 << 20)
+        url = server.serve("/f", Reply(b" " * (1 << 20) + b"1"), Reply(b" " * 1_000_000 + b"1"))
+        with pytest.raises(FetchError, match="longer than 1 MB") as caught:
+            fetcher().json(url, {})
+        assert not caught.value.passing
+        assert fetcher().json(url, {}) == 1
+
+
 class TestTrouble:
     @pytest.mark.parametrize("status", [400, 401, 403, 404, 410, 204, 304])
     def test_final_answers_are_final(
@@ -345,6 +506,78 @@ class TestTrouble:
         assert caught.value.status == 429
         assert clock.slept == []
 
+    def test_retry_after_too_long_to_wait_on_the_last_try(
+        self, server: LocalServer, fetcher: Make, clock: Clock
+    ) -> None:
+        url = server.serve("/f", Reply(status=429, headers={"Retry-After": "7200"}), Reply(b"1"))
+        patient = fetcher(retries=0)
+        with pytest.raises(FetchError, match="come back in 7200 seconds") as caught:
+            patient.json(url, {})
+        assert not caught.value.passing
+        with pytest.raises(FetchError, match="not asked, as the server asked to come back"):
+            patient.json(url, {})
+        assert len(server.requests) == 1
+        clock.now += 7200
+        assert patient.json(url, {}) == 1
+        assert clock.slept == []
+
+    def test_retry_after_holds_for_the_next_request(
+        self, server: LocalServer, fetcher: Make, clock: Clock
+    ) -> None:
+        busy = server.serve("/f", Reply(status=429, headers={"Retry-After": "600"}))
+        other = server.serve("/g", Reply(b"1"))
+        patient = fetcher(retries=0)
+        with pytest.raises(FetchError, match="answered 429") as caught:
+            patient.json(busy, {})
+        assert caught.value.passing
+        clock.now += 100
+        patient.json(other.replace("127.0.0.1", "localhost"), {})
+        assert clock.slept == []
+        patient.json(other, {})
+        patient.json(other, {})
+        assert clock.slept == [500.0]
+
+    @pytest.mark.parametrize("status", [403, 429])
+    def test_a_limit_of_requests_is_waited_for(
+        self, server: LocalServer, fetcher: Make, clock: Clock, status: int
+    ) -> None:
+        reset = str(int(datetime.now(UTC).timestamp()) + 90)
+        limit = {"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": reset}
+        url = server.serve(
+            "/f",
+            Reply(status=status, headers=limit),
+            Reply(status=status, headers={**limit, "Retry-After": "7"}),
+            Reply(b"1"),
+        )
+        assert fetcher().json(url, {}) == 1
+        assert 85 <= clock.slept[0] <= 92
+        assert clock.slept[1:] == [7.0]
+        server.serve("/f", Reply(status=status, headers=limit))
+        with pytest.raises(FetchError, match=f"answered {status}") as caught:
+            fetcher(retries=0).json(url, {})
+        assert caught.value.passing
+        assert CONTACT not in str(caught.value)
+
+    def test_an_answer_may_ask_to_come_again(
+        self, server: LocalServer, fetcher: Make, clock: Clock
+    ) -> None:
+        lag = Reply(b'{"lag": 3}', headers={"Retry-After": "5"})
+        url = server.serve("/f", lag, Reply(b'{"lag": 30}'), Reply(b'{"lag": null}'))
+        seen: list[str | None] = []
+
+        def again(decoded: Any, headers: Mapping[str, str]) -> float | None:
+            seen.append(headers.get("retry-after"))
+            wait: float | None = decoded["lag"]
+            return wait
+
+        assert fetcher().json(url, {}, again=again) == {"lag": None}
+        assert clock.slept == [5.0, 30.0]
+        assert seen == ["5", None, None]
+        server.serve("/f", lag)
+        with pytest.raises(FetchError, match="can't answer now; asked 2 times") as caught:
+            fetcher(retries=1).json(url, {}, again=again)
+        assert caught.value.passing
+
     def test_time_outs(self, server: LocalServer, fetcher: Make, tmp_path: Path) -> None:
         url = server.serve("/f", Reply(BODY, stall=2.0), Reply(BODY))
         fetcher(timeout=0.1).download(url, tmp_path / "f")
@@ -392,6 +625,18 @@ class TestRedirects:
         with pytest.raises(FetchError, match="redirects without end"):
             fetcher().json(url, {})
 
+    @pytest.mark.parametrize("target", ["http://[::1/x", "http://127.0.0.1:abc/", "/caf\xe9"])
+    def test_to_broken_addresses(
+        self, server: LocalServer, fetcher: Make, tmp_path: Path, target: str
+    ) -> None:
+        url = server.serve("/f", Reply(status=302, headers={"Location": target}))
+        for ask in (
+            lambda: fetcher(retries=0).json(url, {}),
+            lambda: fetcher(retries=0).download(url, tmp_path / "f"),
+        ):
+            with pytest.raises(FetchError, match="what it redirects to, is no address"):
+                ask()
+
     @pytest.mark.parametrize("url", ["file:///etc/hostname", "/local", "http://", "http://[", ""])
     def test_only_http_is_asked(self, fetcher: Make, tmp_path: Path, url: str) -> None:
         with pytest.raises(FetchError, match="expected an address that starts with http://"):
@@ -427,6 +672,19 @@ class TestPoliteness:
         polite.json(url.replace("127.0.0.1", "localhost"), {})
         assert clock.slept == []
 
+    def test_both_schemes_of_a_host_wait_for_each_other(
+        self, fetcher: Make, clock: Clock, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def nobody(*_: object, **__: object) -> None:
+            raise requests.ConnectionError
+
+        monkeypatch.setattr("requests.adapters.HTTPAdapter.send", nobody)
+        polite = fetcher(delay=3.0, retries=0)
+        for scheme in ("http", "https"):
+            with pytest.raises(FetchError, match="can't be reached"):
+                polite.json(f"{scheme}://example.org/", {})
+        assert clock.slept == [3.0]
+
     def test_says_who_asks(
         self, server: LocalServer, fetcher: Make, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -448,7 +706,7 @@ class TestPoliteness:
         about = Message()
         about["Version"] = "9"
         about["Project-URL"] = "Homepage, https://example.org/home"
-        monkeypatch.setattr("octis_m3l.data.sources.fetching.metadata", lambda _: about)
+        monkeypatch.setattr("octis_m3l.data.sources.fetching_agent.metadata", lambda _: about)
         assert user_agent_of("me") == "octis-m3l/9 (https://example.org/home; me)"
 
     @pytest.mark.parametrize("agent", ["a\r\nX-Other: 1", "größer", " "])
@@ -456,9 +714,18 @@ class TestPoliteness:
         with pytest.raises(SettingsError, match="can't be sent"):
             fetcher(user_agent=agent)
 
-    def test_settings_out_of_range(self, fetcher: Make) -> None:
-        with pytest.raises(SettingsError, match="retries=-1: expected 0 or more"):
-            fetcher(retries=-1)
+    @pytest.mark.parametrize("value", [-1, 1.5, True, "3", float("nan")])
+    def test_retries_out_of_range(self, fetcher: Make, value: object) -> None:
+        with pytest.raises(SettingsError, match=f"retries={value}: expected a whole number, 0 or"):
+            fetcher(retries=value)
+
+    @pytest.mark.parametrize("name", ["timeout", "delay", "backoff"])
+    @pytest.mark.parametrize("value", [-1, float("inf"), float("nan"), "3"])
+    def test_seconds_out_of_range(self, fetcher: Make, name: str, value: object) -> None:
+        with pytest.raises(SettingsError, match=f"{name}={value}: expected seconds"):
+            fetcher(**{name: value})
+
+    def test_no_time_is_no_timeout(self, fetcher: Make) -> None:
         with pytest.raises(SettingsError, match="timeout=0: expected seconds, more than 0"):
             fetcher(timeout=0)
 
@@ -511,7 +778,7 @@ class TestDisk:
 
         def full(path: Path, mode: str = "r", *arguments: Any, **more: Any) -> Any:
             stream = opened(path, mode, *arguments, **more)
-            if mode == "ab":
+            if mode == "r+b":
                 stream.write(BODY[:1000])
                 stream.close()
                 raise OSError(errno.ENOSPC, "No space left on device")

@@ -144,7 +144,54 @@ def test_what_can_not_be_loaded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
     message = r"huggingface:some/pairs: it can't be loaded \(ConnectionError: no such host\)\. Chec"
     with pytest.raises(FetchError, match=message):
         fetch(NAME, tmp_path)
-    assert not (tmp_path / "huggingface-some-pairs" / "raw").exists()
+    assert list(tmp_path.glob("huggingface-some-pairs-*/raw")) == []
+
+
+def test_labels_that_are_missing(hub: Hub, tmp_path: Path) -> None:
+    content = rows(10)
+    content[3]["kind"] = None
+    hub(train=content)
+    fetch(NAME, tmp_path / "raw")
+    chosen = {"texts": {"en": "title"}, "label": "kind"}
+    dataset = build(NAME, tmp_path / "out", tmp_path / "raw", **chosen)
+    labels = list(dataset.text_view("en").labels or ())
+    assert labels.count("") == 1
+    assert set(labels) == {"", "sea", "land", "sky"}
+
+
+def test_splits_that_are_gone_do_not_stay(hub: Hub, tmp_path: Path) -> None:
+    hub(train=rows(4), test=rows(2, 4))
+    fetch(NAME, tmp_path)
+    (raw,) = tmp_path.glob("huggingface-some-pairs-*/raw")
+    hub(train=rows(6))
+    (raw / "train.parquet").write_bytes(b"x")
+    record = fetch(NAME, tmp_path)
+    assert sorted(record["files"]) == ["labels.json", "train.parquet"]
+    assert not (raw / "test.parquet").exists()
+
+
+def test_the_commit_is_written_down(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    datasets = pytest.importorskip("datasets")
+
+    def load(*_: Any, **__: Any) -> Any:
+        table = datasets.Dataset.from_dict({"text": ["a ship"]})
+        url = f"hf://datasets/some/pairs@{'1a' * 20}/train.csv"
+        table.info.download_checksums = {url: {"num_bytes": 3, "checksum": None}}
+        return datasets.DatasetDict({"train": table})
+
+    monkeypatch.setattr(datasets, "load_dataset", load)
+    assert fetch(NAME, tmp_path)["collected"]["revision"] == "1a" * 20
+
+
+def test_a_local_folder_is_not_taken_for_the_hub_s(
+    hub: Hub, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    calls = hub(train=rows(4))
+    (tmp_path / "some" / "pairs").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SettingsError, match="would take it in place of the hub's"):
+        fetch(NAME, tmp_path / "raw")
+    assert calls == []
 
 
 def test_without_the_library(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -153,7 +200,16 @@ def test_without_the_library(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) ->
         fetch(NAME, tmp_path)
 
 
-@pytest.mark.parametrize("name", ["huggingface:", "huggingface:a/b/c", "huggingface:../x y"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "huggingface:",
+        "huggingface:a/b/c",
+        "huggingface:../x y",
+        "huggingface:..",
+        "huggingface:./x",
+    ],
+)
 def test_names_of_another_form(name: str) -> None:
     with pytest.raises(SettingsError, match="expected huggingface:NAME, with @REVISION"):
         source_of(name)

@@ -119,6 +119,22 @@ class TestPartitions:
         assert dataset.metadata["training_tuples_left_out"] == 1
         assert items(dataset, "en") == {"train": 16, "validation": 0, "test": 4}
 
+    @pytest.mark.parametrize("told", [True, False])
+    def test_also_by_way_of_a_picture_under_another_address(
+        self, fetched: Fetched, told: bool
+    ) -> None:
+        tested = fetched.rows["test"][0][2]
+        fetched.add("train", 50)
+        url, body = address("50.jpg"), drawn(4)
+        assert fetched.store.picture_checksum(tested) == hashlib.sha256(body).hexdigest()
+        place = fetched.store.stem(PICTURES, url).with_suffix(".jpg")
+        place.write_bytes(body)
+        content = {"file": place.name, "bytes": len(body)}
+        more = {"sha256": hashlib.sha256(body).hexdigest()} if told else {}
+        fetched.store.keep(PICTURES, url, content | more)
+        dataset = build_wikipedia_m3l(fetched.folder, validation=0)
+        assert dataset.metadata["training_tuples_left_out"] == 1
+
     def test_also_by_way_of_others(self, fetched: Fetched) -> None:
         fetched.add("train", 50, en=fetched.rows["test"][0][1])
         fetched.add("train", 51, de="seite 50")

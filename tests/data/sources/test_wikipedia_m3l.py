@@ -21,6 +21,7 @@ from octis_m3l.data.sources.wikipedia_m3l import (
     wikipedia_source,
 )
 from octis_m3l.data.sources.wikipedia_pictures import thumbnail
+from octis_m3l.data.sources.wikipedia_politeness import polite
 from octis_m3l.data.sources.wikipedia_store import PICTURES, WikipediaStore
 from octis_m3l.errors import DataError, SettingsError, StorageError
 
@@ -252,7 +253,7 @@ class TestPictures:
     away = Reply(status=404)
     page = Reply(b"<!DOCTYPE html>\n<html><body>Log in</body></html>")
 
-    @pytest.mark.parametrize("status", [400, 404, 429, 500])
+    @pytest.mark.parametrize("status", [400, 404, 410])
     def test_where_there_is_no_thumbnail_the_original_is_taken(
         self, wikipedia: Wikipedia, tmp_path: Path, status: int
     ) -> None:
@@ -323,10 +324,52 @@ class TestPictures:
             fetch(wikipedia, tmp_path, fetcher=quick(retries=0))
         assert len([r for r in server.requests if r.path.endswith(".jpg")]) == 10
 
-    def test_forbidden_is_the_end(self, wikipedia: Wikipedia, tmp_path: Path) -> None:
-        with pytest.raises(FetchError, match="OCTIS_M3L_CONTACT") as caught:
-            self.take(wikipedia, tmp_path, Reply(status=403), self.good)
+    @pytest.mark.parametrize("status", [401, 403, 429, 500, 503])
+    def test_what_is_refused_is_not_asked_for_as_original(
+        self, wikipedia: Wikipedia, server: LocalServer, tmp_path: Path, status: int
+    ) -> None:
+        counts = self.take(wikipedia, tmp_path, Reply(status=status), self.good)
+        assert (counts["there"], counts["failed"]) == (0, 1)
+        assert server.asked(path_of(address("New.jpg"))) == []
+        assert f"answered {status}" in not_there(tmp_path)[0]["failed"]
+
+    def test_one_that_is_refused_does_not_stop_the_others(
+        self, wikipedia: Wikipedia, server: LocalServer, tmp_path: Path
+    ) -> None:
+        server.serve("/refused.jpg", Reply(status=403))
+        server.serve("/loop.jpg", Reply(status=302, headers={"Location": "/loop.jpg"}))
+        urls = (f"{server.root}/refused.jpg", f"{server.root}/loop.jpg", "http://[upload/x.jpg")
+        for url in urls:
+            wikipedia.rows["train"].insert(0, ("hauspferd", "horse", url))
+        counts = fetch(wikipedia, tmp_path)["items"]["pictures"]
+        assert counts == {"asked": 15, "there": 12, "gone": {"no address": 1}, "failed": 2}
+        failed = [line["failed"] for line in not_there(tmp_path) if "failed" in line]
+        assert any("OCTIS_M3L_CONTACT" in message for message in failed)
+
+    def test_a_server_that_refuses_everything_is_left_alone(
+        self, wikipedia: Wikipedia, server: LocalServer, tmp_path: Path
+    ) -> None:
+        urls = [server.serve(f"/{number}.jpg", Reply(status=403)) for number in range(30)]
+        wikipedia.rows["train"] = [("hauspferd", "horse", url) for url in urls]
+        with pytest.raises(FetchError, match=r"10 failures one.*CONTACT") as caught:
+            fetch(wikipedia, tmp_path)
         assert caught.value.status == 403
+        assert len([r for r in server.requests if r.path.endswith(".jpg")]) == 10
+
+    def test_a_server_that_asks_for_a_long_pause_is_left_alone(
+        self, wikipedia: Wikipedia, server: LocalServer, tmp_path: Path
+    ) -> None:
+        busy = Reply(status=429, headers={"Retry-After": "7200"})
+        with pytest.raises(FetchError, match="come back in 7200 seconds"):
+            self.take(wikipedia, tmp_path, busy, self.good)
+
+    def test_another_width_is_fetched_anew(self, wikipedia: Wikipedia, tmp_path: Path) -> None:
+        fetch(wikipedia, tmp_path)
+        wikipedia.picture(address("War.jpg"), 250, seed=99)
+        fetch(wikipedia, tmp_path, width=250)
+        place = WikipediaStore(tmp_path).picture(address("War.jpg"))
+        assert place is not None
+        assert place.read_bytes() == drawn(99)
 
     def test_no_address(self, wikipedia: Wikipedia, tmp_path: Path) -> None:
         wikipedia.rows = {"train": [("hauspferd", "horse", "nowhere.jpg")], "test": []}
@@ -384,8 +427,26 @@ class TestApi:
         limited = Reply(b'{"error": {"code": "ratelimited", "info": "Too often"}}')
         self.troubled(wikipedia, lagged, limited)
         assert fetch(wikipedia, tmp_path, fetcher=quick(sleep=slept.append))["failed"] == 0
-        assert len(slept) == 2
-        assert min(slept) >= 5
+        assert len([pause for pause in slept if pause >= 5]) >= 2
+        assert len([request for request in wikipedia.server.requests if request.query]) > 2
+
+    def test_what_the_server_says_is_waited(self, wikipedia: Wikipedia, tmp_path: Path) -> None:
+        slept: list[float] = []
+        lagged = Reply(
+            b'{"error": {"code": "maxlag", "info": "Waiting"}}', headers={"Retry-After": "120"}
+        )
+        self.troubled(wikipedia, lagged)
+        fetch(wikipedia, tmp_path, fetcher=quick(sleep=slept.append))
+        assert max(slept) >= 119
+
+    def test_pages_of_other_kinds_are_no_articles(
+        self, wikipedia: Wikipedia, tmp_path: Path
+    ) -> None:
+        page = {"pageid": 5, "ns": 14, "title": "Category:Horses"}
+        wikipedia.rows = {"train": [("x", "category:Horses", "")], "test": []}
+        answer = Reply(json.dumps({"query": {"pages": [page]}}).encode())
+        wikipedia.trouble = lambda r: answer if "Horses" in r.query.get("titles", "") else None
+        assert fetch(wikipedia, tmp_path)["items"]["articles/en"]["gone"] == {"no article": 1}
 
     def test_other_errors_are_told(self, wikipedia: Wikipedia, tmp_path: Path) -> None:
         self.troubled(wikipedia, Reply(b'{"error": {"code": "blocked", "info": "You are out"}}'))
@@ -412,9 +473,9 @@ class Killed(Fetcher):
         super().__init__(retries=2, sleep=lambda _: None)
         self.left = after
 
-    def json(self, *arguments: Any) -> Any:
+    def json(self, *arguments: Any, **more: Any) -> Any:
         self._count()
-        return super().json(*arguments)
+        return super().json(*arguments, **more)
 
     def download(self, *arguments: Any, **more: Any) -> Path:
         self._count()
@@ -494,6 +555,17 @@ class TestInterruptions:
             fetch(wikipedia, unbroken)
             assert tree(unbroken) == before
 
+    def test_pictures_with_other_bytes_are_fetched_again(
+        self, wikipedia: Wikipedia, unbroken: Path
+    ) -> None:
+        before = tree(unbroken)
+        place = WikipediaStore(unbroken).picture(address("DC.png"))
+        assert place is not None
+        place.write_bytes(bytes(place.stat().st_size))
+        assert WikipediaStore(unbroken).picture(address("DC.png")) is None
+        fetch(wikipedia, unbroken)
+        assert tree(unbroken) == before
+
     def test_pictures_that_are_cut_off_are_fetched_again(
         self, wikipedia: Wikipedia, unbroken: Path
     ) -> None:
@@ -519,6 +591,30 @@ class TestArguments:
     def test_wikimedia_wants_a_contact(self, tmp_path: Path) -> None:
         with pytest.raises(SettingsError, match="set OCTIS_M3L_CONTACT to your e-mail"):
             fetch_wikipedia_m3l(tmp_path)
+
+    def test_wikimedia_wants_a_contact_of_every_fetcher(self, tmp_path: Path) -> None:
+        for call in (fetch_wikipedia_m3l, WIKIPEDIA_M3L_SOURCE.collect):
+            assert call is not None
+            with pytest.raises(SettingsError, match="set OCTIS_M3L_CONTACT to your e-mail"):
+                call(tmp_path, fetcher=quick(delay=2.0))
+
+    @pytest.mark.parametrize(("delay", "raised"), [(0.0, 0.5), (2.0, 2.0)])
+    def test_wikimedia_is_asked_slowly(self, delay: float, raised: float) -> None:
+        slept: list[float] = []
+        mine = quick(contact="me@example.org", delay=delay, sleep=slept.append, clock=lambda: 0.0)
+        with polite(mine, WikipediaEndpoints()) as asker:
+            assert asker is mine
+            for _ in range(2):
+                asker._hosts.wait("https://en.wikipedia.org/w/api.php")
+        assert slept == [raised]
+        slept.clear()
+        asker._hosts.wait("https://en.wikipedia.org/w/api.php")
+        assert slept == ([delay] if delay else [])
+
+    def test_others_are_asked_as_one_likes(self, wikipedia: Wikipedia, tmp_path: Path) -> None:
+        slept: list[float] = []
+        fetch(wikipedia, tmp_path, fetcher=quick(sleep=slept.append))
+        assert slept == []
 
     def test_limit(self, tmp_path: Path) -> None:
         with pytest.raises(SettingsError, match="limit=0: expected 1 or more"):
@@ -582,6 +678,40 @@ class TestSource:
         dataset = build_source(source, tmp_path / "out", tmp_path, vocabulary_size=20)
         assert len(dataset.view("de").vocabulary) == 20
         assert MultiviewDataset.from_folder(tmp_path / "out").info() == dataset.info()
+
+    def test_failed_and_gone_items_are_asked_for_again(
+        self, wikipedia: Wikipedia, server: LocalServer, tmp_path: Path
+    ) -> None:
+        horse = wikipedia.articles["en"].pop("Horse")
+        stuck = server.serve("/stuck.jpg", Reply(status=403))
+        wikipedia.rows["train"].append(("hauspferd", "horse", stuck))
+        source = wikipedia_source(wikipedia.endpoints)
+        record = fetch_source(source, tmp_path, fetcher=quick(), accept_failed=True)
+        assert record["collected"]["failed"] == 1
+        assert record["options"] == {}
+        server.serve("/stuck.jpg", Reply(drawn(77)))
+        wikipedia.articles["en"]["Horse"] = horse
+        record = fetch_source(source, tmp_path, fetcher=quick(), accept_failed=True)
+        assert record["collected"]["failed"] == 0
+        assert record["collected"]["items"]["articles/en"]["gone"] == {"missing": 1}
+        for _ in range(2):
+            server.requests.clear()
+            record = fetch_source(source, tmp_path, fetcher=quick(), retry_gone=True)
+            assert record["collected"]["items"]["articles/en"]["gone"] == {}
+        assert server.requests == []
+        with pytest.raises(SettingsError, match="accept_failed='no': expected true or false"):
+            fetch_source(source, tmp_path, fetcher=quick(), accept_failed="no")
+
+    def test_what_is_unfinished_is_not_recorded(
+        self, wikipedia: Wikipedia, server: LocalServer, tmp_path: Path
+    ) -> None:
+        server.serve(
+            path_of(thumbnail(address("War.jpg"), 500) or ""),
+            Reply(drawn(0), etag='"0"', cut=900),
+        )
+        source = wikipedia_source(wikipedia.endpoints)
+        record = fetch_source(source, tmp_path, fetcher=quick(), accept_failed=True)
+        assert [name for name in record["files"] if ".part" in name] == []
 
     def test_does_not_call_a_set_whole_that_is_not(
         self, wikipedia: Wikipedia, server: LocalServer, tmp_path: Path

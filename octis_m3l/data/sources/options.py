@@ -1,0 +1,160 @@
+"""What a user may choose of a public data set, and whether a choice is of the right kind."""
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from numbers import Integral, Real
+from types import NoneType, UnionType
+from typing import Any, Union, get_args, get_origin, get_type_hints
+
+from octis_m3l.data.sources.source import Source
+from octis_m3l.errors import SettingsError, suggest
+
+PROGRESS = "progress"
+_WORDS: dict[Any, str] = {
+    bool: "true or false",
+    int: "a whole number",
+    float: "a number",
+    str: "a text",
+    NoneType: "null",
+}
+
+
+def fetching_options(source: Source) -> dict[str, Any]:
+    """Return what a user can choose when a set is fetched, with the defaults.
+
+    Parameters
+    ----------
+    source : Source
+        The set.
+    """
+    if source.collect is None:
+        return {}
+    # Whether a bar is shown is said to fetch itself.
+    return {name: value for name, value in _defaults(source.collect).items() if name != PROGRESS}
+
+
+def takes_progress(source: Source) -> bool:
+    """Return whether a set's own way of fetching can show a bar.
+
+    Parameters
+    ----------
+    source : Source
+        The set.
+    """
+    return source.collect is not None and PROGRESS in _defaults(source.collect)
+
+
+def building_options(source: Source) -> dict[str, Any]:
+    """Return what a set's own builder lets choose, with the defaults.
+
+    Parameters
+    ----------
+    source : Source
+        The set.
+    """
+    return _defaults(source.build)
+
+
+def check_fetching(source: Source, options: Mapping[str, Any]) -> None:
+    """Let choices pass that a set knows in fetching, if they are of the right kind.
+
+    Parameters
+    ----------
+    source : Source
+        The set.
+    options : mapping
+        The choices by name.
+
+    Raises
+    ------
+    SettingsError
+        If one is unknown or of another kind.
+    """
+    known = fetching_options(source)
+    for name in options:
+        if name not in known:
+            raise SettingsError(
+                f"'{name}' is no choice in fetching {source.name}.{suggest(name, known)}"
+            )
+    if source.collect is not None:
+        _check_kinds(source.name, _kinds(source.collect), options)
+
+
+def check_building(source: Source, options: Mapping[str, Any]) -> None:
+    """Let choices pass that a set knows in building, if they are of the right kind.
+
+    Parameters
+    ----------
+    source : Source
+        The set. Its views can be chosen of any set.
+    options : mapping
+        The choices by name.
+
+    Raises
+    ------
+    SettingsError
+        If one is unknown or of another kind.
+    """
+    kinds = {"views": Sequence[str] | None} | _kinds(source.build)
+    for name in options:
+        if name not in kinds:
+            raise SettingsError(f"{source.name} has no option '{name}'.{suggest(name, kinds)}")
+    _check_kinds(source.name, kinds, options)
+
+
+def _check_kinds(name: str, kinds: Mapping[str, Any], options: Mapping[str, Any]) -> None:
+    for option, value in options.items():
+        if not _fits(value, kinds[option]):
+            raise SettingsError(f"{name}: {option}={value!r}: expected {_in_words(kinds[option])}.")
+
+
+def _parameters(function: Callable[..., Any]) -> list[inspect.Parameter]:
+    every = inspect.signature(function).parameters.values()
+    return [parameter for parameter in every if parameter.kind is parameter.KEYWORD_ONLY]
+
+
+def _defaults(function: Callable[..., Any]) -> dict[str, Any]:
+    return {parameter.name: parameter.default for parameter in _parameters(function)}
+
+
+def _kinds(function: Callable[..., Any]) -> dict[str, Any]:
+    """Return the annotation of each choice; where there is none, what its default is."""
+    try:
+        hints = get_type_hints(function)
+    except NameError:
+        hints = {}
+    return {
+        name: hints.get(name, Any if default is None else type(default))
+        for name, default in _defaults(function).items()
+    }
+
+
+def _fits(value: Any, kind: Any) -> bool:
+    origin, arguments = get_origin(kind), get_args(kind)
+    if origin in (Union, UnionType):
+        return any(_fits(value, each) for each in arguments)
+    if origin is not None and issubclass(origin, Mapping):
+        return isinstance(value, Mapping) and all(
+            _fits(key, arguments[0]) and _fits(each, arguments[1]) for key, each in value.items()
+        )
+    if origin is not None and issubclass(origin, Sequence):
+        return (
+            isinstance(value, Sequence)
+            and not isinstance(value, str | bytes)
+            and all(_fits(each, arguments[0]) for each in value)
+        )
+    if kind in (int, float):
+        number = Integral if kind is int else Real
+        return isinstance(value, number) and not isinstance(value, bool)
+    return isinstance(value, kind) if kind in _WORDS else True
+
+
+def _in_words(kind: Any) -> str:
+    origin, arguments = get_origin(kind), get_args(kind)
+    if origin in (Union, UnionType):
+        return " or ".join(_in_words(each) for each in arguments)
+    if origin is not None and issubclass(origin, Mapping):
+        return f"{_in_words(arguments[1])} for each of some names"
+    if origin is not None and issubclass(origin, Sequence):
+        return f"a list, each {_in_words(arguments[0])}"
+    return _WORDS.get(kind, str(kind))
