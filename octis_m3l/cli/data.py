@@ -87,7 +87,6 @@ def build(
     chosen, own = pairs(encoder, "--encoder"), pairs(embeddings, "--embeddings")
     for name in {*chosen} & {*own}:
         raise SettingsError(f"view '{name}' has both --embeddings and --encoder; give one of them.")
-    check_can_write(out, overwrite=overwrite, marker=MANIFEST)
     dataset = dataset_from_table(
         source,
         texts=pairs(text, "--text"),
@@ -108,6 +107,7 @@ def build(
         pairs(dictionary, "--dictionary"),
     )
     if chosen:
+        check_can_write(out, overwrite=overwrite, marker=MANIFEST)
         dataset = embed(
             dataset,
             encoders_of(dataset, chosen, device),

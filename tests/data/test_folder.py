@@ -495,7 +495,7 @@ def test_embeddings_are_added_and_chosen(stored: Path) -> None:
     }
     message = (
         "view 'en' has several embeddings: lsa-2, sbert; choose with embeddings='lsa-2' for every "
-        "view, or embeddings={'en': 'lsa-2'}."
+        "view, or embeddings={'en': 'lsa-2'} (--embeddings en=lsa-2)."
     )
     with pytest.raises(DataError, match=re.escape(message)):
         read_folder(stored, embeddings=None)

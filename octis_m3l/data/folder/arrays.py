@@ -34,8 +34,9 @@ def store_embeddings(
         "name": view.embedding_name,
         **_array_record(embeddings, view.fingerprint()),
         "description": dict(description),
-        "encoder": None if view.embedding_encoder is None else dict(view.embedding_encoder),
     }
+    if view.embedding_encoder is not None:
+        record["encoder"] = dict(view.embedding_encoder)
     write_array(folder / view.name / "embeddings" / view.embedding_name, embeddings, record)
 
 

@@ -605,10 +605,10 @@ class TestArguments:
         with polite(mine, WikipediaEndpoints()) as asker:
             assert asker is mine
             for _ in range(2):
-                asker._hosts.wait("https://en.wikipedia.org/w/api.php")
+                asker.hosts.wait("https://en.wikipedia.org/w/api.php")
         assert slept == [raised]
         slept.clear()
-        asker._hosts.wait("https://en.wikipedia.org/w/api.php")
+        asker.hosts.wait("https://en.wikipedia.org/w/api.php")
         assert slept == ([delay] if delay else [])
 
     def test_others_are_asked_as_one_likes(self, wikipedia: Wikipedia, tmp_path: Path) -> None:
