@@ -13,7 +13,9 @@ from octis_m3l.encoders.embedding import embed
 from octis_m3l.encoders.naming import embedding_name
 from octis_m3l.encoders.protocol import Encoder
 from octis_m3l.encoders.specification import encoder_from
-from octis_m3l.errors import DataError
+from octis_m3l.errors import DataError, SettingsError
+
+FITTED = ("lsa", "clsi", "word-vectors")
 
 
 def encoders_of(
@@ -43,6 +45,12 @@ def encoders_of(
         for view in of_kind or [dataset.view(name).name]:
             if view not in given or view == name:
                 wanted[view] = words
+    for words in wanted.values():
+        if words in FITTED:
+            raise SettingsError(
+                f"'{words}' is fitted on the training items when a model is trained: give it to "
+                f"train, --set encoder={words}."
+            )
     made: dict[str, Encoder] = {}
     for words in wanted.values():
         if words not in made:

@@ -17,8 +17,8 @@ from octis_m3l.data.demo import demo_corpus
 from octis_m3l.data.folder import write_embeddings
 from octis_m3l.data.folder.manifest import read_manifest
 from octis_m3l.encoders import PictureEncoder, encode, encode_words
-from octis_m3l.errors import DataError, StorageError
-from octis_m3l.experiments.encoding import encode_folder
+from octis_m3l.errors import DataError, SettingsError, StorageError
+from octis_m3l.experiments.encoding import encode_folder, encoders_of
 
 FAST = {"num_topics": 3, "epochs": 2, "batch_size": 16, "hidden_size": 8}
 
@@ -159,6 +159,11 @@ def test_pictures_that_changed_are_encoded_again(tmp_path: Path) -> None:
         np.asarray(read.view("photos").embeddings),
         PictureEncoder().encode(read.view("photos").items(slice(0, 40))),
     )
+
+
+def test_encoders_that_are_fitted_belong_to_training(dataset: MultiviewDataset) -> None:
+    with pytest.raises(SettingsError, match="give it to train, --set encoder=lsa"):
+        encoders_of(dataset, {"texts": "lsa"}, None)
 
 
 def test_two_processes_encode_two_views_of_one_folder(
