@@ -1,7 +1,7 @@
 """A search of temperature and contrastive weight, and what its best is worth on new seeds.
 
 ``--kept FOLDER`` goes on with a search that was stopped; ``--at processes`` and ``--at ray`` time
-the same search elsewhere.
+the same search elsewhere, whose course only ``--batch`` changes.
 """
 
 import argparse
@@ -27,18 +27,20 @@ NEW_SEEDS = 1000
 
 def searched(arguments: argparse.Namespace, dataset: Any) -> Any:
     """Return the search, gone on with where it was stopped."""
-    workers = {"processes": 2} if arguments.at == "processes" else {}
+    workers: dict[str, Any] = {"device": arguments.device}
+    if arguments.at == "processes":
+        workers["processes"] = arguments.workers
     if arguments.at == "ray":
-        workers = {"executor": partial(OnRay, workers=2)}
+        workers["executor"] = partial(OnRay, workers=arguments.workers)
     file = arguments.kept / "search.json"
+    model = M3LContrast(encoder=arguments.encoder, epochs=arguments.epochs)
     if file.exists():
-        model = M3LContrast(encoder=arguments.encoder)
         metric = OverViews(dataset, "mrr", "validation")
         return Optimizer().resume_optimization(
             file, dataset=dataset, model=model, metric=metric, progress=True, **workers
         )
     return Optimizer().optimize(
-        M3LContrast(encoder=arguments.encoder),
+        model,
         dataset,
         OverViews(dataset, "mrr", "validation"),
         SPACE,
@@ -50,6 +52,7 @@ def searched(arguments: argparse.Namespace, dataset: Any) -> Any:
         save_path=f"{arguments.kept}/",
         save_name="search",
         progress=True,
+        batch=arguments.batch,
         **workers,
     )
 
@@ -64,6 +67,10 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--encoder", default="clsi")
     parser.add_argument("--at", default="here", choices=["here", "processes", "ray"])
+    parser.add_argument("--epochs", type=int, default=100)
+    parser.add_argument("--batch", type=int, default=1, help="points proposed together")
+    parser.add_argument("--workers", type=int, default=2, help="of --at processes and --at ray")
+    parser.add_argument("--device", help="default: the models' own")
     parser.add_argument("--picture", type=Path)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
@@ -77,7 +84,9 @@ def main() -> None:
     for label, point in (("default", {}), ("best", result.best)):
         runs = []
         for seed in range(NEW_SEEDS, NEW_SEEDS + arguments.seeds):
-            model = M3LContrast(encoder=arguments.encoder, seed=seed, **point)
+            placed = {"device": arguments.device} if arguments.device else {}
+            fixed = {"encoder": arguments.encoder, "epochs": arguments.epochs, **placed}
+            model = M3LContrast(seed=seed, **fixed, **point)
             output = model.train_model(dataset)
             runs.append(
                 {
@@ -96,11 +105,15 @@ def main() -> None:
         seconds=seconds,
         run_seconds=mean_std([run.seconds for run in result.outcomes]),
         at=arguments.at,
+        device=arguments.device,
         best=result.best,
         best_score=result.best_score,
         importances=importances(result),
         calls=len(result.medians),
         runs=arguments.runs,
+        epochs=arguments.epochs,
+        batch=arguments.batch,
+        workers=arguments.workers if arguments.at != "here" else 1,
         seeds=arguments.seeds,
     )
 

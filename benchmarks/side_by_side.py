@@ -33,6 +33,8 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--encoder", default="clsi")
     parser.add_argument("--models", nargs="*", default=list(MODELS))
+    parser.add_argument("--processes", type=int, default=1)
+    parser.add_argument("--device", help="default: the models' own")
     parser.add_argument("--out", type=Path, help="a comparison that goes on, and its tables")
     arguments = parser.parse_args()
     warnings.simplefilter("ignore", UserWarning)
@@ -43,6 +45,8 @@ def main() -> None:
         seeds=arguments.seeds,
         encoder=arguments.encoder,
         out=arguments.out,
+        processes=arguments.processes,
+        device=arguments.device,
     )
     console = Console(width=180)
     console.print(comparison_table(result))

@@ -256,18 +256,23 @@ def test_pictures_of_other_shape_or_kind_have_other_keys() -> None:
     assert content_keys([pixels.copy()]) == content_keys([pixels])
 
 
-def test_an_encoder_of_several_devices_is_given_more_at_once(tmp_path: Path) -> None:
-    class Several(Toy):
-        device = ("cuda:0", "cuda:1")
+@pytest.mark.parametrize(
+    ("given", "calls"), [(("cuda:0", "cuda:1"), 3), ("cuda:1", 17), (["cpu"], 130)]
+)
+def test_encoders_on_fast_devices_are_given_more_at_once(
+    tmp_path: Path, given: Any, calls: int
+) -> None:
+    class Fast(Toy):
+        device = given
         calls = 0
 
         def encode(self, items: Sequence[Any]) -> NDArray[np.float32]:
             self.calls += 1
             return super().encode(items)
 
-    encoder = Several()
+    encoder = Fast()
     EmbeddingCache(tmp_path, items_at_once=1).encode(encoder, _texts(130))
-    assert encoder.calls == 3
+    assert encoder.calls == calls
 
 
 def test_a_fingerprint_may_be_any_words_and_counts_to_the_last(tmp_path: Path) -> None:
