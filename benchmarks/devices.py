@@ -56,25 +56,26 @@ def main() -> None:
     warnings.simplefilter("ignore", UserWarning)
     wanted = {DATA[name] for name in arguments.models}
     datasets = {name: load(name, ["en", "de"] if name == LINKED else None) for name in wanted}
-    table = Table("model", "data", "CPU, s an epoch", "GPU, s an epoch", "ratio", "GPU, MiB")
-    found: dict[str, Any] = {}
-    for name in arguments.models:
-        given = (name, datasets[DATA[name]])
+    batch = arguments.batch_size
+    found: dict[str, dict[str, float]] = {name: {} for name in arguments.models}
+    for name, row in found.items():
         torch.cuda.reset_peak_memory_stats()
-        gpu = seconds_an_epoch(*given, arguments.device, arguments.epochs, arguments.batch_size)
-        memory = torch.cuda.max_memory_allocated(arguments.device) / 2**20
-        cpu = float("nan")
+        data = datasets[DATA[name]]
+        row["gpu"] = seconds_an_epoch(name, data, arguments.device, arguments.epochs, batch)
+        row["mebibytes"] = torch.cuda.max_memory_allocated(arguments.device) / 2**20
+        print(name, "on the GPU", row, flush=True)
+    for name, row in found.items():
         if arguments.cpu_epochs:
-            cpu = seconds_an_epoch(*given, "cpu", arguments.cpu_epochs, arguments.batch_size)
-        row = {"cpu": cpu, "gpu": gpu, "ratio": cpu / gpu, "mebibytes": memory}
-        found[name] = {key: round(value, 3) for key, value in row.items()}
-        table.add_row(
-            name, DATA[name], f"{cpu:.2f}", f"{gpu:.2f}", f"{cpu / gpu:.1f}", f"{memory:.0f}"
-        )
-        print(name, found[name], flush=True)
+            data = datasets[DATA[name]]
+            row["cpu"] = seconds_an_epoch(name, data, "cpu", arguments.cpu_epochs, batch)
+            row["ratio"] = row["cpu"] / row["gpu"]
+    table = Table("model", "data", "CPU, s an epoch", "GPU, s an epoch", "ratio", "GPU, MiB")
+    for name, row in found.items():
+        numbers = [f"{row.get(key, float('nan')):.2f}" for key in ("cpu", "gpu", "ratio")]
+        table.add_row(name, DATA[name], *numbers, f"{row['mebibytes']:.0f}")
     Console(width=100).print(table)
     finish(
-        found,
+        {name: {key: round(x, 3) for key, x in row.items()} for name, row in found.items()},
         settings={"threads": arguments.threads, "batch_size": arguments.batch_size},
         epochs=arguments.epochs,
     )
