@@ -30,10 +30,10 @@ SETTINGS: dict[str, dict[str, Any]] = {
 
 
 def seconds_an_epoch(name: str, dataset: Any, device: str, epochs: int, batch: int | None) -> float:
-    """Return the seconds of one epoch; what comes before the first is not in it."""
-    taken = {}
+    """Return the seconds of one epoch: what is done once (warming up, too) is not in it."""
+    taken: dict[int, float] = {}
     batches = {"batch_size": batch} if batch else {}
-    for count in (1, 1 + epochs):
+    for count in (1, 1, 1 + epochs):
         model = MODELS[name](
             device=device, epochs=count, **SETTINGS.get(name, {}), **batches, inference_samples=0
         )

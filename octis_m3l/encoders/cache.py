@@ -264,9 +264,9 @@ def _append(place: Path, keys: Sequence[bytes], vectors: NDArray[Any]) -> None:
     records = np.zeros(len(keys), _RECORD)
     records["key"] = np.frombuffer(b"".join(keys), f"V{KEY_BYTES}")
     records["sum"] = _sums(rows)
-    for name, content in (("vectors.f32", rows.tobytes()), ("keys.bin", records.tobytes())):
+    for name, content in (("vectors.f32", rows), ("keys.bin", records)):
         with (place / name).open("ab") as file:
-            file.write(content)
+            file.write(content.view(np.uint8).data)
             file.flush()
             os.fsync(file.fileno())
 
