@@ -137,4 +137,4 @@ def _state(fetched: Mapping[str, Any] | None) -> str:
 
 
 def _megabytes(size: int | None) -> str:
-    return "?" if size is None else f"{size / 1e6:.1f} MB"
+    return "unknown" if size is None else f"{size / 1e6:.1f} MB"

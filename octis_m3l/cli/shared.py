@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+import yaml
 from rich.console import Console
 
 from octis_m3l.errors import DataError
@@ -102,19 +103,23 @@ def model_and_data(model: Path, data: Path | None) -> tuple[Any, Any]:
 
 
 def show(described: dict[str, Any], as_json: bool) -> None:
-    """Print a description, for people or as JSON.
+    """Print a description: YAML for people, JSON for programs.
 
     Parameters
     ----------
     described : dict
         What to print.
     as_json : bool
-        On one line, for programs.
+        Whether for programs, on one line.
     """
     if as_json:
         print_json(described)
-    else:
-        screen.print_json(json.dumps(described, default=str))
+        return
+    plain = json.loads(json.dumps(described, default=str))
+    text = yaml.safe_dump(
+        plain, sort_keys=False, allow_unicode=True, default_flow_style=None, width=100
+    )
+    print(text, end="")
 
 
 def print_json(content: Any) -> None:

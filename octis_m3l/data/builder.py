@@ -12,11 +12,13 @@ from octis_m3l.data.dataset import MultiviewDataset
 from octis_m3l.data.links import MISSING
 from octis_m3l.data.marks import arrange
 from octis_m3l.data.records.links import record_links
-from octis_m3l.data.records.pictures import opens
+from octis_m3l.data.records.pictures import fault
 from octis_m3l.data.records.reading import Records
 from octis_m3l.data.text import TextPreprocessor
 from octis_m3l.data.views import PARTITIONS, ImageView, TextView, View
 from octis_m3l.errors import DataError
+
+_SHOWN = 5
 
 
 class Builder:
@@ -104,8 +106,9 @@ class Builder:
         """
         pictures: list[Any] = self._records.columns[name].items
         known = bool(pictures) and isinstance(pictures[0], Path | np.ndarray)
-        bad = np.array([known and not opens(picture) for picture in pictures], bool)
-        self._leave_out(name, bad, "can't be opened as an image")
+        faults = [fault(picture) if known else None for picture in pictures]
+        bad = np.array([wrong is not None for wrong in faults], bool)
+        self._leave_out(name, bad, "can't be opened as an image", [w for w in faults if w])
         view = ImageView(
             name=name,
             sizes=(len(pictures), 0, 0),
@@ -183,12 +186,17 @@ class Builder:
                 result[item] = result[item] or self._labels[record]
         return result
 
-    def _leave_out(self, name: str, bad: NDArray[np.bool_], reason: str) -> None:
+    def _leave_out(
+        self, name: str, bad: NDArray[np.bool_], reason: str, causes: Sequence[str] = ()
+    ) -> None:
         rows = [self._records.columns[name].sources[i] for i in np.flatnonzero(bad)]
         if not rows:
             return
-        shown = ", ".join(map(str, rows[:5])) + (", …" if len(rows) > 5 else "")
-        message = f"view '{name}': {len(rows)} of {len(bad)} items {reason} (rows {shown})"
+        more = ", …" if len(rows) > _SHOWN else ""
+        shown = f"rows {', '.join(map(str, rows[:_SHOWN]))}{more}, counted from 0"
+        if causes:
+            shown += f": {'; '.join(causes[:_SHOWN])}{'; …' if more else ''}"
+        message = f"view '{name}': {len(rows)} of {len(bad)} items {reason} ({shown})"
         if self._unusable == "error":
             raise DataError(f"{message}; mend or remove them, or pass unusable='drop'.")
         self._dropped[name] = rows

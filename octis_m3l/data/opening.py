@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from octis_m3l.errors import DataError
 
@@ -62,8 +62,8 @@ def open_picture(item: Any, row: int) -> Image.Image:
         return as_rgb(image)
 
 
-def can_open(path: Path) -> bool:
-    """Return whether a file is a picture that `open_picture` would open, without keeping it.
+def fault_of(path: Path) -> str | None:
+    """Return what keeps a file from being opened by `open_picture`; None where nothing does.
 
     Parameters
     ----------
@@ -71,14 +71,22 @@ def can_open(path: Path) -> bool:
         The file.
     """
     try:
-        with _mended(0, str(path)), Image.open(path) as image:
+        with Image.open(path) as image:
             _check_size(image)
             # Truncated files are only noticed when pixels are read; a draft of a JPEG is quick.
             image.draft("RGB", (64, 64))
             image.load()
-    except DataError:
-        return False
-    return True
+    except MemoryError:
+        raise
+    except FileNotFoundError:
+        return "is missing"
+    except UnidentifiedImageError:
+        return "is no picture"
+    except (_TooLarge, Image.DecompressionBombError) as error:
+        return f"is too large ({error})"
+    except Exception as error:
+        return f"is broken or can't be read ({error})"
+    return None
 
 
 def check_no_address(item: str | Path, what: str) -> None:

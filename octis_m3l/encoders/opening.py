@@ -23,6 +23,9 @@ Precision = Literal["auto", "float32", "float16", "bfloat16"]
 _FIRST, _LARGEST = 32, 1024
 _WEIGHTS = frozenset({".safetensors", ".bin", ".pt", ".pth", ".npz"})
 _CONTENT = _WEIGHTS | {".json", ".txt", ".model", ".spm", ".vocab"}
+_UNREACHABLE = frozenset(
+    {"ConnectionError", "gaierror", "TimeoutError", "TransportError", "OfflineModeIsEnabled"}
+)
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
@@ -129,6 +132,24 @@ def commit_on_hub(names: Sequence[str], revision: str | None) -> tuple[str, str]
             if name == names[-1]:
                 raise
     raise ValueError("no name of a repository was given")
+
+
+def no_network(error: BaseException | None) -> bool:
+    """Return whether an error, or one that it comes from, is of a network that isn't there.
+
+    Parameters
+    ----------
+    error : exception
+        Of whichever library: they are known by the names of their classes, of which several are of
+        optional packages.
+    """
+    while error is not None:
+        reason = getattr(error, "reason", None)
+        kinds = {kind.__name__ for one in (error, reason) for kind in type(one).__mro__}
+        if kinds & _UNREACHABLE:
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def checked_texts(items: Sequence[str]) -> list[str]:

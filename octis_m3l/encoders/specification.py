@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import TypeAdapter, ValidationError
 
-from octis_m3l.encoders.opening import commit_on_hub, is_path, local
+from octis_m3l.encoders.opening import commit_on_hub, is_path, local, no_network
 from octis_m3l.encoders.picture import PictureEncoder
 from octis_m3l.encoders.protocol import Encoder
 from octis_m3l.errors import DataError, SettingsError, StorageError, suggest
@@ -286,9 +286,12 @@ class PretrainedEncoder(ABC):
             again = (
                 ". It made the data set's embeddings, which are whole without it; new items need it"
             )
+        if isinstance(error, Exception) and no_network(error):
+            why = f": the network can't be reached ({lines[0]}). Try again later, or"
+        else:
+            why = f" ({lines[0]}). Check the spelling; where there is no network,"
         return DataError(
-            f"{given} can't be loaded ({lines[0]}). Check the spelling; where there is no network, "
-            f"download it elsewhere and pass the local path{again}."
+            f"{given} can't be loaded{why} download it elsewhere and pass the local path{again}."
         )
 
     def __getstate__(self) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from octis_m3l.encoders.embedding import embed
 from octis_m3l.encoders.naming import embedding_name
 from octis_m3l.encoders.protocol import Encoder
 from octis_m3l.encoders.specification import encoder_from
-from octis_m3l.errors import DataError, SettingsError
+from octis_m3l.errors import DataError, SettingsError, suggest
 
 FITTED = ("lsa", "clsi", "word-vectors")
 
@@ -42,7 +42,10 @@ def encoders_of(
     for name, words in given.items():
         kinds: dict[str, Any] = {"texts": dataset.text_views, "images": dataset.image_views}
         of_kind = kinds.get(name, {}) if name not in dataset.views else {}
-        for view in of_kind or [dataset.view(name).name]:
+        if not of_kind and name not in dataset.views:
+            known = [*dataset.views, *(kind for kind, views in kinds.items() if views)]
+            raise SettingsError(f"unknown view '{name}'.{suggest(name, known)}")
+        for view in of_kind or [name]:
             if view not in given or view == name:
                 wanted[view] = words
     for words in wanted.values():

@@ -362,10 +362,10 @@ def test_empty_documents_are_left_out_and_links_follow() -> None:
     with pytest.warns(UserWarning) as caught:
         data = built(texts, labels=list("abcde"))
     assert [str(warning.message) for warning in caught] == [
-        "view 'en': 2 of 5 items have no word left after preprocessing (rows 1, 2); they were "
-        "left out, links follow.",
-        "view 'de': 1 of 5 items have no word left after preprocessing (rows 3); they were left "
-        "out, links follow.",
+        "view 'en': 2 of 5 items have no word left after preprocessing (rows 1, 2, counted from "
+        "0); they were left out, links follow.",
+        "view 'de': 1 of 5 items have no word left after preprocessing (rows 3, counted from "
+        "0); they were left out, links follow.",
     ]
     assert data.metadata["dropped"] == {"en": [1, 2], "de": [3]}
     assert said(data, "en") == ["sea", "wood", "field"]
@@ -380,7 +380,7 @@ def test_empty_documents_are_left_out_and_links_follow() -> None:
 def test_many_dropped_rows_are_counted_and_not_all_shown() -> None:
     with pytest.warns(UserWarning, match=re.escape("7 of 8 items")) as caught:
         data = built({"en": ["sea", *[""] * 7]})
-    assert "(rows 1, 2, 3, 4, 5, …)" in str(caught[0].message)
+    assert "(rows 1, 2, 3, 4, 5, …, counted from 0)" in str(caught[0].message)
     assert data.metadata["dropped"] == {"en": [1, 2, 3, 4, 5, 6, 7]}
 
 
@@ -398,7 +398,10 @@ def test_pictures_that_cannot_be_opened_are_left_out_and_links_follow(folder: Pa
             images={"photo": [folder / name for name in names]},
         )
     assert [str(warning.message) for warning in caught] == [
-        "view 'photo': 4 of 6 items can't be opened as an image (rows 0, 2, 3, 5); they were left "
+        "view 'photo': 4 of 6 items can't be opened as an image (rows 0, 2, 3, 5, counted from 0: "
+        f"{folder / 'text.jpg'} is no picture; {folder / 'cut.jpg'} is broken or can't be read "
+        "(Truncated File Read); "
+        f"{folder / 'gone.jpg'} is missing; {folder / 'empty.jpg'} is no picture); they were left "
         "out, links follow."
     ]
     assert files(data, "photo") == ["0.jpg", "1.jpg"]
@@ -415,7 +418,7 @@ def test_a_truncated_picture_of_any_kind_is_noticed(kind: str, tmp_path: Path) -
         Image.fromarray(noise).save(tmp_path / name, kind)
     content = (tmp_path / "cut").read_bytes()
     (tmp_path / "cut").write_bytes(content[: len(content) * 2 // 3])
-    with pytest.warns(UserWarning, match=r"1 of 2 items can't be opened as an image \(rows 1\)"):
+    with pytest.warns(UserWarning, match=r"1 of 2 items can't be opened as an image \(rows 1, "):
         data = built(
             {"en": ["sea", "wood"]}, images={"photo": [tmp_path / "whole", tmp_path / "cut"]}
         )
@@ -424,14 +427,15 @@ def test_a_truncated_picture_of_any_kind_is_noticed(kind: str, tmp_path: Path) -
 
 def test_unusable_items_may_be_an_error(folder: Path) -> None:
     message = (
-        "view 'en': 1 of 2 items have no word left after preprocessing (rows 1); mend or remove "
-        "them, or pass unusable='drop'."
+        "view 'en': 1 of 2 items have no word left after preprocessing (rows 1, counted from 0); "
+        "mend or remove them, or pass unusable='drop'."
     )
     with pytest.raises(DataError, match=f"^{re.escape(message)}$"):
         built({"en": ["sea", ""]}, unusable="error")
     message = (
-        "view 'photo': 1 of 2 items can't be opened as an image (rows 0); mend or remove them, or "
-        "pass unusable='drop'."
+        "view 'photo': 1 of 2 items can't be opened as an image (rows 0, counted from 0: "
+        f"{folder / 'cut.jpg'} is broken or can't be read (Truncated File Read)); "
+        "mend or remove them, or pass unusable='drop'."
     )
     with pytest.raises(DataError, match=f"^{re.escape(message)}$"):
         built(

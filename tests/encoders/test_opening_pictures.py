@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from octis_m3l.data import opening
-from octis_m3l.data.opening import can_open, open_picture
-from octis_m3l.data.records.pictures import as_picture, opens
+from octis_m3l.data.opening import fault_of, open_picture
+from octis_m3l.data.records.pictures import as_picture, fault
 from octis_m3l.encoders import PictureEncoder
 from octis_m3l.errors import DataError
 
@@ -120,11 +120,11 @@ def test_a_huge_picture_is_refused_before_it_is_decoded(tmp_path: Path) -> None:
     ):
         open_picture(path, 3)
     with pytest.warns(Image.DecompressionBombWarning):
-        assert not opens(path)
+        assert fault(path) == f"{path} is too large (10000 × 9000 pixels)"
     path = huge_png(tmp_path / "bomb.png", 60_000, 60_000)
     with pytest.raises(DataError, match=r"^picture 0 \(.*bomb\.png\) is too large \(.*3600000000"):
         open_picture(path, 0)
-    assert not can_open(path)
+    assert str(fault_of(path)).startswith("is too large (")
 
 
 def test_an_image_in_memory_has_the_same_limit(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -137,9 +137,9 @@ def test_broken_and_missing_files_are_named(tmp_path: Path) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (60, 60, 3), dtype=np.uint8)
     for kind in ("png", "jpeg", "gif", "tiff", "webp", "bmp"):
         path = saved(Image.fromarray(noise), tmp_path / f"a.{kind}")
-        assert can_open(path)
+        assert fault_of(path) is None
         path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-        assert not can_open(path)
+        assert str(fault_of(path)).startswith("is broken or can't be read (")
         with pytest.raises(DataError) as caught:
             open_picture(path, 7)
         assert str(caught.value).startswith(f"picture 7 ({path}) can't be opened (")
@@ -147,7 +147,10 @@ def test_broken_and_missing_files_are_named(tmp_path: Path) -> None:
     for path in (tmp_path / "gone.png", tmp_path):
         with pytest.raises(DataError, match=r"^picture 1 \(.*\) can't be opened \("):
             open_picture(path, 1)
-        assert not can_open(path)
+    assert fault_of(tmp_path / "gone.png") == "is missing"
+    assert str(fault_of(tmp_path)).startswith("is broken or can't be read (")
+    (tmp_path / "text.png").write_text("words")
+    assert fault_of(tmp_path / "text.png") == "is no picture"
 
 
 @pytest.mark.parametrize(

@@ -332,12 +332,12 @@ def test_a_model_in_the_cache_of_the_hub_is_used_at_its_commit(
     assert SentenceEncoder("a/b", revision=commit).fingerprint() != cached.fingerprint()
 
 
-def test_what_cannot_be_loaded_is_an_error(tmp_path: Path) -> None:
+def test_what_cannot_be_loaded_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(DataError, match=r"^model='\./tyni': there is no such file or folder\.$"):
         SentenceEncoder("./tyni").encode(TEXTS)
     message = (
-        r"^the model 'some/model' can't be loaded \(.+\)\. Check the spelling; where there is no "
-        r"network, download it elsewhere and pass the local path\.$"
+        r"^the model 'some/model' can't be loaded: the network can't be reached \(.+\)\. Try again "
+        r"later, or download it elsewhere and pass the local path\.$"
     )
     with pytest.raises(DataError, match=message):
         SentenceEncoder("some/model").encode(TEXTS)
@@ -347,6 +347,17 @@ def test_what_cannot_be_loaded_is_an_error(tmp_path: Path) -> None:
         SentenceEncoder("some/model", revision="v2").fingerprint()
     with pytest.raises(DataError, match=rf"^the sentence-transformers model '{tmp_path}' can't be"):
         SentenceEncoder(str(tmp_path)).encode(TEXTS)
+
+    def unknown(*_: Any, **__: Any) -> None:
+        raise RuntimeError("no such repository")
+
+    monkeypatch.setattr("huggingface_hub.HfApi.model_info", unknown)
+    message = (
+        r"^the model 'some/model' can't be loaded \(no such repository\)\. Check the spelling; "
+        r"where there is no network, download it elsewhere and pass the local path\.$"
+    )
+    with pytest.raises(DataError, match=message):
+        SentenceEncoder("some/model").encode(TEXTS)
 
 
 def test_empty_texts_and_other_things_are_errors(encoder: SentenceEncoder) -> None:

@@ -100,7 +100,7 @@ def test_a_model_in_the_cache_of_the_hub_is_used_at_its_commit(
 
 
 def test_what_cannot_be_loaded_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"^the model 'some/model' can't be loaded \([^(]+\)\. Che"):
+    with pytest.raises(DataError, match=r"^the model 'some/model' can't be loaded: the network"):
         StaticEncoder("some/model").encode(TEXTS)
     with pytest.raises(DataError, match=rf"^the model2vec model '{tmp_path}' can't be loaded \("):
         StaticEncoder(str(tmp_path)).encode(TEXTS)

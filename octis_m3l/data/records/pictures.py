@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from octis_m3l.data.opening import can_open, check_no_address, open_picture
+from octis_m3l.data.opening import check_no_address, fault_of, open_picture
 from octis_m3l.data.views import Picture
 from octis_m3l.errors import DataError
 
@@ -52,6 +52,7 @@ def as_picture(item: Any, name: str, record: int) -> Picture | Unseen:
     )
 
 
-def opens(picture: Picture) -> bool:
-    """Return whether a picture can be read to its end; an array always can."""
-    return not isinstance(picture, Path) or can_open(picture)
+def fault(picture: Picture) -> str | None:
+    """Return the file and what is wrong with it, if it can't be read to its end; else None."""
+    wrong = fault_of(picture) if isinstance(picture, Path) else None
+    return wrong and f"{picture} {wrong}"

@@ -2,6 +2,7 @@
 
 import errno
 import hashlib
+import logging
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -10,12 +11,14 @@ from http import HTTPStatus
 from pathlib import Path
 
 import requests
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 from octis_m3l.data.sources.fetching_answers import Again, check_kind, shown
 from octis_m3l.data.sources.fetching_errors import FetchError
 from octis_m3l.errors import SettingsError, StorageError
 from octis_m3l.files import read_json, write_json
+
+logger = logging.getLogger(__name__)
 
 _RANGE = re.compile(r"bytes\s+(\d+)-(\d+)/(\d+|\*)")
 
@@ -80,7 +83,13 @@ class Part:
         place = self.destination.with_name(f"{self.destination.name}.part.lock")
         lock = FileLock(place)
         with self._written():
-            lock.acquire()
+            try:
+                lock.acquire(timeout=1)
+            except Timeout:
+                logger.warning(
+                    "%s is being downloaded by another process; waiting", self.destination
+                )
+                lock.acquire()
             while not place.exists():  # the one before took it away: it guards nothing any more
                 lock.release()
                 lock.acquire()

@@ -1,8 +1,8 @@
 """Data sets of the Hugging Face hub that have named columns."""
 
-import io
+import hashlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,7 @@ _MARKS = {
     "test": "test",
 }
 _LABELS = "labels.json"
+_ROWS_AT_ONCE = 256
 _INSTALL = 'Hugging Face data sets need datasets: pip install "octis-m3l[huggingface]"'
 
 
@@ -69,7 +70,8 @@ def huggingface_source(name: str) -> Source:
         citation=f"see https://huggingface.co/datasets/{found['name']}",
         build=build_huggingface,
         collect=collect,
-        notes="Say which column is which view when you build it: --text VIEW=COLUMN.",
+        notes="Say which column is which view when you build it: --text VIEW=COLUMN. A data set "
+        "with pictures refers to files beside those that were fetched: keep them where they are.",
     )
 
 
@@ -86,6 +88,7 @@ def build_huggingface(
 ) -> MultiviewDataset:
     """Return a data set of the columns that are named as views.
 
+    Pictures are written to files in ``pictures``, beside the splits: the data set refers to them.
     Splits called train, validation (valid, val, dev) and test are the partitions; where there is a
     single split, its rows are drawn: 80 % train, 10 % validation, 10 % test.
 
@@ -112,23 +115,22 @@ def build_huggingface(
         If a column isn't there, and as `from_lists`.
     """
     splits = {path.stem: path for path in sorted(raw.glob("*.parquet"))}
-    frames = {name: _read_split(path) for name, path in splits.items()}
-    columns = sorted({str(column) for frame in frames.values() for column in frame.columns})
+    columns = sorted({column for path in splits.values() for column in _columns(path)})
     if not texts:
         raise SettingsError(
             f"name at least one text column: --text VIEW=COLUMN. There are: {', '.join(columns)}."
         )
-    used = [*texts.values(), *(images or {}).values(), *(c for c in (label, group) if c)]
-    for column in used:
+    of_images = set((images or {}).values())
+    used = {*texts.values(), *of_images, *(c for c in (label, group) if c)}
+    for column in sorted(used):
         if column not in columns:
             raise DataError(f"there is no column '{column}'.{suggest(column, columns)}")
+    frames = {name: _read_split(path, used, of_images) for name, path in splits.items()}
     arguments: dict[str, Any] = {"split": (0.8, 0.1), "split_seed": seed}
     if len(frames) > 1:
         frames = {n: f.assign(**{"": _mark(n, splits)}) for n, f in frames.items()}
         arguments = {"partition": ""}
     table = pd.concat(frames.values(), ignore_index=True)
-    for column in (images or {}).values():
-        table[column] = [_picture(cell) for cell in table[column]]
     if label is not None:
         table[label] = _named(table[label], raw / _LABELS, label)
     spoken = {view: (languages or {}).get(view, language_of(view)) for view in texts}
@@ -191,19 +193,53 @@ def _collect(
     }
 
 
-def _read_split(path: Path) -> pd.DataFrame:
+def _columns(path: Path) -> list[str]:
+    """Return a split's columns, and the fields within them: column.field."""
+    names = []
+    for field in _parquet(path).schema_arrow:
+        names.append(field.name)
+        inner = [part.name for part in field.type.fields] if hasattr(field.type, "fields") else []
+        if "bytes" not in inner:
+            names += [f"{field.name}.{name}" for name in inner]
+    return names
+
+
+def _parquet(path: Path) -> Any:
     try:
-        frame = pd.read_parquet(path)
+        module: Any = import_module("pyarrow.parquet")
     except ImportError:
         raise MissingDependencyError(_INSTALL) from None
-    for column in list(frame.columns):
-        cells = [cell for cell in frame[column] if cell is not None]
-        if cells and all(isinstance(cell, dict) and "bytes" not in cell for cell in cells):
-            for key in sorted({key for cell in cells for key in cell}):
-                frame[f"{column}.{key}"] = [
-                    cell.get(key) if isinstance(cell, dict) else None for cell in frame[column]
-                ]
-    return frame
+    return module.ParquetFile(path)
+
+
+def _read_split(path: Path, used: Set[str], of_images: Set[str]) -> pd.DataFrame:
+    """Return the columns that are used, a picture's cell being the path of its file."""
+    file = _parquet(path)
+    outer = [n for n in file.schema_arrow.names if n in used or _starts(used, f"{n}.")]
+    pieces = []
+    for batch in file.iter_batches(_ROWS_AT_ONCE, columns=outer):
+        read = batch.to_pandas()
+        cells = {name: _cells(read, name) for name in sorted(used)}
+        for column in of_images:
+            cells[column] = [_picture(cell, path.parent / "pictures") for cell in cells[column]]
+        pieces.append(pd.DataFrame(cells))
+    return pd.concat(pieces, ignore_index=True) if pieces else pd.DataFrame(columns=sorted(used))
+
+
+def _starts(names: Set[str], beginning: str) -> bool:
+    return any(name.startswith(beginning) for name in names)
+
+
+def _cells(read: pd.DataFrame, name: str) -> list[Any]:
+    """Return the cells of a column, or of a field in it; a split without it has none."""
+    if name in read.columns:
+        return list(read[name])
+    for column in read.columns:
+        if name.startswith(f"{column}."):
+            field = name.removeprefix(f"{column}.")
+            cells = read[column]
+            return [cell.get(field) if isinstance(cell, dict) else None for cell in cells]
+    return [None] * len(read)
 
 
 def _mark(split: str, splits: Mapping[str, Path]) -> str:
@@ -215,9 +251,8 @@ def _mark(split: str, splits: Mapping[str, Path]) -> str:
     return _MARKS[split]
 
 
-def _picture(cell: Any) -> Any:
-    from PIL import Image
-
+def _picture(cell: Any, folder: Path) -> Path | None:
+    """Write a picture's bytes to a file that is called by its content."""
     if cell is None:
         return None
     if not isinstance(cell, Mapping) or not isinstance(cell.get("bytes"), bytes):
@@ -225,10 +260,12 @@ def _picture(cell: Any) -> Any:
             f"an image column holds a {type(cell).__name__}; expected pictures as the hub stores "
             "them."
         )
-    try:
-        return Image.open(io.BytesIO(cell["bytes"])).convert("RGB")
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
-        return None
+    path = folder / hashlib.sha256(cell["bytes"]).hexdigest()[:32]
+    if not path.exists():
+        folder.mkdir(exist_ok=True)
+        with written_whole(path) as fresh:
+            fresh.write_bytes(cell["bytes"])
+    return path
 
 
 def _named(labels: "pd.Series[Any]", path: Path, column: str) -> Sequence[Any]:

@@ -9,7 +9,7 @@ from urllib.parse import unquote, urlsplit
 
 from PIL import Image
 
-from octis_m3l.data.opening import can_open
+from octis_m3l.data.opening import fault_of
 from octis_m3l.data.sources.fetching import Fetcher
 from octis_m3l.data.sources.fetching_answers import shown
 from octis_m3l.data.sources.fetching_errors import FetchError
@@ -159,7 +159,7 @@ class PictureServer:
             if error.status == HTTPStatus.BAD_REQUEST:
                 return UNREADABLE
             raise
-        if not can_open(fresh):
+        if fault_of(fresh):
             reason = _PAGE if _is_page(fresh) else UNREADABLE
             fresh.unlink()
             return reason

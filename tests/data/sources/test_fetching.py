@@ -278,8 +278,12 @@ class TestResuming:
 
 
 class TestAtOnce:
-    def test_a_second_download_to_one_place_waits(
-        self, server: LocalServer, fetcher: Make, tmp_path: Path
+    def test_a_second_download_to_one_place_waits_and_says_so(
+        self,
+        server: LocalServer,
+        fetcher: Make,
+        tmp_path: Path,
+        caplog: pytest.LogCaptureFixture,
     ) -> None:
         begun, going_on = Event(), Event()
 
@@ -293,8 +297,10 @@ class TestAtOnce:
             calls = [pool.submit(fetcher().download, url, tmp_path / "f")]
             assert begun.wait(5)
             calls += [pool.submit(fetcher().download, url, tmp_path / "f") for _ in range(2)]
-            assert not wait(calls, timeout=0.2).done
+            assert not wait(calls, timeout=1.5).done
             assert len(server.requests) == 1
+            said = f"{tmp_path / 'f'} is being downloaded by another process; waiting"
+            assert caplog.messages.count(said) == 2
             going_on.set()
             assert [call.result(5) for call in calls] == [tmp_path / "f"] * 3
         assert (tmp_path / "f").read_bytes() == BODY

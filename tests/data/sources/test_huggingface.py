@@ -105,11 +105,14 @@ def test_pictures(tmp_path: Path) -> None:
     frame = pd.DataFrame({"text": ["red ship", "blue ship", "old ship"], "photo": cells})
     frame.to_parquet(tmp_path / "train.parquet")
     (tmp_path / "labels.json").write_text("{}")
-    dataset = build_huggingface(
-        tmp_path, texts={"en": "text"}, images={"photos": "photo"}, vocabulary_size=5
-    )
-    assert len(dataset.view("photos")) == 1
+    chosen: dict[str, Any] = {"images": {"photos": "photo"}, "vocabulary_size": 5}
+    with pytest.warns(UserWarning, match=r"1 of 2 items can't be opened .*[0-9a-f]{32} is no pict"):
+        dataset = build_huggingface(tmp_path, texts={"en": "text"}, **chosen)
     assert len(dataset.text_view("en")) == 3
+    pictures = dataset.image_views["photos"].pictures or ()
+    (path,) = [Path(str(picture)) for picture in pictures]
+    assert path.read_bytes() == stream.getvalue()
+    assert path.parent == tmp_path / "pictures"
 
 
 def test_columns_that_are_not_there(hub: Hub, tmp_path: Path) -> None:
