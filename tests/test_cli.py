@@ -225,6 +225,14 @@ def test_what_evaluate_leaves_out_is_said(run: Run, trained: Path) -> None:
     assert "left out" not in asked[2]
 
 
+def test_scores_of_few_items_are_told_to_say_little(run: Run, trained: Path) -> None:
+    command = ("evaluate", trained / "model", "--json", "--metric", "mrr", "--partition")
+    few = " ".join(run(*command, "validation")[2].split())
+    assert "the validation partition holds few items (" in few
+    assert few.endswith("scores of so few say little, and retrieval among few is easy.")
+    assert run(*command, "train")[2] == ""
+
+
 def test_one_language_needs_no_name(run: Run, trained: Path, tmp_path: Path) -> None:
     command = ("train", trained / "corpus", "--views", "en", "--model", "pltm", "--topics", 3)
     assert run(*command, "--set", "iterations=20", "--out", tmp_path / "model")[0] == 0

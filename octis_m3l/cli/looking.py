@@ -9,6 +9,8 @@ from rich.text import Text
 
 from octis_m3l.cli.shared import AsJson, Device, errors, model_and_data, print_json, screen
 
+_FEW = 30
+
 
 def evaluate(
     model: Annotated[Path, typer.Argument(help="Folder of a model.")],
@@ -23,6 +25,7 @@ def evaluate(
 ) -> None:
     """Score a model: every measure that applies, on every view and pair of views."""
     from octis_m3l.data import MultiviewDataset
+    from octis_m3l.data.views import PARTITIONS
     from octis_m3l.metrics import applicable
     from octis_m3l.reports import scores_table
 
@@ -38,6 +41,15 @@ def evaluate(
         print_json({"partition": partition, "scores": scores, "coverage": covered})
     else:
         screen.print(scores_table(scores, measures, covered))
+    counts = {n: view.sizes[PARTITIONS.index(partition)] for n, view in dataset.views.items()}
+    few = [f"{count} of '{name}'" for name, count in counts.items() if 0 < count < _FEW]
+    if few:
+        errors.print(
+            f"the {partition} partition holds few items ({', '.join(few)}): scores of so few say "
+            "little, and retrieval among few is easy.",
+            markup=False,
+            highlight=False,
+        )
     languages = [name for name in dataset.text_views if f"topics/{name}" in output]
     if metric is None and "cnpmi" not in measures and len(languages) > 1:
         errors.print(

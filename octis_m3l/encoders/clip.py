@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from octis_m3l.devices import chosen_device
 from octis_m3l.encoders.opening import (
     Precision,
     checked_texts,
-    chosen_device,
     chosen_precision,
     content_hash,
     dtype_of,

@@ -344,33 +344,6 @@ def _has_room(device: str) -> bool:
     return torch.cuda.max_memory_allocated(device) < 0.35 * (free + ours)
 
 
-def chosen_device(name: str) -> str:
-    """Return the device of that name: for 'auto' CUDA where there is one, else the CPU.
-
-    Parameters
-    ----------
-    name : str
-        'auto', or what torch knows.
-
-    Raises
-    ------
-    SettingsError
-        If it is not there.
-    """
-    import torch
-
-    if name == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        torch.empty(1, device=torch.device(name))
-    except (RuntimeError, AssertionError) as error:
-        raise SettingsError(
-            f"device='{name}' can't be used here ({str(error).splitlines()[0]}); use 'cpu', "
-            "'auto', or one that torch lists."
-        ) from None
-    return name
-
-
 def chosen_precision(precision: Precision, device: str) -> str:
     """Return what a network computes in: for 'auto' float16 on CUDA, else float32.
 

@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from octis_m3l.devices import chosen_device
 from octis_m3l.encoders.opening import (
     Precision,
-    chosen_device,
     chosen_precision,
     content_hash,
     dtype_of,

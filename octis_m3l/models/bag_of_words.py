@@ -17,11 +17,12 @@ from octis_m3l.data.batches import Batch, SparseRows, ViewTensors
 from octis_m3l.data.dataset import MultiviewDataset
 from octis_m3l.data.unlinked import UnlinkedSampler
 from octis_m3l.data.views import PARTITIONS, TextView
+from octis_m3l.devices import chosen_device
 from octis_m3l.errors import SettingsError
 from octis_m3l.models.base import NotTrainedError
 from octis_m3l.models.output import ModelOutput
 from octis_m3l.models.reading import ReadingModel, check_samples
-from octis_m3l.models.settings import TrainingSettings, chosen_device, warn_of_few_updates
+from octis_m3l.models.settings import TrainingSettings, warn_of_few_updates
 from octis_m3l.models.storage import check_view_name
 from octis_m3l.models.word_reader import WordReader
 from octis_m3l.networks import (
@@ -156,7 +157,7 @@ class BagOfWordsModel(ReadingModel):
             )
             dataset = dataset.with_views(list(dataset.text_views))
         partition = "train" if self.use_partitions else None
-        device = chosen_device(settings.device)
+        device = torch.device(chosen_device(settings.device))
         with reproducible(device):
             torch.manual_seed(derive_seed(seed, 0))
             network = self._network(self._shape(dataset, settings), settings)

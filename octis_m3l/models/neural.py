@@ -17,6 +17,7 @@ from octis_m3l.data.batches import TupleSampler
 from octis_m3l.data.dataset import MultiviewDataset
 from octis_m3l.data.folder.reading import Tokenizer
 from octis_m3l.data.views import PARTITIONS
+from octis_m3l.devices import chosen_device
 from octis_m3l.encoders.encode import Encodings, encode
 from octis_m3l.encoders.latent_semantic import LatentSemanticEncoder
 from octis_m3l.encoders.protocol import Encoder, StoredEncoder
@@ -26,7 +27,7 @@ from octis_m3l.errors import DataError, SettingsError, suggest
 from octis_m3l.models.base import NotTrainedError, TopicModel
 from octis_m3l.models.output import ModelOutput
 from octis_m3l.models.reading import check_samples
-from octis_m3l.models.settings import NeuralSettings, chosen_device, warn_of_few_updates
+from octis_m3l.models.settings import NeuralSettings, warn_of_few_updates
 from octis_m3l.models.storage import check_view_name
 from octis_m3l.networks import Standardiser, ViewModules, expected_topics
 from octis_m3l.training import derive_seed, reproducible, train
@@ -128,7 +129,7 @@ class NeuralTopicModel(TopicModel):
         )
         self._check_encodings(dataset, encodings, settings)
         self._prepare(dataset, encodings, settings, seed)
-        device = chosen_device(settings.device)
+        device = torch.device(chosen_device(settings.device))
         dimensions = {n: int(array.shape[1]) for n, array in encodings.embeddings.items()}
         trained = self._trained_views(dataset, settings)
         partitions = ["train"] if self.use_partitions else list(PARTITIONS)

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import Any, Literal, Self, get_args, get_origin
 
 import numpy as np
-import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.fields import FieldInfo
 
@@ -182,29 +181,3 @@ def warn_of_few_updates(settings: TrainingSettings, batches: int) -> None:
             f"{math.ceil(_ENOUGH_UPDATES / batches)} or so.",
             stacklevel=5,
         )
-
-
-def chosen_device(name: str) -> torch.device:
-    """Return the device of that name.
-
-    Parameters
-    ----------
-    name : str
-        'auto', or what torch knows.
-
-    Raises
-    ------
-    SettingsError
-        If it is not there.
-    """
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-        torch.empty(1, device=device)
-    except (RuntimeError, AssertionError) as error:
-        raise SettingsError(
-            f"device='{name}' can't be used here ({str(error).splitlines()[0]}); use 'cpu', "
-            "'auto', or one that torch lists."
-        ) from None
-    return device
