@@ -25,7 +25,8 @@ from octis_m3l.encoders.opening import (
     opened,
     required,
 )
-from octis_m3l.encoders.specification import PretrainedEncoder, file_name, quoted
+from octis_m3l.encoders.pretrained import PretrainedEncoder
+from octis_m3l.encoders.strings import file_name, quoted
 from octis_m3l.errors import DataError, SettingsError, suggest
 
 _HUB, _FOLDER = "hf-hub:", "local-dir:"

@@ -4,8 +4,8 @@ import warnings
 from collections.abc import Mapping
 from typing import Any
 
+from octis_m3l.encoders.pretrained import PretrainedEncoder
 from octis_m3l.encoders.protocol import Encoder
-from octis_m3l.encoders.specification import PretrainedEncoder
 from octis_m3l.encoders.storage import _KINDS, is_stored
 from octis_m3l.errors import OctisM3LError, StorageError
 

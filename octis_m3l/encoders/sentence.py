@@ -24,7 +24,7 @@ from octis_m3l.encoders.opening import (
     in_batches,
     local,
 )
-from octis_m3l.encoders.specification import PretrainedEncoder
+from octis_m3l.encoders.pretrained import PretrainedEncoder
 from octis_m3l.errors import SettingsError
 
 _AT_ONCE = 1000

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from octis_m3l.encoders.opening import checked_texts, content_hash, finished, local, required
-from octis_m3l.encoders.specification import PretrainedEncoder
+from octis_m3l.encoders.pretrained import PretrainedEncoder
 from octis_m3l.errors import OctisM3LError
 
 _FILES = ("*.safetensors", "*.json", "*.md")

@@ -23,7 +23,8 @@ from octis_m3l.encoders.opening import (
     opened,
     required,
 )
-from octis_m3l.encoders.specification import PretrainedEncoder, file_name
+from octis_m3l.encoders.pretrained import PretrainedEncoder
+from octis_m3l.encoders.strings import file_name
 from octis_m3l.errors import DataError, SettingsError, suggest
 
 

@@ -20,8 +20,8 @@ from octis_m3l.data.views import PARTITIONS
 from octis_m3l.devices import chosen_device
 from octis_m3l.encoders.encode import Encodings, encode
 from octis_m3l.encoders.latent_semantic import LatentSemanticEncoder
+from octis_m3l.encoders.pretrained import PretrainedEncoder
 from octis_m3l.encoders.protocol import Encoder, StoredEncoder
-from octis_m3l.encoders.specification import PretrainedEncoder
 from octis_m3l.encoders.storage import is_stored, load_encoder, save_encoder
 from octis_m3l.errors import DataError, SettingsError, suggest
 from octis_m3l.models.base import NotTrainedError, TopicModel

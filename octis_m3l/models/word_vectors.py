@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from octis_m3l.data.dataset import MultiviewDataset
 from octis_m3l.data.neighbours import unit_rows
 from octis_m3l.data.views import TextView
-from octis_m3l.encoders.specification import PretrainedEncoder
+from octis_m3l.encoders.pretrained import PretrainedEncoder
 from octis_m3l.errors import DataError
 
 _ENOUGH_PAIRS, _CHANCE = 200, 0.55

@@ -17,7 +17,7 @@ from octis_m3l.encoders import (
     TimmEncoder,
     encoder_from,
 )
-from octis_m3l.encoders.specification import PretrainedEncoder
+from octis_m3l.encoders.pretrained import PretrainedEncoder
 from octis_m3l.errors import SettingsError
 
 NAMES = st.text(min_size=1, max_size=20) | st.sampled_from(

@@ -1,0 +1,105 @@
+"""Names and settings of encoders as they stand in strings."""
+
+import re
+from types import NoneType
+from typing import Any, get_args
+from urllib.parse import unquote
+
+from pydantic import TypeAdapter, ValidationError
+
+from octis_m3l.errors import SettingsError
+
+_UNFIT = re.compile(r"[^A-Za-z0-9._-]+")
+
+
+def file_name(text: str) -> str:
+    """Return a text as a name of at most 100 letters, digits, '.', '_' and '-'.
+
+    Parameters
+    ----------
+    text : str
+        Any text.
+    """
+    return _UNFIT.sub("-", text).lstrip(".-")[:100] or "encoder"
+
+
+def quoted(text: str, special: str) -> str:
+    """Return a text with '%' and one more character written as in an address.
+
+    Parameters
+    ----------
+    text : str
+        Any text.
+    special : str
+        The character.
+    """
+    return text.replace("%", "%25").replace(special, f"%{ord(special):02X}")
+
+
+def written(value: Any) -> str:
+    """Return a setting as it stands after '?'.
+
+    Parameters
+    ----------
+    value : None, bool, int, str or sequence of str
+        The setting.
+    """
+    if value is None:
+        return "none"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, str | int):
+        text = quoted(str(value), "&")
+        return "%6Eone" if text == "none" else text
+    return ",".join([*value, ""] if len(value) == 1 else value)
+
+
+def read(key: str, hint: Any, text: str) -> Any:
+    """Return a setting from what stands after '?'.
+
+    Parameters
+    ----------
+    key : str
+        Its name.
+    hint : type
+        What it may be.
+    text : str
+        As `written` wrote it.
+    """
+    if text == "none" and NoneType in get_args(hint):
+        return None
+    text = unquote(text)
+    if key == "device" and "," in text:
+        return [one for one in text.split(",") if one]
+    try:
+        return TypeAdapter(hint).validate_strings(text)
+    except ValidationError as error:
+        raise SettingsError(f"{key}={text}: {_reasons(error)}.") from None
+
+
+def checked(name: str, adapter: "TypeAdapter[Any]", value: Any) -> Any:
+    """Return a setting, if it may be what it is.
+
+    Parameters
+    ----------
+    name : str
+        Its name.
+    adapter : TypeAdapter
+        What it may be.
+    value : Any
+        What it is.
+
+    Raises
+    ------
+    SettingsError
+        If it may not.
+    """
+    try:
+        return adapter.validate_python(value, strict=True)
+    except ValidationError as error:
+        raise SettingsError(f"{name}={value!r}: {_reasons(error)}.") from None
+
+
+def _reasons(error: ValidationError) -> str:
+    reasons = [one["msg"].removeprefix("Input ") for one in error.errors()]
+    return "it " + " or ".join(dict.fromkeys(reasons))
