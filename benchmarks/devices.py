@@ -59,7 +59,7 @@ def main() -> None:
     batch = arguments.batch_size
     found: dict[str, dict[str, float]] = {name: {} for name in arguments.models}
     for name, row in found.items():
-        torch.cuda.reset_peak_memory_stats()
+        torch.cuda.reset_peak_memory_stats(arguments.device)
         data = datasets[DATA[name]]
         row["gpu"] = seconds_an_epoch(name, data, arguments.device, arguments.epochs, batch)
         row["mebibytes"] = torch.cuda.max_memory_allocated(arguments.device) / 2**20

@@ -5,6 +5,7 @@ the same search elsewhere, whose course only ``--batch`` changes.
 """
 
 import argparse
+import json
 import time
 from functools import partial
 from pathlib import Path
@@ -35,6 +36,8 @@ def searched(arguments: argparse.Namespace, dataset: Any) -> Any:
     file = arguments.kept / "search.json"
     model = M3LContrast(encoder=arguments.encoder, epochs=arguments.epochs)
     if file.exists():
+        begun = json.loads(file.read_text(encoding="utf-8"))["octis_m3l"]
+        arguments.batch = begun["settings"]["batch"]
         metric = OverViews(dataset, "mrr", "validation")
         return Optimizer().resume_optimization(
             file, dataset=dataset, model=model, metric=metric, progress=True, **workers

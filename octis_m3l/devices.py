@@ -21,8 +21,8 @@ def chosen_device(name: str) -> str:
     if name == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     try:
-        torch.empty(1, device=torch.device(name))
-    except (RuntimeError, AssertionError) as error:
+        torch.zeros(1, device=torch.device(name)).cpu()
+    except (RuntimeError, AssertionError, ImportError) as error:
         raise SettingsError(
             f"device='{name}' can't be used here ({str(error).splitlines()[0]}); use 'cpu', "
             "'auto', or one that torch lists."

@@ -228,8 +228,8 @@ def test_what_evaluate_leaves_out_is_said(run: Run, trained: Path) -> None:
 def test_scores_of_few_items_are_told_to_say_little(run: Run, trained: Path) -> None:
     command = ("evaluate", trained / "model", "--json", "--metric", "mrr", "--partition")
     few = " ".join(run(*command, "validation")[2].split())
-    assert "the validation partition holds few items (" in few
-    assert few.endswith("scores of so few say little, and retrieval among few is easy.")
+    assert "the validation partition has few linked items (en-de: " in few
+    assert few.endswith("scores of so few say little, and to find one among few is easy.")
     assert run(*command, "train")[2] == ""
 
 
@@ -468,7 +468,7 @@ def test_dictionaries_word_vectors_and_a_reference_corpus(
     assert code == 0
     assert json.loads(out)["dictionaries"] == {"en-de": 2}
     wrong = [part if "," not in str(part) else f"en={tmp_path}" for part in command]
-    wrong += ["--without-vector", "zeros"]
+    wrong += ["--without-vector", "zeros", "--overwrite"]
     assert "expected two views, as in --dictionary en,de=FILE" in run(*wrong)[2]
     options = ["--model", "nmtm", "--topics", 4, "--set", "epochs=2", "--set", "batch_size=16"]
     assert run("train", tmp_path / "tied", *options, "--out", tmp_path / "model", "--json")[0] == 0

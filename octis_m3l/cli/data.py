@@ -81,12 +81,15 @@ def build(
     """
     from octis_m3l.data.folder.manifest import MANIFEST
     from octis_m3l.encoders import embed
-    from octis_m3l.experiments.encoding import encoders_of
+    from octis_m3l.experiments.encoding import check_encoders, encoders_of
     from octis_m3l.experiments.tables import dataset_from_table, with_words
 
     chosen, own = pairs(encoder, "--encoder"), pairs(embeddings, "--embeddings")
     for name in {*chosen} & {*own}:
         raise SettingsError(f"view '{name}' has both --embeddings and --encoder; give one of them.")
+    kept = _cache(cache, no_cache)
+    check_encoders(chosen.values())
+    check_can_write(out, overwrite=overwrite, marker=MANIFEST)
     dataset = dataset_from_table(
         source,
         texts=pairs(text, "--text"),
@@ -107,11 +110,10 @@ def build(
         pairs(dictionary, "--dictionary"),
     )
     if chosen:
-        check_can_write(out, overwrite=overwrite, marker=MANIFEST)
         dataset = embed(
             dataset,
             encoders_of(dataset, chosen, device),
-            cache=_cache(cache, no_cache),
+            cache=kept,
             progress=not as_json,
         )
     dataset.save(out, overwrite=overwrite)

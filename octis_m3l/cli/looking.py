@@ -9,6 +9,7 @@ from rich.text import Text
 
 from octis_m3l.cli.shared import AsJson, Device, errors, model_and_data, print_json, screen
 
+_OF_PAIRS = ("mrr", "uap", "jsd")
 _FEW = 30
 
 
@@ -25,7 +26,6 @@ def evaluate(
 ) -> None:
     """Score a model: every measure that applies, on every view and pair of views."""
     from octis_m3l.data import MultiviewDataset
-    from octis_m3l.data.views import PARTITIONS
     from octis_m3l.metrics import applicable
     from octis_m3l.reports import scores_table
 
@@ -41,12 +41,16 @@ def evaluate(
         print_json({"partition": partition, "scores": scores, "coverage": covered})
     else:
         screen.print(scores_table(scores, measures, covered))
-    counts = {n: view.sizes[PARTITIONS.index(partition)] for n, view in dataset.views.items()}
-    few = [f"{count} of '{name}'" for name, count in counts.items() if 0 < count < _FEW]
+    pairs = {
+        where: len({*metric.item_tuples().tolist()})
+        for name in _OF_PAIRS
+        for where, metric in measures.get(name, {}).items()
+    }
+    few = [f"{where}: {count}" for where, count in pairs.items() if count < _FEW]
     if few:
         errors.print(
-            f"the {partition} partition holds few items ({', '.join(few)}): scores of so few say "
-            "little, and retrieval among few is easy.",
+            f"the {partition} partition has few linked items ({', '.join(few)}): scores of so few "
+            "say little, and to find one among few is easy.",
             markup=False,
             highlight=False,
         )

@@ -17,6 +17,7 @@ from tqdm.auto import tqdm
 
 from octis_m3l.encoders.content import KEY_BYTES, content_keys
 from octis_m3l.encoders.naming import as_read, fingerprint_hash, safe_name, shown
+from octis_m3l.encoders.pretrained import PretrainedEncoder
 from octis_m3l.encoders.protocol import Encoder
 from octis_m3l.errors import DataError, SettingsError, StorageError
 from octis_m3l.files import read_json, write_json
@@ -86,31 +87,33 @@ class EmbeddingCache:
         StorageError
             If the folder holds something else.
         """
-        with _told_of_disk(self.folder):
-            return self._encode(encoder, items, progress)
-
-    def _encode(
-        self, encoder: Encoder, items: Sequence[Any], progress: bool
-    ) -> NDArray[np.float32]:
         place = self._place(encoder)
         items = as_read(encoder, items)
-        keys = content_keys(items, self.folder / "files.sqlite3")
-        kept = _read(place, encoder) if (place / "encoder.json").exists() else None
-        missing = _missing(keys, kept)
+        with self._told_of_disk():
+            keys = content_keys(items, self.folder / "files.sqlite3")
+            _recall_dimensions(place, encoder)
+        dimensions = encoder.dimensions
+        with self._told_of_disk():
+            there = (place / "encoder.json").exists()
+            kept = _read(place, encoder, dimensions) if there else None
+            missing = _missing(keys, kept)
         if missing:
             with self._locked(place, progress):
-                self._begin(place, encoder)
-                kept = _read(place, encoder)
-                missing = _missing(keys, kept)
+                with self._told_of_disk():
+                    self._begin(place, encoder, dimensions)
+                    missing = _missing(keys, _read(place, encoder, dimensions))
+                    _cut_to_whole_rows(place, dimensions)
                 self._add(place, encoder, items, keys, missing, progress)
-                kept = _read(place, encoder)
-            if wrong := _missing(keys, kept):
+            with self._told_of_disk():
+                kept = _read(place, encoder, dimensions)
+                wrong = _missing(keys, kept)
+            if wrong:
                 raise StorageError(
                     f"{place}: {len(wrong)} vectors are not what was written; is the disk full or "
                     "damaged? Delete the folder, or use another cache."
                 )
         if kept is None:
-            return np.zeros((0, encoder.dimensions), np.float32)
+            return np.zeros((0, dimensions), np.float32)
         return _taken(kept, [kept.rows[key] for key in keys])
 
     def missing(self, encoder: Encoder, items: Sequence[Any]) -> int:
@@ -123,18 +126,20 @@ class EmbeddingCache:
         """
         place = self._place(encoder)
         keys = content_keys(as_read(encoder, items), self.folder / "files.sqlite3")
+        _recall_dimensions(place, encoder)
         there = (place / "encoder.json").exists()
-        return len(_missing(keys, _read(place, encoder) if there else None))
+        kept = _read(place, encoder, encoder.dimensions) if there else None
+        return len(_missing(keys, kept))
 
     def _place(self, encoder: Encoder) -> Path:
         return self.folder / f"{safe_name(encoder)[:80]}-{fingerprint_hash(encoder)[:16]}"
 
-    def _begin(self, place: Path, encoder: Encoder) -> None:
+    def _begin(self, place: Path, encoder: Encoder, dimensions: int) -> None:
         if not (place / "encoder.json").exists():
             told = {
                 "format": _FORMAT,
                 "name": encoder.name,
-                "dimensions": encoder.dimensions,
+                "dimensions": dimensions,
                 "fingerprint": fingerprint_hash(encoder),
             }
             write_json(place / "encoder.json", told)
@@ -149,10 +154,12 @@ class EmbeddingCache:
         progress: bool,
     ) -> None:
         dimensions = encoder.dimensions
-        _cut_to_whole_rows(place, dimensions)
         together = self.items_at_once * _how_fast(encoder)
         bar = tqdm(total=len(missing), disable=not progress, desc=encoder.name, unit="item")
-        with bar, shown(encoder, False) if progress else nullcontext():
+        # Where all goes to the encoder at once, its own bar is the one that moves.
+        inner = len(missing) <= together and together > self.items_at_once
+        bar.disable = bar.disable or inner
+        with bar, shown(encoder, inner) if progress else nullcontext():
             for start in range(0, len(missing), together):
                 rows = missing[start : start + together]
                 vectors = _encoded(encoder, items, rows)
@@ -161,45 +168,56 @@ class EmbeddingCache:
                         f"the encoder '{encoder.name}' returned an array of shape {vectors.shape} "
                         f"for {len(rows)} items, expected finite numbers {len(rows), dimensions}."
                     )
-                _append(place, [keys[row] for row in rows], vectors)
+                with self._told_of_disk():
+                    _append(place, [keys[row] for row in rows], vectors)
                 bar.update(len(rows))
 
     @contextmanager
     def _locked(self, place: Path, progress: bool) -> Iterator[None]:
-        place.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(place / ".lock")
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            if progress:
-                tqdm.write(f"another process is encoding into {place}; waiting for it")
-            lock.acquire()
+        with self._told_of_disk():
+            place.mkdir(parents=True, exist_ok=True)
+            lock = FileLock(place / ".lock")
+            try:
+                lock.acquire(timeout=0)
+            except Timeout:
+                if progress:
+                    tqdm.write(f"another process is encoding into {place}; waiting for it")
+                lock.acquire()
         try:
             yield
         finally:
             lock.release()
+
+    @contextmanager
+    def _told_of_disk(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            full = error.errno == errno.ENOSPC
+            remedy = "make room, then run it again: what is there counts" if full else "use another"
+            raise StorageError(
+                f"the cache {self.folder} can't be used ({error}); {remedy}."
+            ) from None
 
 
 def _how_fast(encoder: Encoder) -> int:
     """Return how much more is encoded at once: batches grow anew on a GPU, processes begin anew."""
     import torch
 
-    given = getattr(encoder, "device", "cpu")
-    devices = [given] if isinstance(given, str) else list(given)
+    given = getattr(encoder, "device", None)
+    devices = [str(one) for one in (given if isinstance(given, list | tuple) else [given])]
     if len(devices) > 1:
         return 32 * len(devices)
     automatic = "cuda" if torch.cuda.is_available() else "cpu"
     return 8 if any((automatic if d == "auto" else d).startswith("cuda") for d in devices) else 1
 
 
-@contextmanager
-def _told_of_disk(folder: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        full = error.errno == errno.ENOSPC
-        remedy = "make room, then run it again: what is there counts" if full else "use another one"
-        raise StorageError(f"the cache {folder} can't be used ({error}); {remedy}.") from None
+def _recall_dimensions(place: Path, encoder: Encoder) -> None:
+    """Tell an encoder its dimensions, if it would have to load its weights to know them."""
+    if isinstance(encoder, PretrainedEncoder) and (place / "encoder.json").exists():
+        described = read_json(place / "encoder.json")
+        if described.get("fingerprint") == fingerprint_hash(encoder):
+            encoder.recall_dimensions(described.get("dimensions"))
 
 
 def _encoded(encoder: Encoder, items: Sequence[Any], rows: Sequence[int]) -> NDArray[np.float32]:
@@ -207,7 +225,7 @@ def _encoded(encoder: Encoder, items: Sequence[Any], rows: Sequence[int]) -> NDA
     try:
         vectors = encoder.encode([items[row] for row in rows])
     except DataError as error:
-        named = re.match(r"(text|picture|item) (\d+)\b", str(error))
+        named = re.match(r"((?:the vector of )?(?:text|picture|item)) (\d+)\b", str(error))
         if named is None or int(named[2]) >= len(rows):
             raise
         told = f"{named[1]} {rows[int(named[2])]}{str(error)[named.end() :]}"
@@ -215,9 +233,8 @@ def _encoded(encoder: Encoder, items: Sequence[Any], rows: Sequence[int]) -> NDA
     return np.asarray(vectors).astype(np.float32, copy=False)
 
 
-def _read(place: Path, encoder: Encoder) -> _Kept:
+def _read(place: Path, encoder: Encoder, dimensions: int) -> _Kept:
     described = read_json(place / "encoder.json")
-    dimensions = encoder.dimensions
     if described.get("fingerprint") != fingerprint_hash(encoder):
         raise StorageError(f"{place} holds vectors of another encoder; use another cache.")
     if (described.get("format"), described.get("dimensions")) != (_FORMAT, dimensions):

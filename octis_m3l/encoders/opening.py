@@ -9,6 +9,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+import filelock
 import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
@@ -24,7 +25,8 @@ _FIRST, _LARGEST = 32, 1024
 _WEIGHTS = frozenset({".safetensors", ".bin", ".pt", ".pth", ".npz"})
 _CONTENT = _WEIGHTS | {".json", ".txt", ".model", ".spm", ".vocab"}
 _UNREACHABLE = frozenset(
-    {"ConnectionError", "gaierror", "TimeoutError", "TransportError", "OfflineModeIsEnabled"}
+    {"ConnectionError", "gaierror", "TimeoutError", "TransportError", "ReadTimeout"}
+    | {"OfflineModeIsEnabled"}
 )
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 
@@ -144,6 +146,8 @@ def no_network(error: BaseException | None) -> bool:
         optional packages.
     """
     while error is not None:
+        if isinstance(error, filelock.Timeout):
+            return False
         reason = getattr(error, "reason", None)
         kinds = {kind.__name__ for one in (error, reason) for kind in type(one).__mro__}
         if kinds & _UNREACHABLE:
@@ -282,6 +286,8 @@ def in_batches(
 
     size = _FIRST if batch_size == "auto" else batch_size
     grows = batch_size == "auto" and device.startswith("cuda")
+    if grows:
+        torch.cuda.reset_peak_memory_stats(device)
     gathered: NDArray[np.float32] | None = None
     start = 0
     with tqdm(total=len(order), desc="encoding", unit=what, disable=not progress) as bar:

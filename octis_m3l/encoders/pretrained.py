@@ -177,6 +177,17 @@ class PretrainedEncoder(ABC):
         self._owner = "data set"
         return self
 
+    def recall_dimensions(self, dimensions: int | None) -> None:
+        """Take the dimensions from one who knows them, so that no weights are loaded for them.
+
+        Parameters
+        ----------
+        dimensions : int, optional
+            What `encode` gave before, with the same fingerprint.
+        """
+        if self._dimensions is None:
+            self._dimensions = dimensions
+
     def fingerprint(self) -> str:
         """Return a SHA-256 of all that decides its vectors, weights included.
 

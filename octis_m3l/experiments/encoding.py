@@ -1,6 +1,6 @@
 """Views of a data set's folder through encoders, from the command line."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -48,12 +48,7 @@ def encoders_of(
         for view in of_kind or [name]:
             if view not in given or view == name:
                 wanted[view] = words
-    for words in wanted.values():
-        if words in FITTED:
-            raise SettingsError(
-                f"'{words}' is fitted on the training items when a model is trained: give it to "
-                f"train, --set encoder={words}."
-            )
+    check_encoders(wanted.values())
     made: dict[str, Encoder] = {}
     for words in wanted.values():
         if words not in made:
@@ -64,6 +59,28 @@ def encoders_of(
                     words, device=several[0] if len(several) == 1 else several
                 )
     return {view: made[words] for view, words in wanted.items()}
+
+
+def check_encoders(given: Iterable[str]) -> None:
+    """Refuse strings that name no encoder, before anything is read for them.
+
+    Parameters
+    ----------
+    given : iterable of str
+        As `encoder_from` reads them.
+
+    Raises
+    ------
+    SettingsError
+        If one names none, or one that is fitted when a model is trained.
+    """
+    for words in given:
+        if words in FITTED:
+            raise SettingsError(
+                f"'{words}' is fitted on the training items when a model is trained: give it to "
+                f"train, --set encoder={words}."
+            )
+        encoder_from(words)
 
 
 def encode_folder(

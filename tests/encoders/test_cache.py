@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -21,6 +22,7 @@ from PIL import Image
 from octis_m3l.encoders.cache import EmbeddingCache
 from octis_m3l.encoders.content import content_keys
 from octis_m3l.encoders.naming import embedding_name
+from octis_m3l.encoders.opening import finished
 from octis_m3l.encoders.picture import PictureEncoder
 from octis_m3l.errors import DataError, SettingsError, StorageError
 
@@ -257,11 +259,23 @@ def test_pictures_of_other_shape_or_kind_have_other_keys() -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "calls"), [(("cuda:0", "cuda:1"), 3), ("cuda:1", 17), (["cpu"], 130)]
+    ("given", "calls"),
+    [
+        (("cuda:0", "cuda:1"), 3),
+        ("cuda:1", 17),
+        (torch.device("cuda", 1), 17),
+        ("auto", 17),
+        (["cpu"], 130),
+        ([torch.device("cpu")], 130),
+        (None, 130),
+        (0, 130),
+    ],
 )
 def test_encoders_on_fast_devices_are_given_more_at_once(
-    tmp_path: Path, given: Any, calls: int
+    tmp_path: Path, given: Any, calls: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+
     class Fast(Toy):
         device = given
         calls = 0
@@ -297,6 +311,29 @@ def test_errors_of_items_name_the_row_of_all_items(tmp_path: Path) -> None:
     texts = [*_texts(25), ""]
     with pytest.raises(DataError, match=r"^text 25 is empty"):
         EmbeddingCache(tmp_path, items_at_once=10).encode(Strict(), texts)
+
+    class Overflowing(Toy):
+        def encode(self, items: Sequence[Any]) -> NDArray[np.float32]:
+            vectors = super().encode(items)
+            vectors[[not item for item in items]] = np.inf
+            return finished(vectors, "text", normalise=False)
+
+    with pytest.raises(DataError, match=r"^the vector of text 25 is not finite"):
+        EmbeddingCache(tmp_path / "other", items_at_once=10).encode(Overflowing(), texts)
+
+
+def test_errors_of_the_encoder_are_its_own(tmp_path: Path) -> None:
+    class Remote(Toy):
+        def encode(self, items: Sequence[Any]) -> NDArray[np.float32]:
+            raise ConnectionError("the service is down")
+
+    with pytest.raises(ConnectionError, match=r"^the service is down$"):
+        EmbeddingCache(tmp_path).encode(Remote(), _texts(2))
+    (tmp_path / "file").write_text("")
+    with pytest.raises(
+        StorageError, match=r"^the cache .*file can't be used \(.*\); use another\.$"
+    ):
+        EmbeddingCache(tmp_path / "file").encode(Toy(), _texts(2))
 
 
 def test_numbers_too_large_for_single_precision_are_refused(tmp_path: Path) -> None:

@@ -4,18 +4,24 @@ import logging
 import pickle
 import re
 import shutil
+import socket
 from pathlib import Path
 from typing import Any
+from urllib.error import URLError
 
+import filelock
+import httpx
 import numpy as np
 import pytest
+import requests
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from tiny_models import WINDOW, cached_on_hub, link_all, offline, write_sentence_model
 
-from octis_m3l.encoders import SentenceEncoder, load_encoder, save_encoder
+from octis_m3l.encoders import EmbeddingCache, SentenceEncoder, load_encoder, save_encoder
+from octis_m3l.encoders.opening import in_batches, no_network
 from octis_m3l.encoders.sentence import windows_of
 from octis_m3l.errors import DataError, SettingsError, StorageError
 
@@ -426,3 +432,53 @@ def test_a_bar_is_drawn_only_where_it_is_wanted(
     encoder.progress = True
     encoder.encode(TEXTS)
     assert "6/6" in capfd.readouterr().err
+
+
+def test_what_is_in_the_cache_needs_no_weights(folder: Path, tmp_path: Path) -> None:
+    cache = EmbeddingCache(tmp_path)
+    vectors = cache.encode(SentenceEncoder(str(folder)), TEXTS)
+    again = SentenceEncoder(str(folder))
+    assert cache.missing(again, [*TEXTS, "another"]) == 1
+    np.testing.assert_array_equal(cache.encode(again, TEXTS), vectors)
+    assert again.dimensions == vectors.shape[1]
+    assert "_loaded" not in vars(again)
+
+
+def test_batches_grow_on_a_gpu_in_every_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    room, most = 1000, [900]  # another's peak, before
+
+    def run(rows: NDArray[np.int64]) -> NDArray[Any]:
+        most[0] = max(most[0], len(rows))
+        sizes.append(len(rows))
+        return np.ones((len(rows), 2), np.float32)
+
+    monkeypatch.setattr("torch.cuda.reset_peak_memory_stats", lambda _: most.__setitem__(0, 0))
+    monkeypatch.setattr("torch.cuda.max_memory_allocated", lambda _: most[0])
+    monkeypatch.setattr("torch.cuda.memory_reserved", lambda _: 0)
+    monkeypatch.setattr("torch.cuda.mem_get_info", lambda _: (room, room))
+    for _ in range(2):
+        sizes: list[int] = []
+        in_batches(
+            np.arange(1500), run, batch_size="auto", device="cuda", progress=False, what="text"
+        )
+        assert sizes == [32, 64, 128, 256, 512, 508]
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (httpx.ConnectError("no route"), True),
+        (URLError(socket.gaierror(-2, "unknown")), True),
+        (requests.ReadTimeout("slow"), True),
+        (RuntimeError("404"), False),
+        (filelock.Timeout("a.lock"), False),
+    ],
+)
+def test_networks_that_are_not_there_are_told_from_other_errors(
+    error: Exception, expected: bool
+) -> None:
+    assert no_network(error) is expected
+    try:
+        raise ValueError("can't load it") from error
+    except ValueError as outer:
+        assert no_network(outer) is expected

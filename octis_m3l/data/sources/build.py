@@ -5,12 +5,14 @@ from pathlib import Path
 from typing import Any
 
 from octis_m3l.data.dataset import MultiviewDataset
+from octis_m3l.data.folder.manifest import MANIFEST
 from octis_m3l.data.sources.catalogue import SOURCES, source_of
 from octis_m3l.data.sources.options import building_options, check_building, fetching_options
 from octis_m3l.data.sources.places import cache_folder
 from octis_m3l.data.sources.record import RAW, damaged_files, home_of, read_record
 from octis_m3l.data.sources.source import Source
 from octis_m3l.errors import StorageError
+from octis_m3l.files import check_can_write
 
 
 def build(
@@ -52,6 +54,7 @@ def build(
     """
     source = source_of(name) if isinstance(name, str) else name
     check_building(source, options)
+    check_can_write(Path(out), overwrite=overwrite, marker=MANIFEST)
     home = home_of(source, Path(folder) if folder is not None else cache_folder())
     record = read_record(home, source.name)
     if record is None:
@@ -184,6 +187,8 @@ def _described(
         "source": {
             "homepage": record["homepage"],
             "commits": record["commits"],
+            **({"revision": told["revision"]} if told.get("revision") else {}),
+            **({"options": record["options"]} if record.get("options") else {}),
             "fetched": record["date"],
         },
     }

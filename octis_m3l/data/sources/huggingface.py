@@ -88,9 +88,9 @@ def build_huggingface(
 ) -> MultiviewDataset:
     """Return a data set of the columns that are named as views.
 
-    Pictures are written to files in ``pictures``, beside the splits: the data set refers to them.
-    Splits called train, validation (valid, val, dev) and test are the partitions; where there is a
-    single split, its rows are drawn: 80 % train, 10 % validation, 10 % test.
+    Pictures are written to files in ``pictures``, beside `raw`: the data set refers to them. Splits
+    called train, validation (valid, val, dev) and test are the partitions; where there is a single
+    split, its rows are drawn: 80 % train, 10 % validation, 10 % test.
 
     Parameters
     ----------
@@ -115,6 +115,7 @@ def build_huggingface(
         If a column isn't there, and as `from_lists`.
     """
     splits = {path.stem: path for path in sorted(raw.glob("*.parquet"))}
+    marks = {name: _mark(name, splits) for name in splits} if len(splits) > 1 else {}
     columns = sorted({column for path in splits.values() for column in _columns(path)})
     if not texts:
         raise SettingsError(
@@ -127,8 +128,8 @@ def build_huggingface(
             raise DataError(f"there is no column '{column}'.{suggest(column, columns)}")
     frames = {name: _read_split(path, used, of_images) for name, path in splits.items()}
     arguments: dict[str, Any] = {"split": (0.8, 0.1), "split_seed": seed}
-    if len(frames) > 1:
-        frames = {n: f.assign(**{"": _mark(n, splits)}) for n, f in frames.items()}
+    if marks:
+        frames = {name: frame.assign(**{"": marks[name]}) for name, frame in frames.items()}
         arguments = {"partition": ""}
     table = pd.concat(frames.values(), ignore_index=True)
     if label is not None:
@@ -195,12 +196,14 @@ def _collect(
 
 def _columns(path: Path) -> list[str]:
     """Return a split's columns, and the fields within them: column.field."""
+    schema = _parquet(path).schema_arrow
+    types: Any = import_module("pyarrow.types")
     names = []
-    for field in _parquet(path).schema_arrow:
+    for field in schema:
         names.append(field.name)
-        inner = [part.name for part in field.type.fields] if hasattr(field.type, "fields") else []
-        if "bytes" not in inner:
-            names += [f"{field.name}.{name}" for name in inner]
+        if types.is_struct(field.type):
+            inner = [field.type.field(number).name for number in range(field.type.num_fields)]
+            names += [f"{field.name}.{name}" for name in inner if "bytes" not in inner]
     return names
 
 
@@ -216,12 +219,16 @@ def _read_split(path: Path, used: Set[str], of_images: Set[str]) -> pd.DataFrame
     """Return the columns that are used, a picture's cell being the path of its file."""
     file = _parquet(path)
     outer = [n for n in file.schema_arrow.names if n in used or _starts(used, f"{n}.")]
-    pieces = []
-    for batch in file.iter_batches(_ROWS_AT_ONCE, columns=outer):
+    pictures = path.parent.with_name("pictures") / path.stem
+    pieces: list[pd.DataFrame] = []
+    for number, batch in enumerate(file.iter_batches(_ROWS_AT_ONCE, columns=outer)):
         read = batch.to_pandas()
         cells = {name: _cells(read, name) for name in sorted(used)}
         for column in of_images:
-            cells[column] = [_picture(cell, path.parent / "pictures") for cell in cells[column]]
+            cells[column] = [
+                _picture(cell, pictures, row)
+                for row, cell in enumerate(cells[column], number * _ROWS_AT_ONCE)
+            ]
         pieces.append(pd.DataFrame(cells))
     return pd.concat(pieces, ignore_index=True) if pieces else pd.DataFrame(columns=sorted(used))
 
@@ -251,8 +258,8 @@ def _mark(split: str, splits: Mapping[str, Path]) -> str:
     return _MARKS[split]
 
 
-def _picture(cell: Any, folder: Path) -> Path | None:
-    """Write a picture's bytes to a file that is called by its content."""
+def _picture(cell: Any, folder: Path, row: int) -> Path | None:
+    """Write a picture's bytes to a file, called by row and content: each row's is an item."""
     if cell is None:
         return None
     if not isinstance(cell, Mapping) or not isinstance(cell.get("bytes"), bytes):
@@ -260,9 +267,9 @@ def _picture(cell: Any, folder: Path) -> Path | None:
             f"an image column holds a {type(cell).__name__}; expected pictures as the hub stores "
             "them."
         )
-    path = folder / hashlib.sha256(cell["bytes"]).hexdigest()[:32]
-    if not path.exists():
-        folder.mkdir(exist_ok=True)
+    path = folder / f"{row}-{hashlib.sha256(cell['bytes']).hexdigest()[:32]}"
+    if not path.is_file() or path.read_bytes() != cell["bytes"]:
+        folder.mkdir(parents=True, exist_ok=True)
         with written_whole(path) as fresh:
             fresh.write_bytes(cell["bytes"])
     return path

@@ -1,7 +1,7 @@
 """The data set of the articles and pictures that came."""
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,6 +9,7 @@ from typing import Any
 from octis_m3l.data.build import from_lists
 from octis_m3l.data.dataset import MultiviewDataset
 from octis_m3l.data.sources.wikipedia_pictures import description_page
+from octis_m3l.data.sources.wikipedia_report import reported
 from octis_m3l.data.sources.wikipedia_store import PICTURES, WikipediaStore, articles_of
 from octis_m3l.data.sources.wikipedia_titles import LANGUAGES, Published, read_titles
 from octis_m3l.data.text import TextPreprocessor
@@ -43,6 +44,7 @@ class _Tuple:
     articles: dict[str, dict[str, Any]]
     pictures: dict[str, Path]
     contents: tuple[str, ...]
+    days: frozenset[str]
 
     def keys(self) -> list[tuple[str, object]]:
         pages = [(language, article["page"]) for language, article in self.articles.items()]
@@ -136,16 +138,18 @@ def _check(validation: float, words: int | None) -> None:
 def _fetched(folder: Path, words: int | None) -> list[_Tuple]:
     store = WikipediaStore(folder)
     result = []
-    for published in read_titles(folder):
+    for published in reported(folder, read_titles(folder)):
         articles = {}
         for language, title in published.titles.items():
             record = store.read(articles_of(language), title)
             if record is not None and "text" in record:
                 articles[language] = {**record, "text": _beginning(record["text"], words)}
-        found = {address: store.picture(address) for address in published.pictures}
-        pictures = {address: path for address, path in found.items() if path is not None}
-        contents = tuple(store.picture_checksum(address) for address in pictures)
-        result.append(_Tuple(published, articles, pictures, contents))
+        came = {address: store.picture_record(address) for address in published.pictures}
+        records = {address: record for address, record in came.items() if record is not None}
+        pictures = {address: store.place_of(address, r) for address, r in records.items()}
+        contents = tuple(str(record.get("sha256", "")) for record in records.values())
+        days = {str(record["retrieved"]) for record in (*articles.values(), *records.values())}
+        result.append(_Tuple(published, articles, pictures, contents, frozenset(days)))
     return result
 
 
@@ -212,7 +216,7 @@ def _metadata(
     words: int | None,
     validation: float,
 ) -> dict[str, Any]:
-    days = sorted(_days(folder, tuples))
+    days = sorted({day for t in tuples for day in t.days})
     return {
         "name": "wikipedia-m3l",
         "title": TITLE,
@@ -235,12 +239,3 @@ def _metadata(
             for t in tuples
         ],
     }
-
-
-def _days(folder: Path, tuples: Iterable[_Tuple]) -> set[str]:
-    store = WikipediaStore(folder)
-    days = set()
-    for t in tuples:
-        records = [*t.articles.values(), *(store.read(PICTURES, name) for name in t.pictures)]
-        days |= {str(record["retrieved"]) for record in records if record}
-    return days

@@ -8,7 +8,7 @@ from typing import Any
 
 from octis_m3l.data.sources.wikipedia_store import PICTURES, WikipediaStore, articles_of
 from octis_m3l.data.sources.wikipedia_titles import LANGUAGES, Published
-from octis_m3l.files import write_json, written_whole
+from octis_m3l.files import read_json, write_json, written_whole
 
 REPORT = "report.json"
 NOT_THERE = "not-there.jsonl"
@@ -49,6 +49,27 @@ def write_report(
     }
     write_json(folder / REPORT, report)
     return report
+
+
+def reported(folder: Path, tuples: Sequence[Published]) -> list[Published]:
+    """Return the tuples that the last fetch asked for: with a limit, the first of each list.
+
+    Parameters
+    ----------
+    folder : Path
+        The folder of everything. Without a report all are returned.
+    tuples : sequence of Published
+        As `read_titles` gives them.
+    """
+    if not (folder / REPORT).exists():
+        return list(tuples)
+    room = Counter(read_json(folder / REPORT)["tuples"])
+    kept = []
+    for published in tuples:
+        if room[published.partition] > 0:
+            room[published.partition] -= 1
+            kept.append(published)
+    return kept
 
 
 _Record = Mapping[str, Any] | None

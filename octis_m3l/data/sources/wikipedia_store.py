@@ -87,20 +87,31 @@ class WikipediaStore:
         name : str
             Its published address.
         """
-        record = self.read(PICTURES, name)
-        if record is None or "file" not in record:
-            return None
-        return self._record(PICTURES, name).with_name(record["file"])
+        record = self.picture_record(name)
+        return None if record is None else self.place_of(name, record)
 
-    def picture_checksum(self, name: str) -> str:
-        """Return the SHA-256 of a picture that came, in hexadecimal; nothing where none came.
+    def picture_record(self, name: str) -> dict[str, Any] | None:
+        """Return the record of a picture, if it came; its ``sha256`` is in hexadecimal.
 
         Parameters
         ----------
         name : str
             Its published address.
         """
-        return str((self.read(PICTURES, name) or {}).get("sha256", ""))
+        record = self.read(PICTURES, name)
+        return record if record is not None and "file" in record else None
+
+    def place_of(self, name: str, record: Mapping[str, Any]) -> Path:
+        """Return where a picture is.
+
+        Parameters
+        ----------
+        name : str
+            Its published address.
+        record : mapping
+            As `picture_record` gives it.
+        """
+        return self._record(PICTURES, name).with_name(str(record["file"]))
 
     def keep(self, kind: str, name: str, content: Mapping[str, Any]) -> None:
         """Write what came.

@@ -17,7 +17,7 @@ from octis_m3l.data.sources.catalogue import source_of
 from octis_m3l.data.sources.fetch import fetch
 from octis_m3l.data.sources.fetching import FetchError
 from octis_m3l.data.sources.huggingface import build_huggingface
-from octis_m3l.errors import DataError, MissingDependencyError, SettingsError
+from octis_m3l.errors import DataError, MissingDependencyError, SettingsError, StorageError
 
 NAME = "huggingface:some/pairs"
 Hub = Callable[..., list[tuple[Any, ...]]]
@@ -98,21 +98,52 @@ def test_a_single_split_is_drawn(hub: Hub, tmp_path: Path) -> None:
     assert again.fingerprints() == dataset.fingerprints()
 
 
-def test_pictures(tmp_path: Path) -> None:
+def picture(*colour: int) -> dict[str, Any]:
+    """Return a picture as the hub stores it."""
     stream = io.BytesIO()
-    Image.new("RGB", (8, 6), (200, 10, 10)).save(stream, "PNG")
-    cells = [{"bytes": stream.getvalue(), "path": None}, {"bytes": b"broken", "path": "x"}, None]
-    frame = pd.DataFrame({"text": ["red ship", "blue ship", "old ship"], "photo": cells})
-    frame.to_parquet(tmp_path / "train.parquet")
-    (tmp_path / "labels.json").write_text("{}")
-    chosen: dict[str, Any] = {"images": {"photos": "photo"}, "vocabulary_size": 5}
+    Image.new("RGB", (8, 6), colour).save(stream, "PNG")
+    return {"bytes": stream.getvalue(), "path": None}
+
+
+def split_of(raw: Path, name: str, cells: list[Any], texts: list[str]) -> None:
+    raw.mkdir(exist_ok=True)
+    pd.DataFrame({"text": texts, "photo": cells}).to_parquet(raw / f"{name}.parquet")
+    (raw / "labels.json").write_text("{}")
+
+
+CHOSEN: dict[str, Any] = {
+    "texts": {"en": "text"},
+    "images": {"photos": "photo"},
+    "vocabulary_size": 5,
+}
+
+
+def test_pictures(tmp_path: Path) -> None:
+    red = picture(200, 10, 10)
+    cells = [red, {"bytes": b"broken", "path": "x"}, None]
+    split_of(tmp_path / "raw", "train", cells, ["red ship", "blue ship", "old ship"])
     with pytest.warns(UserWarning, match=r"1 of 2 items can't be opened .*[0-9a-f]{32} is no pict"):
-        dataset = build_huggingface(tmp_path, texts={"en": "text"}, **chosen)
+        dataset = build_huggingface(tmp_path / "raw", **CHOSEN)
     assert len(dataset.text_view("en")) == 3
-    pictures = dataset.image_views["photos"].pictures or ()
-    (path,) = [Path(str(picture)) for picture in pictures]
-    assert path.read_bytes() == stream.getvalue()
-    assert path.parent == tmp_path / "pictures"
+    (path,) = [Path(str(each)) for each in dataset.image_views["photos"].pictures or ()]
+    assert path.read_bytes() == red["bytes"]
+    assert path.parent == tmp_path / "pictures" / "train"
+    assert sorted(file.name for file in (tmp_path / "raw").iterdir()) == [
+        "labels.json",
+        "train.parquet",
+    ]
+    path.write_bytes(b"")
+    with pytest.warns(UserWarning, match="1 of 2 items"):
+        build_huggingface(tmp_path / "raw", **CHOSEN)
+    assert path.read_bytes() == red["bytes"]
+
+
+def test_each_row_s_picture_is_an_item_of_its_own(tmp_path: Path) -> None:
+    placeholder = picture(1, 2, 3)
+    for name, count in (("train", 6), ("test", 3)):
+        split_of(tmp_path / "raw", name, [placeholder] * count, ["a ship sails"] * count)
+    dataset = build_huggingface(tmp_path / "raw", **CHOSEN)
+    assert dataset.view("photos").sizes == dataset.view("en").sizes == (6, 0, 3)
 
 
 def test_columns_that_are_not_there(hub: Hub, tmp_path: Path) -> None:
@@ -134,7 +165,19 @@ def test_splits_of_no_partition(hub: Hub, tmp_path: Path) -> None:
     hub(train=rows(4), extra=rows(2, 4))
     fetch(NAME, tmp_path / "raw")
     with pytest.raises(SettingsError, match="the split 'extra' of extra, train is neither train"):
-        build(NAME, tmp_path / "out", tmp_path / "raw", texts={"en": "title"})
+        build(
+            NAME, tmp_path / "out", tmp_path / "raw", texts={"en": "title"}, images={"p": "title"}
+        )
+    assert not list(tmp_path.rglob("pictures"))
+
+
+def test_an_occupied_folder_is_refused_before_anything_is_read(hub: Hub, tmp_path: Path) -> None:
+    hub(train=rows(4))
+    fetch(NAME, tmp_path / "raw")
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "mine").write_text("x")
+    with pytest.raises(StorageError, match="exists already and is not empty"):
+        build(NAME, tmp_path / "out", tmp_path / "raw", texts={"en": "titel"})
 
 
 def test_what_can_not_be_loaded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -177,13 +220,15 @@ def test_the_commit_is_written_down(monkeypatch: pytest.MonkeyPatch, tmp_path: P
     datasets = pytest.importorskip("datasets")
 
     def load(*_: Any, **__: Any) -> Any:
-        table = datasets.Dataset.from_dict({"text": ["a ship"]})
+        table = datasets.Dataset.from_dict({"text": ["a ship"] * 10})
         url = f"hf://datasets/some/pairs@{'1a' * 20}/train.csv"
         table.info.download_checksums = {url: {"num_bytes": 3, "checksum": None}}
         return datasets.DatasetDict({"train": table})
 
     monkeypatch.setattr(datasets, "load_dataset", load)
     assert fetch(NAME, tmp_path)["collected"]["revision"] == "1a" * 20
+    dataset = build(NAME, tmp_path / "out", tmp_path, texts={"en": "text"})
+    assert dataset.metadata["source"]["revision"] == "1a" * 20
 
 
 def test_a_local_folder_is_not_taken_for_the_hub_s(

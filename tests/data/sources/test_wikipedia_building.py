@@ -126,7 +126,9 @@ class TestPartitions:
         tested = fetched.rows["test"][0][2]
         fetched.add("train", 50)
         url, body = address("50.jpg"), drawn(4)
-        assert fetched.store.picture_checksum(tested) == hashlib.sha256(body).hexdigest()
+        assert (fetched.store.picture_record(tested) or {})["sha256"] == hashlib.sha256(
+            body
+        ).hexdigest()
         place = fetched.store.stem(PICTURES, url).with_suffix(".jpg")
         place.write_bytes(body)
         content = {"file": place.name, "bytes": len(body)}

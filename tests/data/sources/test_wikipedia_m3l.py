@@ -152,6 +152,12 @@ class TestFetching:
         assert fetch(wikipedia, tmp_path, limit=2)["tuples"] == {"train": 2, "test": 2}
         assert fetch(wikipedia, tmp_path)["items"]["pictures"]["there"] == 12
 
+    def test_a_trial_is_built_from_what_it_took(self, wikipedia: Wikipedia, tmp_path: Path) -> None:
+        fetch(wikipedia, tmp_path)
+        whole = sum(build_wikipedia_m3l(tmp_path).view("en").sizes)
+        fetch(wikipedia, tmp_path, limit=2)
+        assert sum(build_wikipedia_m3l(tmp_path).view("en").sizes) <= 4 < whole
+
     def test_titles_are_looked_up_many_at_once(
         self, wikipedia: Wikipedia, server: LocalServer, tmp_path: Path
     ) -> None:
