@@ -142,6 +142,11 @@ def test_infer_texts_pictures_and_embeddings(run: Run, trained: Path, tmp_path: 
         (("info", "."), "holds neither a data set nor a model"),
         (("infer", "{model}", "x", "--view", "fr"), "the model knows no view 'fr'."),
         (("infer", "{model}", "x"), "say which one the items are of: --view de."),
+        (
+            ("build", "gone.csv", "--out", "new", "--text", "en=a", "--encoder", "en=clip:b"),
+            "unknown encoder 'clip'.",
+        ),
+        (("build", "gone.csv", "--out", "{corpus}", "--text", "en=a"), "and is not empty"),
         (("models", "glotm"), "unknown model 'glotm'. Did you mean 'gloctm'?"),
         (("infer", "{model}", "gone.png", "--view", "photos"), "1 of 1 pictures are missing"),
         (("train", "{corpus}", "--out", "{model}"), "exists already and is not empty"),
