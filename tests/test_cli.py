@@ -230,6 +230,38 @@ def test_what_evaluate_leaves_out_is_said(run: Run, trained: Path) -> None:
     assert "left out" not in asked[2]
 
 
+def test_a_measure_that_was_asked_for_and_cannot_be_had_is_an_error(
+    run: Run, trained: Path, tmp_path: Path
+) -> None:
+    command = ("train", trained / "corpus", "--views", "en", "--model", "pltm", "--topics", 3)
+    assert run(*command, "--set", "iterations=20", "--out", tmp_path / "model")[0] == 0
+    for name, message in (
+        ("cnpmi", "'cnpmi' counts words in linked documents, and none are held out here: --corpus"),
+        ("mrr", "'mrr' can't be had: no items of two views are linked in that partition."),
+    ):
+        code, out, err = run("evaluate", tmp_path / "model", "--metric", name)
+        assert (code, out) == (1, "")
+        assert message in " ".join(err.split())
+
+
+def test_gaps_among_labels_and_addresses_among_pictures(run: Run, tmp_path: Path) -> None:
+    rows = ["title,topic,photo", *(f"ship number{i},sea," for i in range(8))]
+    rows += ["ship sails,nan,", "ship wave,NaN,", "ship storm,,"]
+    (tmp_path / "table.csv").write_text("\n".join(rows), encoding="utf-8")
+    command = ("build", tmp_path / "table.csv", "--text", "en=title", "--label", "topic")
+    code, out, err = run(*command, "--out", tmp_path / "data", "--json")
+    assert code == 0, err
+    assert json.loads(out)["views"]["en"]["labels"] == 1
+    rows[1] += "https://example.org/a.jpg"
+    (tmp_path / "table.csv").write_text("\n".join(rows), encoding="utf-8")
+    code, _, err = run(*command, "--image", "photos=photo", "--out", tmp_path / "other")
+    assert code == 1
+    assert "the picture is an address (https://example.org/a.jpg)" in " ".join(err.split())
+    code, _, err = run(*command, "--encoder", "fr=picture", "--out", tmp_path / "other")
+    assert code == 1
+    assert "unknown view 'fr'. Known: en, images, texts." in err
+
+
 def test_scores_of_few_items_are_told_to_say_little(run: Run, trained: Path) -> None:
     command = ("evaluate", trained / "model", "--json", "--metric", "mrr", "--partition")
     few = " ".join(run(*command, "validation")[2].split())

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from octis_m3l.cli.shared import AsJson, Overwrite, Pairs, show
-from octis_m3l.errors import SettingsError
+from octis_m3l.errors import SettingsError, suggest
 from octis_m3l.experiments.arguments import pairs, settings
 from octis_m3l.files import check_can_write
 
@@ -89,6 +89,10 @@ def build(
         raise SettingsError(f"view '{name}' has both --embeddings and --encoder; give one of them.")
     kept = _cache(cache, no_cache)
     check_encoders(chosen.values())
+    known = [*pairs(text, "--text"), *pairs(image, "--image"), "texts", "images"]
+    for name in () if source.is_dir() else chosen:
+        if name not in known:
+            raise SettingsError(f"unknown view '{name}'.{suggest(name, known)}")
     check_can_write(out, overwrite=overwrite, marker=MANIFEST)
     dataset = dataset_from_table(
         source,

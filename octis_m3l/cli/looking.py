@@ -8,7 +8,19 @@ from rich.table import Table
 from rich.text import Text
 
 from octis_m3l.cli.shared import AsJson, Device, errors, model_and_data, print_json, screen
+from octis_m3l.errors import DataError
 
+_NEEDS_LINKS = "can't be had: no items of two views are linked in that partition."
+_NEEDS_DOCUMENTS = (
+    "counts words in linked documents, and none are held out here: --corpus FOLDER names some."
+)
+_NEEDS_LABELS = "needs labels that the training documents and those of the partition share."
+_NEEDS = {
+    "cnpmi": _NEEDS_DOCUMENTS,
+    "topic-quality": _NEEDS_DOCUMENTS,
+    "classification": _NEEDS_LABELS,
+    "classification-f1": _NEEDS_LABELS,
+}
 _OF_PAIRS = ("mrr", "uap", "jsd")
 _FEW = 30
 
@@ -31,8 +43,11 @@ def evaluate(
 
     loaded, dataset = model_and_data(model, data)
     output = loaded.output
-    reference = None if corpus is None else MultiviewDataset.from_folder(corpus)
+    reference = None if corpus is None else MultiviewDataset.from_folder(corpus, embeddings="*")
     measures = applicable(dataset, output, partition, metric, topk=topk, corpus=reference)
+    for name in metric or ():
+        if name not in measures:
+            raise DataError(f"'{name}' {_NEEDS.get(name, _NEEDS_LINKS)}")
     scores = {n: {w: m.score(output) for w, m in on.items()} for n, on in measures.items()}
     covered = {
         where: metric.coverage(output) for where, metric in measures.get("cnpmi", {}).items()

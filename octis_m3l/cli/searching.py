@@ -12,8 +12,8 @@ from octis_m3l.cli.shared import (
     Embeddings,
     Seed,
     Threads,
-    chosen_embeddings,
     print_json,
+    read_data,
     screen,
     use,
 )
@@ -69,15 +69,12 @@ def tune(
     """Search hyperparameters on the validation items; interrupted, the same command goes on."""
     if model not in MODEL_NAMES:
         raise SettingsError(f"unknown model '{model}'.{suggest(model, MODEL_NAMES)}")
-    from octis_m3l.data import MultiviewDataset
     from octis_m3l.experiments.tuning import tune as run_search
     from octis_m3l.experiments.tuning import workplace
     from octis_m3l.reports import draw_search, importances, search_table
 
     use(threads)
-    dataset = MultiviewDataset.from_folder(data, embeddings=chosen_embeddings(embeddings))
-    if views:
-        dataset = dataset.with_views([name.strip() for name in views.split(",")])
+    dataset = read_data(data, embeddings, views)
     result = run_search(
         dataset,
         model,
@@ -188,9 +185,7 @@ def compare(
                 f"'{name}' is named by --model and in {config}; call one otherwise."
             )
     chosen |= of_file
-    dataset = MultiviewDataset.from_folder(data, embeddings=chosen_embeddings(embeddings))
-    if views:
-        dataset = dataset.with_views([name.strip() for name in views.split(",")])
+    dataset = read_data(data, embeddings, views)
     given: Any = encoder
     result = run_comparison(
         chosen,

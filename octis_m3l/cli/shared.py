@@ -53,6 +53,30 @@ def chosen_embeddings(given: list[str] | None) -> dict[str, str] | None:
     return pairs(given, "--embeddings") or None
 
 
+def read_data(folder: Path, embeddings: list[str] | None, views: str | None) -> Any:
+    """Return a data set's views that are wanted, with the embeddings that are.
+
+    Parameters
+    ----------
+    folder : Path
+        The data set.
+    embeddings : list of str, optional
+        Each VIEW=NAME. Of a view that is left out none need be chosen.
+    views : str, optional
+        Their names, with commas. Default: all.
+    """
+    from octis_m3l.data import MultiviewDataset
+    from octis_m3l.data.folder.manifest import read_manifest
+
+    chosen = chosen_embeddings(embeddings) or {}
+    if not views:
+        return MultiviewDataset.from_folder(folder, embeddings=chosen or None)
+    wanted = [name.strip() for name in views.split(",")]
+    others = [entry.name for entry in read_manifest(folder).views if entry.name not in wanted]
+    dataset = MultiviewDataset.from_folder(folder, embeddings=dict.fromkeys(others, "*") | chosen)
+    return dataset.with_views(wanted)
+
+
 def use(threads: int) -> None:
     """Let torch have so many threads.
 

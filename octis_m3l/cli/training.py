@@ -15,8 +15,8 @@ from octis_m3l.cli.shared import (
     Overwrite,
     Seed,
     Threads,
-    chosen_embeddings,
     print_json,
+    read_data,
     screen,
     use,
 )
@@ -104,13 +104,12 @@ def train(
     """Train a model; interrupted with Ctrl-C or killed, the same command goes on."""
     if model not in MODEL_NAMES:
         raise SettingsError(f"unknown model '{model}'.{suggest(model, MODEL_NAMES)}")
-    from octis_m3l.data import MultiviewDataset
     from octis_m3l.experiments.training import train_and_save
     from octis_m3l.reports import topics_table
 
     use(threads)
     trained = train_and_save(
-        MultiviewDataset.from_folder(data, embeddings=chosen_embeddings(embeddings)),
+        read_data(data, embeddings, views),
         model,
         out,
         settings={

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from octis_m3l.data.builder import Builder
 from octis_m3l.data.dataset import MultiviewDataset
+from octis_m3l.data.opening import is_address
 from octis_m3l.data.records.json_lines import read_objects
 from octis_m3l.data.records.labels import record_labels
 from octis_m3l.data.records.partitions import given_marks, split_marks
@@ -222,4 +223,6 @@ def from_jsonl(
 def _below(root: Path | None, cell: Any) -> Any:
     if isinstance(cell, list | tuple):
         return [_below(root, item) for item in cell]
-    return root / cell if root is not None and isinstance(cell, str | Path) else cell
+    if root is None or not isinstance(cell, str | Path) or is_address(cell):
+        return cell
+    return root / cell

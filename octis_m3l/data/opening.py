@@ -89,6 +89,17 @@ def fault_of(path: Path) -> str | None:
     return None
 
 
+def is_address(item: str | Path) -> bool:
+    """Return whether a picture is given by its address on the net.
+
+    Parameters
+    ----------
+    item : str or Path
+        What was given for a file.
+    """
+    return _ADDRESS.match(str(item)) is not None
+
+
 def check_no_address(item: str | Path, what: str) -> None:
     """Refuse an address on the net.
 
@@ -104,7 +115,7 @@ def check_no_address(item: str | Path, what: str) -> None:
     DataError
         If it is one.
     """
-    if _ADDRESS.match(str(item)):
+    if is_address(item):
         raise DataError(
             f"{what} is an address ({str(item)[:100]}): nothing is fetched from the net. Download "
             "it first, and give the file's path."

@@ -136,6 +136,10 @@ def _from_file(source: Path, arguments: dict[str, Any]) -> MultiviewDataset:
         return from_jsonl(source, **arguments)
     if kind in (".csv", ".tsv"):
         frame = _read_csv(source, "\t" if kind == ".tsv" else ",")
+        label = arguments["label"]
+        if label in frame.columns:
+            # As pandas and R write a gap; in a text it may be a word.
+            frame[label] = frame[label].mask(frame[label].str.lower() == "nan")
         return from_frame(frame, image_folder=source.parent, **arguments)
     raise DataError(f"{source}: expected a .csv, .tsv or .jsonl file (.gz too).")
 

@@ -50,6 +50,11 @@ class SearchResult(OptimizerEvaluation):  # type: ignore[misc]
             self.best_score, call = max(known, key=lambda entry: sign * entry[0])
             self.best = {name: points[call] for name, points in self.x_iters.items()}
 
+    def __repr__(self) -> str:
+        """Say what was found."""
+        score = "none" if self.best_score is None else f"{self.best_score:.4g}"
+        return f"<SearchResult: {len(self.medians)} calls, best {score} at {self.best}>"
+
     def save(self, name_file: str) -> None:
         """Write the search to a JSON file, whole.
 

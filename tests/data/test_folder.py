@@ -507,6 +507,16 @@ def test_embeddings_are_added_and_chosen(stored: Path) -> None:
     assert same(np.asarray(read.view("en").embeddings), wide.astype(np.float32))
     read = read_folder(stored, embeddings={"en": "lsa-2"})
     assert (read.view("en").embedding_name, read.view("de").embedding_name) == ("lsa-2", "sbert")
+    for chosen, expected in (
+        ({"texts": "sbert"}, "sbert"),
+        ({"texts": "sbert", "en": "lsa-2"}, "lsa-2"),
+        ({"en": "*"}, "lsa-2"),
+    ):
+        read = read_folder(stored, embeddings=chosen)
+        assert (read.view("en").embedding_name, read.view("de").embedding_name) == (
+            expected,
+            "sbert",
+        )
 
 
 def test_embeddings_that_are_not_there(stored: Path, tmp_path: Path) -> None:
@@ -517,7 +527,9 @@ def test_embeddings_that_are_not_there(stored: Path, tmp_path: Path) -> None:
         DataError, match=re.escape("view 'de' has no embeddings 'lsa'. Known: none")
     ):
         read_folder(stored, embeddings={"de": "lsa"})
-    message = "unknown view 'eng' in embeddings. Did you mean 'en'? Known: de, en, image."
+    message = (
+        "unknown view 'eng' in embeddings. Did you mean 'en'? Known: de, en, image, images, texts."
+    )
     with pytest.raises(DataError, match=re.escape(message)):
         read_folder(stored, embeddings={"eng": "lsa-2"})
     write_folder(MultiviewDataset([text_view("en", [["a"]])]), tmp_path / "bare", overwrite=False)

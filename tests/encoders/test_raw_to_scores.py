@@ -121,3 +121,7 @@ def test_other_encoders_take_the_place_of_those_before_or_stand_beside_them(
     _run(monkeypatch, capsys, *train, "--embeddings", f"en={chosen}", "--json")
     scores = _run(monkeypatch, capsys, "evaluate", model, "--metric", "tu", "--json")
     assert set(scores["scores"]["tu"]) == {"en", "de", "fr"}
+    others = [*train, "--views", "de,fr", "--overwrite", "--json"]
+    assert _run(monkeypatch, capsys, *others)["history"]["stopped"] == "finished"
+    scored = ["evaluate", model, "--corpus", corpus, "--metric", "cnpmi", "--json"]
+    assert set(_run(monkeypatch, capsys, *scored)["scores"]["cnpmi"]) == {"de-fr"}

@@ -46,8 +46,9 @@ def read_folder(
         The folder.
     embeddings : str or mapping of view to str, or None
         Which embeddings to use: one name for every view that has any, or a name for some views.
-        A view that is not named uses the only ones that it has. '*': any will do, and those of
-        items that changed since are left out.
+        'texts' and 'images' name all views of the kind that are not named themselves. A view that
+        is not named uses the only ones that it has. '*' for all: any will do, and those of items
+        that changed since are left out; '*' for a view: the first that it has.
     tokenizers : mapping of text view to callable, optional
         The functions that split the texts into words, where they were one's own.
 
@@ -104,13 +105,23 @@ def _choices(manifest: Manifest, wanted: str | Mapping[str, str] | None) -> dict
                 "leave embeddings out."
             )
         wanted = {view: wanted for view, names in stored.items() if names}
+    kinds: dict[str, list[str]] = {"texts": [], "images": []}
+    for entry in manifest.views:
+        kinds[f"{entry.kind}s"].append(entry.name)
+    chosen = dict(wanted or {})
     for view in wanted or {}:
         if view not in stored:
-            raise DataError(f"unknown view '{view}' in embeddings.{suggest(view, stored)}")
-    return {view: _choice(view, names, (wanted or {}).get(view)) for view, names in stored.items()}
+            if not kinds.get(view):
+                known = [*stored, *(kind for kind, of_kind in kinds.items() if of_kind)]
+                raise DataError(f"unknown view '{view}' in embeddings.{suggest(view, known)}")
+            name = chosen.pop(view)
+            chosen = dict.fromkeys(kinds[view], name) | chosen
+    return {view: _choice(view, names, chosen.get(view)) for view, names in stored.items()}
 
 
 def _choice(view: str, names: list[str], wanted: str | None) -> str | None:
+    if wanted == ANY:
+        return names[0] if names else None
     if wanted is not None:
         if wanted not in names:
             raise DataError(f"view '{view}' has no embeddings '{wanted}'.{suggest(wanted, names)}")
