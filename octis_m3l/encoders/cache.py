@@ -155,10 +155,10 @@ class EmbeddingCache:
     ) -> None:
         dimensions = encoder.dimensions
         together = self.items_at_once * _how_fast(encoder)
-        bar = tqdm(total=len(missing), disable=not progress, desc=encoder.name, unit="item")
-        # Where all goes to the encoder at once, its own bar is the one that moves.
-        inner = len(missing) <= together and together > self.items_at_once
-        bar.disable = bar.disable or inner
+        # Where all goes to the encoder at once, its own bar, if it has one, is the one that moves.
+        inner = self.items_at_once < together >= len(missing) and hasattr(encoder, "progress")
+        hidden = inner or not progress
+        bar = tqdm(total=len(missing), disable=hidden, desc=encoder.name, unit="item")
         with bar, shown(encoder, inner) if progress else nullcontext():
             for start in range(0, len(missing), together):
                 rows = missing[start : start + together]

@@ -322,6 +322,27 @@ def test_errors_of_items_name_the_row_of_all_items(tmp_path: Path) -> None:
         EmbeddingCache(tmp_path / "other", items_at_once=10).encode(Overflowing(), texts)
 
 
+def test_one_bar_moves(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    class Silent(Toy):
+        device = "cuda"
+
+    class WithBar(Silent):
+        progress = False
+
+        def encode(self, items: Sequence[Any]) -> NDArray[np.float32]:
+            print("own" if self.progress else "none")
+            return super().encode(items)
+
+    cache = EmbeddingCache(tmp_path, items_at_once=2)
+    cache.encode(Silent(), _texts(3), progress=True)
+    assert "toy/encoder of ours: 100%" in capsys.readouterr().err
+    for revision, count, expected in (("2", 3, "own\n"), ("3", 17, "none\nnone\n")):
+        cache.encode(WithBar(revision), _texts(count), progress=True)
+        out, err = capsys.readouterr()
+        assert out == expected
+        assert ("100%" in err) is (expected != "own\n")
+
+
 def test_errors_of_the_encoder_are_its_own(tmp_path: Path) -> None:
     class Remote(Toy):
         def encode(self, items: Sequence[Any]) -> NDArray[np.float32]:
