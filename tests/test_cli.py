@@ -115,6 +115,8 @@ def test_tables_for_people(run: Run, trained: Path) -> None:
     assert {len(topic["en"]) for topic in longer} == {15}
     shown = run("evaluate", trained / "model")[1]
     assert "by chance" in shown
+    scores = json.loads(run("evaluate", trained / "model", "--json")[1])["scores"]["mrr"]
+    assert f"{sum(scores.values()) / len(scores):.4f}" in shown
     assert "en-photos" in shown
     assert "topic" in run("infer", trained / "model", "The ship", "--view", "en")[1]
 

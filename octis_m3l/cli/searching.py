@@ -18,7 +18,7 @@ from octis_m3l.cli.shared import (
     use,
 )
 from octis_m3l.errors import DataError, SettingsError, suggest
-from octis_m3l.experiments.arguments import settings
+from octis_m3l.experiments.arguments import settings, settings_by_model
 
 
 def tune(
@@ -71,7 +71,7 @@ def tune(
         raise SettingsError(f"unknown model '{model}'.{suggest(model, MODEL_NAMES)}")
     from octis_m3l.experiments.tuning import tune as run_search
     from octis_m3l.experiments.tuning import workplace
-    from octis_m3l.reports import draw_search, importances, search_table
+    from octis_m3l.reports import at_edge, draw_search, importances, search_table
 
     use(threads)
     dataset = read_data(data, embeddings, views)
@@ -106,6 +106,7 @@ def tune(
                 "best": result.best,
                 "score": result.best_score,
                 "importances": weights,
+                "at_edge": at_edge(result),
                 "x_iters": result.x_iters,
                 "medians": result.medians,
             }
@@ -137,6 +138,12 @@ def compare(
         typer.Option(help="YAML: NAME: {model: octis.LDA, passes: 5}; results of other programs."),
     ] = None,
     topics: Annotated[int | None, typer.Option(min=2, help="K of every model.")] = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", metavar="MODEL.NAME=VALUE", help="As m3l-contrast.epochs=200; several times."
+        ),
+    ] = None,
     seeds: Annotated[int, typer.Option(min=1, help="Runs of each.")] = 5,
     partition: Annotated[str, typer.Option(help="test, validation or train.")] = "test",
     metric: Annotated[list[str] | None, typer.Option(help="Default: all that apply.")] = None,
@@ -177,7 +184,8 @@ def compare(
     from octis_m3l.reports import comparison_table, write_comparison
 
     use(threads)
-    chosen = {name: contender(name, topics) for name in model or ()}
+    own = settings_by_model(set_, model or ())
+    chosen = {name: contender(name, topics, **of_model) for name, of_model in own.items()}
     of_file = {} if config is None else read_contenders(config, topics)
     for name in of_file:
         if name in chosen:

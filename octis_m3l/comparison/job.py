@@ -3,7 +3,8 @@
 import math
 import time
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -57,6 +58,7 @@ class ComparisonJob(Job):
     others: Mapping[str, Any] = field(default_factory=dict)
     topk: int = 10
     corpus: MultiviewDataset | None = None
+    _said: set[str] = field(default_factory=set)
 
     def do(self, task: Task) -> Outcome:
         """Return what comes of a run.
@@ -74,7 +76,8 @@ class ComparisonJob(Job):
         name, contender = list(self.contenders.items())[task.call]
         terms = self.terms if task.device is None else replace(self.terms, device=task.device)
         started = time.perf_counter()
-        output = contender.run(self.dataset, task.seed, task.run, terms)
+        with self._named_warnings(name):
+            output = contender.run(self.dataset, task.seed, task.run, terms)
         measured, notes = self._measured(output, contender.aligned)
         topics = {}
         for view, of_view in self.dataset.text_views.items():
@@ -84,6 +87,21 @@ class ComparisonJob(Job):
         seconds = time.perf_counter() - started
         self._result = Run(name, task.seed, seconds, measured, topics, notes)
         return [], None
+
+    @contextmanager
+    def _named_warnings(self, name: str) -> Iterator[None]:
+        """Say whom a warning is about, and say it once, not for every seed."""
+        heard: list[warnings.WarningMessage] = []
+        try:
+            with warnings.catch_warnings(record=True) as heard:
+                yield
+        finally:
+            for one in heard:
+                if not issubclass(one.category, UserWarning):
+                    warnings.warn_explicit(one.message, one.category, one.filename, one.lineno)
+                elif (text := f"{name}: {one.message}") not in self._said:
+                    self._said.add(text)
+                    warnings.warn(text, one.category, stacklevel=3)
 
     def _measured(
         self, output: Mapping[str, Any], aligned: bool

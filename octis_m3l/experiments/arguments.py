@@ -56,6 +56,34 @@ def settings(given: Iterable[str] | None, **own: Any) -> dict[str, Any]:
     return found
 
 
+def settings_by_model(given: Iterable[str] | None, models: Iterable[str]) -> dict[str, Any]:
+    """Return the values of ``--set`` by model and name, as `settings` reads them.
+
+    Parameters
+    ----------
+    given : iterable of str, optional
+        Each MODEL.NAME=VALUE.
+    models : iterable of str
+        Which may be named.
+
+    Raises
+    ------
+    SettingsError
+        As `settings`, or if none of the models is named.
+    """
+    found: dict[str, dict[str, Any]] = {model: {} for model in models}
+    for entry, value in settings(given).items():
+        model, dot, name = entry.rpartition(".")
+        if not dot or model not in found:
+            known = ", ".join(found) or "none is given"
+            raise SettingsError(
+                f"--set {entry}: expected MODEL.NAME=VALUE, with a model that --model names "
+                f"({known})."
+            )
+        found[model][name] = value
+    return found
+
+
 def _value(text: str) -> Any:
     try:
         return json.loads(text)

@@ -177,7 +177,7 @@ def warn_of_few_updates(settings: TrainingSettings, batches: int) -> None:
     if updates < _FEW_UPDATES and "epochs" not in settings.model_fields_set:
         warnings.warn(
             f"{settings.epochs} epochs of {batches} batches are {updates} updates, too few to tell "
-            f"topics apart; with so little data set epochs to "
+            f"topics apart; with so little data set epochs="
             f"{math.ceil(_ENOUGH_UPDATES / batches)} or so.",
             stacklevel=5,
         )

@@ -525,7 +525,8 @@ class Optimizer(OctisOptimizer):  # type: ignore[misc]
         except KeyboardInterrupt:
             print(
                 f"stopped after {time.monotonic() - started:.0f} s; "
-                f"Optimizer().resume_optimization({str(self._file)!r}) goes on.",
+                f"Optimizer().resume_optimization({str(self._file)!r}) goes on "
+                "(octis-m3l tune: the same command).",
                 file=sys.stderr,
             )
             raise

@@ -8,6 +8,7 @@ from octis_m3l.reports.comparison_tables import (
 )
 from octis_m3l.reports.search_plot import draw_search, importances
 from octis_m3l.reports.tables import (
+    at_edge,
     listed_topics,
     recovery_table,
     scores_table,
@@ -17,6 +18,7 @@ from octis_m3l.reports.tables import (
 from octis_m3l.reports.topic_sheet import draw_topic_sheet
 
 __all__ = [
+    "at_edge",
     "comparison_latex",
     "comparison_markdown",
     "comparison_table",

@@ -1,9 +1,12 @@
 """A comparison as a table: in a terminal, Markdown, LaTeX and CSV."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pandas as pd
+from rich.cells import cell_len
+from rich.console import Console, ConsoleOptions
+from rich.jupyter import JupyterMixin
 from rich.table import Table
 from rich.text import Text
 
@@ -12,9 +15,10 @@ from octis_m3l.comparison.statistics import Standing
 from octis_m3l.files import written_whole
 
 _LEGEND = (
-    "mean ± standard deviation over {runs}; bold: best; †: not shown to be worse than the best "
-    "(p ≥ .05)"
+    "mean ± standard deviation over {runs}; bold: best; †: its distance from the best could be "
+    "chance (p ≥ .05), which does not make it as good"
 )
+_FEW = 5
 _UP, _DOWN = "↑", "↓"
 
 
@@ -36,8 +40,10 @@ def _wins(columns: Mapping[str, Mapping[str, Standing]], name: str) -> int:
 
 def _legend(result: Comparison) -> str:
     counts = {len([r for r in result.runs if r.contender == name]) for name in result.names}
-    several = f"{min(counts)} to {max(counts)}" if len(counts) > 1 else f"{min(counts, default=0)}"
-    return _LEGEND.format(runs=f"{several} runs" if counts != {1} else "1 run")
+    fewest = min(counts, default=0)
+    several = f"{fewest} to {max(counts)}" if len(counts) > 1 else f"{fewest}"
+    said = _LEGEND.format(runs=f"{several} runs" if counts != {1} else "1 run")
+    return said if fewest >= _FEW else f"{said}; with fewer than {_FEW} runs little can be shown"
 
 
 def _name(result: Comparison, name: str) -> str:
@@ -56,8 +62,59 @@ def _shown(standing: Standing | None) -> str:
     return text + ("†" if standing.tied and not standing.best else "")
 
 
-def comparison_table(result: Comparison, *, by_view: bool = False) -> Table:
-    """Return the contenders, a row each, for a terminal.
+class _Stacked(JupyterMixin):
+    """A table whose columns come below, in a further one, where they do not fit beside."""
+
+    def __init__(self, result: Comparison, *, by_view: bool) -> None:
+        self.result = result
+        self.columns = _columns(result, by_view)
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Table]:
+        parts = list(self._parts(options.max_width))
+        for titles in parts:
+            last = titles is parts[-1]
+            table = Table(caption=_legend(self.result) if last else None)
+            table.add_column("", no_wrap=True)
+            for title in titles:
+                table.add_column(title, min_width=self._width(title))
+            if last:
+                table.add_column("best in", justify="right")
+            for name in self.result.names:
+                wins = [str(_wins(self.columns, name))] if last else []
+                cells = (self._cell(title, name) for title in titles)
+                table.add_row(Text(_name(self.result, name)), *cells, *wins)
+            yield table
+
+    def _parts(self, width: int) -> Iterator[list[str]]:
+        """Yield titles of columns that fit beside each other."""
+        frame = 3
+        names = [cell_len(_name(self.result, name)) for name in self.result.names]
+        left = max(names, default=0) + frame + len("best in") + frame + 1
+        part: list[str] = []
+        used = left
+        for title in self.columns:
+            if part and used + self._width(title) + frame > width:
+                yield part
+                part, used = [], left
+            part.append(title)
+            used += self._width(title) + frame
+        yield part
+
+    def _width(self, title: str) -> int:
+        """Return how wide a column is whose cells and words of the title stay whole."""
+        cells = (self._cell(title, name).plain for name in self.result.names)
+        return max(cell_len(text) for text in (*cells, *title.split()))
+
+    def _cell(self, title: str, name: str) -> Text:
+        standing = self.columns[title].get(name)
+        best = standing is not None and standing.best
+        return Text(_shown(standing), style="bold" if best else "")
+
+
+def comparison_table(result: Comparison, *, by_view: bool = False) -> JupyterMixin:
+    """Return the contenders, a row each, for a terminal or notebook of any width.
+
+    Columns that do not fit beside each other come below, in a table of their own.
 
     Parameters
     ----------
@@ -67,16 +124,7 @@ def comparison_table(result: Comparison, *, by_view: bool = False) -> Table:
         Whether each view and pair of views has a column; else each measure has, with the mean over
         them.
     """
-    columns = _columns(result, by_view)
-    table = Table("", *columns, "best in", caption=_legend(result))
-    for name in result.names:
-        cells = []
-        for standings in columns.values():
-            standing = standings.get(name)
-            best = standing is not None and standing.best
-            cells.append(Text(_shown(standing), style="bold" if best else ""))
-        table.add_row(Text(_name(result, name)), *cells, str(_wins(columns, name)))
-    return table
+    return _Stacked(result, by_view=by_view)
 
 
 def comparison_markdown(result: Comparison, *, by_view: bool = False) -> str:

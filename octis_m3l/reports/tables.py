@@ -1,13 +1,17 @@
 """Tables for a terminal."""
 
+import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 from rich.table import Table
 from rich.text import Text
 
 from octis_m3l.models.base import TopicModel
 from octis_m3l.optimization import SearchResult
+
+_EDGE = 0.02
+_STEPS = 10
 
 
 def listed_topics(model: TopicModel, words: int) -> list[dict[str, Any]]:
@@ -76,6 +80,9 @@ def scores_table(
             metric = measures[name][where]
             chance = f"{metric.chance():.4f}" if hasattr(metric, "chance") else ""
             table.add_row(name, where, f"{value:.4f}", chance, metric.direction)
+        if len(by_view) > 1:
+            average = sum(by_view.values()) / len(by_view)
+            table.add_row("", "mean", f"{average:.4f}", style="italic")
     if covered:
         table.caption = "CNPMI: its reference corpus has seen " + ", ".join(
             f"{share:.0%} of the topics' words of {pair}" for pair, share in covered.items()
@@ -126,21 +133,65 @@ def search_table(result: SearchResult, weights: Mapping[str, float], best: int =
     sign = -1 if result.info["optimization_type"] == "Maximize" else 1
     known = [call for call, median in enumerate(result.medians) if median is not None]
     known.sort(key=lambda call: sign * (result.medians[call] or 0.0))
-    names = [
-        f"{name} ({weights[name]:.0%})" if name in weights else name for name in result.x_iters
-    ]
     failed = len(result.medians) - len(known)
+    scored = {
+        call: [run.scores[0] for run in result.outcomes if run.call == call and run.scores]
+        for call in known[:best]
+    }
+    several = any(len(runs) > 1 for runs in scored.values())
+    title = f"The best of {len(result.medians)} calls"
+    if several:
+        title += f", medians of {result.info['model_runs']} runs"
     table = Table(
         "call",
         measured(result),
-        "runs",
-        *names,
-        title=f"The best of {len(result.medians)} calls" + (f", {failed} failed" if failed else ""),
+        *(["lowest and highest run"] if several else []),
+        *result.x_iters,
+        title=title + (f"; {failed} failed" if failed else ""),
+        caption=_edges(result),
     )
-    for call in known[:best]:
-        runs = [run.scores[0] for run in result.outcomes if run.call == call and run.scores]
-        spread = f"{min(runs):.4f} – {max(runs):.4f}" if len(runs) > 1 else ""
+    for call, runs in scored.items():
+        spread = [f"{min(runs):.4f} – {max(runs):.4f}"] if several else []
         point = [of[call] for of in result.x_iters.values()]
         shown = [f"{value:.4g}" if isinstance(value, float) else str(value) for value in point]
-        table.add_row(str(call), f"{result.medians[call]:.4f}", spread, *shown)
+        table.add_row(str(call), f"{result.medians[call]:.4f}", *spread, *shown)
+    if weights:
+        table.add_section()
+        shares = [f"{weights[name]:.0%}" for name in result.x_iters]
+        table.add_row("explains", "", *([""] if several else []), *shares)
     return table
+
+
+def at_edge(result: SearchResult) -> dict[str, Literal["low", "high"]]:
+    """Return which of the best point's numbers are at an end of their range: within 2 % of it.
+
+    Whole numbers with fewer than ten steps in their range are left out: layers end somewhere.
+
+    Parameters
+    ----------
+    result : SearchResult
+        The search.
+    """
+    found: dict[str, Literal["low", "high"]] = {}
+    for name, value in result.best.items():
+        searched = result.search_space[name]
+        if not hasattr(searched, "low") or (
+            isinstance(value, int) and searched.high - searched.low < _STEPS
+        ):
+            continue
+        logarithmic = searched.prior == "log-uniform"
+        low, high, here = (
+            math.log(number) if logarithmic else number
+            for number in (searched.low, searched.high, value)
+        )
+        place = (here - low) / (high - low)
+        if not _EDGE < place < 1.0 - _EDGE:
+            found[name] = "low" if place <= _EDGE else "high"
+    return found
+
+
+def _edges(result: SearchResult) -> str | None:
+    ends = [f"{name} ({end})" for name, end in at_edge(result).items()]
+    if not ends:
+        return None
+    return f"the best is at the end of the range of {', '.join(ends)}: a wider one may have better"

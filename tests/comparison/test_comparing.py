@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -456,6 +457,17 @@ def test_tables(dataset: MultiviewDataset, tmp_path: Path) -> None:
     shown = console.export_text()
     assert "mrr (en-de) ↑" in shown
     assert "best in" in shown
+    narrow = Console(width=45, record=True)
+    narrow.print(comparison_table(result))
+    narrowly = narrow.export_text()
+    assert "…" not in narrowly
+    assert narrowly.count("best in") == 1
+    assert narrowly.count("B & C") > 1
+    for (measure, where), standings in result.standings.items():
+        if where == ALL:
+            assert f"{measure} " in narrowly
+            assert f"{standings['A_1'].mean:.3f} ± {standings['A_1'].std:.3f}" in narrowly
+    assert "with fewer than 5 runs" in comparison_markdown(result)
     best = result.standings["mrr", ALL]["A_1"]
     markdown = comparison_markdown(result)
     assert f"**{best.mean:.3f} ± {best.std:.3f}**" in markdown
@@ -554,3 +566,22 @@ def test_from_a_shell(
     assert {entry["contender"] for entry in standings} == {"octis.LDA", "octis.NMF"}
     assert all(file.stat().st_mtime_ns == time for file, time in before.items())
     assert (tmp_path / "out" / "by-view.md").is_file()
+    tu = (*models, "--metric", "tu")
+    assert "runs of another 'octis.LDA'" in run(*tu, "--set", "octis.LDA.passes=3")[2]
+    for given in ("passes=3", "octis.ETM.passes=3", "octis.LDA=3"):
+        assert "expected MODEL.NAME=VALUE, with a model that" in run(*models, "--set", given)[2]
+    assert "octis.LDA: " in run(*models, "--set", "octis.LDA.passe=3")[2]
+
+
+class Talker(Guesser):
+    """Warns in every run."""
+
+    def run(self, *arguments: Any) -> dict[str, Any]:
+        warnings.warn("too few updates", stacklevel=2)
+        return super().run(*arguments)
+
+
+def test_a_warning_says_whom_it_is_about_once(dataset: MultiviewDataset) -> None:
+    with pytest.warns(UserWarning) as heard:
+        compare({"a": Talker(0.1), "b": Talker(0.5)}, dataset, seeds=3, **QUICK)
+    assert [str(one.message) for one in heard] == ["a: too few updates", "b: too few updates"]

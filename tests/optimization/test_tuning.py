@@ -9,13 +9,14 @@ from typing import Any
 import numpy as np
 import pytest
 from planted import planted
+from rich.console import Console
 
 from octis_m3l import Optimizer
 from octis_m3l.cli import main
 from octis_m3l.errors import DataError, SettingsError
 from octis_m3l.experiments.tuning import read_space
 from octis_m3l.models.m3l_contrast import M3LContrastNetwork
-from octis_m3l.reports import draw_search, importances
+from octis_m3l.reports import at_edge, draw_search, importances, search_table
 
 from .toy import SPACE, Data, Height, Hill
 
@@ -175,6 +176,32 @@ def test_what_matters_is_important(climbed: Any) -> None:
     # The hill falls by .49 at most along x, by .36 along y, and by .2 between the kinds.
     assert min(shares.values()) > 0.02
     assert importances(climbed) == shares
+
+
+def test_the_table_says_what_matters_and_where_the_range_ends(climbed: Any, tmp_path: Path) -> None:
+    def shown(result: Any, weights: dict[str, float]) -> str:
+        console = Console(width=120, record=True)
+        console.print(search_table(result, weights))
+        return console.export_text()
+
+    shares = importances(climbed)
+    table = shown(climbed, shares)
+    assert "The best of 60 calls" in table
+    assert "highest run" not in table
+    assert "explains" in table
+    assert all(f"{share:.0%}" in table for share in shares.values())
+    assert at_edge(climbed) == {}
+    options: dict[str, Any] = {"surrogate_model": "RS", "number_of_call": 12, "model_runs": 2}
+    space = {"x": (0.31, 99.0, "log-uniform")}
+    x0 = {"x": [0.32]}
+    below = Optimizer().optimize(
+        Hill(), Data(), Height(), space, save_path=f"{tmp_path}/", x0=x0, **options
+    )
+    assert at_edge(below) == {"x": "low"}
+    table = shown(below, {})
+    assert "medians of 2 runs" in table
+    assert "lowest and highest run" in table
+    assert "end of the range of x (low): a wider one may" in " ".join(table.split())
 
 
 def test_a_picture_of_numbers_and_categories(climbed: Any, tmp_path: Path) -> None:
