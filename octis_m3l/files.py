@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -9,7 +10,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from octis_m3l.errors import OtherRunError, StorageError
+import yaml
+from filelock import FileLock, Timeout
+
+from octis_m3l.errors import OtherRunError, SettingsError, StorageError
 
 
 @contextmanager
@@ -148,6 +152,72 @@ def read_json(path: Path) -> dict[str, Any]:
             f"{path} holds a JSON {type(content).__name__}, where an object was expected."
         )
     return content
+
+
+@contextmanager
+def held(path: Path) -> Iterator[None]:
+    """Keep other processes from going on with a file or folder while the block runs.
+
+    Parameters
+    ----------
+    path : Path
+        What is written by one process at a time.
+
+    Raises
+    ------
+    StorageError
+        If another process holds it.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(path.with_name(f".{path.name}.lock"))
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise StorageError(
+            f"another process is at work on {path}; wait for it or stop it, then go on."
+        ) from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def read_yaml(path: Path) -> Any:
+    """Read a YAML file of plain data; 1e-3 is a number, and a name that comes twice an error.
+
+    Parameters
+    ----------
+    path : Path
+        The file to read.
+
+    Raises
+    ------
+    SettingsError
+        If it can't be read.
+    """
+    try:
+        # Plain data alone, as of yaml.safe_load.
+        return yaml.load(path.read_text(encoding="utf-8"), Loader=_PlainLoader)
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise SettingsError(f"{path} can't be read as YAML ({error}).") from None
+
+
+class _PlainLoader(yaml.SafeLoader):
+    """Refuses two entries of one name, of which YAML keeps the last."""
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
+        names = [key.value for key, _ in node.value]
+        twice = [name for name in names if names.count(name) > 1]
+        if twice:
+            raise SettingsError(f"'{twice[0]}' is there twice{node.start_mark}.")
+        found: dict[Any, Any] = super().construct_mapping(node, deep)
+        return found
+
+
+# YAML 1.1 wants a dot and a sign, 1.0e-3; elsewhere 1e-3 is a number.
+_PlainLoader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"[-+]?[0-9]+[eE][-+]?[0-9]+$"), list("-+0123456789")
+)
 
 
 def file_sizes(folder: Path) -> dict[str, int]:

@@ -1,5 +1,6 @@
 """Run every contender over the seeds, score it, and keep each run as soon as it is there."""
 
+import operator
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -18,12 +19,12 @@ from octis_m3l.data.dataset import MultiviewDataset
 from octis_m3l.encoders import encode
 from octis_m3l.encoders.encode import EncoderName
 from octis_m3l.errors import DataError, SettingsError, StorageError, suggest
-from octis_m3l.files import read_json, write_json
+from octis_m3l.files import held, read_json, write_json
 from octis_m3l.metrics import METRICS
 from octis_m3l.metrics.base import check_dataset
 from octis_m3l.metrics.outputs import check_partition, check_topk
 from octis_m3l.models.base import TopicModel
-from octis_m3l.optimization.executors import Executor, Processes, Sequential
+from octis_m3l.optimization.placing import Place, place
 from octis_m3l.optimization.runs import Task
 
 
@@ -101,19 +102,19 @@ def compare(
     _check_measures(chosen, named)
     check_partition(partition)
     check_topk(topk, lowest=2)
-    if processes < 1:
-        raise SettingsError(f"processes={processes}: expected 1 or more.")
-    devices = [device] if isinstance(device, str) else list(device or ())
-    terms = Terms(partition, topk, devices[0] if devices else None)
+    at = place(processes, device, threads, executor)
+    terms = Terms(partition, topk, at.device)
     if not any(len(range(len(v))[v.rows(partition)]) for v in dataset.views.values()):
         raise DataError(f"the {partition} partition holds no items; split the data anew.")
-    if any(contender.reads_embeddings for contender in named.values()):
-        dataset = _embedded(dataset, encoder)
     for name, contender in named.items():
         try:
             contender.check(dataset, terms)
         except (DataError, SettingsError) as error:
             raise type(error)(f"{name}: {error}") from None
+    if out is not None:
+        _check_folder(Path(out).resolve())
+    if any(contender.reads_embeddings for contender in named.values()):
+        dataset = _embedded(dataset, encoder)
     job = ComparisonJob(
         model=None,
         dataset=dataset,
@@ -126,18 +127,10 @@ def compare(
         corpus=corpus,
     )
     with tempfile.TemporaryDirectory() as temporary:
-        place = Path(temporary if out is None else out).resolve()
-        tasks = _begun(job, place, wanted)
-        if tasks:
-            count = min(processes, len(tasks))
-            with (
-                _executor(job, count, devices, threads, executor) as at_work,
-                tqdm(total=len(tasks), desc="comparing", unit="run", disable=not progress) as bar,
-            ):
-                for outcome in at_work.outcomes(tasks):
-                    _run_of(outcome, named).write(place)
-                    bar.update()
-        found = Comparison.from_folder(place)
+        folder = Path(temporary if out is None else out).resolve()
+        with held(folder / FILE):
+            _run(job, folder, wanted, at, progress)
+            found = Comparison.from_folder(folder)
     own = {name: _seeds_of(contender, wanted) for name, contender in named.items()}
     runs = [run for run in found.runs if run.seed in own.get(run.contender, ())]
     result = Comparison(list(named), runs, found.info)
@@ -190,7 +183,12 @@ def _check_names(named: Mapping[str, Contender], others: Mapping[str, Any]) -> N
 
 def _checked_seeds(seeds: Any) -> list[int]:
     given = range(int(seeds)) if isinstance(seeds, int | np.integer) else seeds
-    listed = list(dict.fromkeys(int(seed) for seed in given))
+    try:
+        listed = list(dict.fromkeys(operator.index(seed) for seed in given))
+    except TypeError:
+        raise SettingsError(
+            f"seeds={seeds!r}: expected how many (5), or which ([1, 2, 3])."
+        ) from None
     if not listed:
         raise SettingsError("compare needs a model and a seed at least.")
     if min(listed) < 0 or max(listed) >= 2**32:
@@ -219,6 +217,18 @@ def _embedded(dataset: MultiviewDataset, encoder: EncoderName) -> MultiviewDatas
     return dataset.with_embeddings(found, name=encoder, order="stored")
 
 
+def _run(job: ComparisonJob, folder: Path, seeds: Sequence[int], at: Place, progress: bool) -> None:
+    """Do the runs that are not there yet, and keep each as it ends."""
+    tasks = _begun(job, folder, seeds)
+    if not tasks:
+        return
+    bar = tqdm(total=len(tasks), desc="comparing", unit="run", disable=not progress)
+    with at.executor_for(job, len(tasks)) as executor, bar:
+        for outcome in executor.outcomes(tasks):
+            _run_of(outcome, job.contenders).write(folder)
+            bar.update()
+
+
 def _seeds_of(contender: Contender, seeds: Sequence[int]) -> list[int]:
     return list(range(contender.runs)) if contender.runs else list(seeds)
 
@@ -231,9 +241,18 @@ def _run_of(outcome: Any, named: Mapping[str, Contender]) -> Run:
     return Run(name, outcome.seed, outcome.seconds, error=outcome.error, trace=outcome.trace)
 
 
-def _begun(job: ComparisonJob, place: Path, seeds: Sequence[int]) -> list[Task]:
+def _check_folder(folder: Path) -> None:
+    """Refuse a folder of something else."""
+    occupied = folder.is_dir() and any(not path.name.startswith(".") for path in folder.iterdir())
+    if (occupied and not (folder / FILE).is_file()) or folder.is_file():
+        raise StorageError(
+            f"{folder} exists already and holds no comparison; choose another folder."
+        )
+
+
+def _begun(job: ComparisonJob, folder: Path, seeds: Sequence[int]) -> list[Task]:
     """Return the runs that are not there yet; the folder says what is compared."""
-    file, info = place / FILE, described_comparison(job)
+    file, info = folder / FILE, described_comparison(job)
     known: dict[str, Any] = {}
     if file.is_file():
         stored = read_json(file)
@@ -241,38 +260,23 @@ def _begun(job: ComparisonJob, place: Path, seeds: Sequence[int]) -> list[Task]:
         differing = [name for name, value in info.items() if stored.get(name) != value]
         if differing:
             raise StorageError(
-                f"{place} holds a comparison with other {', '.join(differing)}; choose another "
+                f"{folder} holds a comparison with other {', '.join(differing)}; choose another "
                 "folder."
             )
-    elif place.is_dir() and any(not path.name.startswith(".") for path in place.iterdir()):
-        raise StorageError(
-            f"{place} exists already and holds no comparison; choose another folder."
-        )
     for name, contender in job.contenders.items():
         described = contender.describe()
         if name in known and (known[name] != described or not described.get("whole", True)):
             raise StorageError(
-                f"{place} holds runs of another '{name}', or of one that was given what a file "
+                f"{folder} holds runs of another '{name}', or of one that was given what a file "
                 "can't hold; give this one another name, or choose another folder."
             )
         known[name] = described
     tasks = []
     for call, (name, contender) in enumerate(job.contenders.items()):
         for number, seed in enumerate(_seeds_of(contender, seeds)):
-            path = run_file(place, name, seed)
+            path = run_file(folder, name, seed)
             if not path.is_file() or read_json(path).get("error") is not None:
                 tasks.append(Task(call, number, {}, seed))
     write_json(file, {"contenders": known, **info})
     # Every model's first run comes first: what can't be trained is known early.
     return sorted(tasks, key=lambda task: task.run)
-
-
-def _executor(
-    job: ComparisonJob, count: int, devices: Sequence[str], threads: int, of_user: Any
-) -> Executor:
-    if of_user is not None:
-        made: Executor = of_user(job)
-        return made
-    if count == 1 and len(devices) < 2:
-        return Sequential(job, threads=threads)
-    return Processes(job, count, devices=devices, threads=threads)

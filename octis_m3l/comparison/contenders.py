@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,8 +15,7 @@ from octis_m3l.data.views import PARTITIONS, TextView
 from octis_m3l.errors import DataError, suggest
 from octis_m3l.metrics.outputs import THETA_KEYS
 from octis_m3l.models.base import TopicModel
-from octis_m3l.optimization.record import described_model, has_own_parts
-from octis_m3l.optimization.result import as_json
+from octis_m3l.optimization.record import described_model
 from octis_m3l.optimization.runs import fresh
 
 
@@ -134,32 +132,11 @@ class Ours(Contender):
         terms : Terms
             What is the same for all.
         """
-        refuses: Any = getattr(self.model, "_check", None)
-        if refuses is not None:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", UserWarning)
-                refuses(
-                    dataset, self.model.settings_class.checked(self.model._given, self.model.name)
-                )
+        self.model.check(dataset, terms.top_words)
 
     def describe(self) -> dict[str, Any]:
         """Return its class and hyperparameters."""
-        return described(self.model)
-
-
-def described(model: Any) -> dict[str, Any]:
-    """Return a model's class, hyperparameters and attributes, as JSON.
-
-    Parameters
-    ----------
-    model : OCTIS model
-        Ours, or anybody's. 'whole' is False where it was given what JSON can't hold.
-    """
-    found = described_model(model)
-    given = model._given if isinstance(model, TopicModel) else model.hyperparameters
-    lists = {name: as_json(of) for name, of in given.items() if isinstance(of, list | tuple)}
-    held = {*found["hyperparameters"], *lists}
-    return {**found, "lists": lists, "whole": held == {*given} and not has_own_parts(model)}
+        return described_model(self.model)
 
 
 class External(Contender):

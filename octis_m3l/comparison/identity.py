@@ -1,16 +1,10 @@
 """What tells one comparison from another, so that no other's runs are taken for its own."""
 
-import hashlib
-import json
 from importlib.metadata import version
 from typing import Any
 
-import numpy as np
-
 from octis_m3l.comparison.job import ComparisonJob
-from octis_m3l.data.arrays import hash_of_rows
-from octis_m3l.data.dataset import MultiviewDataset
-from octis_m3l.data.views import TextView
+from octis_m3l.data.describe import content_hashes
 from octis_m3l.optimization.record import described_metric
 
 _PACKAGES = ("octis-m3l", "octis", "contextualized-topic-models", "gensim", "torch")
@@ -27,7 +21,9 @@ def described_comparison(job: ComparisonJob) -> dict[str, Any]:
     return {
         "data": job.dataset.metadata.get("name"),
         "items, links and partitions": job.dataset.fingerprints(),
-        "embeddings, labels, word vectors and dictionaries": _contents(job.dataset),
+        "embeddings, labels, word vectors and dictionaries": content_hashes(
+            job.dataset.views.values(), job.dataset.dictionaries
+        ),
         "partition": job.terms.partition,
         "topk": job.topk,
         "measures": None if job.measures is None else sorted(job.measures),
@@ -37,20 +33,3 @@ def described_comparison(job: ComparisonJob) -> dict[str, Any]:
         "corpus": None if job.corpus is None else job.corpus.fingerprints(),
         "versions of packages": {name: version(name) for name in _PACKAGES},
     }
-
-
-def _contents(dataset: MultiviewDataset) -> dict[str, str]:
-    """Return a hash of what the fingerprints say nothing of."""
-    found = {}
-    for name, view in dataset.views.items():
-        if view.embeddings is not None:
-            found[f"embeddings of {name}"] = hash_of_rows(view.embeddings)
-        if view.labels is not None:
-            content = json.dumps([str(label) for label in view.labels])
-            found[f"labels of {name}"] = hashlib.sha256(content.encode()).hexdigest()
-        if isinstance(view, TextView) and view.word_vectors is not None:
-            found[f"word vectors of {name}"] = hash_of_rows(view.word_vectors)
-    for views, pairs in dataset.dictionaries.items():
-        numbers = np.ascontiguousarray(pairs, np.int64).tobytes()
-        found[f"dictionary {'-'.join(views)}"] = hashlib.sha256(numbers).hexdigest()
-    return found

@@ -97,11 +97,12 @@ class ComparisonJob(Job):
                 yield
         finally:
             for one in heard:
-                if not issubclass(one.category, UserWarning):
-                    warnings.warn_explicit(one.message, one.category, one.filename, one.lineno)
-                elif (text := f"{name}: {one.message}") not in self._said:
-                    self._said.add(text)
-                    warnings.warn(text, one.category, stacklevel=3)
+                text: Any = one.message
+                if issubclass(one.category, UserWarning):
+                    text = f"{name}: {one.message}"
+                if str(text) not in self._said:
+                    self._said.add(str(text))
+                    warnings.warn_explicit(text, one.category, one.filename, one.lineno)
 
     def _measured(
         self, output: Mapping[str, Any], aligned: bool

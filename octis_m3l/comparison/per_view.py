@@ -23,16 +23,18 @@ from scipy.sparse import csr_matrix
 from octis_m3l.comparison.contenders import (
     Contender,
     Terms,
-    described,
     proportions,
     word_indices,
 )
 from octis_m3l.comparison.octis_ctm import embeddings_for_octis_ctm
 from octis_m3l.data.dataset import MultiviewDataset
 from octis_m3l.data.views import TextView
+from octis_m3l.devices import on_device
 from octis_m3l.errors import DataError, SettingsError
 from octis_m3l.metrics.outputs import THETA_KEYS
+from octis_m3l.optimization.record import described_model
 from octis_m3l.optimization.result import as_json
+from octis_m3l.optimization.runs import own_seed
 
 _WORDS_OF_AVITM = 10
 
@@ -127,13 +129,11 @@ def _aside(device: str | None) -> Iterator[None]:
     """
     cudnn: Any = torch.backends.cudnn
     before = cudnn.enabled, cudnn.deterministic
-    on_gpu = device is not None and device.startswith("cuda") and torch.cuda.is_available()
     with contextlib.ExitStack() as stack:
         stack.enter_context(contextlib.chdir(stack.enter_context(tempfile.TemporaryDirectory())))
         stack.enter_context(contextlib.redirect_stdout(io.StringIO()))
         stack.enter_context(contextlib.redirect_stderr(io.StringIO()))
-        if on_gpu:
-            stack.enter_context(torch.cuda.device(device))
+        stack.enter_context(on_device(device))
         try:
             yield
         finally:
@@ -211,9 +211,7 @@ class OfOCTIS(PerView):
         if hasattr(model, "partitioning"):
             # Forgets what it knows of an earlier data set, too.
             model.partitioning(use_partitions=True)
-        for name in ("random_state", "seed"):
-            if name in model.hyperparameters:
-                model.hyperparameters[name] = seed
+        model.hyperparameters |= own_seed(model, seed)
         if isinstance(model, LDA):
             model.hyperparameters["minimum_probability"] = 0.0
         numbered = type(model).__module__.startswith("octis.models.") and not self._paths()
@@ -249,7 +247,7 @@ class OfOCTIS(PerView):
 
     def describe(self) -> dict[str, Any]:
         """Return its class and hyperparameters."""
-        return described(self.model)
+        return described_model(self.model)
 
 
 class OfContextualized(PerView):
@@ -306,7 +304,7 @@ class OfContextualized(PerView):
 
         def part(partition: str, labels: NDArray[Any] | None) -> CTMDataset:
             rows = view.rows(partition)
-            given = np.asarray(embeddings[rows], np.float32)
+            given = np.array(embeddings[rows], np.float32)
             return CTMDataset(given, counts[rows], words, None if labels is None else labels[rows])
 
         model = self.kind(

@@ -7,12 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 
 from octis_m3l.comparison.contenders import Contender, External, Ours
 from octis_m3l.comparison.per_view import OfContextualized, OfOCTIS
 from octis_m3l.errors import SettingsError, suggest
+from octis_m3l.files import read_yaml
 from octis_m3l.models import MODELS
+
+TOPICS = 50
+"""K of every model, unless it is said: without it each would have its package's own."""
 
 OCTIS: dict[str, tuple[str, dict[str, Any]]] = {
     "octis.LDA": ("LDA", {}),
@@ -28,6 +31,11 @@ CONTEXTUALIZED: dict[str, tuple[str, bool]] = {
     "ctm.CombinedTM": ("CombinedTM", False),
     "ctm.SuperCTM": ("CombinedTM", True),
 }
+# gensim's own single pass over the documents is for streams of them.
+_PASSES: dict[str, dict[str, Any]] = {
+    "octis.LDA": {"passes": 20, "iterations": 200},
+    "octis.NMF": {"passes": 20},
+}
 NAMES = (*MODELS, *OCTIS, *CONTEXTUALIZED)
 
 
@@ -37,9 +45,10 @@ def contender(name: str, topics: int | None = None, **settings: Any) -> Contende
     Parameters
     ----------
     name : str
-        One of `NAMES`.
+        One of `NAMES`. OCTIS's LDA and NMF read the documents 20 times unless ``passes`` says
+        otherwise, and LDA takes up to 200 iterations a document.
     topics : int, optional
-        K. Default: the model's own.
+        K. Default: `TOPICS`.
     **settings
         Hyperparameters.
 
@@ -51,8 +60,7 @@ def contender(name: str, topics: int | None = None, **settings: Any) -> Contende
     if name not in NAMES:
         raise SettingsError(f"unknown model '{name}'.{suggest(name, NAMES)}")
     called = "n_components" if name in CONTEXTUALIZED else "num_topics"
-    if topics is not None:
-        settings = {called: topics, **settings}
+    settings = {called: TOPICS if topics is None else topics, **settings}
     if name in MODELS:
         return Ours(MODELS[name](**settings))
     if name in CONTEXTUALIZED:
@@ -68,21 +76,9 @@ def contender(name: str, topics: int | None = None, **settings: Any) -> Contende
             raise SettingsError(f"{name}: {key}={value!r}: expected a whole number.")
     try:
         model = getattr(import_module(f"octis.models.{kind}"), kind)
-        return OfOCTIS(model(**{**own, **settings}))
+        return OfOCTIS(model(**{**own, **_PASSES.get(name, {}), **settings}))
     except (TypeError, ValueError, AssertionError) as error:
         raise SettingsError(f"{name}: {error}.") from None
-
-
-class _Loader(yaml.SafeLoader):
-    """Refuses two entries of one name, of which YAML keeps the last."""
-
-    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
-        names = [key.value for key, _ in node.value]
-        twice = [name for name in names if names.count(name) > 1]
-        if twice:
-            raise SettingsError(f"'{twice[0]}' is there twice{node.start_mark}.")
-        found: dict[Any, Any] = super().construct_mapping(node, deep)
-        return found
 
 
 def read_contenders(path: Path, topics: int | None = None) -> dict[str, Contender]:
@@ -97,18 +93,14 @@ def read_contenders(path: Path, topics: int | None = None) -> dict[str, Contende
     path : Path
         The file.
     topics : int, optional
-        K, where an entry doesn't say it.
+        K, where an entry doesn't say it. Default: `TOPICS`.
 
     Raises
     ------
     SettingsError
         If it isn't as said here.
     """
-    try:
-        # Plain data alone, as of yaml.safe_load.
-        content = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise SettingsError(f"{path} can't be read as YAML ({error}).") from None
+    content = read_yaml(path)
     if not isinstance(content, dict) or not all(isinstance(v, dict) for v in content.values()):
         raise SettingsError(
             f"{path}: expected a name with its settings for each model, as in "

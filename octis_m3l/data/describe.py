@@ -1,12 +1,14 @@
 """What a data set says of itself: kinds, counts, gaps and fingerprints."""
 
 import hashlib
-from collections.abc import Iterable, Sequence
+import json
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from octis_m3l.data.arrays import hash_of_rows
 from octis_m3l.data.views import PARTITIONS, ImageView, TextView, View
 
 
@@ -71,6 +73,33 @@ def content_fingerprints(views: Iterable[View], links: NDArray[np.int64]) -> dic
     """
     found = {view.name: _view_fingerprint(view) for view in views}
     found["links"] = hashlib.sha256(np.ascontiguousarray(links).tobytes()).hexdigest()
+    return found
+
+
+def content_hashes(
+    views: Iterable[View], dictionaries: Mapping[tuple[str, str], NDArray[np.int64]]
+) -> dict[str, str]:
+    """Return a SHA-256 of what the fingerprints say nothing of, and results depend on.
+
+    Parameters
+    ----------
+    views : iterable of View
+        Their embeddings, labels and word vectors.
+    dictionaries : mapping of two views to array of int64 (pairs × 2)
+        Pairs of words.
+    """
+    found = {}
+    for view in views:
+        if view.embeddings is not None:
+            found[f"embeddings of {view.name}"] = hash_of_rows(view.embeddings)
+        if view.labels is not None:
+            content = json.dumps([str(label) for label in view.labels])
+            found[f"labels of {view.name}"] = hashlib.sha256(content.encode()).hexdigest()
+        if isinstance(view, TextView) and view.word_vectors is not None:
+            found[f"word vectors of {view.name}"] = hash_of_rows(view.word_vectors)
+    for names, pairs in dictionaries.items():
+        numbers = np.ascontiguousarray(pairs, np.int64).tobytes()
+        found[f"dictionary of {'-'.join(names)}"] = hashlib.sha256(numbers).hexdigest()
     return found
 
 

@@ -5,11 +5,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from octis_m3l.data import MultiviewDataset
 from octis_m3l.errors import DataError, SettingsError, StorageError, suggest
-from octis_m3l.files import read_json
+from octis_m3l.files import read_json, read_yaml
 from octis_m3l.metrics import METRICS, OverViews
 from octis_m3l.models import MODELS
 from octis_m3l.optimization import OnRay, Optimizer, SearchResult, search_space
@@ -31,10 +29,7 @@ def read_space(path: Path) -> dict[str, Any]:
     SettingsError
         If it is no such file.
     """
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise SettingsError(f"{path} can't be read as YAML ({error}).") from None
+    content = read_yaml(path)
     if not isinstance(content, dict) or not content:
         raise SettingsError(
             f"{path}: expected hyperparameters with their ranges, as in "

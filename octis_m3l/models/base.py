@@ -149,26 +149,8 @@ class TopicModel(Exploration, AbstractModel):  # type: ignore[misc]
         KeyboardInterrupt
             After Ctrl-C, so that a search stops too; the model keeps what it has learned.
         """
-        if isinstance(dataset, str | Path):
-            raise DataError(
-                f"{self.name} needs a data set, given a path; read it first: "
-                f"MultiviewDataset.from_folder({str(dataset)!r})."
-            )
-        if not isinstance(dataset, MultiviewDataset):
-            raise DataError(
-                f"{self.name} needs a MultiviewDataset, given {type(dataset).__name__}; with "
-                "octis_m3l.data an OCTIS dataset becomes one: "
-                "MultiviewDataset([text_view_from_octis(dataset, 'en')])."
-            )
         given = {**self._given, **(hyperparameters or {})}
-        settings = self._settings(given)
-        sizes = {n: len(dataset.text_view(n).vocabulary) for n in self._spoken(dataset, settings)}
-        smallest = min(sizes.values())
-        if not 1 <= top_words <= smallest:
-            raise SettingsError(
-                f"top_words={top_words}: expected 1 to {smallest}, the size of the smallest "
-                "vocabulary."
-            )
+        settings = self._fitting(dataset, given, top_words)
         seed = settings.seed if self.runs == 0 else derive_seed(settings.seed, _RUNS, self.runs)
         self.output = None
         self.trained_given = tuple(given)
@@ -181,6 +163,49 @@ class TopicModel(Exploration, AbstractModel):  # type: ignore[misc]
         self.runs += 1
         return output
 
+    def check(self, dataset: MultiviewDataset, top_words: int = 10) -> None:
+        """Raise what training would refuse of a data set, without training.
+
+        Parameters
+        ----------
+        dataset : MultiviewDataset
+            The data.
+        top_words : int
+            How many words a topic is to be shown by.
+
+        Raises
+        ------
+        SettingsError, DataError
+            If something does not fit.
+        """
+        settings = self._fitting(dataset, self._given, top_words)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)
+            self._check(dataset, settings)
+
+    def _fitting(self, dataset: MultiviewDataset, given: Mapping[str, Any], top_words: int) -> Any:
+        """Return the settings, if they and the data set are such."""
+        if isinstance(dataset, str | Path):
+            raise DataError(
+                f"{self.name} needs a data set, given a path; read it first: "
+                f"MultiviewDataset.from_folder({str(dataset)!r})."
+            )
+        if not isinstance(dataset, MultiviewDataset):
+            raise DataError(
+                f"{self.name} needs a MultiviewDataset, given {type(dataset).__name__}; with "
+                "octis_m3l.data an OCTIS dataset becomes one: "
+                "MultiviewDataset([text_view_from_octis(dataset, 'en')])."
+            )
+        settings = self._settings(given)
+        sizes = {n: len(dataset.text_view(n).vocabulary) for n in self._spoken(dataset, settings)}
+        smallest = min(sizes.values())
+        if not 1 <= top_words <= smallest:
+            raise SettingsError(
+                f"top_words={top_words}: expected 1 to {smallest}, the size of the smallest "
+                "vocabulary."
+            )
+        return settings
+
     @property
     def interrupted(self) -> bool:
         """Whether the last training was ended by Ctrl-C; the model is usable all the same."""
@@ -191,6 +216,9 @@ class TopicModel(Exploration, AbstractModel):  # type: ignore[misc]
     def _spoken(self, dataset: MultiviewDataset, settings: Any) -> list[str]:
         """Return the text views whose topics are learned."""
         return list(dataset.text_views)
+
+    def _check(self, dataset: MultiviewDataset, settings: Any) -> None:
+        """Raise DataError if the model can't be trained on this data set."""
 
     @abstractmethod
     def _train(

@@ -93,9 +93,6 @@ class NeuralTopicModel(TopicModel):
         """Return the sizes of the vocabularies whose topics are learned."""
         return {name: len(view.vocabulary) for name, view in dataset.text_views.items()}
 
-    def _check(self, dataset: MultiviewDataset, settings: Any) -> None:
-        """Raise DataError if the model can't be trained on this data set."""
-
     def _check_encodings(
         self, dataset: MultiviewDataset, encodings: Encodings, settings: Any
     ) -> None:

@@ -1,8 +1,13 @@
 """Where runs are done: here one after another, or in several processes at once."""
 
+import os
+import signal
+import sys
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from threading import Thread
 from typing import Any, Self
 
 from octis_m3l.errors import SettingsError
@@ -168,7 +173,7 @@ class Processes(Executor):
             self._pool = ProcessPoolExecutor(
                 self.count,
                 initializer=_begin,
-                initargs=(self._packed, self.threads),
+                initargs=(self._packed, self.threads, os.getpid()),
                 env={name: str(self.threads) for name in _THREADS},
                 timeout=None,
             )
@@ -210,19 +215,28 @@ def checked_threads(threads: int) -> int:
 
 
 _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
+_WATCH = 0.2
 _job: Job | Exception | None = None
 
 
-def _begin(content: bytes, threads: int) -> None:
+def _begin(content: bytes, threads: int, parent: int) -> None:
     global _job
     import torch
 
+    Thread(target=_end_with, args=(parent,), daemon=True).start()
     torch.set_num_threads(threads)
     try:
         _job = unpacked(content)
     except Exception as error:
         # Raised by the first run: an initializer that raises says nothing but that it did.
         _job = error
+
+
+def _end_with(parent: int) -> None:
+    """End this process when the one that began it is gone: nobody is left at work."""
+    while os.getppid() == parent:
+        time.sleep(_WATCH)
+    os.kill(os.getpid(), signal.SIGTERM if sys.platform == "win32" else signal.SIGKILL)
 
 
 def _do(task: Task) -> Outcome:

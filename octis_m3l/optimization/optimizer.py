@@ -9,7 +9,7 @@ import sys
 import time
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -25,39 +25,25 @@ from octis.optimization.optimizer_tool import (
 from tqdm import tqdm
 
 from octis_m3l.errors import OctisM3LError, SettingsError, StorageError
-from octis_m3l.files import read_json
+from octis_m3l.files import held
 from octis_m3l.models.base import TopicModel
-from octis_m3l.optimization.executors import Executor, Processes, Sequential
+from octis_m3l.optimization.executors import Executor
+from octis_m3l.optimization.placing import place
 from octis_m3l.optimization.record import (
-    check_same,
-    check_same_dataset,
     check_validation_only,
     described_dataset,
     described_metric,
     described_model,
     described_space,
-    rebuilt_dataset,
-    rebuilt_metric,
-    rebuilt_model,
     rebuilt_space,
 )
 from octis_m3l.optimization.result import SearchResult, as_json, plain
+from octis_m3l.optimization.resuming import FORMAT, VERSION, Given, completed, read_search
 from octis_m3l.optimization.runs import Job, Outcome, Task
 from octis_m3l.optimization.settings import by_name, check_settings
 from octis_m3l.optimization.spaces import search_space as dimensions_of
 from octis_m3l.training import derive_seed
 
-_DESCRIBED = (
-    "model",
-    "dataset",
-    "metrics",
-    "search_space",
-    "settings",
-    "kernel",
-    "seed",
-    "test_allowed",
-)
-FORMAT, VERSION = "octis-m3l search", 1
 _ALWAYS = 10**9
 _HOPELESS = 3
 _KEPT = (
@@ -181,8 +167,10 @@ class Optimizer(OctisOptimizer):  # type: ignore[misc]
         self._test_allowed = test_allowed
         settings = by_name(positional, settings)
         self.batch, self._described, self._shows = batch, {}, progress
-        self._workplace(processes, device, threads, executor)
+        self._place = place(processes, device, threads, executor)
         self._resumed: dict[str, Any] | None = None
+        if isinstance(model, TopicModel):
+            model.check(dataset, settings.get("topk", 10))
         # A Gaussian process has its dimensions normalised in place: the user's stay as they are.
         space = copy.deepcopy(dimensions_of(model, None, search_space))
         self._space = described_space(space)
@@ -192,9 +180,10 @@ class Optimizer(OctisOptimizer):  # type: ignore[misc]
             raise SettingsError(
                 f"number_of_call={settings['number_of_call']!r}: expected a number."
             )
-        result: SearchResult = super().optimize(
-            model, dataset, metric, space, extra_metrics, **settings
-        )
+        with ExitStack() as self._held:
+            result: SearchResult = super().optimize(
+                model, dataset, metric, space, extra_metrics, **settings
+            )
         return result
 
     def resume_optimization(
@@ -239,78 +228,36 @@ class Optimizer(OctisOptimizer):  # type: ignore[misc]
         DataError
             If the data set is another.
         """
-        stored = read_json(Path(name_path))
-        own = stored.get("octis_m3l")
-        if not isinstance(own, dict) or own.get("format") != FORMAT:
-            raise StorageError(
-                f"{name_path} is no search of octis-m3l; searches of OCTIS's own Optimizer are "
-                "resumed by that."
-            )
-        if own.get("version") != VERSION:
-            raise StorageError(f"{name_path} was written by another octis-m3l; upgrade this one.")
-        missing = [name for name in (*_DESCRIBED, "points", "runs") if name not in own]
-        if missing:
-            raise StorageError(f"{name_path} is damaged: it has no '{missing[0]}'.")
-        data = rebuilt_dataset(own["dataset"]) if dataset is None else dataset
-        check_same_dataset(data, own["dataset"])
-        if own["kernel"] and kernel is None:
-            raise StorageError(
-                f"the search had the kernel {own['kernel']}; give it again: kernel=…"
-            )
-        if model is not None:
-            check_same("model", described_model(model), own["model"])
-        if extra_metrics is not None and len(extra_metrics) != len(own["metrics"]) - 1:
-            raise StorageError(
-                f"the search began with {len(own['metrics']) - 1} extra metrics, given are "
-                f"{len(extra_metrics)}; give the same ones."
-            )
-        of_user = [*([] if metric is None else [metric]), *(extra_metrics or [])]
-        before = own["metrics"][metric is None :] if extra_metrics else own["metrics"][:1]
-        for one, stored_one in zip(of_user, before, strict=False):
-            check_same("metric", described_metric(one, data), stored_one)
-        place = Path(name_path).resolve()
-        settings = {**own["settings"], "save_path": f"{place.parent}/", "save_name": place.stem}
         if extra_evaluations < 0:
             raise SettingsError(f"extra_evaluations={extra_evaluations}: expected 0 or more.")
-        settings["number_of_call"] += extra_evaluations
-        if all(entry.get("scores") is None for entry in own["runs"]):
-            # Nothing followed from runs that all failed: they are tried again.
-            own = {**own, "runs": [], "points": []}
-        self._resumed = own
-        self._space = own["search_space"]
-        self.batch = settings.pop("batch")
-        self._described, self._shows = {}, progress
-        self._test_allowed = own["test_allowed"]
-        self._workplace(processes, device, threads, executor)
-        result: SearchResult = super().optimize(
-            rebuilt_model(own["model"]) if model is None else model,
-            data,
-            rebuilt_metric(own["metrics"][0], data) if metric is None else metric,
-            rebuilt_space(own["search_space"]),
-            [rebuilt_metric(of, data) for of in own["metrics"][1:]]
-            if extra_metrics is None
-            else extra_metrics,
-            **({"kernel": kernel} if kernel is not None else {}),
-            **settings,
-        )
+        self._place = place(processes, device, threads, executor)
+        self._shows, self._described = progress, {}
+        file = Path(name_path).resolve()
+        with held(file):
+            stored = read_search(file)
+            given = Given(model, dataset, metric, extra_metrics, kernel)
+            whole = completed(given, stored)
+            settings = {
+                **stored["settings"],
+                "save_path": f"{file.parent}/",
+                "save_name": file.stem,
+            }
+            settings["number_of_call"] += extra_evaluations
+            if all(entry.get("scores") is None for entry in stored["runs"]):
+                # Nothing followed from runs that all failed: they are tried again.
+                stored = {**stored, "runs": [], "points": []}
+            self._resumed, self._space = stored, stored["search_space"]
+            self._test_allowed, self.batch = stored["test_allowed"], settings.pop("batch")
+            result: SearchResult = super().optimize(
+                whole.model,
+                whole.dataset,
+                whole.metric,
+                rebuilt_space(self._space),
+                whole.extra_metrics,
+                **({"kernel": kernel} if kernel is not None else {}),
+                **settings,
+            )
         return result
-
-    def _workplace(
-        self, processes: int, device: str | Sequence[str] | None, threads: int, executor: Any
-    ) -> None:
-        devices = [device] if isinstance(device, str) else list(device or ())
-
-        def chosen(job: Job) -> Executor:
-            if executor is not None:
-                of_user: Executor = executor(job)
-                return of_user
-            if processes == 1 and len(devices) < 2:
-                return Sequential(job, threads=threads)
-            return Processes(job, processes, devices=devices, threads=threads)
-
-        if processes < 1:
-            raise SettingsError(f"processes={processes}: expected 1 or more.")
-        self._executor, self._devices = chosen, devices
 
     # What OCTIS's `optimize` calls.
 
@@ -322,6 +269,8 @@ class Optimizer(OctisOptimizer):  # type: ignore[misc]
         self.save_path = str(self.save_path)
         check_settings(self)
         self._file = Path(self.save_path) / f"{self.save_name}.json"
+        if self._resumed is None:
+            self._held.enter_context(held(self._file))
         if self._resumed is None and self._file.exists():
             raise StorageError(
                 f"{self._file} holds a search already: resume_optimization goes on with it; or "
@@ -350,6 +299,7 @@ class Optimizer(OctisOptimizer):  # type: ignore[misc]
             self.topk,
             outputs,
             Path(self.save_path) / self._checkpoints,
+            self._test_allowed,
         )
         found: Any = SimpleNamespace(func_vals=[], x_iters=[], fun=None, models=[])
         if self._resumed is None:
@@ -357,7 +307,7 @@ class Optimizer(OctisOptimizer):  # type: ignore[misc]
             self._save(found)
         points: list[list[Any]] = []
         bar = tqdm(total=self.number_of_call, unit="call", disable=not self._shows)
-        with self._executor(job) as executor, self._told(), bar:
+        with self._place.executor_for(job) as executor, self._told(), bar:
             while len(points) < self.number_of_call:
                 proposed = self._next(opt, len(points))
                 self._run(executor, found, proposed, len(points))
@@ -424,7 +374,6 @@ class Optimizer(OctisOptimizer):  # type: ignore[misc]
     def _run(self, executor: Executor, found: Any, proposed: list[list[Any]], first: int) -> None:
         """Do the runs that are not recorded yet, and record each as it ends."""
         tasks = []
-        device = self._devices[0] if len(self._devices) == 1 else None
         for call, point in enumerate(proposed, first):
             self._check_point(call, point)
             if call < len(self.y0):
@@ -435,7 +384,7 @@ class Optimizer(OctisOptimizer):  # type: ignore[misc]
             for run in range(self.model_runs):
                 if (call, run) not in self.outcomes:
                     seed = derive_seed(self._base_seed, call, run)
-                    tasks.append(Task(call, run, hyperparameters, seed, device))
+                    tasks.append(Task(call, run, hyperparameters, seed, self._place.device))
         for outcome in executor.outcomes(tasks):
             if outcome.error and not any(run.error for run in self.outcomes.values()):
                 warnings.warn(

@@ -18,10 +18,11 @@ from octis.models.model import AbstractModel
 from skopt.space import Categorical, Dimension, Integer, Real  # type: ignore[import-untyped]
 
 from octis_m3l.data.dataset import MultiviewDataset
+from octis_m3l.data.describe import content_hashes
 from octis_m3l.errors import DataError, SettingsError, StorageError
 from octis_m3l.metrics import CNPMI
 from octis_m3l.models.base import TopicModel
-from octis_m3l.optimization.result import plain
+from octis_m3l.optimization.result import as_json, plain
 
 _CLASSIFICATION = "octis.evaluation_metrics.classification_metrics"
 _BASE = 10
@@ -87,12 +88,18 @@ def described_model(model: Any) -> dict[str, Any]:
     attributes, _ = _attributes(model)
     return {
         "class": class_path(model),
-        "hyperparameters": {n: v for n, v in given.items() if isinstance(v, _SCALARS)},
+        "hyperparameters": {n: as_json(v) for n, v in given.items() if _is_plain(v)},
+        "tuples": sorted(name for name, value in given.items() if isinstance(value, tuple)),
         "attributes": attributes,
         "use_partitions": bool(getattr(model, "use_partitions", True)),
-        "whole": all(isinstance(value, _SCALARS) for value in given.values())
-        and not has_own_parts(model),
+        "whole": all(map(_is_plain, given.values())) and not has_own_parts(model),
     }
+
+
+def _is_plain(value: Any) -> bool:
+    """Say whether JSON holds a value: a number, a text, or a list of them."""
+    listed = value if isinstance(value, list | tuple) else [value]
+    return all(isinstance(plain(one), _SCALARS) for one in listed)
 
 
 def has_own_parts(model: Any) -> bool:
@@ -150,11 +157,15 @@ def rebuilt_model(stored: Mapping[str, Any]) -> Any:
             "resume_optimization(file, model=…)."
         )
     kind = imported_class(stored["class"], AbstractModel)
+    given = {
+        name: tuple(value) if name in stored["tuples"] else value
+        for name, value in stored["hyperparameters"].items()
+    }
     if issubclass(kind, TopicModel):
-        model = kind(**stored["hyperparameters"])
+        model = kind(**given)
     else:
         model = kind()
-        model.hyperparameters.update(stored["hyperparameters"])
+        model.hyperparameters.update(given)
         for name, value in stored.get("attributes", {}).items():
             setattr(model, name, value)
     model.use_partitions = stored["use_partitions"]
@@ -243,6 +254,7 @@ def described_dataset(dataset: Any) -> dict[str, Any]:
         "multiview": known,
         "path": None if path is None else str(Path(path).resolve()),
         "fingerprints": dataset.fingerprints() if known else _fingerprint(dataset),
+        "contents": content_hashes(dataset.views.values(), dataset.dictionaries) if known else {},
     }
 
 
@@ -301,12 +313,20 @@ def check_same_dataset(dataset: Any, stored: Mapping[str, Any]) -> None:
     Raises
     ------
     DataError
-        If items, partitions or links differ.
+        If items, partitions, links, or what comes with items differ.
     """
-    if described_dataset(dataset)["fingerprints"] != stored["fingerprints"]:
+    given = described_dataset(dataset)
+    if given["fingerprints"] != stored["fingerprints"]:
         raise DataError(
             "this is not the data set that the search began with, or it has changed since: items, "
             "partitions or links differ. Give that data set, or begin a new search."
+        )
+    now, before = given["contents"], stored["contents"]
+    differing = sorted(n for n in {*now, *before} if now.get(n) != before.get(n))
+    if differing:
+        raise DataError(
+            f"the search began with other {differing[0]} than this data set has; choose those that "
+            "it had (with_embeddings, --embeddings), or begin a new search."
         )
 
 

@@ -2,6 +2,7 @@
 
 import copy
 import gc
+import math
 import random
 import shutil
 import time
@@ -16,9 +17,12 @@ import numpy as np
 import torch
 from octis.models.model import save_model_output
 
-from octis_m3l.errors import OtherRunError
+from octis_m3l.devices import on_device
+from octis_m3l.errors import OtherRunError, SettingsError
 from octis_m3l.files import written_whole
 from octis_m3l.models.base import TopicModel
+
+_TEST = "test-"
 
 
 @dataclass(frozen=True)
@@ -53,7 +57,7 @@ class Outcome:
     call, run, seed
         As of the `Task`.
     scores : list of float, optional
-        Of each metric; None if the run failed.
+        Of each metric, NaN where a further one could not be taken; None if the run failed.
     seconds : float
         That it took.
     error : str, optional
@@ -83,7 +87,9 @@ class Outcome:
         stored : mapping
             As read from JSON.
         """
-        return cls(**{"scores": None, **stored})
+        scores = stored.get("scores")
+        known = None if scores is None else [math.nan if s is None else float(s) for s in scores]
+        return cls(**{**stored, "scores": known})
 
 
 @dataclass
@@ -104,6 +110,8 @@ class Job:
         A folder for the runs' outputs.
     checkpoints : Path, optional
         A folder where our models keep the state of unfinished runs.
+    test_allowed : bool
+        Whether metrics are shown θ of test documents.
     """
 
     model: Any
@@ -112,6 +120,7 @@ class Job:
     top_words: int = 10
     models: Path | None = None
     checkpoints: Path | None = None
+    test_allowed: bool = False
 
     def do(self, task: Task) -> Outcome:
         """Return what comes of a run; whatever a model or a metric raises becomes its error.
@@ -145,12 +154,9 @@ class Job:
         return Outcome(task.call, task.run, task.seed, scores, seconds, unsaved)
 
     def _scores(self, task: Task) -> tuple[list[float], str | None]:
-        """Return the scores, and why the output could not be kept."""
-        model, parameters, name = (
-            fresh(self.model),
-            dict(task.hyperparameters),
-            f"{task.call}_{task.run}",
-        )
+        """Return the scores, and what else went wrong."""
+        model, parameters = fresh(self.model), dict(task.hyperparameters)
+        name = f"{task.call}_{task.run}"
         checkpoint = None
         if isinstance(model, TopicModel):
             fields = model.settings_class.model_fields
@@ -159,28 +165,81 @@ class Job:
                 parameters["device"] = task.device
             if self.checkpoints is not None:
                 model.checkpoint = checkpoint = self.checkpoints / name
-        try:
-            output = model.train_model(self.dataset, parameters, self.top_words)
-        except OtherRunError:
-            # Left by a search that is gone.
-            if checkpoint is None:
-                raise
-            shutil.rmtree(checkpoint)
-            output = model.train_model(self.dataset, parameters, self.top_words)
-        scores = [float(metric.score(output)) for metric in self.metrics]
-        for metric, score in zip(self.metrics, scores, strict=True):
-            if not np.isfinite(score):
-                raise ValueError(f"{type(metric).__name__} is {score}")
-        unsaved = None
+        else:
+            parameters |= own_seed(model, task.seed)
+        with on_device(task.device):
+            try:
+                output = model.train_model(self.dataset, parameters, self.top_words)
+            except OtherRunError:
+                # Left by a search that is gone.
+                if checkpoint is None:
+                    raise
+                shutil.rmtree(checkpoint)
+                output = model.train_model(self.dataset, parameters, self.top_words)
+        seen = output if self.test_allowed else without_test(output)
+        scores, wrong = [_score(self.metrics[0], seen)], []
+        for metric in self.metrics[1:]:
+            try:
+                scores.append(_score(metric, seen))
+            except Exception as of_metric:
+                # What is searched by is there: the run is not lost.
+                scores.append(math.nan)
+                wrong.append(f"{type(of_metric).__name__}: {of_metric}")
         if self.models is not None:
             try:
                 with written_whole(self.models / f"{name}.npz") as temporary:
                     save_model_output(output, str(temporary))
             except Exception as of_output:
-                unsaved = f"its output was not saved ({type(of_output).__name__}: {of_output})"
+                said = f"{type(of_output).__name__}: {of_output}"
+                wrong.append(f"its output was not saved ({said})")
         if checkpoint is not None:
             shutil.rmtree(checkpoint, ignore_errors=True)
-        return scores, unsaved
+        return scores, "; ".join(wrong) or None
+
+
+def _score(metric: Any, output: Mapping[str, Any]) -> float:
+    """Return a finite score."""
+    try:
+        score = float(metric.score(output))
+    except KeyError as error:
+        if str(error.args[0]).startswith(_TEST):
+            raise SettingsError(
+                f"{type(metric).__name__} looks at the test partition, which a search must not "
+                "see; score validation documents, or, to search by it all the same, "
+                "test_allowed=True."
+            ) from None
+        raise
+    if not math.isfinite(score):
+        raise ValueError(f"{type(metric).__name__} is {score}")
+    return score
+
+
+def without_test(output: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a model's output without what it says of test documents.
+
+    Parameters
+    ----------
+    output : mapping
+        Not changed.
+    """
+    seen: Any = copy.copy(output)
+    for key in [key for key in seen if key.startswith(_TEST)]:
+        del seen[key]
+    found: Mapping[str, Any] = seen
+    return found
+
+
+def own_seed(model: Any, seed: int) -> dict[str, int]:
+    """Return the hyperparameters by which a model of anybody's takes a seed, set to it.
+
+    Parameters
+    ----------
+    model : OCTIS model
+        With a ``random_state`` or ``seed`` of its own, or none.
+    seed : int
+        The run's.
+    """
+    return {name: seed for name in ("random_state", "seed") if name in model.hyperparameters}
 
 
 def fresh(model: Any) -> Any:
