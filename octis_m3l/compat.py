@@ -17,7 +17,7 @@ MENDED_MODULES = (
 
 
 class _OlderNumpy(ModuleType):
-    """numpy with the two names that version 2 removed."""
+    """numpy with the name that version 1.24 removed, and the one that version 2 did."""
 
     Inf = np.inf
     float = float
@@ -57,9 +57,10 @@ class _MendingFinder(MetaPathFinder):
 def install() -> None:
     """Mend the modules when they are imported, or now if they are there already.
 
-    Nothing is done where numpy itself has the names.
+    Nothing is done where numpy itself has both names.
     """
-    if hasattr(np, "Inf") or any(isinstance(f, _MendingFinder) for f in sys.meta_path):
+    whole = hasattr(np, "Inf") and hasattr(np, "float")
+    if whole or any(isinstance(finder, _MendingFinder) for finder in sys.meta_path):
         return
     for name in MENDED_MODULES:
         if name in sys.modules:

@@ -196,8 +196,9 @@ def read_yaml(path: Path) -> Any:
         If it can't be read.
     """
     try:
-        # Plain data alone, as of yaml.safe_load.
-        return yaml.load(path.read_text(encoding="utf-8"), Loader=_PlainLoader)
+        with path.open(encoding="utf-8") as content:
+            # Plain data alone, as of yaml.safe_load.
+            return yaml.load(content, Loader=_PlainLoader)
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise SettingsError(f"{path} can't be read as YAML ({error}).") from None
 
@@ -209,7 +210,8 @@ class _PlainLoader(yaml.SafeLoader):
         names = [key.value for key, _ in node.value]
         twice = [name for name in names if names.count(name) > 1]
         if twice:
-            raise SettingsError(f"'{twice[0]}' is there twice{node.start_mark}.")
+            mark = node.start_mark
+            raise SettingsError(f"{mark.name}: '{twice[0]}' is there twice after line {mark.line}.")
         found: dict[Any, Any] = super().construct_mapping(node, deep)
         return found
 

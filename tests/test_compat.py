@@ -117,8 +117,13 @@ def test_it_is_installed_once_and_only_where_it_is_needed(
     without = list(sys.meta_path)
     with monkeypatch.context() as older:
         older.setattr(np, "Inf", np.inf, raising=False)
+        older.setattr(np, "float", float, raising=False)
         compat.install()
         assert sys.meta_path == without
+        # numpy 1.24 to 1.26 have the one, and lack the other.
+        older.delattr(np, "float")
+        compat.install()
+        assert sys.meta_path[1:] == without
     compat.install()
     compat.install()
     assert sys.meta_path[1:] == without

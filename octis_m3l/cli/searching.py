@@ -1,6 +1,7 @@
 """Commands that train many: a search, and models side by side."""
 
 import json
+import shlex
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,6 +13,7 @@ from octis_m3l.cli.shared import (
     Embeddings,
     Seed,
     Threads,
+    errors,
     print_json,
     read_data,
     screen,
@@ -30,7 +32,10 @@ def tune(
     ] = "mrr",
     search: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME", help="What to search; default: all that the model declares."),
+        typer.Option(
+            metavar="NAME",
+            help="What to search; default: what the model declares, but for --topics and --set.",
+        ),
     ] = None,
     space: Annotated[
         Path | None,
@@ -71,22 +76,33 @@ def tune(
         raise SettingsError(f"unknown model '{model}'.{suggest(model, MODEL_NAMES)}")
     from octis_m3l.experiments.tuning import tune as run_search
     from octis_m3l.experiments.tuning import workplace
-    from octis_m3l.reports import at_edge, draw_search, importances, search_table
+    from octis_m3l.reports import (
+        FEWEST,
+        at_edge,
+        check_picture,
+        draw_search,
+        importances,
+        search_table,
+    )
 
     use(threads)
+    if picture is not None:
+        check_picture(picture)
     dataset = read_data(data, embeddings, views)
+    stays = settings(set_, num_topics=topics)
+    where = workplace(processes, ray, gpus, device, threads)
     result = run_search(
         dataset,
         model,
         out,
-        settings={"seed": seed, **settings(set_, num_topics=topics)},
+        settings={"seed": seed, **stays},
         measure=metric,
         names=search or (),
         space=space,
         calls=calls,
         runs=runs,
         top_words=top_words,
-        where=workplace(processes, ray, gpus, device, threads),
+        where=where | ({"device": None} if "device" in stays else {}),
         progress=not as_json,
         search={
             "n_random_starts": random_starts,
@@ -96,10 +112,8 @@ def tune(
             "random_state": seed,
         },
     )
-    enough = sum(median is not None for median in result.medians) >= 4
+    enough = sum(median is not None for median in result.medians) >= FEWEST
     weights = importances(result) if enough else {}
-    if enough:
-        draw_search(result, picture or out / "search.png")
     if as_json:
         print_json(
             {
@@ -111,19 +125,26 @@ def tune(
                 "medians": result.medians,
             }
         )
-        return
-    screen.print(search_table(result, weights))
+    else:
+        screen.print(search_table(result, weights))
     if not result.best:
         raise DataError(f"every run failed, the first with: {result.outcomes[0].error}")
-    held = {**settings(set_, num_topics=topics), **result.best, "seed": seed}
-    chosen = " ".join(f"--set {n}={v}" for n, v in held.items() if n != "seed")
-    of_views = f" --views {views}" if views else ""
-    screen.print(
-        f"Train it: octis-m3l train {data} --model {model} {chosen} --seed {seed}{of_views} "
-        "--out MODEL",
-        soft_wrap=True,
-        markup=False,
-    )
+    if not as_json:
+        held = {**stays, **result.best}
+        options = [
+            ("--model", model),
+            *(("--set", f"{name}={value}") for name, value in held.items()),
+            ("--seed", str(seed)),
+            *([("--views", views)] if views else []),
+            *(("--embeddings", one) for one in embeddings or ()),
+        ]
+        words = [word for option in options for word in option]
+        command = shlex.join(["octis-m3l", "train", str(data), *words])
+        screen.print(f"Train it: {command} --out MODEL", soft_wrap=True, markup=False)
+    if enough:
+        draw_search(result, picture or out / "search.png")
+    elif picture is not None:
+        errors.print(f"{picture} was not drawn: it takes {FEWEST} calls that did not fail.")
 
 
 def compare(
@@ -137,7 +158,9 @@ def compare(
         Path | None,
         typer.Option(help="YAML: NAME: {model: octis.LDA, passes: 5}; results of other programs."),
     ] = None,
-    topics: Annotated[int | None, typer.Option(min=2, help="K of every model.")] = None,
+    topics: Annotated[
+        int | None, typer.Option(min=2, help="K of every model.  [default: 50]")
+    ] = None,
     set_: Annotated[
         list[str] | None,
         typer.Option(
@@ -158,6 +181,9 @@ def compare(
     embeddings: Embeddings = None,
     by_view: Annotated[
         bool, typer.Option("--by-view", help="A column for each view and pair of views.")
+    ] = False,
+    intervals: Annotated[
+        bool, typer.Option("--intervals", help="95 % confidence intervals instead of ± std.")
     ] = False,
     processes: Annotated[int, typer.Option(min=1, help="Runs at once.")] = 1,
     ray: Annotated[
@@ -208,10 +234,10 @@ def compare(
         progress=not as_json,
         **workplace(processes, ray, gpus, device, threads),
     )
-    write_comparison(result, out)
+    write_comparison(result, out, intervals=intervals)
     if as_json:
         print_json({"standings": json.loads(result.frame().to_json(orient="records"))})
     else:
-        screen.print(comparison_table(result, by_view=by_view))
+        screen.print(comparison_table(result, by_view=by_view, intervals=intervals))
     if len(result.failed) == len(result.runs):
         raise DataError(f"every run failed, the first with: {result.failed[0].error}")

@@ -241,19 +241,19 @@ class Comparison:
             shared = [w for w in places if all(name in by[measure, w] for name in measured)]
             if shared:
                 self.common[measure] = None if shared == places else shared
-                found[measure, ALL] = standings(
-                    {name: pooled([by[measure, w][name] for w in shared]) for name in measured},
-                    higher=self.higher[measure],
-                )
+                over = {n: pooled([by[measure, w][n] for w in shared]) for n in measured}
+                known = {name: sample for name, sample in over.items() if sample is not None}
+                if known:
+                    found[measure, ALL] = standings(known, higher=self.higher[measure])
         return found
 
     def _samples(self) -> dict[tuple[str, str], dict[str, Sample]]:
-        gathered: dict[tuple[str, str], dict[str, list[Measured]]] = {}
+        gathered: dict[tuple[str, str], dict[str, list[tuple[int, Measured]]]] = {}
         for run in self.runs:
             for measure, of_measure in run.measured.items():
                 for where, entry in of_measure.items():
                     by_name = gathered.setdefault((measure, where), {})
-                    by_name.setdefault(run.contender, []).append(entry)
+                    by_name.setdefault(run.contender, []).append((run.seed, entry))
                     self.higher[measure] = entry.higher
         return {
             place: {name: _sample(entries) for name, entries in by_name.items()}
@@ -310,10 +310,12 @@ class Comparison:
                         )
 
 
-def _sample(entries: Sequence[Measured]) -> Sample:
+def _sample(of_seeds: Sequence[tuple[int, Measured]]) -> Sample:
+    seeds = tuple(seed for seed, _ in of_seeds)
+    entries = [entry for _, entry in of_seeds]
     scores = np.array([entry.score for entry in entries])
     items = [entry.items for entry in entries if entry.items is not None]
     tuples = entries[0].tuples
     if tuples is None or len(items) < len(entries):
-        return Sample(scores)
-    return Sample(scores, (Items(np.stack(items), tuples),))
+        return Sample(scores, (), seeds)
+    return Sample(scores, (Items(np.stack(items), tuples),), seeds)

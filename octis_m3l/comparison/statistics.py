@@ -39,10 +39,25 @@ class Sample:
     cells : tuple of Items
         One for each view or pair of views; a run's score is the mean of their means. Empty where
         items are a model's own, such as topics.
+    seeds : tuple of int
+        Of the runs; needed where views are pooled.
     """
 
     scores: NDArray[np.float64]
     cells: tuple[Items, ...] = ()
+    seeds: tuple[int, ...] = ()
+
+    def of_seeds(self, seeds: Sequence[int]) -> "Sample":
+        """Return the runs of these seeds alone.
+
+        Parameters
+        ----------
+        seeds : sequence of int
+            Among its own.
+        """
+        runs = [self.seeds.index(seed) for seed in seeds]
+        cells = tuple(Items(cell.scores[runs], cell.tuples) for cell in self.cells)
+        return Sample(self.scores[runs], cells, tuple(seeds))
 
 
 @dataclass(frozen=True)
@@ -65,6 +80,8 @@ class Standing:
         Whether no mean is better.
     tied : bool
         Whether it is not shown to be worse than the best: p ≥ .05, or nothing can be said.
+    contested : bool
+        Whether there is another model to be better than.
     """
 
     mean: float
@@ -76,6 +93,7 @@ class Standing:
     p: float
     best: bool
     tied: bool
+    contested: bool = True
 
 
 def standings(samples: Mapping[str, Sample], *, higher: bool) -> dict[str, Standing]:
@@ -114,6 +132,7 @@ def standings(samples: Mapping[str, Sample], *, higher: bool) -> dict[str, Stand
             p=float(p),
             best=means[name] == means[best],
             tied=not p < LEVEL,
+            contested=len(samples) > 1,
         )
     return found
 
@@ -197,15 +216,25 @@ def _clustered(
     return float(np.mean([values.mean() for values, _ in cells])), spread**0.5, count
 
 
-def pooled(samples: Sequence[Sample]) -> Sample:
+def pooled(samples: Sequence[Sample]) -> Sample | None:
     """Return the mean over views, or pairs of views, each with the same weight.
 
     Parameters
     ----------
     samples : sequence of Sample
-        Of one model in one measure, one for each view, with the same runs.
+        Of one model in one measure, one for each view, with their seeds.
+
+    Returns
+    -------
+    Sample or None
+        Of the runs that have a score of every view: a run that lacks one would change the mean by
+        what it lacks. None if there are none.
     """
-    scores = np.mean([sample.scores for sample in samples], axis=0)
-    if not all(sample.cells for sample in samples):
-        return Sample(scores)
-    return Sample(scores, tuple(cell for sample in samples for cell in sample.cells))
+    seeds = [s for s in samples[0].seeds if all(s in sample.seeds for sample in samples)]
+    if not seeds:
+        return None
+    alike = [sample.of_seeds(seeds) for sample in samples]
+    scores = np.mean([sample.scores for sample in alike], axis=0)
+    if not all(sample.cells for sample in alike):
+        return Sample(scores, (), tuple(seeds))
+    return Sample(scores, tuple(cell for one in alike for cell in one.cells), tuple(seeds))

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from octis_m3l.data import MultiviewDataset
+from octis_m3l.devices import each_device
 from octis_m3l.errors import DataError, SettingsError, StorageError, suggest
 from octis_m3l.files import read_json, read_yaml
 from octis_m3l.metrics import METRICS, OverViews
@@ -56,7 +57,8 @@ def workplace(
     """
     devices = [name.strip() for name in device.split(",")]
     where: dict[str, Any] = {"processes": processes, "threads": threads}
-    where["device"] = None if devices == ["auto"] else devices
+    spread = each_device(devices, processes if ray is None else 1)
+    where["device"] = None if spread == ["auto"] else spread
     if ray is not None:
         address = None if ray == "local" else ray
         options: dict[str, Any] = {"address": address, "workers": processes, "gpus": gpus}
@@ -127,18 +129,22 @@ def tune(
         )
     fresh = MODELS[model](**settings)
     changes = None if space is None else read_space(space)
+    both = [name for name in (*names, *(changes or {})) if name in settings]
+    if both:
+        raise SettingsError(
+            f"{both[0]} is to be searched, and to stay {settings[both[0]]!r}; leave one of the two "
+            "out."
+        )
     ranges = search_space(fresh, [*names, *(changes or {})] or None, changes)
     metric = OverViews(dataset, measure, "validation", top_words)
+    metric.check()
     file = out / f"{NAME}.json"
     if file.is_file():
         further = _further(file, dataset, fresh, ranges, metric, calls, runs, search)
         return Optimizer().resume_optimization(
             file, further, model=fresh, dataset=dataset, metric=metric, progress=progress, **where
         )
-    others = (
-        [p for p in out.iterdir() if p.name != f"{NAME}.checkpoints"] if out.is_dir() else [out]
-    )
-    if out.exists() and others:
+    if out.is_file() or (out.is_dir() and any(map(_is_of_something_else, out.iterdir()))):
         raise StorageError(f"{out} exists already and holds no search; choose another folder.")
     return Optimizer().optimize(
         fresh,
@@ -156,6 +162,10 @@ def tune(
         **where,
         **search,
     )
+
+
+def _is_of_something_else(path: Path) -> bool:
+    return path.name != f"{NAME}.checkpoints" and not path.name.startswith(".")
 
 
 def _further(

@@ -1,5 +1,6 @@
 """One measure on every view, or pair of views, in one number: what a search is steered by."""
 
+import warnings
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -7,8 +8,8 @@ import numpy as np
 from octis.evaluation_metrics.metrics import AbstractMetric
 
 from octis_m3l.errors import DataError, SettingsError, suggest
-from octis_m3l.metrics.base import check_dataset
-from octis_m3l.metrics.outputs import check_partition, check_topk
+from octis_m3l.metrics.base import Metric, check_dataset
+from octis_m3l.metrics.outputs import THETA_KEYS, check_partition, check_topk
 from octis_m3l.metrics.scores import METRICS, applicable
 
 if TYPE_CHECKING:
@@ -50,6 +51,23 @@ class OverViews(AbstractMetric):  # type: ignore[misc]
         self.topk = check_topk(topk, lowest=1)
         self._dataset = dataset
 
+    def check(self) -> None:
+        """Raise if the measure can apply to no model of the data set, before one is trained.
+
+        Raises
+        ------
+        DataError
+            If the partition holds nothing that it could score.
+        """
+        output: dict[str, Any] = {}
+        for name, view in self._dataset.views.items():
+            for partition, key in THETA_KEYS.items():
+                rows = view.rows(partition)
+                output[f"{key}/{name}"] = np.full((2, rows.stop - rows.start), 0.5, np.float32)
+        for name in self._dataset.text_views:
+            output[f"topics/{name}"] = np.zeros((2, self.topk), np.int64)
+        self._measures(output, "any model")
+
     @property
     def direction(self) -> str:
         """Which scores are better, 'higher' or 'lower'."""
@@ -73,15 +91,23 @@ class OverViews(AbstractMetric):  # type: ignore[misc]
         DataError
             If the measure applies nowhere.
         """
-        found = applicable(self._dataset, output, self.partition, [self.measure], topk=self.topk)
-        measures = found.get(self.measure, {})
+        measures = self._measures(output, "this model")
+        return float(np.mean([metric.score(output) for metric in measures.values()]))
+
+    def _measures(self, output: Mapping[str, Any], of: str) -> Mapping[str, Metric]:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)
+            found = applicable(
+                self._dataset, output, self.partition, [self.measure], topk=self.topk
+            )
+        measures = found.get(self.measure)
         if not measures:
             raise DataError(
-                f"'{self.measure}' applies to no view and no pair of views of this model in the "
+                f"'{self.measure}' applies to no view and no pair of views of {of} in the "
                 f"{self.partition} partition; take another measure, or data with links (labels, "
                 "validation items) there."
             )
-        return float(np.mean([metric.score(output) for metric in measures.values()]))
+        return measures
 
     def get_params(self) -> list[str]:
         """Return the names of the scalar arguments."""

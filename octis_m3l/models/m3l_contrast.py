@@ -354,6 +354,7 @@ class M3LContrast(NeuralTopicModel):
         "num_topics": (10, 200),
         "learning_rate": (2e-4, 2e-2, "log-uniform"),
         "hidden_size": (50, 800),
+        "hidden_layers": (1, 3),
         "dropout": (0.0, 0.5),
         "batch_size": (16, 256),
     }

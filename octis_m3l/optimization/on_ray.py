@@ -2,6 +2,7 @@
 
 import os
 import sys
+import warnings
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from types import ModuleType
@@ -38,7 +39,7 @@ class OnRay(Executor):
     MissingDependencyError
         If Ray is not installed.
     SettingsError
-        If there is no worker.
+        If there is no worker, or this machine has less than a run needs.
     """
 
     def __init__(
@@ -57,6 +58,7 @@ class OnRay(Executor):
             )
         self.workers, self.gpus, self.threads = workers, gpus, threads
         self._ray: Any = _installed()
+        self._local = address is None
         self._began = not self._ray.is_initialized()
         if self._began:
             own = {
@@ -74,10 +76,26 @@ class OnRay(Executor):
             )
         self._running: dict[Any, Task] = {}
         try:
+            self._check_room()
             self._packed = self._ray.put(packed(job, whole=True))
         except BaseException:
             self.__exit__()
             raise
+
+    def _check_room(self) -> None:
+        """Refuse what no machine of the cluster can run: Ray would wait for one for ever."""
+        needed = {"CPU": float(self.threads), "GPU": float(self.gpus)}
+        nodes = [node["Resources"] for node in self._ray.nodes() if node["Alive"]]
+        if any(all(of.get(kind, 0.0) >= n for kind, n in needed.items()) for of in nodes):
+            return
+        there = "; ".join(f"{of.get('CPU', 0):g} CPUs, {of.get('GPU', 0):g} GPUs" for of in nodes)
+        said = (
+            f"a run needs {self.threads} CPU(s) and {self.gpus:g} GPU(s) of one machine, and the "
+            f"cluster's have {there}"
+        )
+        if self._began and self._local:
+            raise SettingsError(f"{said}; give runs fewer threads or gpus.")
+        warnings.warn(f"{said}; waiting for one that has.", stacklevel=4)
 
     def outcomes(self, tasks: Sequence[Task]) -> Iterator[Outcome]:
         """Yield what comes of each run, as they end.

@@ -36,6 +36,7 @@ from octis_m3l.optimization.record import (
     described_model,
     described_space,
     rebuilt_space,
+    warn_of_test_words,
 )
 from octis_m3l.optimization.result import SearchResult, as_json, plain
 from octis_m3l.optimization.resuming import FORMAT, VERSION, Given, completed, read_search
@@ -124,7 +125,7 @@ class Optimizer(OctisOptimizer):  # type: ignore[misc]
             What is searched by: a call's value is the median over its runs.
         search_space : mapping of hyperparameter to range, optional
             As `search_space` has them, scikit-optimize's dimensions among them. Default: what the
-            model declares.
+            model declares, but for what it was told.
         extra_metrics : sequence of OCTIS metrics, optional
             Scored and recorded too; any number of them.
         *positional, **settings
@@ -266,6 +267,8 @@ class Optimizer(OctisOptimizer):  # type: ignore[misc]
         for metric in (self.metric, *self.extra_metrics):
             if not self._test_allowed:
                 check_validation_only(metric)
+                if self._resumed is None:
+                    warn_of_test_words(metric, self.dataset)
         self.save_path = str(self.save_path)
         check_settings(self)
         self._file = Path(self.save_path) / f"{self.save_name}.json"

@@ -7,6 +7,8 @@ OCTIS's kind.
 import hashlib
 import inspect
 import json
+import math
+import warnings
 from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
@@ -197,7 +199,7 @@ def described_metric(metric: Any, dataset: Any) -> dict[str, Any]:
             arguments[name] = {"is": "the training corpus"}
         elif isinstance(value, AbstractMetric):
             arguments[name] = described_metric(value, dataset)
-        elif isinstance(value, _SCALARS):
+        elif isinstance(value, _SCALARS) and not (isinstance(value, float) and math.isnan(value)):
             arguments[name] = value
         else:
             unknown.append(name)
@@ -441,6 +443,27 @@ def check_validation_only(metric: Any) -> None:
             f"OCTIS's {name} scores the test partition, which a search must not see; take "
             "CrosslingualClassification(dataset, view, view, 'validation'). To search by it all "
             "the same: test_allowed=True."
+        )
+
+
+def warn_of_test_words(metric: Any, dataset: Any) -> None:
+    """Warn of a metric that counts words in all documents, test documents among them.
+
+    Parameters
+    ----------
+    metric : OCTIS metric
+        To search by.
+    dataset : OCTIS dataset
+        That is searched on.
+    """
+    arguments = described_metric(metric, dataset)["arguments"].values()
+    parts: Any = dataset.get_partitioned_corpus() or ()
+    if {"is": "the corpus"} in arguments and len(parts) > 2 and parts[2]:
+        warnings.warn(
+            f"{type(metric).__name__} counts words in all documents, those of the test partition "
+            "too; a search that is to know nothing of them takes "
+            "texts=dataset.get_partitioned_corpus()[0].",
+            stacklevel=6,
         )
 
 

@@ -27,7 +27,8 @@ def search_space(
     model : OCTIS model
         One of ours declares a ``search_space``; any other has none.
     names : collection of str, optional
-        Only these of the declared ones. Default: those that `changes` names, or else all.
+        Only these of the declared ones. Default: those that `changes` names, or else all that the
+        model was not told: with ``M3LContrast(num_topics=20)`` K stays.
     changes : mapping of hyperparameter to range, optional
         A range is ``(low, high)`` or ``(low, high, prior)``, ``{"low": …, "high": …, "prior": …}``
         with the prior 'uniform' or 'log-uniform', a list of the values to choose from, or a
@@ -45,10 +46,11 @@ def search_space(
     """
     declared: Mapping[str, Any] = getattr(model, "search_space", {})
     given = {**declared, **(changes or {})}
-    wanted = list(names or changes or declared)
+    told = model._given if isinstance(model, TopicModel) else {}
+    wanted = list(names or changes or [name for name in declared if name not in told])
     if not wanted:
         raise SettingsError(
-            f"{type(model).__name__} declares nothing to search; name it: "
+            f"{type(model).__name__} declares nothing to search that it was not told; name it: "
             '{"num_topics": (10, 100)}, or --space FILE.'
         )
     known = list(model.hyperparameters)

@@ -6,7 +6,7 @@ from octis_m3l.reports.comparison_tables import (
     comparison_table,
     write_comparison,
 )
-from octis_m3l.reports.search_plot import draw_search, importances
+from octis_m3l.reports.search_plot import FEWEST, check_picture, draw_search, importances
 from octis_m3l.reports.tables import (
     at_edge,
     listed_topics,
@@ -18,7 +18,9 @@ from octis_m3l.reports.tables import (
 from octis_m3l.reports.topic_sheet import draw_topic_sheet
 
 __all__ = [
+    "FEWEST",
     "at_edge",
+    "check_picture",
     "comparison_latex",
     "comparison_markdown",
     "comparison_table",

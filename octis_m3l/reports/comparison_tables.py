@@ -1,6 +1,8 @@
 """A comparison as a table: in a terminal, Markdown, LaTeX and CSV."""
 
+import math
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
@@ -15,11 +17,132 @@ from octis_m3l.comparison.statistics import Standing
 from octis_m3l.files import written_whole
 
 _LEGEND = (
-    "mean ± standard deviation over {runs}; bold: best; †: its distance from the best could be "
+    "{spread} over {runs}; bold: the best of two or more; †: its distance from the best could be "
     "chance (p ≥ .05), which does not make it as good"
 )
+_STD, _INTERVAL = "mean ± standard deviation", "mean [95 % confidence interval]"
+_UNTOLD = "‡: no test can tell"
 _FEW = 5
 _UP, _DOWN = "↑", "↓"
+
+
+@dataclass(frozen=True)
+class _Cell:
+    text: str
+    won: bool = False
+
+
+@dataclass(frozen=True)
+class _Content:
+    """What the tables of every format show: a row for each contender, a column for each measure."""
+
+    names: list[str]
+    columns: dict[str, list[_Cell]]
+    best_in: tuple[str, list[str]]
+    legend: str
+
+
+def comparison_table(
+    result: Comparison, *, by_view: bool = False, intervals: bool = False
+) -> JupyterMixin:
+    """Return the contenders, a row each, for a terminal or notebook of any width.
+
+    Columns that do not fit beside each other come below, in a table of their own.
+
+    Parameters
+    ----------
+    result : Comparison
+        What was found.
+    by_view : bool
+        Whether each view and pair of views has a column; else each measure has, with the mean over
+        them.
+    intervals : bool
+        Whether means come with their 95 % confidence intervals; else with standard deviations over
+        runs.
+    """
+    return _Stacked(_content(result, by_view, intervals))
+
+
+def comparison_markdown(
+    result: Comparison, *, by_view: bool = False, intervals: bool = False
+) -> str:
+    """Return the same as Markdown.
+
+    Parameters
+    ----------
+    result, by_view, intervals
+        As for `comparison_table`.
+    """
+    content = _content(result, by_view, intervals)
+    frame = _frame(content, "**{}**", lambda text: text.translate(_MARKDOWN))
+    table: str = frame.to_markdown(disable_numparse=True)
+    return f"{table}\n\n{content.legend}\n"
+
+
+def comparison_latex(result: Comparison, *, by_view: bool = False, intervals: bool = False) -> str:
+    """Return the same as LaTeX, for booktabs; its caption says what the signs mean.
+
+    Parameters
+    ----------
+    result, by_view, intervals
+        As for `comparison_table`.
+    """
+    content = _content(result, by_view, intervals)
+    frame = _frame(content, "\\textbf{{{}}}", lambda text: text.translate(_LATEX))
+    table: str = frame.to_latex(
+        escape=False,
+        column_format="l" + "r" * frame.shape[1],
+        caption=content.legend.translate(_LATEX),
+    )
+    return table
+
+
+def write_comparison(result: Comparison, folder: Path, *, intervals: bool = False) -> list[Path]:
+    """Write the tables beside a comparison's runs, and return the files.
+
+    Parameters
+    ----------
+    result, intervals
+        As for `comparison_table`.
+    folder : Path
+        Where.
+    """
+    options = {"intervals": intervals}
+    contents = {
+        "table.md": comparison_markdown(result, **options),
+        "by-view.md": comparison_markdown(result, by_view=True, **options),
+        "table.tex": comparison_latex(result, **options),
+        "by-view.tex": comparison_latex(result, by_view=True, **options),
+        "standings.csv": result.frame().to_csv(index=False),
+        "runs.csv": result.run_frame().to_csv(index=False),
+    }
+    for name, content in contents.items():
+        with written_whole(folder / name) as temporary:
+            temporary.write_text(content, encoding="utf-8")
+    with written_whole(folder / "items.csv") as temporary:
+        temporary.write_text("contender,seed,measure,where,tuple,score\n", encoding="utf-8")
+        for frame in result.item_frames():
+            frame.to_csv(temporary, mode="a", header=False, index=False)
+    return [folder / name for name in (*contents, "items.csv")]
+
+
+def _content(result: Comparison, by_view: bool, intervals: bool) -> _Content:
+    standings = _columns(result, by_view)
+    columns = {
+        title: [_cell(by_name.get(name), intervals) for name in result.names]
+        for title, by_name in standings.items()
+    }
+    contested = sum(len(by_name) > 1 for by_name in standings.values())
+    wins = [str(sum(cells[row].won for cells in columns.values())) for row in _rows(result)]
+    names = [_name(result, name) for name in result.names]
+    legend = _legend(result, intervals)
+    if any(_untold(one) for by_name in standings.values() for one in by_name.values()):
+        legend = f"{legend}; {_UNTOLD}"
+    return _Content(names, columns, (f"best in, of {contested}", wins), legend)
+
+
+def _rows(result: Comparison) -> range:
+    return range(len(result.names))
 
 
 def _columns(result: Comparison, by_view: bool) -> dict[str, Mapping[str, Standing]]:
@@ -34,168 +157,99 @@ def _columns(result: Comparison, by_view: bool) -> dict[str, Mapping[str, Standi
     return found
 
 
-def _wins(columns: Mapping[str, Mapping[str, Standing]], name: str) -> int:
-    return sum(name in standings and standings[name].best for standings in columns.values())
+def _cell(standing: Standing | None, intervals: bool) -> _Cell:
+    if standing is None:
+        return _Cell("–")
+    text = f"{standing.mean:.3f}"
+    if intervals and not math.isnan(standing.low):
+        text += f" [{standing.low:.3f}, {standing.high:.3f}]"
+    elif not intervals and standing.runs > 1:
+        text += f" ± {standing.std:.3f}"
+    if standing.best:
+        # Nobody wins what it alone can have.
+        return _Cell(text, won=standing.contested)
+    return _Cell(text + ("‡" if _untold(standing) else "†" if standing.tied else ""))
 
 
-def _legend(result: Comparison) -> str:
+def _untold(standing: Standing) -> bool:
+    return math.isnan(standing.p) and not standing.best
+
+
+def _legend(result: Comparison, intervals: bool) -> str:
     counts = {len([r for r in result.runs if r.contender == name]) for name in result.names}
     fewest = min(counts, default=0)
     several = f"{fewest} to {max(counts)}" if len(counts) > 1 else f"{fewest}"
-    said = _LEGEND.format(runs=f"{several} runs" if counts != {1} else "1 run")
+    runs = f"{several} runs" if counts != {1} else "1 run"
+    said = _LEGEND.format(spread=_INTERVAL if intervals else _STD, runs=runs)
+    if fewest == 1:
+        return f"{said}; of one run no test sees how seeds vary"
     return said if fewest >= _FEW else f"{said}; with fewer than {_FEW} runs little can be shown"
 
 
 def _name(result: Comparison, name: str) -> str:
-    """Return a contender's name, with how many of its runs failed."""
+    """Return a contender's name, with how many of its runs failed, and K where not all have one."""
     runs = [run for run in result.runs if run.contender == name]
+    notes = []
+    if len({len(topics) for run in result.runs for topics in run.topics.values()}) > 1:
+        own = sorted({len(topics) for run in runs for topics in run.topics.values()})
+        notes += [f"K = {', '.join(map(str, own))}"] if own else []
     failed = sum(run.error is not None for run in runs)
-    return f"{name} ({failed} of {len(runs)} failed)" if failed else name
-
-
-def _shown(standing: Standing | None) -> str:
-    if standing is None:
-        return "–"
-    text = f"{standing.mean:.3f}"
-    if standing.runs > 1:
-        text += f" ± {standing.std:.3f}"
-    return text + ("†" if standing.tied and not standing.best else "")
+    notes += [f"{failed} of {len(runs)} failed"] if failed else []
+    return f"{name} ({'; '.join(notes)})" if notes else name
 
 
 class _Stacked(JupyterMixin):
     """A table whose columns come below, in a further one, where they do not fit beside."""
 
-    def __init__(self, result: Comparison, *, by_view: bool) -> None:
-        self.result = result
-        self.columns = _columns(result, by_view)
+    _FRAME = 3
+
+    def __init__(self, content: _Content) -> None:
+        self.content = content
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Table]:
+        title_of_wins, wins = self.content.best_in
         parts = list(self._parts(options.max_width))
         for titles in parts:
             last = titles is parts[-1]
-            table = Table(caption=_legend(self.result) if last else None)
+            table = Table(caption=self.content.legend if last else None)
             table.add_column("", no_wrap=True)
             for title in titles:
                 table.add_column(title, min_width=self._width(title))
             if last:
-                table.add_column("best in", justify="right")
-            for name in self.result.names:
-                wins = [str(_wins(self.columns, name))] if last else []
-                cells = (self._cell(title, name) for title in titles)
-                table.add_row(Text(_name(self.result, name)), *cells, *wins)
+                table.add_column(title_of_wins, justify="right")
+            for row, name in enumerate(self.content.names):
+                cells = [self.content.columns[title][row] for title in titles]
+                styled = [Text(cell.text, style="bold" if cell.won else "") for cell in cells]
+                table.add_row(Text(name), *styled, *([wins[row]] if last else []))
             yield table
 
     def _parts(self, width: int) -> Iterator[list[str]]:
         """Yield titles of columns that fit beside each other."""
-        frame = 3
-        names = [cell_len(_name(self.result, name)) for name in self.result.names]
-        left = max(names, default=0) + frame + len("best in") + frame + 1
+        names = max(map(cell_len, self.content.names), default=0)
+        left = names + len(self.content.best_in[0]) + 2 * self._FRAME + 1
         part: list[str] = []
         used = left
-        for title in self.columns:
-            if part and used + self._width(title) + frame > width:
+        for title in self.content.columns:
+            if part and used + self._width(title) + self._FRAME > width:
                 yield part
                 part, used = [], left
             part.append(title)
-            used += self._width(title) + frame
+            used += self._width(title) + self._FRAME
         yield part
 
     def _width(self, title: str) -> int:
         """Return how wide a column is whose cells and words of the title stay whole."""
-        cells = (self._cell(title, name).plain for name in self.result.names)
-        return max(cell_len(text) for text in (*cells, *title.split()))
-
-    def _cell(self, title: str, name: str) -> Text:
-        standing = self.columns[title].get(name)
-        best = standing is not None and standing.best
-        return Text(_shown(standing), style="bold" if best else "")
+        cells = (cell.text for cell in self.content.columns[title])
+        return max(map(cell_len, (*cells, *title.split())))
 
 
-def comparison_table(result: Comparison, *, by_view: bool = False) -> JupyterMixin:
-    """Return the contenders, a row each, for a terminal or notebook of any width.
+def _frame(content: _Content, bold: str, escaped: Callable[[str], str]) -> pd.DataFrame:
+    def shown(cell: _Cell) -> str:
+        return bold.format(escaped(cell.text)) if cell.won else escaped(cell.text)
 
-    Columns that do not fit beside each other come below, in a table of their own.
-
-    Parameters
-    ----------
-    result : Comparison
-        What was found.
-    by_view : bool
-        Whether each view and pair of views has a column; else each measure has, with the mean over
-        them.
-    """
-    return _Stacked(result, by_view=by_view)
-
-
-def comparison_markdown(result: Comparison, *, by_view: bool = False) -> str:
-    """Return the same as Markdown.
-
-    Parameters
-    ----------
-    result, by_view
-        As for `comparison_table`.
-    """
-    frame = _frame(result, by_view, "**{}**", lambda text: text.translate(_MARKDOWN))
-    table: str = frame.to_markdown(disable_numparse=True)
-    return f"{table}\n\n{_legend(result)}\n"
-
-
-def comparison_latex(result: Comparison, *, by_view: bool = False) -> str:
-    """Return the same as LaTeX, which needs the package booktabs.
-
-    Parameters
-    ----------
-    result, by_view
-        As for `comparison_table`.
-    """
-    frame = _frame(result, by_view, "\\textbf{{{}}}", lambda text: text.translate(_LATEX))
-    table: str = frame.to_latex(escape=False, column_format="l" + "r" * frame.shape[1])
-    return f"{table}% {_legend(result)}\n"
-
-
-def write_comparison(result: Comparison, folder: Path) -> list[Path]:
-    """Write the tables beside a comparison's runs, and return the files.
-
-    Parameters
-    ----------
-    result : Comparison
-        What was found.
-    folder : Path
-        Where.
-    """
-    contents = {
-        "table.md": comparison_markdown(result),
-        "by-view.md": comparison_markdown(result, by_view=True),
-        "table.tex": comparison_latex(result),
-        "by-view.tex": comparison_latex(result, by_view=True),
-        "standings.csv": result.frame().to_csv(index=False),
-        "runs.csv": result.run_frame().to_csv(index=False),
-    }
-    for name, content in contents.items():
-        with written_whole(folder / name) as temporary:
-            temporary.write_text(content, encoding="utf-8")
-    with written_whole(folder / "items.csv") as temporary:
-        temporary.write_text("contender,seed,measure,where,tuple,score\n", encoding="utf-8")
-        for frame in result.item_frames():
-            frame.to_csv(temporary, mode="a", header=False, index=False)
-    return [folder / name for name in (*contents, "items.csv")]
-
-
-def _frame(
-    result: Comparison, by_view: bool, bold: str, escaped: Callable[[str], str]
-) -> pd.DataFrame:
-    columns = _columns(result, by_view)
-    content = {}
-    for title, standings in columns.items():
-        cells = []
-        for name in result.names:
-            standing = standings.get(name)
-            text = escaped(_shown(standing))
-            cells.append(bold.format(text) if standing is not None and standing.best else text)
-        content[escaped(title)] = cells
-    content["best in"] = [str(_wins(columns, name)) for name in result.names]
-    names = [escaped(_name(result, name)) for name in result.names]
-    return pd.DataFrame(content, index=names)
+    columns = {escaped(t): [shown(cell) for cell in cells] for t, cells in content.columns.items()}
+    title, wins = content.best_in
+    return pd.DataFrame({**columns, title: wins}, index=[escaped(name) for name in content.names])
 
 
 _MARKDOWN = str.maketrans({"|": "\\|", "*": "\\*", "_": "\\_"})
@@ -203,6 +257,8 @@ _LATEX = str.maketrans(
     {
         "±": "$\\pm$",
         "†": "$^\\dagger$",
+        "‡": "$^\\ddagger$",
+        "≥": "$\\geq$",
         "↑": "$\\uparrow$",
         "↓": "$\\downarrow$",
         "–": "--",

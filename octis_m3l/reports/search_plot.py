@@ -15,7 +15,8 @@ from octis_m3l.files import written_whole
 from octis_m3l.optimization import SearchResult
 from octis_m3l.reports.tables import measured
 
-_FEWEST = 4
+FEWEST = 4
+"""Calls that did not fail, of which something can be said."""
 
 
 class _Surface(RegressorMixin, BaseEstimator):  # type: ignore[misc]
@@ -93,6 +94,7 @@ def draw_search(result: SearchResult, path: str | Path, *, seed: int = 0) -> Non
     from skopt.plots import plot_objective  # type: ignore[import-untyped]
     from skopt.utils import create_result  # type: ignore[import-untyped]
 
+    check_picture(path)
     surface, points, scores = _fitted(result, seed)
     drawn, listed = _even(surface.space, points.tolist())
     told = create_result(listed, scores.tolist(), drawn, models=[surface.forest_])
@@ -115,16 +117,32 @@ def draw_search(result: SearchResult, path: str | Path, *, seed: int = 0) -> Non
             elif _searched(result, of_axis.get_label_text()).prior == "log-uniform":
                 of_axis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10], integer=True))
                 of_axis.set_major_formatter(lambda value, _: f"{10**value:.3g}")
-    kinds = figure.canvas.get_supported_filetypes()
     try:
-        if Path(path).suffix[1:].lower() not in kinds:
-            raise SettingsError(
-                f"{path}: a picture can't be drawn to a file of this kind; use .png, .pdf or .svg."
-            )
         with written_whole(Path(path)) as temporary:
             figure.savefig(temporary, dpi=150, bbox_inches="tight")
     finally:
         plt.close(figure)
+
+
+def check_picture(path: str | Path) -> None:
+    """Refuse a file that no picture can be drawn to.
+
+    Parameters
+    ----------
+    path : str or Path
+        Its ending says the format.
+
+    Raises
+    ------
+    SettingsError
+        If the ending is of no format.
+    """
+    from matplotlib.backend_bases import FigureCanvasBase
+
+    if Path(path).suffix[1:].lower() not in FigureCanvasBase.get_supported_filetypes():
+        raise SettingsError(
+            f"{path}: a picture can't be drawn to a file of this kind; use .png, .pdf or .svg."
+        )
 
 
 def _even(space: Any, points: list[list[Any]]) -> tuple[Any, list[list[Any]]]:
@@ -165,9 +183,9 @@ def _fitted(result: SearchResult, seed: int) -> tuple[_Surface, NDArray[Any], ND
     from skopt.space import Space
 
     known = [call for call, median in enumerate(result.medians) if median is not None]
-    if len(known) < _FEWEST:
+    if len(known) < FEWEST:
         raise DataError(
-            f"{len(known)} calls of this search did not fail; {_FEWEST} or more say something of "
+            f"{len(known)} calls of this search did not fail; {FEWEST} or more say something of "
             "its hyperparameters: go on with it (resume_optimization, --calls)."
         )
     points = np.array([[of[call] for of in result.x_iters.values()] for call in known], object)

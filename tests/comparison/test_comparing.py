@@ -573,6 +573,73 @@ def test_from_a_shell(
     assert "octis.LDA: " in run(*models, "--set", "octis.LDA.passe=3")[2]
 
 
+class Patchy(Guesser):
+    """Has no topics in a view in one of its runs."""
+
+    def run(self, dataset: MultiviewDataset, seed: int, *arguments: Any) -> dict[str, Any]:
+        output = super().run(dataset, seed, *arguments)
+        if seed == 1:
+            del output["topics/de"]
+        return output
+
+
+def test_a_run_that_lacks_a_measure_of_one_view(dataset: MultiviewDataset, tmp_path: Path) -> None:
+    contenders = {"whole": Guesser(0.1), "patchy": Patchy(0.5)}
+    result = compare(contenders, dataset, seeds=3, out=tmp_path, **QUICK)
+    assert result.standings["tu", ALL]["patchy"].runs == 2
+    assert result.standings["tu", ALL]["whole"].runs == 3
+    assert Comparison.from_folder(tmp_path).frame().equals(result.frame())
+
+
+def test_nobody_wins_what_it_alone_can_have(dataset: MultiviewDataset) -> None:
+    apart = {"ours": Guesser(0.1), "theirs": Guesser(0.1, aligned=False)}
+    result = compare(apart, dataset, seeds=5, **QUICK)
+    markdown = comparison_markdown(result)
+    lines = [line.split("|") for line in markdown.splitlines() if line.startswith("| ")]
+    assert "best in, of 1" in lines[0][-2]
+    assert "mrr" in lines[0][2]
+    assert "**" not in lines[1][2]
+    assert lines[1][-2].strip() == "1"
+
+
+def test_where_k_differs_names_say_it_and_intervals_can_be_had(
+    texts: MultiviewDataset, tmp_path: Path
+) -> None:
+    words = {name: view.vocabulary for name, view in texts.text_views.items()}
+    few = External({n: [w[:5], w[5:10]] for n, w in words.items()})
+    more = External({n: [w[:5], w[5:10], w[:5]] for n, w in words.items()})
+    result = compare({"few": few, "more": more}, texts, topk=5, **QUICK)
+    markdown = comparison_markdown(result, intervals=True)
+    assert "few (K = 2)" in markdown
+    assert "more (K = 3)" in markdown
+    assert "of one run no test sees how seeds vary; ‡: no test can tell" in markdown
+    several = compare(
+        {"a": Guesser(0.1), "b": Guesser(0.4)}, texts, seeds=2, metrics=["mrr"], progress=False
+    )
+    standing = several.standings["mrr", ALL]["b"]
+    shown = f"{standing.mean:.3f} [{standing.low:.3f}, {standing.high:.3f}]"
+    assert shown in comparison_markdown(several, intervals=True)
+    assert "\\caption{mean [95 \\% confidence interval]" in comparison_latex(
+        several, intervals=True
+    )
+
+
+@pytest.mark.parametrize("seeds", [2.5, "abc", None, [1.5]])
+def test_seeds_that_are_none(dataset: MultiviewDataset, seeds: Any) -> None:
+    with pytest.raises(SettingsError, match=r"seeds=.*: expected how many \(5\), or which"):
+        compare({"a": Guesser(0.1)}, dataset, seeds=seeds, **QUICK)
+
+
+def test_every_model_has_the_same_k_and_octis_models_read_the_documents_often() -> None:
+    topics = {name: contender(name) for name in ("m3l-contrast", "octis.LDA", "ctm.CombinedTM")}
+    assert topics["m3l-contrast"].model.hyperparameters["num_topics"] == 50  # type: ignore[attr-defined]
+    lda: Any = topics["octis.LDA"]
+    assert lda.model.hyperparameters["num_topics"] == 50
+    assert lda.model.hyperparameters["passes"] == 20
+    assert topics["ctm.CombinedTM"].arguments["n_components"] == 50  # type: ignore[attr-defined]
+    assert contender("octis.NMF", 7, passes=3).model.hyperparameters["passes"] == 3  # type: ignore[attr-defined]
+
+
 class Talker(Guesser):
     """Warns in every run."""
 

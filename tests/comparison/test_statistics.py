@@ -16,7 +16,7 @@ from octis_m3l.comparison.statistics import (
 
 def made(scores: np.ndarray, tuples: np.ndarray | None = None) -> Sample:
     numbers = np.arange(scores.shape[1]) if tuples is None else tuples
-    return Sample(scores.mean(axis=1), (Items(scores, numbers),))
+    return Sample(scores.mean(axis=1), (Items(scores, numbers),), tuple(range(len(scores))))
 
 
 def sample(level: float, seed: int, runs: int = 5, items: int = 40) -> Sample:
@@ -98,10 +98,23 @@ def test_interval_is_over_items_where_there_are_any() -> None:
 def test_views_weigh_the_same_however_many_items_they_have() -> None:
     small, large = made(np.full((2, 2), 1.0)), made(np.array([[0.0] * 10, [0.5] * 10]))
     both = pooled([small, large])
+    assert both is not None
     assert both.scores.tolist() == [0.5, 0.75]
     # Neither view's items vary.
     assert interval(both) == pytest.approx((0.625, 0.625))
-    assert pooled([small, Sample(np.array([0.0, 0.0]))]).cells == ()
+    without = pooled([small, Sample(np.array([0.0, 0.0]), (), (0, 1))])
+    assert without is not None
+    assert without.cells == ()
+
+
+def test_a_run_that_lacks_a_view_is_left_out_of_the_mean_over_views() -> None:
+    english = Sample(np.array([0.1, 0.2, 0.3]), (), (0, 1, 2))
+    german = Sample(np.array([0.9, 0.5]), (), (2, 1))
+    both = pooled([english, german])
+    assert both is not None
+    assert both.seeds == (1, 2)
+    assert both.scores == pytest.approx([0.35, 0.6])
+    assert pooled([english, Sample(np.array([0.9]), (), (7,))]) is None
 
 
 def test_items_of_a_tuple_are_no_independent_witnesses() -> None:

@@ -34,3 +34,9 @@ def test_no_worker_and_no_ray(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(MissingDependencyError, match=r'pip install "octis-m3l\[ray\]"'):
         OnRay(job)
+
+
+def test_what_no_machine_can_run_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RAY_worker_niceness", "0")
+    with pytest.raises(SettingsError, match=r"a run needs 1 CPU\(s\) and 99 GPU\(s\)"):
+        OnRay(Job(Hill(), Data(), [Height()]), workers=1, gpus=99)

@@ -17,7 +17,10 @@ import pytest
 from octis.evaluation_metrics.classification_metrics import F1Score
 from octis.evaluation_metrics.coherence_metrics import Coherence
 from octis.evaluation_metrics.diversity_metrics import TopicDiversity
+from octis.models.CTM import CTM
 from octis.models.LDA import LDA
+from octis.models.NeuralLDA import NeuralLDA
+from octis.models.ProdLDA import ProdLDA
 from octis.optimization.optimizer import Optimizer as OctisOptimizer
 from planted import planted
 from skopt.space import Categorical, Integer, Real  # type: ignore[import-untyped]
@@ -434,6 +437,42 @@ def test_a_score_that_is_no_number_is_a_failure(tmp_path: Path) -> None:
     assert outcome.error == "ValueError: Height is nan"
 
 
+def test_a_further_metric_that_fails_does_not_lose_the_run(tmp_path: Path) -> None:
+    extra = [Height(math.nan), Place()]
+    with pytest.warns(UserWarning, match="call 0, run 0: ValueError: Height is nan; the search"):
+        result = searched(tmp_path, extra_metrics=extra)
+    assert all(run.error == "ValueError: Height is nan" for run in result.outcomes)
+    assert all(run.scores and math.isfinite(run.scores[0]) for run in result.outcomes)
+    written = json.loads((tmp_path / "result.json").read_text())
+    assert written["dict_model_runs"]["1_Place"]["iteration_0"][0] == result.outcomes[0].scores[2]
+    resumed = Optimizer().resume_optimization(
+        tmp_path / "result.json", dataset=Data(), extra_metrics=extra
+    )
+    assert str(course(resumed)) == str(course(result))
+
+
+class Peeking(Height):
+    """Looks at what a search must not see."""
+
+    def score(self, output: dict[str, Any]) -> float:
+        return float(output["test-topic-document-matrix"][0, 0])
+
+
+class WithTest(Hill):
+    """Gives θ of test documents too."""
+
+    def train_model(self, *arguments: Any) -> dict[str, Any]:
+        return {**super().train_model(*arguments), "test-topic-document-matrix": np.ones((1, 1))}
+
+
+def test_metrics_are_not_shown_test_documents() -> None:
+    task = Task(0, 0, {"x": 0.5}, 1)
+    refused = str(Job(WithTest(), Data(), [Peeking()]).do(task).error)
+    assert "Peeking looks at the test partition, which a search must not see" in refused
+    allowed = Job(WithTest(), Data(), [Peeking()], test_allowed=True).do(task)
+    assert allowed.scores == [1.0]
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -550,6 +589,10 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> MultiviewDataset:
 SMALL: dict[str, Any] = {"num_topics": 4, "epochs": 2, "batch_size": 16, "hidden_size": 8}
 
 
+COUNTS = r"ignore:Coherence counts words in all documents, those of the test partition"
+
+
+@pytest.mark.filterwarnings(COUNTS)
 def test_our_model_is_searched_by_validation_items(data: MultiviewDataset, tmp_path: Path) -> None:
     first, second = list(data.views)[:2]
     metric = MRR(data, first, second, "validation")
@@ -594,10 +637,12 @@ def test_our_model_is_searched_by_validation_items(data: MultiviewDataset, tmp_p
     point = {name: values[one.call] for name, values in whole.x_iters.items()}
     model = M3LContrast(**SMALL, **point, seed=one.seed)
     assert metric.score(model.train_model(data, top_words=5)) == one.scores[0]  # type: ignore[index]
+    file = tmp_path / "part" / "result.json"
     with pytest.raises(DataError, match="this is not the data set that the search began with"):
-        Optimizer().resume_optimization(
-            tmp_path / "part" / "result.json", 1, dataset=data.with_split(0.5, 0.2)
-        )
+        Optimizer().resume_optimization(file, 1, dataset=data.with_split(0.5, 0.2))
+    other = data.with_embeddings({first: np.ones((len(data.view(first)), 3))}, order="stored")
+    with pytest.raises(DataError, match=f"began with other embeddings of {first} than this data"):
+        Optimizer().resume_optimization(file, 1, dataset=other)
 
 
 def test_metrics_that_see_the_test_partition_are_refused(
@@ -615,7 +660,18 @@ def test_metrics_that_see_the_test_partition_are_refused(
         Optimizer().optimize(model, data, F1Score(data), **where)
     with pytest.raises(SettingsError, match="CNPMI counts words in test documents, which a search"):
         Optimizer().optimize(model, data, CNPMI(data, first, second, 5), **where)
-    assert not list(tmp_path.iterdir())
+    assert not list(tmp_path.glob("*.json"))
+    with pytest.warns(UserWarning, match="Coherence counts words in all documents, those of the t"):
+        Optimizer().optimize(
+            model,
+            data,
+            Coherence(data.get_corpus(), 5),
+            {"temperature": (0.1, 1.0)},
+            number_of_call=1,
+            model_runs=1,
+            topk=5,
+            save_path=f"{tmp_path}/coherence/",
+        )
     result = Optimizer().optimize(
         model,
         data,
@@ -630,6 +686,7 @@ def test_metrics_that_see_the_test_partition_are_refused(
     assert result.best_score is not None
 
 
+@pytest.mark.filterwarnings(COUNTS)
 @pytest.mark.parametrize("optimizer", [OctisOptimizer, Optimizer])
 def test_the_example_of_octis_with_our_model(
     data: MultiviewDataset, tmp_path: Path, optimizer: Any
@@ -680,6 +737,32 @@ def test_octis_own_models_are_searched_too(data: MultiviewDataset, tmp_path: Pat
     assert len({run.scores[0] for run in results[0].outcomes if run.scores}) > 1
 
 
+def test_a_seed_of_a_model_s_own_is_the_run_s(data: MultiviewDataset) -> None:
+    german = data.monolingual(list(data.views)[1])
+    job = Job(LDA(iterations=5, random_state=42), german, [TopicDiversity(5)], top_words=5)
+    runs = [job.do(Task(0, run, {"num_topics": 6}, seed)) for run, seed in enumerate((1, 1, 2, 3))]
+    scores = [run.scores for run in runs]
+    assert scores[0] == scores[1]
+    assert len(set(map(str, scores))) > 1
+
+
+def test_models_with_lists_among_their_hyperparameters_are_kept() -> None:
+    for model in (CTM(num_neurons=30, num_layers=2), ProdLDA(), NeuralLDA()):
+        stored = json.loads(json.dumps(described_model(model)))
+        again = rebuilt_model(stored)
+        assert again.hyperparameters == model.hyperparameters
+        assert described_model(again) == described_model(model)
+
+
+def test_data_that_the_model_refuses_are_refused_before_any_run(tmp_path: Path) -> None:
+    apart = planted(tuples=40, images=False).dataset.with_views(["en"])
+    with pytest.raises(DataError, match="learns from linked items of two views or more"):
+        Optimizer().optimize(
+            M3LContrast(**SMALL), apart, TopicUniqueness(apart, "en", 5), save_path=f"{tmp_path}/s/"
+        )
+    assert not (tmp_path / "s").exists()
+
+
 # Search spaces.
 
 
@@ -689,6 +772,8 @@ def test_spaces_are_declared_chosen_and_changed() -> None:
     assert list(declared) == list(M3LContrast.search_space)
     assert isinstance(declared["num_topics"], Integer)
     assert declared["temperature"].prior == "log-uniform"
+    told = search_space(M3LContrast(num_topics=20, temperature=0.1))
+    assert set(declared) - set(told) == {"num_topics", "temperature"}
     two = search_space(model, ["temperature", "contrastive_weight"])
     assert list(two) == ["temperature", "contrastive_weight"]
     changed = search_space(
@@ -730,7 +815,7 @@ def test_spaces_that_cannot_be_searched(changes: dict[str, Any], message: str) -
 
 
 def test_nothing_to_search() -> None:
-    with pytest.raises(SettingsError, match="LDA declares nothing to search; name it"):
+    with pytest.raises(SettingsError, match="LDA declares nothing to search that"):
         search_space(LDA())
     with pytest.raises(SettingsError, match="no range is declared to search 'epochs' in"):
         search_space(M3LContrast(), ["epochs"])

@@ -1,6 +1,7 @@
 """octis-m3l tune: from a folder to the best hyperparameters and a picture."""
 
 import json
+import shlex
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -73,6 +74,9 @@ def test_a_search_from_the_shell_goes_on(run: Run, corpus: Path, tmp_path: Path)
     shown = run(*command[:-1], "--out", tmp_path / "part", "--calls", 5)[1]
     assert "The best of 5 calls" in shown
     assert "Train it: octis-m3l train" in shown
+    words = shlex.split(" ".join(shown.split("Train it: ")[1].split()))
+    point = {name: f"--set {name}={value}" for name, value in whole["best"].items()}
+    assert all(setting in " ".join(words) for setting in point.values())
     fewer = run(*command, "--out", tmp_path / "part", "--calls", 2)
     assert "calls=2: this search was begun with" in fewer[2]
     other = run(*command, "--out", tmp_path / "part", "--calls", 5, "--surrogate", "ET")
@@ -82,7 +86,9 @@ def test_a_search_from_the_shell_goes_on(run: Run, corpus: Path, tmp_path: Path)
 
 def test_ranges_from_a_file(run: Run, corpus: Path, tmp_path: Path) -> None:
     (tmp_path / "space.yaml").write_text(
-        "num_topics: {low: 3, high: 6}\nactivation: [relu, softplus]\n", encoding="utf-8"
+        "num_topics: {low: 3, high: 6}\nactivation: [relu, softplus]\n"
+        "learning_rate: {low: 1e-3, high: 1e-2, prior: log-uniform}\n",
+        encoding="utf-8",
     )
     options = ("--space", tmp_path / "space.yaml", "--calls", 2, "--runs", 1, "--metric", "tu")
     command = ("tune", corpus, *QUICK[2:], *options, "--top-words", 5, "--json")
@@ -101,6 +107,10 @@ def test_ranges_from_a_file(run: Run, corpus: Path, tmp_path: Path) -> None:
         (("--set", "temprature=1"), "'temprature' is no hyperparameter."),
         (("--surrogate", "FR"), "unknown surrogate_model 'FR'."),
         (("--space", "gone.yaml"), "gone.yaml can't be read as YAML"),
+        (("--picture", "surface.xyz"), "can't be drawn to a file of this kind; use .png"),
+        (("--device", "cdua"), "device='cdua' is none that torch knows"),
+        (("--search", "num_topics", "--topics", 5), "num_topics is to be searched, and to stay 5"),
+        (("--metric", "classification"), "'classification' applies to no view and no pair"),
     ],
 )
 def test_mistakes_are_said_before_any_run(
@@ -151,7 +161,7 @@ def test_a_folder_that_holds_something_else(run: Run, corpus: Path, tmp_path: Pa
     assert "exists already and holds no search" in err
 
 
-@pytest.mark.parametrize("content", ["", "- a\n", "a: [1\n"])
+@pytest.mark.parametrize("content", ["", "- a\n", "a: [1\n", "a: [1, 2]\na: [3, 4]\n"])
 def test_files_that_are_no_ranges(tmp_path: Path, content: str) -> None:
     (tmp_path / "space.yaml").write_text(content)
     with pytest.raises(SettingsError, match=r"space\.yaml"):
