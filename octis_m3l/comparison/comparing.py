@@ -11,7 +11,7 @@ from octis.models.model import AbstractModel
 from tqdm.auto import tqdm
 
 from octis_m3l.comparison.contenders import Contender, Ours, Terms
-from octis_m3l.comparison.identity import described_comparison
+from octis_m3l.comparison.identity import described_comparison, described_contenders
 from octis_m3l.comparison.job import ACROSS_ONLY, Compared, ComparisonJob
 from octis_m3l.comparison.per_view import OfOCTIS
 from octis_m3l.comparison.result import FILE, Comparison, Run, run_file
@@ -113,8 +113,9 @@ def compare(
             raise type(error)(f"{name}: {error}") from None
     if out is not None:
         _check_folder(Path(out).resolve())
+    given = dataset
     if any(contender.reads_embeddings for contender in named.values()):
-        dataset = _embedded(dataset, encoder)
+        dataset = _embedded(given, encoder)
     job = ComparisonJob(
         model=None,
         dataset=dataset,
@@ -129,7 +130,8 @@ def compare(
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary if out is None else out).resolve()
         with held(folder / FILE):
-            _run(job, folder, wanted, at, progress)
+            tasks = _begun(job, given, folder, wanted)
+            _run(job, tasks, folder, at, progress)
             found = Comparison.from_folder(folder)
     own = {name: _seeds_of(contender, wanted) for name, contender in named.items()}
     runs = [run for run in found.runs if run.seed in own.get(run.contender, ())]
@@ -217,9 +219,10 @@ def _embedded(dataset: MultiviewDataset, encoder: EncoderName) -> MultiviewDatas
     return dataset.with_embeddings(found, name=encoder, order="stored")
 
 
-def _run(job: ComparisonJob, folder: Path, seeds: Sequence[int], at: Place, progress: bool) -> None:
-    """Do the runs that are not there yet, and keep each as it ends."""
-    tasks = _begun(job, folder, seeds)
+def _run(
+    job: ComparisonJob, tasks: Sequence[Task], folder: Path, at: Place, progress: bool
+) -> None:
+    """Do runs, and keep each as it ends."""
     if not tasks:
         return
     bar = tqdm(total=len(tasks), desc="comparing", unit="run", disable=not progress)
@@ -250,9 +253,11 @@ def _check_folder(folder: Path) -> None:
         )
 
 
-def _begun(job: ComparisonJob, folder: Path, seeds: Sequence[int]) -> list[Task]:
+def _begun(
+    job: ComparisonJob, given: MultiviewDataset, folder: Path, seeds: Sequence[int]
+) -> list[Task]:
     """Return the runs that are not there yet; the folder says what is compared."""
-    file, info = folder / FILE, described_comparison(job)
+    file, info = folder / FILE, described_comparison(job, given)
     known: dict[str, Any] = {}
     if file.is_file():
         stored = read_json(file)
@@ -263,12 +268,17 @@ def _begun(job: ComparisonJob, folder: Path, seeds: Sequence[int]) -> list[Task]
                 f"{folder} holds a comparison with other {', '.join(differing)}; choose another "
                 "folder."
             )
-    for name, contender in job.contenders.items():
-        described = contender.describe()
+    for name, described in described_contenders(job).items():
         if name in known and (known[name] != described or not described.get("whole", True)):
+            differing = [n for n in described if known[name].get(n) != described[n]]
+            why = (
+                f"(other {', '.join(differing)})"
+                if differing
+                else "(it was given what a file can't hold)"
+            )
             raise StorageError(
-                f"{folder} holds runs of another '{name}', or of one that was given what a file "
-                "can't hold; give this one another name, or choose another folder."
+                f"{folder} holds runs of another '{name}' {why}; give this one another name, or "
+                "choose another folder."
             )
         known[name] = described
     tasks = []

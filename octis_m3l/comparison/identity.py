@@ -4,25 +4,30 @@ from importlib.metadata import version
 from typing import Any
 
 from octis_m3l.comparison.job import ComparisonJob
+from octis_m3l.data.arrays import hash_of_rows
+from octis_m3l.data.dataset import MultiviewDataset
 from octis_m3l.data.describe import content_hashes
 from octis_m3l.optimization.record import described_metric
 
 _PACKAGES = ("octis-m3l", "octis", "contextualized-topic-models", "gensim", "torch")
 
 
-def described_comparison(job: ComparisonJob) -> dict[str, Any]:
+def described_comparison(job: ComparisonJob, given: MultiviewDataset) -> dict[str, Any]:
     """Return what all runs of a comparison must agree in, as JSON.
 
     Parameters
     ----------
     job : ComparisonJob
-        With the data as the contenders read them.
+        What is compared.
+    given : MultiviewDataset
+        The data as the user gave them: embeddings that were made for the comparison are of those
+        alone that read them (`described_contenders`).
     """
     return {
         "data": job.dataset.metadata.get("name"),
         "items, links and partitions": job.dataset.fingerprints(),
         "embeddings, labels, word vectors and dictionaries": content_hashes(
-            job.dataset.views.values(), job.dataset.dictionaries
+            given.views.values(), given.dictionaries
         ),
         "partition": job.terms.partition,
         "topk": job.topk,
@@ -32,4 +37,28 @@ def described_comparison(job: ComparisonJob) -> dict[str, Any]:
         },
         "corpus": None if job.corpus is None else job.corpus.fingerprints(),
         "versions of packages": {name: version(name) for name in _PACKAGES},
+    }
+
+
+def described_contenders(job: ComparisonJob) -> dict[str, dict[str, Any]]:
+    """Return what each contender is, and the embeddings of those that read some, as JSON.
+
+    Parameters
+    ----------
+    job : ComparisonJob
+        With the data as the contenders read them.
+    """
+    read: dict[str, str] = {}
+    if any(contender.reads_embeddings for contender in job.contenders.values()):
+        read = {
+            name: hash_of_rows(view.embeddings)
+            for name, view in job.dataset.views.items()
+            if view.embeddings is not None
+        }
+    return {
+        name: {
+            **contender.describe(),
+            **({"embeddings": read} if contender.reads_embeddings else {}),
+        }
+        for name, contender in job.contenders.items()
     }

@@ -624,6 +624,26 @@ def test_where_k_differs_names_say_it_and_intervals_can_be_had(
     )
 
 
+LISTS = {
+    "en": ["Snow fell on the summit.", "The baker kneads dough.", "A train left the station."] * 20,
+    "de": ["Schnee fiel auf den Gipfel.", "Der Bäcker knetet Teig.", "Ein Zug fuhr ab."] * 20,
+}
+
+
+def test_who_reads_embeddings_may_come_later(tmp_path: Path) -> None:
+    options: dict[str, Any] = {"out": tmp_path, "seeds": 1, "metrics": ["tu"], "topk": 3}
+    options |= {"progress": False}
+    plain = MultiviewDataset.from_lists(LISTS, split=(0.8, 0.1))
+    few: dict[str, Any] = {"num_topics": 3, "epochs": 1, "batch_size": 8}
+    compare({"LDA": LDA(num_topics=3)}, plain, **options)
+    later = compare({"M3L": M3LContrast(**few)}, plain, encoder="lsa", **options)
+    assert later.names == ["M3L"]
+    with pytest.raises(StorageError, match=r"runs of another 'M3L' \(other embeddings\); give"):
+        compare({"M3L": M3LContrast(**few)}, plain, encoder="clsi", **options)
+    with pytest.raises(StorageError, match=r"another 'LDA' \(other hyperparameters\)"):
+        compare({"LDA": LDA(num_topics=4)}, plain, **options)
+
+
 @pytest.mark.parametrize("seeds", [2.5, "abc", None, [1.5]])
 def test_seeds_that_are_none(dataset: MultiviewDataset, seeds: Any) -> None:
     with pytest.raises(SettingsError, match=r"seeds=.*: expected how many \(5\), or which"):
