@@ -281,9 +281,12 @@ def test_one_language_needs_no_name(run: Run, trained: Path, tmp_path: Path) -> 
 
 def test_help_names_every_model(run: Run) -> None:
     from octis_m3l.cli import MODEL_NAMES
+    from octis_m3l.cli.shared import METRIC_NAMES
+    from octis_m3l.metrics import METRICS
     from octis_m3l.models import MODELS
 
     assert sorted(MODEL_NAMES) == sorted(MODELS)
+    assert tuple(METRICS) == METRIC_NAMES
 
 
 @pytest.mark.filterwarnings("default::UserWarning")

@@ -8,12 +8,14 @@ from typing import Annotated, Any
 import typer
 
 from octis_m3l.cli.shared import (
+    METRIC_NAMES,
     MODEL_NAMES,
     AsJson,
     Embeddings,
     Seed,
     Threads,
     errors,
+    loading,
     print_json,
     read_data,
     screen,
@@ -28,7 +30,7 @@ def tune(
     out: Annotated[Path, typer.Option(help="Folder of the search.")],
     model: Annotated[str, typer.Option(help=f"{', '.join(MODEL_NAMES)}.")] = "m3l-contrast",
     metric: Annotated[
-        str, typer.Option(help="Searched by: its mean over views, on validation items.")
+        str, typer.Option(help=f"Searched by, as a mean over views: {', '.join(METRIC_NAMES)}.")
     ] = "mrr",
     search: Annotated[
         list[str] | None,
@@ -74,21 +76,22 @@ def tune(
     """Search hyperparameters on the validation items; interrupted, the same command goes on."""
     if model not in MODEL_NAMES:
         raise SettingsError(f"unknown model '{model}'.{suggest(model, MODEL_NAMES)}")
-    from octis_m3l.experiments.tuning import tune as run_search
-    from octis_m3l.experiments.tuning import workplace
-    from octis_m3l.reports import (
-        FEWEST,
-        at_edge,
-        check_picture,
-        draw_search,
-        importances,
-        search_table,
-    )
+    with loading():
+        from octis_m3l.experiments.tuning import tune as run_search
+        from octis_m3l.experiments.tuning import workplace
+        from octis_m3l.reports import (
+            FEWEST,
+            at_edge,
+            check_picture,
+            draw_search,
+            importances,
+            search_table,
+        )
 
-    use(threads)
-    if picture is not None:
-        check_picture(picture)
-    dataset = read_data(data, embeddings, views)
+        use(threads)
+        if picture is not None:
+            check_picture(picture)
+        dataset = read_data(data, embeddings, views)
     stays = settings(set_, num_topics=topics)
     where = workplace(processes, ray, gpus, device, threads)
     result = run_search(
@@ -169,7 +172,10 @@ def compare(
     ] = None,
     seeds: Annotated[int, typer.Option(min=1, help="Runs of each.")] = 5,
     partition: Annotated[str, typer.Option(help="test, validation or train.")] = "test",
-    metric: Annotated[list[str] | None, typer.Option(help="Default: all that apply.")] = None,
+    metric: Annotated[
+        list[str] | None,
+        typer.Option(help=f"Default: all that apply of {', '.join(METRIC_NAMES)}."),
+    ] = None,
     topk: Annotated[int, typer.Option(min=2, help="Words of a topic that are looked at.")] = 10,
     corpus: Annotated[
         Path | None, typer.Option(help="Folder of linked documents that CNPMI counts words in.")
@@ -203,11 +209,12 @@ def compare(
     """
     if not model and config is None:
         raise SettingsError("name the models: --model m3l-contrast --model octis.LDA, or --config.")
-    from octis_m3l.comparison import compare as run_comparison
-    from octis_m3l.comparison.specifications import contender, read_contenders
-    from octis_m3l.data import MultiviewDataset
-    from octis_m3l.experiments.tuning import workplace
-    from octis_m3l.reports import comparison_table, write_comparison
+    with loading():
+        from octis_m3l.comparison import compare as run_comparison
+        from octis_m3l.comparison.specifications import contender, read_contenders
+        from octis_m3l.data import MultiviewDataset
+        from octis_m3l.experiments.tuning import workplace
+        from octis_m3l.reports import comparison_table, write_comparison
 
     use(threads)
     own = settings_by_model(set_, model or ())

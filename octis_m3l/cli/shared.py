@@ -1,6 +1,7 @@
 """What commands share: options, consoles, and how results are printed."""
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -22,9 +23,22 @@ MODEL_NAMES = (
     "zeroshot-tm-kd",
 )
 """Of the registry, which costs seconds to import."""
+METRIC_NAMES = (
+    "mrr",
+    "uap",
+    "jsd",
+    "tu",
+    "npmi",
+    "document-npmi",
+    "cnpmi",
+    "topic-quality",
+    "classification",
+    "classification-f1",
+)
+"""As `MODEL_NAMES`."""
 
 errors = Console(stderr=True)
-screen = Console(width=None if sys.stdout.isatty() else 160)
+screen = Console(width=None if sys.stdout.isatty() else int(os.environ.get("COLUMNS", "160")))
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
 Seed = Annotated[int, typer.Option(help="Of every random draw.")]
@@ -75,6 +89,11 @@ def read_data(folder: Path, embeddings: list[str] | None, views: str | None) -> 
     others = [entry.name for entry in read_manifest(folder).views if entry.name not in wanted]
     dataset = MultiviewDataset.from_folder(folder, embeddings=dict.fromkeys(others, "*") | chosen)
     return dataset.with_views(wanted)
+
+
+def loading() -> Any:
+    """Return what shows, in a terminal, that libraries and data are being loaded."""
+    return errors.status("loading libraries and data …")
 
 
 def use(threads: int) -> None:

@@ -1,8 +1,9 @@
 """Run every contender over the seeds, score it, and keep each run as soon as it is there."""
 
 import operator
+import sys
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,8 @@ from octis_m3l.models.base import TopicModel
 from octis_m3l.optimization.placing import Place, place
 from octis_m3l.optimization.runs import Task
 
+_HASH = 64
+
 
 def compare(
     contenders: Mapping[str, Any],
@@ -50,7 +53,7 @@ def compare(
 
     A run that fails is recorded, and the others go on. With `out`, each run is kept when it ends:
     the same call goes on where it was stopped, tries failed runs again, and takes further
-    contenders and seeds.
+    contenders and seeds; the result has all contenders of the folder.
 
     Parameters
     ----------
@@ -134,8 +137,9 @@ def compare(
             _run(job, tasks, folder, at, progress)
             found = Comparison.from_folder(folder)
     own = {name: _seeds_of(contender, wanted) for name, contender in named.items()}
-    runs = [run for run in found.runs if run.seed in own.get(run.contender, ())]
-    result = Comparison(list(named), runs, found.info)
+    runs = [r for r in found.runs if r.contender not in own or r.seed in own[r.contender]]
+    there = {run.contender for run in runs}
+    result = Comparison([name for name in found.names if name in there], runs, found.info)
     result.warn()
     if not result.standings and not result.failed:
         raise DataError(
@@ -226,10 +230,18 @@ def _run(
     if not tasks:
         return
     bar = tqdm(total=len(tasks), desc="comparing", unit="run", disable=not progress)
-    with at.executor_for(job, len(tasks)) as executor, bar:
-        for outcome in executor.outcomes(tasks):
-            _run_of(outcome, job.contenders).write(folder)
-            bar.update()
+    try:
+        with at.executor_for(job, len(tasks)) as executor, bar:
+            for outcome in executor.outcomes(tasks):
+                _run_of(outcome, job.contenders).write(folder)
+                bar.update()
+    except KeyboardInterrupt:
+        print(
+            f"stopped after {bar.n} of {len(tasks)} runs; with the same folder (out=, --out) the "
+            "same call goes on.",
+            file=sys.stderr,
+        )
+        raise
 
 
 def _seeds_of(contender: Contender, seeds: Sequence[int]) -> list[int]:
@@ -242,6 +254,20 @@ def _run_of(outcome: Any, named: Mapping[str, Contender]) -> Run:
         return outcome.result
     name = list(named)[outcome.call]
     return Run(name, outcome.seed, outcome.seconds, error=outcome.error, trace=outcome.trace)
+
+
+def _differing(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what differs, with the values where they are plain."""
+    for name in sorted({*before, *now}):
+        there, here = before.get(name), now.get(name)
+        if there == here:
+            continue
+        if isinstance(there, dict) and isinstance(here, dict):
+            yield from _differing(there, here)
+        elif isinstance(there, str) and len(there) == _HASH:
+            yield name
+        else:
+            yield f"{name}: {there!r} there, {here!r} here"
 
 
 def _check_folder(folder: Path) -> None:
@@ -268,11 +294,21 @@ def _begun(
                 f"{folder} holds a comparison with other {', '.join(differing)}; choose another "
                 "folder."
             )
-    for name, described in described_contenders(job).items():
+    own = described_contenders(job)
+    for name, before in known.items():
+        for described in own.values():
+            if before.get("embeddings", described.get("embeddings")) != described.get(
+                "embeddings", before.get("embeddings")
+            ):
+                raise StorageError(
+                    f"'{name}' of {folder} read other embeddings than these models would; compare "
+                    "models on the same (encoder=, --encoder), or choose another folder."
+                )
+    for name, described in own.items():
         if name in known and (known[name] != described or not described.get("whole", True)):
-            differing = [n for n in described if known[name].get(n) != described[n]]
+            differing = list(_differing(known[name], described))
             why = (
-                f"(other {', '.join(differing)})"
+                f"({', '.join(differing)})"
                 if differing
                 else "(it was given what a file can't hold)"
             )

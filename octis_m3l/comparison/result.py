@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from octis_m3l.comparison.statistics import Items, Sample, Standing, pooled, standings
 from octis_m3l.errors import StorageError
 from octis_m3l.files import read_json, write_json, written_whole
+from octis_m3l.metrics import METRICS
 
 FILE = "comparison.json"
 RUNS = "runs"
@@ -233,18 +234,21 @@ class Comparison:
     def _standings(self) -> dict[tuple[str, str], dict[str, Standing]]:
         by = self._samples()
         found = {}
-        for measure in dict.fromkeys(measure for measure, _ in by):
+        for measure in sorted({measure for measure, _ in by}, key=_place_of):
             places = [where for name, where in by if name == measure]
+            known = METRICS.get(measure.removesuffix(" across"))
+            options: Any = {"higher": self.higher[measure]}
+            options |= {"bounds": known.range} if known is not None else {}
             for where in places:
-                found[measure, where] = standings(by[measure, where], higher=self.higher[measure])
+                found[measure, where] = standings(by[measure, where], **options)
             measured = [name for name in self.names if any(name in by[measure, w] for w in places)]
             shared = [w for w in places if all(name in by[measure, w] for name in measured)]
             if shared:
                 self.common[measure] = None if shared == places else shared
                 over = {n: pooled([by[measure, w][n] for w in shared]) for n in measured}
-                known = {name: sample for name, sample in over.items() if sample is not None}
-                if known:
-                    found[measure, ALL] = standings(known, higher=self.higher[measure])
+                whole = {name: sample for name, sample in over.items() if sample is not None}
+                if whole:
+                    found[measure, ALL] = standings(whole, **options)
         return found
 
     def _samples(self) -> dict[tuple[str, str], dict[str, Sample]]:
@@ -260,8 +264,19 @@ class Comparison:
             for place, by_name in gathered.items()
         }
 
+    def __repr__(self) -> str:
+        """Say what was compared; `frame`, `octis_m3l.reports.comparison_table` say the rest."""
+        names = ", ".join(self.names)
+        return f"<Comparison: {len(self.runs)} runs of {names}, {len(self.failed)} failed>"
+
+    def _place(self, measure: str, where: str) -> str:
+        shared = self.common.get(measure) if where == ALL else None
+        return f"mean of {', '.join(shared)}" if shared else where
+
     def frame(self) -> pd.DataFrame:
-        """Return a row for each contender, measure and view (or pair, or 'all views').
+        """Return a row for each contender, measure and view, pair of views, and mean over them.
+
+        'all views' is the mean over all, 'mean of …' over those that all contenders have.
 
         Returns
         -------
@@ -269,7 +284,12 @@ class Comparison:
             contender, measure, where, and the entries of `Standing`.
         """
         rows = [
-            {"contender": name, "measure": measure, "where": where, **asdict(by_name[name])}
+            {
+                "contender": name,
+                "measure": measure,
+                "where": self._place(measure, where),
+                **asdict(by_name[name]),
+            }
             for (measure, where), by_name in self.standings.items()
             for name in self.names
             if name in by_name
@@ -308,6 +328,12 @@ class Comparison:
                                 "score": entry.items,
                             }
                         )
+
+
+def _place_of(measure: str) -> tuple[int, str]:
+    """Return where a measure stands in tables: as in `METRICS`, others last."""
+    order = [name for known in METRICS for name in (known, f"{known} across")]
+    return order.index(measure) if measure in order else len(order), measure
 
 
 def _sample(of_seeds: Sequence[tuple[int, Measured]]) -> Sample:

@@ -1,5 +1,6 @@
 """Contenders by name, for the command line."""
 
+import inspect
 import json
 from collections.abc import Mapping
 from importlib import import_module
@@ -74,8 +75,14 @@ def contender(name: str, topics: int | None = None, **settings: Any) -> Contende
     for key, value in settings.items():
         if key.startswith("num_") and not isinstance(value, int):
             raise SettingsError(f"{name}: {key}={value!r}: expected a whole number.")
+    model = getattr(import_module(f"octis.models.{kind}"), kind)
+    takes = inspect.signature(model).parameters
+    for key in settings:
+        if key not in takes:
+            raise SettingsError(
+                f"{name}: '{key}' is no hyperparameter of OCTIS's {kind}.{suggest(key, takes)}"
+            )
     try:
-        model = getattr(import_module(f"octis.models.{kind}"), kind)
         return OfOCTIS(model(**{**own, **_PASSES.get(name, {}), **settings}))
     except (TypeError, ValueError, AssertionError) as error:
         raise SettingsError(f"{name}: {error}.") from None

@@ -69,8 +69,7 @@ class Standing:
     mean, std : float
         Of the runs' scores; std is 0 of a single run.
     low, high : float
-        95 % confidence interval of the mean: over tuples where items are the same for all models,
-        else over runs. NaN where there is one value alone.
+        95 % confidence interval of the mean (`interval`).
     runs, tuples : int
         How many; tuples are 0 where items are the model's own.
     p : float
@@ -96,7 +95,12 @@ class Standing:
     contested: bool = True
 
 
-def standings(samples: Mapping[str, Sample], *, higher: bool) -> dict[str, Standing]:
+def standings(
+    samples: Mapping[str, Sample],
+    *,
+    higher: bool,
+    bounds: tuple[float, float] = (-np.inf, np.inf),
+) -> dict[str, Standing]:
     """Return each model's place.
 
     Every model is compared with the best (`difference`); Benjamini and Hochberg's correction for
@@ -108,6 +112,8 @@ def standings(samples: Mapping[str, Sample], *, higher: bool) -> dict[str, Stand
         Of one measure.
     higher : bool
         Whether higher scores are better.
+    bounds : tuple of float
+        Of the measure, where intervals end.
     """
     means = {name: float(np.mean(sample.scores)) for name, sample in samples.items()}
     best = (max if higher else min)(means, key=lambda name: means[name])
@@ -125,8 +131,8 @@ def standings(samples: Mapping[str, Sample], *, higher: bool) -> dict[str, Stand
         found[name] = Standing(
             mean=means[name],
             std=float(np.std(sample.scores, ddof=1)) if len(sample.scores) > 1 else 0.0,
-            low=low,
-            high=high,
+            low=max(low, bounds[0]),
+            high=min(high, bounds[1]),
             runs=len(sample.scores),
             tuples=len(set().union(*(cell.tuples.tolist() for cell in sample.cells))),
             p=float(p),
@@ -185,23 +191,29 @@ def difference(one: Sample, other: Sample) -> float:
 
 
 def interval(sample: Sample) -> tuple[float, float]:
-    """Return the 95 % confidence interval of the mean, by Student's t.
+    """Return the 95 % confidence interval of the mean, by Student's t: the wider of two.
+
+    Over tuples where items are the same for all models, and over runs where there are two or more:
+    as in `difference`, what is said holds for other documents and for other seeds.
 
     Parameters
     ----------
     sample : Sample
-        Over tuples where items are the same for all models, else over runs.
+        NaN where it has one value alone.
     """
+    middle, halves = float(np.mean(sample.scores)), []
     if sample.cells:
         values = [(cell.scores.mean(axis=0), cell.tuples) for cell in sample.cells]
-        middle, error, count = _clustered(values)
-    else:
-        count, middle = len(sample.scores), float(np.mean(sample.scores))
-        error = float(stats.sem(sample.scores)) if count > 1 else 0.0
-    if count < 2:
-        return float("nan"), float("nan")
-    half = float(stats.t.ppf(1.0 - LEVEL / 2.0, count - 1)) * error
+        _, error, count = _clustered(values)
+        halves.append(_half(error, count))
+    if len(sample.scores) > 1:
+        halves.append(_half(float(stats.sem(sample.scores)), len(sample.scores)))
+    half = max((h for h in halves if not np.isnan(h)), default=float("nan"))
     return middle - half, middle + half
+
+
+def _half(error: float, count: int) -> float:
+    return float(stats.t.ppf(1.0 - LEVEL / 2.0, count - 1)) * error if count > 1 else float("nan")
 
 
 def _clustered(

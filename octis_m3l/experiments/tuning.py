@@ -15,6 +15,17 @@ from octis_m3l.optimization import OnRay, Optimizer, SearchResult, search_space
 from octis_m3l.optimization.record import class_path, described_space
 
 NAME = "search"
+_OPTIONS = {
+    "model_runs": "--runs",
+    "n_random_starts": "--random-starts",
+    "surrogate_model": "--surrogate",
+    "acq_func": "--acquisition",
+    "topk": "--top-words",
+    "measure": "--metric",
+    "random_state": "--seed",
+    "hyperparameters": "--set",
+    "search_space": "--search or --space",
+}
 
 
 def read_space(path: Path) -> dict[str, Any]:
@@ -197,7 +208,11 @@ def _further(
         "hyperparameters": stored.get("model", {}).get("hyperparameters"),
         "model": stored.get("model", {}).get("class"),
     }
-    differing = [name for name, value in asked.items() if kept.get(name) != value]
+    differing = [
+        f"{_OPTIONS.get(name, name)} ({kept.get(name)!r} there, {value!r} here)"
+        for name, value in asked.items()
+        if kept.get(name) != value
+    ]
     if differing:
         raise StorageError(
             f"{file} holds a search with another {', '.join(differing)}: repeat its command to go "

@@ -115,5 +115,8 @@ class OverViews(AbstractMetric):  # type: ignore[misc]
 
     def info(self) -> dict[str, str]:
         """Return a name, and the measure's citation."""
-        name = f"{self.measure}, mean over views ({self.partition})"
+        # Topics have no partition: their words are counted in training documents.
+        of_topics = self.measure in ("tu", "npmi", "document-npmi")
+        where = "" if of_topics else f" ({self.partition})"
+        name = f"{self.measure}, mean over views{where}"
         return {"name": name, "citation": METRICS[self.measure].reference}

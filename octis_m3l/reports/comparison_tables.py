@@ -1,7 +1,9 @@
 """A comparison as a table: in a terminal, Markdown, LaTeX and CSV."""
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+import re
+import unicodedata
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,10 +19,11 @@ from octis_m3l.comparison.statistics import Standing
 from octis_m3l.files import written_whole
 
 _LEGEND = (
-    "{spread} over {runs}; bold: the best of two or more; †: its distance from the best could be "
-    "chance (p ≥ .05), which does not make it as good"
+    "{spread} over {runs}; bold (*): the best of two or more; †: its distance from the best could "
+    "be chance (p ≥ .05), which does not make it as good"
 )
 _STD, _INTERVAL = "mean ± standard deviation", "mean [95 % confidence interval]"
+_BEST_IN = "best in"
 _UNTOLD = "‡: no test can tell"
 _FEW = 5
 _UP, _DOWN = "↑", "↓"
@@ -38,7 +41,7 @@ class _Content:
 
     names: list[str]
     columns: dict[str, list[_Cell]]
-    best_in: tuple[str, list[str]]
+    best_in: list[str]
     legend: str
 
 
@@ -76,7 +79,7 @@ def comparison_markdown(
     content = _content(result, by_view, intervals)
     frame = _frame(content, "**{}**", lambda text: text.translate(_MARKDOWN))
     table: str = frame.to_markdown(disable_numparse=True)
-    return f"{table}\n\n{content.legend}\n"
+    return f"{table}\n\n{_about(result)}. {content.legend}\n"
 
 
 def comparison_latex(result: Comparison, *, by_view: bool = False, intervals: bool = False) -> str:
@@ -88,11 +91,13 @@ def comparison_latex(result: Comparison, *, by_view: bool = False, intervals: bo
         As for `comparison_table`.
     """
     content = _content(result, by_view, intervals)
-    frame = _frame(content, "\\textbf{{{}}}", lambda text: text.translate(_LATEX))
+    frame = _frame(content, "\\textbf{{{}}}", _latex)
     table: str = frame.to_latex(
         escape=False,
         column_format="l" + "r" * frame.shape[1],
-        caption=content.legend.translate(_LATEX),
+        caption=_latex(f"{_about(result)}. {content.legend}"),
+        label="tab:comparison",
+        position="t",
     )
     return table
 
@@ -132,17 +137,27 @@ def _content(result: Comparison, by_view: bool, intervals: bool) -> _Content:
         title: [_cell(by_name.get(name), intervals) for name in result.names]
         for title, by_name in standings.items()
     }
-    contested = sum(len(by_name) > 1 for by_name in standings.values())
-    wins = [str(sum(cells[row].won for cells in columns.values())) for row in _rows(result)]
+    wins = [_wins(standings, columns, name, row) for row, name in enumerate(result.names)]
     names = [_name(result, name) for name in result.names]
     legend = _legend(result, intervals)
     if any(_untold(one) for by_name in standings.values() for one in by_name.values()):
         legend = f"{legend}; {_UNTOLD}"
-    return _Content(names, columns, (f"best in, of {contested}", wins), legend)
+    return _Content(names, columns, wins, legend)
 
 
-def _rows(result: Comparison) -> range:
-    return range(len(result.names))
+def _wins(
+    standings: Mapping[str, Mapping[str, Standing]],
+    columns: Mapping[str, Sequence[_Cell]],
+    name: str,
+    row: int,
+) -> str:
+    """Return in how many columns a contender is best, of those where it has others beside it.
+
+    Columns that say the same count once, as UAP and MRR do where a query has one right answer.
+    """
+    distinct = {tuple(cells): title for title, cells in reversed(list(columns.items()))}
+    its = [t for t in distinct.values() if name in standings[t] and len(standings[t]) > 1]
+    return f"{sum(columns[title][row].won for title in its)} of {len(its)}"
 
 
 def _columns(result: Comparison, by_view: bool) -> dict[str, Mapping[str, Standing]]:
@@ -175,6 +190,23 @@ def _untold(standing: Standing) -> bool:
     return math.isnan(standing.p) and not standing.best
 
 
+def _about(result: Comparison) -> str:
+    """Return what was compared on, for who finds the table later."""
+    known = {
+        "data": result.info.get("data"),
+        "partition": result.info.get("partition"),
+        "words of a topic": result.info.get("topk"),
+        "topics": ", ".join(map(str, _topics(result, result.names))),
+    }
+    return ", ".join(f"{name}: {value}" for name, value in known.items() if value)
+
+
+def _topics(result: Comparison, names: Collection[str]) -> list[int]:
+    """Return the numbers of topics of some contenders."""
+    runs = [run for run in result.runs if run.contender in names]
+    return sorted({len(topics) for run in runs for topics in run.topics.values()})
+
+
 def _legend(result: Comparison, intervals: bool) -> str:
     counts = {len([r for r in result.runs if r.contender == name]) for name in result.names}
     fewest = min(counts, default=0)
@@ -190,8 +222,8 @@ def _name(result: Comparison, name: str) -> str:
     """Return a contender's name, with how many of its runs failed, and K where not all have one."""
     runs = [run for run in result.runs if run.contender == name]
     notes = []
-    if len({len(topics) for run in result.runs for topics in run.topics.values()}) > 1:
-        own = sorted({len(topics) for run in runs for topics in run.topics.values()})
+    if len(_topics(result, result.names)) > 1:
+        own = _topics(result, [name])
         notes += [f"K = {', '.join(map(str, own))}"] if own else []
     failed = sum(run.error is not None for run in runs)
     notes += [f"{failed} of {len(runs)} failed"] if failed else []
@@ -207,7 +239,6 @@ class _Stacked(JupyterMixin):
         self.content = content
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Table]:
-        title_of_wins, wins = self.content.best_in
         parts = list(self._parts(options.max_width))
         for titles in parts:
             last = titles is parts[-1]
@@ -216,17 +247,22 @@ class _Stacked(JupyterMixin):
             for title in titles:
                 table.add_column(title, min_width=self._width(title))
             if last:
-                table.add_column(title_of_wins, justify="right")
+                table.add_column(_BEST_IN, justify="right")
             for row, name in enumerate(self.content.names):
                 cells = [self.content.columns[title][row] for title in titles]
-                styled = [Text(cell.text, style="bold" if cell.won else "") for cell in cells]
-                table.add_row(Text(name), *styled, *([wins[row]] if last else []))
+                # Bold is lost in a file: there a star says it.
+                star = "" if console.is_terminal or console.is_jupyter else "*"
+                styled = [
+                    Text(cell.text + star, style="bold") if cell.won else Text(cell.text)
+                    for cell in cells
+                ]
+                table.add_row(Text(name), *styled, *([self.content.best_in[row]] if last else []))
             yield table
 
     def _parts(self, width: int) -> Iterator[list[str]]:
         """Yield titles of columns that fit beside each other."""
         names = max(map(cell_len, self.content.names), default=0)
-        left = names + len(self.content.best_in[0]) + 2 * self._FRAME + 1
+        left = names + len(_BEST_IN) + 2 * self._FRAME + 1
         part: list[str] = []
         used = left
         for title in self.content.columns:
@@ -239,7 +275,7 @@ class _Stacked(JupyterMixin):
 
     def _width(self, title: str) -> int:
         """Return how wide a column is whose cells and words of the title stay whole."""
-        cells = (cell.text for cell in self.content.columns[title])
+        cells = (f"{cell.text}*" for cell in self.content.columns[title])
         return max(map(cell_len, (*cells, *title.split())))
 
 
@@ -248,8 +284,23 @@ def _frame(content: _Content, bold: str, escaped: Callable[[str], str]) -> pd.Da
         return bold.format(escaped(cell.text)) if cell.won else escaped(cell.text)
 
     columns = {escaped(t): [shown(cell) for cell in cells] for t, cells in content.columns.items()}
-    title, wins = content.best_in
-    return pd.DataFrame({**columns, title: wins}, index=[escaped(name) for name in content.names])
+    names = [escaped(name) for name in content.names]
+    return pd.DataFrame({**columns, _BEST_IN: content.best_in}, index=names)
+
+
+def _latex(text: str) -> str:
+    """Return text as LaTeX has it: signs escaped, Greek letters and minus signs in mathematics."""
+    escaped = text.translate(_LATEX)
+    named = re.sub("[α-ωΑ-Ω]", lambda found: _greek(found[0]), escaped)
+    return re.sub(r"(?<![\w}])-(?=\d)", "$-$", named)
+
+
+def _greek(letter: str) -> str:
+    words = unicodedata.name(letter).split()
+    if words[1] == "FINAL" or len(words) > 4 or words[2:3] != ["LETTER"]:
+        return letter
+    name = words[3].lower().replace("lamda", "lambda")
+    return f"$\\{name if words[1] == 'SMALL' else name.capitalize()}$"
 
 
 _MARKDOWN = str.maketrans({"|": "\\|", "*": "\\*", "_": "\\_"})

@@ -165,7 +165,8 @@ def search_table(result: SearchResult, weights: Mapping[str, float], best: int =
 def at_edge(result: SearchResult) -> dict[str, Literal["low", "high"]]:
     """Return which of the best point's numbers are at an end of their range: within 2 % of it.
 
-    Whole numbers with fewer than ten steps in their range are left out: layers end somewhere.
+    Of ten calls or more. A range that begins at 0 ends there, as do whole numbers with fewer than
+    ten steps: layers and dropout end somewhere.
 
     Parameters
     ----------
@@ -173,6 +174,8 @@ def at_edge(result: SearchResult) -> dict[str, Literal["low", "high"]]:
         The search.
     """
     found: dict[str, Literal["low", "high"]] = {}
+    if sum(median is not None for median in result.medians) < _STEPS:
+        return found
     for name, value in result.best.items():
         searched = result.search_space[name]
         if not hasattr(searched, "low") or (
@@ -185,8 +188,10 @@ def at_edge(result: SearchResult) -> dict[str, Literal["low", "high"]]:
             for number in (searched.low, searched.high, value)
         )
         place = (here - low) / (high - low)
-        if not _EDGE < place < 1.0 - _EDGE:
-            found[name] = "low" if place <= _EDGE else "high"
+        if place > 1.0 - _EDGE:
+            found[name] = "high"
+        elif place < _EDGE and searched.low != 0:
+            found[name] = "low"
     return found
 
 

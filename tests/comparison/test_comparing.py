@@ -596,10 +596,25 @@ def test_nobody_wins_what_it_alone_can_have(dataset: MultiviewDataset) -> None:
     result = compare(apart, dataset, seeds=5, **QUICK)
     markdown = comparison_markdown(result)
     lines = [line.split("|") for line in markdown.splitlines() if line.startswith("| ")]
-    assert "best in, of 1" in lines[0][-2]
     assert "mrr" in lines[0][2]
     assert "**" not in lines[1][2]
-    assert lines[1][-2].strip() == "1"
+    assert lines[1][-2].strip() == lines[2][-2].strip() == "1 of 1"
+
+
+def test_columns_that_say_the_same_count_once(dataset: MultiviewDataset) -> None:
+    both = {"a": Guesser(0.1), "b": Guesser(0.9)}
+    result = compare(both, dataset, seeds=2, metrics=["mrr", "uap"], progress=False)
+    assert "1 of 1" in comparison_markdown(result), "with one right answer UAP is MRR"
+
+
+def test_latex_of_greek_and_negative_numbers(dataset: MultiviewDataset) -> None:
+    result = compare({"M3L, τ = .1": Guesser(0.1)}, dataset, metrics=["npmi"], progress=False)
+    latex = comparison_latex(result)
+    assert "M3L, $\\tau$ = .1" in latex
+    shown = abs(result.standings["npmi", ALL]["M3L, τ = .1"].mean)
+    assert f"$-${shown:.3f}" in latex
+    assert "partition: test, words of a topic: 10, topics: 4" in latex
+    assert "<Comparison: 5 runs of M3L, τ = .1, 0 failed>" in repr(result)
 
 
 def test_where_k_differs_names_say_it_and_intervals_can_be_had(
@@ -619,9 +634,8 @@ def test_where_k_differs_names_say_it_and_intervals_can_be_had(
     standing = several.standings["mrr", ALL]["b"]
     shown = f"{standing.mean:.3f} [{standing.low:.3f}, {standing.high:.3f}]"
     assert shown in comparison_markdown(several, intervals=True)
-    assert "\\caption{mean [95 \\% confidence interval]" in comparison_latex(
-        several, intervals=True
-    )
+    latex = comparison_latex(several, intervals=True)
+    assert "mean [95 \\% confidence interval] over 2 runs" in latex
 
 
 LISTS = {
@@ -637,10 +651,11 @@ def test_who_reads_embeddings_may_come_later(tmp_path: Path) -> None:
     few: dict[str, Any] = {"num_topics": 3, "epochs": 1, "batch_size": 8}
     compare({"LDA": LDA(num_topics=3)}, plain, **options)
     later = compare({"M3L": M3LContrast(**few)}, plain, encoder="lsa", **options)
-    assert later.names == ["M3L"]
-    with pytest.raises(StorageError, match=r"runs of another 'M3L' \(other embeddings\); give"):
+    assert later.names == ["LDA", "M3L"], "what is in the folder stays in the table"
+    assert set(later.standings["tu", ALL]) == {"LDA", "M3L"}
+    with pytest.raises(StorageError, match=r"'M3L' of .* read other embeddings than these"):
         compare({"M3L": M3LContrast(**few)}, plain, encoder="clsi", **options)
-    with pytest.raises(StorageError, match=r"another 'LDA' \(other hyperparameters\)"):
+    with pytest.raises(StorageError, match=r"another 'LDA' \(num_topics: 3 there, 4 here"):
         compare({"LDA": LDA(num_topics=4)}, plain, **options)
 
 

@@ -85,7 +85,7 @@ def test_the_best_is_best_and_the_rest_is_compared_with_it(higher: bool) -> None
     assert (found["none"].tuples, found["low"].tuples) == (0, 40)
 
 
-def test_interval_is_over_items_where_there_are_any() -> None:
+def test_interval_is_the_wider_of_items_and_runs() -> None:
     one = values(sample(0.5, 1))
     half = stats.t.ppf(0.975, 39) * one.std(ddof=1) / np.sqrt(40)
     assert interval(sample(0.5, 1)) == pytest.approx((one.mean() - half, one.mean() + half))
@@ -93,6 +93,11 @@ def test_interval_is_over_items_where_there_are_any() -> None:
     assert low < 0.1 < 0.3 < high
     assert np.isnan(interval(Sample(np.array([0.1])))).all()
     assert interval(Sample(np.array([0.2, 0.2]))) == (0.2, 0.2)
+    steady = made(np.stack([np.full(50, 0.2), np.full(50, 0.6)]) + np.arange(50) * 1e-4)
+    half = stats.t.ppf(0.975, 1) * stats.sem(steady.scores)
+    assert interval(steady)[1] - steady.scores.mean() == pytest.approx(half)
+    found = standings({"a": steady}, higher=True, bounds=(0.0, 1.0))["a"]
+    assert (found.low, found.high) == (0.0, 1.0)
 
 
 def test_views_weigh_the_same_however_many_items_they_have() -> None:
@@ -100,8 +105,9 @@ def test_views_weigh_the_same_however_many_items_they_have() -> None:
     both = pooled([small, large])
     assert both is not None
     assert both.scores.tolist() == [0.5, 0.75]
-    # Neither view's items vary.
-    assert interval(both) == pytest.approx((0.625, 0.625))
+    # Neither view's items vary, but runs do.
+    half = stats.t.ppf(0.975, 1) * stats.sem([0.5, 0.75])
+    assert interval(both) == pytest.approx((0.625 - half, 0.625 + half))
     without = pooled([small, Sample(np.array([0.0, 0.0]), (), (0, 1))])
     assert without is not None
     assert without.cells == ()

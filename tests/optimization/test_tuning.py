@@ -81,7 +81,7 @@ def test_a_search_from_the_shell_goes_on(run: Run, corpus: Path, tmp_path: Path)
     assert "calls=2: this search was begun with" in fewer[2]
     other = run(*command, "--out", tmp_path / "part", "--calls", 5, "--surrogate", "ET")
     assert other[0] == 1
-    assert "holds a search with another surrogate_model: repeat its command" in other[2]
+    assert "with another --surrogate ('RF' there, 'ET' here): repeat its command" in other[2]
 
 
 def test_ranges_from_a_file(run: Run, corpus: Path, tmp_path: Path) -> None:
@@ -208,6 +208,10 @@ def test_the_table_says_what_matters_and_where_the_range_ends(climbed: Any, tmp_
         Hill(), Data(), Height(), space, save_path=f"{tmp_path}/", x0=x0, **options
     )
     assert at_edge(below) == {"x": "low"}
+    few = Optimizer().optimize(
+        Hill(), Data(), Height(), space, save_path=f"{tmp_path}/few/", x0=x0, number_of_call=3
+    )
+    assert at_edge(few) == {}, "of few calls an end says nothing"
     table = shown(below, {})
     assert "medians of 2 runs" in table
     assert "lowest and highest run" in table
