@@ -1,5 +1,6 @@
-"""What tests share: planted data, and one thread."""
+"""What tests share: planted data, one thread, and tables as wide as in a file."""
 
+import os
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from planted import IMAGE, Planted, planted
 from octis_m3l.data.dataset import MultiviewDataset
 
 torch.set_num_threads(1)
+os.environ.pop("COLUMNS", None)
 
 
 @pytest.fixture(scope="session")

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from octis_m3l.cli.shared import AsJson, Overwrite, Pairs, errors, print_json, screen, show
@@ -33,7 +33,9 @@ def list_(folder: Fetched = None, as_json: AsJson = False) -> None:
     if as_json:
         print_json({"datasets": [{key: each[key] for key in keys} for each in described]})
         return
-    table = Table("name", "what it is", "views", "linked", "licence", "size", "fetched")
+    # A name is typed again, so it stays whole in the narrowest terminal.
+    name = Column("name", no_wrap=True, min_width=max(len(each["name"]) for each in described))
+    table = Table(name, "what it is", "views", "linked", "licence", "size", "fetched")
     for each in described:
         table.add_row(
             each["name"],

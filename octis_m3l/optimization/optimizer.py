@@ -234,6 +234,8 @@ class Optimizer(OctisOptimizer):  # type: ignore[misc]
         self._place = place(processes, device, threads, executor)
         self._shows, self._described = progress, {}
         file = Path(name_path).resolve()
+        # What is no search gets no lock beside it.
+        read_search(file)
         with held(file):
             stored = read_search(file)
             given = Given(model, dataset, metric, extra_metrics, kernel)

@@ -250,7 +250,8 @@ def test_what_a_file_cannot_hold_is_asked_for(tmp_path: Path) -> None:
         with pytest.raises(StorageError, match=f"is damaged: it has no '{part}'"):
             Optimizer().resume_optimization(path, dataset=Data())
     with pytest.raises(StorageError, match=r"gone\.json"):
-        Optimizer().resume_optimization(tmp_path / "gone.json")
+        Optimizer().resume_optimization(tmp_path / "nowhere" / "gone.json")
+    assert not (tmp_path / "nowhere").exists()
 
 
 def test_only_the_search_s_own_model_and_metric_go_on(tmp_path: Path) -> None:
