@@ -38,7 +38,8 @@ METRIC_NAMES = (
 """As `MODEL_NAMES`."""
 
 errors = Console(stderr=True)
-screen = Console(width=None if sys.stdout.isatty() else int(os.environ.get("COLUMNS", "160")))
+# rich itself reads COLUMNS, and passes over what is no number.
+screen = Console(width=None if sys.stdout.isatty() or os.environ.get("COLUMNS") else 160)
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
 Seed = Annotated[int, typer.Option(help="Of every random draw.")]

@@ -95,7 +95,8 @@ def compare(
     SettingsError, DataError
         Before any run, if something does not fit; or after all, if nothing could be measured.
     StorageError
-        If `out` holds another comparison, or other contenders of the same names.
+        If `out` holds another comparison, other contenders of the same names, or contenders that
+        read other embeddings; or if another process is at work in it.
     """
     check_dataset(dataset, "compare")
     named = {str(name): as_contender(of_user, name) for name, of_user in contenders.items()}

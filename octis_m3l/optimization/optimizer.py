@@ -139,10 +139,12 @@ class Optimizer(OctisOptimizer):  # type: ignore[misc]
             Points that are proposed together. A search is told what comes of them together too, so
             that its course depends on this number, but not on where runs are done.
         processes : int
-            In which runs are done at once: the runs of a call, and the calls of a batch.
+            In which runs are done at once: the runs of a call, and the calls of a batch. At least
+            one for each device that is given.
         device : str or sequence of str, optional
             For this package's models, where they have this hyperparameter; several are given out in
-            turn. Other models say it in a hyperparameter of theirs.
+            turn, and with several processes 'cuda' and 'auto' are all cards. Other models train
+            on the card that torch takes by itself, which is set to it.
         threads : int
             Of each process, where there are several.
         executor : function from a Job to an Executor, optional
@@ -150,7 +152,7 @@ class Optimizer(OctisOptimizer):  # type: ignore[misc]
         progress : bool
             Whether to show a progress bar.
         test_allowed : bool
-            Whether metrics may see the test partition.
+            Whether metrics may see the test partition; else they are not shown θ of it.
 
         Returns
         -------
@@ -160,8 +162,11 @@ class Optimizer(OctisOptimizer):  # type: ignore[misc]
         ------
         SettingsError
             Before any run, if something can't be searched, or a metric sees the test partition.
+        DataError
+            Before any run, if our model refuses the data set.
         StorageError
-            If there is a search of that name at ``save_path`` already.
+            If there is a search of that name at ``save_path`` already, or another process is at
+            work on it.
         KeyboardInterrupt
             After Ctrl-C; `resume_optimization` goes on.
         """
@@ -225,9 +230,11 @@ class Optimizer(OctisOptimizer):  # type: ignore[misc]
         ------
         StorageError
             If the file is missing, damaged or of another kind, or names what isn't there; or if
-            the model or a metric given is not the one that the search began with.
+            the model or a metric given is not the one that the search began with; or if another
+            process is at work on it.
         DataError
-            If the data set is another.
+            If the data set is another, or has other embeddings, labels, word vectors or
+            dictionaries.
         """
         if extra_evaluations < 0:
             raise SettingsError(f"extra_evaluations={extra_evaluations}: expected 0 or more.")

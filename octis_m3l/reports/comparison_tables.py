@@ -291,18 +291,18 @@ def _frame(content: _Content, bold: str, escaped: Callable[[str], str]) -> pd.Da
 def _latex(text: str) -> str:
     """Return text as LaTeX has it: signs escaped, Greek letters and minus signs in mathematics."""
     escaped = text.translate(_LATEX)
-    named = re.sub("[α-ωΑ-Ω]", lambda found: _greek(found[0]), escaped)
+    named = re.sub(_GREEK, lambda found: _greek(found[0]), escaped)
     return re.sub(r"(?<![\w}])-(?=\d)", "$-$", named)
 
 
 def _greek(letter: str) -> str:
-    words = unicodedata.name(letter).split()
-    if words[1] == "FINAL" or len(words) > 4 or words[2:3] != ["LETTER"]:
-        return letter
-    name = words[3].lower().replace("lamda", "lambda")
-    return f"$\\{name if words[1] == 'SMALL' else name.capitalize()}$"
+    _, size, _, called = unicodedata.name(letter).split()
+    name = called.lower().replace("lamda", "lambda")
+    return f"$\\{name if size == 'SMALL' else name.capitalize()}$"
 
 
+# Those that LaTeX has a command for; the others look like Latin letters.
+_GREEK = "[α-νξπρσ-ωΓΔΘΛΞΠΣΥΦΨΩ]"
 _MARKDOWN = str.maketrans({"|": "\\|", "*": "\\*", "_": "\\_"})
 _LATEX = str.maketrans(
     {

@@ -48,6 +48,7 @@ from octis_m3l.reports import (
     comparison_table,
     write_comparison,
 )
+from octis_m3l.reports.comparison_tables import _latex
 from tests.comparison.toy import Broken, Guesser
 
 QUICK = {"metrics": ["mrr", "tu"], "progress": False}
@@ -611,6 +612,7 @@ def test_latex_of_greek_and_negative_numbers(dataset: MultiviewDataset) -> None:
     result = compare({"M3L, τ = .1": Guesser(0.1)}, dataset, metrics=["npmi"], progress=False)
     latex = comparison_latex(result)
     assert "M3L, $\\tau$ = .1" in latex
+    assert _latex("Α λς Ω") == "Α $\\lambda$ς $\\Omega$", "LaTeX has no \\Alpha"
     shown = abs(result.standings["npmi", ALL]["M3L, τ = .1"].mean)
     assert f"$-${shown:.3f}" in latex
     assert "partition: test, words of a topic: 10, topics: 4" in latex
