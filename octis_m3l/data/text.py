@@ -4,6 +4,7 @@ import warnings
 from array import array
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
+from functools import lru_cache
 from itertools import chain
 from typing import Any, Self
 
@@ -193,8 +194,12 @@ class TextPreprocessor:
             If the language's tokenizer is not installed.
         """
         words = checked_vocabulary(vocabulary, view)
-        words_of = self._known_or_split(words) if self.tokenizer == "separated" else self._words
-        return self._encode(texts, view, words_of).select(words, view)
+        spellings = _other_spellings(self, words)
+        known = frozenset(words).union(spellings)
+        words_of = self._known_or_split(known) if self.tokenizer == "separated" else self._words
+        encoded = self._encode(texts, view, words_of)
+        found = [spellings.get(word, word) for word in encoded.words]
+        return replace(encoded, words=found).select(words, view)
 
     def as_dict(self) -> dict[str, object]:
         """Return the settings as JSON can store them; a function only by its name."""
@@ -221,7 +226,7 @@ class TextPreprocessor:
             language=language,
             vocabulary_size=None,
             stop_words=False,
-            lowercase=all(word == lower_case(word, language) for word in vocabulary),
+            lowercase=all(word == word.lower() for word in vocabulary),
             min_word_length=1,
             keep_numbers=True,
             tokenizer="separated",
@@ -320,12 +325,11 @@ class TextPreprocessor:
             return stop_words(self.language)
         return frozenset()
 
-    def _known_or_split(self, vocabulary: Collection[str]) -> Callable[[str], list[str]]:
+    def _known_or_split(self, known: frozenset[str]) -> Callable[[str], list[str]]:
         """Return what finds the words of a form: itself if it is known, else what it consists of.
 
         Where the language's tokenizer is not there, a form that is not known has no words.
         """
-        known = frozenset(vocabulary)
         splits = replace(self, tokenizer="auto") if self.language not in UNSEGMENTED else None
 
         def words_of(form: str) -> list[str]:
@@ -407,6 +411,18 @@ class TextPreprocessor:
             f"max_document_frequency={self.max_document_frequency} of them. Lower "
             "min_document_frequency or raise max_document_frequency."
         )
+
+
+@lru_cache(maxsize=32)
+def _other_spellings(preprocessor: TextPreprocessor, vocabulary: tuple[str, ...]) -> dict[str, str]:
+    """Return words of a vocabulary made by other rules, by what the preprocessor makes of them."""
+    known = frozenset(vocabulary)
+    found = {}
+    for word in vocabulary:
+        tokens = () if word.isascii() else preprocessor._words(word)
+        if len(tokens) == 1 and tokens[0] not in known:
+            found[tokens[0]] = word
+    return found
 
 
 @dataclass(frozen=True)

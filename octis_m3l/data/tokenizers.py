@@ -2,9 +2,17 @@
 
 The rules of the tokenizer "unicode":
 
-- Text is normalised to NFKC; typographic apostrophes and hyphens become ``'`` and ``-``; soft
-  hyphens, the Arabic tatweel, marks of direction and control characters vanish; zero-width spaces
-  are spaces; Thai and Lao AM stay one character.
+- Text is normalised to NFKC; typographic apostrophes and hyphens become ``'`` and ``-``; the Arabic
+  tatweel, control characters and all other invisible characters (soft hyphens, variation selectors,
+  marks of direction) are removed; zero-width spaces and Hangul fillers are spaces; Thai and Lao AM
+  stay one character.
+- A sign that is neither letter nor digit separates words, also where NFKC would write it with
+  letters or digits: ``Apple™``, ``№5``, ``①`` and ``5½`` become ``Apple``, ``5``, nothing and
+  ``5``. Squared abbreviations (``㎏``), letters in circles and squares, Kangxi radicals, dates
+  (``㋀``) and what NFKC puts in brackets (``㈱``) are written out.
+- Raised digits are digits at the start of a word, and after one or two letters (``m²`` is ``m2``);
+  after longer words and numbers they are taken for footnote marks and separate. Lowered digits are
+  digits (``CO₂`` is ``co2``).
 - A word is a run of letters, their combining marks and digits. Inside a word the zero-width
   joiners stay, as do an underscore (``new_york``), the Catalan middle dot (``col·lecció``), Hebrew
   gershayim (``צה״ל``), and a full stop or comma between two digits.
@@ -27,7 +35,7 @@ from functools import lru_cache
 from importlib import import_module
 from types import ModuleType
 from typing import Any
-from unicodedata import category, normalize
+from unicodedata import category, is_normalized, normalize
 
 import regex
 
@@ -38,17 +46,37 @@ UNSEGMENTED = frozenset({"bo", "km", "lo", "my", "th"})
 
 _AUTOMATIC = {"zh": "jieba", "ja": "fugashi"}
 _DOTLESS = frozenset({"az", "tr"})
+# Literal ranges, since `re` is far faster on them than `regex` on properties; a test compares them
+# with the properties. Removed: what is ignorable by default, control characters, the tatweel.
 _INVISIBLE = re.compile(
-    "[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\u00ad\u0640\u200e\u200f\u202a-\u202e\u2060-\u206f"
-    "\ufeff\ud800-\udfff]"
+    "[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\u00ad\u034f\u061c\u0640\u115f\u1160\u17b4\u17b5"
+    "\u180b-\u180f\u200e\u200f\u202a-\u202e\u2060-\u206f\ud800-\udfff\ufe00-\ufe0f\ufeff"
+    "\ufff0-\ufff8\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
+)
+# Fillers, the zero-width space, and signs of the category "format" that are seen.
+_SPACES = re.compile(
+    "[\u200b\u3164\uffa0\u0600-\u0605\u06dd\u070f\u0890\u0891\u08e2\ufff9-\ufffb\U000110bd"
+    "\U000110cd\U00013430-\U0001343f]"
+)
+# Symbols and enclosed numbers that NFKC writes with letters or digits.
+_SIGNS = re.compile(
+    "[¼-¾₨℀℁℃℅℆℉№℠-™℻⅐-⅟↉①-⑳⒈-⒛⓪㆒-㆟㉄-㉇㉑-㉟㉠-㉾㊀-㊿㋐-㋾\ufdfc"
+    "\U0001f100-\U0001f10a\U0001f12a-\U0001f12e\U0001f16a-\U0001f16c\U0001f250\U0001f251]"
+)
+_FOOTNOTE_MARKS = regex.compile(
+    r"""
+    [⁰¹²³⁴-⁹]++ (?<=[\p{L}\p{M}\p{Nd}][⁰¹²³⁴-⁹]+)
+    (?<!(?<![\p{L}\p{M}])[\p{Lu}\p{Ll}]{1,2}[⁰¹²³⁴-⁹]+)
+    """,
+    regex.VERBOSE,
 )
 _REPLACEMENTS = (
+    ("\u0640", ""),
     ("\u2019", "'"),
     ("\u2018", "'"),
     ("\u02bc", "'"),
     ("\u05f3", "'"),
     ("\u2010", "-"),
-    ("\u200b", " "),
     ("\u0e4d\u0e32", "\u0e33"),
     ("\u0ecd\u0eb2", "\u0eb3"),
 )
@@ -106,7 +134,9 @@ def normalise(text: str, language: str | None = None) -> str:
     """
     if text.isascii() and text.isprintable():
         return text
-    text = _INVISIBLE.sub("", normalize("NFKC", text))
+    text = _INVISIBLE.sub("", _SPACES.sub(" ", text))
+    if not is_normalized("NFKC", text):
+        text = normalize("NFKC", _SIGNS.sub(" ", _FOOTNOTE_MARKS.sub(" ", text)))
     for given, wanted in _REPLACEMENTS:
         text = text.replace(given, wanted)
     return text.translate(_OLD_LETTERS[language]) if language in _OLD_LETTERS else text
@@ -123,8 +153,9 @@ def lower_case(text: str, language: str | None = None) -> str:
         ISO 639-1 code.
     """
     if language in _DOTLESS:
-        text = text.replace("I", "\u0131").replace("\u0130", "i")
-    return normalise(text.lower(), language)
+        text = text.replace("I", "\u0131")
+    # Python writes the small form of İ with a dot above the i, which has one already.
+    return normalise(text.lower().replace("i\u0307", "i"), language)
 
 
 def stop_word_key(word: str, language: str | None = None) -> str:

@@ -3,7 +3,9 @@
 import dataclasses
 import json
 import logging
+import re
 import sys
+import unicodedata
 from collections.abc import Callable, Sequence
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -11,6 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import regex
 import stopwordsiso
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -22,6 +25,7 @@ from octis_m3l.data.text import (
     available_stop_words,
     stop_words,
 )
+from octis_m3l.data.tokenizers import lower_case, normalise
 from octis_m3l.errors import DataError, MissingDependencyError, SettingsError
 
 quick = settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
@@ -289,6 +293,81 @@ class TestWords:
         expected = ["pear", "صلى", "الله", "عليه", "وسلم"]
         assert TextPreprocessor("en", tokenizer=split).tokenize("Tｈe") == expected
         assert seen == ["Tｈe"]
+
+
+class TestUnicode:
+    """Every code point: what is removed, what separates, and what is written out."""
+
+    def test_signs_are_no_letters_of_the_word_beside_them(self) -> None:
+        """Trade marks, numero signs, enclosed numbers, fractions and footnote marks separate."""
+        text = "Apple™ №5 Einstein³ Tee① 5½l 25℃ IBM¹⁰ 1914² ℠Dienst Преступление²"
+        expected = ["apple", "einstein", "tee", "ibm", "dienst", "преступление"]
+        assert TextPreprocessor().tokenize(text) == expected
+        numbers = TextPreprocessor(keep_numbers=True, min_word_length=1).tokenize("№5 1914² 2½ 9①")
+        assert numbers == ["5", "1914", "2", "9"]
+
+    def test_compatible_spellings_of_letters_and_digits_are_written_out(self) -> None:
+        """Units, formulas, full-width letters, ligatures, half-width kana and radicals."""
+        text = "m² 5km³ mc² ㎡ CO₂ H₂O ²³⁵U ﬁne Ａｐｐｌｅ ㎏ ⅷ ｶﾀｶﾅ ⼭⼈ 𝐁old ㋿ ﷺ"
+        expected = ["m2", "5km3", "mc2", "m2", "co2", "h2o", "235u", "fine", "apple", "kg", "viii"]
+        expected += ["カタカナ", "山人", "bold", "令和", "صلى", "الله", "عليه", "وسلم"]
+        assert TextPreprocessor().tokenize(text) == expected
+
+    def test_every_sign(self) -> None:
+        """What is no letter, mark or digit adds none to a word, but for known abbreviations."""
+        written_out = re.compile(
+            "CJK RADICAL|KANGXI RADICAL|(CIRCLED|SQUARED) LATIN|LATIN.*LETTER|SUBSCRIPT|TELEGRAPH"
+        )
+        glued = set()
+        for sign in filter(unicodedata.decomposition, map(chr, range(sys.maxunicode + 1))):
+            if unicodedata.category(sign)[0] in "CPSZ" or unicodedata.category(sign) == "No":
+                added = normalise(f"word{sign}word")[4:-4]
+                if added and (added[0].isalnum() or added[-1].isalnum()):
+                    glued.add(sign)
+        squared = {s for s in glued if unicodedata.decomposition(s).startswith("<square>")}
+        rest = glued - squared
+        assert all(written_out.search(unicodedata.name(sign)) for sign in rest), rest
+        assert {"㎏", "㌔"} <= squared
+        assert {"₂", "⼀", "⺟", "Ⓐ", "㋀"} <= rest
+        assert not {"™", "№", "³", "①", "½", "㊙", "₨"} & glued
+
+    def test_every_invisible_character(self) -> None:
+        """None stays in a word or splits it; joiners stay, and blanks and format signs split."""
+        joiners, blanks = {"\u200c", "\u200d"}, {"\u200b", "\u3164", "\uffa0"}
+        everything = "".join(map(chr, range(sys.maxunicode + 1)))
+        ignorable = set(regex.findall(r"\p{Default_Ignorable_Code_Point}", everything))
+        assert len(ignorable) > 4000
+        for sign in ignorable.union(regex.findall(r"\p{Cf}", everything), "\u0640"):
+            between = " " if sign in blanks or sign not in ignorable | {"\u0640"} else ""
+            between = sign if sign in joiners else between
+            assert normalise(f"so{sign}ft") == f"so{between}ft", hex(ord(sign))
+        assert TextPreprocessor().tokenize("he\ufe0fart e\u034f\u0301te\u0301") == ["heart", "été"]
+
+    def test_every_letter_in_lower_case(self) -> None:
+        """Lower case adds no mark, and is in lower case."""
+        for letter in map(chr, range(sys.maxunicode + 1)):
+            if unicodedata.category(letter) in ("Lu", "Lt"):
+                for language in (None, "tr"):
+                    marks = [unicodedata.combining(x) for x in normalise(letter)]
+                    small = lower_case(normalise(letter), language)
+                    assert len(small) == len(marks), hex(ord(letter))
+        assert TextPreprocessor("en").tokenize("İstanbul i\u0307zmir I\u0307zmir") == [
+            "istanbul",
+            "izmir",
+            "izmir",
+        ]
+        assert TextPreprocessor("tr").tokenize("İSTANBUL IŞIK") == ["istanbul", "ışık"]
+
+    def test_words_of_a_vocabulary_made_by_other_rules_are_found(self) -> None:
+        """As saved data sets and OCTIS's folders have them: with invisible characters and so on."""
+        vocabulary = ("i\u0307stanbul", "heart\ufe0f", "co₂", "plain")
+        texts = ["İstanbul heart\ufe0f heart CO₂ CO2 Plain"]
+        others = TextPreprocessor.of_vocabulary(vocabulary, "en")
+        for preprocessor in (others, TextPreprocessor("en")):
+            corpus = preprocessor.transform(texts, vocabulary)
+            assert corpus.token_ids.tolist() == [0, 1, 1, 2, 2, 3]
+        both = TextPreprocessor().transform(["CO₂ co2"], ["co2", "co₂"])
+        assert both.token_ids.tolist() == [0, 0]
 
 
 class TestStopWords:
