@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from octis_m3l.cli import main
+from octis_m3l.data import opening
 from octis_m3l.data.demo import demo_corpus
 
 Run = Callable[..., tuple[int, str, str]]
@@ -465,6 +466,15 @@ def test_pictures_of_an_unknown_kind(run: Run, trained: Path, tmp_path: Path) ->
     code, _, err = run("topics", trained / "model", "--picture", tmp_path / "topics.xyz")
     assert code == 1
     assert "a picture can't be drawn to a file of this kind; use .png" in " ".join(err.split())
+
+
+def test_topics_opens_pictures_by_the_rules_of_the_rest(
+    run: Run, trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(opening, "MOST_PIXELS", 100)
+    code, _, err = run("topics", trained / "model", "--picture", tmp_path / "topics.png")
+    assert code == 1
+    assert "is too large (64 × 64 pixels), at most 100 pixels are opened" in " ".join(err.split())
 
 
 def test_a_table_with_semicolons(run: Run, tmp_path: Path) -> None:

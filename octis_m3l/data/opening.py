@@ -7,8 +7,9 @@
 - Of an animation or a file of several pages the first is taken.
 - EXIF's orientation is applied; EXIF that can't be read is ignored.
 - What is transparent lies on white.
-- Grey of 16 bits is scaled to 8 (integers of 32 bits are read as 16); palettes, CMYK and whatever
-  else Pillow knows become RGB.
+- Grey of 16 bits is scaled to 8 (integers of 32 bits are read as 16). Floats are read as 0 to 1, or
+  as 8 or 16 bits where some are above 1 or 255; NaN is black. Palettes, CMYK and whatever else
+  Pillow knows become RGB.
 """
 
 import re
@@ -20,12 +21,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL.PngImagePlugin import PngImageFile
 
 from octis_m3l.errors import DataError
 
 MOST_PIXELS = 89_478_485
 """Pixels of the largest picture that is opened: where Pillow begins to warn, a quarter of a GiB."""
 
+_GREY_STEPS = {"L;2": 85, "L;4": 17}
 _ADDRESS = re.compile(r"(?i)[a-z][a-z0-9+.-]+:/|data:")
 
 
@@ -58,7 +61,6 @@ def open_picture(item: Any, row: int) -> Image.Image:
     check_no_address(item, f"picture {row}")
     with _mended(row, str(item)), Image.open(item) as image:
         _check_size(image)
-        image.load()
         return as_rgb(image)
 
 
@@ -130,14 +132,39 @@ def as_rgb(image: Image.Image) -> Image.Image:
     image : PIL image
         Of any mode.
     """
+    _scale_transparent_colour(image)
+    image.load()
     image = _upright(image)
-    if image.mode.startswith("I"):
-        grey = np.asarray(image).astype(np.int64).clip(0, 65535)
-        image = Image.fromarray(((grey * 255 + 32767) // 65535).astype(np.uint8))
+    if image.mode.startswith("I") or image.mode == "F":
+        image = _grey_of_eight_bits(image)
     if image.has_transparency_data:
-        layer = image.convert("RGBA")
+        # Pillow converts grey with premultiplied transparency in two steps only.
+        layer = (image.convert("LA") if image.mode == "La" else image).convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer)
     return image.convert("RGB")
+
+
+def _scale_transparent_colour(image: Image.Image) -> None:
+    """Scale the colour that a PNG declares transparent as Pillow will scale the pixels."""
+    colour = image.info.get("transparency")
+    depth = image.tile[0].args if isinstance(image, PngImageFile) and image.tile else None
+    if depth in _GREY_STEPS and isinstance(colour, int):
+        image.info["transparency"] = colour * _GREY_STEPS[depth]
+    elif depth == "RGB;16B" and isinstance(colour, tuple):
+        image.info["transparency"] = tuple(value >> 8 for value in colour)
+
+
+def _grey_of_eight_bits(image: Image.Image) -> Image.Image:
+    values = np.asarray(image)
+    if image.mode == "F":
+        highest = values.max(initial=0, where=np.isfinite(values))
+        scale = next((1 / top for top in (1, 255) if highest <= top), 1 / 65535)
+        scaled = np.nan_to_num(values.astype(np.float64) * scale, posinf=1.0).clip(0, 1)
+        return Image.fromarray(np.rint(scaled * 255).astype(np.uint8))
+    deep = values.astype(np.int64).clip(0, 65535)
+    grey = ((deep * 255 + 32767) // 65535).astype(np.uint8)
+    grey[values == image.info.get("transparency", -1)] = 255
+    return Image.fromarray(grey)
 
 
 def _upright(image: Image.Image) -> Image.Image:

@@ -1,12 +1,9 @@
 """One picture of all topics: their words in every language, and their pictures."""
 
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-from PIL import Image
 
 from octis_m3l.data.dataset import MultiviewDataset
+from octis_m3l.data.opening import open_picture
 from octis_m3l.errors import SettingsError
 from octis_m3l.files import written_whole
 from octis_m3l.models.base import TopicModel
@@ -63,17 +60,12 @@ def draw_topic_sheet(
             best = model.representatives(
                 int(entry["topic"]), shown, count=pictures, dataset=dataset
             )
-            for axis, picture in zip(axes[row, 1:], best["content"], strict=False):
-                axis.imshow(_pixels(picture))
+            for axis, item, picture in zip(
+                axes[row, 1:], best["item"], best["content"], strict=False
+            ):
+                axis.imshow(open_picture(picture, item).resize((96, 96)))
     for axis in axes.flat:
         axis.axis("off")
     figure.subplots_adjust(left=0.01, right=0.99, bottom=0.01, top=0.99, wspace=0.05)
     with written_whole(Path(path)) as temporary:
         figure.savefig(temporary, dpi=120)
-
-
-def _pixels(picture: Any) -> Any:
-    if isinstance(picture, Path):
-        with Image.open(picture) as image:
-            return np.asarray(image.convert("RGB").resize((96, 96)))
-    return picture

@@ -31,16 +31,20 @@ def saved(image: Image.Image, path: Path, **options: Any) -> Path:
     return path
 
 
+def png_chunk(kind: bytes, content: bytes) -> bytes:
+    check = struct.pack(">I", zlib.crc32(kind + content))
+    return struct.pack(">I", len(content)) + kind + content + check
+
+
+def png_header(width: int, height: int, depth: int, kind: int) -> bytes:
+    header = struct.pack(">IIBBBBB", width, height, depth, kind, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + png_chunk(b"IHDR", header)
+
+
 def huge_png(path: Path, width: int, height: int) -> Path:
     """A PNG that says it is huge, in a few bytes."""
-
-    def chunk(kind: bytes, content: bytes) -> bytes:
-        check = struct.pack(">I", zlib.crc32(kind + content))
-        return struct.pack(">I", len(content)) + kind + content + check
-
-    header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
-    chunks = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"\0")) + chunk(b"IEND", b"")
-    path.write_bytes(b"\x89PNG\r\n\x1a\n" + chunks)
+    chunks = png_chunk(b"IDAT", zlib.compress(b"\0")) + png_chunk(b"IEND", b"")
+    path.write_bytes(png_header(width, height, 8, 0) + chunks)
     return path
 
 
@@ -80,13 +84,84 @@ def test_sixteen_bits_are_scaled_to_eight(tmp_path: Path) -> None:
     np.testing.assert_array_equal(pixels(Image.fromarray(deep.astype(np.int32))), wanted)
 
 
-@pytest.mark.parametrize("mode", ["CMYK", "P", "1", "YCbCr", "LA", "HSV"])
-def test_every_mode_becomes_rgb(mode: str, tmp_path: Path) -> None:
-    white = Image.new("RGB", (4, 4), "white").convert(mode)
-    np.testing.assert_array_equal(pixels(white), np.full((4, 4, 3), 255))
-    if mode == "CMYK":
-        found = pixels(saved(white, tmp_path / "a.tiff"))
-        np.testing.assert_array_equal(found, np.full((4, 4, 3), 255))
+def small_png(path: Path, depth: int, kind: int, row: bytes, transparent: bytes) -> Path:
+    """A PNG of two pixels of any depth, with a transparent colour; Pillow writes few of them."""
+    content = png_chunk(b"tRNS", transparent) + png_chunk(b"IDAT", zlib.compress(b"\0" + row))
+    path.write_bytes(png_header(2, 1, depth, kind) + content + png_chunk(b"IEND", b""))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("mode", "pixel", "wanted"),
+    [
+        ("1", 255, (255, 255, 255)),
+        ("L", 100, (100, 100, 100)),
+        ("LA", (100, 128), (177, 177, 177)),
+        ("La", (50, 128), (177, 177, 177)),
+        ("P", 1, (40, 50, 60)),
+        ("PA", (1, 255), (40, 50, 60)),
+        ("PA", (1, 0), (255, 255, 255)),
+        ("I", 32768, (128, 128, 128)),
+        ("I;16", 32768, (128, 128, 128)),
+        ("I;16L", 32768, (128, 128, 128)),
+        ("I;16B", 32768, (128, 128, 128)),
+        ("F", 0.5, (128, 128, 128)),
+        ("F", 1.0, (255, 255, 255)),
+        ("F", 100.0, (100, 100, 100)),
+        ("F", 32768.0, (128, 128, 128)),
+        ("F", float("nan"), (0, 0, 0)),
+        ("F", float("inf"), (255, 255, 255)),
+        ("F", -1.0, (0, 0, 0)),
+        ("RGB", (10, 20, 30), (10, 20, 30)),
+        ("RGBX", (10, 20, 30, 0), (10, 20, 30)),
+        ("RGBA", (10, 20, 30, 255), (10, 20, 30)),
+        ("RGBA", (10, 20, 30, 0), (255, 255, 255)),
+        ("RGBa", (64, 0, 0, 128), (191, 127, 127)),
+        ("CMYK", (0, 255, 255, 0), (255, 0, 0)),
+        ("YCbCr", (76, 85, 255), (254, 0, 0)),
+        ("LAB", (137, 128, 128), (128, 128, 128)),
+        ("HSV", (85, 255, 255), (0, 255, 0)),
+    ],
+)
+def test_every_mode_becomes_rgb(mode: str, pixel: Any, wanted: tuple[int, ...]) -> None:
+    image = Image.new(mode, (1, 1), pixel)
+    if mode in ("P", "PA"):
+        image.putpalette([10, 20, 30, 40, 50, 60])
+    found = pixels(image).astype(int)[0, 0]
+    assert np.abs(found - wanted).max() <= 2, found
+
+
+def test_files_of_rare_modes(tmp_path: Path) -> None:
+    red = Image.new("RGB", (1, 1), "red")
+    for mode in ("CMYK", "YCbCr", "LAB"):
+        found = pixels(saved(red.convert(mode), tmp_path / f"{mode}.tiff")).astype(int)
+        assert np.abs(found - [255, 0, 0]).max() <= 6, (mode, found)
+    floats = saved(Image.fromarray(np.array([[0, 0.5, 1]], np.float32)), tmp_path / "f.tiff")
+    assert pixels(floats)[0, :, 0].tolist() == [0, 128, 255]
+    high = saved(Image.fromarray(np.array([[0, 100, 255]], np.float32)), tmp_path / "h.tiff")
+    assert pixels(high)[0, :, 0].tolist() == [0, 100, 255]
+
+
+@pytest.mark.parametrize(
+    ("depth", "kind", "row", "transparent", "wanted"),
+    [
+        (1, 0, bytes([0b01000000]), "0000", (255, 255)),
+        (2, 0, bytes([0b01000000]), "0001", (255, 0)),
+        (4, 0, bytes([0x73]), "0007", (255, 51)),
+        (8, 0, bytes([100, 7]), "0064", (255, 7)),
+        (16, 0, bytes.fromhex("8000 8080"), "8000", (255, 128)),
+        (16, 0, bytes.fromhex("0000 8080"), "0000", (255, 128)),
+        (8, 2, bytes([9, 8, 7, 5, 5, 5]), "0009 0008 0007", (255, 5)),
+        (16, 2, bytes.fromhex("1234 0000 0000 0505 0505 0505"), "1234 0000 0000", (255, 5)),
+    ],
+)
+def test_a_transparent_colour_of_any_depth_lies_on_white(
+    depth: int, kind: int, row: bytes, transparent: str, wanted: tuple[int, int], tmp_path: Path
+) -> None:
+    path = small_png(tmp_path / "a.png", depth, kind, row, bytes.fromhex(transparent))
+    expected = np.array(wanted)[None, :, None].repeat(3, axis=2)
+    np.testing.assert_array_equal(pixels(path), expected)
+    np.testing.assert_array_equal(pixels(Image.open(path)), expected)
 
 
 def test_orientation_is_applied(tmp_path: Path) -> None:
