@@ -477,13 +477,18 @@ def test_topics_opens_pictures_by_the_rules_of_the_rest(
     assert "is too large (64 × 64 pixels), at most 100 pixels are opened" in " ".join(err.split())
 
 
-def test_a_table_with_semicolons(run: Run, tmp_path: Path) -> None:
-    (tmp_path / "table.csv").write_text("english;deutsch\nship;schiff\n")
-    code, _, err = run(
-        "build", tmp_path / "table.csv", "--text", "en=english", "--out", tmp_path / "out"
-    )
-    assert code == 1
-    assert "is separated by semicolons; save it with commas" in " ".join(err.split())
+def test_delimiter_and_encoding_are_detected_or_said(run: Run, tmp_path: Path) -> None:
+    table = tmp_path / "table.csv"
+    table.write_bytes(("english;deutsch\n" + "ship, sea;schöne See\n" * 10).encode("utf-16"))
+    command = ("build", table, "--text", "en=english", "--text", "de=deutsch", "--json", "--out")
+    code, out, err = run(*command, tmp_path / "one")
+    assert code == 0, err
+    items = [view["items"] for view in json.loads(out)["views"].values()]
+    assert items == [{"train": 8, "validation": 1, "test": 1}] * 2
+    code, _, err = run(*command, tmp_path / "two", "--delimiter", ",")
+    assert (code, "line 2: 2 cells where the header has 1" in " ".join(err.split())) == (1, True)
+    code, _, err = run(*command, tmp_path / "two", "--encoding", "ascii")
+    assert (code, "is not written in ascii" in " ".join(err.split())) == (1, True)
 
 
 @pytest.mark.filterwarnings("default::UserWarning")

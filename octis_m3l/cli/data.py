@@ -28,7 +28,7 @@ def build(
     source: Annotated[
         Path,
         typer.Argument(
-            help="A CSV, TSV or JSON lines file (.gz too), or a folder of train_bow_matrix_*.npz."
+            help="A .csv, .tsv, .jsonl (.gz too) or .xlsx, or a folder of train_bow_matrix_*.npz."
         ),
     ],
     out: Annotated[Path, typer.Option(help="Folder of the data set.")],
@@ -71,6 +71,12 @@ def build(
             help="Any other setting of TextPreprocessor: stop_words=false, keep_numbers=true, …",
         ),
     ] = None,
+    delimiter: Annotated[
+        str | None, typer.Option(help="Between cells: ',', ';', tab, …  [default: detected]")
+    ] = None,
+    encoding: Annotated[
+        str | None, typer.Option(help="utf-8, utf-16, latin-1, …  [default: detected]")
+    ] = None,
     overwrite: Overwrite = False,
     as_json: AsJson = False,
 ) -> None:
@@ -106,6 +112,8 @@ def build(
         tokenizers=pairs(tokenizer, "--tokenizer"),
         embeddings=own,
         settings=settings(set_),
+        delimiter=delimiter,
+        encoding=encoding,
     )
     dataset = with_words(
         dataset,

@@ -1,6 +1,7 @@
 """Data sets from lists, frames and JSON lines: records in, views and links out."""
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,10 @@ from numpy.typing import NDArray
 from octis_m3l.data.builder import Builder
 from octis_m3l.data.dataset import MultiviewDataset
 from octis_m3l.data.opening import is_address
-from octis_m3l.data.records.json_lines import read_objects
 from octis_m3l.data.records.labels import record_labels
 from octis_m3l.data.records.partitions import given_marks, split_marks
 from octis_m3l.data.records.reading import read_records
+from octis_m3l.data.records.tables import read_json_lines, read_table
 from octis_m3l.data.stop_words import language_of
 from octis_m3l.data.text import TextPreprocessor
 from octis_m3l.data.text_checks import kind_of
@@ -172,14 +173,19 @@ def from_frame(
         raise DataError(
             f"frame is a {kind_of(frame)}; expected a table, as pandas.read_csv returns."
         )
-    text_columns = texts if isinstance(texts, Mapping) else {c: c for c in texts}
-    image_columns = images if isinstance(images, Mapping) else {c: c for c in images or ()}
-    named = [*text_columns.values(), *image_columns.values(), *other_partitions]
-    for column in [c for c in (*named, partition, label, group) if c is not None]:
-        if column not in frame.columns:
-            raise DataError(
-                f"there is no column '{column}'.{suggest(column, [str(c) for c in frame.columns])}"
-            )
+    known = {*signature(from_frame).parameters, *signature(from_lists).parameters}
+    known -= {"arguments", "labels"}
+    for name in arguments:
+        if name not in known:
+            raise SettingsError(f"from_frame has no argument '{name}'.{suggest(name, known)}")
+    text_columns = _columns(texts, "texts")
+    image_columns = _columns(images or {}, "images")
+    others = list(_columns(other_partitions, "other_partitions"))
+    named = {f"texts of view '{name}'": column for name, column in text_columns.items()}
+    named |= {f"images of view '{name}'": column for name, column in image_columns.items()}
+    named |= {"partition": partition, "label": label, "group": group}
+    for what, column in [*named.items(), *(("other_partitions", name) for name in others)]:
+        _check_column(frame, what, column)
     root = Path(image_folder) if image_folder is not None else None
     return from_lists(
         {view: frame[column].tolist() for view, column in text_columns.items()},
@@ -188,17 +194,58 @@ def from_frame(
             for view, column in image_columns.items()
         },
         partition=None if partition is None else frame[partition].tolist(),
-        other_partitions={name: frame[name].tolist() for name in other_partitions},
+        other_partitions={name: frame[name].tolist() for name in others},
         labels=None if label is None else frame[label].tolist(),
         group=None if group is None else frame[group].tolist(),
         **arguments,
     )
 
 
+def from_table(
+    path: str | Path,
+    *,
+    delimiter: str | None = None,
+    encoding: str | None = None,
+    image_folder: str | Path | None = None,
+    **arguments: Any,
+) -> MultiviewDataset:
+    """Build a data set from a file: CSV, TSV, a workbook's first sheet, or JSON lines.
+
+    Parameters
+    ----------
+    path : str or Path
+        A .csv, .tsv, .jsonl (all of them also as .gz) or .xlsx file; see `from_jsonl` for how
+        fields of JSON are named.
+    delimiter, encoding : str, optional
+        Of the file. Default: detected, with a warning where an encoding is a guess.
+    image_folder : str or Path, optional
+        Where relative paths of pictures start. Default: the file's folder.
+    **arguments
+        As for `from_frame`.
+
+    Raises
+    ------
+    DataError
+        If the file can't be read, a row has more cells than the header, and as `from_frame`.
+    SettingsError
+        If the delimiter or the encoding is none.
+    """
+    path = Path(path)
+    frame = read_table(path, delimiter=delimiter, encoding=encoding)
+    label = arguments.get("label")
+    if isinstance(label, str) and [*frame.columns].count(label) == 1:
+        # As pandas and R write a gap; in a text it may be a word.
+        frame[label] = [
+            None if isinstance(cell, str) and cell.lower() == "nan" else cell
+            for cell in frame[label]
+        ]
+    return from_frame(frame, image_folder=image_folder or path.parent, **arguments)
+
+
 def from_jsonl(
     path: str | Path, *, image_folder: str | Path | None = None, **arguments: Any
 ) -> MultiviewDataset:
-    """Build a data set from JSON lines (also gzipped): a field for each view.
+    """Build a data set from JSON lines, whatever the file's name: a field for each view.
 
     Parameters
     ----------
@@ -216,8 +263,34 @@ def from_jsonl(
         If the file is missing, a line is no JSON object, and as `from_frame`.
     """
     path = Path(path)
-    frame = pd.json_normalize(read_objects(path))
-    return from_frame(frame, image_folder=image_folder or path.parent, **arguments)
+    return from_frame(read_json_lines(path), image_folder=image_folder or path.parent, **arguments)
+
+
+def _columns(given: Any, what: str) -> dict[str, Any]:
+    """Return the column of each view; columns without views are named as these."""
+    if isinstance(given, Mapping):
+        return dict(given)
+    if isinstance(given, str):
+        return {given: given}
+    if not isinstance(given, Iterable) or not all(isinstance(name, str) for name in given):
+        raise DataError(
+            f"{what}={given!r}: expected columns by view, {{'en': 'title_en', 'de': 'title_de'}} "
+            "say, or a list of columns that are named as the views."
+        )
+    return {column: column for column in given}
+
+
+def _check_column(frame: pd.DataFrame, what: str, column: Any) -> None:
+    if column is None and not what.startswith("texts"):
+        return
+    if not isinstance(column, Hashable) or column is None:
+        raise DataError(f"{what}={column!r}: expected the name of one column.")
+    times = [*frame.columns].count(column)
+    if times > 1:
+        raise DataError(f"the table has {times} columns '{column}'; rename all but one of them.")
+    if not times:
+        names = [str(name) for name in frame.columns]
+        raise DataError(f"there is no column '{column}'.{suggest(str(column), names)}")
 
 
 def _below(root: Path | None, cell: Any) -> Any:

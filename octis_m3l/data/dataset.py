@@ -360,6 +360,13 @@ class MultiviewDataset(Variations, Dataset):  # type: ignore[misc]
         return from_frame(frame, **arguments)
 
     @classmethod
+    def from_table(cls, path: str | Path, **arguments: Any) -> "MultiviewDataset":
+        """Build from a CSV, TSV, .xlsx or JSON lines file; see `data.build.from_table`."""
+        from octis_m3l.data.build import from_table
+
+        return from_table(path, **arguments)
+
+    @classmethod
     def from_jsonl(cls, path: str | Path, **arguments: Any) -> "MultiviewDataset":
         """Build from JSON lines; see `octis_m3l.data.build.from_jsonl`."""
         from octis_m3l.data.build import from_jsonl

@@ -6,14 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from octis_m3l.data import (
     MultiviewDataset,
     TextPreprocessor,
     from_bow_folder,
-    from_frame,
-    from_jsonl,
+    from_table,
 )
 from octis_m3l.data.stop_words import language_of
 from octis_m3l.data.views import PARTITIONS
@@ -35,8 +33,10 @@ def dataset_from_table(
     tokenizers: Mapping[str, str],
     embeddings: Mapping[str, str],
     settings: Mapping[str, Any] | None = None,
+    delimiter: str | None = None,
+    encoding: str | None = None,
 ) -> MultiviewDataset:
-    """Return a data set from a CSV, TSV or JSON lines file, or from a folder of bags of words.
+    """Return a data set from a table in a file, or from a folder of bags of words.
 
     Parameters
     ----------
@@ -57,11 +57,13 @@ def dataset_from_table(
         ``.npy`` files, row by row with the table.
     settings : mapping, optional
         Any other setting of `TextPreprocessor`, for all texts.
+    delimiter, encoding : str, optional
+        Of the file, where they are not to be detected.
 
     Raises
     ------
     DataError
-        If the file is missing or of an unknown kind, or as `from_frame`.
+        If the file is missing or of an unknown kind, or as `from_table`.
     """
     if source.is_dir():
         said: dict[str, Any] = {
@@ -72,6 +74,7 @@ def dataset_from_table(
         }
         said |= {"--group": group, "--tokenizer": tokenizers, "--set": settings}
         said |= {"--vocabulary": vocabulary != VOCABULARY}
+        said |= {"--delimiter": delimiter, "--encoding": encoding}
         if any(said.values()):
             raise SettingsError(
                 f"{', '.join(option for option, given in said.items() if given)}: {source} is a "
@@ -105,6 +108,8 @@ def dataset_from_table(
                 stacklevel=2,
             )
     arguments: dict[str, Any] = {
+        "delimiter": delimiter,
+        "encoding": encoding,
         "texts": texts,
         "images": {view: None if column == "-" else column for view, column in images.items()},
         "partition": partition,
@@ -116,7 +121,7 @@ def dataset_from_table(
         "embeddings": dict(embeddings),
         "metadata": {"name": source.name},
     }
-    dataset = _from_file(source, arguments)
+    dataset = from_table(source, **arguments)
     items = np.sum([view.sizes for view in dataset.views.values()], axis=0)
     empty = [name for name, number in zip(PARTITIONS, items, strict=True) if not number]
     if empty:
@@ -127,40 +132,6 @@ def dataset_from_table(
             stacklevel=2,
         )
     return dataset
-
-
-def _from_file(source: Path, arguments: dict[str, Any]) -> MultiviewDataset:
-    kinds = [suffix.lower() for suffix in source.suffixes if suffix.lower() != ".gz"]
-    kind = kinds[-1] if kinds else ""
-    if kind in (".jsonl", ".ndjson"):
-        return from_jsonl(source, **arguments)
-    if kind in (".csv", ".tsv"):
-        frame = _read_csv(source, "\t" if kind == ".tsv" else ",")
-        label = arguments["label"]
-        if label in frame.columns:
-            # As pandas and R write a gap; in a text it may be a word.
-            frame[label] = frame[label].mask(frame[label].str.lower() == "nan")
-        return from_frame(frame, image_folder=source.parent, **arguments)
-    raise DataError(f"{source}: expected a .csv, .tsv or .jsonl file (.gz too).")
-
-
-def _read_csv(source: Path, separator: str) -> pd.DataFrame:
-    try:
-        frame: pd.DataFrame = pd.read_csv(
-            source, sep=separator, dtype=str, keep_default_na=False, na_values=[""]
-        )
-    except FileNotFoundError:
-        raise DataError(f"{source} is missing; give the path of a table.") from None
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
-        raise DataError(
-            f"{source} can't be read as a table ({str(error).strip()}); expected UTF-8 with a "
-            "header and as many cells in every row."
-        ) from None
-    if len(frame.columns) == 1 and separator == "," and ";" in str(frame.columns[0]):
-        raise DataError(
-            f"{source} is separated by semicolons; save it with commas, or with tabs as .tsv."
-        )
-    return frame
 
 
 def with_words(

@@ -1,51 +1,48 @@
 """Records from JSON lines."""
 
-import gzip
+import io
 import json
-import zlib
 from pathlib import Path
 from typing import Any
 
+from octis_m3l.data.records.decoding import read_text
 from octis_m3l.errors import DataError
 
 
-def read_objects(path: Path) -> list[dict[str, Any]]:
-    """Return the JSON objects of a file, one a line; empty lines are passed over.
+def read_objects(path: Path, encoding: str | None = None) -> list[dict[str, Any]]:
+    """Return the JSON objects of a file; empty lines are passed over.
+
+    Whole numbers are kept as text, digit by digit: as labels they may be longer than a float.
 
     Parameters
     ----------
     path : Path
         The file, gzipped if its name ends in ``.gz``.
+    encoding : str, optional
+        Default: detected, as `read_text` does.
 
     Raises
     ------
     DataError
-        If the file is missing or truncated, or a line is no JSON object.
+        If the file is missing or damaged, or a line is no JSON object.
     """
-    opened = gzip.open if path.suffix == ".gz" else open
     rows: list[dict[str, Any]] = []
-    number = 0
-    try:
-        with opened(path, "rt", encoding="utf-8") as lines:
-            for number, line in enumerate(lines, 1):
-                if line.strip():
-                    rows.append(json.loads(line))
-                    if not isinstance(rows[-1], dict):
-                        raise DataError(
-                            f"{path}, line {number}: a JSON {type(rows[-1]).__name__}, where an "
-                            "object was expected."
-                        )
-    except FileNotFoundError:
-        raise DataError(f"{path} is missing; give the path of a JSON lines file.") from None
-    except (
-        json.JSONDecodeError,
-        UnicodeDecodeError,
-        EOFError,
-        gzip.BadGzipFile,
-        zlib.error,
-    ) as error:
-        where = "line" if isinstance(error, json.JSONDecodeError) else "after line"
-        raise DataError(
-            f"{path}, {where} {number}: {error}; the file is truncated or holds no JSON lines."
-        ) from None
+    for number, line in enumerate(io.StringIO(read_text(path, encoding), newline=""), 1):
+        if not line.strip():
+            continue
+        try:
+            rows.append(json.loads(line, parse_int=str))
+        except json.JSONDecodeError as error:
+            raise DataError(
+                f"{path}, line {number}: {error}; the file is truncated or holds no JSON lines."
+            ) from None
+        except RecursionError:
+            raise DataError(
+                f"{path}, line {number}: its fields are nested too deeply; flatten them."
+            ) from None
+        if not isinstance(rows[-1], dict):
+            raise DataError(
+                f"{path}, line {number}: a JSON {type(rows[-1]).__name__}, where an object was "
+                "expected."
+            )
     return rows

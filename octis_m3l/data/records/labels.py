@@ -6,6 +6,8 @@ from typing import Any
 from octis_m3l.data.text_checks import is_missing
 from octis_m3l.errors import DataError
 
+_EXACT = 2**53
+
 
 def record_labels(labels: Sequence[Any] | None, count: int) -> list[str] | None:
     """Return the label of each record, "" where it has none.
@@ -32,5 +34,12 @@ def record_labels(labels: Sequence[Any] | None, count: int) -> list[str] | None:
 def _as_text(label: Any) -> str:
     if is_missing(label):
         return ""
-    # A column of whole numbers with gaps comes as floats.
-    return str(int(label)) if isinstance(label, float) and label.is_integer() else str(label)
+    if isinstance(label, float) and label.is_integer():
+        # A column of whole numbers with gaps comes as floats.
+        if abs(label) >= _EXACT:
+            raise DataError(
+                f"label {label!r}: a float of this size may be any of several whole numbers; give "
+                "labels as text, or read the column as such (dtype=str)."
+            )
+        return str(int(label))
+    return str(label)

@@ -1,0 +1,111 @@
+"""Files as text: unpacked, and in whatever encoding they are written."""
+
+import codecs
+import gzip
+import warnings
+import zlib
+from pathlib import Path
+
+from charset_normalizer import from_bytes
+
+from octis_m3l.errors import DataError, SettingsError
+
+_MARKS = {
+    codecs.BOM_UTF8: "utf-8-sig",
+    codecs.BOM_UTF32_LE: "utf-32",
+    codecs.BOM_UTF32_BE: "utf-32",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+}
+# What programs write that do not write Unicode; among equals the first.
+_LEGACY = [
+    *("cp1252", "cp1250", "cp1251", "cp1253", "cp1254", "cp1255", "cp1256", "cp1257", "cp1258"),
+    *("cp874", "koi8_r", "cp932", "euc_jp", "gb18030", "big5", "cp949"),
+]
+_LOOKED_AT = 100_000
+_SHOWN = 60
+
+
+def read_text(path: Path, encoding: str | None = None) -> str:
+    """Return the text of a file.
+
+    Parameters
+    ----------
+    path : Path
+        The file, gzipped if its name ends in ``.gz``.
+    encoding : str, optional
+        As Python names it. Default: a byte order mark, UTF-8, UTF-16, or what the bytes look
+        like, with a warning.
+
+    Raises
+    ------
+    DataError
+        If the file is missing or damaged, or its bytes are of another encoding.
+    SettingsError
+        If there is no such encoding.
+    """
+    content = _content(path)
+    if encoding is None:
+        return _detected(content, path).removeprefix("\ufeff")
+    try:
+        return content.decode(encoding).removeprefix("\ufeff")
+    except LookupError:
+        raise SettingsError(
+            f"encoding={encoding!r} is not known; expected such as utf-8, utf-16, latin-1, cp1250 "
+            "or gb18030."
+        ) from None
+    except UnicodeError as error:
+        raise DataError(f"{path} is not written in {encoding} ({error}).") from None
+
+
+def _content(path: Path) -> bytes:
+    try:
+        content = path.read_bytes()
+        return gzip.decompress(content) if path.suffix.lower() == ".gz" else content
+    except FileNotFoundError:
+        raise DataError(f"{path} is missing; check its path.") from None
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise DataError(
+            f"{path} can't be unpacked ({error}): it is cut off, damaged or not gzipped; copy it "
+            "again."
+        ) from None
+    except OSError as error:
+        raise DataError(f"{path} can't be read ({error.strerror}).") from None
+
+
+def _detected(content: bytes, path: Path) -> str:
+    marked = [name for mark, name in _MARKS.items() if content.startswith(mark)]
+    head = content[:_LOOKED_AT]
+    zeros = head[::2].count(0), head[1::2].count(0)
+    sixteen = "utf-16-be" if zeros[0] > zeros[1] else "utf-16-le"
+    certain = ["utf-8"] + [sixteen] * (sum(zeros) > 0)
+    if sum(zeros) > len(head) // 5:
+        certain.reverse()
+    for encoding in [*marked[:1], *certain]:
+        try:
+            return content.decode(encoding)
+        except UnicodeError:
+            continue
+    lines = [line for line in content.splitlines() if not line.isascii()]
+    found = list(from_bytes(b"\n".join(lines)[:_LOOKED_AT], cp_isolation=_LEGACY))
+    likely = [
+        match
+        for match in found
+        if match.chaos <= found[0].chaos + 0.05 and match.coherence >= found[0].coherence - 0.05
+    ]
+    for encoding in sorted((match.encoding for match in likely), key=_LEGACY.index)[:1]:
+        try:
+            text = content.decode(encoding)
+        except UnicodeError:
+            continue
+        shown = lines[0].decode(encoding).strip()[:_SHOWN]
+        warnings.warn(
+            f"{path} is not written in UTF-8; it is read as {encoding} ({shown!r}). If letters are "
+            "wrong, give its encoding (--encoding).",
+            stacklevel=2,
+        )
+        return text
+    raise DataError(
+        f"{path} is no text in any encoding that is recognised; give its encoding (--encoding), "
+        "or save it in UTF-8."
+    )

@@ -1,0 +1,314 @@
+"""Tables in files: read as a person would read them, or refused with the row."""
+
+import csv
+import gzip
+import io
+import json
+import re
+import warnings
+from pathlib import Path
+from typing import Any
+
+import openpyxl
+import pandas as pd
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from octis_m3l.data.build import from_frame, from_table
+from octis_m3l.data.records.tables import read_table
+from octis_m3l.errors import DataError, OctisM3LError
+
+
+def written(path: Path, content: str | bytes) -> Path:
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return path
+
+
+def read(path: Path, content: str | bytes, **arguments: Any) -> list[list[Any]]:
+    """Return the header and the rows of a file with this content."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        frame = read_table(written(path, content), **arguments)
+    return [frame.columns.tolist(), *frame.values.tolist()]
+
+
+def refused(path: Path, content: str | bytes, message: str, **arguments: Any) -> None:
+    with pytest.raises(OctisM3LError) as error:
+        read_table(written(path, content), **arguments)
+    assert message in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+# Cells that belong to a column.
+
+
+def test_rows_that_end_in_a_delimiter_have_no_index(tmp_path: Path) -> None:
+    content = "en,de,label\nsea,meer,x,\nwood,wald,y,\n"
+    found = read(tmp_path / "a.csv", content)
+    assert found == [["en", "de", "label"], ["sea", "meer", "x"], ["wood", "wald", "y"]]
+    assert read(tmp_path / "a.csv", content.replace("label", "label,")) == found
+
+
+def test_a_row_with_more_cells_than_the_header_is_named(tmp_path: Path) -> None:
+    message = (
+        f"{tmp_path / 'a.csv'}, line 3: 4 cells where the header has 3 (en, de, label): sea |  "
+        "ship | meer | x. Put a text that holds ',' in quotes, or give another delimiter "
+        "(--delimiter)."
+    )
+    refused(tmp_path / "a.csv", "en,de,label\nwood,wald,y\nsea, ship,meer,x\n", message)
+    refused(tmp_path / "a.csv", "en,de,\na,b,\nc, d,e\n", "line 3: 3 cells where the header has 2")
+    refused(tmp_path / "a.csv", 'text\nsea, "ship"\n', "line 2: 2 cells where the header has 1")
+
+
+def test_rows_with_fewer_cells_are_warned_of(tmp_path: Path) -> None:
+    path = written(tmp_path / "a.csv", "en,de,label\nsea,meer,x\nwood\nwald,wood,y\nship\n")
+    with pytest.warns(
+        UserWarning, match=r"line 3: 1 cells where the header has 3 .*: wood\. In all 2"
+    ):
+        frame = read_table(path)
+    assert frame["de"].tolist() == ["meer", None, "wood", None]
+
+
+@pytest.mark.parametrize("delimiter", ["\t", ","])
+@pytest.mark.parametrize("closing", ["w59", "v59"])
+def test_stray_quotes_swallow_no_rows(delimiter: str, closing: str, tmp_path: Path) -> None:
+    rows = [[f"w{i}", f"v{i}", "x"] for i in range(80)]
+    content = "\n".join(delimiter.join(row) for row in [["en", "de", "label"], *rows])
+    content = content.replace("w9", '"w9').replace(closing, f'{closing}"')
+    path = tmp_path / ("a.tsv" if delimiter == "\t" else "a.csv")
+    if delimiter == "," and closing == "w59":
+        # Both cells are of one column, so that quotes make a row of as many cells.
+        message = "lines 11 to 61: quotes make them one row, and yet each has 3 cells by itself."
+        refused(path, content, message)
+        return
+    found = read(path, content)
+    assert len(found) == 81
+    assert found[10] == ['"w9', "v9", "x"]
+    assert found[60] == [cell + '"' * (cell == closing) for cell in rows[59]]
+
+
+def test_quotes_that_enclose_no_cell_are_kept(tmp_path: Path) -> None:
+    content = 'en,de\n"Sea" is big,meer\n"sea, ship",the "wald"\n"never closed,x\n'
+    assert read(tmp_path / "a.csv", content)[1:] == [
+        ['"Sea" is big', "meer"],
+        ["sea, ship", 'the "wald"'],
+        ['"never closed', "x"],
+    ]
+    refused(
+        tmp_path / "a.csv", 'en,de\n"Sea, ship" is,meer\n', "line 2: a quote that begins a cell"
+    )
+
+
+def test_texts_with_line_breaks_are_one_cell(tmp_path: Path) -> None:
+    content = 'en,de\n"sea\n\nship, or",meer\nx,"one, two\nthree, four"\n'
+    assert read(tmp_path / "a.csv", content)[1:] == [
+        ["sea\n\nship, or", "meer"],
+        ["x", "one, two\nthree, four"],
+    ]
+
+
+def test_an_empty_cell_of_a_single_column_is_a_row(tmp_path: Path) -> None:
+    assert read(tmp_path / "a.csv", "text\nsea\n\nwood\n") == [["text"], ["sea"], [None], ["wood"]]
+    assert read(tmp_path / "a.csv", 'text\nsea\n""\nwood\n')[2] == [None]
+    lines = read(tmp_path / "a.csv", "text\nsea, ship\nwood\n", delimiter="tab")
+    assert lines == [["text"], ["sea, ship"], ["wood"]]
+
+
+def test_blank_lines_between_rows_are_none(tmp_path: Path) -> None:
+    assert read(tmp_path / "a.csv", "\na,b\n\n1,2\n\n") == [["a", "b"], ["1", "2"]]
+
+
+@pytest.mark.parametrize("content", ["", "\n\n", ",,\n"])
+def test_a_table_without_a_header_is_empty(content: str, tmp_path: Path) -> None:
+    refused(tmp_path / "a.csv", content, f"{tmp_path / 'a.csv'} is empty; expected a header")
+
+
+def test_spaces_after_delimiters_belong_to_them(tmp_path: Path) -> None:
+    found = read(tmp_path / "a.csv", '"a", "b"\n"x, y", "z"\nq, r\n')
+    assert found == [["a", "b"], ["x, y", "z"], ["q", "r"]]
+
+
+def test_cells_of_any_length(tmp_path: Path) -> None:
+    long = "sea, " * 50_000
+    assert read(tmp_path / "a.csv", f'a,b\n"{long}",y\n')[1] == [long, "y"]
+    assert csv.field_size_limit() == 131072
+
+
+def test_a_column_that_is_there_twice_is_refused(tmp_path: Path) -> None:
+    path = written(tmp_path / "a.csv", "en,en,de\nsea,ship,meer\n")
+    with pytest.raises(DataError, match=r"^the table has 2 columns 'en'; rename all but one of th"):
+        from_table(path, texts=["en"])
+    assert from_table(path, texts=["de"]).info()["tuples"] == 1
+
+
+# Delimiters and encodings.
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
+def test_the_delimiter_is_the_one_of_the_header(delimiter: str, tmp_path: Path) -> None:
+    rows = [["en", "de"], ["1,5; 2", "x|y"], ["a\tb", "q, r"], ["c", "d;e"]]
+    file = io.StringIO()
+    csv.writer(file, delimiter=delimiter).writerows(rows)
+    assert read(tmp_path / "a.csv", file.getvalue()) == rows
+    name = {"\t": "tab", ";": "semicolon"}.get(delimiter, delimiter)
+    assert read(tmp_path / "a.tsv", file.getvalue(), delimiter=name) == rows
+
+
+def test_a_header_with_two_delimiters_is_settled_by_the_rows(tmp_path: Path) -> None:
+    content = "id;title, long;text\n1;sea, ship, wave;x\n2;wood;y\n"
+    assert read(tmp_path / "a.csv", content)[0] == ["id", "title, long", "text"]
+    assert read(tmp_path / "a.csv", "sep=;\na,b;c\nd,e;f\n") == [["a,b", "c"], ["d,e", "f"]]
+
+
+@pytest.mark.parametrize(
+    "encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32"]
+)
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_unicode_is_detected(encoding: str, end: str, tmp_path: Path) -> None:
+    rows = [["标题", "text"], ["海上的船", "schöne Häuser"], ["море", "x"]]
+    content = end.join(",".join(row) for row in rows) + end
+    assert read(tmp_path / "a.csv", content.encode(encoding)) == rows
+
+
+def test_other_encodings_are_told_by_a_warning(tmp_path: Path) -> None:
+    content = "title,label\n" + "Schöne Häuser an der Küste,größer als die Straße\n" * 3
+    path = written(tmp_path / "a.csv", content.encode("latin-1"))
+    with pytest.warns(UserWarning, match=r"is read as cp\d+ \('Schöne Häuser.*\(--encoding\)"):
+        frame = read_table(path)
+    assert frame["title"].tolist() == ["Schöne Häuser an der Küste"] * 3
+    assert (
+        read(path, content.encode("latin-1"), encoding="latin-1")[1][1] == "größer als die Straße"
+    )
+    refused(path, content.encode("latin-1"), "is not written in utf-8", encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "message"),
+    [
+        ("a.csv", {"delimiter": "<>"}, "delimiter='<>': expected one character between cells"),
+        ("a.csv", {"delimiter": '"'}, "expected one character between cells"),
+        ("a.csv", {"encoding": "klingon"}, "encoding='klingon' is not known; expected such as"),
+        ("a.jsonl", {"delimiter": ","}, "a.jsonl is no .csv or .tsv file; leave it out."),
+        ("a.xlsx", {"encoding": "utf-8"}, "a.xlsx has none to choose; leave it out."),
+    ],
+)
+def test_what_can_not_be_chosen(
+    name: str, arguments: dict[str, str], message: str, tmp_path: Path
+) -> None:
+    refused(tmp_path / name, "a,b\n1,2\n", message, **arguments)
+
+
+@pytest.mark.parametrize("name", ["a.csv.gz", "a.tsv.gz", "a.jsonl.gz"])
+def test_a_damaged_archive_is_one_line(name: str, tmp_path: Path) -> None:
+    whole = gzip.compress(b'{"a": 1, "b": 2}\n' * 20)
+    flipped = bytearray(whole)
+    flipped[len(whole) // 2] ^= 1
+    for content in (whole[:-3], whole[:15], bytes(flipped), b"a,b\n1,2\n"):
+        refused(tmp_path / name, content, f"{name} can't be unpacked (")
+
+
+def test_what_is_no_table(tmp_path: Path) -> None:
+    picture = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + bytes(range(256))
+    refused(tmp_path / "a.csv", picture, "is no text in any encoding that is recognised")
+    refused(
+        tmp_path / "a.parquet", b"", "a.parquet: expected a .csv, .tsv or .jsonl file (.gz too)"
+    )
+    refused(tmp_path / "a.xlsx", picture, "a.xlsx can't be read as a workbook (")
+    (tmp_path / "folder.csv").mkdir()
+    with pytest.raises(DataError, match=r"folder.csv can't be read \(Is a directory\)"):
+        read_table(tmp_path / "folder.csv")
+
+
+# Workbooks and JSON lines.
+
+
+def test_a_workbook_is_read_as_a_table(tmp_path: Path) -> None:
+    book = openpyxl.Workbook()
+    for row in [["en", "label", None], ["sea", 3, None], [None, None], [None, 2.5], ["x", True]]:
+        book.active.append(row)
+    book.create_sheet("notes")
+    book.save(tmp_path / "a.xlsx")
+    with pytest.warns(UserWarning, match=r"has the sheets Sheet, notes: 'Sheet' is read"):
+        frame = read_table(tmp_path / "a.xlsx")
+    assert frame.columns.tolist() == ["en", "label"]
+    assert frame.values.tolist() == [["sea", "3"], [None, "2.5"], ["x", "True"]]
+
+
+def test_whole_numbers_of_json_are_kept_digit_by_digit(tmp_path: Path) -> None:
+    rows = [{"en": "sea", "label": 2**53 + 1}, {"en": "wood", "label": 2**53}, {"en": "ship"}]
+    path = written(tmp_path / "a.jsonl", "\ufeff" + "\r".join(map(json.dumps, rows)))
+    data = from_table(path, texts=["en"], label="label")
+    assert data.view("en").labels == [str(2**53 + 1), str(2**53), ""]
+    frame = pd.DataFrame({"en": ["sea", "wood"], "label": [2.0**53, None]})
+    with pytest.raises(DataError, match=r"^label 9007199254740992.0: a float of this size may be"):
+        from_frame(frame, texts=["en"], label="label")
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ('{"a": ' * 100_000, "a.jsonl, line 1: its fields are nested too deeply; flatten them."),
+        ('{"a": 1', "line 1: Expecting ',' delimiter"),
+        ("[1]", "line 1: a JSON list, where an object was expected."),
+    ],
+)
+def test_json_that_holds_no_records(line: str, message: str, tmp_path: Path) -> None:
+    refused(tmp_path / "a.jsonl", line, message)
+
+
+def test_line_separators_within_json_are_text(tmp_path: Path) -> None:
+    row = {"en": "sea\u2028ship\x85", "n": "9" * 5000}
+    content = json.dumps(row, ensure_ascii=False) + "\n"
+    assert read(tmp_path / "a.jsonl", content) == [["en", "n"], [*row.values()]]
+
+
+# Any table that the csv module writes.
+
+CELLS = st.text(st.sampled_from("ab \"',;\t|äж海\u2028\x0b"), max_size=6)
+BREAKS = st.text(st.sampled_from('ab ",;\n'), max_size=6)
+
+
+@settings(
+    deadline=None,
+    max_examples=60,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(
+    cells=st.integers(1, 3).flatmap(
+        lambda width: st.lists(
+            st.lists(CELLS | BREAKS, min_size=width, max_size=width), min_size=1, max_size=5
+        )
+    ),
+    delimiter=st.sampled_from(",;\t|"),
+    encoding=st.sampled_from(["utf-8", "utf-8-sig", "utf-16"]),
+    end=st.sampled_from(["\n", "\r\n", "\r"]),
+    quoting=st.sampled_from([csv.QUOTE_MINIMAL, csv.QUOTE_ALL]),
+)
+def test_what_is_written_is_read(
+    cells: list[list[str]],
+    delimiter: str,
+    encoding: str,
+    end: str,
+    quoting: Any,
+    tmp_path: Path,
+) -> None:
+    header = ["en", "de", "label"][: len(cells[0])]
+    if delimiter == "\t":
+        # A record with line breaks and tabs in its texts looks like rows with stray quotes.
+        cells = [
+            [c.replace("\t", "") for c in row] if "\n" in "".join(row) else row for row in cells
+        ]
+    cells = [[cell.replace("\n", end) for cell in row] for row in cells]
+    file = io.StringIO(newline="")
+    writer = csv.writer(file, delimiter=delimiter, lineterminator=end, quoting=quoting)
+    writer.writerows([header, *cells])
+    said = {"delimiter": delimiter} if len(header) == 1 else {}
+    wanted = [header, *([cell or None for cell in row] for row in cells)]
+    try:
+        found = read(tmp_path / "a.csv", file.getvalue().encode(encoding), **said)
+    except DataError as error:
+        assert re.search(r"lines \d+ to \d+: quotes make them one row", str(error))
+        assert any(end in cell for row in cells for cell in row)
+    else:
+        assert found == wanted
