@@ -300,10 +300,9 @@ def test_stop_words_of_a_view_that_is_named_by_no_language(
     command = ("build", table, "--text", "reports=english", "--json", "--out")
     code, _, err = run(*command, tmp_path / "kept")
     assert code == 0
-    assert "view 'reports': its language is not known, so no stop words are left out" in " ".join(
-        err.split()
-    )
-    said = (("--language", "reports=en"), ("--set", "stop_words=false"))
+    assert "stop words of 'en' (the, " in " ".join(err.split())
+    assert "octis-m3l build: --language reports=en)" in " ".join(err.split())
+    said = (("--language", "reports=english"), ("--set", "stop_words=false"))
     for number, arguments in enumerate(said):
         assert run(*command, tmp_path / str(number), *arguments)[2] == ""
     kept, without, again = (

@@ -38,7 +38,8 @@ def build(
     label: Annotated[str | None, typer.Option(help="Column of labels.")] = None,
     group: Annotated[str | None, typer.Option(help="Column: rows that are one record.")] = None,
     language: Annotated[
-        list[str] | None, typer.Option(metavar="VIEW=CODE", help="Where it isn't the view's name.")
+        list[str] | None,
+        typer.Option(metavar="VIEW=LANGUAGE", help="Where the name doesn't say it."),
     ] = None,
     vocabulary: Annotated[int, typer.Option(min=1, help="Words of each language.")] = 2000,
     tokenizer: Annotated[

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array, csr_matrix, load_npz, save_npz, vstack
 
 from octis_m3l.data.dataset import MultiviewDataset
-from octis_m3l.data.stop_words import language_of
+from octis_m3l.data.languages import language_of
 from octis_m3l.data.views import TextView
 from octis_m3l.errors import DataError, SettingsError, StorageError, suggest
 from octis_m3l.files import folder_written_whole
@@ -76,7 +76,7 @@ def from_bow_folder(
             raise DataError(f"languages: {place} has no view '{name}'.{suggest(name, names)}")
     views = []
     for number, name in enumerate(names):
-        language = (languages or {}).get(name, language_of(name))
+        language = language_of(name, languages)
         drawn = np.random.default_rng([seed, number])
         views.append(_read_view(place, name, language, validation, drawn))
     return MultiviewDataset(views, metadata={"name": place.name})

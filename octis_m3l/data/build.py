@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 
 from octis_m3l.data.builder import Builder
 from octis_m3l.data.dataset import MultiviewDataset
+from octis_m3l.data.languages import language_of
 from octis_m3l.data.opening import is_address
 from octis_m3l.data.records.labels import record_labels
 from octis_m3l.data.records.partitions import given_marks, split_marks
 from octis_m3l.data.records.reading import read_records
 from octis_m3l.data.records.tables import read_json_lines, read_table
-from octis_m3l.data.stop_words import language_of
 from octis_m3l.data.text import TextPreprocessor
 from octis_m3l.data.text_checks import kind_of
 from octis_m3l.errors import DataError, SettingsError, suggest
@@ -67,8 +67,9 @@ def from_lists(
         with its items in order of appearance.
     preprocessing : TextPreprocessor or mapping of view to TextPreprocessor, optional
         Default: `TextPreprocessor` with the view's language.
-    languages : mapping of view to ISO 639-1 code or None, optional
-        Default: the view's name where stop words are known for it, else none.
+    languages : mapping of view to str or None, optional
+        Codes or English names. Default: the language that the view's name says ("de", "german",
+        "zh-cn", "en_title") where there are stop words for it, else none.
     unusable : {'drop', 'error'}
         What to do with a document without words after preprocessing, or a picture that can't be
         opened: leave it out, with one warning that counts them, or stop.
@@ -102,7 +103,7 @@ def from_lists(
     others = {n: given_marks(m, records, n) for n, m in (other_partitions or {}).items()}
     builder = Builder(records, marks, others, record_labels(labels, records.count), unusable)
     for name in texts:
-        language = (languages or {}).get(name, language_of(name))
+        language = language_of(name, languages)
         chosen = preprocessing.get(name) if isinstance(preprocessing, Mapping) else preprocessing
         builder.add_text(name, language, chosen or TextPreprocessor(language=language))
     for name in records.image_names:

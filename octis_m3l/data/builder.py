@@ -75,6 +75,8 @@ class Builder:
         mark = self._item_marks(name, self._marks)
         corpus = preprocessor.fit_transform(texts, mark == 0, name)
         self._reports.append(str(corpus.report))
+        for doubt in preprocessor.doubts_of_language(corpus, name):
+            warnings.warn(doubt, stacklevel=4)
         empty = np.zeros(len(texts), bool)
         empty[list(corpus.report.empty_documents)] = True
         self._leave_out(name, empty, "have no word left after preprocessing")

@@ -13,7 +13,7 @@ from octis_m3l.data.tokenizers import (
 )
 from octis_m3l.errors import SettingsError, suggest
 
-_SAME_LIST = {"nb": "no", "nn": "no"}
+_SAME_LIST = {"fil": "tl", "nb": "no", "nn": "no"}
 
 
 def available_stop_words() -> tuple[str, ...]:
@@ -21,15 +21,15 @@ def available_stop_words() -> tuple[str, ...]:
     return tuple(sorted(stopwordsiso.langs()))
 
 
-def language_of(view: str) -> str | None:
-    """Return a view's name if it is the code of a language with a list of stop words, else None.
+def has_stop_words(language: str) -> bool:
+    """Return whether there is a list of stop words for a language.
 
     Parameters
     ----------
-    view : str
-        The name.
+    language : str
+        ISO 639-1 code.
     """
-    return view if _SAME_LIST.get(view, view) in stopwordsiso.langs() else None
+    return _SAME_LIST.get(language, language) in stopwordsiso.langs()
 
 
 @lru_cache(maxsize=128)
@@ -42,20 +42,21 @@ def stop_words(language: str) -> frozenset[str]:
     Parameters
     ----------
     language : str
-        ISO 639-1 code, one of `available_stop_words` ("nb" and "nn" are "no").
+        ISO 639-1 code, one of `available_stop_words` ("nb" and "nn" are "no", "fil" is "tl").
 
     Raises
     ------
     SettingsError
         If there is no list for the language.
     """
-    code = _SAME_LIST.get(language, language)
-    if code not in stopwordsiso.langs():
+    if not has_stop_words(language):
         raise SettingsError(
             f"No stop words for language {language!r}.{suggest(language, available_stop_words())} "
             "Pass stop_words=False to keep every word, or stop_words=[...] with words of your own."
         )
-    listed = comparable_words(frozenset(stopwordsiso.stopwords(code)), language)
+    listed = comparable_words(
+        frozenset(stopwordsiso.stopwords(_SAME_LIST.get(language, language))), language
+    )
     return listed | clitics(language) | _pieces(listed, language)
 
 

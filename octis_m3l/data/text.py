@@ -11,9 +11,9 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from octis_m3l.data.languages import checked_language, doubts_of_language
 from octis_m3l.data.stop_words import available_stop_words, comparable_words, stop_words
 from octis_m3l.data.text_checks import (
-    check_language,
     check_tokenizer,
     checked_share,
     checked_stop_words,
@@ -65,7 +65,8 @@ class TextPreprocessor:
     Parameters
     ----------
     language : str, optional
-        ISO 639-1 code; None splits at Unicode's words and knows no stop words.
+        ISO 639-1 code, or what stands for one: "zh-CN", "deu", "chinese", "cn". None splits at
+        Unicode's words and knows no stop words.
     vocabulary_size : int, optional
         Most frequent words that are kept, at least 1; None keeps all.
     stop_words : bool or collection of str
@@ -110,7 +111,7 @@ class TextPreprocessor:
 
     def __post_init__(self) -> None:
         """Check every setting."""
-        check_language(self.language)
+        self._set("language", checked_language(self.language))
         for name in ("vocabulary_size", "min_word_length", "min_document_frequency"):
             optional = name != "min_document_frequency"
             self._set(name, checked_whole_number(name, getattr(self, name), optional))
@@ -200,6 +201,24 @@ class TextPreprocessor:
         encoded = self._encode(texts, view, words_of)
         found = [spellings.get(word, word) for word in encoded.words]
         return replace(encoded, words=found).select(words, view)
+
+    def doubts_of_language(self, corpus: TokenizedCorpus, view: str) -> list[str]:
+        """Return what speaks against the language that texts were split in, a sentence each.
+
+        Parameters
+        ----------
+        corpus : TokenizedCorpus
+            What `fit_transform` returned.
+        view : str
+            Name for the sentences.
+        """
+        return doubts_of_language(
+            view,
+            self.language,
+            corpus,
+            separates_at_spaces=self.tokenizer == "auto" and self._splits_forms(),
+            leaves_out_stop_words=self.stop_words is True,
+        )
 
     def as_dict(self) -> dict[str, object]:
         """Return the settings as JSON can store them; a function only by its name."""

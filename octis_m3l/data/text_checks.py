@@ -1,6 +1,5 @@
 """Checks of the settings of text preprocessing, and of the texts that come in."""
 
-import re
 from collections.abc import Collection, Iterable, Sequence
 from numbers import Integral, Real
 
@@ -11,20 +10,6 @@ from numpy.typing import NDArray
 from octis_m3l.data.stop_words import stop_words
 from octis_m3l.data.tokenizers import TOKENIZERS, UNSEGMENTED
 from octis_m3l.errors import DataError, SettingsError, suggest
-
-_LANGUAGE_CODE = re.compile(r"[a-z]{2,3}")
-
-
-def check_language(language: object) -> None:
-    """Refuse what is neither None nor an ISO 639 code."""
-    if language is None or (isinstance(language, str) and _LANGUAGE_CODE.fullmatch(language)):
-        return
-    base = re.split("[-_]", str(language).strip().lower())[0]
-    hint = f" Did you mean {base!r}?" if _LANGUAGE_CODE.fullmatch(base) else ""
-    raise SettingsError(
-        f"language is {language!r}; expected an ISO 639-1 code in lower case such as 'en', or "
-        f"None.{hint}"
-    )
 
 
 def checked_whole_number(name: str, value: object, optional: bool) -> int | None:

@@ -13,7 +13,7 @@ from octis_m3l.data import (
     from_bow_folder,
     from_table,
 )
-from octis_m3l.data.stop_words import language_of
+from octis_m3l.data.languages import language_of
 from octis_m3l.data.views import PARTITIONS
 from octis_m3l.errors import DataError, SettingsError
 
@@ -92,7 +92,7 @@ def dataset_from_table(
         )
     preprocessing = {}
     for view in texts:
-        language = languages.get(view, language_of(view))
+        language = language_of(view, languages)
         preprocessing[view] = TextPreprocessor.from_dict(
             {
                 "language": language,
@@ -101,12 +101,6 @@ def dataset_from_table(
                 **(settings or {}),
             }
         )
-        if language is None and preprocessing[view].stop_words is True:
-            warnings.warn(
-                f"view '{view}': its language is not known, so no stop words are left out; say it "
-                f"(--language {view}=en), or --set stop_words=false to have none.",
-                stacklevel=2,
-            )
     arguments: dict[str, Any] = {
         "delimiter": delimiter,
         "encoding": encoding,

@@ -514,12 +514,8 @@ class TestSettings:
             ({"lowercase": "yes"}, "lowercase is 'yes'; expected True or False."),
             (
                 {"language": ""},
-                "language is ''; expected an ISO 639-1 code in lower case such as 'en', or None.",
-            ),
-            (
-                {"language": "zh-CN"},
-                "language is 'zh-CN'; expected an ISO 639-1 code in lower case such as 'en', or "
-                "None. Did you mean 'zh'?",
+                "language is ''; expected a language's code such as 'en', its English name, or "
+                "None.",
             ),
             (
                 {"tokenizer": "jeiba"},

@@ -11,9 +11,9 @@ import pandas as pd
 
 from octis_m3l.data.build import from_frame
 from octis_m3l.data.dataset import MultiviewDataset
+from octis_m3l.data.languages import language_of
 from octis_m3l.data.sources.fetching import Fetcher, FetchError
 from octis_m3l.data.sources.source import Source
-from octis_m3l.data.stop_words import language_of
 from octis_m3l.data.text import TextPreprocessor
 from octis_m3l.errors import DataError, MissingDependencyError, SettingsError, suggest
 from octis_m3l.files import read_json, write_json, written_whole
@@ -134,7 +134,7 @@ def build_huggingface(
     table = pd.concat(frames.values(), ignore_index=True)
     if label is not None:
         table[label] = _named(table[label], raw / _LABELS, label)
-    spoken = {view: (languages or {}).get(view, language_of(view)) for view in texts}
+    spoken = {view: language_of(view, languages) for view in texts}
     return from_frame(
         table,
         texts=texts,
