@@ -38,6 +38,7 @@ def suggest(given: str, known: Collection[str]) -> str:
     known : collection of str
         The names that are.
     """
+    given = str(given)
     close = get_close_matches(given, known, n=1) or [n for n in known if given and given in n]
     hint = f" Did you mean '{close[0]}'?" if close else ""
     return f"{hint} Known: {', '.join(sorted(known)) or 'none'}."

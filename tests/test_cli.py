@@ -14,6 +14,8 @@ from PIL import Image
 from octis_m3l.cli import main
 from octis_m3l.data import opening
 from octis_m3l.data.demo import demo_corpus
+from octis_m3l.errors import DataError
+from octis_m3l.metrics import NPMI
 
 Run = Callable[..., tuple[int, str, str]]
 FAST = ("--set", "epochs=3", "--set", "batch_size=16")
@@ -233,14 +235,35 @@ def test_what_evaluate_leaves_out_is_said(run: Run, trained: Path) -> None:
     assert "left out" not in asked[2]
 
 
+@pytest.mark.filterwarnings("default::UserWarning")
+def test_a_measure_that_fails_costs_no_other_its_score(
+    run: Run, trained: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: Any) -> Any:
+        raise DataError("no coherence")
+
+    monkeypatch.setattr(NPMI, "per_item", fails)
+    asked = ("evaluate", trained / "model", "--metric", "npmi", "--metric", "tu")
+    code, out, err = run(*asked, "--json")
+    assert "warning: npmi of de has no score: no coherence" in err
+    scores = json.loads(out, parse_constant=pytest.fail)["scores"]
+    assert code == 0
+    assert scores["npmi"] == {"en": None, "de": None}
+    assert 0 < scores["tu"]["en"] <= 1
+    shown = run(*asked)[1]
+    assert "–: could not be scored" in shown
+    assert f"{scores['tu']['en']:.4f}" in shown
+    assert "nan" not in shown
+
+
 def test_a_measure_that_was_asked_for_and_cannot_be_had_is_an_error(
     run: Run, trained: Path, tmp_path: Path
 ) -> None:
     command = ("train", trained / "corpus", "--views", "en", "--model", "pltm", "--topics", 3)
     assert run(*command, "--set", "iterations=20", "--out", tmp_path / "model")[0] == 0
     for name, message in (
-        ("cnpmi", "'cnpmi' counts words in linked documents, and none are held out here: --corpus"),
-        ("mrr", "'mrr' can't be had: no items of two views are linked in that partition."),
+        ("cnpmi", "none are held out here: corpus=… (--corpus FOLDER) names some."),
+        ("mrr", "'mrr' needs items of two views that are linked in the test partition."),
     ):
         code, out, err = run("evaluate", tmp_path / "model", "--metric", name)
         assert (code, out) == (1, "")

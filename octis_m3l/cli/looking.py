@@ -1,5 +1,6 @@
 """Commands that look at a trained model."""
 
+import math
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,17 +11,6 @@ from rich.text import Text
 from octis_m3l.cli.shared import AsJson, Device, errors, model_and_data, print_json, screen
 from octis_m3l.errors import DataError
 
-_NEEDS_LINKS = "can't be had: no items of two views are linked in that partition."
-_NEEDS_DOCUMENTS = (
-    "counts words in linked documents, and none are held out here: --corpus FOLDER names some."
-)
-_NEEDS_LABELS = "needs labels that the training documents and those of the partition share."
-_NEEDS = {
-    "cnpmi": _NEEDS_DOCUMENTS,
-    "topic-quality": _NEEDS_DOCUMENTS,
-    "classification": _NEEDS_LABELS,
-    "classification-f1": _NEEDS_LABELS,
-}
 _OF_PAIRS = ("mrr", "uap", "jsd")
 _FEW = 30
 
@@ -38,19 +28,20 @@ def evaluate(
 ) -> None:
     """Score a model: every measure that applies, on every view and pair of views."""
     from octis_m3l.data import MultiviewDataset
-    from octis_m3l.metrics import applicable
+    from octis_m3l.metrics.scores import applicable, missing, scores_of
     from octis_m3l.reports import scores_table
 
     loaded, dataset = model_and_data(model, data)
     output = loaded.output
     reference = None if corpus is None else MultiviewDataset.from_folder(corpus, embeddings="*")
     measures = applicable(dataset, output, partition, metric, topk=topk, corpus=reference)
-    for name in metric or ():
-        if name not in measures:
-            raise DataError(f"'{name}' {_NEEDS.get(name, _NEEDS_LINKS)}")
-    scores = {n: {w: m.score(output) for w, m in on.items()} for n, on in measures.items()}
+    if lacking := missing(metric, measures, partition):
+        raise DataError(lacking[0])
+    scores = scores_of(measures, output)
     covered = {
-        where: metric.coverage(output) for where, metric in measures.get("cnpmi", {}).items()
+        where: metric.coverage(output)
+        for where, metric in measures.get("cnpmi", {}).items()
+        if math.isfinite(scores["cnpmi"][where])
     }
     if as_json:
         print_json({"partition": partition, "scores": scores, "coverage": covered})

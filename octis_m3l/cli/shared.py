@@ -172,6 +172,7 @@ def print_json(content: Any) -> None:
     Parameters
     ----------
     content : Any
-        What JSON can't hold is printed as text.
+        NaN and infinity become null; what else JSON can't hold is printed as text.
     """
-    print(json.dumps(content, ensure_ascii=False, default=str))
+    plain = json.loads(json.dumps(content, default=str), parse_constant=lambda _: None)
+    print(json.dumps(plain, ensure_ascii=False))

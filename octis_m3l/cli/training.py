@@ -37,7 +37,7 @@ def demo(
     from octis_m3l.data import MultiviewDataset
     from octis_m3l.data.demo import demo_corpus
     from octis_m3l.experiments.demo import DEMO_SETTINGS, planted_recovery
-    from octis_m3l.metrics import applicable
+    from octis_m3l.metrics.scores import applicable, scores_of
     from octis_m3l.models import M3LContrast
     from octis_m3l.reports import (
         draw_topic_sheet,
@@ -52,7 +52,7 @@ def demo(
     model = M3LContrast(**DEMO_SETTINGS, seed=seed, device=device, progress=not as_json)
     output = model.train_model(dataset)
     measures = applicable(dataset, output)
-    scores = {n: {w: m.score(output) for w, m in on.items()} for n, on in measures.items()}
+    scores = scores_of(measures, output)
     recovered = planted_recovery(dataset, output)
     if out is not None:
         dataset.save(out / "data", overwrite=True)

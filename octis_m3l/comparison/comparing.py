@@ -3,6 +3,7 @@
 import operator
 import sys
 import tempfile
+import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,13 +18,14 @@ from octis_m3l.comparison.job import ACROSS_ONLY, Compared, ComparisonJob
 from octis_m3l.comparison.per_view import OfOCTIS
 from octis_m3l.comparison.result import FILE, Comparison, Run, run_file
 from octis_m3l.data.dataset import MultiviewDataset
+from octis_m3l.devices import check_device_name
 from octis_m3l.encoders import encode
-from octis_m3l.encoders.encode import EncoderName
-from octis_m3l.errors import DataError, SettingsError, StorageError, suggest
+from octis_m3l.encoders.encode import EncoderName, check_encoder
+from octis_m3l.errors import DataError, OctisM3LError, SettingsError, StorageError
 from octis_m3l.files import held, read_json, write_json
-from octis_m3l.metrics import METRICS
 from octis_m3l.metrics.base import check_dataset
-from octis_m3l.metrics.outputs import check_partition, check_topk
+from octis_m3l.metrics.outputs import check_partition, check_topk, possible_output
+from octis_m3l.metrics.scores import METRICS, applicable, chosen_metrics, missing
 from octis_m3l.models.base import TopicModel
 from octis_m3l.optimization.placing import Place, place
 from octis_m3l.optimization.runs import Task
@@ -35,7 +37,7 @@ def compare(
     contenders: Mapping[str, Any],
     dataset: MultiviewDataset,
     *,
-    metrics: Sequence[str] | None = None,
+    metrics: Any = None,
     others: Mapping[str, Any] | None = None,
     seeds: int | Iterable[int] = 5,
     partition: str = "test",
@@ -62,11 +64,13 @@ def compare(
         `External`.
     dataset : MultiviewDataset
         The data. Views without embeddings get them from `encoder`, so that all read the same.
-    metrics : sequence of str, optional
-        Names among `METRICS`. Default: all that apply.
+    metrics : str, or sequence of str and OCTIS metrics, optional
+        Names among `METRICS`, each of which must apply to the data; and metrics of one's own.
+        Default: all that apply.
     others : mapping of name to OCTIS metric, optional
-        Further measures, such as ``OnView(KL_uniform(), "en", dataset)``; higher ones are better
-        unless the metric has a ``direction`` that says 'lower'.
+        Metrics of one's own under names of one's own, such as
+        ``{"KL": OnView(KL_uniform(), "en", dataset)}``; higher scores are better unless the metric
+        has a ``direction`` that says 'lower'. Metrics of OCTIS see the pivot's output.
     seeds : int or iterable of int
         How many, from 0, or which.
     partition : {'test', 'validation', 'train'}
@@ -99,10 +103,18 @@ def compare(
         read other embeddings; or if another process is at work in it.
     """
     check_dataset(dataset, "compare")
+    if not isinstance(contenders, Mapping):
+        raise SettingsError(
+            f"contenders is a {type(contenders).__name__}; expected a mapping of names to models, "
+            "as in {'LDA': LDA(num_topics=50), 'M3L': M3LContrast(num_topics=50)}."
+        )
     named = {str(name): as_contender(of_user, name) for name, of_user in contenders.items()}
-    _check_names(named, others or {})
+    if len(named) < len(contenders):
+        raise SettingsError("two contenders have the same name; call one otherwise.")
     wanted = _checked_seeds(seeds)
-    chosen = None if metrics is None else list(dict.fromkeys(metrics))
+    chosen, own = chosen_metrics(metrics)
+    further = {**own, **_checked_others(others)}
+    _check_names(named, further)
     _check_measures(chosen, named)
     check_partition(partition)
     check_topk(topk, lowest=2)
@@ -110,10 +122,15 @@ def compare(
     terms = Terms(partition, topk, at.device)
     if not any(len(range(len(v))[v.rows(partition)]) for v in dataset.views.values()):
         raise DataError(f"the {partition} partition holds no items; split the data anew.")
+    _check_applies(dataset, chosen, partition, topk, corpus)
+    if any(contender.reads_embeddings for contender in named.values()):
+        check_encoder(dataset, encoder)
     for name, contender in named.items():
         try:
             contender.check(dataset, terms)
-        except (DataError, SettingsError) as error:
+            if executor is None and not at.devices:
+                check_device_name(contender.device)
+        except OctisM3LError as error:
             raise type(error)(f"{name}: {error}") from None
     if out is not None:
         _check_folder(Path(out).resolve())
@@ -127,7 +144,7 @@ def compare(
         contenders=named,
         terms=terms,
         measures=chosen,
-        others=dict(others or {}),
+        others=further,
         topk=topk,
         corpus=corpus,
     )
@@ -181,14 +198,47 @@ def _check_names(named: Mapping[str, Contender], others: Mapping[str, Any]) -> N
     if not named:
         raise SettingsError("compare needs a model and a seed at least.")
     for name in named:
-        if not 0 < len(run_file(Path(), name, 2**32).name) < 240:
+        if not name.strip():
+            raise SettingsError(f"{name!r} is no name; call each contender something.")
+        if len(run_file(Path(), name, 2**32).name) >= 240:
             raise SettingsError(f"'{name[:60]}…' is too long a name for files; use a shorter one.")
     for name in others:
         if name in METRICS or name.endswith(" across"):
             raise SettingsError(f"'{name}' is one of the measures already; call it otherwise.")
 
 
+def _checked_others(others: Any) -> dict[str, Any]:
+    if not isinstance(others, Mapping | None):
+        raise SettingsError(
+            f"others is a {type(others).__name__}; expected a mapping of names to metrics."
+        )
+    for name, metric in (others or {}).items():
+        try:
+            chosen_metrics([metric])
+        except SettingsError as error:
+            raise SettingsError(f"others, '{name}': {error}") from None
+    return {str(name): metric for name, metric in (others or {}).items()}
+
+
+def _check_applies(
+    dataset: MultiviewDataset,
+    metrics: Sequence[str] | None,
+    partition: str,
+    topk: int,
+    corpus: MultiviewDataset | None,
+) -> None:
+    """Refuse measures that apply to no model of the data set."""
+    output = possible_output(dataset, topk)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        found = applicable(dataset, output, partition, metrics, topk=topk, corpus=corpus)
+    if lacking := missing(metrics, found, partition):
+        raise DataError(lacking[0])
+
+
 def _checked_seeds(seeds: Any) -> list[int]:
+    if isinstance(seeds, int | np.integer) and seeds < 0:
+        raise SettingsError(f"seeds={seeds}: expected how many (5), or which ([1, 2, 3]).")
     given = range(int(seeds)) if isinstance(seeds, int | np.integer) else seeds
     try:
         listed = list(dict.fromkeys(operator.index(seed) for seed in given))
@@ -198,15 +248,13 @@ def _checked_seeds(seeds: Any) -> list[int]:
         ) from None
     if not listed:
         raise SettingsError("compare needs a model and a seed at least.")
-    if min(listed) < 0 or max(listed) >= 2**32:
-        raise SettingsError(f"seed {min(listed)}: expected 0 to 2³² − 1.")
+    for seed in listed:
+        if not 0 <= seed < 2**32:
+            raise SettingsError(f"seed {seed}: expected 0 to 2³² − 1.")
     return listed
 
 
 def _check_measures(metrics: Sequence[str] | None, named: Mapping[str, Contender]) -> None:
-    for name in metrics or ():
-        if name not in METRICS:
-            raise SettingsError(f"unknown metric '{name}'.{suggest(name, METRICS)}")
     apart = not any(contender.aligned for contender in named.values())
     if metrics and apart and {*metrics} <= {*ACROSS_ONLY}:
         raise SettingsError(

@@ -48,10 +48,13 @@ class Contender(ABC):
         applies.
     runs : int or None
         How many runs there are; None: as many as are wanted, each from its own seed.
+    device : str
+        Where it trains if nothing else is said.
     """
 
     aligned: bool = True
     runs: int | None = None
+    device: str = "auto"
     reads_embeddings: ClassVar[bool] = False
 
     @abstractmethod
@@ -99,6 +102,7 @@ class Ours(Contender):
 
     def __init__(self, model: TopicModel) -> None:
         self.model = model
+        self.device = str(model.hyperparameters.get("device", "auto"))
 
     @property
     def reads_embeddings(self) -> bool:  # type: ignore[override]
@@ -302,6 +306,8 @@ def word_indices(topics: Sequence[Sequence[str]], view: TextView, words: int) ->
 def proportions(weights: NDArray[Any], view: str) -> NDArray[np.float64]:
     """Return θ from weights that need not sum to one; a row of zeros becomes uniform.
 
+    Rows that are not finite stay NaN: metrics leave them out.
+
     Parameters
     ----------
     weights : array (items × K)
@@ -312,12 +318,17 @@ def proportions(weights: NDArray[Any], view: str) -> NDArray[np.float64]:
     Raises
     ------
     DataError
-        If a weight is negative or not a number.
+        If a weight is negative, or no row is finite.
     """
-    array = np.asarray(weights, np.float64)
-    if not np.isfinite(array).all() or (array < -1e-6).any():
-        raise DataError(f"θ of view '{view}' has negative or infinite weights, or NaN.")
+    array = np.array(weights, np.float64)
+    negative = np.flatnonzero((array < -1e-6).any(axis=1))
+    if len(negative):
+        raise DataError(f"θ of view '{view}' has a negative weight in row {negative[0]}.")
+    lost = ~np.isfinite(array).all(axis=1)
+    if len(array) and lost.all():
+        raise DataError(f"θ of view '{view}' is finite for none of {len(array)} documents.")
+    array[lost] = np.nan
     array = np.clip(array, 0.0, None)
     totals = array.sum(axis=1, keepdims=True)
     uniform = 1.0 / array.shape[1]
-    return np.where(totals > 0, array / np.where(totals > 0, totals, 1.0), uniform)
+    return np.where(totals == 0, uniform, array / np.where(totals == 0, 1.0, totals))

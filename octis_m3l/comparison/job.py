@@ -14,8 +14,9 @@ from octis_m3l.comparison.contenders import Contender, Terms
 from octis_m3l.comparison.result import Measured, Run
 from octis_m3l.data.dataset import MultiviewDataset
 from octis_m3l.errors import DataError
-from octis_m3l.metrics import METRICS, applicable
-from octis_m3l.metrics.base import Metric
+from octis_m3l.metrics.base import Metric, mean_of_items, score_of
+from octis_m3l.metrics.on_view import output_of_view
+from octis_m3l.metrics.scores import METRICS, applicable, reason
 from octis_m3l.optimization.runs import Job, Outcome, Task
 
 ACROSS_ONLY = ("mrr", "uap", "jsd", "cnpmi", "topic-quality")
@@ -78,7 +79,7 @@ class ComparisonJob(Job):
         started = time.perf_counter()
         with self._named_warnings(name):
             output = contender.run(self.dataset, task.seed, task.run, terms)
-        measured, notes = self._measured(output, contender.aligned)
+            measured, notes = self._measured(output, contender.aligned)
         topics = {}
         for view, of_view in self.dataset.text_views.items():
             if f"topics/{view}" in output:
@@ -123,6 +124,9 @@ class ComparisonJob(Job):
                 entry = _measure(metric, output, f"{label} of {place}", notes)
                 if entry is not None:
                     found.setdefault(label, {})[place] = entry
+        if self.others:
+            # Metrics of OCTIS read the pivot's keys, which not every contender gives.
+            output = {**output_of_view(output, self.dataset.pivot, self.dataset), **output}
         for name, other in self.others.items():
             entry = _measure(other, output, name, notes)
             if entry is not None:
@@ -164,12 +168,17 @@ def _measure(
             warnings.simplefilter("ignore", UserWarning)
             if getattr(metric, "same_items", False):
                 items = np.asarray(metric.per_item(output), np.float64)
-                entry = Measured(float(items.mean()), higher, items, metric.item_tuples())
+                entry = Measured(mean_of_items(items), higher, items, metric.item_tuples())
             else:
-                entry = Measured(float(metric.score(output)), higher)
+                entry = Measured(score_of(metric, output), higher)
     except Exception as error:
-        notes[what] = f"{type(error).__name__}: {error}"
+        notes[what] = reason(error)
         return None
+    if entry.items is not None and (lost := int(np.isnan(entry.items).sum())):
+        warnings.warn(
+            f"{what}: {lost} of {len(entry.items)} items have no finite θ and are left out.",
+            stacklevel=2,
+        )
     if not math.isfinite(entry.score):
         notes[what] = f"it is {entry.score}"
         return None

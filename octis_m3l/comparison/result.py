@@ -156,7 +156,9 @@ def run_file(folder: Path, contender: str, seed: int) -> Path:
     seed : int
         The run's.
     """
-    return folder / RUNS / f"{quote(contender, safe=' ()+,=')}-{seed}.json"
+    name = quote(contender, safe=" ()+,=")
+    # Files that begin with a dot are those that a killed process left.
+    return folder / RUNS / f"{'%2E' + name[1:] if name.startswith('.') else name}-{seed}.json"
 
 
 class Comparison:

@@ -19,7 +19,7 @@ class Items:
     Parameters
     ----------
     scores : array (runs × items)
-        Of each run.
+        Of each run; NaN of items that could not be scored, which are left out.
     tuples : array of int (items)
         Which tuple each item belongs to.
     """
@@ -220,6 +220,10 @@ def _clustered(
     cells: Sequence[tuple[NDArray[np.float64], NDArray[np.int64]]],
 ) -> tuple[float, float, int]:
     """Return the mean of the cells' means, its standard error over tuples, and their number."""
+    known = [(values, of, ~np.isnan(values)) for values, of in cells]
+    cells = [(values[scored], of[scored]) for values, of, scored in known if scored.any()]
+    if not cells:
+        return float("nan"), 0.0, 0
     tuples, place = np.unique(np.concatenate([of for _, of in cells]), return_inverse=True)
     share = [(values - values.mean()) / (len(cells) * len(values)) for values, _ in cells]
     of_tuples = np.bincount(place, np.concatenate(share), minlength=len(tuples))

@@ -13,9 +13,11 @@ from octis_m3l.data.dataset import MultiviewDataset
 from octis_m3l.data.views import check_embeddings
 from octis_m3l.encoders.description import from_description
 from octis_m3l.encoders.latent_semantic import (
+    check_linked,
     fit_cross_language,
     fit_per_language,
     from_word_vectors,
+    given_word_vectors,
     languages_are_linked,
 )
 from octis_m3l.encoders.picture import PictureEncoder
@@ -45,6 +47,44 @@ _REMEMBERED = 2
 _known: "WeakKeyDictionary[MultiviewDataset, dict[tuple[str, int, int], Encodings]]" = (
     WeakKeyDictionary()
 )
+
+
+def check_encoder(
+    dataset: MultiviewDataset, encoder: EncoderName, own: Mapping[str, Encoder] | None = None
+) -> list[str]:
+    """Raise what `encode` would refuse, without encoding; return the views to fit encoders for.
+
+    Parameters
+    ----------
+    dataset, encoder
+        As for `encode`.
+    own : mapping of view to Encoder, optional
+        As `encoders` of `encode`.
+
+    Raises
+    ------
+    SettingsError, DataError
+        As `encode`.
+    """
+    if encoder not in get_args(EncoderName):
+        raise SettingsError(
+            f"unknown encoder '{encoder}'.{suggest(str(encoder), get_args(EncoderName))}"
+        )
+    to_fit = [
+        name
+        for name, view in dataset.text_views.items()
+        if name not in (own or {}) and (encoder not in ("auto", "given") or view.embeddings is None)
+    ]
+    if encoder == "given" and to_fit:
+        raise DataError(
+            f"view '{to_fit[0]}' has no embeddings; attach them with dataset.with_embeddings, or "
+            "use encoder='lsa' or 'clsi'."
+        )
+    if encoder == "clsi":
+        check_linked(dataset, to_fit)
+    for name in to_fit if encoder == "word-vectors" else ():
+        given_word_vectors(dataset, name)
+    return to_fit
 
 
 def encode(
@@ -81,10 +121,7 @@ def encode(
         If 'given' is asked for and a view has none, or 'clsi' and nothing is linked; or if an
         encoder of the user's own does not return one finite vector for each item.
     """
-    if encoder not in get_args(EncoderName):
-        raise SettingsError(
-            f"unknown encoder '{encoder}'.{suggest(encoder, get_args(EncoderName))}"
-        )
+    to_fit = check_encoder(dataset, encoder, encoders)
     memory = _known.setdefault(dataset, {})
     key = (encoder, dimensions, seed)
     if encoders is None and key in memory:
@@ -102,7 +139,6 @@ def encode(
                 f"and says that it has {promised}."
             )
         result.embeddings[name] = vectors
-    to_fit = []
     again: dict[str, Encoder | None] = {}
     for name, view in dataset.views.items():
         if name in result.embeddings:
@@ -121,13 +157,6 @@ def encode(
             pictures = PictureEncoder()
             result.encoders[name] = pictures
             result.embeddings[name] = pictures.encode(view.items(slice(0, len(view))))
-        elif encoder == "given":
-            raise DataError(
-                f"view '{name}' has no embeddings; attach them with dataset.with_embeddings, or "
-                "use encoder='lsa' or 'clsi'."
-            )
-        else:
-            to_fit.append(name)
     _fit(dataset, to_fit, encoder, dimensions, seed, result)
     result = Encodings({name: result.embeddings[name] for name in dataset.views}, result.encoders)
     if encoders is None:

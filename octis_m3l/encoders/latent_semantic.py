@@ -172,11 +172,7 @@ def fit_cross_language(
     DataError
         If no training tuple links two of the views.
     """
-    if len(views) > 1 and not languages_are_linked(dataset, views):
-        raise DataError(
-            f"cross-language LSI needs training tuples that link {' and '.join(views)}; there is "
-            "none. Use encoder='lsa', or give embeddings."
-        )
+    check_linked(dataset, views)
     tuples = dataset.partition_tuples("train")
     blocks, fitted, members = [], {}, np.zeros(len(tuples), np.int64)
     for name in views:
@@ -216,11 +212,7 @@ def from_word_vectors(dataset: MultiviewDataset, view: str) -> LatentSemanticEnc
         If it has none.
     """
     text = dataset.text_view(view)
-    if text.word_vectors is None:
-        raise DataError(
-            f"view '{view}' has no word vectors; attach them with dataset.with_word_vectors "
-            "(octis-m3l build --word-vectors VIEW=FILE), or use another encoder."
-        )
+    vectors = given_word_vectors(dataset, view)
     own = text.preprocessor
     preprocessor = own or TextPreprocessor.of_vocabulary(text.vocabulary, text.language)
     transformer = _transformer().fit(csr_matrix(text.bag_of_words[text.rows("train")]))
@@ -229,8 +221,44 @@ def from_word_vectors(dataset: MultiviewDataset, view: str) -> LatentSemanticEnc
         preprocessor,
         text.vocabulary,
         transformer.idf_.astype(np.float32),
-        np.ascontiguousarray(text.word_vectors, np.float32),
+        np.ascontiguousarray(vectors, np.float32),
     )
+
+
+def given_word_vectors(dataset: MultiviewDataset, view: str) -> NDArray[Any]:
+    """Return a view's word vectors, or raise DataError if it has none.
+
+    Parameters
+    ----------
+    dataset : MultiviewDataset
+        The data.
+    view : str
+        A text view.
+    """
+    vectors = dataset.text_view(view).word_vectors
+    if vectors is None:
+        raise DataError(
+            f"view '{view}' has no word vectors; attach them with dataset.with_word_vectors "
+            "(octis-m3l build --word-vectors VIEW=FILE), or use another encoder."
+        )
+    return vectors
+
+
+def check_linked(dataset: MultiviewDataset, views: Sequence[str]) -> None:
+    """Raise DataError if there are several views and no training tuple links two of them.
+
+    Parameters
+    ----------
+    dataset : MultiviewDataset
+        The data.
+    views : sequence of str
+        Text views.
+    """
+    if len(views) > 1 and not languages_are_linked(dataset, views):
+        raise DataError(
+            f"cross-language LSI needs training tuples that link {' and '.join(views)}; there is "
+            "none. Use encoder='lsa', or give embeddings."
+        )
 
 
 def languages_are_linked(dataset: MultiviewDataset, views: Sequence[str]) -> bool:

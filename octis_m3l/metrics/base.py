@@ -1,6 +1,7 @@
 """What every measure has: a direction, a range, a reference and a score for each item."""
 
 import inspect
+import sys
 from abc import abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
@@ -44,6 +45,44 @@ def check_dataset(given: object, who: str) -> None:
         )
 
 
+def score_of(metric: Any, output: Mapping[str, Any]) -> float:
+    """Return what anybody's metric says of an output, computed anew.
+
+    OCTIS's classification metrics remember the last score by an abbreviated print of the output,
+    in which two outputs can look the same.
+
+    Parameters
+    ----------
+    metric : OCTIS metric
+        Ours, OCTIS's or anybody's.
+    output : mapping
+        The output of a trained model.
+    """
+    module: Any = sys.modules.get("octis.evaluation_metrics.classification_metrics")
+    if module is not None:
+        module.stored_model_output_hash = None
+    return float(metric.score(output))
+
+
+def mean_of_items(items: NDArray[np.float64]) -> float:
+    """Return the mean of the items that have a score.
+
+    Parameters
+    ----------
+    items : array of float (items)
+        NaN where an item could not be scored.
+
+    Raises
+    ------
+    DataError
+        If none has one.
+    """
+    scored = items[~np.isnan(items)]
+    if not len(scored):
+        raise DataError(f"none of {len(items)} items can be scored.")
+    return float(np.mean(scored))
+
+
 class Metric(AbstractMetric):  # type: ignore[misc]
     """An OCTIS metric that keeps the score of every item, for significance tests.
 
@@ -79,6 +118,9 @@ class Metric(AbstractMetric):  # type: ignore[misc]
     def per_item(self, output: Mapping[str, Any]) -> NDArray[np.float64]:
         """Return the score of each item: a query, a pair of documents or a topic.
 
+        Documents whose θ is not finite are left out as if they were not in the data set: an item
+        that needs one has NaN.
+
         Parameters
         ----------
         output : mapping
@@ -103,14 +145,14 @@ class Metric(AbstractMetric):  # type: ignore[misc]
         raise NotImplementedError(f"{type(self).__name__} scores what belongs to no tuple.")
 
     def score(self, output: Mapping[str, Any]) -> float:
-        """Return the mean over items.
+        """Return the mean over the items that can be scored.
 
         Parameters
         ----------
         output : mapping
             The output of a trained model; it is not changed.
         """
-        return float(np.mean(self.per_item(output)))
+        return mean_of_items(self.per_item(output))
 
     def get_params(self) -> list[str]:
         """Return the names of the scalar arguments that the metric was built with."""

@@ -137,24 +137,41 @@ class CrosslingualClassification(Metric):
             If the output has no distributions for the documents of both views.
         """
         theta = document_topics(output, self._dataset, self.first, "train")[self._chosen]
-        classifier = _fitted(_seen(theta, self.features), self._learned, self.kernel)
-        theta = document_topics(output, self._dataset, self.second, self.partition)[self._rows]
-        return self._scored(classifier.predict(_seen(theta, self.features)))
+        asked = document_topics(output, self._dataset, self.second, self.partition)[self._rows]
+        if theta.shape[1] != asked.shape[1]:
+            raise DataError(
+                f"'{self.first}' has {theta.shape[1]} topics, '{self.second}' {asked.shape[1]}; "
+                "compare items of one model."
+            )
+        known, answered = ~np.isnan(theta[:, 0]), ~np.isnan(asked[:, 0])
+        learned = self._learned[known]
+        if len(set(learned)) < 2 or not answered.any():
+            raise DataError(
+                f"too few documents of '{self.first}' and '{self.second}' have a finite θ."
+            )
+        classifier = _fitted(_seen(theta[known], self.features), learned, self.kernel)
+        said = classifier.predict(_seen(asked[answered], self.features))
+        scores = self._scored(said, self._asked[answered])
+        if self.score_by != "accuracy" or answered.all():
+            return scores
+        of_all = np.full(len(answered), np.nan)
+        of_all[answered] = scores
+        return of_all
 
     def chance(self) -> float:
         """Return the score of always saying the commonest label of the training documents."""
         labels, counts = np.unique(self._learned, return_counts=True)
         said = np.full(len(self._asked), labels[counts.argmax()])
-        return float(np.mean(self._scored(said)))
+        return float(np.mean(self._scored(said, self._asked)))
 
-    def _scored(self, said: NDArray[Any]) -> NDArray[np.float64]:
+    def _scored(self, said: NDArray[Any], asked: NDArray[Any]) -> NDArray[np.float64]:
         if self.score_by == "accuracy":
-            right: NDArray[np.float64] = (said == self._asked).astype(np.float64)
+            right: NDArray[np.float64] = (said == asked).astype(np.float64)
             return right
         from sklearn.metrics import f1_score
 
-        labels = np.union1d(said, self._asked)
-        scores = f1_score(self._asked, said, labels=labels, average=None, zero_division=0.0)
+        labels = np.union1d(said, asked)
+        scores = f1_score(asked, said, labels=labels, average=None, zero_division=0.0)
         return np.asarray(scores, np.float64)
 
 

@@ -246,6 +246,11 @@ class CNPMI(Metric):
             columns[top_words(output, self._dataset, view, self.topk)]
             for view, columns in zip((self.first, self.second), self._columns, strict=True)
         )
+        if len(one) != len(other):
+            raise DataError(
+                f"'{self.first}' has {len(one)} topics, '{self.second}' {len(other)}; topics are "
+                "compared one by one, so give as many of both."
+            )
         return one, other
 
     def coverage(self, output: Mapping[str, Any]) -> float:

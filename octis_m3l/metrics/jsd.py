@@ -117,9 +117,11 @@ class JSD(Metric):
         """
         first = document_topics(output, self._dataset, self.first, self.partition)
         second = document_topics(output, self._dataset, self.second, self.partition)
-        scores = np.empty(len(self._rows))
-        for start in range(0, len(scores), _PAIRS_AT_ONCE):
-            chunk = slice(start, start + _PAIRS_AT_ONCE)
+        scores = np.full(len(self._rows), np.nan)
+        known = ~np.isnan(first[self._rows, 0] + second[self._columns, 0])
+        pairs = np.flatnonzero(known)
+        for start in range(0, len(pairs), _PAIRS_AT_ONCE):
+            chunk = pairs[start : start + _PAIRS_AT_ONCE]
             scores[chunk] = jensen_shannon(first[self._rows[chunk]], second[self._columns[chunk]])
         return scores
 

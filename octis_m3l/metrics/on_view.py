@@ -1,14 +1,14 @@
 """Any OCTIS metric on any view."""
 
-import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from octis.evaluation_metrics.metrics import AbstractMetric
 
 from octis_m3l.errors import DataError
-from octis_m3l.metrics.base import check_dataset
-from octis_m3l.metrics.outputs import THETA_KEYS
+from octis_m3l.metrics.base import check_dataset, score_of
+from octis_m3l.metrics.outputs import THETA_KEYS, check_output
 
 if TYPE_CHECKING:
     from octis_m3l.data.dataset import MultiviewDataset
@@ -41,8 +41,8 @@ class OnView(AbstractMetric):  # type: ignore[misc]
         super().__init__()
         check_dataset(dataset, "OnView")
         self.view = view
-        self._metric = metric
-        self._vocabulary: tuple[str, ...] | None = getattr(dataset.view(view), "vocabulary", None)
+        self._metric, self._dataset = metric, dataset
+        dataset.view(view)
 
     def score(self, output: Mapping[str, Any]) -> float:
         """Return what the metric says of the view.
@@ -57,8 +57,7 @@ class OnView(AbstractMetric):  # type: ignore[misc]
         DataError
             If the output lacks what the metric reads, or has words outside the view's vocabulary.
         """
-        _forget_classifications()
-        return float(self._metric.score(self._output_of_view(output)))
+        return score_of(self._metric, output_of_view(output, self.view, self._dataset))
 
     def get_params(self) -> list[str]:
         """Return the name of the scalar argument."""
@@ -70,47 +69,72 @@ class OnView(AbstractMetric):  # type: ignore[misc]
         name = given.get("name", type(self._metric).__name__)
         return {"name": f"{name} ({self.view})", "citation": given.get("citation", "")}
 
-    def _output_of_view(self, output: Mapping[str, Any]) -> dict[str, Any]:
-        plain = _ViewOutput(self.view, output)
-        if "topics" in output and not any("/" in str(key) for key in output):
-            # An output of OCTIS's own models is of one view already.
-            plain.update(output)
-            return plain
-        for key in _MATRICES:
-            if f"{key}/{self.view}" in output:
-                plain[key] = output[f"{key}/{self.view}"]
-        if self._vocabulary is not None and f"topics/{self.view}" in output:
-            plain["topics"] = [
-                [self._word(int(word)) for word in topic] for topic in output[f"topics/{self.view}"]
-            ]
-        return plain
 
-    def _word(self, index: int) -> str:
-        vocabulary = self._vocabulary or ()
-        if not 0 <= index < len(vocabulary):
-            raise DataError(
-                f"the output's 'topics/{self.view}' has word index {index}; the vocabulary has "
-                f"{len(vocabulary)} words. Score it on the dataset that the model was trained on."
-            )
-        return vocabulary[index]
+def output_of_view(
+    output: Mapping[str, Any], view: str, dataset: "MultiviewDataset"
+) -> dict[str, Any]:
+    """Return a view's part of an output under OCTIS's own keys, with `topics` in words.
 
+    Parameters
+    ----------
+    output : mapping
+        The output of a trained model; one of OCTIS's own models is of one view already.
+    view : str
+        A view; of images there are no topics in words.
+    dataset : MultiviewDataset
+        Gives the view's vocabulary.
 
-def _forget_classifications() -> None:
-    """Make OCTIS's classification metrics compute anew.
-
-    They remember the last score by an abbreviated print of the output, in which two outputs can
-    look the same.
+    Raises
+    ------
+    DataError
+        If the output has words outside the view's vocabulary.
     """
-    module: Any = sys.modules.get("octis.evaluation_metrics.classification_metrics")
-    if module is not None:
-        module.stored_model_output_hash = None
+    check_output(output)
+    items = dataset.view(view)
+    vocabulary = getattr(items, "vocabulary", None)
+    sizes: dict[str, tuple[int, ...]] = {
+        key: (n,) for key, n in zip(THETA_KEYS.values(), items.sizes, strict=True)
+    }
+    # Trained without partitions, a model gives θ of all items under the key of training items.
+    sizes[THETA_KEYS["train"]] += (len(items),)
+    plain = _ViewOutput(view, output, sizes)
+    if "topics" in output and not any("/" in str(key) for key in output):
+        plain.update(output)
+        return plain
+    for key in _MATRICES:
+        if f"{key}/{view}" in output:
+            plain[key] = output[f"{key}/{view}"]
+    topics = output.get(f"topics/{view}")
+    if vocabulary is not None and topics is not None:
+        plain["topics"] = [[_word(word, view, vocabulary) for word in topic] for topic in topics]
+    return plain
+
+
+def _word(index: Any, view: str, vocabulary: Sequence[str]) -> str:
+    if not isinstance(index, int | np.integer) or not 0 <= index < len(vocabulary):
+        raise DataError(
+            f"the output's 'topics/{view}' has word index {index}; the vocabulary has "
+            f"{len(vocabulary)} words. Score it on the dataset that the model was trained on."
+        )
+    return vocabulary[int(index)]
 
 
 class _ViewOutput(dict[str, Any]):
-    def __init__(self, view: str, output: Mapping[str, Any]) -> None:
+    def __init__(self, view: str, output: Mapping[str, Any], items: Mapping[str, Any]) -> None:
         super().__init__()
-        self._view = view
+        self._view, self._items = view, items
         self._keys = sorted(str(key) for key in output)
+
+    def __getitem__(self, key: str) -> Any:
+        value = super().__getitem__(key)
+        shape, known = getattr(value, "shape", None), self._items.get(key, ())
+        if shape is not None and known and shape[1:] not in [(items,) for items in known]:
+            raise DataError(
+                f"the output's '{key}/{self._view}' has shape {shape}; expected (topics, "
+                f"{known[0]}). Score it on the dataset that the model was trained on, with the "
+                "same partitions."
+            )
+        return value
 
     def __missing__(self, key: str) -> Any:
         raise DataError(

@@ -1,5 +1,6 @@
 """What the metrics read from a model's output, with errors that say what is missing."""
 
+import warnings
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -37,6 +38,26 @@ def check_partition(partition: str) -> str:
     return partition
 
 
+def check_output(output: object) -> None:
+    """Refuse what is no output of a model.
+
+    Parameters
+    ----------
+    output : object
+        What should be a mapping.
+
+    Raises
+    ------
+    DataError
+        If it is something else.
+    """
+    if not isinstance(output, Mapping):
+        raise DataError(
+            f"the output is a {type(output).__name__}; expected what train_model returned (a model "
+            "that is not trained yet has none)."
+        )
+
+
 def check_topk(topk: int, lowest: int) -> int:
     """Return the number of top words if the measure is defined for it.
 
@@ -50,8 +71,10 @@ def check_topk(topk: int, lowest: int) -> int:
     Raises
     ------
     SettingsError
-        If there are fewer.
+        If there are fewer, or it is no whole number.
     """
+    if not isinstance(topk, int | np.integer) or isinstance(topk, bool):
+        raise SettingsError(f"topk={topk!r}: expected a whole number, as in topk=10.")
     if topk < lowest:
         raise SettingsError(f"topk is {topk}; this measure needs {lowest} or more words a topic.")
     return topk
@@ -78,6 +101,8 @@ def document_topics(
 ) -> NDArray[np.float64]:
     """Return θ of one partition of a view: a row for each item, summing to one.
 
+    Rows that are not finite become NaN, with a warning that counts them.
+
     Parameters
     ----------
     output : mapping
@@ -97,11 +122,12 @@ def document_topics(
     Raises
     ------
     DataError
-        If the output has no such key, another number of items, or no distributions.
+        If the output has no such key, another number of items, or no distributions; or if θ of
+        no item is finite.
     """
     key = _key(output, THETA_KEYS[partition], view)
     hint = "train the model on this view and with partitions (use_partitions=True)."
-    matrix = np.asarray(_fetch(output, key, hint))
+    matrix = _array(_fetch(output, key, hint), key)
     expected = len(partition_rows(dataset, view, partition))
     if matrix.ndim != 2 or matrix.shape[1] != expected:
         raise DataError(
@@ -109,7 +135,40 @@ def document_topics(
             f"column for each item of '{view}' in the {partition} partition. Score it on the "
             "dataset that the model was trained on, with the same partitions."
         )
-    return as_distributions(matrix.T, f"the output's '{key}'")
+    name = f"the output's '{key}'"
+    lost = ~np.isfinite(matrix).all(axis=0)
+    if not lost.any():
+        return as_distributions(matrix.T, name)
+    if lost.all():
+        raise DataError(f"{name} is finite for none of {expected} items; did training diverge?")
+    warnings.warn(
+        f"{name} is not finite for {lost.sum()} of {expected} items (the first: item "
+        f"{np.flatnonzero(lost)[0]}); they are left out.",
+        stacklevel=3,
+    )
+    theta = as_distributions(np.where(lost, 1 / len(matrix), matrix).T, name)
+    theta[lost] = np.nan
+    return theta
+
+
+def possible_output(dataset: "MultiviewDataset", topk: int) -> dict[str, Any]:
+    """Return an output that has every key a model of the data set can give, of two equal topics.
+
+    Parameters
+    ----------
+    dataset : MultiviewDataset
+        The data.
+    topk : int
+        Words of a topic.
+    """
+    output: dict[str, Any] = {}
+    for name, view in dataset.views.items():
+        for partition, key in THETA_KEYS.items():
+            rows = view.rows(partition)
+            output[f"{key}/{name}"] = np.full((2, rows.stop - rows.start), 0.5, np.float32)
+    for name in dataset.text_views:
+        output[f"topics/{name}"] = np.zeros((2, topk), np.int64)
+    return output
 
 
 def top_words(
@@ -141,7 +200,7 @@ def top_words(
     """
     key = _key(output, "topics", view)
     found = _fetch(output, key, "train the model on this view.")
-    topics = np.asarray(_numbers(found, dataset, view) if key == "topics" else found)
+    topics = _array(_numbers(found, dataset, view) if key == "topics" else found, key)
     if topics.ndim != 2 or not len(topics) or not np.issubdtype(topics.dtype, np.integer):
         raise DataError(
             f"the output's '{key}' has shape {topics.shape} and type {topics.dtype}; expected "
@@ -172,6 +231,7 @@ def top_words(
 
 def _key(output: Mapping[str, Any], key: str, view: str) -> str:
     """Return the view's key, or OCTIS's own where the output is one of a single view."""
+    check_output(output)
     plain = key in output and not any("/" in str(known) for known in output)
     return key if plain else f"{key}/{view}"
 
@@ -181,11 +241,24 @@ def _numbers(topics: Any, dataset: "MultiviewDataset", view: str) -> list[list[i
     number = {word: index for index, word in enumerate(dataset.text_view(view).vocabulary)}
     try:
         return [[number[word] for word in topic] for topic in topics]
+    except TypeError:
+        raise DataError("the output's 'topics' are no lists of words.") from None
     except KeyError as error:
         raise DataError(
             f"the output's topics hold the word {error}, which view '{view}' does not know: it is "
             "of another view or vocabulary."
         ) from None
+
+
+def _array(given: Any, key: str) -> NDArray[Any]:
+    try:
+        array = np.asarray(given)
+    except (TypeError, ValueError):
+        array = np.array(None)
+    if array.dtype.kind not in "biuf":
+        expected = "word indices" if key.startswith("topics") else "numbers"
+        raise DataError(f"the output's '{key}' is no array of {expected}.")
+    return array
 
 
 def _fetch(output: Mapping[str, Any], key: str, hint: str) -> Any:

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from octis.evaluation_metrics.metrics import AbstractMetric
 
-from octis_m3l.errors import DataError, SettingsError, suggest
+from octis_m3l.errors import DataError
 from octis_m3l.metrics.base import Metric, check_dataset
-from octis_m3l.metrics.outputs import THETA_KEYS, check_partition, check_topk
-from octis_m3l.metrics.scores import METRICS, applicable
+from octis_m3l.metrics.outputs import check_partition, check_topk, possible_output
+from octis_m3l.metrics.scores import METRICS, applicable, check_name
 
 if TYPE_CHECKING:
     from octis_m3l.data.dataset import MultiviewDataset
@@ -45,9 +45,7 @@ class OverViews(AbstractMetric):  # type: ignore[misc]
     ) -> None:
         super().__init__()
         check_dataset(dataset, type(self).__name__)
-        if measure not in METRICS:
-            raise SettingsError(f"unknown metric '{measure}'.{suggest(measure, METRICS)}")
-        self.measure, self.partition = measure, check_partition(partition)
+        self.measure, self.partition = check_name(measure), check_partition(partition)
         self.topk = check_topk(topk, lowest=1)
         self._dataset = dataset
 
@@ -59,14 +57,7 @@ class OverViews(AbstractMetric):  # type: ignore[misc]
         DataError
             If the partition holds nothing that it could score.
         """
-        output: dict[str, Any] = {}
-        for name, view in self._dataset.views.items():
-            for partition, key in THETA_KEYS.items():
-                rows = view.rows(partition)
-                output[f"{key}/{name}"] = np.full((2, rows.stop - rows.start), 0.5, np.float32)
-        for name in self._dataset.text_views:
-            output[f"topics/{name}"] = np.zeros((2, self.topk), np.int64)
-        self._measures(output, "any model")
+        self._measures(possible_output(self._dataset, self.topk), "any model")
 
     @property
     def direction(self) -> str:

@@ -120,13 +120,16 @@ class Retrieval(Metric):
         """
         queries = document_topics(output, self._dataset, self.query, self.partition)[self._rows]
         targets = document_topics(output, self._dataset, self.target, self.partition)
-        scores = np.empty(len(queries))
+        known = ~np.isnan(targets[:, 0])
+        targets, tuples = targets[known], self._targets[known]
+        asked = np.flatnonzero(~np.isnan(queries[:, 0]) & np.isin(self._queries, tuples))
+        scores = np.full(len(queries), np.nan)
         step = max(1, _DISTANCES_AT_ONCE // len(targets))
-        for start in range(0, len(queries), step):
-            chunk = slice(start, start + step)
+        for start in range(0, len(asked), step):
+            chunk = asked[start : start + step]
             distances = jensen_shannon_matrix(queries[chunk], targets)
             np.round(distances, _DECIMALS, out=distances)
-            relevant = self._queries[chunk, None] == self._targets
+            relevant = self._queries[chunk, None] == tuples
             scores[chunk] = self._score_queries(distances, relevant)
         return scores
 

@@ -1,19 +1,26 @@
 """Every measure that applies to a model's output, in one table."""
 
+import math
 import warnings
-from collections.abc import Collection, Mapping
-from itertools import combinations, permutations, product
+from collections.abc import Collection, Iterable, Mapping
+from itertools import combinations, count, permutations, product
 from typing import TYPE_CHECKING, Any
 
-from octis_m3l.errors import DataError, SettingsError, suggest
-from octis_m3l.metrics.base import Metric, check_dataset
+from octis_m3l.errors import DataError, OctisM3LError, SettingsError, suggest
+from octis_m3l.metrics.base import Metric, check_dataset, score_of
 from octis_m3l.metrics.classification import CrosslingualClassification
 from octis_m3l.metrics.cnpmi import CNPMI
 from octis_m3l.metrics.document_npmi import DocumentNPMI
 from octis_m3l.metrics.jsd import JSD
 from octis_m3l.metrics.mrr import MRR
 from octis_m3l.metrics.npmi import NPMI
-from octis_m3l.metrics.outputs import THETA_KEYS, check_partition
+from octis_m3l.metrics.outputs import (
+    THETA_KEYS,
+    check_output,
+    check_partition,
+    check_topk,
+    partition_rows,
+)
 from octis_m3l.metrics.topic_quality import TopicQuality
 from octis_m3l.metrics.topic_uniqueness import TopicUniqueness
 from octis_m3l.metrics.uap import UAP
@@ -41,17 +48,113 @@ _LABELS: dict[str, dict[str, Any]] = {
     "classification": {"score_by": "accuracy"},
     "classification-f1": {"score_by": "macro-f1"},
 }
+_NEEDS_DOCUMENTS = (
+    "counts words in linked documents, and none are held out here: corpus=… (--corpus FOLDER) "
+    "names some."
+)
+_NEEDS_LABELS = "needs labels that the training documents and those of the partition share."
+_NEEDS = {
+    "cnpmi": _NEEDS_DOCUMENTS,
+    "topic-quality": _NEEDS_DOCUMENTS,
+    "classification": _NEEDS_LABELS,
+    "classification-f1": _NEEDS_LABELS,
+    "tu": "needs a view of texts.",
+    "npmi": "needs a view of texts.",
+    "document-npmi": "needs a view of texts.",
+}
+
+
+def check_name(name: Any) -> str:
+    """Return the name of a measure if there is one of that name.
+
+    Parameters
+    ----------
+    name : str
+        One of `METRICS`.
+
+    Raises
+    ------
+    SettingsError
+        If it is none.
+    """
+    if not isinstance(name, str) or name not in METRICS:
+        given = str(getattr(name, "__name__", name))
+        raise SettingsError(f"unknown metric '{given}'.{suggest(given, METRICS)}")
+    return str(name)
+
+
+def name_of(metric: Any) -> str:
+    """Return what a metric calls itself.
+
+    Parameters
+    ----------
+    metric : OCTIS metric
+        Ours, OCTIS's or anybody's.
+    """
+    info = metric.info() if callable(getattr(metric, "info", None)) else None
+    return str((info or {}).get("name") or type(metric).__name__)
+
+
+def chosen_metrics(metrics: Any) -> tuple[list[str] | None, dict[str, Any]]:
+    """Return the measures that are given by name, and further metrics, each with a name.
+
+    Parameters
+    ----------
+    metrics : str, or iterable of str and OCTIS metrics, optional
+        As for `score_all`.
+
+    Raises
+    ------
+    SettingsError
+        If a name is unknown, or something is neither a name nor a metric.
+    """
+    if metrics is None:
+        return None, {}
+    given = [metrics] if isinstance(metrics, str) or not isinstance(metrics, Iterable) else metrics
+    names: list[str] = []
+    own: dict[str, Any] = {}
+    for one in given:
+        if callable(getattr(one, "score", None)) and not isinstance(one, type):
+            title = name_of(one)
+            numbered = (title if n == 1 else f"{title} {n}" for n in count(1))
+            own[next(n for n in numbered if n not in own and n not in METRICS)] = one
+        elif isinstance(one, str):
+            names.append(check_name(one))
+        else:
+            shown = f"the class {one.__name__}" if isinstance(one, type) else repr(one)
+            raise SettingsError(
+                f"{shown} is no metric; give names ({', '.join(METRICS)}) or metrics that are "
+                "built already, such as MRR(dataset, 'en', 'de')."
+            )
+    return list(dict.fromkeys(names)), own
+
+
+def missing(metrics: Any, found: Collection[str], partition: str) -> list[str]:
+    """Return, for each measure that was asked for by name and does not apply, what it needs.
+
+    Parameters
+    ----------
+    metrics : as for `score_all`
+        What was asked for.
+    found : collection of str
+        Names of the measures that apply.
+    partition : str
+        Which documents are scored.
+    """
+    linked = f"needs items of two views that are linked in the {partition} partition."
+    names, _ = chosen_metrics(metrics)
+    return [f"'{n}' {_NEEDS.get(n, linked)}" for n in names or () if n not in found]
 
 
 def applicable(
     dataset: "MultiviewDataset",
     output: Mapping[str, Any],
     partition: str = "test",
-    metrics: Collection[str] | None = None,
+    metrics: Any = None,
     *,
     topk: int = 10,
     corpus: "MultiviewDataset | None" = None,
-) -> dict[str, dict[str, Metric]]:
+) -> dict[str, dict[str, Any]]:
     """Return the measures that apply: by name, then by view or pair of views.
 
     Parameters
@@ -62,9 +165,10 @@ def applicable(
         The model's output, which says which views have topics and inferred items.
     partition : {'test', 'validation', 'train'}
         For measures of documents.
-    metrics : collection of str, optional
-        Names among `METRICS`. Default: all; those that count words in linked held-out documents
-        only where there are 200 or more of these.
+    metrics : str, or collection of str and OCTIS metrics, optional
+        Names among `METRICS`; metrics of one's own have the place ''. Default: all that there is
+        data for; those that count words in linked held-out documents only where there are 200 or
+        more of these.
     topk : int
         How many of a topic's words the measures of topics look at.
     corpus : MultiviewDataset, optional
@@ -78,24 +182,19 @@ def applicable(
     """
     for given in (dataset,) if corpus is None else (dataset, corpus):
         check_dataset(given, "scoring")
-    if not isinstance(output, Mapping):
-        raise DataError(
-            f"the output is a {type(output).__name__}; expected what train_model returned (a model "
-            "that is not trained yet has none)."
-        )
-    for name in metrics or ():
-        if name not in METRICS:
-            raise SettingsError(f"unknown metric '{name}'.{suggest(name, METRICS)}")
+    check_output(output)
+    metrics, own = chosen_metrics(metrics)
     check_partition(partition)
+    check_topk(topk, lowest=1)
     wanted = [name for name in METRICS if metrics is None or name in metrics]
     inferred = [v for v in dataset.views if f"{THETA_KEYS[partition]}/{v}" in output]
     spoken = [v for v in dataset.text_views if f"topics/{v}" in output]
-    if not inferred and not spoken:
+    if not inferred and not spoken and not own:
         raise DataError(
             "the output names no view of the data set: it is of one view, as OCTIS's own models "
             "give. Score it measure by measure: NPMI(dataset, 'de').score(output)."
         )
-    if len(inferred) > 1 and not any(len(output[f"{THETA_KEYS[partition]}/{v}"]) for v in inferred):
+    if len(inferred) > 1 and not any(len(partition_rows(dataset, v, partition)) for v in inferred):
         warnings.warn(
             f"the {partition} partition holds no items: there is nothing to retrieve, and only "
             "measures of topics are given; score another partition, or split the data anew "
@@ -104,7 +203,7 @@ def applicable(
         )
     asked = metrics is not None
     kinds: dict[str, Any] = {name: METRICS[name] for name in wanted}
-    found: dict[str, dict[str, Metric]] = {}
+    found: dict[str, dict[str, Any]] = {}
     for name, kind in kinds.items():
         if name in _RETRIEVAL:
             pairs = combinations(inferred, 2) if name == "jsd" else permutations(inferred, 2)
@@ -121,8 +220,9 @@ def applicable(
                 for first, second in product(inferred, repeat=2)
                 if _share_labels(dataset, output, first, second, partition)
             }
-        else:
+        elif topk > 1 or asked or name == "tu":
             found[name] = {view: kind(dataset, view, topk) for view in spoken}
+    found |= {name: {"": metric} for name, metric in own.items()}
     return {name: measures for name, measures in found.items() if measures}
 
 
@@ -130,12 +230,14 @@ def score_all(
     dataset: "MultiviewDataset",
     output: Mapping[str, Any],
     partition: str = "test",
-    metrics: Collection[str] | None = None,
+    metrics: Any = None,
     *,
     topk: int = 10,
     corpus: "MultiviewDataset | None" = None,
 ) -> dict[str, dict[str, float]]:
     """Return the score of every measure that applies: by name, then by view or pair of views.
+
+    A measure that can't be taken is NaN, with a warning that says why.
 
     Parameters
     ----------
@@ -143,10 +245,52 @@ def score_all(
         As for `applicable`.
     """
     measures = applicable(dataset, output, partition, metrics, topk=topk, corpus=corpus)
+    for message in missing(metrics, measures, partition):
+        warnings.warn(message, stacklevel=2)
+    return scores_of(measures, output)
+
+
+def scores_of(
+    measures: Mapping[str, Mapping[str, Any]], output: Mapping[str, Any]
+) -> dict[str, dict[str, float]]:
+    """Return each measure's score; NaN, with a warning, where it can't be taken.
+
+    Parameters
+    ----------
+    measures : mapping of name to mapping of view or pair to metric
+        As `applicable` finds them.
+    output : mapping
+        The output of a trained model.
+    """
     return {
-        name: {where: metric.score(output) for where, metric in by_view.items()}
+        name: {where: _score(metric, output, name, where) for where, metric in by_view.items()}
         for name, by_view in measures.items()
     }
+
+
+def _score(metric: Any, output: Mapping[str, Any], name: str, where: str) -> float:
+    try:
+        score = score_of(metric, output)
+        why = f"it is {score}"
+    except Exception as error:
+        score, why = math.nan, reason(error)
+    if math.isfinite(score):
+        return score
+    warnings.warn(f"{name}{where and f' of {where}'} has no score: {why}", stacklevel=3)
+    return math.nan
+
+
+def reason(error: Exception) -> str:
+    """Return why something failed: what our errors say; of others the kind and the first line.
+
+    Parameters
+    ----------
+    error : Exception
+        What was raised.
+    """
+    if isinstance(error, OctisM3LError):
+        return str(error)
+    return f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
 
 
 def _counted(

@@ -145,6 +145,15 @@ class BagOfWordsModel(ReadingModel):
         """Give the network what else it takes from the data; return the views' embeddings."""
         return {name: np.zeros((len(v), 0), np.float32) for name, v in dataset.text_views.items()}
 
+    def _check(self, dataset: MultiviewDataset, settings: Any) -> None:
+        held_out = [view.sizes[1] for view in dataset.text_views.values()]
+        if settings.patience and not (self.use_partitions and min(held_out) > 1):
+            raise SettingsError(
+                f"patience={settings.patience}: early stopping needs a validation partition with "
+                "items of every view, and the data set has none in use; split it "
+                "(dataset.with_split) or set patience=0."
+            )
+
     def _train(
         self, dataset: MultiviewDataset, settings: TrainingSettings, seed: int, top_words: int
     ) -> ModelOutput:
@@ -205,13 +214,8 @@ class BagOfWordsModel(ReadingModel):
     ) -> UnlinkedSampler | None:
         if not settings.patience:
             return None
+        self._check(dataset, settings)
         held_out = [dataset.view(name).sizes[1] for name in embeddings]
-        if not self.use_partitions or min(held_out) < 2:
-            raise SettingsError(
-                f"patience={settings.patience}: early stopping needs a validation partition with "
-                "items of every view, and the data set has none in use; split it "
-                "(dataset.with_split) or set patience=0."
-            )
         return UnlinkedSampler(
             dataset,
             "validation",

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from octis_m3l.data.batches import Batch, SparseRows
 from octis_m3l.data.dataset import MultiviewDataset
 from octis_m3l.encoders import encode
+from octis_m3l.encoders.encode import check_encoder
 from octis_m3l.losses import cka_loss, kl_between_gaussians
 from octis_m3l.models.bag_of_words import (
     BagOfWordsModel,
@@ -19,7 +20,11 @@ from octis_m3l.models.bag_of_words import (
     words_of,
 )
 from octis_m3l.models.settings import EncodedSettings
-from octis_m3l.models.word_vectors import vectors_of_words
+from octis_m3l.models.word_vectors import (
+    can_be_made_from_links,
+    check_word_vectors,
+    vectors_of_words,
+)
 from octis_m3l.networks import (
     BagOfWordsNetwork,
     Expansion,
@@ -217,6 +222,12 @@ class GloCTM(BagOfWordsModel):
         "learning_rate": (2e-4, 2e-2, "log-uniform"),
     }
 
+    def _check(self, dataset: MultiviewDataset, settings: Any) -> None:
+        super()._check(dataset, settings)
+        check_encoder(dataset, settings.encoder)
+        if settings.global_encoder:
+            check_word_vectors(dataset, settings.encoder)
+
     def _shape(self, dataset: MultiviewDataset, settings: Any) -> dict[str, Any]:
         sizes = {name: len(view.vocabulary) for name, view in dataset.text_views.items()}
         return {"vocabularies": sizes}
@@ -229,7 +240,12 @@ class GloCTM(BagOfWordsModel):
     ) -> Mapping[str, NDArray[Any]]:
         encodings = encode(dataset, settings.encoder, dimensions=settings.dimensions)
         if settings.global_encoder:
-            vectors = vectors_of_words(dataset, encodings.encoders)
+            encoders = encodings.encoders
+            given = any(view.embeddings is not None for view in dataset.text_views.values())
+            if given and settings.encoder == "auto" and can_be_made_from_links(dataset, "auto"):
+                # What made the documents' embeddings can't be asked for single words.
+                encoders = encode(dataset, "clsi", dimensions=settings.dimensions).encoders
+            vectors = vectors_of_words(dataset, encoders)
             for name in dataset.text_views:
                 table = expansion_table(vectors, name, settings.neighbours)
                 network.expansions[name].table.copy_(torch.from_numpy(table))

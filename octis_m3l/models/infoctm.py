@@ -162,6 +162,10 @@ class InfoCTM(BagOfWordsModel):
         "learning_rate": (2e-4, 2e-2, "log-uniform"),
     }
 
+    def _check(self, dataset: MultiviewDataset, settings: Any) -> None:
+        super()._check(dataset, settings)
+        translations(dataset, self.name)
+
     def _shape(self, dataset: MultiviewDataset, settings: Any) -> dict[str, Any]:
         sizes = {name: len(view.vocabulary) for name, view in dataset.text_views.items()}
         pairs = translations(dataset, self.name)

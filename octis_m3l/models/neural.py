@@ -18,7 +18,7 @@ from octis_m3l.data.dataset import MultiviewDataset
 from octis_m3l.data.folder.reading import Tokenizer
 from octis_m3l.data.views import PARTITIONS
 from octis_m3l.devices import chosen_device
-from octis_m3l.encoders.encode import Encodings, encode
+from octis_m3l.encoders.encode import Encodings, check_encoder, encode
 from octis_m3l.encoders.latent_semantic import LatentSemanticEncoder
 from octis_m3l.encoders.pretrained import PretrainedEncoder
 from octis_m3l.encoders.protocol import Encoder, StoredEncoder
@@ -84,6 +84,19 @@ class NeuralTopicModel(TopicModel):
         self, dimensions: Mapping[str, int], vocabularies: Mapping[str, int], settings: Any
     ) -> ViewNetwork:
         """Return the network, not trained."""
+
+    def check(self, dataset: MultiviewDataset, top_words: int = 10) -> None:
+        """Raise what training would refuse of a data set, without training.
+
+        Parameters
+        ----------
+        dataset, top_words
+            As for `TopicModel`.
+        """
+        super().check(dataset, top_words)
+        settings = self._settings(self._given)
+        check_encoder(dataset, settings.encoder, self.own_encoders)
+        self._check_patience(dataset, settings, list(dataset.views))
 
     def _trained_views(self, dataset: MultiviewDataset, settings: Any) -> list[str]:
         """Return the views whose tuples are visited in training."""
@@ -165,6 +178,16 @@ class NeuralTopicModel(TopicModel):
         self.trained_settings, self.run_seed = settings, seed
         return self._output(dataset, encodings.embeddings, settings, seed, top_words)
 
+    def _check_patience(
+        self, dataset: MultiviewDataset, settings: NeuralSettings, views: Sequence[str]
+    ) -> None:
+        held_out = sum(dataset.view(name).sizes[1] for name in views)
+        if settings.patience and not (self.use_partitions and held_out):
+            raise SettingsError(
+                f"patience={settings.patience}: early stopping needs a validation partition, and "
+                "the data set has none in use; split it (dataset.with_split) or set patience=0."
+            )
+
     def _validation(
         self,
         dataset: MultiviewDataset,
@@ -174,12 +197,7 @@ class NeuralTopicModel(TopicModel):
     ) -> TupleSampler | None:
         if not settings.patience:
             return None
-        held_out = sum(dataset.view(name).sizes[1] for name in embeddings)
-        if not self.use_partitions or not held_out:
-            raise SettingsError(
-                f"patience={settings.patience}: early stopping needs a validation partition, and "
-                "the data set has none in use; split it (dataset.with_split) or set patience=0."
-            )
+        self._check_patience(dataset, settings, list(embeddings))
         tuples = len(
             np.unique(
                 np.concatenate(

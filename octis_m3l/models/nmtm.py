@@ -163,6 +163,10 @@ class NMTM(BagOfWordsModel):
         "learning_rate": (2e-4, 2e-2, "log-uniform"),
     }
 
+    def _check(self, dataset: MultiviewDataset, settings: Any) -> None:
+        super()._check(dataset, settings)
+        translations(dataset, self.name)
+
     def _shape(self, dataset: MultiviewDataset, settings: Any) -> dict[str, Any]:
         rows = "train" if self.use_partitions else None
         return {

@@ -10,10 +10,67 @@ from numpy.typing import NDArray
 from octis_m3l.data.dataset import MultiviewDataset
 from octis_m3l.data.neighbours import unit_rows
 from octis_m3l.data.views import TextView
+from octis_m3l.encoders.latent_semantic import languages_are_linked
 from octis_m3l.encoders.pretrained import PretrainedEncoder
 from octis_m3l.errors import DataError
 
 _ENOUGH_PAIRS, _CHANCE = 200, 0.55
+
+
+def can_be_made_from_links(dataset: MultiviewDataset, encoder: str) -> bool:
+    """Say whether no view has word vectors, and linked documents can give some in one space.
+
+    Parameters
+    ----------
+    dataset : MultiviewDataset
+        The data.
+    encoder : str
+        The model's.
+    """
+    given = any(view.word_vectors is not None for view in dataset.text_views.values())
+    return (
+        not given
+        and encoder in ("auto", "clsi")
+        and languages_are_linked(dataset, [*dataset.text_views])
+    )
+
+
+def check_word_vectors(dataset: MultiviewDataset, encoder: str) -> None:
+    """Raise if words of several languages have no vectors in one space and can't be given any.
+
+    Parameters
+    ----------
+    dataset : MultiviewDataset
+        The data.
+    encoder : str
+        The model's.
+
+    Raises
+    ------
+    DataError
+        Saying which views lack word vectors.
+    """
+    views = dataset.text_views
+    lacking = _lacking(views)
+    if lacking and len(views) > 1 and not can_be_made_from_links(dataset, encoder):
+        raise DataError(
+            f"views {', '.join(lacking)} have no word vectors, and encoder='{encoder}' gives their "
+            "words none in one space; attach word vectors of one space (dataset.with_word_vectors),"
+            " or use encoder='clsi' with linked data."
+        )
+
+
+def _lacking(views: Mapping[str, TextView]) -> list[str]:
+    """Return the views without word vectors, if these are all; check what the others have."""
+    _check_origins(views)
+    having = [name for name, view in views.items() if view.word_vectors is not None]
+    lacking = [name for name in views if name not in having]
+    if having and lacking:
+        raise DataError(
+            f"views {', '.join(having)} have word vectors and {', '.join(lacking)} none; give "
+            "vectors of one space to all of them (dataset.with_word_vectors)."
+        )
+    return lacking
 
 
 def vectors_of_words(
@@ -38,14 +95,7 @@ def vectors_of_words(
         vectors or encoders are not of one space, or dimensions differ.
     """
     views = dataset.text_views
-    _check_origins(views)
-    having = [name for name, view in views.items() if view.word_vectors is not None]
-    lacking = [name for name in views if name not in having]
-    if having and lacking:
-        raise DataError(
-            f"views {', '.join(having)} have word vectors and {', '.join(lacking)} none; give "
-            "vectors of one space to all of them (dataset.with_word_vectors)."
-        )
+    lacking = _lacking(views)
     missing = [name for name in lacking if name not in encoders]
     if missing:
         raise DataError(

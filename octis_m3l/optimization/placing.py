@@ -73,8 +73,8 @@ def place(
     SettingsError
         If there is no process or thread, or a device is not here.
     """
-    if processes < 1:
-        raise SettingsError(f"processes={processes}: expected 1 or more.")
+    if not isinstance(processes, int) or processes < 1:
+        raise SettingsError(f"processes={processes!r}: expected 1 or more.")
     checked_threads(threads)
     devices = [device] if isinstance(device, str) else list(device or ())
     if executor is not None:

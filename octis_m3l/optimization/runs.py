@@ -20,6 +20,8 @@ from octis.models.model import save_model_output
 from octis_m3l.devices import on_device
 from octis_m3l.errors import OtherRunError, SettingsError
 from octis_m3l.files import written_whole
+from octis_m3l.metrics.base import score_of
+from octis_m3l.metrics.scores import name_of, reason
 from octis_m3l.models.base import TopicModel
 
 _TEST = "test-"
@@ -184,7 +186,7 @@ class Job:
             except Exception as of_metric:
                 # What is searched by is there: the run is not lost.
                 scores.append(math.nan)
-                wrong.append(f"{type(of_metric).__name__}: {of_metric}")
+                wrong.append(f"{name_of(metric)} has no score: {reason(of_metric)}")
         if self.models is not None:
             try:
                 with written_whole(self.models / f"{name}.npz") as temporary:
@@ -200,7 +202,7 @@ class Job:
 def _score(metric: Any, output: Mapping[str, Any]) -> float:
     """Return a finite score."""
     try:
-        score = float(metric.score(output))
+        score = score_of(metric, output)
     except KeyError as error:
         if str(error.args[0]).startswith(_TEST):
             raise SettingsError(

@@ -3,9 +3,10 @@
 import math
 import re
 import unicodedata
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from rich.cells import cell_len
@@ -17,14 +18,18 @@ from rich.text import Text
 from octis_m3l.comparison.result import ALL, Comparison
 from octis_m3l.comparison.statistics import Standing
 from octis_m3l.files import written_whole
+from octis_m3l.reports.tables import UAP_NOTE, same
 
-_LEGEND = (
-    "{spread} over {runs}; bold (*): the best of two or more; †: its distance from the best could "
-    "be chance (p ≥ .05), which does not make it as good"
-)
-_STD, _INTERVAL = "mean ± standard deviation", "mean [95 % confidence interval]"
+_BEST = "the best of two or more"
+_MARKS = {
+    "±": "± standard deviation",
+    "[": "[95 % confidence interval]",
+    "†": "†: its distance from the best could be chance (p ≥ .05), which does not make it as good",
+    "–": "–: not measured",
+    "‡": "‡: no test can tell",
+}
 _BEST_IN = "best in"
-_UNTOLD = "‡: no test can tell"
+_COUNTED = "best in: of the measures that it has beside others"
 _FEW = 5
 _UP, _DOWN = "↑", "↓"
 
@@ -42,7 +47,19 @@ class _Content:
     names: list[str]
     columns: dict[str, list[_Cell]]
     best_in: list[str]
-    legend: str
+    runs: str
+    notes: list[str]
+
+    def caption(self, bold: str) -> str:
+        """Say what the marks mean that the table shows; `bold` is how the best is marked."""
+        cells = [cell for column in self.columns.values() for cell in column]
+        said = {m: text for m, text in _MARKS.items() if any(m in c.text for c in cells)}
+        spread = " ".join(["mean", *(said.pop(mark) for mark in ("±", "[") if mark in said)])
+        best = [f"{bold}: {_BEST}"] if any(cell.won for cell in cells) else []
+        counted = [_COUNTED] if self.best_in else []
+        return "; ".join(
+            [f"{spread} over {self.runs}", *best, *said.values(), *counted, *self.notes]
+        )
 
 
 def comparison_table(
@@ -79,7 +96,7 @@ def comparison_markdown(
     content = _content(result, by_view, intervals)
     frame = _frame(content, "**{}**", lambda text: text.translate(_MARKDOWN))
     table: str = frame.to_markdown(disable_numparse=True)
-    return f"{table}\n\n{_about(result)}. {content.legend}\n"
+    return f"{table}\n\n{_about(result)}. {content.caption('bold')}\n"
 
 
 def comparison_latex(result: Comparison, *, by_view: bool = False, intervals: bool = False) -> str:
@@ -95,7 +112,7 @@ def comparison_latex(result: Comparison, *, by_view: bool = False, intervals: bo
     table: str = frame.to_latex(
         escape=False,
         column_format="l" + "r" * frame.shape[1],
-        caption=_latex(f"{_about(result)}. {content.legend}"),
+        caption=_latex(f"{_about(result)}. {content.caption('bold')}"),
         label="tab:comparison",
         position="t",
     )
@@ -137,34 +154,42 @@ def _content(result: Comparison, by_view: bool, intervals: bool) -> _Content:
         title: [_cell(by_name.get(name), intervals) for name in result.names]
         for title, by_name in standings.items()
     }
-    wins = [_wins(standings, columns, name, row) for row, name in enumerate(result.names)]
+    contested = {title for title, by_name in standings.items() if len(by_name) > 1}
+    wins = [_wins(standings, contested, name) for name in result.names] if contested else []
     names = [_name(result, name) for name in result.names]
-    legend = _legend(result, intervals)
-    if any(_untold(one) for by_name in standings.values() for one in by_name.values()):
-        legend = f"{legend}; {_UNTOLD}"
-    return _Content(names, columns, wins, legend)
+    counts = {len([r for r in result.runs if r.contender == name]) for name in result.names}
+    fewest = min(counts, default=0)
+    several = f"{fewest} to {max(counts)}" if len(counts) > 1 else f"{fewest}"
+    notes = []
+    if contested and fewest == 1:
+        notes.append("of one run no test sees how seeds vary")
+    elif contested and fewest < _FEW:
+        notes.append(f"with fewer than {_FEW} runs little can be shown")
+    if any(_is_mrr(result, *place) for place in result.standings):
+        notes.append(UAP_NOTE)
+    return _Content(names, columns, wins, f"{several} runs" if counts != {1} else "1 run", notes)
 
 
 def _wins(
-    standings: Mapping[str, Mapping[str, Standing]],
-    columns: Mapping[str, Sequence[_Cell]],
-    name: str,
-    row: int,
+    standings: Mapping[str, Mapping[str, Standing]], contested: Collection[str], name: str
 ) -> str:
-    """Return in how many columns a contender is best, of those where it has others beside it.
+    """Return in how many columns a contender is best, of those where it has others beside it."""
+    its = [by_name[name] for t in contested if name in (by_name := standings[t])]
+    return f"{sum(standing.best for standing in its)} of {len(its)}"
 
-    Columns that say the same count once, as UAP and MRR do where a query has one right answer.
-    """
-    distinct = {tuple(cells): title for title, cells in reversed(list(columns.items()))}
-    its = [t for t in distinct.values() if name in standings[t] and len(standings[t]) > 1]
-    return f"{sum(columns[title][row].won for title in its)} of {len(its)}"
+
+def _is_mrr(result: Comparison, measure: str, where: str) -> bool:
+    """Say whether a column is one of UAP that repeats MRR's."""
+    its = result.standings[measure, where]
+    mrr = result.standings.get(("mrr", where), {})
+    return measure == "uap" and all(n in mrr and same(s.mean, mrr[n].mean) for n, s in its.items())
 
 
 def _columns(result: Comparison, by_view: bool) -> dict[str, Mapping[str, Standing]]:
     """Return each column's standings, by its title."""
     found: dict[str, Mapping[str, Standing]] = {}
     for (measure, where), standings in result.standings.items():
-        if by_view if where == ALL else not by_view:
+        if (by_view if where == ALL else not by_view) or _is_mrr(result, measure, where):
             continue
         places = [where] if by_view and where else result.common.get(measure) or []
         title = f"{measure} ({', '.join(places)})" if places else measure
@@ -207,17 +232,6 @@ def _topics(result: Comparison, names: Collection[str]) -> list[int]:
     return sorted({len(topics) for run in runs for topics in run.topics.values()})
 
 
-def _legend(result: Comparison, intervals: bool) -> str:
-    counts = {len([r for r in result.runs if r.contender == name]) for name in result.names}
-    fewest = min(counts, default=0)
-    several = f"{fewest} to {max(counts)}" if len(counts) > 1 else f"{fewest}"
-    runs = f"{several} runs" if counts != {1} else "1 run"
-    said = _LEGEND.format(spread=_INTERVAL if intervals else _STD, runs=runs)
-    if fewest == 1:
-        return f"{said}; of one run no test sees how seeds vary"
-    return said if fewest >= _FEW else f"{said}; with fewer than {_FEW} runs little can be shown"
-
-
 def _name(result: Comparison, name: str) -> str:
     """Return a contender's name, with how many of its runs failed, and K where not all have one."""
     runs = [run for run in result.runs if run.contender == name]
@@ -238,26 +252,30 @@ class _Stacked(JupyterMixin):
     def __init__(self, content: _Content) -> None:
         self.content = content
 
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Table]:
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Any]:
         parts = list(self._parts(options.max_width))
+        # Bold is lost in a file: there a star says it.
+        plain = not (console.is_terminal or console.is_jupyter)
+        caption = self.content.caption("*" if plain else "bold")
         for titles in parts:
             last = titles is parts[-1]
-            table = Table(caption=self.content.legend if last else None)
+            table = Table()
             table.add_column("", no_wrap=True)
             for title in titles:
                 table.add_column(title, min_width=self._width(title))
-            if last:
+            counted = last and bool(self.content.best_in)
+            if counted:
                 table.add_column(_BEST_IN, justify="right")
             for row, name in enumerate(self.content.names):
                 cells = [self.content.columns[title][row] for title in titles]
-                # Bold is lost in a file: there a star says it.
-                star = "" if console.is_terminal or console.is_jupyter else "*"
                 styled = [
-                    Text(cell.text + star, style="bold") if cell.won else Text(cell.text)
+                    Text(cell.text + "*" * plain, style="bold") if cell.won else Text(cell.text)
                     for cell in cells
                 ]
-                table.add_row(Text(name), *styled, *([self.content.best_in[row]] if last else []))
+                best_in = [self.content.best_in[row]] if counted else []
+                table.add_row(Text(name), *styled, *best_in)
             yield table
+        yield Text(caption, style="dim italic")
 
     def _parts(self, width: int) -> Iterator[list[str]]:
         """Yield titles of columns that fit beside each other."""
@@ -285,7 +303,8 @@ def _frame(content: _Content, bold: str, escaped: Callable[[str], str]) -> pd.Da
 
     columns = {escaped(t): [shown(cell) for cell in cells] for t, cells in content.columns.items()}
     names = [escaped(name) for name in content.names]
-    return pd.DataFrame({**columns, _BEST_IN: content.best_in}, index=names)
+    best_in = {_BEST_IN: content.best_in} if content.best_in else {}
+    return pd.DataFrame({**columns, **best_in}, index=names)
 
 
 def _latex(text: str) -> str:

@@ -10,6 +10,7 @@ from rich.text import Text
 from octis_m3l.models.base import TopicModel
 from octis_m3l.optimization import SearchResult
 
+UAP_NOTE = "uap is left out where it equals mrr, as wherever each query has one right answer"
 _EDGE = 0.02
 _STEPS = 10
 
@@ -75,19 +76,44 @@ def scores_table(
         Which share of the topics' words CNPMI's reference corpus has seen.
     """
     table = Table("measure", "of", "score", "by chance", "better", title="Scores")
+    left_out = {
+        w for w, s in scores.get("uap", {}).items() if same(s, scores.get("mrr", {}).get(w))
+    }
     for name, by_view in scores.items():
-        for where, value in by_view.items():
+        passed = left_out if name == "uap" else set()
+        for where in [where for where in by_view if where not in passed]:
             metric = measures[name][where]
             chance = f"{metric.chance():.4f}" if hasattr(metric, "chance") else ""
-            table.add_row(name, where, f"{value:.4f}", chance, metric.direction)
-        if len(by_view) > 1:
+            table.add_row(name, where, _shown(by_view[where]), chance, metric.direction)
+        if len(by_view) > max(1, len(passed)):
             average = sum(by_view.values()) / len(by_view)
-            table.add_row("", "mean", f"{average:.4f}", style="italic")
+            title = "mean of all" if passed else "mean"
+            table.add_row("", title, _shown(average), style="italic")
+    notes = [UAP_NOTE] if left_out else []
+    if any(math.isnan(score) for by_view in scores.values() for score in by_view.values()):
+        notes.append("–: could not be scored")
     if covered:
-        table.caption = "CNPMI: its reference corpus has seen " + ", ".join(
-            f"{share:.0%} of the topics' words of {pair}" for pair, share in covered.items()
+        notes.append(
+            "CNPMI: its reference corpus has seen "
+            + ", ".join(f"{share:.0%} of the topics' words of {p}" for p, share in covered.items())
         )
+    table.caption = "; ".join(notes) or None
     return table
+
+
+def same(score: float, other: float | None) -> bool:
+    """Say whether two scores are equal but for rounding.
+
+    Parameters
+    ----------
+    score, other : float
+        NaN equals nothing; None is no score.
+    """
+    return other is not None and math.isclose(score, other, rel_tol=1e-9)
+
+
+def _shown(score: float) -> str:
+    return "–" if math.isnan(score) else f"{score:.4f}"
 
 
 def recovery_table(recovered: Mapping[str, Mapping[str, Any]]) -> Table:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from octis.evaluation_metrics.classification_metrics import F1Score
 from octis.evaluation_metrics.diversity_metrics import TopicDiversity
 from octis.evaluation_metrics.metrics import AbstractMetric
 from octis.models.CTM import CTM
@@ -24,8 +25,12 @@ from rich.console import Console
 
 from octis_m3l import (
     MRR,
+    NMTM,
+    PLTM,
     Comparison,
     External,
+    GloCTM,
+    InfoCTM,
     M3LContrast,
     MultiviewDataset,
     OfContextualized,
@@ -39,7 +44,7 @@ from octis_m3l.comparison import OfOCTIS, Ours
 from octis_m3l.comparison.contenders import Terms
 from octis_m3l.comparison.result import ALL
 from octis_m3l.comparison.specifications import contender, read_contenders
-from octis_m3l.errors import DataError, SettingsError, StorageError
+from octis_m3l.errors import DataError, OctisM3LError, SettingsError, StorageError
 from octis_m3l.optimization import Executor, Outcome, Task
 from octis_m3l.optimization.runs import seeded
 from octis_m3l.reports import (
@@ -366,7 +371,7 @@ def test_ready_results_may_come_in_bertopic_s_form(texts: MultiviewDataset) -> N
         compare({"x": External({}, {"en": theta[1:]})}, texts, **QUICK)
     with pytest.raises(DataError, match="θ has 2 topics, the lists of words 1"):
         compare({"x": External({"en": [words[:10]]}, {"en": theta})}, texts, **QUICK)
-    with pytest.raises(DataError, match="negative or infinite"):
+    with pytest.raises(DataError, match="has a negative weight in row 1"):
         compare({"x": External({}, {"en": -theta})}, texts, **QUICK)
     with pytest.raises(DataError, match="unknown partition 'tset'"):
         compare({"x": External({}, {"en": {"tset": theta}})}, texts, **QUICK)
@@ -401,7 +406,13 @@ def test_everything_that_does_not_fit_is_said_before_any_run(
         ({"a": sound}, dataset, {"seeds": [-1]}, SettingsError, "seed -1: expected 0 to"),
         ({"a": sound}, dataset, {"processes": 0}, SettingsError, "processes=0: expected 1"),
         ({"题" * 30: sound}, dataset, {}, SettingsError, "too long a name for files"),
-        ({"a": sound}, dataset, {"others": {"mrr": MRR}}, SettingsError, "one of the measures"),
+        (
+            {"a": sound},
+            dataset,
+            {"others": {"mrr": TopicDiversity()}},
+            SettingsError,
+            "one of the measures",
+        ),
         ({"b": LDA()}, dataset, {"metrics": ["mrr"]}, SettingsError, "none of these models has"),
         (
             {"a": sound, "b": ETM(train_embeddings=False, embeddings_path="no.pkl")},
@@ -462,7 +473,7 @@ def test_tables(dataset: MultiviewDataset, tmp_path: Path) -> None:
     narrow.print(comparison_table(result))
     narrowly = narrow.export_text()
     assert "…" not in narrowly
-    assert narrowly.count("best in") == 1
+    assert len([line for line in narrowly.splitlines() if "best in" in line and "┃" in line]) == 1
     assert narrowly.count("B & C") > 1
     for (measure, where), standings in result.standings.items():
         if where == ALL:
@@ -605,7 +616,13 @@ def test_nobody_wins_what_it_alone_can_have(dataset: MultiviewDataset) -> None:
 def test_columns_that_say_the_same_count_once(dataset: MultiviewDataset) -> None:
     both = {"a": Guesser(0.1), "b": Guesser(0.9)}
     result = compare(both, dataset, seeds=2, metrics=["mrr", "uap"], progress=False)
-    assert "1 of 1" in comparison_markdown(result), "with one right answer UAP is MRR"
+    markdown = comparison_markdown(result)
+    assert "1 of 1" in markdown, "with one right answer UAP is MRR"
+    assert markdown.count("uap") == 1
+    assert "uap is left out where it equals mrr" in markdown
+    assert {"mrr", "uap"} == {*result.frame().measure}
+    alone = compare(both, dataset, seeds=1, metrics=["uap"], progress=False)
+    assert "| uap ↑" in comparison_markdown(alone)
 
 
 def test_latex_of_greek_and_negative_numbers(dataset: MultiviewDataset) -> None:
@@ -629,7 +646,8 @@ def test_where_k_differs_names_say_it_and_intervals_can_be_had(
     markdown = comparison_markdown(result, intervals=True)
     assert "few (K = 2)" in markdown
     assert "more (K = 3)" in markdown
-    assert "of one run no test sees how seeds vary; ‡: no test can tell" in markdown
+    assert "; ‡: no test can tell" in markdown
+    assert "; of one run no test sees how seeds vary" in markdown
     several = compare(
         {"a": Guesser(0.1), "b": Guesser(0.4)}, texts, seeds=2, metrics=["mrr"], progress=False
     )
@@ -689,3 +707,174 @@ def test_a_warning_says_whom_it_is_about_once(dataset: MultiviewDataset) -> None
     with pytest.warns(UserWarning) as heard:
         compare({"a": Talker(0.1), "b": Talker(0.5)}, dataset, seeds=3, **QUICK)
     assert [str(one.message) for one in heard] == ["a: too few updates", "b: too few updates"]
+
+
+# What is given otherwise than it should be, and what can't be scored.
+
+
+class Words(AbstractMetric):  # type: ignore[misc]
+    """Count the words of OCTIS's own topics."""
+
+    def score(self, output: Any) -> float:
+        return float(sum(map(len, output["topics"])))
+
+
+def test_one_s_own_metrics_go_beside_names(dataset: MultiviewDataset) -> None:
+    metrics = ["tu", Words(), MRR(dataset, "en", "de"), F1Score(dataset)]
+    result = compare({"a": Guesser(0.1)}, dataset, seeds=1, metrics=metrics, progress=False)
+    assert {measure for measure, _ in result.standings} == {
+        "tu",
+        "Words",
+        "MRR(en, de, test)",
+        "F1 Score",
+    }
+    assert result.standings["Words", ALL]["a"].mean == 40
+    asked = compare({"a": Guesser(0.1)}, dataset, seeds=1, metrics="mrr", progress=False)
+    assert result.standings["MRR(en, de, test)", ALL]["a"].mean == pytest.approx(
+        asked.standings["mrr", "en-de"]["a"].mean
+    )
+
+
+class Lossy(Guesser):
+    """Says nothing finite of one German test document."""
+
+    def run(self, *arguments: Any) -> dict[str, Any]:
+        output = super().run(*arguments)
+        output["test-topic-document-matrix/de"][:, 2] = np.nan
+        return output
+
+
+def test_one_document_without_topics_costs_the_others_nothing(
+    dataset: MultiviewDataset, tmp_path: Path
+) -> None:
+    contenders = {"whole": Guesser(0.1), "lossy": Lossy(0.1)}
+    options: dict[str, Any] = {"metrics": ["jsd"], "progress": False, "out": tmp_path}
+    with pytest.warns(UserWarning) as told:
+        result = compare(contenders, dataset, seeds=3, **options)
+    assert [str(one.message) for one in told] == [
+        "lossy: jsd of en-de: 1 of 14 items have no finite θ and are left out.",
+        "lossy: jsd of de-fr: 1 of 11 items have no finite θ and are left out.",
+    ]
+    by_hand = [r.measured["jsd"]["en-de"].items for r in result.runs if r.contender == "whole"]
+    number = dataset.tuples("de")[dataset.view("de").rows("test")][2]
+    lost = result.runs[0].measured["jsd"]["en-de"].tuples == number
+    items = np.stack(by_hand)[:, ~lost]  # type: ignore[arg-type]
+    place = result.standings["jsd", "en-de"]
+    assert place["lossy"].mean == pytest.approx(items.mean())
+    assert place["lossy"].p == pytest.approx(1.0) or place["whole"].p == pytest.approx(1.0)
+    assert np.isfinite([place["lossy"].low, place["lossy"].high]).all()
+    assert Comparison.from_folder(tmp_path).frame().equals(result.frame())
+
+
+def test_ready_results_may_lack_documents(texts: MultiviewDataset) -> None:
+    theta = np.full((texts.text_view("en").sizes[2], 2), 0.5)
+    theta[0] = np.nan
+    output = External({}, {"en": {"test": theta}}).run(texts, 0, 0, Terms())
+    found = output["test-topic-document-matrix/en"].T
+    assert np.isnan(found[0]).all()
+    np.testing.assert_array_equal(found[1:], 0.5)
+    with pytest.raises(DataError, match="θ of view 'en' is finite for none of"):
+        External({}, {"en": {"test": theta * np.nan}}).check(texts, Terms())
+
+
+@pytest.mark.parametrize(
+    ("contenders", "options", "message"),
+    [
+        ([PLTM()], {}, "contenders is a list; expected a mapping of names to models, as in"),
+        (PLTM(), {}, "contenders is a PLTM; expected a mapping"),
+        ({"a": "octis.LDA"}, {}, "'a' is a str; expected one of our models"),
+        ({1: PLTM(), "1": PLTM()}, {}, "two contenders have the same name"),
+        ({" ": PLTM()}, {}, "' ' is no name; call each contender something"),
+        ({"a": PLTM()}, {"seeds": -1}, "seeds=-1: expected how many"),
+        ({"a": PLTM()}, {"seeds": "3"}, "seeds='3': expected how many"),
+        ({"a": PLTM()}, {"seeds": [1, 2**32]}, "seed 4294967296: expected 0 to 2"),
+        ({"a": PLTM()}, {"metrics": ["tu", MRR]}, "the class MRR is no metric; give names"),
+        ({"a": PLTM()}, {"metrics": 5}, "5 is no metric"),
+        ({"a": PLTM()}, {"others": {"x": MRR}}, "others, 'x': the class MRR is no metric"),
+        ({"a": PLTM()}, {"others": [Words()]}, "others is a list; expected a mapping of names to"),
+        ({"a": PLTM()}, {"topk": "2"}, "topk='2': expected a whole number"),
+        ({"a": PLTM()}, {"partition": None}, "unknown partition 'None'"),
+        ({"a": PLTM()}, {"processes": "2"}, "processes='2': expected 1 or more"),
+        ({"a": M3LContrast()}, {"encoder": "bert"}, "unknown encoder 'bert'"),
+        ({"a": M3LContrast(device="cuda:7")}, {}, "a: device='cuda:7' is not here: torch sees"),
+        ({"a": M3LContrast(encoder="word-vectors")}, {}, "a: view 'en' has no word vectors; att"),
+        ({"a": M3LContrast(encoder="given")}, {}, "a: view 'en' has no embeddings; attach them"),
+        ({"a": InfoCTM()}, {}, "a: infoctm ties languages by dictionaries, and none ties"),
+        ({"a": NMTM()}, {}, "a: nmtm ties languages by dictionaries, and none ties"),
+        ({"a": GloCTM(encoder="lsa")}, {}, "a: views en, de have no word vectors, and encoder='l"),
+        ({"a": GloCTM(encoder="word-vectors")}, {}, "a: view 'en' has no word vectors; attach"),
+    ],
+)
+def test_natural_mistakes_are_one_line_before_any_run(
+    texts: MultiviewDataset, contenders: Any, options: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(OctisM3LError, match=message):
+        compare(contenders, texts, **{"progress": False, **options})
+
+
+def test_measures_and_models_that_the_data_do_not_allow_are_refused_first(
+    texts: MultiviewDataset, tmp_path: Path
+) -> None:
+    journal = tmp_path / "journal"
+    sound = Guesser(0.1, journal=journal)
+    unlinked = MultiviewDataset(texts.views.values())
+    untold = MultiviewDataset.from_lists(LISTS, split=(0.8, 0.1))
+    patient = M3LContrast(patience=3)
+    for contenders, data, options, message in (
+        ({"a": sound}, unlinked, {"metrics": ["tu", "mrr"]}, "'mrr' needs items of two views"),
+        ({"a": sound}, unlinked, {"metrics": ["cnpmi"]}, "'cnpmi' counts words in linked"),
+        ({"a": sound}, untold, {"metrics": ["classification"]}, "'classification' needs labels"),
+        ({"a": sound}, texts, {"corpus": unlinked}, "the reference corpus .* links no two"),
+        ({"a": sound, "g": GloCTM()}, unlinked, {}, "g: views en, de have no word vectors, and"),
+        ({"a": sound, "g": M3LContrast(encoder="clsi")}, unlinked, {}, "g: "),
+        ({"a": sound, "p": patient}, texts.with_split(0.8, 0.0), {}, "p: patience=3: early stop"),
+    ):
+        with pytest.raises(OctisM3LError, match=message):
+            compare(contenders, data, **{"progress": False, "topk": 3, **options})
+    assert not journal.exists()
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_gloctm_takes_word_vectors_from_links_as_it_does_alone(texts: MultiviewDataset) -> None:
+    few: dict[str, Any] = {"num_topics": 3, "epochs": 1, "batch_size": 32}
+    contenders = {"GloCTM": GloCTM(**few), "M3L": M3LContrast(**few)}
+    result = compare(contenders, texts, seeds=1, metrics=["tu"], progress=False)
+    assert not result.failed
+    alone = GloCTM(**few).train_model(texts)
+    assert result.runs[0].topics == {name: alone.topics(name) for name in ("en", "de")}
+
+
+def test_a_name_that_begins_with_a_dot_is_kept(dataset: MultiviewDataset, tmp_path: Path) -> None:
+    result = compare({".5": Guesser(0.5)}, dataset, seeds=1, out=tmp_path, **QUICK)
+    assert result.names == Comparison.from_folder(tmp_path).names == [".5"]
+
+
+def test_captions_explain_what_the_table_shows_and_nothing_else(
+    dataset: MultiviewDataset,
+) -> None:
+    one = compare({"a": Guesser(0.1)}, dataset, seeds=1, metrics=["mrr"], progress=False)
+    assert comparison_markdown(one).rstrip().endswith("topics: 4. mean over 1 run")
+    assert "best in" not in comparison_latex(one)
+    apart = {"sharp": Guesser(0.05), "blurred": Guesser(0.9), "alone": Guesser(0.5, aligned=False)}
+    several = compare(apart, dataset, seeds=5, metrics=["mrr"], progress=False)
+    plain, terminal = (Console(width=300, record=True, force_terminal=t) for t in (False, True))
+    texts = {
+        "markdown": comparison_markdown(several),
+        "latex": comparison_latex(several),
+        "by view": comparison_markdown(several, by_view=True, intervals=True),
+    }
+    for console in (plain, terminal):
+        console.print(comparison_table(several))
+    shown = {"file": plain.export_text(), "terminal": terminal.export_text()}
+    for name, text in {**texts, **shown}.items():
+        table, caption = text.rsplit("mean ", 1)
+        if name == "latex":
+            caption, table = caption.split("\\label")
+        assert ("*: the best" in caption) == (name == "file")
+        assert ("bold: the best" in caption) == (name != "file")
+        for plain_mark, latex in (("±", "pm"), ("†", "\\dagger"), ("‡", "ddagger"), ("–", "--")):
+            mark = latex if name == "latex" else plain_mark
+            assert (mark in table) == (mark in caption), f"{mark} of {name}"
+        assert "best in: of the measures that it has beside others" in caption
+        assert "uap" not in caption
+    assert "*" in shown["file"].rsplit("mean ", 1)[0]

@@ -440,9 +440,13 @@ def test_a_score_that_is_no_number_is_a_failure(tmp_path: Path) -> None:
 
 def test_a_further_metric_that_fails_does_not_lose_the_run(tmp_path: Path) -> None:
     extra = [Height(math.nan), Place()]
-    with pytest.warns(UserWarning, match="call 0, run 0: ValueError: Height is nan; the search"):
+    with pytest.warns(
+        UserWarning, match="call 0, run 0: Height has no score: ValueError: Height is nan; the"
+    ):
         result = searched(tmp_path, extra_metrics=extra)
-    assert all(run.error == "ValueError: Height is nan" for run in result.outcomes)
+    assert all(
+        run.error == "Height has no score: ValueError: Height is nan" for run in result.outcomes
+    )
     assert all(run.scores and math.isfinite(run.scores[0]) for run in result.outcomes)
     written = json.loads((tmp_path / "result.json").read_text())
     assert written["dict_model_runs"]["1_Place"]["iteration_0"][0] == result.outcomes[0].scores[2]

@@ -1,0 +1,353 @@
+"""Scores of every measure at once: what fails, what is left out, and metrics of one's own."""
+
+import warnings
+from typing import Any
+
+import numpy as np
+import pytest
+from octis.evaluation_metrics.classification_metrics import F1Score
+from octis.evaluation_metrics.diversity_metrics import TopicDiversity
+from octis.evaluation_metrics.metrics import AbstractMetric
+from rich.console import Console
+from scipy.spatial.distance import jensenshannon
+
+from octis_m3l.data.dataset import MultiviewDataset
+from octis_m3l.errors import DataError, SettingsError
+from octis_m3l.metrics import (
+    CNPMI,
+    JSD,
+    METRICS,
+    MRR,
+    NPMI,
+    UAP,
+    CrosslingualClassification,
+    OnView,
+    OverViews,
+    TopicUniqueness,
+    applicable,
+    score_all,
+)
+from octis_m3l.reports import scores_table
+
+from .planted import text_view
+
+TEST = "test-topic-document-matrix"
+LOST = 3
+
+
+class Counts(AbstractMetric):  # type: ignore[misc]
+    """Say how many entries an output has."""
+
+    def score(self, output: dict[str, Any]) -> int:
+        return len(output)
+
+
+class Fails(AbstractMetric):  # type: ignore[misc]
+    """Raise something that has two lines."""
+
+    def score(self, output: dict[str, Any]) -> float:
+        raise RuntimeError("no luck\nat all")
+
+
+def test_a_measure_that_fails_is_nan_and_named_and_the_rest_are_scored(
+    dataset: MultiviewDataset, output: dict[str, Any]
+) -> None:
+    whole = score_all(dataset, output)
+    output["topics/de"] = output["topics/de"] + 1000
+    with pytest.warns(UserWarning) as told:
+        scores = score_all(dataset, output)
+    said = [str(warning.message) for warning in told]
+    assert [message.split(":")[0] for message in said] == [
+        "tu of de has no score",
+        "npmi of de has no score",
+        "document-npmi of de has no score",
+    ]
+    assert "has word indices from 1000 to" in said[0]
+    for name, by_view in whole.items():
+        for where, score in by_view.items():
+            failed = where == "de" and name in ("tu", "npmi", "document-npmi")
+            assert np.isnan(scores[name][where]) if failed else scores[name][where] == score
+
+
+def test_coherence_of_words_that_no_training_document_has_costs_no_other_score(
+    dataset: MultiviewDataset, output: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unseen(*_: Any) -> Any:
+        raise DataError("topic 1 of 'en' (c, d): fewer than two of its words are")
+
+    monkeypatch.setattr(NPMI, "per_item", unseen)
+    with pytest.warns(UserWarning) as told:
+        scores = score_all(dataset, output)
+    assert "npmi of en has no score: topic 1 of 'en' (c, d): fewer" in str(told[0].message)
+    assert np.isnan(list(scores["npmi"].values())).all()
+    assert np.isfinite([*scores["mrr"].values(), *scores["tu"].values()]).all()
+
+
+def test_one_s_own_metrics_go_beside_names(
+    dataset: MultiviewDataset, output: dict[str, Any]
+) -> None:
+    own = [Counts(), MRR(dataset, "en", "de"), Counts(), Fails()]
+    with pytest.warns(UserWarning, match="^Fails has no score: RuntimeError: no luck$"):
+        scores = score_all(dataset, output, metrics=["tu", *own])
+    assert list(scores) == ["tu", "Counts", "MRR(en, de, test)", "Counts 2", "Fails"]
+    assert scores["Counts"] == scores["Counts 2"] == {"": len(output)}
+    assert np.isnan(scores["Fails"][""])
+    assert scores["MRR(en, de, test)"][""] == MRR(dataset, "en", "de").score(output)
+    assert score_all(dataset, output, metrics="tu") == {"tu": scores["tu"]}
+    assert score_all(dataset, output, metrics=Counts()) == {"Counts": {"": len(output)}}
+
+
+@pytest.mark.parametrize(
+    ("metrics", "message"),
+    [
+        (["mrr", MRR], "the class MRR is no metric; give names .* or metrics that are built"),
+        ([5], "5 is no metric; give names"),
+        ("mmr", r"unknown metric 'mmr'\. Did you mean 'mrr'\?"),
+    ],
+)
+def test_what_is_no_metric_is_refused(
+    dataset: MultiviewDataset, output: dict[str, Any], metrics: Any, message: str
+) -> None:
+    with pytest.raises(SettingsError, match=message):
+        score_all(dataset, output, metrics=metrics)
+    with pytest.raises(SettingsError, match="unknown metric"):
+        OverViews(dataset, MRR)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("topk", ["2", 2.5, None, True])
+def test_topk_that_is_no_number(
+    dataset: MultiviewDataset, output: dict[str, Any], topk: Any
+) -> None:
+    for scored in (
+        lambda: score_all(dataset, output, topk=topk),
+        lambda: TopicUniqueness(dataset, topk=topk),
+    ):
+        with pytest.raises(SettingsError, match=r"topk=.*: expected a whole number, as in topk=10"):
+            scored()
+
+
+def test_one_word_a_topic_is_enough_for_most_measures(
+    dataset: MultiviewDataset, output: dict[str, Any]
+) -> None:
+    scores = score_all(dataset, output, topk=1)
+    assert {"mrr", "tu", "classification"} <= {*scores}
+    assert not {"npmi", "document-npmi"} & {*scores}
+    with pytest.raises(SettingsError, match="needs 2 or more words a topic"):
+        score_all(dataset, output, metrics=["npmi"], topk=1)
+
+
+def test_what_was_asked_for_and_does_not_apply_is_said(output: dict[str, Any]) -> None:
+    random = np.random.default_rng(0)
+    views = [text_view(name, 25, (4, 0, 3), random) for name in ("en", "de")]
+    unlinked = MultiviewDataset(views)
+    theta = {f"{TEST}/{name}": np.full((2, 3), 0.5) for name in ("en", "de")}
+    words = {f"topics/{name}": output["topics/de"] for name in ("en", "de")}
+    with pytest.warns(UserWarning, match=r"'mrr' needs items of two views .* test partition"):
+        scores = score_all(unlinked, theta | words, metrics=["mrr", "tu"])
+    assert list(scores) == ["tu"]
+    with pytest.warns(UserWarning, match="the validation partition holds no items"):
+        empty = {k.replace("test", "validation"): np.zeros((2, 0)) for k in theta}
+        assert "tu" in score_all(unlinked, empty | words, "validation")
+
+
+# Documents whose θ is not finite.
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_scores_are_those_without_the_documents_that_are_not_finite(
+    dataset: MultiviewDataset, output: dict[str, Any], value: float, dtype: type
+) -> None:
+    output[f"{TEST}/de"] = output[f"{TEST}/de"].astype(dtype)
+    output[f"{TEST}/de"][0, LOST] = value
+    message = f"'{TEST}/de' is not finite for 1 of 12 items .the first: item 3.; they are left out"
+    english, german = dataset.view("en").rows("test"), dataset.view("de").rows("test")
+    asked, tuples = dataset.tuples("en")[english], dataset.tuples("de")[german]
+    theta = {n: np.asarray(output[f"{TEST}/{n}"], np.float64).T for n in ("en", "de")}
+    kept = [row for row in range(len(tuples)) if row != LOST]
+    ranks, apart = [], []
+    for row, number in enumerate(asked):
+        if number in tuples[kept]:
+            distances = {i: jensenshannon(theta["en"][row], theta["de"][i]) for i in kept}
+            found = sorted(kept, key=lambda i: distances[i])
+            place = next(n for n, i in enumerate(found, 1) if tuples[i] == number)
+            ranks.append(1 / place)
+            apart.append(next(distances[i] ** 2 for i in kept if tuples[i] == number))
+    for metric in (MRR, UAP):
+        with pytest.warns(UserWarning, match=message):
+            items = metric(dataset, "en", "de").per_item(output)
+        assert np.isnan(items).sum() == 1
+        with pytest.warns(UserWarning, match=message):
+            score = metric(dataset, "en", "de").score(output)
+        assert score == pytest.approx(np.mean(ranks), rel=1e-3)
+    with pytest.warns(UserWarning, match=message):
+        score = JSD(dataset, "en", "de").score(output)
+    assert score == pytest.approx(np.mean(apart), rel=1e-3)
+    backwards = MRR(dataset, "de", "en")
+    with pytest.warns(UserWarning, match=message):
+        lost = np.isnan(backwards.per_item(output))
+    assert backwards.item_tuples()[lost].tolist() == [tuples[LOST]]
+    with pytest.warns(UserWarning, match=message):
+        assert np.isfinite(OverViews(dataset, "mrr").score(output))
+
+
+def test_documents_that_are_not_finite_are_neither_learned_from_nor_labelled(
+    dataset: MultiviewDataset, output: dict[str, Any]
+) -> None:
+    metric = CrosslingualClassification(dataset, "en", "de")
+    before = metric.per_item(output)
+    output[f"{TEST}/de"][:, LOST] = np.nan
+    with pytest.warns(UserWarning, match="1 of 12 items"):
+        items = metric.per_item(output)
+    assert np.flatnonzero(np.isnan(items)).tolist() == [LOST]
+    np.testing.assert_array_equal(np.delete(items, LOST), np.delete(before, LOST))
+    f1 = CrosslingualClassification(dataset, "en", "de", score_by="macro-f1")
+    with pytest.warns(UserWarning, match="1 of 12 items"):
+        assert 0 <= f1.score(output) <= 1
+    output["topic-document-matrix/en"][:, :-1] = np.nan
+    with (
+        pytest.warns(UserWarning, match="of 40 items|of 12 items"),
+        pytest.raises(DataError, match="too few documents of 'en' and 'de' have a finite θ"),
+    ):
+        metric.score(output)
+
+
+def test_a_model_that_diverged_has_no_score_of_documents_at_all(
+    dataset: MultiviewDataset, output: dict[str, Any]
+) -> None:
+    output[f"{TEST}/de"][:] = np.nan
+    with pytest.raises(DataError, match="is finite for none of 12 items; did training diverge"):
+        MRR(dataset, "en", "de").score(output)
+
+
+# Outputs that are not what they should be.
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        (f"{TEST}/en", None, "is no array of numbers"),
+        (f"{TEST}/en", [[1, 2], [3]], "is no array of numbers"),
+        (f"{TEST}/en", np.full((5, 11), "a"), "is no array of numbers"),
+        (f"{TEST}/en", 3.0, r"has shape \(\); expected \(topics, 11\)"),
+        (f"{TEST}/en", np.full((11, 5), 0.2), r"has shape \(11, 5\); expected \(topics, 11\)"),
+        (f"{TEST}/en", np.zeros((5, 11)), "item 0 sums to 0; expected 1"),
+        ("topics/en", None, "is no array of word indices"),
+        ("topics/en", [["a", "b"]], "is no array of word indices"),
+        ("topics/en", [[1, 2], [3]], "is no array of word indices"),
+        ("topics/en", np.arange(30).reshape(3, 10), "'en' has 3 topics, 'de' 5; topics are comp"),
+    ],
+)
+def test_damaged_outputs_are_said_in_one_line(
+    dataset: MultiviewDataset, output: dict[str, Any], key: str, value: Any, message: str
+) -> None:
+    metric = CNPMI(dataset, "en", "de") if "topics" in key else MRR(dataset, "en", "de")
+    output[key] = value
+    with pytest.raises(DataError, match=message):
+        metric.score(output)
+
+
+def test_views_of_two_models_are_not_classified_across(
+    dataset: MultiviewDataset, output: dict[str, Any]
+) -> None:
+    output[f"{TEST}/de"] = np.full((7, 12), 1 / 7)
+    with pytest.raises(DataError, match="'en' has 5 topics, 'de' 7; compare items of one model"):
+        CrosslingualClassification(dataset, "en", "de").score(output)
+
+
+@pytest.mark.parametrize("given", [None, [1]])
+def test_what_is_no_output(dataset: MultiviewDataset, given: Any) -> None:
+    for metric in (
+        MRR(dataset, "en", "de"),
+        TopicUniqueness(dataset),
+        OnView(Counts(), "en", dataset),
+    ):
+        with pytest.raises(DataError, match=r"the output is a .*; expected what train_model"):
+            metric.score(given)
+
+
+@pytest.mark.parametrize("topics", [1, 2])
+def test_few_topics_that_say_the_same(
+    dataset: MultiviewDataset, output: dict[str, Any], topics: int
+) -> None:
+    alike = {
+        key: np.full((topics, value.shape[1]), 1 / topics)
+        if "document" in key
+        else np.repeat(value[:1], topics, axis=0)
+        for key, value in output.items()
+    }
+    scores = score_all(dataset, alike)
+    assert scores["mrr"]["en-image"] == MRR(dataset, "en", "image").chance()
+    assert set(scores["jsd"].values()) == {0.0}
+    assert scores["tu"]["en"] == 1 / topics
+    chance = CrosslingualClassification(dataset, "en", "de").chance()
+    assert scores["classification"]["en-de"] == chance
+
+
+# Metrics of OCTIS.
+
+
+def test_octis_classification_metrics_are_computed_anew() -> None:
+    # OCTIS remembers by an abbreviated print, in which large outputs look the same.
+    random = np.random.default_rng(0)
+    views = [text_view("en", 25, (400, 0, 400), random)]
+    data = MultiviewDataset(views)
+    one = {
+        "topic-document-matrix": random.dirichlet(np.ones(5), 400).T,
+        TEST: random.dirichlet(np.ones(5), 400).T,
+    }
+    other = {key: value.copy() for key, value in one.items()}
+    shuffled = random.permutation(300)
+    other["topic-document-matrix"][:, 50:350] = one["topic-document-matrix"][:, 50 + shuffled]
+    assert str(one) == str(other)
+    fresh = score_all(data, other, metrics=[F1Score(data)])["F1 Score"][""]
+    score_all(data, one, metrics=[F1Score(data)])
+    assert score_all(data, other, metrics=[F1Score(data)])["F1 Score"][""] == fresh
+    assert score_all(data, one, metrics=[F1Score(data)])["F1 Score"][""] != fresh
+
+
+def test_a_metric_on_a_view_is_not_shown_other_documents(
+    dataset: MultiviewDataset, output: dict[str, Any]
+) -> None:
+    classified = OnView(F1Score(dataset.monolingual("de")), "de", dataset)
+    assert 0 < classified.score(output) < 1
+    output[f"{TEST}/de"] = output[f"{TEST}/de"][:, :-1]
+    with pytest.raises(DataError, match=rf"'{TEST}/de' has shape \(5, 11\); expected \(topics, 12"):
+        classified.score(output)
+    assert OnView(TopicDiversity(), "de", dataset).score(output) > 0, "which reads no θ"
+
+
+# Tables.
+
+
+def shown(dataset: MultiviewDataset, output: dict[str, Any], names: list[str]) -> str:
+    console = Console(width=200, record=True)
+    measures = applicable(dataset, output, metrics=names)
+    scores = {n: {w: m.score(output) for w, m in by.items()} for n, by in measures.items()}
+    console.print(scores_table(scores, measures))
+    return console.export_text()
+
+
+def test_uap_is_shown_once_where_it_is_mrr(
+    dataset: MultiviewDataset, output: dict[str, Any]
+) -> None:
+    texts = dataset.with_views(["en", "de"])
+    table = shown(texts, output, ["mrr", "uap"])
+    assert table.count("uap") == 1
+    assert "uap is left out where it equals mrr" in table
+    assert score_all(texts, output)["uap"] == pytest.approx(score_all(texts, output)["mrr"])
+    pictures = [
+        line for line in shown(dataset, output, ["mrr", "uap"]).splitlines() if "uap" in line
+    ]
+    assert [line.split()[3] for line in pictures[:-1]] == ["en-image", "de-image"], (
+        "several answers"
+    )
+    assert "left out" not in shown(texts, output, ["uap"])
+
+
+def test_nothing_is_warned_of_where_nothing_is_wrong(
+    dataset: MultiviewDataset, output: dict[str, Any]
+) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert {*score_all(dataset, output)} == {*METRICS} - {"cnpmi", "topic-quality"}
