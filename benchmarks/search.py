@@ -5,7 +5,6 @@ the same search elsewhere, whose course only ``--batch`` changes.
 """
 
 import argparse
-import json
 import time
 from functools import partial
 from pathlib import Path
@@ -17,6 +16,7 @@ from report import finish, mean_std, print_summary, summarise
 
 from octis_m3l import M3LContrast, Optimizer, OverViews
 from octis_m3l.optimization import OnRay
+from octis_m3l.optimization.resuming import read_search
 from octis_m3l.reports import draw_search, importances
 
 SPACE = {
@@ -36,8 +36,7 @@ def searched(arguments: argparse.Namespace, dataset: Any) -> Any:
     file = arguments.kept / "search.json"
     model = M3LContrast(encoder=arguments.encoder, epochs=arguments.epochs)
     if file.exists():
-        begun = json.loads(file.read_text(encoding="utf-8"))["octis_m3l"]
-        arguments.batch = begun["settings"]["batch"]
+        arguments.batch = read_search(file)["settings"]["batch"]
         metric = OverViews(dataset, "mrr", "validation")
         return Optimizer().resume_optimization(
             file, dataset=dataset, model=model, metric=metric, progress=True, **workers

@@ -562,4 +562,4 @@ def test_dictionaries_word_vectors_and_a_reference_corpus(
 def test_options_of_tables_are_none_of_folders(run: Run, tmp_path: Path) -> None:
     code, _, err = run("build", tmp_path, "--label", "genre", "--out", tmp_path / "out")
     assert code == 1
-    assert f"--label: {tmp_path} is a folder of bags of words" in " ".join(err.split())
+    assert f"--label: {tmp_path} already has a vocabulary" in " ".join(err.split())

@@ -26,14 +26,23 @@ NoCache = Annotated[bool, typer.Option("--no-cache", help="Keep no vectors but t
 
 def build(
     source: Annotated[
-        Path,
+        Path | None,
         typer.Argument(
-            help="A .csv, .tsv, .jsonl (.gz too) or .xlsx, or a folder of train_bow_matrix_*.npz."
+            help="A .csv, .tsv, .jsonl (.gz too) or .xlsx, or a folder of train_bow_matrix_*.npz "
+            "or of OCTIS (corpus.tsv)."
         ),
-    ],
+    ] = None,
+    *,
     out: Annotated[Path, typer.Option(help="Folder of the data set.")],
     text: Pairs = None,
     image: Pairs = None,
+    octis: Annotated[
+        list[str] | None,
+        typer.Option(metavar="VIEW=FOLDER", help="A data set of OCTIS; several become one."),
+    ] = None,
+    linked_by_row: Annotated[
+        bool, typer.Option("--linked-by-row", help="With --octis: row by row they belong together.")
+    ] = False,
     partition: Annotated[str | None, typer.Option(help="Column: train, validation, test.")] = None,
     label: Annotated[str | None, typer.Option(help="Column of labels.")] = None,
     group: Annotated[str | None, typer.Option(help="Column: rows that are one record.")] = None,
@@ -84,7 +93,7 @@ def build(
     """Make a data set from a table: --text en=title_en --text de=title_de --image photos=path.
 
     Without --partition the records of a table are split at random: 80 % train, 10 % validation,
-    10 % test. A folder of bags of words says itself what is train and what test.
+    10 % test. A folder of bags of words or of OCTIS says itself what is train and what test.
     """
     from octis_m3l.data.folder.manifest import MANIFEST
     from octis_m3l.encoders import embed
@@ -97,12 +106,18 @@ def build(
     kept = _cache(cache, no_cache)
     check_encoders(chosen.values())
     known = [*pairs(text, "--text"), *pairs(image, "--image"), "texts", "images"]
-    for name in () if source.is_dir() else chosen:
+    folders = pairs(octis, "--octis")
+    if (source is None) == (not folders):
+        raise SettingsError("give one of the two: a table or a folder, or --octis VIEW=FOLDER.")
+    if linked_by_row and not folders:
+        raise SettingsError("--linked-by-row goes with --octis VIEW=FOLDER alone.")
+    for name in () if source is None or source.is_dir() else chosen:
         if name not in known:
             raise SettingsError(f"unknown view '{name}'.{suggest(name, known)}")
     check_can_write(out, overwrite=overwrite, marker=MANIFEST)
     dataset = dataset_from_table(
-        source,
+        source or {name: Path(folder) for name, folder in folders.items()},
+        linked_by_row=linked_by_row,
         texts=pairs(text, "--text"),
         images=pairs(image, "--image"),
         partition=partition,

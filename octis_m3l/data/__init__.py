@@ -1,6 +1,6 @@
 """What comes in: views, links, partitions, folders, text preprocessing."""
 
-from octis_m3l.data.adopt import text_view_from_ctm, text_view_from_octis
+from octis_m3l.data.adopt import from_octis, text_view_from_ctm, text_view_from_octis
 from octis_m3l.data.bow_folder import from_bow_folder, write_bow_folder
 from octis_m3l.data.build import from_frame, from_jsonl, from_lists, from_table
 from octis_m3l.data.dataset import MultiviewDataset
@@ -17,6 +17,7 @@ __all__ = [
     "from_frame",
     "from_jsonl",
     "from_lists",
+    "from_octis",
     "from_table",
     "mutually_nearest",
     "text_view_from_ctm",

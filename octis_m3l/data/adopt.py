@@ -1,9 +1,9 @@
 """Data sets of OCTIS and of contextualized-topic-models, taken as views."""
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -11,8 +11,65 @@ from numpy.typing import NDArray
 from octis.dataset.dataset import Dataset
 from scipy.sparse import csr_array
 
-from octis_m3l.data.views import TextView
-from octis_m3l.errors import DataError
+from octis_m3l.data.dataset import MultiviewDataset
+from octis_m3l.data.stop_words import language_of
+from octis_m3l.data.views import PARTITIONS, TextView
+from octis_m3l.errors import DataError, SettingsError, suggest
+
+_UNNAMED = "text"
+
+
+def from_octis(
+    source: Dataset | str | Path | Mapping[str, Dataset | str | Path],
+    *,
+    linked: Literal["by row"] | None = None,
+    languages: Mapping[str, str | None] | None = None,
+) -> MultiviewDataset:
+    """Return one data set of views from one or several data sets of OCTIS.
+
+    Parameters
+    ----------
+    source : OCTIS dataset, path of a folder that OCTIS loads, or mapping of view to either
+        Documents, vocabularies, labels and partitions are kept as they are. A single data set
+        becomes a view that is named by the language in its metadata, else 'text'.
+    linked : {'by row'}, optional
+        'by row': the first documents of all data sets belong together, and so on. Default: nothing
+        is linked.
+    languages : mapping of view to ISO 639-1 code or None, optional
+        Default: the view's name where stop words are known for it, else what the metadata say.
+
+    Raises
+    ------
+    DataError
+        If a folder can't be loaded, nothing is in it, or rows do not fit.
+    SettingsError
+        If `linked` is something else, or `languages` names no view.
+    """
+    if linked not in (None, "by row"):
+        raise SettingsError(f"linked={linked!r}: expected 'by row', or None.")
+    if isinstance(source, Mapping):
+        read = {name: _read(one, name) for name, one in source.items()}
+    else:
+        data, order = _read(source, _UNNAMED)
+        read = {_language(data) or _UNNAMED: (data, order)}
+    for name in languages or ():
+        if name not in read:
+            raise SettingsError(f"languages: no view '{name}'.{suggest(name, read)}")
+    views = [
+        _text_view(
+            data,
+            order,
+            name,
+            language=(languages or {}).get(name, language_of(name) or _language(data)),
+        )
+        for name, (data, order) in read.items()
+    ]
+    metadata = [data.get_metadata() or {} for data, _ in read.values()]
+    described = metadata[0] if len(metadata) == 1 else {}
+    if linked is None:
+        return MultiviewDataset(views, metadata=described)
+    _check_rows(views, [data for data, _ in read.values()])
+    return MultiviewDataset.linked_by_row(views, metadata=described)
 
 
 def text_view_from_octis(
@@ -42,16 +99,37 @@ def text_view_from_octis(
     DataError
         If the folder can't be loaded, or nothing is in it.
     """
-    order = None
-    if isinstance(source, Dataset):
-        data = source
-    else:
-        data, order = _loaded(Path(source)), _file_order(Path(source), name)
-    corpus, metadata = data.get_corpus(), data.get_metadata() or {}
+    data, order = _read(source, name)
+    return _text_view(data, order, name, language=language, texts=texts)
+
+
+def partition_sizes(data: Dataset) -> tuple[int, int, int]:
+    """Return how many documents of an OCTIS data set are in train, validation and test.
+
+    OCTIS's own ``get_partitioned_corpus`` fails where one of the three is missing.
+
+    Parameters
+    ----------
+    data : octis.dataset.dataset.Dataset
+        All of it is training data unless its metadata say otherwise.
+    """
+    documents, metadata = len(data.get_corpus() or ()), data.get_metadata() or {}
+    train = int(metadata.get("last-training-doc", documents))
+    validation = int(metadata.get("last-validation-doc", 0)) or train
+    return train, validation - train, documents - validation
+
+
+def _text_view(
+    data: Dataset,
+    order: NDArray[np.int64] | None,
+    name: str,
+    *,
+    language: str | None,
+    texts: Sequence[str] | None = None,
+) -> TextView:
+    corpus = data.get_corpus()
     if not corpus:
         raise DataError(f"view '{name}': the OCTIS data set holds no document.")
-    train = int(metadata.get("last-training-doc", len(corpus)))
-    validation = int(metadata.get("last-validation-doc", 0)) or train
     vocabulary = data.get_vocabulary() or sorted({word for words in corpus for word in words})
     index = {word: number for number, word in enumerate(vocabulary)}
     ids = [[index[word] for word in words if word in index] for words in corpus]
@@ -66,7 +144,7 @@ def text_view_from_octis(
     return TextView(
         indexes=order,
         name=name,
-        sizes=(train, validation - train, len(corpus) - validation),
+        sizes=partition_sizes(data),
         vocabulary=tuple(vocabulary),
         token_ids=np.array([i for document in ids for i in document], np.int32),
         offsets=_offsets([len(document) for document in ids]),
@@ -123,6 +201,52 @@ def text_view_from_ctm(
         embeddings=embeddings,
         embedding_name="ctm",
     )
+
+
+def _read(source: Dataset | str | Path, name: str) -> tuple[Dataset, NDArray[np.int64] | None]:
+    """Return a data set, and of a folder the rows of corpus.tsv in the order of its documents."""
+    if isinstance(source, Dataset):
+        return source, None
+    return _loaded(Path(source)), _file_order(Path(source), name)
+
+
+def _language(data: Dataset) -> str | None:
+    """Return the language that the metadata name."""
+    metadata = data.get_metadata() or {}
+    info = metadata.get("info")
+    said = metadata.get("language") or (info.get("language") if isinstance(info, Mapping) else None)
+    return language_of(said.lower()) if isinstance(said, str) else None
+
+
+def _check_rows(views: Sequence[TextView], data: Sequence[Dataset]) -> None:
+    """Refuse to link by row what is not in the same partition, or known to be something else."""
+    remedy = "give each row the same partition in all of them, or link none (leave linked out)"
+    first = views[0]
+    for other in views[1:]:
+        if other.sizes != first.sizes:
+            said = "; ".join(
+                f"'{view.name}' has "
+                + ", ".join(f"{n} {part}" for n, part in zip(view.sizes, PARTITIONS, strict=True))
+                for view in (first, other)
+            )
+            raise DataError(f"the data sets can't be linked by row: {said}; {remedy}.")
+        if first.indexes is not None and other.indexes is not None:
+            differing = np.flatnonzero(first.indexes != other.indexes)
+            if len(differing):
+                row = min(first.indexes[differing[0]], other.indexes[differing[0]])
+                raise DataError(
+                    f"the data sets can't be linked by row: row {row} of corpus.tsv is in another "
+                    f"partition in '{first.name}' than in '{other.name}'; {remedy}."
+                )
+    # Which documents were left when OCTIS preprocessed a corpus: indexes.txt.
+    kept = [getattr(one, "_Dataset__original_indexes", None) for one in data]
+    for view, before in zip(views, kept, strict=True):
+        if before and kept[0] and list(map(str, before)) != list(map(str, kept[0])):
+            raise DataError(
+                f"the data sets can't be linked by row: by their indexes.txt the documents of "
+                f"'{first.name}' and of '{view.name}' are not the same ones of what they were made "
+                "from; build them from the documents that both have."
+            )
 
 
 def _loaded(folder: Path) -> Dataset:

@@ -374,6 +374,13 @@ class MultiviewDataset(Variations, Dataset):  # type: ignore[misc]
         return from_jsonl(path, **arguments)
 
     @classmethod
+    def from_octis(cls, source: Any, **arguments: Any) -> "MultiviewDataset":
+        """Build from one or several data sets of OCTIS; see `octis_m3l.data.adopt.from_octis`."""
+        from octis_m3l.data.adopt import from_octis
+
+        return from_octis(source, **arguments)
+
+    @classmethod
     def linked_by_row(cls, views: Iterable[View], **arguments: Any) -> "MultiviewDataset":
         """Build from views whose items belong together row by row.
 

@@ -11,6 +11,7 @@ from octis_m3l.data import (
     MultiviewDataset,
     TextPreprocessor,
     from_bow_folder,
+    from_octis,
     from_table,
 )
 from octis_m3l.data.languages import language_of
@@ -21,7 +22,7 @@ VOCABULARY = 2000
 
 
 def dataset_from_table(
-    source: Path,
+    source: Path | Mapping[str, Path],
     *,
     texts: Mapping[str, str],
     images: Mapping[str, str],
@@ -35,14 +36,15 @@ def dataset_from_table(
     settings: Mapping[str, Any] | None = None,
     delimiter: str | None = None,
     encoding: str | None = None,
+    linked_by_row: bool = False,
 ) -> MultiviewDataset:
-    """Return a data set from a table in a file, or from a folder of bags of words.
+    """Return a data set from a table in a file, or from folders of words.
 
     Parameters
     ----------
-    source : Path
-        The file; paths of pictures in it start at its folder. Or a folder as `from_bow_folder`
-        reads it, with which only languages and embeddings go.
+    source : Path, or mapping of view to Path
+        The file; paths of pictures in it start at its folder. Or a folder as `from_bow_folder` or
+        `from_octis` reads it, or several of OCTIS; with these only languages and embeddings go.
     texts, images : mapping of view to column
         The views. '-': a view of images that has embeddings alone.
     partition, label, group : str, optional
@@ -59,13 +61,15 @@ def dataset_from_table(
         Any other setting of `TextPreprocessor`, for all texts.
     delimiter, encoding : str, optional
         Of the file, where they are not to be detected.
+    linked_by_row : bool
+        Whether the rows of several folders of OCTIS belong together.
 
     Raises
     ------
     DataError
         If the file is missing or of an unknown kind, or as `from_table`.
     """
-    if source.is_dir():
+    if not isinstance(source, Path) or source.is_dir():
         said: dict[str, Any] = {
             "--text": texts,
             "--image": images,
@@ -76,12 +80,17 @@ def dataset_from_table(
         said |= {"--vocabulary": vocabulary != VOCABULARY}
         said |= {"--delimiter": delimiter, "--encoding": encoding}
         if any(said.values()):
+            folder = source if isinstance(source, Path) else ", ".join(map(str, source.values()))
             raise SettingsError(
-                f"{', '.join(option for option, given in said.items() if given)}: {source} is a "
-                "folder of bags of words, whose vocabulary, labels and partitions are in it; "
-                "leave these options out."
+                f"{', '.join(option for option, given in said.items() if given)}: {folder} already "
+                "has a vocabulary, labels and partitions; leave these options out."
             )
-        return from_bow_folder(source, languages=languages).with_embeddings(embeddings)
+        if isinstance(source, Path) and not (source / "corpus.tsv").is_file():
+            dataset = from_bow_folder(source, languages=languages)
+        else:
+            linked: Any = "by row" if linked_by_row else None
+            dataset = from_octis(source, linked=linked, languages=languages)
+        return dataset.with_embeddings(embeddings)
     if not source.suffix and not source.exists():
         raise DataError(f"{source} is missing; expected a table, or a folder of bags of words.")
     if not texts:

@@ -8,11 +8,12 @@ from typing import Any
 from octis_m3l.data import MultiviewDataset
 from octis_m3l.devices import each_device
 from octis_m3l.errors import DataError, SettingsError, StorageError, suggest
-from octis_m3l.files import read_json, read_yaml
+from octis_m3l.files import read_yaml
 from octis_m3l.metrics import METRICS, OverViews
 from octis_m3l.models import MODELS
 from octis_m3l.optimization import OnRay, Optimizer, SearchResult, search_space
 from octis_m3l.optimization.record import class_path, described_space
+from octis_m3l.optimization.resuming import read_search, runs_file
 
 NAME = "search"
 _OPTIONS = {
@@ -150,7 +151,7 @@ def tune(
     metric = OverViews(dataset, measure, "validation", top_words)
     metric.check()
     file = out / f"{NAME}.json"
-    if file.is_file():
+    if runs_file(file).is_file() or file.is_file():
         further = _further(file, dataset, fresh, ranges, metric, calls, runs, search)
         return Optimizer().resume_optimization(
             file, further, model=fresh, dataset=dataset, metric=metric, progress=progress, **where
@@ -190,23 +191,23 @@ def _further(
     search: Mapping[str, Any],
 ) -> int:
     """Return how many calls come beyond those that the search was begun with."""
-    stored = read_json(file).get("octis_m3l", {})
-    before = stored.get("settings", {})
+    stored = read_search(file)
+    before = stored["settings"]
     asked = {
         "search_space": described_space(ranges),
         "model_runs": runs,
         "measure": metric.measure,
         "topk": metric.topk,
         **search,
-        "hyperparameters": model._given,
+        "hyperparameters": model.given_hyperparameters(),
         "model": class_path(model),
     }
     kept = {
         **before,
-        "search_space": stored.get("search_space"),
-        "measure": stored.get("metrics", [{}])[0].get("arguments", {}).get("measure"),
-        "hyperparameters": stored.get("model", {}).get("hyperparameters"),
-        "model": stored.get("model", {}).get("class"),
+        "search_space": stored["search_space"],
+        "measure": stored["metrics"][0]["arguments"].get("measure"),
+        "hyperparameters": stored["model"]["hyperparameters"],
+        "model": stored["model"]["class"],
     }
     differing = [
         f"{_OPTIONS.get(name, name)} ({kept.get(name)!r} there, {value!r} here)"

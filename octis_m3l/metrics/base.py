@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from octis.dataset.dataset import Dataset
 from octis.evaluation_metrics.metrics import AbstractMetric
 
 from octis_m3l.errors import DataError
@@ -37,6 +38,11 @@ def check_dataset(given: object, who: str) -> None:
         raise DataError(
             f"{who} needs a data set, given a path; read it first: "
             f"MultiviewDataset.from_folder({str(given)!r})."
+        )
+    if isinstance(given, Dataset) and not isinstance(given, MultiviewDataset):
+        raise DataError(
+            f"{who} needs a MultiviewDataset, given a data set of OCTIS's own; make it one: "
+            "MultiviewDataset.from_octis(dataset)."
         )
     if not isinstance(given, MultiviewDataset):
         raise DataError(

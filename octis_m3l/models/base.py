@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from octis.dataset.dataset import Dataset
 from octis.models.model import AbstractModel
 
 from octis_m3l.data.build import from_frame, from_lists
@@ -18,6 +19,7 @@ from octis_m3l.data.dataset import MultiviewDataset
 from octis_m3l.data.folder.reading import Tokenizer
 from octis_m3l.data.views import PARTITIONS
 from octis_m3l.errors import DataError, OctisM3LError, SettingsError, suggest
+from octis_m3l.metrics.base import check_dataset
 from octis_m3l.models.exploration import Exploration
 from octis_m3l.models.output import ModelOutput
 from octis_m3l.models.settings import Settings
@@ -59,6 +61,7 @@ class TopicModel(Exploration, AbstractModel):  # type: ignore[misc]
 
     name: ClassVar[str]
     settings_class: ClassVar[type[Settings]]
+    least_views: ClassVar[int] = 1
 
     def __init__(
         self,
@@ -104,9 +107,25 @@ class TopicModel(Exploration, AbstractModel):  # type: ignore[misc]
         SettingsError
             If one is unknown or out of range; then none is set.
         """
-        given = {**self._given, **hyperparameters}
+        given = {**self.given_hyperparameters(), **hyperparameters}
         self.hyperparameters = self._settings(given).model_dump()
         self._given = given
+
+    def given_hyperparameters(self) -> dict[str, Any]:
+        """Return the hyperparameters that were set, by assignments to `hyperparameters` too."""
+        before = self._settings(self._given).model_dump()
+        changed = {
+            name: value
+            for name, value in self.hyperparameters.items()
+            if name not in before or before[name] != value
+        }
+        return {**self._given, **changed}
+
+    def info(self) -> dict[str, str]:
+        """Return the model's name and where it was published, as OCTIS's models do."""
+        described = inspect.getdoc(type(self)) or ""
+        _, _, rest = described.partition("References\n----------\n")
+        return {"name": self.name, "citation": " ".join(rest.partition("\n\n")[0].split())}
 
     def partitioning(self, use_partitions: bool = True) -> None:
         """Say whether to train on the training partition alone, as OCTIS's models do.
@@ -120,7 +139,7 @@ class TopicModel(Exploration, AbstractModel):  # type: ignore[misc]
 
     def train_model(
         self,
-        dataset: MultiviewDataset,
+        dataset: Dataset,
         hyperparameters: Mapping[str, Any] | None = None,
         top_words: int = 10,
     ) -> ModelOutput:
@@ -131,8 +150,9 @@ class TopicModel(Exploration, AbstractModel):  # type: ignore[misc]
 
         Parameters
         ----------
-        dataset : MultiviewDataset
-            The data.
+        dataset : MultiviewDataset or OCTIS dataset
+            The data. A data set of OCTIS's own is taken as one view: see
+            `MultiviewDataset.from_octis`.
         hyperparameters : mapping, optional
             For this call only.
         top_words : int
@@ -149,7 +169,8 @@ class TopicModel(Exploration, AbstractModel):  # type: ignore[misc]
         KeyboardInterrupt
             After Ctrl-C, so that a search stops too; the model keeps what it has learned.
         """
-        given = {**self._given, **(hyperparameters or {})}
+        dataset = self.adopted(dataset)
+        given = {**self.given_hyperparameters(), **(hyperparameters or {})}
         settings = self._fitting(dataset, given, top_words)
         seed = settings.seed if self.runs == 0 else derive_seed(settings.seed, _RUNS, self.runs)
         self.output = None
@@ -163,12 +184,31 @@ class TopicModel(Exploration, AbstractModel):  # type: ignore[misc]
         self.runs += 1
         return output
 
-    def check(self, dataset: MultiviewDataset, top_words: int = 10) -> None:
+    def adopted(self, dataset: Dataset) -> MultiviewDataset:
+        """Return a data set of OCTIS's own as one of views; one of views as it is.
+
+        Parameters
+        ----------
+        dataset : MultiviewDataset or OCTIS dataset
+            The data.
+
+        Raises
+        ------
+        DataError
+            If it is neither.
+        """
+        if isinstance(dataset, Dataset) and not isinstance(dataset, MultiviewDataset):
+            return MultiviewDataset.from_octis(dataset)
+        check_dataset(dataset, self.name)
+        known: MultiviewDataset = dataset
+        return known
+
+    def check(self, dataset: Dataset, top_words: int = 10) -> None:
         """Raise what training would refuse of a data set, without training.
 
         Parameters
         ----------
-        dataset : MultiviewDataset
+        dataset : MultiviewDataset or OCTIS dataset
             The data.
         top_words : int
             How many words a topic is to be shown by.
@@ -178,23 +218,20 @@ class TopicModel(Exploration, AbstractModel):  # type: ignore[misc]
         SettingsError, DataError
             If something does not fit.
         """
-        settings = self._fitting(dataset, self._given, top_words)
+        dataset = self.adopted(dataset)
+        settings = self._fitting(dataset, self.given_hyperparameters(), top_words)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)
             self._check(dataset, settings)
 
     def _fitting(self, dataset: MultiviewDataset, given: Mapping[str, Any], top_words: int) -> Any:
         """Return the settings, if they and the data set are such."""
-        if isinstance(dataset, str | Path):
+        if len(dataset.views) < self.least_views:
             raise DataError(
-                f"{self.name} needs a data set, given a path; read it first: "
-                f"MultiviewDataset.from_folder({str(dataset)!r})."
-            )
-        if not isinstance(dataset, MultiviewDataset):
-            raise DataError(
-                f"{self.name} needs a MultiviewDataset, given {type(dataset).__name__}; with "
-                "octis_m3l.data an OCTIS dataset becomes one: "
-                "MultiviewDataset([text_view_from_octis(dataset, 'en')])."
+                f"{self.name} learns from two views or more, and this data set has one "
+                f"('{next(iter(dataset.views))}'); give it another (several data sets of OCTIS "
+                "become one: MultiviewDataset.from_octis({'en': first, 'de': second}, "
+                "linked='by row')), or use zeroshot-tm, gloctm or pltm for one."
             )
         settings = self._settings(given)
         sizes = {n: len(dataset.text_view(n).vocabulary) for n in self._spoken(dataset, settings)}
@@ -298,7 +335,7 @@ class TopicModel(Exploration, AbstractModel):  # type: ignore[misc]
 
         Parameters
         ----------
-        data : MultiviewDataset, mapping of view to list, or pandas.DataFrame
+        data : MultiviewDataset, OCTIS dataset, mapping of view to list, or pandas.DataFrame
             Lists and frames go through `MultiviewDataset.from_lists` and ``from_frame``.
         top_words : int
             How many words a topic is shown by.

@@ -153,6 +153,7 @@ class InfoCTM(BagOfWordsModel):
     """
 
     name: ClassVar[str] = "infoctm"
+    least_views: ClassVar[int] = 2
     settings_class = InfoCTMSettings
     search_space: ClassVar[dict[str, tuple[Any, ...]]] = {
         "num_topics": (10, 200),

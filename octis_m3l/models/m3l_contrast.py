@@ -346,6 +346,7 @@ class M3LContrast(NeuralTopicModel):
     """
 
     name: ClassVar[str] = "m3l-contrast"
+    least_views: ClassVar[int] = 2
     settings_class = M3LContrastSettings
     search_space: ClassVar[dict[str, tuple[Any, ...]]] = {
         "temperature": (0.01, 1.0, "log-uniform"),

@@ -155,6 +155,7 @@ class NMTM(BagOfWordsModel):
     """
 
     name: ClassVar[str] = "nmtm"
+    least_views: ClassVar[int] = 2
     settings_class = NMTMSettings
     search_space: ClassVar[dict[str, tuple[Any, ...]]] = {
         "num_topics": (10, 200),

@@ -269,6 +269,7 @@ class ZeroshotTMKD(NeuralTopicModel):
     """
 
     name: ClassVar[str] = "zeroshot-tm-kd"
+    least_views: ClassVar[int] = 2
     settings_class = ZeroshotTMKDSettings
     search_space: ClassVar[dict[str, tuple[Any, ...]]] = {
         "num_topics": (10, 200),

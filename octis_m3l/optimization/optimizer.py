@@ -25,12 +25,12 @@ from octis.optimization.optimizer_tool import (
 from tqdm import tqdm
 
 from octis_m3l.errors import OctisM3LError, SettingsError, StorageError
-from octis_m3l.files import held
+from octis_m3l.files import held, write_json
 from octis_m3l.models.base import TopicModel
 from octis_m3l.optimization.executors import Executor
 from octis_m3l.optimization.placing import place
 from octis_m3l.optimization.record import (
-    check_validation_only,
+    check_test_use,
     described_dataset,
     described_metric,
     described_model,
@@ -38,8 +38,15 @@ from octis_m3l.optimization.record import (
     rebuilt_space,
     warn_of_test_words,
 )
-from octis_m3l.optimization.result import SearchResult, as_json, plain
-from octis_m3l.optimization.resuming import FORMAT, VERSION, Given, completed, read_search
+from octis_m3l.optimization.result import SearchResult, as_json, plain, without_nan
+from octis_m3l.optimization.resuming import (
+    FORMAT,
+    VERSION,
+    Given,
+    completed,
+    read_search,
+    runs_file,
+)
 from octis_m3l.optimization.runs import Job, Outcome, Task
 from octis_m3l.optimization.settings import by_name, check_settings
 from octis_m3l.optimization.spaces import search_space as dimensions_of
@@ -83,8 +90,11 @@ class Optimizer(OctisOptimizer):  # type: ignore[misc]
     Beside OCTIS's: a search that was killed goes on as if it never had been, with anybody's models
     and metrics; every run has a seed of its own, derived from one and recorded, so that searches
     in one process, in several and resumed ones agree; a run that fails is recorded and survived;
-    metrics that see the test partition are refused; files are written whole, nothing in them is
-    evaluated; memory does not grow with the calls.
+    to search by a metric that sees the test partition is refused; files are written whole, nothing
+    in them is evaluated; memory does not grow with the calls.
+
+    The file ``save_name.json`` is as OCTIS writes it; runs, seeds, errors and all else that
+    `resume_optimization` needs are in ``save_name.runs.json`` beside it.
     """
 
     outcomes: dict[tuple[int, int], Outcome]
@@ -127,7 +137,8 @@ class Optimizer(OctisOptimizer):  # type: ignore[misc]
             As `search_space` has them, scikit-optimize's dimensions among them. Default: what the
             model declares, but for what it was told.
         extra_metrics : sequence of OCTIS metrics, optional
-            Scored and recorded too; any number of them.
+            Scored and recorded too; any number of them. Those that see the test partition are
+            warned of.
         *positional, **settings
             As of OCTIS's ``optimize``, with its defaults: ``number_of_call``, ``n_random_starts``,
             ``initial_point_generator``, ``optimization_type``, ``model_runs``,
@@ -152,7 +163,7 @@ class Optimizer(OctisOptimizer):  # type: ignore[misc]
         progress : bool
             Whether to show a progress bar.
         test_allowed : bool
-            Whether metrics may see the test partition; else they are not shown θ of it.
+            Whether `metric` may see the test partition; else it is not shown θ of it.
 
         Returns
         -------
@@ -161,7 +172,7 @@ class Optimizer(OctisOptimizer):  # type: ignore[misc]
         Raises
         ------
         SettingsError
-            Before any run, if something can't be searched, or a metric sees the test partition.
+            Before any run, if something can't be searched, or `metric` sees the test partition.
         DataError
             Before any run, if our model refuses the data set.
         StorageError
@@ -213,7 +224,7 @@ class Optimizer(OctisOptimizer):  # type: ignore[misc]
         Parameters
         ----------
         name_path : str or Path
-            The search's JSON file.
+            The search's JSON file, with its file of runs beside it.
         extra_evaluations : int
             Further calls beyond those that the file says; resumed again, it says these too.
         model, dataset, metric, extra_metrics, kernel : optional
@@ -273,21 +284,24 @@ class Optimizer(OctisOptimizer):  # type: ignore[misc]
 
     def _check_bo_parameters(self) -> int:
         """Raise what is wrong, where OCTIS prints it."""
-        for metric in (self.metric, *self.extra_metrics):
-            if not self._test_allowed:
-                check_validation_only(metric)
-                if self._resumed is None:
-                    warn_of_test_words(metric, self.dataset)
+        if not self._test_allowed:
+            check_test_use(self.metric, extra=False)
+        if not self._test_allowed and self._resumed is None:
+            for metric in self.extra_metrics:
+                check_test_use(metric, extra=True)
+            for metric in (self.metric, *self.extra_metrics):
+                warn_of_test_words(metric, self.dataset)
         self.save_path = str(self.save_path)
         check_settings(self)
         self._file = Path(self.save_path) / f"{self.save_name}.json"
         if self._resumed is None:
             self._held.enter_context(held(self._file))
-        if self._resumed is None and self._file.exists():
-            raise StorageError(
-                f"{self._file} holds a search already: resume_optimization goes on with it; or "
-                "choose another save_path or save_name."
-            )
+        for file in (self._file, runs_file(self._file)):
+            if self._resumed is None and file.exists():
+                raise StorageError(
+                    f"{file} holds a search already: resume_optimization goes on with it; or "
+                    "choose another save_path or save_name."
+                )
         return 0
 
     def _optimization_loop(self, opt: Any) -> SearchResult:
@@ -304,9 +318,11 @@ class Optimizer(OctisOptimizer):  # type: ignore[misc]
             raise StorageError(
                 f"{outputs} holds the outputs of another search; choose another save_path."
             )
+        # Once for all runs.
+        ours = isinstance(self.model, TopicModel)
         job = Job(
             self.model,
-            self.dataset,
+            self.model.adopted(self.dataset) if ours else self.dataset,
             [self.metric, *self.extra_metrics],
             self.topk,
             outputs,
@@ -342,14 +358,14 @@ class Optimizer(OctisOptimizer):  # type: ignore[misc]
                     self._save(found)
                 if self._stops(found):
                     break
-        self._save(found)
+        result = self._save(found)
         if (
             job.checkpoints is not None
             and job.checkpoints.is_dir()
             and not any(job.checkpoints.iterdir())
         ):
             job.checkpoints.rmdir()
-        return SearchResult(self, found)
+        return result
 
     def _proposer(self, opt: Any) -> Any:
         """Return scikit-optimize's optimizer as OCTIS sets it up, with one surrogate kept."""
@@ -508,8 +524,8 @@ class Optimizer(OctisOptimizer):  # type: ignore[misc]
             "test_allowed": self._test_allowed,
         }
 
-    def _save(self, found: Any) -> None:
-        """Write everything that is known of the search to its file, whole."""
+    def _save(self, found: Any) -> SearchResult:
+        """Write everything that is known of the search to its two files, each whole."""
         self.dict_model_runs = self._scores_by_call(len(found.func_vals))
         done = range(len(found.func_vals))
         self.time_eval = [sum(run.seconds for run in self.runs_of(call)) for call in done]
@@ -517,9 +533,14 @@ class Optimizer(OctisOptimizer):  # type: ignore[misc]
         result = SearchResult(self, found)
         runs = [outcome.as_dict() for outcome in result.outcomes]
         points = [self._points[call] for call in sorted(self._points)]
-        result.info["octis_m3l"] = {**self._described, "points": points, "runs": runs}
-        result.info["best"] = {"hyperparameters": result.best, "score": result.best_score}
+        best = {"hyperparameters": result.best, "score": result.best_score}
+        # First what a search goes on from: the other file follows from it.
+        write_json(
+            runs_file(self._file),
+            without_nan({**self._described, "points": points, "runs": runs, "best": best}),
+        )
         result.save(str(self._file))
+        return result
 
     def _scores_by_call(self, calls: int) -> dict[str, dict[str, list[float]]]:
         """Return scores as OCTIS's files have them, NaN for runs that failed."""

@@ -19,6 +19,7 @@ from octis.evaluation_metrics.metrics import AbstractMetric
 from octis.models.model import AbstractModel
 from skopt.space import Categorical, Dimension, Integer, Real  # type: ignore[import-untyped]
 
+from octis_m3l.data.adopt import partition_sizes
 from octis_m3l.data.dataset import MultiviewDataset
 from octis_m3l.data.describe import content_hashes
 from octis_m3l.errors import DataError, SettingsError, StorageError
@@ -86,7 +87,9 @@ def described_model(model: Any) -> dict[str, Any]:
     model : OCTIS model
         Ours, or anybody's.
     """
-    given = _plain(model._given if isinstance(model, TopicModel) else model.hyperparameters)
+    given = _plain(
+        model.given_hyperparameters() if isinstance(model, TopicModel) else model.hyperparameters
+    )
     attributes, _ = _attributes(model)
     return {
         "class": class_path(model),
@@ -195,7 +198,7 @@ def described_metric(metric: Any, dataset: Any) -> dict[str, Any]:
             arguments[name] = {"is": "the data set"}
         elif name == "texts" and value == dataset.get_corpus():
             arguments[name] = {"is": "the corpus"}
-        elif name == "texts" and value == dataset.get_partitioned_corpus()[0]:
+        elif name == "texts" and value == _training_corpus(dataset):
             arguments[name] = {"is": "the training corpus"}
         elif isinstance(value, AbstractMetric):
             arguments[name] = described_metric(value, dataset)
@@ -238,8 +241,12 @@ def rebuilt_metric(stored: Mapping[str, Any], dataset: Any) -> Any:
         elif value["is"] == "the corpus":
             arguments[name] = dataset.get_corpus()
         else:
-            arguments[name] = dataset.get_partitioned_corpus()[0]
+            arguments[name] = _training_corpus(dataset)
     return kind(**arguments)
+
+
+def _training_corpus(dataset: Any) -> list[list[str]]:
+    return list((dataset.get_corpus() or [])[: partition_sizes(dataset)[0]])
 
 
 def described_dataset(dataset: Any) -> dict[str, Any]:
@@ -409,41 +416,54 @@ def rebuilt_space(stored: Mapping[str, Any]) -> dict[str, Dimension]:
     return found
 
 
-def check_validation_only(metric: Any) -> None:
-    """Refuse a metric that looks at the test partition: a search would fit to it.
+def check_test_use(metric: Any, *, extra: bool) -> None:
+    """Refuse to search by a metric that looks at the test partition: a search would fit to it.
 
     Parameters
     ----------
     metric : OCTIS metric
-        To search by.
+        To score by.
+    extra : bool
+        Whether it is only reported; then it is warned of.
 
     Raises
     ------
     SettingsError
-        If it does.
+        If it is searched by, and does.
     """
-    name = type(metric).__name__
-    inner = getattr(metric, "_metric", None)
-    if isinstance(inner, AbstractMetric):
-        check_validation_only(inner)
-    if isinstance(metric, CNPMI) and metric.counts_test_documents:
+    found = _test_use(metric)
+    if found is None:
+        return
+    sees, remedy = found
+    if not extra:
         raise SettingsError(
-            f"{name} counts words in test documents, which a search must not see; say "
-            f"{name}(…, documents='validation'), or give it another corpus. To search by it all "
-            "the same: test_allowed=True."
-        )
-    if getattr(metric, "partition", None) == "test":
-        raise SettingsError(
-            f"{name} scores the test partition, which a search must not see; score the validation "
-            f"partition: {name}(…, partition='validation'). To search by it all the same: "
+            f"{sees}, which a search must not see; {remedy}. To search by it all the same: "
             "test_allowed=True."
         )
+    warnings.warn(
+        f"{sees}. An extra metric is reported and does not steer the search; to choose among the "
+        f"calls by it would be to fit to the test partition ({remedy}).",
+        stacklevel=5,
+    )
+
+
+def _test_use(metric: Any) -> tuple[str, str] | None:
+    """Return how a metric looks at the test partition, and what to do instead; None: it doesn't."""
+    name = type(metric).__name__
+    inner = getattr(metric, "_metric", None)
+    of_inner = _test_use(inner) if isinstance(inner, AbstractMetric) else None
+    if of_inner is not None:
+        return of_inner
+    if isinstance(metric, CNPMI) and metric.counts_test_documents:
+        remedy = f"say {name}(…, documents='validation'), or give it another corpus"
+        return f"{name} counts words in test documents", remedy
+    if getattr(metric, "partition", None) == "test":
+        remedy = f"score the validation partition: {name}(…, partition='validation')"
+        return f"{name} scores the test partition", remedy
     if any(c.__module__ == _CLASSIFICATION for c in type(metric).__mro__):
-        raise SettingsError(
-            f"OCTIS's {name} scores the test partition, which a search must not see; take "
-            "CrosslingualClassification(dataset, view, view, 'validation'). To search by it all "
-            "the same: test_allowed=True."
-        )
+        remedy = "take CrosslingualClassification(dataset, view, view, 'validation')"
+        return f"OCTIS's {name} scores the test partition", remedy
+    return None
 
 
 def warn_of_test_words(metric: Any, dataset: Any) -> None:
@@ -457,13 +477,12 @@ def warn_of_test_words(metric: Any, dataset: Any) -> None:
         That is searched on.
     """
     arguments = described_metric(metric, dataset)["arguments"].values()
-    parts: Any = dataset.get_partitioned_corpus() or ()
-    if {"is": "the corpus"} in arguments and len(parts) > 2 and parts[2]:
+    if {"is": "the corpus"} in arguments and partition_sizes(dataset)[2]:
         warnings.warn(
             f"{type(metric).__name__} counts words in all documents, those of the test partition "
             "too; a search that is to know nothing of them takes "
             "texts=dataset.get_partitioned_corpus()[0].",
-            stacklevel=6,
+            stacklevel=5,
         )
 
 

@@ -16,6 +16,8 @@ class SearchResult(OptimizerEvaluation):  # type: ignore[misc]
 
     Attributes
     ----------
+    name_json : str
+        The file that it was written to.
     best : dict
         The hyperparameters whose median score is best; empty if every call failed.
     best_score : float, optional
@@ -64,15 +66,21 @@ class SearchResult(OptimizerEvaluation):  # type: ignore[misc]
             The file.
         """
         self.name_json = name_file
-        write_json(Path(name_file), _without_nan(self.info))
+        write_json(Path(name_file), without_nan(self.info))
 
 
-def _without_nan(value: Any) -> Any:
-    """Return what JSON holds: None for numbers that are none."""
+def without_nan(value: Any) -> Any:
+    """Return what JSON holds: None for NaN and infinite numbers.
+
+    Parameters
+    ----------
+    value : object
+        Numbers, texts, and lists and mappings of them.
+    """
     if isinstance(value, Mapping):
-        return {name: _without_nan(of) for name, of in value.items()}
+        return {name: without_nan(of) for name, of in value.items()}
     if isinstance(value, list | tuple):
-        return [_without_nan(of) for of in value]
+        return [without_nan(of) for of in value]
     number = plain(value)
     return None if isinstance(number, float) and not math.isfinite(number) else number
 

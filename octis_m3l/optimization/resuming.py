@@ -1,4 +1,4 @@
-"""A search's file, read: what it holds, and what must be given again."""
+"""A search's file of runs, read: what it holds, and what must be given again."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -49,24 +49,37 @@ class Given:
     kernel: Any
 
 
-def read_search(file: Path) -> dict[str, Any]:
-    """Return what the file of a search says of it.
+def runs_file(file: Path) -> Path:
+    """Return the file that holds a search's runs, beside the one that OCTIS writes too.
 
     Parameters
     ----------
     file : Path
-        JSON.
+        The search's JSON file.
+    """
+    return file.with_name(f"{file.stem}.runs.json")
+
+
+def read_search(file: Path) -> dict[str, Any]:
+    """Return what is known of a search: how it was begun, and its runs.
+
+    Parameters
+    ----------
+    file : Path
+        The search's JSON file.
 
     Raises
     ------
     StorageError
         If it is missing, damaged, of OCTIS's own Optimizer or of another version.
     """
-    own = read_json(file).get("octis_m3l")
+    beside = runs_file(file)
+    # Searches used to have their runs in the one file.
+    own = read_json(beside) if beside.is_file() else read_json(file).get("octis_m3l")
     if not isinstance(own, dict) or own.get("format") != FORMAT:
         raise StorageError(
-            f"{file} is no search of octis-m3l; searches of OCTIS's own Optimizer are "
-            "resumed by that."
+            f"{file} is no search of octis-m3l, whose runs are in {beside.name} beside it; "
+            "searches of OCTIS's own Optimizer are resumed by that."
         )
     if own.get("version") != VERSION:
         raise StorageError(f"{file} was written by another octis-m3l; upgrade this one.")

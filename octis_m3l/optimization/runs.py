@@ -113,7 +113,7 @@ class Job:
     checkpoints : Path, optional
         A folder where our models keep the state of unfinished runs.
     test_allowed : bool
-        Whether metrics are shown θ of test documents.
+        Whether the metric that is searched by is shown θ of test documents, as the others are.
     """
 
     model: Any
@@ -182,7 +182,7 @@ class Job:
         scores, wrong = [_score(self.metrics[0], seen)], []
         for metric in self.metrics[1:]:
             try:
-                scores.append(_score(metric, seen))
+                scores.append(_score(metric, output))
             except Exception as of_metric:
                 # What is searched by is there: the run is not lost.
                 scores.append(math.nan)

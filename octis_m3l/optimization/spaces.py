@@ -46,7 +46,7 @@ def search_space(
     """
     declared: Mapping[str, Any] = getattr(model, "search_space", {})
     given = {**declared, **(changes or {})}
-    told = model._given if isinstance(model, TopicModel) else {}
+    told = model.given_hyperparameters() if isinstance(model, TopicModel) else {}
     wanted = list(names or changes or [name for name in declared if name not in told])
     if not wanted:
         raise SettingsError(

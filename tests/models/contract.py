@@ -32,7 +32,6 @@ from octis.optimization.optimizer import Optimizer
 from planted import IMAGE, Planted, planted
 from skopt.space.space import Dimension, Integer, Real  # type: ignore[import-untyped]
 
-import octis_m3l.data
 from octis_m3l.data.dataset import MultiviewDataset
 from octis_m3l.data.text import TextPreprocessor
 from octis_m3l.errors import DataError, OctisM3LError, SettingsError, StorageError
@@ -59,8 +58,6 @@ class ModelContract:
         Settings with which it trains in a moment, where `fast` does not do.
     needs_links : bool
         Whether it refuses data that nothing links.
-    takes_one_view : bool
-        Whether, if it does, a view by itself will do.
     needs_dictionary : bool
         Whether it refuses data that no dictionary ties.
     why_not_unlinked : str, optional
@@ -74,7 +71,6 @@ class ModelContract:
     model: ClassVar[type[TopicModel]]
     settings: ClassVar[dict[str, Any]] = {}
     needs_links: ClassVar[bool] = False
-    takes_one_view: ClassVar[bool] = False
     needs_dictionary: ClassVar[bool] = False
     why_not_unlinked: ClassVar[str | None] = None
     infers_training_items: ClassVar[bool] = True
@@ -465,17 +461,20 @@ class ModelContract:
         assert output.views == self.inferred(data)
         assert_distributions(output)
 
-    def test_plain_octis_dataset_is_an_error(self, planted_data: Planted) -> None:
+    def test_plain_octis_dataset(self, planted_data: Planted, tmp_path: Path) -> None:
         dataset = planted_data.dataset.monolingual("en")
-        with pytest.raises(DataError) as raised:
-            self.make().train_model(dataset)
-        remedy = "MultiviewDataset([text_view_from_octis(dataset, 'en')])"
-        assert str(raised.value) == (
-            f"{self.model.name} needs a MultiviewDataset, given Dataset; with octis_m3l.data an "
-            f"OCTIS dataset becomes one: {remedy}."
-        )
-        built = eval(remedy, vars(octis_m3l.data) | {"dataset": dataset})
-        assert built.view("en").sizes == planted_data.dataset.view("en").sizes
+        model = self.make()
+        if self.model.least_views > 1:
+            with pytest.raises(DataError, match="from two views or more, and this data set has on"):
+                model.train_model(dataset, top_words=TOP_WORDS)
+            return
+        output = model.train_model(dataset, top_words=TOP_WORDS)
+        assert output.views == [output.pivot]
+        assert_distributions(output)
+        sizes = planted_data.dataset.view("en").sizes
+        for key, size in zip(THETA_KEYS.values(), sizes, strict=True):
+            assert output[key].shape[1] == size
+        save_model_output(output, str(tmp_path / "output"))
 
     def test_data_without_links(self, planted_data: Planted) -> None:
         dataset = planted_data.dataset
@@ -484,8 +483,7 @@ class ModelContract:
         self._trains_or_says_why(unlinked, why)
 
     def test_data_of_one_view(self, planted_data: Planted) -> None:
-        why = "1 view" if self.needs_links and not self.takes_one_view else None
-        why = "none ties de to the rest; give one" if self.needs_dictionary else why
+        why = "learns from two views or more" if self.model.least_views > 1 else None
         self._trains_or_says_why(planted_data.dataset.with_views(["de"]), why)
 
     def _trains_or_says_why(self, dataset: MultiviewDataset, why: str | None) -> None:

@@ -22,7 +22,6 @@ class TestPLTM(ModelContract):
     model = PLTM
     settings: ClassVar[dict[str, Any]] = {"iterations": 30, "visual_words": 12, "samples": 3}
     needs_links = True
-    takes_one_view = True
     infers_training_items = False
 
 

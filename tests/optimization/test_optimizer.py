@@ -44,10 +44,12 @@ from octis_m3l.optimization.record import (
     rebuilt_model,
     rebuilt_space,
 )
+from octis_m3l.optimization.resuming import runs_file
 from octis_m3l.optimization.runs import seeded
 
 from .toy import SPACE, Data, Height, Hill, Place
 
+FILES = {"result.json", "result.runs.json"}
 FIRST = {
     "number_of_call": 6,
     "n_random_starts": 3,
@@ -84,8 +86,9 @@ def test_it_is_octis_optimizer_and_finds_the_top(tmp_path: Path) -> None:
     assert isinstance(Optimizer(), OctisOptimizer)
     assert result.best["kind"] == "round"
     assert result.best_score == max(result.func_vals) > 0.8
+    beside = json.loads((tmp_path / "result.runs.json").read_text())
+    assert beside["best"] == {"hyperparameters": result.best, "score": result.best_score}
     written = json.loads((tmp_path / "result.json").read_text())
-    assert written["best"] == {"hyperparameters": result.best, "score": result.best_score}
     assert written["f_val"] == result.func_vals
     assert len(written["dict_model_runs"]["11_Place"]) == 15
     for call, x in enumerate(written["x_iters"]["x"]):
@@ -175,7 +178,7 @@ def test_a_search_that_was_stopped_goes_on_as_if_it_never_had_been(
     assert course(resumed) == course(whole)
     done = Optimizer().resume_optimization(path, dataset=Data())
     assert course(done) == course(whole)
-    assert len(list((tmp_path / "part").glob("*.json"))) == 1
+    assert {file.name for file in (tmp_path / "part").glob("*.json")} == FILES
 
 
 @pytest.mark.filterwarnings("ignore:call .* the search goes on")
@@ -183,9 +186,9 @@ def test_runs_that_are_recorded_are_not_done_again(tmp_path: Path) -> None:
     whole = searched(tmp_path / "whole", tmp_path)
     assert len((tmp_path / "runs").read_text().splitlines()) == 12
     path = tmp_path / "whole" / "result.json"
-    content = json.loads(path.read_text())
-    content["octis_m3l"]["runs"] = content["octis_m3l"]["runs"][:7]
-    path.write_text(json.dumps(content))
+    beside = runs_file(path)
+    content = json.loads(beside.read_text())
+    beside.write_text(json.dumps({**content, "runs": content["runs"][:7]}))
     resumed = Optimizer().resume_optimization(path, dataset=Data())
     assert len((tmp_path / "runs").read_text().splitlines()) == 12 + 5
     assert course(resumed) == course(whole)
@@ -215,7 +218,7 @@ def test_killed_in_the_middle_and_resumed(tmp_path: Path) -> None:
     (trouble / "kill").touch()
     assert first.wait(60) == -9
     path = tmp_path / "part" / "result.json"
-    before = len(json.loads(path.read_text())["octis_m3l"]["runs"])
+    before = len(json.loads(runs_file(path).read_text())["runs"])
     assert 0 < before < 12
     resumed = Optimizer().resume_optimization(path, dataset=Data())
     assert course(resumed) == course(whole)
@@ -227,28 +230,51 @@ def test_a_search_is_not_begun_where_there_is_one(tmp_path: Path) -> None:
         searched(tmp_path)
 
 
+def test_a_search_that_was_killed_between_its_two_files_goes_on(tmp_path: Path) -> None:
+    whole = searched(tmp_path)
+    path = tmp_path / "result.json"
+    path.unlink()
+    with pytest.raises(StorageError, match=r"result.runs.json holds a search already"):
+        searched(tmp_path)
+    assert course(Optimizer().resume_optimization(path, dataset=Data())) == course(whole)
+    assert {file.name for file in tmp_path.glob("*.json")} == FILES
+
+
+def test_a_search_whose_runs_are_in_the_one_file_is_read(tmp_path: Path) -> None:
+    whole = searched(tmp_path)
+    path = tmp_path / "result.json"
+    own = json.loads(runs_file(path).read_text())
+    path.write_text(json.dumps({**json.loads(path.read_text()), "octis_m3l": own}))
+    runs_file(path).unlink()
+    assert course(Optimizer().resume_optimization(path, dataset=Data())) == course(whole)
+    assert "octis_m3l" not in json.loads(path.read_text())
+
+
 def test_what_a_file_cannot_hold_is_asked_for(tmp_path: Path) -> None:
     searched(tmp_path)
     path = tmp_path / "result.json"
     with pytest.raises(StorageError, match=r"was never saved, so it can't be read again; give it"):
         Optimizer().resume_optimization(path)
-    content = json.loads(path.read_text())
+    beside = runs_file(path)
+    content = json.loads(beside.read_text())
     for changed, message in (
-        ({"format": "x"}, "is no search of octis-m3l; searches of OCTIS's own"),
+        ({"format": "x"}, r"whose runs are in result.runs.json beside it; searches of OCTIS's own"),
         ({"version": 9}, "was written by another octis-m3l; upgrade this one"),
         ({"kernel": "Matern()"}, r"the search had the kernel Matern\(\); give it again"),
-        ({"model": {**content["octis_m3l"]["model"], "class": "os:system"}}, "is no AbstractModel"),
-        ({"model": {**content["octis_m3l"]["model"], "class": "no.where:X"}}, "can't be imported"),
-        ({"dataset": {**content["octis_m3l"]["dataset"], "fingerprints": "x"}}, "not the data set"),
+        ({"model": {**content["model"], "class": "os:system"}}, "is no AbstractModel"),
+        ({"model": {**content["model"], "class": "no.where:X"}}, "can't be imported"),
+        ({"dataset": {**content["dataset"], "fingerprints": "x"}}, "not the data set"),
     ):
-        path.write_text(json.dumps({**content, "octis_m3l": {**content["octis_m3l"], **changed}}))
+        beside.write_text(json.dumps({**content, **changed}))
         with pytest.raises((StorageError, DataError), match=message):
             Optimizer().resume_optimization(path, dataset=Data())
     for part in ("runs", "points", "settings", "metrics"):
-        rest = {name: of for name, of in content["octis_m3l"].items() if name != part}
-        path.write_text(json.dumps({**content, "octis_m3l": rest}))
+        beside.write_text(json.dumps({name: of for name, of in content.items() if name != part}))
         with pytest.raises(StorageError, match=f"is damaged: it has no '{part}'"):
             Optimizer().resume_optimization(path, dataset=Data())
+    beside.unlink()
+    with pytest.raises(StorageError, match=r"whose runs are in result.runs.json beside it"):
+        Optimizer().resume_optimization(path, dataset=Data())
     with pytest.raises(StorageError, match=r"gone\.json"):
         Optimizer().resume_optimization(tmp_path / "nowhere" / "gone.json")
     assert not (tmp_path / "nowhere").exists()
@@ -327,10 +353,10 @@ def test_a_search_without_hope_stops_and_is_tried_again(tmp_path: Path) -> None:
     ):
         searched(tmp_path / "search", tmp_path, x0=points)
     path = tmp_path / "search" / "result.json"
-    content = json.loads(path.read_text())
+    content = json.loads(runs_file(path).read_text())
     # What was wrong is mended.
-    content["octis_m3l"]["model"]["hyperparameters"]["trouble"] = ""
-    path.write_text(json.dumps(content))
+    content["model"]["hyperparameters"]["trouble"] = ""
+    runs_file(path).write_text(json.dumps(content))
     result = Optimizer().resume_optimization(path, dataset=Data())
     assert len(result.medians) == 6
     assert all(run.scores for run in result.outcomes)
@@ -373,9 +399,9 @@ def test_batches_with_given_points_and_an_early_stop(tmp_path: Path) -> None:
 def test_scores_are_not_told_of_other_points(tmp_path: Path) -> None:
     searched(tmp_path)
     path = tmp_path / "result.json"
-    content = json.loads(path.read_text())
-    content["octis_m3l"]["points"][2][1] = 0.123
-    path.write_text(json.dumps(content))
+    content = json.loads(runs_file(path).read_text())
+    content["points"][2][1] = 0.123
+    runs_file(path).write_text(json.dumps(content))
     with pytest.raises(StorageError, match=r"call 2 of this search was at .*, and would now be at"):
         Optimizer().resume_optimization(path, dataset=Data())
 
@@ -383,8 +409,9 @@ def test_scores_are_not_told_of_other_points(tmp_path: Path) -> None:
 def test_a_search_that_moved_goes_on_where_it_is(tmp_path: Path) -> None:
     searched(tmp_path, number_of_call=3)
     (tmp_path / "result.json").rename(tmp_path / "mine.json")
+    (tmp_path / "result.runs.json").rename(tmp_path / "mine.runs.json")
     Optimizer().resume_optimization(tmp_path / "mine.json", 1, dataset=Data())
-    assert [path.name for path in tmp_path.glob("*.json")] == ["mine.json"]
+    assert {path.name for path in tmp_path.glob("*.json")} == {"mine.json", "mine.runs.json"}
     assert len(json.loads((tmp_path / "mine.json").read_text())["f_val"]) == 4
     with pytest.raises(SettingsError, match="extra_evaluations=-1: expected 0 or more"):
         Optimizer().resume_optimization(tmp_path / "mine.json", -1, dataset=Data())
@@ -476,6 +503,9 @@ def test_metrics_are_not_shown_test_documents() -> None:
     assert "Peeking looks at the test partition, which a search must not see" in refused
     allowed = Job(WithTest(), Data(), [Peeking()], test_allowed=True).do(task)
     assert allowed.scores == [1.0]
+    extra = Job(WithTest(), Data(), [Place(), Peeking()]).do(task)
+    assert extra.scores == [0.5, 1.0]
+    assert extra.error is None
 
 
 @pytest.mark.parametrize(
@@ -659,8 +689,7 @@ def test_metrics_that_see_the_test_partition_are_refused(
     with pytest.raises(SettingsError, match=refused):
         Optimizer().optimize(model, data, MRR(data, first, second), **where)
     with pytest.raises(SettingsError, match="UAP scores the test partition"):
-        metric = TopicUniqueness(data, first, 5)
-        Optimizer().optimize(model, data, metric, extra_metrics=[UAP(data, first, second)], **where)
+        Optimizer().optimize(model, data, UAP(data, first, second), **where)
     with pytest.raises(SettingsError, match="OCTIS's F1Score scores the test partition"):
         Optimizer().optimize(model, data, F1Score(data), **where)
     with pytest.raises(SettingsError, match="CNPMI counts words in test documents, which a search"):

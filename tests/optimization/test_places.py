@@ -90,7 +90,7 @@ def test_a_killed_search_leaves_nobody_at_work_and_goes_on(tmp_path: Path) -> No
         finally:
             first.kill()
     until(lambda: not any(map(alive, workers)))
-    assert json.loads(file.read_text())["octis_m3l"]["runs"] == []
+    assert json.loads(file.with_name("result.runs.json").read_text())["runs"] == []
     (trouble / "go").touch()
     whole = slowly(tmp_path / "whole", trouble)
     assert course(Optimizer().resume_optimization(file, dataset=Data())) == course(whole)

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from octis_m3l.data.adopt import text_view_from_octis
+from octis_m3l.data.adopt import from_octis
 from octis_m3l.data.dataset import MultiviewDataset
 from octis_m3l.data.sources.source import NONE_STATED, RemoteFile, Repository, Source
 
@@ -28,7 +28,7 @@ def build_octis(raw: Path) -> MultiviewDataset:
     raw : Path
         With corpus.tsv and vocabulary.txt.
     """
-    return MultiviewDataset([text_view_from_octis(raw, "en", language="en")])
+    return from_octis({"en": raw})
 
 
 def _source(name: str) -> Source:
