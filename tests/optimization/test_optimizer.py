@@ -790,7 +790,7 @@ def test_models_with_lists_among_their_hyperparameters_are_kept() -> None:
 
 def test_data_that_the_model_refuses_are_refused_before_any_run(tmp_path: Path) -> None:
     apart = planted(tuples=40, images=False).dataset.with_views(["en"])
-    with pytest.raises(DataError, match="learns from linked items of two views or more"):
+    with pytest.raises(DataError, match="learns from two views or more, and this"):
         Optimizer().optimize(
             M3LContrast(**SMALL), apart, TopicUniqueness(apart, "en", 5), save_path=f"{tmp_path}/s/"
         )
