@@ -225,7 +225,7 @@ def test_data_sets_of_octis_become_one(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("metadata", "name"),
-    [({"language": "fi"}, "fi"), ({"info": {"language": "sv"}}, "sv"), ({"info": {}}, "text")],
+    [({"language": "English"}, "en"), ({"info": {"language": "sv"}}, "sv"), ({"info": {}}, "text")],
 )
 def test_a_single_data_set_is_named_by_its_language(
     metadata: dict[str, Any], name: str, tmp_path: Path

@@ -12,7 +12,7 @@ from octis.dataset.dataset import Dataset
 from scipy.sparse import csr_array
 
 from octis_m3l.data.dataset import MultiviewDataset
-from octis_m3l.data.stop_words import language_of
+from octis_m3l.data.languages import language_of
 from octis_m3l.data.views import PARTITIONS, TextView
 from octis_m3l.errors import DataError, SettingsError, suggest
 
@@ -55,12 +55,14 @@ def from_octis(
     for name in languages or ():
         if name not in read:
             raise SettingsError(f"languages: no view '{name}'.{suggest(name, read)}")
+    spoken = {n: _language(data) for n, (data, _) in read.items() if language_of(n) is None}
+    spoken |= languages or {}
     views = [
         _text_view(
             data,
             order,
             name,
-            language=(languages or {}).get(name, language_of(name) or _language(data)),
+            language=language_of(name, spoken),
         )
         for name, (data, order) in read.items()
     ]
