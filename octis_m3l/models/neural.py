@@ -9,6 +9,7 @@ from typing import Any, cast
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from octis.dataset.dataset import Dataset
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
@@ -85,7 +86,7 @@ class NeuralTopicModel(TopicModel):
     ) -> ViewNetwork:
         """Return the network, not trained."""
 
-    def check(self, dataset: MultiviewDataset, top_words: int = 10) -> None:
+    def check(self, dataset: Dataset, top_words: int = 10) -> None:
         """Raise what training would refuse of a data set, without training.
 
         Parameters
@@ -93,8 +94,9 @@ class NeuralTopicModel(TopicModel):
         dataset, top_words
             As for `TopicModel`.
         """
+        dataset = self.adopted(dataset)
         super().check(dataset, top_words)
-        settings = self._settings(self._given)
+        settings = self._settings(self.given_hyperparameters())
         check_encoder(dataset, settings.encoder, self.own_encoders)
         self._check_patience(dataset, settings, list(dataset.views))
 
