@@ -1,9 +1,8 @@
 """Topic models for many languages and images at once, trained and measured on OCTIS's terms."""
 
-from importlib import import_module
 from importlib.metadata import version
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if find_spec("octis") is None:
     raise ImportError(
@@ -12,6 +11,7 @@ if find_spec("octis") is None:
     )
 
 from octis_m3l import compat
+from octis_m3l.registry import lazily
 
 compat.install()
 
@@ -58,48 +58,7 @@ if TYPE_CHECKING:
 
 __version__ = version("octis-m3l")
 
-_PUBLIC = {
-    "comparison": ("Comparison", "External", "OfContextualized", "compare"),
-    "data": ("ImageView", "MultiviewDataset", "TextPreprocessor", "TextView"),
-    "data.demo": ("demo_corpus",),
-    "encoders": (
-        "ClipEncoder",
-        "EmbeddingCache",
-        "SentenceEncoder",
-        "StaticEncoder",
-        "TimmEncoder",
-        "embed",
-        "encode",
-        "encode_words",
-    ),
-    "metrics": (
-        "CNPMI",
-        "JSD",
-        "MRR",
-        "NPMI",
-        "UAP",
-        "CrosslingualClassification",
-        "DocumentNPMI",
-        "OnView",
-        "OverViews",
-        "TopicQuality",
-        "TopicUniqueness",
-        "score_all",
-    ),
-    "models": (
-        "NMTM",
-        "PLTM",
-        "GloCTM",
-        "InfoCTM",
-        "M3LContrast",
-        "ModelOutput",
-        "ZeroshotTM",
-        "ZeroshotTMKD",
-        "load_model",
-    ),
-    "optimization": ("Optimizer", "search_space"),
-}
-_ROOM = {name: room for room, names in _PUBLIC.items() for name in names}
+__getattr__ = lazily(__name__, __file__)
 
 __all__ = [
     "CNPMI",
@@ -144,13 +103,6 @@ __all__ = [
     "score_all",
     "search_space",
 ]
-
-
-def __getattr__(name: str) -> Any:
-    """Import a public name when it is first asked for, so that the command line starts at once."""
-    if name not in _ROOM:
-        raise AttributeError(f"module 'octis_m3l' has no attribute '{name}'")
-    return getattr(import_module(f"octis_m3l.{_ROOM[name]}"), name)
 
 
 def __dir__() -> list[str]:

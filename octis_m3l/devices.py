@@ -1,9 +1,16 @@
-"""Which device of torch a name means."""
+"""Which device of torch a name means, and how many threads compute on the processor."""
 
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import lru_cache
+from typing import Any
 
 from octis_m3l.errors import SettingsError
+
+MOST_THREADS = 1024
+"""More than any machine makes use of; a million of them end the process."""
+_LARGE = 2**23
 
 
 def chosen_device(name: str) -> str:
@@ -97,3 +104,59 @@ def on_device(name: str | None) -> Iterator[None]:
         return
     with torch.cuda.device(name):
         yield
+
+
+def checked_threads(threads: int | None) -> int | None:
+    """Return the number of threads if it is one, or None.
+
+    Parameters
+    ----------
+    threads : int, optional
+        From 1 to `MOST_THREADS`.
+
+    Raises
+    ------
+    SettingsError
+        If it is another number.
+    """
+    if threads is not None and not 1 <= threads <= MOST_THREADS:
+        raise SettingsError(f"threads={threads}: expected 1 to {MOST_THREADS}.")
+    return threads
+
+
+@contextmanager
+def on_threads(threads: int, numbers: int = 0) -> Iterator[None]:
+    """Let torch and the linear algebra of numpy compute on so many threads for a while.
+
+    How many there were before is put back afterwards, whatever happens in the block. Threads that
+    wait for each other, as they do where other programs use the machine, can make small batches a
+    hundred times slower; so 0 means one thread, unless a batch is large: then as many as torch
+    has already (``torch.get_num_threads()``, which ``OMP_NUM_THREADS`` sets). The choice depends
+    on sizes and settings alone, since the last digits of a sum depend on the number of threads.
+
+    Parameters
+    ----------
+    threads : int
+        How many; 0: chosen by `numbers`.
+    numbers : int
+        How many numbers are computed at once: of a batch, documents × words of all vocabularies.
+        It is large from 8 million on, where a step takes tenths of a second.
+    """
+    import torch
+
+    before = torch.get_num_threads()
+    chosen = threads or (before if numbers >= _LARGE else 1)
+    with _libraries(len(sys.modules)).limit(limits=chosen):
+        torch.set_num_threads(chosen)
+        try:
+            yield
+        finally:
+            torch.set_num_threads(before)
+
+
+@lru_cache(maxsize=1)
+def _libraries(modules: int) -> Any:
+    """Return what sets the threads of the libraries that are loaded with so many modules."""
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController()

@@ -1,6 +1,7 @@
 """The command line, as a user types it."""
 
 import json
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +12,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+import octis_m3l
 from octis_m3l.cli import main
 from octis_m3l.data import opening
 from octis_m3l.data.demo import demo_corpus
@@ -303,14 +305,39 @@ def test_one_language_needs_no_name(run: Run, trained: Path, tmp_path: Path) -> 
     assert found["view"] == "en"
 
 
-def test_help_names_every_model(run: Run) -> None:
-    from octis_m3l.cli import MODEL_NAMES
-    from octis_m3l.cli.shared import METRIC_NAMES
+def test_help_names_every_model_and_metric(run: Run) -> None:
     from octis_m3l.metrics import METRICS
     from octis_m3l.models import MODELS
 
-    assert sorted(MODEL_NAMES) == sorted(MODELS)
-    assert tuple(METRICS) == METRIC_NAMES
+    shown = run("tune", "--help")[1]
+    assert all(name in shown for name in (*MODELS, *METRICS))
+
+
+def test_what_only_looks_imports_no_library_that_trains(trained: Path, tmp_path: Path) -> None:
+    commands: list[list[str]] = [
+        ["--version"],
+        ["models"],
+        ["datasets", "list", "--folder", str(tmp_path)],
+        ["info", str(trained / "corpus")],
+    ]
+    code = (
+        "import json, sys\n"
+        "from typer.testing import CliRunner\n"
+        "from octis_m3l.cli import app\n"
+        f"found = [CliRunner().invoke(app, command) for command in {commands!r}]\n"
+        "print(json.dumps([[(one.exit_code, one.output) for one in found], list(sys.modules)]))\n"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False)
+    assert ended.returncode == 0, ended.stderr.decode()
+    answers, imported = json.loads(ended.stdout)
+    assert [code for code, _ in answers] == [0, 0, 0, 0], answers
+    version, models, datasets, info = (output for _, output in answers)
+    assert version == f"octis-m3l {octis_m3l.__version__}\n"
+    assert "M3L-Contrast: aligned topics of any number of languages" in " ".join(models.split())
+    assert "bible-passages" in datasets
+    assert "tuples_with_every_view" in info
+    slow = {"torch", "sentence_transformers", "transformers", "sklearn", "gensim", "pandas"}
+    assert not slow & {*imported}
 
 
 @pytest.mark.filterwarnings("default::UserWarning")

@@ -1,9 +1,12 @@
 """Names of devices."""
 
+from collections.abc import Iterator
+
 import pytest
 import torch
+from threadpoolctl import threadpool_info
 
-from octis_m3l.devices import chosen_device
+from octis_m3l.devices import checked_threads, chosen_device, on_threads
 from octis_m3l.errors import SettingsError
 
 
@@ -19,3 +22,38 @@ def test_a_device_that_holds_nothing_is_refused(name: str) -> None:
     message = rf"^device='{name}' can't be used here \(.+\); use 'cpu', 'auto', or one that torch"
     with pytest.raises(SettingsError, match=message):
         chosen_device(name)
+
+
+@pytest.fixture
+def three_threads() -> Iterator[None]:
+    """Give torch three threads for the test, as many as a machine of three cores would."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.usefixtures("three_threads")
+def test_threads_are_one_for_small_batches_and_torchs_own_for_large_ones() -> None:
+    seen = []
+    for threads, numbers in ((0, 0), (0, 64 * 50_000), (0, 1024 * 50_000), (2, 0), (2, 10**9)):
+        with on_threads(threads, numbers):
+            seen.append(torch.get_num_threads())
+    assert seen == [1, 1, 3, 2, 2]
+
+
+@pytest.mark.usefixtures("three_threads")
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
+def test_threads_are_put_back_whatever_happens(error: type[BaseException]) -> None:
+    before = threadpool_info()
+    with pytest.raises(error), on_threads(2):
+        assert {pool["num_threads"] for pool in threadpool_info()} == {2}
+        raise error
+    assert torch.get_num_threads() == 3
+    assert threadpool_info() == before
+
+
+@pytest.mark.parametrize("threads", [0, -1, 1025, 99_999_999])
+def test_numbers_of_threads_that_no_machine_has_are_refused(threads: int) -> None:
+    with pytest.raises(SettingsError, match=f"^threads={threads}: expected 1 to 1024.$"):
+        checked_threads(threads)

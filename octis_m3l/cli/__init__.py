@@ -3,19 +3,31 @@
 import os
 import sys
 import warnings
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 
+from octis_m3l import __version__
 from octis_m3l.cli.data import build, encode, info
 from octis_m3l.cli.datasets import datasets
 from octis_m3l.cli.looking import evaluate, infer, topics
 from octis_m3l.cli.searching import compare, tune
-from octis_m3l.cli.shared import MODEL_NAMES, errors
+from octis_m3l.cli.shared import errors
 from octis_m3l.cli.training import demo, models, train
 from octis_m3l.errors import OctisM3LError
 
-__all__ = ["MODEL_NAMES", "app", "main"]
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"octis-m3l {__version__}")
+        raise typer.Exit
+
+
+Version = Annotated[
+    bool,
+    typer.Option("--version", callback=_print_version, is_eager=True, help="Say which it is."),
+]
+__all__ = ["app", "main"]
 
 app = typer.Typer(
     add_completion=False,
@@ -23,6 +35,13 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Topic models for many languages and images at once.",
 )
+
+
+@app.callback()
+def _whole(version: Version = False) -> None:
+    pass
+
+
 for command in (
     demo,
     build,

@@ -9,6 +9,7 @@ from octis_m3l.cli.shared import AsJson, Overwrite, Pairs, show
 from octis_m3l.errors import SettingsError, suggest
 from octis_m3l.experiments.arguments import pairs, settings
 from octis_m3l.files import check_can_write
+from octis_m3l.progress import is_watched
 
 Encoders = Annotated[
     list[str] | None,
@@ -142,7 +143,7 @@ def build(
             dataset,
             encoders_of(dataset, chosen, device),
             cache=kept,
-            progress=not as_json,
+            progress=not as_json and is_watched(),
         )
     dataset.save(out, overwrite=overwrite)
     show(dataset.info(), as_json)
@@ -183,7 +184,7 @@ def encode(
         device=device,
         cache=_cache(cache, no_cache),
         replace=not keep,
-        progress=not as_json,
+        progress=not as_json and is_watched(),
     )
     show(told, as_json)
 

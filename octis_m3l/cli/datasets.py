@@ -10,6 +10,7 @@ from rich.text import Text
 
 from octis_m3l.cli.shared import AsJson, Overwrite, Pairs, errors, print_json, screen, show
 from octis_m3l.experiments.arguments import pairs, settings
+from octis_m3l.progress import is_watched
 
 datasets = typer.Typer(no_args_is_help=True, help="Public data sets: list, fetch and build them.")
 
@@ -74,7 +75,9 @@ def fetch(
     """Fetch a data set's files; interrupted, the same command goes on where it stopped."""
     from octis_m3l.data.sources.fetch import fetch as fetch_files
 
-    record = fetch_files(name, folder, progress=not as_json, **settings(set_, again=again))
+    record = fetch_files(
+        name, folder, progress=not as_json and is_watched(), **settings(set_, again=again)
+    )
     if as_json:
         print_json(record)
         return

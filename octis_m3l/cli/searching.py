@@ -8,8 +8,6 @@ from typing import Annotated, Any
 import typer
 
 from octis_m3l.cli.shared import (
-    METRIC_NAMES,
-    MODEL_NAMES,
     AsJson,
     Embeddings,
     Seed,
@@ -19,18 +17,20 @@ from octis_m3l.cli.shared import (
     print_json,
     read_data,
     screen,
-    use,
 )
 from octis_m3l.errors import DataError, SettingsError, suggest
 from octis_m3l.experiments.arguments import settings, settings_by_model
+from octis_m3l.metrics import METRICS
+from octis_m3l.models import MODELS
+from octis_m3l.progress import is_watched
 
 
 def tune(
     data: Annotated[Path, typer.Argument(help="Folder of a data set; see build.")],
     out: Annotated[Path, typer.Option(help="Folder of the search.")],
-    model: Annotated[str, typer.Option(help=f"{', '.join(MODEL_NAMES)}.")] = "m3l-contrast",
+    model: Annotated[str, typer.Option(help=f"{', '.join(MODELS)}.")] = "m3l-contrast",
     metric: Annotated[
-        str, typer.Option(help=f"Searched by, as a mean over views: {', '.join(METRIC_NAMES)}.")
+        str, typer.Option(help=f"Searched by, as a mean over views: {', '.join(METRICS)}.")
     ] = "mrr",
     search: Annotated[
         list[str] | None,
@@ -70,12 +70,12 @@ def tune(
     device: Annotated[
         str, typer.Option(help="auto, cpu, cuda, or several: cuda:0,cuda:1")
     ] = "auto",
-    threads: Threads = 1,
+    threads: Threads = None,
     as_json: AsJson = False,
 ) -> None:
     """Search hyperparameters on the validation items; interrupted, the same command goes on."""
-    if model not in MODEL_NAMES:
-        raise SettingsError(f"unknown model '{model}'.{suggest(model, MODEL_NAMES)}")
+    if model not in MODELS:
+        raise SettingsError(f"unknown model '{model}'.{suggest(model, MODELS)}")
     with loading():
         from octis_m3l.experiments.tuning import tune as run_search
         from octis_m3l.experiments.tuning import workplace
@@ -88,7 +88,6 @@ def tune(
             search_table,
         )
 
-        use(threads)
         if picture is not None:
             check_picture(picture)
         dataset = read_data(data, embeddings, views)
@@ -106,7 +105,7 @@ def tune(
         runs=runs,
         top_words=top_words,
         where=where | ({"device": None} if "device" in stays else {}),
-        progress=not as_json,
+        progress=not as_json and is_watched(),
         search={
             "n_random_starts": random_starts,
             "surrogate_model": surrogate,
@@ -174,7 +173,7 @@ def compare(
     partition: Annotated[str, typer.Option(help="test, validation or train.")] = "test",
     metric: Annotated[
         list[str] | None,
-        typer.Option(help=f"Default: all that apply of {', '.join(METRIC_NAMES)}."),
+        typer.Option(help=f"Default: all that apply of {', '.join(METRICS)}."),
     ] = None,
     topk: Annotated[int, typer.Option(min=2, help="Words of a topic that are looked at.")] = 10,
     corpus: Annotated[
@@ -200,7 +199,7 @@ def compare(
     device: Annotated[
         str, typer.Option(help="auto, cpu, cuda, or several: cuda:0,cuda:1")
     ] = "auto",
-    threads: Threads = 1,
+    threads: Threads = None,
     as_json: AsJson = False,
 ) -> None:
     """Train models side by side, and say which is best in what, and how surely.
@@ -216,7 +215,6 @@ def compare(
         from octis_m3l.experiments.tuning import workplace
         from octis_m3l.reports import comparison_table, write_comparison
 
-    use(threads)
     own = settings_by_model(set_, model or ())
     chosen = {name: contender(name, topics, **of_model) for name, of_model in own.items()}
     of_file = {} if config is None else read_contenders(config, topics)
@@ -238,7 +236,7 @@ def compare(
         corpus=None if corpus is None else MultiviewDataset.from_folder(corpus),
         encoder=given,
         out=out,
-        progress=not as_json,
+        progress=not as_json and is_watched(),
         **workplace(processes, ray, gpus, device, threads),
     )
     write_comparison(result, out, intervals=intervals)

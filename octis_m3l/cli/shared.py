@@ -10,32 +10,9 @@ import typer
 import yaml
 from rich.console import Console
 
+from octis_m3l.devices import MOST_THREADS
 from octis_m3l.errors import DataError
 from octis_m3l.experiments.arguments import pairs
-
-MODEL_NAMES = (
-    "gloctm",
-    "infoctm",
-    "m3l-contrast",
-    "nmtm",
-    "pltm",
-    "zeroshot-tm",
-    "zeroshot-tm-kd",
-)
-"""Of the registry, which costs seconds to import."""
-METRIC_NAMES = (
-    "mrr",
-    "uap",
-    "jsd",
-    "tu",
-    "npmi",
-    "document-npmi",
-    "cnpmi",
-    "topic-quality",
-    "classification",
-    "classification-f1",
-)
-"""As `MODEL_NAMES`."""
 
 errors = Console(stderr=True)
 # rich itself reads COLUMNS, and passes over what is no number.
@@ -45,7 +22,12 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object and 
 Seed = Annotated[int, typer.Option(help="Of every random draw.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, …")]
 Threads = Annotated[
-    int, typer.Option(min=1, help="Of torch; one is fastest for small batches on shared machines.")
+    int | None,
+    typer.Option(
+        min=1,
+        max=MOST_THREADS,
+        help="On the processor.  [default: one, and for large batches as many as torch has]",
+    ),
 ]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")]
 Folder = Annotated[Path, typer.Argument(help="A folder.")]
@@ -95,19 +77,6 @@ def read_data(folder: Path, embeddings: list[str] | None, views: str | None) -> 
 def loading() -> Any:
     """Return what shows, in a terminal, that libraries and data are being loaded."""
     return errors.status("loading libraries and data …")
-
-
-def use(threads: int) -> None:
-    """Let torch have so many threads.
-
-    Parameters
-    ----------
-    threads : int
-        One is fastest for small batches.
-    """
-    import torch
-
-    torch.set_num_threads(threads)
 
 
 def model_and_data(model: Path, data: Path | None) -> tuple[Any, Any]:

@@ -8,7 +8,6 @@ from rich.table import Table
 from rich.text import Text
 
 from octis_m3l.cli.shared import (
-    MODEL_NAMES,
     AsJson,
     Device,
     Embeddings,
@@ -18,10 +17,11 @@ from octis_m3l.cli.shared import (
     print_json,
     read_data,
     screen,
-    use,
 )
 from octis_m3l.errors import SettingsError, suggest
 from octis_m3l.experiments.arguments import settings
+from octis_m3l.models import MODELS
+from octis_m3l.progress import is_watched
 
 
 def demo(
@@ -30,7 +30,7 @@ def demo(
     ] = None,
     seed: Seed = 0,
     device: Device = "auto",
-    threads: Threads = 1,
+    threads: Threads = None,
     as_json: AsJson = False,
 ) -> None:
     """Train on the corpus in the package: aligned topics in three languages, with pictures."""
@@ -47,9 +47,14 @@ def demo(
         topics_table,
     )
 
-    use(threads)
     dataset = demo_corpus()
-    model = M3LContrast(**DEMO_SETTINGS, seed=seed, device=device, progress=not as_json)
+    model = M3LContrast(
+        **DEMO_SETTINGS,
+        seed=seed,
+        device=device,
+        threads=threads or 0,
+        progress=not as_json and is_watched(),
+    )
     output = model.train_model(dataset)
     measures = applicable(dataset, output)
     scores = scores_of(measures, output)
@@ -81,7 +86,7 @@ def demo(
 def train(
     data: Annotated[Path, typer.Argument(help="Folder of a data set; see build.")],
     out: Annotated[Path, typer.Option(help="Folder of the model.")],
-    model: Annotated[str, typer.Option(help=f"{', '.join(MODEL_NAMES)}.")] = "m3l-contrast",
+    model: Annotated[str, typer.Option(help=f"{', '.join(MODELS)}.")] = "m3l-contrast",
     topics: Annotated[int | None, typer.Option(min=2, help="K.  [default: 50]")] = None,
     set_: Annotated[
         list[str] | None,
@@ -94,7 +99,7 @@ def train(
     ] = 10,
     seed: Seed = 0,
     device: Device = "auto",
-    threads: Threads = 1,
+    threads: Threads = None,
     checkpoint: Annotated[
         Path | None, typer.Option(help="Folder to resume from; default: OUT.checkpoint")
     ] = None,
@@ -102,12 +107,11 @@ def train(
     as_json: AsJson = False,
 ) -> None:
     """Train a model; interrupted with Ctrl-C or killed, the same command goes on."""
-    if model not in MODEL_NAMES:
-        raise SettingsError(f"unknown model '{model}'.{suggest(model, MODEL_NAMES)}")
+    if model not in MODELS:
+        raise SettingsError(f"unknown model '{model}'.{suggest(model, MODELS)}")
     from octis_m3l.experiments.training import train_and_save
     from octis_m3l.reports import topics_table
 
-    use(threads)
     trained = train_and_save(
         read_data(data, embeddings, views),
         model,
@@ -115,13 +119,13 @@ def train(
         settings={
             "seed": seed,
             "device": device,
-            **settings(set_, num_topics=topics),
+            **settings(set_, num_topics=topics, threads=threads),
         },
         views=[name.strip() for name in views.split(",")] if views else None,
         data_path=str(data.resolve()),
         checkpoint=checkpoint,
         overwrite=overwrite,
-        progress=not as_json,
+        progress=not as_json and is_watched(),
         top_words=top_words,
     )
     history = trained.history
@@ -145,19 +149,20 @@ def models(
     as_json: AsJson = False,
 ) -> None:
     """List the models, or the hyperparameters of one: what --set and Python take."""
-    if name is not None and name not in MODEL_NAMES:
-        raise SettingsError(f"unknown model '{name}'.{suggest(name, MODEL_NAMES)}")
-    from octis_m3l.experiments.information import describe_model
-
-    described = {n: describe_model(n) for n in MODEL_NAMES if name in (None, n)}
-    if as_json:
-        print_json(described)
-    elif name is None:
+    if name is not None and name not in MODELS:
+        raise SettingsError(f"unknown model '{name}'.{suggest(name, MODELS)}")
+    if name is None and not as_json:
         table = Table("model", "what it is")
-        for each, of_model in described.items():
-            table.add_row(each, of_model["summary"])
+        for each, found in MODELS.registered.items():
+            table.add_row(each, found.summary)
         screen.print(table)
         screen.print("The hyperparameters of one: octis-m3l models MODEL")
+        return
+    from octis_m3l.experiments.information import describe_model
+
+    described = {n: describe_model(n) for n in MODELS if name in (None, n)}
+    if name is None or as_json:
+        print_json(described)
     else:
         screen.print(described[name]["summary"], markup=False)
         table = Table("hyperparameter", "default", "range", "what it is")

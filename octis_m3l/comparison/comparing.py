@@ -23,12 +23,14 @@ from octis_m3l.encoders import encode
 from octis_m3l.encoders.encode import EncoderName, check_encoder
 from octis_m3l.errors import DataError, OctisM3LError, SettingsError, StorageError
 from octis_m3l.files import held, read_json, write_json
+from octis_m3l.metrics import METRICS
 from octis_m3l.metrics.base import check_dataset
 from octis_m3l.metrics.outputs import check_partition, check_topk, possible_output
-from octis_m3l.metrics.scores import METRICS, applicable, chosen_metrics, missing
+from octis_m3l.metrics.scores import applicable, chosen_metrics, missing
 from octis_m3l.models.base import TopicModel
 from octis_m3l.optimization.placing import Place, place
 from octis_m3l.optimization.runs import Task
+from octis_m3l.progress import is_watched
 
 _HASH = 64
 
@@ -47,9 +49,9 @@ def compare(
     out: str | Path | None = None,
     processes: int = 1,
     device: str | Sequence[str] | None = None,
-    threads: int = 1,
+    threads: int | None = None,
     executor: Any = None,
-    progress: bool = True,
+    progress: bool | None = None,
 ) -> Comparison:
     """Train models on the same data, embeddings and seeds, and score them by the same measures.
 
@@ -83,8 +85,10 @@ def compare(
         As for `encode`.
     out : path, optional
         Folder of the comparison.
-    processes, threads, executor, progress
+    processes, threads, executor
         As for `Optimizer.optimize`.
+    progress : bool, optional
+        Whether to show a progress bar. Default: in a terminal or a notebook.
     device : str or sequence of str, optional
         Where to train; several are given out in turn. OCTIS's and contextualized-topic-models'
         classes take a GPU wherever torch sees one: of several the one that is given here; 'cpu'
@@ -119,7 +123,7 @@ def compare(
     check_partition(partition)
     check_topk(topk, lowest=2)
     at = place(processes, device, threads, executor)
-    terms = Terms(partition, topk, at.device)
+    terms = Terms(partition, topk, at.device, at.threads)
     if not any(len(range(len(v))[v.rows(partition)]) for v in dataset.views.values()):
         raise DataError(f"the {partition} partition holds no items; split the data anew.")
     _check_applies(dataset, chosen, partition, topk, corpus)
@@ -273,12 +277,13 @@ def _embedded(dataset: MultiviewDataset, encoder: EncoderName) -> MultiviewDatas
 
 
 def _run(
-    job: ComparisonJob, tasks: Sequence[Task], folder: Path, at: Place, progress: bool
+    job: ComparisonJob, tasks: Sequence[Task], folder: Path, at: Place, progress: bool | None
 ) -> None:
     """Do runs, and keep each as it ends."""
     if not tasks:
         return
-    bar = tqdm(total=len(tasks), desc="comparing", unit="run", disable=not progress)
+    shown = is_watched() if progress is None else progress
+    bar = tqdm(total=len(tasks), desc="comparing", unit="run", disable=not shown)
     try:
         with at.executor_for(job, len(tasks)) as executor, bar:
             for outcome in executor.outcomes(tasks):

@@ -31,11 +31,14 @@ class Terms:
         That the measures look at.
     device : str, optional
         Where to train. Default: as each model says.
+    threads : int, optional
+        Of our models on the processor. Default: as each says.
     """
 
     partition: str = "test"
     top_words: int = 10
     device: str | None = None
+    threads: int | None = None
 
 
 class Contender(ABC):
@@ -123,6 +126,8 @@ class Ours(Contender):
         given: dict[str, Any] = {"seed": seed}
         if terms.device is not None and "device" in model.settings_class.model_fields:
             given["device"] = terms.device
+        if terms.threads is not None:
+            given["threads"] = terms.threads
         output: dict[str, Any] = model.train_model(dataset, given, terms.top_words)
         return output
 

@@ -14,9 +14,10 @@ from octis_m3l.comparison.contenders import Contender, Terms
 from octis_m3l.comparison.result import Measured, Run
 from octis_m3l.data.dataset import MultiviewDataset
 from octis_m3l.errors import DataError
+from octis_m3l.metrics import METRICS
 from octis_m3l.metrics.base import Metric, mean_of_items, score_of
 from octis_m3l.metrics.on_view import output_of_view
-from octis_m3l.metrics.scores import METRICS, applicable, reason
+from octis_m3l.metrics.scores import applicable, reason
 from octis_m3l.optimization.runs import Job, Outcome, Task
 
 ACROSS_ONLY = ("mrr", "uap", "jsd", "cnpmi", "topic-quality")

@@ -34,7 +34,7 @@ from octis_m3l.errors import DataError, SettingsError
 from octis_m3l.metrics.outputs import THETA_KEYS
 from octis_m3l.optimization.record import described_model
 from octis_m3l.optimization.result import as_json
-from octis_m3l.optimization.runs import own_seed
+from octis_m3l.optimization.runs import own_seed, seeded
 
 _WORDS_OF_AVITM = 10
 
@@ -49,9 +49,7 @@ class PerView(Contender):
     aligned = False
 
     @abstractmethod
-    def of_view(
-        self, dataset: MultiviewDataset, view: TextView, seed: int, terms: Terms
-    ) -> dict[str, Any]:
+    def of_view(self, dataset: MultiviewDataset, view: TextView, terms: Terms) -> dict[str, Any]:
         """Return 'topics' in words, and θ (items × K) by partition: 'train' and the scored one.
 
         Parameters
@@ -60,8 +58,6 @@ class PerView(Contender):
             The data.
         view : TextView
             What is trained.
-        seed : int
-            Of everything drawn.
         terms : Terms
             What is the same for all.
         """
@@ -106,18 +102,20 @@ class PerView(Contender):
             As for `Contender`.
         """
         output: dict[str, Any] = {}
-        for name, view in dataset.text_views.items():
-            with _aside(terms.device):
-                found = self.of_view(dataset, view, seed, terms)
-            output[f"topics/{name}"] = word_indices(found["topics"], view, terms.top_words)
-            for partition in dict.fromkeys(("train", terms.partition)):
-                theta = proportions(found[partition], name)
-                if len(theta) != _count(view, partition):
-                    raise DataError(
-                        f"the model gave θ of {len(theta)} {partition} documents of '{name}', "
-                        f"which has {_count(view, partition)}."
-                    )
-                output[f"{THETA_KEYS[partition]}/{name}"] = theta.T
+        # Models that take no seed draw from the global generators.
+        with seeded(seed):
+            for name, view in dataset.text_views.items():
+                with _aside(terms.device):
+                    found = self.of_view(dataset, view, terms)
+                output[f"topics/{name}"] = word_indices(found["topics"], view, terms.top_words)
+                for partition in dict.fromkeys(("train", terms.partition)):
+                    theta = proportions(found[partition], name)
+                    if len(theta) != _count(view, partition):
+                        raise DataError(
+                            f"the model gave θ of {len(theta)} {partition} documents of '{name}', "
+                            f"which has {_count(view, partition)}."
+                        )
+                    output[f"{THETA_KEYS[partition]}/{name}"] = theta.T
         return output
 
 
@@ -197,21 +195,18 @@ class OfOCTIS(PerView):
         paths = {n: v for n, v in given.items() if n.endswith("_path") and isinstance(v, str) and v}
         return {name: Path(path).absolute() for name, path in paths.items() if name != "bert_path"}
 
-    def of_view(
-        self, dataset: MultiviewDataset, view: TextView, seed: int, terms: Terms
-    ) -> dict[str, Any]:
+    def of_view(self, dataset: MultiviewDataset, view: TextView, terms: Terms) -> dict[str, Any]:
         """Return 'topics' in words, and θ.
 
         Parameters
         ----------
-        dataset, view, seed, terms
+        dataset, view, terms
             As for `PerView`.
         """
         model = copy.deepcopy(self.model)
         if hasattr(model, "partitioning"):
             # Forgets what it knows of an earlier data set, too.
             model.partitioning(use_partitions=True)
-        model.hyperparameters |= own_seed(model, seed)
         if isinstance(model, LDA):
             model.hyperparameters["minimum_probability"] = 0.0
         numbered = type(model).__module__.startswith("octis.models.") and not self._paths()
@@ -242,7 +237,7 @@ class OfOCTIS(PerView):
         """
         absolute = {name: str(path) for name, path in self._paths().items()}
         contender = OfOCTIS(copy.deepcopy(self.model))
-        contender.model.hyperparameters.update(absolute)
+        contender.model.hyperparameters.update(absolute | own_seed(self.model, seed))
         return PerView.run(contender, dataset, seed, number, terms)
 
     def describe(self) -> dict[str, Any]:
@@ -288,14 +283,12 @@ class OfContextualized(PerView):
         except Exception as error:
             raise SettingsError(f"{kind.__name__}: {error}.") from None
 
-    def of_view(
-        self, dataset: MultiviewDataset, view: TextView, seed: int, terms: Terms
-    ) -> dict[str, Any]:
+    def of_view(self, dataset: MultiviewDataset, view: TextView, terms: Terms) -> dict[str, Any]:
         """Return 'topics' in words, and θ.
 
         Parameters
         ----------
-        dataset, view, seed, terms
+        dataset, view, terms
             As for `PerView`.
         """
         embeddings, counts = _embeddings(view), csr_matrix(view.bag_of_words)

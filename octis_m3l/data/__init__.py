@@ -1,12 +1,19 @@
 """What comes in: views, links, partitions, folders, text preprocessing."""
 
-from octis_m3l.data.adopt import from_octis, text_view_from_ctm, text_view_from_octis
-from octis_m3l.data.bow_folder import from_bow_folder, write_bow_folder
-from octis_m3l.data.build import from_frame, from_jsonl, from_lists, from_table
-from octis_m3l.data.dataset import MultiviewDataset
-from octis_m3l.data.neighbours import mutually_nearest
-from octis_m3l.data.text import TextPreprocessor
-from octis_m3l.data.views import ImageView, TextView
+from typing import TYPE_CHECKING
+
+from octis_m3l.registry import lazily
+
+if TYPE_CHECKING:
+    from octis_m3l.data.adopt import from_octis, text_view_from_ctm, text_view_from_octis
+    from octis_m3l.data.bow_folder import from_bow_folder, write_bow_folder
+    from octis_m3l.data.build import from_frame, from_jsonl, from_lists, from_table
+    from octis_m3l.data.dataset import MultiviewDataset
+    from octis_m3l.data.neighbours import mutually_nearest
+    from octis_m3l.data.text import TextPreprocessor
+    from octis_m3l.data.views import ImageView, TextView
+
+__getattr__ = lazily(__name__, __file__)
 
 __all__ = [
     "ImageView",

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from octis.dataset.dataset import Dataset
 
-from octis_m3l.data.describe import content_fingerprints, describe_tuples, describe_view
+from octis_m3l.data.describe import content_fingerprints, describe_parts
 from octis_m3l.data.dictionaries import check_dictionary
 from octis_m3l.data.links import check_links, row_links, tuple_numbers
 from octis_m3l.data.marks import check_marks
@@ -84,18 +84,16 @@ class MultiviewDataset(Variations, Dataset):  # type: ignore[misc]
         for name, marks in self.partitions.items():
             check_marks(name, marks, listed)
         sizes = self.views[self.pivot].sizes
-        described = dict(metadata or {})
-        described["last-training-doc"] = sizes[0]
-        described["last-validation-doc"] = sizes[0] + sizes[1]
-        super().__init__(metadata=described)
+        of_octis = {"last-training-doc": sizes[0], "last-validation-doc": sizes[0] + sizes[1]}
+        super().__init__(metadata={**(metadata or {}), **of_octis})
 
     # What OCTIS asks, answered for the pivot.
 
     @property
     def metadata(self) -> dict[str, Any]:
         """Name, licence and whatever else the data set says of itself."""
-        described: dict[str, Any] = self.get_metadata()
-        return described
+        metadata: dict[str, Any] = self.get_metadata()
+        return metadata
 
     def get_corpus(self) -> list[list[str]]:
         """Return the pivot's documents as lists of words."""
@@ -279,15 +277,15 @@ class MultiviewDataset(Variations, Dataset):  # type: ignore[misc]
 
     def info(self) -> dict[str, Any]:
         """Return what is in the data set, as JSON can hold it: views, items, gaps, links."""
-        return {
-            "name": self.metadata.get("name", ""),
-            "views": {name: describe_view(view) for name, view in self.views.items()},
-            "pivot": self.pivot,
-            "link_rows": len(self.links),
-            **describe_tuples([self._tuples[name] for name in self.views]),
-            "partitions": sorted(self.partitions),
-            "dictionaries": {f"{a}-{b}": len(pairs) for (a, b), pairs in self.dictionaries.items()},
-        }
+        return describe_parts(
+            list(self.views.values()),
+            self.links,
+            self.pivot,
+            self.metadata,
+            self.dictionaries,
+            self.partitions,
+            tuples=[self._tuples[name] for name in self.views],
+        )
 
     def _with(self, views: Iterable[View], links: NDArray[np.int64], **changes: Any) -> Self:
         arguments: dict[str, Any] = {

@@ -9,7 +9,48 @@ import numpy as np
 from numpy.typing import NDArray
 
 from octis_m3l.data.arrays import hash_of_rows
+from octis_m3l.data.links import check_links, tuple_numbers
 from octis_m3l.data.views import PARTITIONS, ImageView, TextView, View
+
+
+def describe_parts(
+    views: Sequence[View],
+    links: NDArray[np.int64] | None,
+    pivot: str,
+    metadata: Mapping[str, Any],
+    dictionaries: Mapping[tuple[str, str], NDArray[np.int64]],
+    partitions: Mapping[str, Any],
+    *,
+    tuples: Sequence[NDArray[np.int64]] | None = None,
+) -> dict[str, Any]:
+    """Return what is in a data set, as JSON can hold it: views, items, gaps, links.
+
+    Parameters
+    ----------
+    views, links, pivot, metadata, dictionaries, partitions
+        What the data set is made of.
+    tuples : sequence of arrays of int64 (items of a view), optional
+        For each view, the tuple of each of its items. Default: as the links say.
+
+    Raises
+    ------
+    DataError
+        If the links do not fit the views.
+    """
+    if links is None:
+        links = np.zeros((0, len(views)), np.int64)
+    if tuples is None:
+        check_links(links, views)
+        tuples = tuple_numbers(links, views)
+    return {
+        "name": metadata.get("name", ""),
+        "views": {view.name: describe_view(view) for view in views},
+        "pivot": pivot,
+        "link_rows": len(links),
+        **describe_tuples(tuples),
+        "partitions": sorted(partitions),
+        "dictionaries": {f"{a}-{b}": len(pairs) for (a, b), pairs in dictionaries.items()},
+    }
 
 
 def describe_view(view: View) -> dict[str, Any]:

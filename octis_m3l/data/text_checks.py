@@ -1,10 +1,11 @@
 """Checks of the settings of text preprocessing, and of the texts that come in."""
 
+import sys
 from collections.abc import Collection, Iterable, Sequence
 from numbers import Integral, Real
+from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from octis_m3l.data.stop_words import stop_words
@@ -136,7 +137,8 @@ def is_missing(value: object) -> bool:
         return True
     if isinstance(value, (float, np.floating)):
         return bool(np.isnan(value))
-    return value is pd.NA or value is pd.NaT
+    pandas: Any = sys.modules.get("pandas")
+    return pandas is not None and (value is pandas.NA or value is pandas.NaT)
 
 
 def checked_training_mask(

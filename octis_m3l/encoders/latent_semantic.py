@@ -13,6 +13,7 @@ from sklearn.feature_extraction.text import TfidfTransformer
 from octis_m3l.data.dataset import MultiviewDataset
 from octis_m3l.data.text import TextPreprocessor
 from octis_m3l.data.views import TextView
+from octis_m3l.devices import on_threads
 from octis_m3l.errors import DataError
 
 
@@ -322,7 +323,8 @@ def _components(matrix: "csr_array[Any]", dimensions: int, seed: int) -> NDArray
     if matrix.shape[1] == 1:
         return np.ones((1, 1), np.float32)
     possible = max(1, min(dimensions, min(matrix.shape) - 1))
-    decomposition = TruncatedSVD(possible, random_state=seed).fit(csr_matrix(matrix))
+    with on_threads(0, matrix.shape[0] * possible):
+        decomposition = TruncatedSVD(possible, random_state=seed).fit(csr_matrix(matrix))
     return np.ascontiguousarray(decomposition.components_.T, np.float32)
 
 

@@ -1,12 +1,12 @@
 """What a folder holds, and what is installed."""
 
-import inspect
 import platform
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from octis_m3l.data import MultiviewDataset
+from octis_m3l.data.describe import describe_parts
+from octis_m3l.data.folder.reading import read_parts
 from octis_m3l.errors import StorageError
 from octis_m3l.files import read_json
 from octis_m3l.models import MODELS
@@ -45,7 +45,7 @@ def describe(folder: Path | None) -> dict[str, Any]:
             for key in ("model", "settings", "network", "pivot", "seed", "written_by", "data")
         } | {"epochs": len(described["history"]["epochs"])}
     if (folder / "metadata.json").is_file():
-        return MultiviewDataset.from_folder(folder).info()
+        return describe_parts(**read_parts(folder))
     raise StorageError(f"{folder} holds neither a data set nor a model.")
 
 
@@ -57,11 +57,11 @@ def describe_model(name: str) -> dict[str, Any]:
     name : str
         One of `MODELS`.
     """
-    model = MODELS[name]
+    found = MODELS.registered[name]
     return {
-        "class": model.__name__,
-        "summary": str(inspect.getdoc(model)).partition("\n\n")[0].replace("\n", " "),
-        "hyperparameters": model.settings_class.described(),
+        "class": found.attribute,
+        "summary": found.summary,
+        "hyperparameters": MODELS[name].settings_class.described(),
     }
 
 

@@ -124,5 +124,5 @@ def _was_interrupted(out: Path, model: str, settings: Mapping[str, Any]) -> bool
     history, before = stored.get("history"), stored.get("settings")
     if not isinstance(history, dict) or not isinstance(before, dict):
         return False
-    same = all(before.get(n) == v for n, v in settings.items() if n != "device")
+    same = all(before.get(n) == v for n, v in settings.items() if n not in ("device", "threads"))
     return history.get("stopped") == "interrupted" and stored.get("model") == model and same

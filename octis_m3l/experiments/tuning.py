@@ -52,21 +52,33 @@ def read_space(path: Path) -> dict[str, Any]:
 
 
 def workplace(
-    processes: int, ray: str | None, gpus: float, device: str, threads: int
+    processes: int, ray: str | None, gpus: float, device: str, threads: int | None
 ) -> dict[str, Any]:
     """Return where runs are done, as `Optimizer.optimize` and `compare` take it.
 
     Parameters
     ----------
-    processes, threads : int
-        Runs at once, and threads of each.
+    processes : int
+        Runs at once.
     ray : str, optional
         The address of a Ray cluster, 'auto', or 'local'; then `processes` are its workers.
     gpus : float
         Of each run, on Ray.
     device : str
         'auto', or one or several, separated by commas.
+    threads : int, optional
+        Of each run.
+
+    Raises
+    ------
+    SettingsError
+        If GPUs are asked for without Ray, which gives them out.
     """
+    if gpus and ray is None:
+        raise SettingsError(
+            f"gpus={gpus:g}: only Ray gives out GPUs (--ray); here name them: --device cuda, or "
+            "cuda:0,cuda:1."
+        )
     devices = [name.strip() for name in device.split(",")]
     where: dict[str, Any] = {"processes": processes, "threads": threads}
     spread = each_device(devices, processes if ray is None else 1)

@@ -1,19 +1,46 @@
 """One measure a file, each an OCTIS metric class."""
 
-from octis_m3l.metrics.base import Metric
-from octis_m3l.metrics.classification import CrosslingualClassification
-from octis_m3l.metrics.cnpmi import CNPMI
-from octis_m3l.metrics.divergence import jensen_shannon, jensen_shannon_matrix
-from octis_m3l.metrics.document_npmi import DocumentNPMI
-from octis_m3l.metrics.jsd import JSD
-from octis_m3l.metrics.mrr import MRR
-from octis_m3l.metrics.npmi import NPMI
-from octis_m3l.metrics.on_view import OnView
-from octis_m3l.metrics.over_views import OverViews
-from octis_m3l.metrics.scores import METRICS, applicable, score_all
-from octis_m3l.metrics.topic_quality import TopicQuality
-from octis_m3l.metrics.topic_uniqueness import TopicUniqueness
-from octis_m3l.metrics.uap import UAP
+from typing import TYPE_CHECKING
+
+from octis_m3l.registry import Registered, Registry, lazily
+
+if TYPE_CHECKING:
+    from octis_m3l.metrics.base import Metric
+    from octis_m3l.metrics.classification import CrosslingualClassification
+    from octis_m3l.metrics.cnpmi import CNPMI
+    from octis_m3l.metrics.divergence import jensen_shannon, jensen_shannon_matrix
+    from octis_m3l.metrics.document_npmi import DocumentNPMI
+    from octis_m3l.metrics.jsd import JSD
+    from octis_m3l.metrics.mrr import MRR
+    from octis_m3l.metrics.npmi import NPMI
+    from octis_m3l.metrics.on_view import OnView
+    from octis_m3l.metrics.over_views import OverViews
+    from octis_m3l.metrics.scores import applicable, score_all
+    from octis_m3l.metrics.topic_quality import TopicQuality
+    from octis_m3l.metrics.topic_uniqueness import TopicUniqueness
+    from octis_m3l.metrics.uap import UAP
+
+_CLASSES = {
+    "mrr": "mrr.MRR",
+    "uap": "uap.UAP",
+    "jsd": "jsd.JSD",
+    "tu": "topic_uniqueness.TopicUniqueness",
+    "npmi": "npmi.NPMI",
+    "document-npmi": "document_npmi.DocumentNPMI",
+    "cnpmi": "cnpmi.CNPMI",
+    "topic-quality": "topic_quality.TopicQuality",
+    "classification": "classification.CrosslingualClassification",
+    "classification-f1": "classification.CrosslingualClassification",
+}
+METRICS: "Registry[type[Metric]]" = Registry(
+    lambda: {
+        name: Registered(f"{__name__}.{place.partition('.')[0]}", place.partition(".")[2])
+        for name, place in _CLASSES.items()
+    }
+)
+"""The measures by the names of the command line, in the order of tables."""
+
+__getattr__ = lazily(__name__, __file__)
 
 __all__ = [
     "CNPMI",

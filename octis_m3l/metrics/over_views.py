@@ -8,9 +8,10 @@ import numpy as np
 from octis.evaluation_metrics.metrics import AbstractMetric
 
 from octis_m3l.errors import DataError
+from octis_m3l.metrics import METRICS
 from octis_m3l.metrics.base import Metric, check_dataset
 from octis_m3l.metrics.outputs import check_partition, check_topk, possible_output
-from octis_m3l.metrics.scores import METRICS, applicable, check_name
+from octis_m3l.metrics.scores import applicable, check_name
 
 if TYPE_CHECKING:
     from octis_m3l.data.dataset import MultiviewDataset

@@ -3,17 +3,13 @@
 import math
 import warnings
 from collections.abc import Collection, Iterable, Mapping
+from inspect import signature
 from itertools import combinations, count, permutations, product
 from typing import TYPE_CHECKING, Any
 
 from octis_m3l.errors import DataError, OctisM3LError, SettingsError, suggest
+from octis_m3l.metrics import METRICS
 from octis_m3l.metrics.base import Metric, check_dataset, score_of
-from octis_m3l.metrics.classification import CrosslingualClassification
-from octis_m3l.metrics.cnpmi import CNPMI
-from octis_m3l.metrics.document_npmi import DocumentNPMI
-from octis_m3l.metrics.jsd import JSD
-from octis_m3l.metrics.mrr import MRR
-from octis_m3l.metrics.npmi import NPMI
 from octis_m3l.metrics.outputs import (
     THETA_KEYS,
     check_output,
@@ -21,25 +17,10 @@ from octis_m3l.metrics.outputs import (
     check_topk,
     partition_rows,
 )
-from octis_m3l.metrics.topic_quality import TopicQuality
-from octis_m3l.metrics.topic_uniqueness import TopicUniqueness
-from octis_m3l.metrics.uap import UAP
 
 if TYPE_CHECKING:
     from octis_m3l.data.dataset import MultiviewDataset
 
-METRICS: dict[str, type[Metric]] = {
-    "mrr": MRR,
-    "uap": UAP,
-    "jsd": JSD,
-    "tu": TopicUniqueness,
-    "npmi": NPMI,
-    "document-npmi": DocumentNPMI,
-    "cnpmi": CNPMI,
-    "topic-quality": TopicQuality,
-    "classification": CrosslingualClassification,
-    "classification-f1": CrosslingualClassification,
-}
 # Fewer documents say little of how often words meet: then only where asked for.
 _ENOUGH = 200
 _RETRIEVAL = ("mrr", "uap", "jsd")
@@ -220,8 +201,12 @@ def applicable(
                 for first, second in product(inferred, repeat=2)
                 if _share_labels(dataset, output, first, second, partition)
             }
-        elif topk > 1 or asked or name == "tu":
-            found[name] = {view: kind(dataset, view, topk) for view in spoken}
+        else:
+            options = {"topk": topk, "partition": partition}
+            takes = {n: v for n, v in options.items() if n in signature(kind).parameters}
+            if "topk" not in takes or topk > 1 or asked or name == "tu":
+                views = inferred if "partition" in takes else spoken
+                found[name] = {view: kind(dataset, view, **takes) for view in views}
     found |= {name: {"": metric} for name, metric in own.items()}
     return {name: measures for name, measures in found.items() if measures}
 

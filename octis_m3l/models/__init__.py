@@ -1,21 +1,24 @@
-"""One OCTIS model a file."""
+"""One OCTIS model a file: a class here that has a name and settings is a model."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from octis_m3l.models.gloctm import GloCTM
-from octis_m3l.models.infoctm import InfoCTM
-from octis_m3l.models.m3l_contrast import M3LContrast
-from octis_m3l.models.nmtm import NMTM
-from octis_m3l.models.output import ModelOutput
-from octis_m3l.models.pltm import PLTM
-from octis_m3l.models.storage import load_model
-from octis_m3l.models.zeroshot_tm import ZeroshotTM
-from octis_m3l.models.zeroshot_tm_kd import ZeroshotTMKD
+from octis_m3l.registry import Registry, lazily, models_in
 
-MODELS: dict[str, Any] = {
-    model.name: model
-    for model in (M3LContrast, GloCTM, InfoCTM, NMTM, PLTM, ZeroshotTM, ZeroshotTMKD)
-}
+if TYPE_CHECKING:
+    from octis_m3l.models.gloctm import GloCTM
+    from octis_m3l.models.infoctm import InfoCTM
+    from octis_m3l.models.m3l_contrast import M3LContrast
+    from octis_m3l.models.nmtm import NMTM
+    from octis_m3l.models.output import ModelOutput
+    from octis_m3l.models.pltm import PLTM
+    from octis_m3l.models.storage import load_model
+    from octis_m3l.models.zeroshot_tm import ZeroshotTM
+    from octis_m3l.models.zeroshot_tm_kd import ZeroshotTMKD
+
+MODELS: Registry[Any] = Registry(lambda: models_in(__name__, *__path__))
+"""Every model by its name."""
+
+_imported = lazily(__name__, __file__)
 
 __all__ = [
     "MODELS",
@@ -29,3 +32,9 @@ __all__ = [
     "ZeroshotTMKD",
     "load_model",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Import a model, or another public name, when it is first asked for."""
+    by_class = {found.attribute: key for key, found in MODELS.registered.items()}
+    return MODELS[by_class[name]] if name in by_class else _imported(name)

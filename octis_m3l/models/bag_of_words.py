@@ -17,7 +17,7 @@ from octis_m3l.data.batches import Batch, SparseRows, ViewTensors
 from octis_m3l.data.dataset import MultiviewDataset
 from octis_m3l.data.unlinked import UnlinkedSampler
 from octis_m3l.data.views import PARTITIONS, TextView
-from octis_m3l.devices import chosen_device
+from octis_m3l.devices import chosen_device, on_threads
 from octis_m3l.errors import SettingsError
 from octis_m3l.models.base import NotTrainedError
 from octis_m3l.models.output import ModelOutput
@@ -123,12 +123,14 @@ class BagOfWordsModel(ReadingModel):
 
     Parameters
     ----------
+    num_topics : int, optional
+        As for `TopicModel`.
     **arguments
         As for `TopicModel`.
     """
 
-    def __init__(self, **arguments: Any) -> None:
-        super().__init__(**arguments)
+    def __init__(self, num_topics: int | None = None, **arguments: Any) -> None:
+        super().__init__(num_topics, **arguments)
         self.network: WordsNetwork | None = None
 
     @abstractmethod
@@ -181,16 +183,18 @@ class BagOfWordsModel(ReadingModel):
         )
         warn_of_few_updates(settings, len(sampler))
         network.to(device)
-        self.history = train(
-            network,
-            sampler,
-            settings.loop,
-            seed=derive_seed(seed, 1),
-            validation=self._validation(dataset, settings, embeddings, sampler),
-            checkpoint=None if self.checkpoint is None else self.checkpoint / f"seed-{seed}",
-            run=self._run(dataset, settings, embeddings),
-            progress=self.progress,
-        )
+        words = sum(len(view.vocabulary) for view in dataset.text_views.values())
+        with on_threads(settings.threads, sampler.batch_size * words):
+            self.history = train(
+                network,
+                sampler,
+                settings.loop,
+                seed=derive_seed(seed, 1),
+                validation=self._validation(dataset, settings, embeddings, sampler),
+                checkpoint=None if self.checkpoint is None else self.checkpoint / f"seed-{seed}",
+                run=self._run(dataset, settings, embeddings),
+                progress=bool(self.progress),
+            )
         self.network, self.trained_settings, self.run_seed = network, settings, seed
         self.readers = {name: WordReader.of_view(view) for name, view in dataset.text_views.items()}
         documents = {}
@@ -201,9 +205,9 @@ class BagOfWordsModel(ReadingModel):
                 if self.use_partitions
                 else {"train": theta}
             )
-        words = {n: m.detach().cpu().numpy() for n, m in network.topic_words().items()}
+        topics = {n: m.detach().cpu().numpy() for n, m in network.topic_words().items()}
         vocabularies = {n: v.vocabulary for n, v in dataset.text_views.items()}
-        return ModelOutput(dataset.pivot, words, documents, vocabularies, top_words, seed)
+        return ModelOutput(dataset.pivot, topics, documents, vocabularies, top_words, seed)
 
     def _validation(
         self,
@@ -242,7 +246,7 @@ class BagOfWordsModel(ReadingModel):
         return {
             "model": self.name,
             "views": list(dataset.text_views),
-            **settings.model_dump(exclude={"device", "inference_samples", "seed"}),
+            **settings.model_dump(exclude={"device", "threads", "inference_samples", "seed"}),
             "use_partitions": self.use_partitions,
             "data": dataset.fingerprints(),
             "embeddings": {name: hash_of_rows(array) for name, array in embeddings.items()},
@@ -297,7 +301,7 @@ class BagOfWordsModel(ReadingModel):
         )
         seed = derive_seed(self.run_seed or 0, 2)
         parts = [np.zeros((0, settings.num_topics), np.float32)]
-        with torch.no_grad():
+        with torch.no_grad(), on_threads(settings.threads):
             for start in range(0, len(rows), _ROWS_AT_ONCE):
                 piece = torch.from_numpy(rows[start : start + _ROWS_AT_ONCE]).to(device)
                 mean, log_variance = network.posterior(view.name, tensors.words(piece))

@@ -23,6 +23,7 @@ from octis_m3l.metrics.base import check_dataset
 from octis_m3l.models.exploration import Exploration
 from octis_m3l.models.output import ModelOutput
 from octis_m3l.models.settings import Settings
+from octis_m3l.progress import is_watched
 from octis_m3l.training import History, derive_seed
 
 _RUNS = 1000
@@ -46,10 +47,13 @@ class TopicModel(Exploration, AbstractModel):  # type: ignore[misc]
 
     Parameters
     ----------
+    num_topics : int, optional
+        K; the one hyperparameter that may be given without its name.
     checkpoint : str or Path, optional
         A folder where training leaves its state and from which it goes on after an interruption.
-    progress : bool
-        Whether to show a progress bar.
+    progress : bool, optional
+        Whether to show a progress bar. Default: `fit` shows one in a terminal or a notebook,
+        `train_model`, which searches call, none.
     **hyperparameters
         See the model's settings; also given to `train_model`, or to OCTIS's Optimizer.
 
@@ -65,12 +69,15 @@ class TopicModel(Exploration, AbstractModel):  # type: ignore[misc]
 
     def __init__(
         self,
+        num_topics: int | None = None,
         *,
         checkpoint: str | Path | None = None,
-        progress: bool = False,
+        progress: bool | None = None,
         **hyperparameters: Any,
     ) -> None:
         super().__init__()
+        if num_topics is not None:
+            hyperparameters["num_topics"] = num_topics
         self.use_partitions = True
         self.checkpoint = None if checkpoint is None else Path(checkpoint)
         self.progress = progress
@@ -354,11 +361,15 @@ class TopicModel(Exploration, AbstractModel):  # type: ignore[misc]
             raise SettingsError(
                 f"{', '.join(arguments)}: only for lists and frames; this is a data set already."
             )
+        asked = self.progress
+        self.progress = is_watched() if asked is None else asked
         try:
             self.train_model(data, top_words=top_words)
         except KeyboardInterrupt:
             if self.output is None:
                 raise
+        finally:
+            self.progress = asked
         return self
 
     def transform(self, items: Any, view: str | None = None, *, samples: int | None = None) -> Any:

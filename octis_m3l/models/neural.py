@@ -18,7 +18,7 @@ from octis_m3l.data.batches import TupleSampler
 from octis_m3l.data.dataset import MultiviewDataset
 from octis_m3l.data.folder.reading import Tokenizer
 from octis_m3l.data.views import PARTITIONS
-from octis_m3l.devices import chosen_device
+from octis_m3l.devices import chosen_device, on_threads
 from octis_m3l.encoders.encode import Encodings, check_encoder, encode
 from octis_m3l.encoders.latent_semantic import LatentSemanticEncoder
 from octis_m3l.encoders.pretrained import PretrainedEncoder
@@ -66,6 +66,8 @@ class NeuralTopicModel(TopicModel):
 
     Parameters
     ----------
+    num_topics : int, optional
+        As for `TopicModel`.
     encoders : mapping of view to Encoder, optional
         Encoders of the user's own, used as they are. Others are fitted on the training items as
         the hyperparameter ``encoder`` says. All are kept for new documents.
@@ -73,8 +75,14 @@ class NeuralTopicModel(TopicModel):
         As for `TopicModel`.
     """
 
-    def __init__(self, *, encoders: Mapping[str, Encoder] | None = None, **arguments: Any) -> None:
-        super().__init__(**arguments)
+    def __init__(
+        self,
+        num_topics: int | None = None,
+        *,
+        encoders: Mapping[str, Encoder] | None = None,
+        **arguments: Any,
+    ) -> None:
+        super().__init__(num_topics, **arguments)
         self.own_encoders = None if encoders is None else dict(encoders)
         self.lost_encoders: tuple[str, ...] = ()
         self.encoders: dict[str, Encoder] = {}
@@ -156,9 +164,10 @@ class NeuralTopicModel(TopicModel):
         )
         validation = self._validation(dataset, settings, given, sampler)
         warn_of_few_updates(settings, len(sampler))
+        vocabularies = self._vocabularies(dataset, settings)
         with reproducible(device):
             torch.manual_seed(derive_seed(seed, 0))
-            network = self._network(dimensions, self._vocabularies(dataset, settings), settings)
+            network = self._network(dimensions, vocabularies, settings)
         for name, source in self._standardised_by(dataset, settings).items():
             if name in network.standardisers:
                 view = dataset.view(source)
@@ -166,16 +175,17 @@ class NeuralTopicModel(TopicModel):
                 standardiser: Any = network.standardisers[name]
                 standardiser.fit(encodings.embeddings[source], rows, source)
         network.to(device)
-        self.history = train(
-            network,
-            sampler,
-            settings.loop,
-            seed=derive_seed(seed, 1),
-            validation=validation,
-            checkpoint=None if self.checkpoint is None else self.checkpoint / f"seed-{seed}",
-            run=self._run(dataset, settings, encodings.embeddings),
-            progress=self.progress,
-        )
+        with on_threads(settings.threads, sampler.batch_size * sum(vocabularies.values())):
+            self.history = train(
+                network,
+                sampler,
+                settings.loop,
+                seed=derive_seed(seed, 1),
+                validation=validation,
+                checkpoint=None if self.checkpoint is None else self.checkpoint / f"seed-{seed}",
+                run=self._run(dataset, settings, encodings.embeddings),
+                progress=bool(self.progress),
+            )
         self.network, self.encoders = network, dict(encodings.encoders)
         self.trained_settings, self.run_seed = settings, seed
         return self._output(dataset, encodings.embeddings, settings, seed, top_words)
@@ -225,7 +235,7 @@ class NeuralTopicModel(TopicModel):
         """Say what run this is, so that no other run's checkpoint is taken for it."""
         if self.checkpoint is None:
             return {}
-        described = settings.model_dump(exclude={"device", "inference_samples", "seed"})
+        described = settings.model_dump(exclude={"device", "threads", "inference_samples", "seed"})
         return {
             "model": self.name,
             **described,
@@ -330,7 +340,7 @@ class NeuralTopicModel(TopicModel):
         network.eval()
         seed = derive_seed(self.run_seed or 0, 2)
         parts = [np.zeros((0, self._topics()), np.float32)]
-        with torch.no_grad():
+        with torch.no_grad(), on_threads(self.trained_settings.threads):
             for start in range(0, len(embeddings), _ROWS_AT_ONCE):
                 piece = np.asarray(embeddings[start : start + _ROWS_AT_ONCE], np.float32)
                 mean, log_variance = network.posterior(view, torch.tensor(piece, device=device))

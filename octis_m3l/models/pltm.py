@@ -12,6 +12,7 @@ from safetensors.numpy import load_file, save_file
 from octis_m3l.data.arrays import hash_of_rows
 from octis_m3l.data.dataset import MultiviewDataset
 from octis_m3l.data.views import PARTITIONS, ImageView, TextView
+from octis_m3l.devices import MOST_THREADS, on_threads
 from octis_m3l.errors import DataError
 from octis_m3l.models.base import NotTrainedError
 from octis_m3l.models.output import ModelOutput
@@ -59,7 +60,9 @@ class PLTMSettings(Settings):
     eta_fitted: bool = Field(False, description="whether η is re-estimated with α")
     inference_burn_in: int = Field(50, ge=0, description="sweeps over a new document, not counted")
     inference_samples: int = Field(100, ge=1, description="samples that its θ is averaged over")
-    threads: int = Field(1, ge=1, description="of the sampler; see octis_m3l.sampling.Chain")
+    threads: int = Field(
+        1, ge=1, le=MOST_THREADS, description="of the sampler; see octis_m3l.sampling.Chain"
+    )
     visual_words: int = Field(
         0, ge=0, description="words that pictures are made of; 0: views of images are refused"
     )
@@ -94,8 +97,8 @@ class PLTM(ReadingModel):
         "alpha": (0.005, 1.0, "log-uniform"),
     }
 
-    def __init__(self, **arguments: Any) -> None:
-        super().__init__(**arguments)
+    def __init__(self, num_topics: int | None = None, **arguments: Any) -> None:
+        super().__init__(num_topics, **arguments)
         self.word_topics: dict[str, NDArray[np.float32]] = {}
         self.samples: list[Sample] = []
         self.alpha: NDArray[np.float64] | None = None
@@ -106,7 +109,8 @@ class PLTM(ReadingModel):
         self.alpha = self.history = None
         self.samples, self.word_topics = [], {}
         self._check(dataset, settings)
-        readers, views = self._readers(dataset, settings, seed)
+        with on_threads(settings.threads):
+            readers, views = self._readers(dataset, settings, seed)
         partitions = ["train"] if self.use_partitions else list(PARTITIONS)
         corpus, documents = _corpus(dataset, views, partitions)
         if not len(corpus.words):
@@ -134,7 +138,7 @@ class PLTM(ReadingModel):
             ),
             checkpoint=None if self.checkpoint is None else self.checkpoint / f"seed-{seed}",
             run=self._run(dataset, settings, seed),
-            progress=self.progress,
+            progress=bool(self.progress),
         )
         theta = averages.document_topics
         theta /= theta.sum(axis=1, keepdims=True)

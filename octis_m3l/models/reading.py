@@ -21,12 +21,14 @@ class ReadingModel(TopicModel):
 
     Parameters
     ----------
+    num_topics : int, optional
+        As for `TopicModel`.
     **arguments
         As for `TopicModel`.
     """
 
-    def __init__(self, **arguments: Any) -> None:
-        super().__init__(**arguments)
+    def __init__(self, num_topics: int | None = None, **arguments: Any) -> None:
+        super().__init__(num_topics, **arguments)
         self.readers: dict[str, WordReader | VisualWords] = {}
 
     def _read(self, items: Sequence[Any] | NDArray[Any], view: str) -> TextView:

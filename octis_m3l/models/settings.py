@@ -9,6 +9,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.fields import FieldInfo
 
+from octis_m3l.devices import MOST_THREADS
 from octis_m3l.errors import SettingsError, suggest
 from octis_m3l.training import LoopSettings
 
@@ -24,10 +25,19 @@ class Settings(BaseModel):
 
     num_topics: int = Field(50, ge=2, description="K, the number of topics")
     seed: int = Field(0, ge=0, le=2**31 - 1, description="of every random draw")
+    threads: int = Field(
+        0,
+        ge=0,
+        le=MOST_THREADS,
+        description="of training and inference on the processor; 0: one, and for large batches as "
+        "many as torch has; see octis_m3l.devices.on_threads",
+    )
 
     @classmethod
     def checked(cls, given: Mapping[str, Any], model: str) -> Self:
         """Return settings, or one error that lists everything wrong with them.
+
+        Their ``model_fields_set`` has what the user set, and nothing that a preset did.
 
         Parameters
         ----------
@@ -58,7 +68,7 @@ class Settings(BaseModel):
             ]
         if problems:
             raise SettingsError(f"{model}: " + " ".join(problems))
-        return settings
+        return cls.model_construct(_fields_set={*known}, **dict(settings))
 
     @classmethod
     def described(cls) -> dict[str, dict[str, Any]]:

@@ -23,7 +23,7 @@ from octis_m3l.models.settings import NeuralSettings
 from octis_m3l.models.zeroshot_tm import ZeroshotTM, ZeroshotTMNetwork, ZeroshotTMSettings
 from octis_m3l.networks import InferenceNetwork, TopicDecoder, ViewModules, sample_topics
 
-_OF_TEACHER = ("prior_weight", "prior")
+_OF_TEACHER = ("prior_weight", "prior", "standardised")
 _COMPARED = 8
 
 
@@ -230,6 +230,8 @@ def _common(view: ViewBatch, teaching: ViewBatch, size: int) -> tuple[Tensor, Te
 def teacher_settings(settings: ZeroshotTMKDSettings, view: str) -> ZeroshotTMSettings:
     """Return the settings of the teacher: those that it shares with its students.
 
+    What the user did not set, and is the teacher's default too, is not set there either.
+
     Parameters
     ----------
     settings : ZeroshotTMKDSettings
@@ -238,7 +240,13 @@ def teacher_settings(settings: ZeroshotTMKDSettings, view: str) -> ZeroshotTMSet
         That teaches.
     """
     shared = settings.model_dump(include={*NeuralSettings.model_fields, *_OF_TEACHER})
-    return ZeroshotTMSettings(**shared, view=view, standardised=settings.standardised)
+    defaults = ZeroshotTMSettings.checked({}, ZeroshotTM.name).model_dump()
+    given = {
+        name: value
+        for name, value in shared.items()
+        if name in settings.model_fields_set or value != defaults[name]
+    }
+    return ZeroshotTMSettings.checked({**given, "view": view}, ZeroshotTM.name)
 
 
 class ZeroshotTMKD(NeuralTopicModel):
@@ -255,6 +263,8 @@ class ZeroshotTMKD(NeuralTopicModel):
 
     Parameters
     ----------
+    num_topics : int, optional
+        As for `TopicModel`.
     teacher : ZeroshotTM, optional
         One that is trained already, with hyperparameters of its own but for num_topics and the
         view, on the same vocabulary, and on embeddings of the same encoder. Default: it is trained
@@ -280,8 +290,14 @@ class ZeroshotTMKD(NeuralTopicModel):
         "batch_size": (16, 256),
     }
 
-    def __init__(self, *, teacher: ZeroshotTM | None = None, **arguments: Any) -> None:
-        super().__init__(**arguments)
+    def __init__(
+        self,
+        num_topics: int | None = None,
+        *,
+        teacher: ZeroshotTM | None = None,
+        **arguments: Any,
+    ) -> None:
+        super().__init__(num_topics, **arguments)
         self.teacher = teacher
         self.trained_teacher: ZeroshotTM | None = None
         self._teacher_settings: ZeroshotTMSettings | None = None
@@ -308,6 +324,12 @@ class ZeroshotTMKD(NeuralTopicModel):
         if not isinstance(teacher, ZeroshotTM):
             raise SettingsError(
                 f"the teacher is a {type(teacher).__name__}; expected a trained ZeroshotTM."
+            )
+        of_teacher = sorted({"prior", "prior_weight"} & settings.model_fields_set)
+        if of_teacher:
+            raise SettingsError(
+                f"{' and '.join(of_teacher)}: of the teacher alone, which is trained already; "
+                "leave it out."
             )
         network: Any = teacher._ready()
         view = self._teacher_view(dataset, settings)
@@ -377,7 +399,8 @@ class ZeroshotTMKD(NeuralTopicModel):
         seed: int,
     ) -> ZeroshotTM:
         own = dataset.with_views([view]).with_embeddings({view: vectors}, order="stored")
-        given = teacher_settings(settings, view).model_dump() | {"seed": seed, "encoder": "given"}
+        shared = teacher_settings(settings, view).model_dump(exclude_unset=True)
+        given = {**shared, "seed": seed, "encoder": "given"}
         teacher = ZeroshotTM(
             checkpoint=None if self.checkpoint is None else self.checkpoint / "teacher",
             progress=self.progress,

@@ -10,6 +10,7 @@ from dataclasses import replace
 from threading import Thread
 from typing import Any, Self
 
+from octis_m3l.devices import checked_threads, on_threads
 from octis_m3l.errors import SettingsError
 from octis_m3l.optimization.runs import Job, Outcome, Task
 from octis_m3l.optimization.shipping import packed, unpacked
@@ -56,13 +57,13 @@ class Sequential(Executor):
     ----------
     job : Job
         What all runs share.
-    threads : int
-        Of torch: as many as elsewhere, since sums depend on them.
+    threads : int, optional
+        Of each run. Default: one, as elsewhere, since sums depend on them.
     """
 
-    def __init__(self, job: Job, *, threads: int = 1) -> None:
+    def __init__(self, job: Job, *, threads: int | None = None) -> None:
         super().__init__(job)
-        self.threads = checked_threads(threads)
+        self.threads = checked_threads(threads) or 1
 
     def outcomes(self, tasks: Sequence[Task]) -> Iterator[Outcome]:
         """Yield what comes of each run, in order.
@@ -72,15 +73,9 @@ class Sequential(Executor):
         tasks : sequence of Task
             The runs.
         """
-        import torch
-
         for task in tasks:
-            before = torch.get_num_threads()
-            torch.set_num_threads(self.threads)
-            try:
+            with on_threads(self.threads):
                 outcome = self.job.do(task)
-            finally:
-                torch.set_num_threads(before)
             yield outcome
 
 
@@ -96,8 +91,8 @@ class Processes(Executor):
     devices : sequence of str
         Given out to runs in turn, so that each has one to itself where there are as many as
         processes. Empty: as the model says.
-    threads : int
-        Of torch and of the numeric libraries, in each process.
+    threads : int, optional
+        Of torch and of the numeric libraries, in each process. Default: one.
 
     Raises
     ------
@@ -106,12 +101,12 @@ class Processes(Executor):
     """
 
     def __init__(
-        self, job: Job, count: int, *, devices: Sequence[str] = (), threads: int = 1
+        self, job: Job, count: int, *, devices: Sequence[str] = (), threads: int | None = None
     ) -> None:
         super().__init__(job)
         if count < 1:
             raise SettingsError(f"processes={count}: expected 1 or more.")
-        self.count, self.threads = count, checked_threads(threads)
+        self.count, self.threads = count, checked_threads(threads) or 1
         self.slots: list[str | None] = [
             devices[number % len(devices)] if devices else None for number in range(count)
         ]
@@ -194,24 +189,6 @@ class Processes(Executor):
     def __exit__(self, *_: object) -> None:
         """End the processes, whatever they are doing."""
         self._stop()
-
-
-def checked_threads(threads: int) -> int:
-    """Return the number of threads if it is one.
-
-    Parameters
-    ----------
-    threads : int
-        1 or more.
-
-    Raises
-    ------
-    SettingsError
-        If it is less.
-    """
-    if threads < 1:
-        raise SettingsError(f"threads={threads}: expected 1 or more.")
-    return threads
 
 
 _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")

@@ -8,6 +8,7 @@ from functools import lru_cache
 from types import ModuleType
 from typing import Any
 
+from octis_m3l.devices import checked_threads
 from octis_m3l.errors import MissingDependencyError, SettingsError
 from octis_m3l.optimization.executors import ATTEMPTS, Executor, unreadable
 from octis_m3l.optimization.runs import Job, Outcome, Task
@@ -31,8 +32,8 @@ class OnRay(Executor):
         Runs at once, and processors of a cluster that is begun here.
     gpus : float
         GPUs of each run, which Ray gives out; may be a share of one.
-    threads : int
-        Processors of each run.
+    threads : int, optional
+        Processors of each run. Default: one.
 
     Raises
     ------
@@ -49,20 +50,19 @@ class OnRay(Executor):
         address: str | None = None,
         workers: int = 2,
         gpus: float = 0.0,
-        threads: int = 1,
+        threads: int | None = None,
     ) -> None:
         super().__init__(job)
-        if workers < 1 or threads < 1:
-            raise SettingsError(
-                f"workers={workers}, threads={threads}: expected 1 or more of both."
-            )
-        self.workers, self.gpus, self.threads = workers, gpus, threads
+        if workers < 1:
+            raise SettingsError(f"workers={workers}: expected 1 or more.")
+        self.workers, self.gpus = workers, gpus
+        self.threads = checked_threads(threads) or 1
         self._ray: Any = _installed()
         self._local = address is None
         self._began = not self._ray.is_initialized()
         if self._began:
             own = {
-                "num_cpus": workers * threads,
+                "num_cpus": workers * self.threads,
                 "include_dashboard": False,
                 "runtime_env": {
                     "env_vars": {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}

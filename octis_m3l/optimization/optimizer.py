@@ -117,7 +117,7 @@ class Optimizer(OctisOptimizer):  # type: ignore[misc]
         batch: int = 1,
         processes: int = 1,
         device: str | Sequence[str] | None = None,
-        threads: int = 1,
+        threads: int | None = None,
         executor: Any = None,
         progress: bool = False,
         test_allowed: bool = False,
@@ -156,8 +156,9 @@ class Optimizer(OctisOptimizer):  # type: ignore[misc]
             For this package's models, where they have this hyperparameter; several are given out in
             turn, and with several processes 'cuda' and 'auto' are all cards. Other models train
             on the card that torch takes by itself, which is set to it.
-        threads : int
-            Of each process, where there are several.
+        threads : int, optional
+            Of each run on the processor. Default: as this package's models say, which is one for
+            all but large batches; one for other models.
         executor : function from a Job to an Executor, optional
             In place of `processes`.
         progress : bool
@@ -215,7 +216,7 @@ class Optimizer(OctisOptimizer):  # type: ignore[misc]
         kernel: Any = None,
         processes: int = 1,
         device: str | Sequence[str] | None = None,
-        threads: int = 1,
+        threads: int | None = None,
         executor: Any = None,
         progress: bool = False,
     ) -> SearchResult:
@@ -328,6 +329,7 @@ class Optimizer(OctisOptimizer):  # type: ignore[misc]
             outputs,
             Path(self.save_path) / self._checkpoints,
             self._test_allowed,
+            self._place.threads,
         )
         found: Any = SimpleNamespace(func_vals=[], x_iters=[], fun=None, models=[])
         if self._resumed is None:

@@ -3,9 +3,9 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from octis_m3l.devices import check_device_name, each_device
+from octis_m3l.devices import check_device_name, checked_threads, each_device
 from octis_m3l.errors import SettingsError
-from octis_m3l.optimization.executors import Executor, Processes, Sequential, checked_threads
+from octis_m3l.optimization.executors import Executor, Processes, Sequential
 from octis_m3l.optimization.runs import Job
 
 
@@ -19,15 +19,15 @@ class Place:
         Runs at once.
     devices : tuple of str
         Given out to runs in turn. Empty: as each model says.
-    threads : int
-        Of each process.
+    threads : int, optional
+        Of each run. None: as each model says, and one for what is not a model of ours.
     executor : function from a Job to an Executor, optional
         In place of processes.
     """
 
     processes: int
     devices: tuple[str, ...]
-    threads: int
+    threads: int | None
     executor: Callable[[Job], Executor] | None
 
     @property
@@ -54,17 +54,22 @@ class Place:
 
 
 def place(
-    processes: int, device: str | Sequence[str] | None, threads: int, executor: object = None
+    processes: int,
+    device: str | Sequence[str] | None,
+    threads: int | None,
+    executor: object = None,
 ) -> Place:
     """Return where runs are done, after a look at whether they can be.
 
     Parameters
     ----------
-    processes, threads : int
-        Runs at once, at least one for each device that is given; and threads of each.
+    processes : int
+        Runs at once, at least one for each device that is given.
     device : str or sequence of str, optional
         With several processes and several CUDA cards, 'cuda' and 'auto' are all cards, given out
         in turn.
+    threads : int, optional
+        Of each run.
     executor : function from a Job to an Executor, optional
         In place of processes; it gives out devices itself.
 

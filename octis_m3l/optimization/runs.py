@@ -114,6 +114,8 @@ class Job:
         A folder where our models keep the state of unfinished runs.
     test_allowed : bool
         Whether the metric that is searched by is shown θ of test documents, as the others are.
+    threads : int, optional
+        Of our models. Default: as the model says.
     """
 
     model: Any
@@ -123,6 +125,7 @@ class Job:
     models: Path | None = None
     checkpoints: Path | None = None
     test_allowed: bool = False
+    threads: int | None = None
 
     def do(self, task: Task) -> Outcome:
         """Return what comes of a run; whatever a model or a metric raises becomes its error.
@@ -165,6 +168,8 @@ class Job:
             parameters["seed"] = task.seed
             if task.device is not None and "device" in fields:
                 parameters["device"] = task.device
+            if self.threads is not None:
+                parameters["threads"] = self.threads
             if self.checkpoints is not None:
                 model.checkpoint = checkpoint = self.checkpoints / name
         else:

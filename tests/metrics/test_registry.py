@@ -1,15 +1,22 @@
 """Every metric on the command line keeps the contract, and every example in a docstring runs."""
 
+import ast
+import copy
 import doctest
 import importlib
+import inspect
 import pkgutil
+import re
 import sys
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
 import octis_m3l.metrics
-from octis_m3l.metrics import METRICS, Metric
+from octis_m3l.data.dataset import MultiviewDataset
+from octis_m3l.metrics import METRICS, Metric, OverViews, score_all
 
 from .contract import MetricContract
 
@@ -34,7 +41,7 @@ def test_has_a_contract(name: str) -> None:
 
 
 def test_names_are_those_of_the_command_line() -> None:
-    assert list(METRICS) == [
+    names = [
         "mrr",
         "uap",
         "jsd",
@@ -46,7 +53,41 @@ def test_names_are_those_of_the_command_line() -> None:
         "classification",
         "classification-f1",
     ]
+    assert [name for name in METRICS if name in names] == names
     assert all(issubclass(metric, Metric) for metric in METRICS.values())
+
+
+def test_the_page_for_contributors_adds_a_metric(
+    dataset: MultiviewDataset,
+    output: dict[str, Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    page = (Path(__file__).parents[2] / "CONTRIBUTING.md").read_text("utf-8")
+    page = page.partition("## Add a metric\n")[2].partition("\n## ")[0]
+    (code,) = re.findall(r"^```python\n(.*?)^```", page, re.S | re.M)
+    entry, test = re.findall(r"^```text\n(.*?)^```", page, re.S | re.M)
+    module, _, example = code.rpartition("\n\n\n")
+    assert example.startswith("assert ")
+    (tmp_path / "largest_share.py").write_text(module, "utf-8")
+    room = octis_m3l.metrics
+    monkeypatch.setattr(room, "__path__", [*room.__path__, str(tmp_path)])
+    monkeypatch.setattr(room, "_CLASSES", room._CLASSES | ast.literal_eval("{" + entry + "}"))
+    scores = score_all(dataset, output, metrics=["largest-share"])["largest-share"]
+    assert set(scores) == {v for v in dataset.views if f"test-topic-document-matrix/{v}" in output}
+    theta = output["test-topic-document-matrix/en"]
+    assert scores["en"] == pytest.approx(np.mean([max(column) for column in theta.T]))
+    assert OverViews(dataset, "largest-share").score(output) == pytest.approx(
+        np.mean(list(scores.values()))
+    )
+    names: dict[str, Any] = {"__name__": f"{__package__}.test_page", "__package__": __package__}
+    exec(compile(test, "CONTRIBUTING.md", "exec"), names)
+    kept = names["TestLargestShare"]()
+    given = {"dataset": dataset, "output": output}
+    for name in [name for name in dir(kept) if name.startswith("test_")]:
+        check = getattr(kept, name)
+        taken = {n: copy.deepcopy(given[n]) for n in inspect.signature(check).parameters}
+        check(**taken)
 
 
 def test_every_public_name_is_there() -> None:

@@ -20,7 +20,15 @@ from octis_m3l.errors import DataError, SettingsError
 from octis_m3l.losses import info_nce
 from octis_m3l.losses.averages import Average
 from octis_m3l.metrics import MRR, UAP
-from octis_m3l.models import M3LContrast, ModelOutput, ZeroshotTM, m3l_contrast
+from octis_m3l.models import (
+    NMTM,
+    PLTM,
+    M3LContrast,
+    ModelOutput,
+    ZeroshotTM,
+    ZeroshotTMKD,
+    m3l_contrast,
+)
 from octis_m3l.models.m3l_contrast import M3LContrastNetwork, M3LContrastSettings
 
 from .contract import (
@@ -240,6 +248,22 @@ def test_few_updates_are_warned_of_unless_they_are_asked_for(planted_data: Plant
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         M3LContrast(num_topics=3, epochs=1).train_model(data, top_words=3)
+
+
+def test_what_a_preset_sets_the_user_has_not_said(planted_data: Planted) -> None:
+    few = planted_data.dataset.with_views(["en", "de"]).sample(20)
+    message = r"^100 epochs of 1 batches are 100 updates, too few to tell topics apart"
+    with pytest.warns(UserWarning, match=message):
+        M3LContrast(3, preset="paper", hidden_size=8).train_model(few, top_words=3)
+    with pytest.raises(DataError, match=r"batch_size=32 is larger than the data: 24 tuples"):
+        M3LContrast(3, preset="paper", batch_size=32, epochs=1).train_model(few, top_words=3)
+
+
+def test_number_of_topics_needs_no_name() -> None:
+    for model in (M3LContrast, ZeroshotTMKD, NMTM, PLTM):
+        assert model(7).hyperparameters == model(num_topics=7).hyperparameters
+    with pytest.raises(SettingsError, match=r"^m3l-contrast: num_topics=1: Input should be"):
+        M3LContrast(1)
 
 
 def test_unknown_preset() -> None:

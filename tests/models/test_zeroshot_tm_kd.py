@@ -51,6 +51,18 @@ class TestZeroshotTMKD(NeuralModelContract):
         assert_same(output, shorter.train_model(planted_data.dataset, top_words=TOP_WORDS))
 
 
+def test_a_teacher_is_told_what_the_user_said_and_no_defaults() -> None:
+    for given in ({}, {"batch_size": 64}, {"num_topics": 4, "epochs": 100}):
+        settings = ZeroshotTMKDSettings.checked(given, "test")
+        of_teacher = teacher_settings(settings, "en")
+        assert of_teacher.model_fields_set == {"view", "standardised", *given}
+        assert of_teacher.standardised == "own-view"
+    few = planted(tuples=30).dataset
+    with pytest.warns(UserWarning, match="too few to tell topics apart") as heard:
+        ZeroshotTMKD(3, hidden_size=8).train_model(few, top_words=3)
+    assert len([one for one in heard if "too few" in str(one.message)]) == 2
+
+
 def taught_teacher(data: Planted, **changes: Any) -> ZeroshotTM:
     """Return a teacher trained on the vectors that the students' model will have."""
     vectors = encode(data.dataset, "auto").embeddings["en"]
@@ -151,6 +163,10 @@ def test_teachers_that_do_not_fit_are_refused(planted_data: Planted) -> None:
     )
     with pytest.raises(DataError, match=r"the teacher knows \d+ words of view 'en', and the data"):
         ZeroshotTMKD(teacher=foreign, num_topics=4).train_model(dataset, top_words=TOP_WORDS)
+    given: dict[str, Any]
+    for given in ({"prior": "fixed"}, {"prior_weight": 2.0}):
+        with pytest.raises(SettingsError, match=f"^{min(given)}: of the teacher alone, which is"):
+            ZeroshotTMKD(teacher=foreign, num_topics=4, **given).train_model(dataset)
     alone = dataset.with_views(["en"])
     for dimensions in (150, 3):
         teacher = ZeroshotTM(

@@ -29,7 +29,7 @@ def test_a_cluster_finds_what_one_process_does_and_a_lost_worker_loses_nothing(
 
 def test_no_worker_and_no_ray(monkeypatch: pytest.MonkeyPatch) -> None:
     job = Job(Hill(), Data(), [Height()])
-    with pytest.raises(SettingsError, match="workers=0, threads=1: expected 1 or more of both"):
+    with pytest.raises(SettingsError, match="workers=0: expected 1 or more"):
         OnRay(job, workers=0)
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(MissingDependencyError, match=r'pip install "octis-m3l\[ray\]"'):

@@ -517,7 +517,7 @@ def test_metrics_are_not_shown_test_documents() -> None:
         ({"model_runs": 2.5}, r"model_runs=2.5: expected a whole number"),
         ({"batch": 0}, r"batch=0: expected a whole number"),
         ({"processes": 0}, r"processes=0: expected 1 or more"),
-        ({"threads": 0}, r"threads=0: expected 1 or more"),
+        ({"threads": 0}, r"threads=0: expected 1 to 1024"),
         ({"early_step": 0}, r"early_step=0: expected a whole number"),
         ({"number_of_calls": 5}, r"optimize takes no 'number_of_calls'. Did you mean 'number_of_c"),
         ({"x0": [[0.1]]}, "x0: expected a mapping of hyperparameter to a list of values"),

@@ -4,12 +4,11 @@ from array import array
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from octis_m3l.data.dataset import MultiviewDataset
 from octis_m3l.data.folder.arrays import read_array, read_word_vectors
 from octis_m3l.data.folder.manifest import Manifest, ViewEntry, read_manifest
 from octis_m3l.data.folder.pictures import read_pictures
@@ -26,6 +25,9 @@ from octis_m3l.data.views import ImageView, TextView, View
 from octis_m3l.errors import DataError, StorageError, suggest
 from octis_m3l.files import read_json
 
+if TYPE_CHECKING:
+    from octis_m3l.data.dataset import MultiviewDataset
+
 Tokenizer = Callable[[str], Sequence[str]]
 
 
@@ -37,7 +39,7 @@ def read_folder(
     *,
     embeddings: str | Mapping[str, str] | None = None,
     tokenizers: Mapping[str, Tokenizer] | None = None,
-) -> MultiviewDataset:
+) -> "MultiviewDataset":
     """Read a data set that `write_folder` wrote.
 
     Parameters
@@ -60,6 +62,25 @@ def read_folder(
     DataError
         If a view has several embeddings and none is chosen, or picture files are missing.
     """
+    from octis_m3l.data.dataset import MultiviewDataset
+
+    dataset = MultiviewDataset(**read_parts(folder, embeddings, tokenizers))
+    dataset.dataset_path = str(folder)
+    return dataset
+
+
+def read_parts(
+    folder: Path,
+    embeddings: str | Mapping[str, str] | None = None,
+    tokenizers: Mapping[str, Tokenizer] | None = None,
+) -> dict[str, Any]:
+    """Return what a data set in a folder is made of: the arguments of `MultiviewDataset`.
+
+    Parameters
+    ----------
+    folder, embeddings, tokenizers
+        As for `read_folder`.
+    """
     manifest = read_manifest(folder)
     choices = _choices(manifest, embeddings)
     views = [
@@ -67,16 +88,14 @@ def read_folder(
         for e in manifest.views
     ]
     views = _with_tokenizers(views, tokenizers or {})
-    dataset = MultiviewDataset(
-        views,
-        _read_links(folder, manifest),
-        pivot=manifest.pivot,
-        metadata=manifest.metadata,
-        dictionaries=_read_dictionaries(folder, manifest, views),
-        partitions=_read_partitions(folder, manifest),
-    )
-    dataset.dataset_path = str(folder)
-    return dataset
+    return {
+        "views": views,
+        "links": _read_links(folder, manifest),
+        "pivot": manifest.pivot,
+        "metadata": manifest.metadata,
+        "dictionaries": _read_dictionaries(folder, manifest, views),
+        "partitions": _read_partitions(folder, manifest),
+    }
 
 
 def _with_tokenizers(views: list[View], tokenizers: Mapping[str, Tokenizer]) -> list[View]:

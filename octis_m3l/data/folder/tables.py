@@ -6,7 +6,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from octis_m3l.data.folder.manifest import MANIFEST, ViewEntry
@@ -17,6 +16,7 @@ MARKS = ("train", "val", "test")
 _NO_BREAK_SPACE = "\u00a0"
 _DOCUMENTS_AT_ONCE = 10_000
 _SPECIAL = re.compile('["\t\n\r\0]|^\ufeff')
+_NOT_PLAIN = re.compile('["\0]|^\ufeff')
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -94,6 +94,16 @@ def read_table(path: Path, width: int) -> list[list[str]]:
     width : int
         Number of columns that it must have, unless it is empty.
     """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
+        raise StorageError(f"{path} can't be read ({error}); copy it again.") from None
+    if not _NOT_PLAIN.search(text):
+        rows = [line.split("\t") for line in text.removesuffix("\n").split("\n")] if text else []
+        if all(len(row) == width for row in rows):
+            return [[row[column] for row in rows] for column in range(width)]
+    import pandas as pd
+
     try:
         frame = pd.read_csv(
             path,

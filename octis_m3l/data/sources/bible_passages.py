@@ -3,16 +3,16 @@
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from octis_m3l.data.build import from_lists
-from octis_m3l.data.dataset import MultiviewDataset
 from octis_m3l.data.sources.bible_books import BOOKS
 from octis_m3l.data.sources.choices import chosen_views
 from octis_m3l.data.sources.source import RemoteFile, Repository, Source
 from octis_m3l.data.sources.splits import shuffled
-from octis_m3l.data.text import TextPreprocessor
 from octis_m3l.errors import DataError
+
+if TYPE_CHECKING:
+    from octis_m3l.data.dataset import MultiviewDataset
 
 TRANSLATIONS = {
     "en": ("ASV", "American Standard Version, 1901"),
@@ -34,7 +34,7 @@ Chapters = dict[tuple[str, int], Verses]
 
 def build_bible_passages(
     raw: Path, *, views: Sequence[str] | None = None, vocabulary_size: int | None = 2000
-) -> MultiviewDataset:
+) -> "MultiviewDataset":
     """Return passages of about five verses, labelled with the group of their book.
 
     Only chapters whose verses have the same numbers in all six translations are taken, whatever
@@ -63,6 +63,9 @@ def build_bible_passages(
         raise DataError(f"{raw}: no chapter has the same verses in all translations.")
     languages = chosen_views(views, tuple(TRANSLATIONS))
     marks = passage_partition(len(places))
+    from octis_m3l.data.build import from_lists
+    from octis_m3l.data.text import TextPreprocessor
+
     return from_lists(
         {
             language: [

@@ -2,9 +2,8 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from octis_m3l.data.dataset import MultiviewDataset
 from octis_m3l.data.folder.manifest import MANIFEST
 from octis_m3l.data.sources.catalogue import SOURCES, source_of
 from octis_m3l.data.sources.options import building_options, check_building, fetching_options
@@ -14,6 +13,9 @@ from octis_m3l.data.sources.source import Source
 from octis_m3l.errors import StorageError
 from octis_m3l.files import check_can_write
 
+if TYPE_CHECKING:
+    from octis_m3l.data.dataset import MultiviewDataset
+
 
 def build(
     name: str | Source,
@@ -22,7 +24,7 @@ def build(
     *,
     overwrite: bool = False,
     **options: Any,
-) -> MultiviewDataset:
+) -> "MultiviewDataset":
     """Build a public data set from its fetched files, and save it.
 
     Parameters
@@ -150,7 +152,7 @@ def _told(source: Source, home: Path, record: Mapping[str, Any] | None) -> dict[
     }
 
 
-def _built(source: Source, raw: Path, options: Mapping[str, Any]) -> MultiviewDataset:
+def _built(source: Source, raw: Path, options: Mapping[str, Any]) -> "MultiviewDataset":
     passed = dict(options)
     views = None if "views" in building_options(source) else passed.pop("views", None)
     dataset = source.build(raw, **passed)
@@ -176,8 +178,8 @@ def _commit(source: Source, repository: str, record: Mapping[str, Any] | None) -
 
 
 def _described(
-    dataset: MultiviewDataset, source: Source, record: Mapping[str, Any]
-) -> MultiviewDataset:
+    dataset: "MultiviewDataset", source: Source, record: Mapping[str, Any]
+) -> "MultiviewDataset":
     told = record.get("collected", {})
     about = {
         "name": source.name,
@@ -192,6 +194,8 @@ def _described(
             "fetched": record["date"],
         },
     }
+    from octis_m3l.data.dataset import MultiviewDataset
+
     return MultiviewDataset(
         dataset.views.values(),
         dataset.links if dataset.is_linked else None,

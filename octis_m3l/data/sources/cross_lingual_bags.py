@@ -2,12 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from octis_m3l.data.bow_folder import from_bow_folder
-from octis_m3l.data.dataset import MultiviewDataset
 from octis_m3l.data.sources.infoctm_checksums import AMAZON_REVIEW, ECNEWS
 from octis_m3l.data.sources.source import NONE_STATED, Builder, RemoteFile, Repository, Source
+
+if TYPE_CHECKING:
+    from octis_m3l.data.dataset import MultiviewDataset
 
 _REPOSITORY = Repository("BobXWu/InfoCTM", "c3a62c403aa5b318cc5a3200542db06250a76607")
 _HOMEPAGE = "https://github.com/BobXWu/InfoCTM"
@@ -47,7 +48,9 @@ def bags_builder(languages: Mapping[str, str]) -> Builder:
         views: Sequence[str] | None = None,
         validation: float = 0.0,
         seed: int = 0,
-    ) -> MultiviewDataset:
+    ) -> "MultiviewDataset":
+        from octis_m3l.data.bow_folder import from_bow_folder
+
         dataset = from_bow_folder(raw, languages=languages, validation=validation, seed=seed)
         return dataset.with_views(views) if views else dataset
 

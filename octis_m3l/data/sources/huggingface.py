@@ -5,18 +5,17 @@ import re
 from collections.abc import Mapping, Sequence, Set
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
-
-from octis_m3l.data.build import from_frame
-from octis_m3l.data.dataset import MultiviewDataset
-from octis_m3l.data.languages import language_of
 from octis_m3l.data.sources.fetching import Fetcher, FetchError
 from octis_m3l.data.sources.source import Source
-from octis_m3l.data.text import TextPreprocessor
 from octis_m3l.errors import DataError, MissingDependencyError, SettingsError, suggest
 from octis_m3l.files import read_json, write_json, written_whole
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from octis_m3l.data.dataset import MultiviewDataset
 
 SCHEME = "huggingface:"
 _NAME = re.compile(
@@ -85,7 +84,7 @@ def build_huggingface(
     languages: Mapping[str, str] | None = None,
     vocabulary_size: int | None = 2000,
     seed: int = 0,
-) -> MultiviewDataset:
+) -> "MultiviewDataset":
     """Return a data set of the columns that are named as views.
 
     Pictures are written to files in ``pictures``, beside `raw`: the data set refers to them. Splits
@@ -114,6 +113,12 @@ def build_huggingface(
     DataError
         If a column isn't there, and as `from_lists`.
     """
+    import pandas as pd
+
+    from octis_m3l.data.build import from_frame
+    from octis_m3l.data.languages import language_of
+    from octis_m3l.data.text import TextPreprocessor
+
     splits = {path.stem: path for path in sorted(raw.glob("*.parquet"))}
     marks = {name: _mark(name, splits) for name in splits} if len(splits) > 1 else {}
     columns = sorted({column for path in splits.values() for column in _columns(path)})
@@ -215,8 +220,10 @@ def _parquet(path: Path) -> Any:
     return module.ParquetFile(path)
 
 
-def _read_split(path: Path, used: Set[str], of_images: Set[str]) -> pd.DataFrame:
+def _read_split(path: Path, used: Set[str], of_images: Set[str]) -> "pd.DataFrame":
     """Return the columns that are used, a picture's cell being the path of its file."""
+    import pandas as pd
+
     file = _parquet(path)
     outer = [n for n in file.schema_arrow.names if n in used or _starts(used, f"{n}.")]
     pictures = path.parent.with_name("pictures") / path.stem
@@ -237,7 +244,7 @@ def _starts(names: Set[str], beginning: str) -> bool:
     return any(name.startswith(beginning) for name in names)
 
 
-def _cells(read: pd.DataFrame, name: str) -> list[Any]:
+def _cells(read: "pd.DataFrame", name: str) -> list[Any]:
     """Return the cells of a column, or of a field in it; a split without it has none."""
     if name in read.columns:
         return list(read[name])
@@ -276,6 +283,8 @@ def _picture(cell: Any, folder: Path, row: int) -> Path | None:
 
 
 def _named(labels: "pd.Series[Any]", path: Path, column: str) -> Sequence[Any]:
+    import pandas as pd
+
     names = read_json(path).get(column)
     if names is None:
         return labels.tolist()

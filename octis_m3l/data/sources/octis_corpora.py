@@ -1,10 +1,12 @@
 """OCTIS's own preprocessed corpora, each a data set of one view."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from octis_m3l.data.adopt import from_octis
-from octis_m3l.data.dataset import MultiviewDataset
 from octis_m3l.data.sources.source import NONE_STATED, RemoteFile, Repository, Source
+
+if TYPE_CHECKING:
+    from octis_m3l.data.dataset import MultiviewDataset
 
 _REPOSITORY = Repository("MIND-Lab/OCTIS")
 _FILES = ("corpus.tsv", "vocabulary.txt")
@@ -20,7 +22,7 @@ _CORPORA = {
 }
 
 
-def build_octis(raw: Path) -> MultiviewDataset:
+def build_octis(raw: Path) -> "MultiviewDataset":
     """Return a data set of a folder as OCTIS has it: one view, ``en``.
 
     Parameters
@@ -28,6 +30,8 @@ def build_octis(raw: Path) -> MultiviewDataset:
     raw : Path
         With corpus.tsv and vocabulary.txt.
     """
+    from octis_m3l.data.adopt import from_octis
+
     return from_octis({"en": raw})
 
 

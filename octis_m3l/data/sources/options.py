@@ -4,7 +4,7 @@ import inspect
 from collections.abc import Callable, Mapping, Sequence
 from numbers import Integral, Real
 from types import NoneType, UnionType
-from typing import Any, Union, get_args, get_origin, get_type_hints
+from typing import Any, Union, get_args, get_origin
 
 from octis_m3l.data.sources.source import Source
 from octis_m3l.errors import SettingsError, suggest
@@ -119,13 +119,11 @@ def _defaults(function: Callable[..., Any]) -> dict[str, Any]:
 
 def _kinds(function: Callable[..., Any]) -> dict[str, Any]:
     """Return the annotation of each choice; where there is none, what its default is."""
-    try:
-        hints = get_type_hints(function)
-    except NameError:
-        hints = {}
     return {
-        name: hints.get(name, Any if default is None else type(default))
-        for name, default in _defaults(function).items()
+        one.name: (Any if one.default is None else type(one.default))
+        if one.annotation is one.empty or isinstance(one.annotation, str)
+        else one.annotation
+        for one in _parameters(function)
     }
 
 

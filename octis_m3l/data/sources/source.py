@@ -3,10 +3,12 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from octis_m3l.data.dataset import MultiviewDataset
+if TYPE_CHECKING:
+    from octis_m3l.data.dataset import MultiviewDataset
+
 
 NONE_STATED = "none stated"
 """The licence of a set whose source says nothing of one."""
@@ -103,7 +105,7 @@ Listing = Callable[[Mapping[str, Sequence[Entry]], Path], Sequence[RemoteFile]]
 """From the repositories' lists of files, and what has come so far, to the next files to fetch."""
 
 
-Builder = Callable[..., MultiviewDataset]
+Builder = Callable[..., "MultiviewDataset"]
 """Makes a data set of the folder of raw files; its keywords are what a user may choose."""
 
 

@@ -3,17 +3,16 @@
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from octis_m3l.data.build import from_lists
-from octis_m3l.data.dataset import MultiviewDataset
 from octis_m3l.data.sources.choices import chosen_views
 from octis_m3l.data.sources.source import Entry, RemoteFile, Repository, Source
 from octis_m3l.data.sources.splits import drawn_partition
 from octis_m3l.data.sources.story_files import read_stories
-from octis_m3l.data.text import TextPreprocessor
-from octis_m3l.data.views import PARTITIONS
 from octis_m3l.errors import DataError
+
+if TYPE_CHECKING:
+    from octis_m3l.data.dataset import MultiviewDataset
 
 LANGUAGES = ("en", "fr", "pt", "de", "es", "zh")
 PICTURES = "pictures"
@@ -69,7 +68,7 @@ def list_pictures(trees: Mapping[str, Sequence[Entry]], raw: Path) -> list[Remot
 
 def build_storybooks(
     raw: Path, *, views: Sequence[str] | None = None, vocabulary_size: int | None = 2000
-) -> MultiviewDataset:
+) -> "MultiviewDataset":
     """Return the pages that have an English text and a picture, labelled with their story.
 
     The partition keeps stories together; a further one, ``pages``, draws pages of all stories.
@@ -113,6 +112,9 @@ def build_storybooks(
         for language in languages
     }
     pictures = [raw / PICTURES / _picture(number, page) for number, page in pages]
+    from octis_m3l.data.build import from_lists
+    from octis_m3l.data.text import TextPreprocessor
+
     return from_lists(
         texts,
         images={PICTURES: pictures} if PICTURES in chosen else None,
@@ -155,6 +157,8 @@ def story_partitions(
     """
     shares = {"test": _TEST, "validation": _VALIDATION}
     of_story = drawn_partition(sorted({number for number, _ in pages}), _STORY_SEED, **shares)
+    from octis_m3l.data.views import PARTITIONS
+
     ordered = sorted(pages, key=lambda page: (PARTITIONS.index(of_story[page[0]]), page))
     return of_story, drawn_partition(ordered, _PAGE_SEED, **shares), ordered
 

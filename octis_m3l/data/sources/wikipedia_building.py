@@ -4,16 +4,16 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from octis_m3l.data.build import from_lists
-from octis_m3l.data.dataset import MultiviewDataset
 from octis_m3l.data.sources.wikipedia_pictures import description_page
 from octis_m3l.data.sources.wikipedia_report import reported
 from octis_m3l.data.sources.wikipedia_store import PICTURES, WikipediaStore, articles_of
 from octis_m3l.data.sources.wikipedia_titles import LANGUAGES, Published, read_titles
-from octis_m3l.data.text import TextPreprocessor
 from octis_m3l.errors import DataError, SettingsError
+
+if TYPE_CHECKING:
+    from octis_m3l.data.dataset import MultiviewDataset
 
 TITLE = "Wikipedia articles in English and German with pictures, of the M3L-Contrast paper"
 HOMEPAGE = "https://github.com/ezosa/M3L-topic-model"
@@ -63,7 +63,7 @@ def build_wikipedia_m3l(
     words: int | None = 200,
     vocabulary_size: int | None = 2000,
     complete: bool = False,
-) -> MultiviewDataset:
+) -> "MultiviewDataset":
     """Build the data set of Zosa & Pivovarova (COLING 2022) from what was fetched.
 
     Parameters
@@ -110,6 +110,9 @@ def build_wikipedia_m3l(
             "fetch_wikipedia_m3l (its report says what is missing)."
         )
     names = [name for name in LANGUAGES if any(name in t.articles for t in tuples)]
+    from octis_m3l.data.build import from_lists
+    from octis_m3l.data.text import TextPreprocessor
+
     return from_lists(
         {name: [t.articles.get(name, {}).get("text") for t in tuples] for name in names},
         images={PICTURES: _pictures(tuples)} if any(t.pictures for t in tuples) else None,

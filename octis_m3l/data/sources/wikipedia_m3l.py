@@ -6,9 +6,8 @@ the pictures as thumbnails from Wikimedia's server.
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from octis_m3l.data.dataset import MultiviewDataset
 from octis_m3l.data.sources.fetching import Fetcher
 from octis_m3l.data.sources.fetching_errors import FetchError
 from octis_m3l.data.sources.source import RemoteFile, Repository, Source
@@ -36,6 +35,9 @@ from octis_m3l.data.sources.wikipedia_titles import (
     titles_file,
 )
 from octis_m3l.errors import SettingsError
+
+if TYPE_CHECKING:
+    from octis_m3l.data.dataset import MultiviewDataset
 
 __all__ = [
     "WIKIPEDIA_M3L_SOURCE",
@@ -248,7 +250,7 @@ def wikipedia_source(endpoints: WikipediaEndpoints | None = None) -> Source:
         words: int | None = 200,
         vocabulary_size: int | None = 2000,
         complete: bool = False,
-    ) -> MultiviewDataset:
+    ) -> "MultiviewDataset":
         return build_wikipedia_m3l(
             raw,
             validation=validation,
