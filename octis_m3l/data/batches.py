@@ -242,13 +242,15 @@ class Batch:
         How many tuples.
     views : mapping of view to ViewBatch
         Views with fewer than two items in the batch are left out.
-    item_share, pair_share : float
-        The share of all the sampler's tuples that have a view, or both of a pair of views, meaned
-        over the views and pairs that any tuple has. 1 without gaps, and the same in every batch.
+    text_share, item_share, pair_share : float
+        The share of all the sampler's tuples that have a text view, a view of any kind, or both of
+        a pair of views, averaged over those that occur at least once. 1 without gaps, and the same
+        in every batch.
     """
 
     size: int
     views: Mapping[str, ViewBatch]
+    text_share: float = 1.0
     item_share: float = 1.0
     pair_share: float = 1.0
 
@@ -316,7 +318,10 @@ class TupleSampler:
                 torch.from_numpy(array).to(self.device)
                 for array in (listed.items, listed.offsets[:-1].copy(), listed.counts)
             )
-        self._shares = _shares([counts for _, _, counts in self._items.values()])
+        self._shares = _shares(
+            [counts for _, _, counts in self._items.values()],
+            [self.tensors[name].vocabulary_size > 0 for name in self._items],
+        )
 
     def _check_size(self, partitions: Sequence[str]) -> None:
         if len(self.tuples) < 2:
@@ -389,13 +394,15 @@ class TupleSampler:
         return self.tensors[name].batches(drawn[there], counts, rows)
 
 
-def _shares(counts: Sequence[Tensor]) -> tuple[float, float]:
-    """Return the mean share of tuples that have a view, and that have both of a pair."""
-    present = torch.stack(list(counts)) > 0
-    weights = present.double()
+def _shares(counts: Sequence[Tensor], texts: Sequence[bool]) -> tuple[float, float, float]:
+    """Return the mean share of tuples that have a text view, any view, and both of a pair."""
+    weights = (torch.stack(list(counts)) > 0).double()
     both = (weights @ weights.T / weights.shape[1]).cpu()
     items, pairs = both.diagonal(), both[~torch.eye(len(both), dtype=torch.bool)]
-    return tuple(float(s[s > 0].mean()) if (s > 0).any() else 1.0 for s in (items, pairs))  # type: ignore[return-value]
+    of_texts = items[torch.tensor(texts, dtype=torch.bool)]
+    return tuple(  # type: ignore[return-value]
+        float(s[s > 0].mean()) if (s > 0).any() else 1.0 for s in (of_texts, items, pairs)
+    )
 
 
 def view_tensors(

@@ -28,8 +28,8 @@ def averaged(
         'pooled': by B × `share`, so that every item, or pair of items, weighs the same in every
         batch, and all terms together as much as without gaps.
     share : float
-        Of 'pooled': the share of the training tuples that have a view, or a pair of views, meaned
-        over those that any tuple has.
+        Of 'pooled': the share of the training tuples that have a view, or a pair of views,
+        averaged over the views or pairs that these terms are of and that occur at least once.
 
     Returns
     -------

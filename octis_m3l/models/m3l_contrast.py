@@ -221,7 +221,9 @@ class M3LContrastNetwork(ViewNetwork):
         if settings.prior_weight:
             sizes = [len(view.items) for view in batch.views.values()]
             diverged = torch.split(self.prior.divergence(mean, log_variance), sizes)
-            terms["prior"] = settings.prior_weight * self._over_views(diverged, batch)
+            terms["prior"] = settings.prior_weight * self._over_views(
+                diverged, batch, batch.item_share
+            )
         if len(batch.views) < 2:
             return terms
         places = _places(batch)
@@ -257,13 +259,13 @@ class M3LContrastNetwork(ViewNetwork):
             )
             if view.words is not None
         ]
-        return self._over_views(lost, batch)
+        return self._over_views(lost, batch, batch.text_share)
 
-    def _over_views(self, losses: Sequence[Tensor], batch: Batch) -> Tensor:
+    def _over_views(self, losses: Sequence[Tensor], batch: Batch, share: float) -> Tensor:
         if not losses:
             return next(self.parameters()).new_zeros(())
         sizes = [len(loss) for loss in losses]
-        average, share = self.settings.average, batch.item_share
+        average = self.settings.average
         if average != "present" or all(size == batch.size for size in sizes):
             return averaged(torch.cat(list(losses)), None, batch.size, average, share)
         sums = torch.stack([loss.sum() for loss in losses])

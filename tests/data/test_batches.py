@@ -4,7 +4,7 @@ import re
 import warnings
 from collections import Counter
 from dataclasses import replace
-from itertools import pairwise
+from itertools import combinations, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from contextualized_topic_models.models.ctm import ZeroShotTM
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from planted import planted
+from planted import IMAGE, planted
 from scipy.sparse import csr_array, csr_matrix
 from torch import Tensor
 
@@ -438,19 +438,22 @@ def test_contextualized_topic_models_trains_on_it() -> None:
 
 
 def test_shares_of_a_sampler_are_the_same_in_every_batch() -> None:
-    data = planted(("en", "de", "fi"), tuples=40, images=False, missing={"de": 0.5, "fi": 0.7})
+    data = planted(("en", "de"), tuples=40, missing={"de": 0.5, IMAGE: 0.7})
     dataset = data.dataset
     vectors = {n: np.zeros((len(v), 2), np.float32) for n, v in dataset.views.items()}
     sampler = TupleSampler(dataset, "train", vectors, 8)
-    tuples = dataset.partition_tuples("train")
-    has = {n: np.isin(tuples, dataset.tuples(n)[v.rows("train")]) for n, v in dataset.views.items()}
-    items = np.mean([one.mean() for one in has.values()])
-    pairs = np.mean(
-        [(has[a] & has[b]).mean() for a, b in (("en", "de"), ("en", "fi"), ("de", "fi"))]
-    )
+    has: dict[str, set[int]] = {name: set() for name in dataset.views}
+    for name, view in dataset.views.items():
+        for row in range(view.sizes[0]):
+            has[name].add(int(dataset.tuples(name)[row]))
+    tuples = len(has["en"] | has["de"] | has[IMAGE])
+    single = {name: len(of) / tuples for name, of in has.items()}
+    double = [len(has[a] & has[b]) / tuples for a, b in combinations(has, 2)]
+    assert single[IMAGE] < single["de"] < single["en"]
     for batch in sampler.epoch():
-        assert batch.item_share == pytest.approx(items)
-        assert batch.pair_share == pytest.approx(pairs)
+        assert batch.text_share == pytest.approx((single["en"] + single["de"]) / 2)
+        assert batch.item_share == pytest.approx(sum(single.values()) / 3)
+        assert batch.pair_share == pytest.approx(sum(double) / 3)
 
 
 def test_an_unlinked_view_changes_no_share_of_pairs() -> None:

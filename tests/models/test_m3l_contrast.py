@@ -4,6 +4,7 @@ import math
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import torch
 from planted import IMAGE, Planted, planted
 from torch import Tensor
 
-from octis_m3l.data.batches import Batch, SparseRows, ViewBatch
+from octis_m3l.data.batches import Batch, SparseRows, TupleSampler, ViewBatch
 from octis_m3l.data.dataset import MultiviewDataset
 from octis_m3l.data.text import TextPreprocessor
 from octis_m3l.errors import DataError, SettingsError
@@ -41,7 +42,6 @@ from .contract import (
 
 TOPICS = 4
 TUPLES = 6
-SHARES = 0.7, 0.4
 SAMPLES = 5
 DIMENSIONS = {"en": 5, "de": 7, "image": 3}
 VOCABULARIES = {"en": 9, "de": 8}
@@ -343,7 +343,13 @@ def make_case(views: tuple[str, ...], *, gaps: bool, **settings: Any) -> Case:
             bag_of_words(random, len(rows), VOCABULARIES[name]) if name in VOCABULARIES else None,
         )
     noise = {name: draw(random, SAMPLES, len(v.items), TOPICS) for name, v in listed.items()}
-    return Case(network.train(), Batch(TUPLES, listed, *SHARES), noise)
+    # The batch is all the data there is.
+    has = {name: set(PRESENT[name] if gaps else range(TUPLES)) for name in views}
+    texts = [len(has[name]) / TUPLES for name in views if name in VOCABULARIES]
+    items = [len(has[name]) / TUPLES for name in views]
+    pairs = [len(has[a] & has[b]) / TUPLES for a, b in combinations(views, 2) if has[a] & has[b]]
+    shares = [float(np.mean(some or [1.0])) for some in (texts, items, pairs)]
+    return Case(network.train(), Batch(TUPLES, listed, *shares), noise)
 
 
 def draw(random: torch.Generator, *shape: int) -> Tensor:
@@ -422,11 +428,7 @@ def plain_loss(case: Case) -> dict[str, Tensor]:
                 )
             half = settings.contrastive_weight / 2
             summed["contrast"].append([half * surprise(i, a, b, theta, settings) for i in both])
-    shares = {"alignment": case.batch.pair_share, "contrast": case.batch.pair_share}
-    return {
-        name: averaged_plainly(lists, settings, shares.get(name, case.batch.item_share))
-        for name, lists in summed.items()
-    }
+    return {name: averaged_plainly(lists, settings) for name, lists in summed.items()}
 
 
 def surprise(
@@ -501,13 +503,16 @@ def gaussian_kl(mean: Tensor, variance: Tensor, other_mean: Tensor, other: Tenso
     return terms.sum() / 2
 
 
-def averaged_plainly(
-    lists: list[list[Tensor]], settings: M3LContrastSettings, share: float
-) -> Tensor:
-    total = torch.zeros((), dtype=torch.float64)
-    for some in filter(None, lists):
-        divisors = {"batch": TUPLES, "present": len(some), "pooled": TUPLES * share}
-        total = total + torch.stack(some).sum() / divisors[settings.average]
+def averaged_plainly(lists: list[list[Tensor]], settings: M3LContrastSettings) -> Tensor:
+    """Return the sum of means over each list; 'pooled': as many times the mean over all."""
+    total, everything = torch.zeros((), dtype=torch.float64), sum(lists, [])
+    some = [one for one in lists if one]
+    if settings.average == "pooled" and everything:
+        return len(some) * torch.stack(everything).mean()
+    for one in some:
+        total = total + torch.stack(one).sum() / (
+            TUPLES if settings.average == "batch" else len(one)
+        )
     return total
 
 
@@ -590,7 +595,7 @@ def test_a_view_that_is_not_there_takes_no_part(
 ) -> None:
     whole = make_case(("en", "de", "image"), gaps=True, preset=preset)
     kept = {name: view for name, view in whole.batch.views.items() if name != "image"}
-    without = replace(whole, batch=Batch(TUPLES, kept, *SHARES))
+    without = replace(whole, batch=replace(whole.batch, views=kept))
     small = make_case(("en", "de"), gaps=True, preset=preset)
     weights = whole.network.state_dict()
     small.network.load_state_dict({n: weights[n] for n in small.network.state_dict()})
@@ -609,6 +614,25 @@ def test_a_view_with_gaps_counts_by_its_rows(monkeypatch: pytest.MonkeyPatch) ->
             for average_over in ("present", "batch")
         )
         torch.testing.assert_close(present * len(PRESENT["de"]) / TUPLES, batch)
+
+
+def test_pictures_that_most_tuples_lack_change_no_weight_of_texts(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    dataset = planted(tuples=60, missing={IMAGE: 0.8}).dataset
+    vectors = {name: np.ones((len(v), 3), np.float32) for name, v in dataset.views.items()}
+    sampler = TupleSampler(dataset, "train", vectors, 42)
+    (batch,) = sampler.epoch()
+    assert 2 <= len(batch.views[IMAGE].items) < 21
+    vocabularies = {name: len(view.vocabulary) for name, view in dataset.text_views.items()}
+    settings = M3LContrastSettings.checked({"num_topics": 3, "prior_weight": 1.0}, "m3l-contrast")
+    network = M3LContrastNetwork(dict.fromkeys(vectors, 3), vocabularies, settings)
+    ones = lambda *given: torch.ones(len(given[-1].totals))  # noqa: E731
+    monkeypatch.setattr(m3l_contrast.TopicDecoder, "loss", ones)
+    monkeypatch.setattr(network.prior, "divergence", lambda mean, _: torch.ones(len(mean)))
+    terms = network.loss(batch)
+    assert terms["reconstruction"].item() == pytest.approx(2)
+    assert terms["prior"].item() == pytest.approx(3)
 
 
 def test_views_without_common_tuples_have_no_contrast(monkeypatch: pytest.MonkeyPatch) -> None:
