@@ -4,7 +4,7 @@ import math
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from itertools import combinations
+from itertools import chain, combinations
 from pathlib import Path
 from typing import Any
 
@@ -505,10 +505,9 @@ def gaussian_kl(mean: Tensor, variance: Tensor, other_mean: Tensor, other: Tenso
 
 def averaged_plainly(lists: list[list[Tensor]], settings: M3LContrastSettings) -> Tensor:
     """Return the sum of means over each list; 'pooled': as many times the mean over all."""
-    total, everything = torch.zeros((), dtype=torch.float64), sum(lists, [])
-    some = [one for one in lists if one]
-    if settings.average == "pooled" and everything:
-        return len(some) * torch.stack(everything).mean()
+    total, some = torch.zeros((), dtype=torch.float64), [one for one in lists if one]
+    if settings.average == "pooled" and some:
+        return len(some) * torch.stack(list(chain(*some))).mean()
     for one in some:
         total = total + torch.stack(one).sum() / (
             TUPLES if settings.average == "batch" else len(one)
