@@ -94,7 +94,8 @@ class Variations(ABC):
                 if not np.array_equal(rows, np.arange(inputs)):
                     array = array[rows]
             if array.dtype != np.float32 and array.dtype.kind == "f":
-                array = array.astype(np.float32)
+                with np.errstate(over="ignore"):
+                    array = array.astype(np.float32)
             views[view_name] = replace(
                 view,
                 embeddings=array,
@@ -131,6 +132,11 @@ class Variations(ABC):
         for name, given in vectors.items():
             vocabulary = self.text_view(name).vocabulary
             array = read_word_vectors(given, vocabulary, name, without_vector)
+            if not array.any():
+                raise DataError(
+                    f"view '{name}': all word vectors are zero, so that no word is near another; "
+                    "give vectors that know its words."
+                )
             views[name] = replace(self.text_view(name), word_vectors=array, word_space=None)
         return self._with(views.values(), self.links)
 

@@ -355,7 +355,7 @@ class ImageView(View):
 
 
 def check_embeddings(embeddings: NDArray[Any], rows: int, name: str) -> None:
-    """Check that embeddings are a finite matrix with one row for each item.
+    """Check that embeddings are a matrix, finite in single precision, with one row for each item.
 
     Parameters
     ----------
@@ -369,7 +369,7 @@ def check_embeddings(embeddings: NDArray[Any], rows: int, name: str) -> None:
     Raises
     ------
     DataError
-        If the shape is another or a value is NaN or infinite.
+        If the shape is another or a value is NaN, infinite or too large for single precision.
     """
     if embeddings.ndim != 2 or embeddings.shape[1] < 1 or embeddings.dtype.kind != "f":
         raise DataError(
@@ -383,10 +383,12 @@ def check_embeddings(embeddings: NDArray[Any], rows: int, name: str) -> None:
         )
     step = max(1, 4_000_000 // embeddings.shape[1])
     for start in range(0, rows, step):
-        finite = np.isfinite(embeddings[start : start + step]).all(axis=1)
+        with np.errstate(over="ignore"):
+            piece = np.asarray(embeddings[start : start + step], np.float32)
+        finite = np.isfinite(piece).all(axis=1)
         if not finite.all():
             bad = start + int(np.flatnonzero(~finite)[0])
             raise DataError(
-                f"view '{name}': the embedding of row {bad} holds NaN or infinity; encode it "
-                "again or leave the item out."
+                f"view '{name}': the embedding of row {bad} holds NaN, infinity or a number above "
+                "3e38, too large for single precision; encode it again or leave the item out."
             )

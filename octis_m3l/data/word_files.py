@@ -67,7 +67,8 @@ def read_word_vectors(
             f"view '{view}': word vectors of shape {array.shape}; expected a row for each of its "
             f"{len(vocabulary)} words."
         )
-    return array.astype(np.float32)
+    with np.errstate(over="ignore"):
+        return array.astype(np.float32)
 
 
 def _read_npz(path: Path, view: str) -> NDArray[Any]:

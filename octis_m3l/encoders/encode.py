@@ -1,6 +1,7 @@
 """Embeddings for the views of a data set: given ones, or from encoders fitted on training items."""
 
 import json
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
@@ -44,6 +45,7 @@ class Encodings:
 
 
 _REMEMBERED = 2
+_COMPARED_AT_ONCE = 1024
 _known: "WeakKeyDictionary[MultiviewDataset, dict[tuple[str, int, int], Encodings]]" = (
     WeakKeyDictionary()
 )
@@ -125,6 +127,7 @@ def encode(
     memory = _known.setdefault(dataset, {})
     key = (encoder, dimensions, seed)
     if encoders is None and key in memory:
+        _warn_of_constants(memory[key].embeddings)
         return memory[key]
     result = Encodings()
     for name, own in (encoders or {}).items():
@@ -166,7 +169,23 @@ def encode(
         if len(memory) >= _REMEMBERED:
             memory.pop(next(iter(memory)))
         memory[key] = result
+    _warn_of_constants(result.embeddings)
     return result
+
+
+def _warn_of_constants(embeddings: Mapping[str, NDArray[Any]]) -> None:
+    """Warn of views whose embeddings are all the same."""
+    for name, array in embeddings.items():
+        starts = range(0, len(array), _COMPARED_AT_ONCE)
+        if len(array) > 1 and not any(
+            (array[start : start + _COMPARED_AT_ONCE] != array[0]).any() for start in starts
+        ):
+            warnings.warn(
+                f"all {len(array)} embeddings of view '{name}' are the same: nothing can be "
+                "learned of its items; encode them again, or leave the view out "
+                "(dataset.with_views).",
+                stacklevel=7,
+            )
 
 
 def _fit(

@@ -20,7 +20,7 @@ from octis_m3l.data.views import PARTITIONS, TextView
 from octis_m3l.devices import chosen_device, on_threads
 from octis_m3l.errors import SettingsError
 from octis_m3l.models.base import NotTrainedError
-from octis_m3l.models.output import ModelOutput
+from octis_m3l.models.output import ModelOutput, finite_topics
 from octis_m3l.models.reading import ReadingModel, check_samples
 from octis_m3l.models.settings import TrainingSettings, warn_of_few_updates
 from octis_m3l.models.storage import check_view_name
@@ -28,6 +28,7 @@ from octis_m3l.models.word_reader import WordReader
 from octis_m3l.networks import (
     GaussianPrior,
     SharedDecoder,
+    TypicalLength,
     ViewModules,
     expected_topics,
     sample_topics,
@@ -59,6 +60,7 @@ class WordsNetwork(nn.Module):
         self.decoders = ViewModules(
             {name: SharedDecoder(size, epsilon=epsilon) for name, size in vocabularies.items()}
         )
+        self.lengths = ViewModules({name: TypicalLength() for name in vocabularies})
 
     @abstractmethod
     def posterior(self, view: str, words: SparseRows) -> tuple[Tensor, Tensor]:
@@ -119,7 +121,8 @@ def words_of(batch: Batch) -> dict[str, SparseRows]:
 class BagOfWordsModel(ReadingModel):
     """A topic model whose networks read bags of words, view by view; links are not looked at.
 
-    Views of images are left out, with a warning.
+    Views of images are left out, with a warning. The networks read raw counts, and a document that
+    is far longer than those in training is read as one of the mean length: see `TypicalLength`.
 
     Parameters
     ----------
@@ -287,7 +290,7 @@ class BagOfWordsModel(ReadingModel):
         check_samples(samples, least=0)
         read = self._read(items, view)
         self._warn_of_unknown(np.diff(read.offsets) == 0, f"items of view '{view}'", view)
-        return self._theta(read, np.arange(len(read)), samples)
+        return finite_topics(self._theta(read, np.arange(len(read)), samples), view)
 
     def _theta(
         self, view: TextView, rows: NDArray[np.int64], samples: int | None = None

@@ -22,7 +22,7 @@ from octis_m3l.errors import DataError, OctisM3LError, SettingsError, suggest
 from octis_m3l.metrics.base import check_dataset
 from octis_m3l.models.exploration import Exploration
 from octis_m3l.models.output import ModelOutput
-from octis_m3l.models.settings import Settings
+from octis_m3l.models.settings import Settings, check_memory, warn_of_many_topics
 from octis_m3l.progress import is_watched
 from octis_m3l.training import History, derive_seed
 
@@ -179,6 +179,9 @@ class TopicModel(Exploration, AbstractModel):  # type: ignore[misc]
         dataset = self.adopted(dataset)
         given = {**self.given_hyperparameters(), **(hyperparameters or {})}
         settings = self._fitting(dataset, given, top_words)
+        views = dataset.text_views.values()
+        counts = [v.sizes[0] if self.use_partitions else len(v) for v in views]
+        warn_of_many_topics(settings, max(counts))
         seed = settings.seed if self.runs == 0 else derive_seed(settings.seed, _RUNS, self.runs)
         self.output = None
         self.trained_given = tuple(given)
@@ -248,6 +251,7 @@ class TopicModel(Exploration, AbstractModel):  # type: ignore[misc]
                 f"top_words={top_words}: expected 1 to {smallest}, the size of the smallest "
                 "vocabulary."
             )
+        check_memory(settings, sizes.values())
         return settings
 
     @property

@@ -29,6 +29,7 @@ from octis_m3l.networks import (
     BagOfWordsNetwork,
     Expansion,
     SharedDecoder,
+    TypicalLength,
     ViewModules,
     expansion_table,
     xavier,
@@ -94,6 +95,7 @@ class GloCTMNetwork(WordsNetwork):
             sizes = (settings.global_hidden_size,) * settings.hidden_layers
             self.everywhere = self._encoder(joint, sizes, list(vocabularies))
             self.joint_decoder = SharedDecoder(joint)
+            self.wide_lengths = ViewModules({name: TypicalLength() for name in vocabularies})
             self.expansions = ViewModules(
                 {
                     view: Expansion(np.zeros((size, self._places(vocabularies, view)), np.int64))
@@ -131,10 +133,14 @@ class GloCTMNetwork(WordsNetwork):
             Their bags of words.
         """
         if self.settings.inferred_by == "global":
-            first = self.everywhere.input_layer(self.expansions[view](words))
-            mean, log_variance = self.everywhere.upper(first, view)
+            widened = self.wide_lengths[view](self.expansions[view](words))
+            mean, log_variance = self.everywhere.upper(self.everywhere.input_layer(widened), view)
         else:
-            mean, log_variance = self.local[view](words)
+            mean, log_variance = self._local(view, words)
+        return mean, log_variance
+
+    def _local(self, view: str, words: SparseRows) -> tuple[Tensor, Tensor]:
+        mean, log_variance = self.local[view](self.lengths[view](words))
         return mean, log_variance
 
     def betas(self) -> dict[str, Tensor]:
@@ -150,8 +156,7 @@ class GloCTMNetwork(WordsNetwork):
             Some documents of every view.
         """
         settings, words, betas = self.settings, words_of(batch), self.betas()
-        local: Any = self.local
-        posteriors = {name: local[name](of_view) for name, of_view in words.items()}
+        posteriors = {name: self._local(name, of_view) for name, of_view in words.items()}
         terms, thetas = self.autoencoded(posteriors, words, betas)
         if settings.cka_weight:
             apart = [cka_loss(t, batch.views[name].embeddings) for name, t in thetas.items()]
@@ -186,7 +191,9 @@ class GloCTMNetwork(WordsNetwork):
         """
         expansions: Any = self.expansions
         widened = {name: expansions[name](of_view) for name, of_view in words.items()}
-        first = self.everywhere.input_layer(SparseRows.joined(list(widened.values())))
+        lengths: Any = self.wide_lengths
+        read = [lengths[name](of_view) for name, of_view in widened.items()]
+        first = self.everywhere.input_layer(SparseRows.joined(read))
         parts = first.split([len(rows.totals) for rows in widened.values()])
         return widened, dict(zip(widened, parts, strict=True))
 

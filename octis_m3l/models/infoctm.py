@@ -91,7 +91,7 @@ class InfoCTMNetwork(WordsNetwork):
         words : SparseRows
             Their bags of words.
         """
-        mean, log_variance = self.encoders[view](words)
+        mean, log_variance = self.encoders[view](self.lengths[view](words))
         return mean, log_variance
 
     def betas(self) -> dict[str, Tensor]:

@@ -82,7 +82,10 @@ class M3LContrastSettings(NeuralSettings):
         "all-pairs", description="KL of all ordered pairs, or of later views to earlier ones"
     )
     contrastive_samples: int = Field(
-        4, ge=1, description="samples of θ whose mean InfoNCE sees; decoding sees the first"
+        4,
+        ge=1,
+        le=1000,
+        description="samples of θ whose mean InfoNCE sees; decoding: the first",
     )
     similarity: Literal["cosine", "dot"] = Field("cosine", description="of θ in InfoNCE")
     negatives: Literal["other-view", "both-views", "printed"] = Field(

@@ -17,7 +17,7 @@ from octis_m3l.data.arrays import hash_of_rows
 from octis_m3l.data.batches import TupleSampler
 from octis_m3l.data.dataset import MultiviewDataset
 from octis_m3l.data.folder.reading import Tokenizer
-from octis_m3l.data.views import PARTITIONS
+from octis_m3l.data.views import PARTITIONS, check_embeddings
 from octis_m3l.devices import chosen_device, on_threads
 from octis_m3l.encoders.encode import Encodings, check_encoder, encode
 from octis_m3l.encoders.latent_semantic import LatentSemanticEncoder
@@ -26,7 +26,7 @@ from octis_m3l.encoders.protocol import Encoder, StoredEncoder
 from octis_m3l.encoders.storage import is_stored, load_encoder, save_encoder
 from octis_m3l.errors import DataError, SettingsError, suggest
 from octis_m3l.models.base import NotTrainedError, TopicModel
-from octis_m3l.models.output import ModelOutput
+from octis_m3l.models.output import ModelOutput, finite_topics
 from octis_m3l.models.reading import check_samples
 from octis_m3l.models.settings import NeuralSettings, warn_of_few_updates
 from octis_m3l.models.storage import check_view_name
@@ -304,7 +304,7 @@ class NeuralTopicModel(TopicModel):
         check_samples(samples, least=0)
         vectors = self._encoded(items, view)
         chosen = settings.inference_samples if samples is None else samples
-        return self._theta(view, vectors, chosen)
+        return finite_topics(self._theta(view, vectors, chosen), view)
 
     def _encoded(self, items: Sequence[Any] | NDArray[Any], view: str) -> NDArray[Any]:
         network = self._ready()
@@ -327,11 +327,12 @@ class NeuralTopicModel(TopicModel):
                 "encoder of your own, which is not saved: pass an array of floats (items × "
                 f"{expected}), or load the model with encoders={{'{view}': encoder}}."
             )
-        if vectors.ndim != 2 or vectors.shape[1] != expected or not np.isfinite(vectors).all():
+        if vectors.ndim != 2 or vectors.shape[1] != expected:
             raise DataError(
                 f"view '{view}': embeddings of shape {vectors.shape}, expected finite numbers "
                 f"(items × {expected})."
             )
+        check_embeddings(vectors, len(vectors), view)
         return vectors
 
     def _theta(self, view: str, embeddings: NDArray[Any], samples: int) -> NDArray[np.float32]:

@@ -121,7 +121,7 @@ class NMTMNetwork(WordsNetwork):
         words : SparseRows
             Their bags of words.
         """
-        mean, log_variance = self.shared.upper(self.first[view](words), view)
+        mean, log_variance = self.shared.upper(self.first[view](self.lengths[view](words)), view)
         return mean, log_variance
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:

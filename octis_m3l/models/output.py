@@ -1,5 +1,6 @@
 """What a trained model gives: OCTIS's keys for the pivot, and the same for every view."""
 
+import warnings
 from collections.abc import Mapping
 from typing import Any, Self
 
@@ -51,7 +52,8 @@ class ModelOutput(dict[str, Any]):
             self[f"topic-word-matrix/{name}"] = matrix
         for name, partitions in document_topics.items():
             for partition, theta in partitions.items():
-                self[f"{THETA_KEYS[partition]}/{name}"] = np.ascontiguousarray(theta.T)
+                known = finite_topics(theta, name)
+                self[f"{THETA_KEYS[partition]}/{name}"] = np.ascontiguousarray(known.T)
         self.update(self.view(pivot))
 
     @classmethod
@@ -74,7 +76,10 @@ class ModelOutput(dict[str, Any]):
             As for the class.
         """
         output = cls(pivot, topic_words, {}, vocabularies, top_words, seed)
-        output.update(arrays)
+        for key, matrix in arrays.items():
+            kind, _, name = key.partition("/")
+            theta = kind in THETA_KEYS.values()
+            output[key] = finite_topics(matrix.T, name).T if theta else matrix
         output.update(output.view(pivot))
         return output
 
@@ -145,6 +150,29 @@ class ModelOutput(dict[str, Any]):
             raise DataError(f"the output knows no view '{view}'.{suggest(view, self.views)}")
         matrix: NDArray[Any] = self[key].T
         return matrix
+
+
+def finite_topics(theta: NDArray[Any], view: str) -> NDArray[Any]:
+    """Return θ; an item whose own is not finite gets equal proportions, with a warning.
+
+    Parameters
+    ----------
+    theta : array (items × K)
+        Topic proportions.
+    view : str
+        For the message.
+    """
+    unknown = ~np.isfinite(theta).all(axis=1)
+    if not unknown.any():
+        return theta
+    rows = np.flatnonzero(unknown)
+    warnings.warn(
+        f"view '{view}': {len(rows)} of {len(theta)} items have no finite topic proportions (the "
+        f"first is number {rows[0]}): they are too far from what the model was trained on, and all "
+        "topics are taken as equally likely; leave them out, or look for outliers.",
+        stacklevel=4,
+    )
+    return np.where(unknown[:, None], np.float32(1.0 / theta.shape[1]), theta)
 
 
 def _likeliest(matrix: NDArray[Any], words: int) -> NDArray[np.int64]:

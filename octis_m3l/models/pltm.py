@@ -49,14 +49,14 @@ class PLTMSettings(Settings):
     samples: int = Field(
         25, ge=1, description="samples of φ and α that are kept; θ is a mean over them"
     )
-    alpha: float = Field(0.1, gt=0, description="α of each topic, to begin with")
+    alpha: float = Field(0.1, ge=1e-6, le=1e6, description="α of each topic, to begin with")
     alpha_burn_in: float = Field(
         0.2, ge=0, le=1, description="share of the sweeps before α is first re-estimated"
     )
     alpha_interval: int = Field(
         10, ge=0, description="sweeps between two estimates of α, asymmetric; 0: it stays"
     )
-    eta: float = Field(0.01, gt=0, description="η of each word")
+    eta: float = Field(0.01, ge=1e-6, le=1e6, description="η of each word")
     eta_fitted: bool = Field(False, description="whether η is re-estimated with α")
     inference_burn_in: int = Field(50, ge=0, description="sweeps over a new document, not counted")
     inference_samples: int = Field(100, ge=1, description="samples that its θ is averaged over")

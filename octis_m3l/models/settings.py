@@ -1,8 +1,9 @@
 """Hyperparameters: declared once with their ranges, checked before anything is computed."""
 
 import math
+import os
 import warnings
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, Literal, Self, get_args, get_origin
 
 import numpy as np
@@ -171,6 +172,69 @@ def _range_of(field: FieldInfo) -> str:
     kind = _KINDS.get(field.annotation, "")
     limits = " and ".join(f"{sign} {value:,}" for sign, value in bounds.items())
     return f"{kind} {limits}".strip()
+
+
+def check_memory(settings: Settings, vocabularies: Collection[int]) -> None:
+    """Refuse a model whose weights alone are larger than the memory of this machine.
+
+    Parameters
+    ----------
+    settings : Settings
+        With the number of topics, and the sizes of hidden layers where there are any.
+    vocabularies : collection of int
+        How many words each view whose topics are learned has.
+
+    Raises
+    ------
+    SettingsError
+        If they are.
+    """
+    topics, trained = settings.num_topics, isinstance(settings, TrainingSettings)
+    numbers = topics * sum(vocabularies)
+    if isinstance(settings, TrainingSettings):
+        units = settings.hidden_size
+        numbers += len(vocabularies) * units * (units * (settings.hidden_layers - 1) + 2 * topics)
+    # Single precision; Adam keeps the gradient and two averages beside each weight.
+    needed = numbers * (16 if trained else 4)
+    there = _memory()
+    if there is not None and needed > there:
+        hidden = (
+            f", hidden_size={settings.hidden_size:,}, hidden_layers={settings.hidden_layers:,}"
+            if isinstance(settings, TrainingSettings)
+            else ""
+        )
+        raise SettingsError(
+            f"num_topics={topics:,}{hidden} with {sum(vocabularies):,} words: the model needs "
+            f"{needed / 2**30:,.1f} GiB, and this machine has {there / 2**30:,.1f}; make it "
+            "smaller."
+        )
+
+
+def _memory() -> int | None:
+    """Return the machine's memory in bytes, where the system tells."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):
+        return None
+
+
+def warn_of_many_topics(settings: Settings, documents: int) -> None:
+    """Warn where there are more topics than documents could tell apart.
+
+    Parameters
+    ----------
+    settings : Settings
+        With the number of topics.
+    documents : int
+        Training documents of the largest view.
+    """
+    if settings.num_topics > documents / 2:
+        warnings.warn(
+            f"num_topics={settings.num_topics:,} for {documents:,} training documents: most topics "
+            f"will be of one document or none; with so little data use {max(2, documents // 20)} "
+            "or so.",
+            stacklevel=4,
+        )
 
 
 def warn_of_few_updates(settings: TrainingSettings, batches: int) -> None:

@@ -156,6 +156,9 @@ def _restored(
     model.run_seed, model.data_path = described["seed"], described["data"]
     model.history = History(**described["history"])
     try:
+        for file in sorted(folder.rglob("*.safetensors")):
+            if file.name != "output.safetensors":
+                _check_finite(file)
         words = model._load_parts(folder, described, device)
         arrays = load_file(folder / "output.safetensors")
     except (SafetensorError, OSError, RuntimeError) as error:
@@ -170,3 +173,13 @@ def _restored(
         described["pivot"], words, arrays, vocabularies, described["top_words"], described["seed"]
     )
     return model
+
+
+def _check_finite(file: Path) -> None:
+    for name, array in load_file(file).items():
+        if array.dtype.kind == "f" and not np.isfinite(array).all():
+            raise StorageError(
+                f"{file} holds NaN or infinity ('{name}'): the training diverged, or the file is "
+                "damaged; copy the folder again, or train the model again with a lower "
+                "learning_rate."
+            )

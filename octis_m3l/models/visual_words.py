@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.cluster import MiniBatchKMeans
 
-from octis_m3l.data.views import ImageView, TextView
+from octis_m3l.data.views import ImageView, TextView, check_embeddings
 from octis_m3l.encoders.picture import PictureEncoder
 from octis_m3l.errors import DataError
 
@@ -118,15 +118,12 @@ class VisualWords:
                 f"of floats (items × {len(self.mean)}) from the same encoder."
             )
         vectors = np.asarray(items) if given else PictureEncoder().encode(list(items))
-        if (
-            vectors.ndim != 2
-            or vectors.shape[1] != len(self.mean)
-            or not np.isfinite(vectors).all()
-        ):
+        if vectors.ndim != 2 or vectors.shape[1] != len(self.mean):
             raise DataError(
                 f"view '{self.view}': embeddings of shape {vectors.shape}, expected finite numbers "
                 f"(items × {len(self.mean)})."
             )
+        check_embeddings(vectors, len(vectors), self.view)
         return self._words(vectors, (len(vectors), 0, 0))
 
     def _words(self, vectors: NDArray[Any], sizes: tuple[int, int, int]) -> TextView:

@@ -13,6 +13,7 @@ from octis_m3l.networks.prior import GaussianPrior, PriorForm
 from octis_m3l.networks.sparse_linear import SparseLinear
 from octis_m3l.networks.standardiser import Standardiser
 from octis_m3l.networks.translation import Translation
+from octis_m3l.networks.typical_length import TypicalLength
 from octis_m3l.networks.view_modules import ViewModules
 from octis_m3l.networks.vocabulary_linking import LinkedWords, linked_words
 
@@ -30,6 +31,7 @@ __all__ = [
     "TopicDecoder",
     "TopicForm",
     "Translation",
+    "TypicalLength",
     "ViewModules",
     "expansion_table",
     "expected_topics",

@@ -9,6 +9,8 @@ from torch import Tensor, nn
 Posterior = Literal["ctm", "free-variance", "free"]
 
 _LOG_VARIANCE_LIMIT = 6.0
+# θ of a row with more than this is noise, and stays finite.
+_LARGEST_LOG_VARIANCE = 20.0
 
 
 class _Bounded(nn.Module):
@@ -111,7 +113,7 @@ def expected_topics(mean: Tensor, log_variance: Tensor, samples: int, seed: int)
         return mean.softmax(dim=-1)
     generator = torch.Generator().manual_seed(seed)
     noise = torch.randn(samples, mean.shape[1], generator=generator, dtype=torch.float64).to(mean)
-    deviation = (0.5 * log_variance).exp()
+    deviation = (0.5 * log_variance.clamp(max=_LARGEST_LOG_VARIANCE)).exp()
     total = torch.zeros_like(mean)
     for one in noise:
         total += (mean + deviation * one).softmax(dim=-1)

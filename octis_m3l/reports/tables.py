@@ -13,6 +13,7 @@ from octis_m3l.optimization import SearchResult
 UAP_NOTE = "uap is left out where it equals mrr, as wherever each query has one right answer"
 _EDGE = 0.02
 _STEPS = 10
+_TOPICS_SHOWN = 200
 
 
 def listed_topics(model: TopicModel, words: int) -> list[dict[str, Any]]:
@@ -43,7 +44,7 @@ def listed_topics(model: TopicModel, words: int) -> list[dict[str, Any]]:
 
 
 def topics_table(model: TopicModel, words: int) -> Table:
-    """Return the topics, most frequent first, side by side in every language.
+    """Return the topics, the 200 most frequent ones, side by side in every language.
 
     Parameters
     ----------
@@ -54,8 +55,11 @@ def topics_table(model: TopicModel, words: int) -> Table:
     """
     frame = model.topic_info(words)
     table = Table("topic", "share", *frame.columns[2:], title="Aligned topics")
-    for row in frame.itertuples(index=False):
+    for row in frame[:_TOPICS_SHOWN].itertuples(index=False):
         table.add_row(str(row[0]), f"{row[1]:.1%}", *map(Text, row[2:]))
+    if len(frame) > _TOPICS_SHOWN:
+        rest = len(frame) - _TOPICS_SHOWN
+        table.caption = f"{rest:,} less frequent topics are not shown; --json lists all."
     return table
 
 

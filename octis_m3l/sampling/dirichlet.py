@@ -4,7 +4,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import digamma
 
-_LEAST = 1e-6
+# Beyond these, differences of ψ are rounding errors.
+_LEAST, _MOST = 1e-6, 1e6
 _ENOUGH = 1e-5
 
 
@@ -47,7 +48,7 @@ def fit_asymmetric(
         gained = weights * (digamma(counts + alpha[topics]) - digamma(alpha[topics]))
         numerator = np.bincount(topics, weights=gained, minlength=len(alpha))
         denominator = (documents * (digamma(sizes + total) - digamma(total))).sum()
-        updated = np.maximum(alpha * numerator / denominator, _LEAST)
+        updated = np.clip(alpha * numerator / denominator, _LEAST, _MOST)
         moved = np.abs(updated - alpha).max()
         alpha = updated
         if moved < _ENOUGH * alpha.max():
@@ -90,7 +91,7 @@ def fit_symmetric(
     for _ in range(steps):
         numerator = (number * (digamma(values + eta) - digamma(eta))).sum()
         denominator = size * (digamma(totals + size * eta) - digamma(size * eta)).sum()
-        updated = max(float(eta * numerator / denominator), _LEAST)
+        updated = min(max(float(eta * numerator / denominator), _LEAST), _MOST)
         moved, eta = abs(updated - eta), updated
         if moved < _ENOUGH * eta:
             break

@@ -22,9 +22,11 @@ from octis_m3l.training.seeds import derive_seed, reproducible
 
 logger = logging.getLogger(__name__)
 
+_REMEDY = "lower learning_rate or raise temperature, and look for outliers in the embeddings."
+
 
 class TrainingError(OctisM3LError):
-    """Training can't go on: the loss is not a number any more."""
+    """Training can't go on: the loss, or a weight, is not a finite number any more."""
 
 
 class Trainable(Protocol):
@@ -99,19 +101,22 @@ class History:
     Parameters
     ----------
     epochs : list of dict
-        Mean of each term of the loss over the epoch's batches; 'validation' where measured.
+        Mean of each term of the loss over the epoch's items; 'validation' where measured.
     best_epoch : int or None
         From 0; None without early stopping.
     stopped : {'finished', 'early', 'interrupted'}
         Why training ended.
     seconds : float
         Wall-clock time, with that before a resumption.
+    untrained : float or None
+        The loss of the first batch, before any step.
     """
 
     epochs: list[dict[str, float]] = field(default_factory=list)
     best_epoch: int | None = None
     stopped: str = "finished"
     seconds: float = 0.0
+    untrained: float | None = None
 
 
 def train(
@@ -158,7 +163,7 @@ def train(
     Raises
     ------
     TrainingError
-        If the loss becomes NaN or infinite.
+        If the loss or a weight becomes NaN or infinite.
     StorageError
         If the checkpoint is of another run, or not whole.
     """
@@ -227,6 +232,7 @@ class _Run:
         self.network.eval()
         if self.best is not None:
             self.network.load_state_dict(self.best)
+        self._warn_if_diverged()
         return self.history
 
     def _epoch(self, bar: "tqdm[Any]") -> None:
@@ -237,6 +243,8 @@ class _Run:
         means = self._pass(self.sampler, learn=True)
         if self.validation is not None:
             self.network.eval()
+            # The same noise in every epoch: losses of different epochs are compared.
+            torch.manual_seed(derive_seed(self.seed, 0, 1))
             with torch.no_grad():
                 terms = self._pass(self.validation, learn=False)
             means["validation"] = sum(terms.values())
@@ -244,8 +252,13 @@ class _Run:
         for name, value in means.items():
             if not math.isfinite(value):
                 raise TrainingError(
-                    f"the loss became {value} in epoch {epoch + 1} (term '{name}'); lower "
-                    "learning_rate or raise temperature, and look for outliers in the embeddings."
+                    f"the loss became {value} in epoch {epoch + 1} (term '{name}'); {_REMEDY}"
+                )
+        # The loss of a batch says nothing of the step that follows it.
+        for name, weight in self.network.state_dict().items():
+            if not weight.isfinite().all():
+                raise TrainingError(
+                    f"a weight became NaN or infinite in epoch {epoch + 1} ('{name}'); {_REMEDY}"
                 )
         self.history.epochs.append(means)
         shown = {k: f"{v:.3g}" for k, v in means.items()}
@@ -254,21 +267,46 @@ class _Run:
 
     def _pass(self, sampler: Sampler, *, learn: bool) -> dict[str, float]:
         totals: dict[str, Tensor] = {}
+        items = 0
         for batch in sampler.epoch(shuffle=learn):
             terms = self.network.loss(batch)  # type: ignore[operator]
             if learn:
                 self._step(torch.stack(list(terms.values())).sum())
             for name, term in terms.items():
-                value = term.detach()
+                value = term.detach() * batch.size
                 totals[name] = totals[name] + value if name in totals else value
-        return {name: float(total) / len(sampler) for name, total in totals.items()}
+            items += batch.size
+        return {name: float(total) / items for name, total in totals.items()}
 
     def _step(self, loss: Tensor) -> None:
         # A small batch of tuples with many gaps may leave nothing to learn from.
         if loss.requires_grad:
+            if self.history.untrained is None:
+                self.history.untrained = float(loss.detach())
             self.optimizer.zero_grad()
             torch.autograd.backward(loss)
             self.optimizer.step()
+
+    def _warn_if_diverged(self) -> None:
+        """Warn of a loss that stayed finite and ended far above the least that it has been."""
+        if not self.history.epochs or self.history.untrained is None:
+            return
+        best = self.history.best_epoch
+        epochs = [
+            {name: value for name, value in epoch.items() if name != "validation"}
+            for epoch in self.history.epochs[: None if best is None else best + 1]
+        ]
+        terms = epochs[-1]
+        loss = sum(terms.values())
+        least = min(self.history.untrained, *(sum(epoch.values()) for epoch in epochs))
+        if loss > least + abs(least):
+            worst = max(terms, key=lambda name: terms[name])
+            warnings.warn(
+                f"training diverged: the loss ended at {loss:.4g} (most of it '{worst}', "
+                f"{terms[worst]:.4g}) and has been as low as {least:.4g}, so that topics may be "
+                f"meaningless; {_REMEDY}",
+                stacklevel=7,
+            )
 
     def _remember(self, loss: float, epoch: int) -> None:
         if self.settings.patience and loss < self.best_loss:

@@ -114,10 +114,11 @@ def test_a_text_view_that_does_not_fit(changes: dict[str, Any], message: str) ->
         (np.zeros((2, 2), np.int64), "embeddings of shape (2, 2) and type int64"),
         (
             np.array([[0, 1], [np.nan, 0]], np.float32),
-            "view 'image': the embedding of row 1 holds NaN or infinity; encode it again or leave "
-            "the item out.",
+            "view 'image': the embedding of row 1 holds NaN, infinity or a number above 3e38, too "
+            "large for single precision; encode it again or leave the item out.",
         ),
-        (np.array([[0, np.inf], [0, 0]], np.float32), "the embedding of row 0 holds NaN or"),
+        (np.array([[0, np.inf], [0, 0]], np.float32), "the embedding of row 0 holds NaN, inf"),
+        (np.array([[0, 1], [0, 1e300]]), "the embedding of row 1 holds NaN, infinity or a number"),
     ],
 )
 def test_embeddings_that_do_not_fit(embeddings: NDArray[Any], message: str) -> None:

@@ -231,8 +231,8 @@ def test_an_encoder_of_ones_own_must_give_one_finite_vector_an_item() -> None:
         ),
         (
             hole,
-            "view 'en': the embedding of row 2 holds NaN or infinity; encode it again or leave "
-            "the item out.",
+            "view 'en': the embedding of row 2 holds NaN, infinity or a number above 3e38, too "
+            "large for single precision; encode it again or leave the item out.",
         ),
         (
             np.zeros(8, np.float32),

@@ -188,6 +188,18 @@ class ModelContract:
 
     # Output.
 
+    def test_a_model_larger_than_the_memory_is_refused(self, planted_data: Planted) -> None:
+        topics = 32_767 if self.model.name == "pltm" else 10**9
+        data = planted_data.dataset
+        model = self.make(num_topics=topics)
+        message = r"^num_topics=[\d,]+.* with \d+ words: the model needs [\d,.]+ GiB, and this mach"
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("octis_m3l.models.settings._memory", lambda: 4_000_000)
+            with pytest.raises(SettingsError, match=message):
+                model.train_model(data, top_words=TOP_WORDS)
+            with pytest.raises(SettingsError, match=message):
+                model.check(data, top_words=TOP_WORDS)
+
     def test_output_has_every_key_of_every_view(self, trained: Any, planted_data: Planted) -> None:
         dataset, output = planted_data.dataset, trained.output
         assert type(output) is ModelOutput
@@ -856,10 +868,33 @@ class NeuralModelContract(ModelContract):
         expected = "view 'en': embeddings of shape {}, expected finite numbers (items × 12)."
         broken = np.zeros((2, 12))
         broken[1, 3] = np.nan
-        for vectors in (np.zeros((2, 5)), broken, np.zeros(12)):
+        for vectors in (np.zeros((2, 5)), np.zeros(12)):
             with pytest.raises(DataError) as raised:
                 of_embeddings.infer(vectors, "en")
             assert str(raised.value) == expected.format(vectors.shape)
+        large = np.zeros((2, 12))
+        large[1, 3] = 1e300
+        for vectors in (broken, large):
+            with pytest.raises(DataError, match=r"the embedding of row 1 holds NaN, infinity or a"):
+                of_embeddings.infer(vectors, "en")
+
+    def test_an_item_far_from_all_others_has_equal_topics(
+        self, of_embeddings: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        vectors = np.zeros((3, 12), np.float32)
+        expected = of_embeddings.infer(vectors, "en")
+        posterior = of_embeddings.network.posterior
+
+        def lost(view: str, embeddings: Any) -> Any:
+            mean, log_variance = posterior(view, embeddings)
+            mean[1] = np.nan
+            return mean, log_variance
+
+        monkeypatch.setattr(of_embeddings.network, "posterior", lost)
+        with pytest.warns(UserWarning, match=r"^view 'en': 1 of 3 items have no finite topic"):
+            found = of_embeddings.infer(vectors, "en")
+        np.testing.assert_allclose(found[1], 0.25)
+        np.testing.assert_array_equal(found[[0, 2]], expected[[0, 2]])
 
     def test_raw_texts_for_given_embeddings(self, of_embeddings: Any) -> None:
         expected = (

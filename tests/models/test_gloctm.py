@@ -22,11 +22,17 @@ from octis_m3l.models.gloctm import GloCTMNetwork, GloCTMSettings
 from octis_m3l.models.word_vectors import vectors_of_words
 from octis_m3l.networks import expansion_table
 
-from .contract import ModelContract
-from .unlinked import encoded, leading_topics, normalised, sparse, three_languages
+from .unlinked import (
+    UnlinkedModelContract,
+    encoded,
+    leading_topics,
+    normalised,
+    sparse,
+    three_languages,
+)
 
 
-class TestGloCTM(ModelContract):
+class TestGloCTM(UnlinkedModelContract):
     model = GloCTM
     why_not_unlinked = "their encoder ('lsa') puts each language in a space of its own"
     settings: ClassVar[dict[str, Any]] = {
@@ -199,7 +205,7 @@ def test_word_vectors_that_do_not_fit_are_refused(five_themes: Planted) -> None:
         model.train_model(dataset.with_word_vectors(narrow))
     with pytest.raises(DataError, match="view 'en' has no word vectors; attach them with"):
         GloCTM(**SETTINGS).train_model(plain)
-    given = {name: np.ones((len(v), 3), np.float32) for name, v in plain.views.items()}
+    given = {n: np.eye(len(v), 3, dtype=np.float32) for n, v in plain.views.items()}
     with pytest.raises(
         DataError, match="views en, de, fi have neither word vectors nor an encoder"
     ):
@@ -276,7 +282,8 @@ def test_documents_that_are_all_alike_end_no_training(five_themes: Planted) -> N
     dataset = without_links(five_themes)
     short = dataset.text_view("de").take(np.zeros(5, np.int64), (5, 0, 0))
     views = [dataset.text_view("en"), short]
-    model = GloCTM(**SETTINGS | {"epochs": 3}).fit(MultiviewDataset(views))
+    with pytest.warns(UserWarning, match="^all 5 embeddings of view 'de' are the same: nothing"):
+        model = GloCTM(**SETTINGS | {"epochs": 3}).fit(MultiviewDataset(views))
     assert np.isfinite(model.output["topic-word-matrix/de"]).all()
 
 

@@ -15,8 +15,14 @@ from octis_m3l.models import InfoCTM
 from octis_m3l.models.infoctm import InfoCTMNetwork, InfoCTMSettings
 from octis_m3l.networks import linked_words
 
-from .contract import ModelContract
-from .unlinked import encoded, leading_topics, normalised, sparse, three_languages
+from .unlinked import (
+    UnlinkedModelContract,
+    encoded,
+    leading_topics,
+    normalised,
+    sparse,
+    three_languages,
+)
 
 
 def with_vectors(data: Planted) -> MultiviewDataset:
@@ -33,7 +39,7 @@ def with_vectors(data: Planted) -> MultiviewDataset:
     return data.dataset.with_word_vectors(vectors)
 
 
-class TestInfoCTM(ModelContract):
+class TestInfoCTM(UnlinkedModelContract):
     model = InfoCTM
     settings: ClassVar[dict[str, Any]] = {"epochs": 2, "batch_size": 16, "hidden_size": 12}
     needs_dictionary = True

@@ -266,6 +266,14 @@ def test_number_of_topics_needs_no_name() -> None:
         M3LContrast(1)
 
 
+def test_more_topics_than_documents_are_warned_of(planted_data: Planted) -> None:
+    message = (
+        r"^num_topics=50 for \d\d training documents: most topics will be of one document"
+    )
+    with pytest.warns(UserWarning, match=message):
+        M3LContrast(num_topics=50, epochs=1).train_model(planted_data.dataset, top_words=3)
+
+
 def test_unknown_preset() -> None:
     with pytest.raises(SettingsError, match="m3l-contrast: preset='papers': Input should be 'def"):
         M3LContrast(preset="papers")

@@ -16,11 +16,17 @@ from octis_m3l.errors import DataError
 from octis_m3l.models import NMTM
 from octis_m3l.models.nmtm import NMTMNetwork, NMTMSettings
 
-from .contract import ModelContract
-from .unlinked import encoded, leading_topics, normalised, sparse, three_languages
+from .unlinked import (
+    UnlinkedModelContract,
+    encoded,
+    leading_topics,
+    normalised,
+    sparse,
+    three_languages,
+)
 
 
-class TestNMTM(ModelContract):
+class TestNMTM(UnlinkedModelContract):
     model = NMTM
     settings: ClassVar[dict[str, Any]] = {"epochs": 2, "batch_size": 16, "hidden_size": 12}
     needs_dictionary = True

@@ -10,6 +10,42 @@ from torch import Tensor
 
 from octis_m3l.data.batches import SparseRows
 
+from .contract import ModelContract
+
+
+class UnlinkedModelContract(ModelContract):
+    """What a model that reads raw counts promises of documents of any length."""
+
+    def test_a_text_repeated_is_about_the_same(self, trained: Any, planted_data: Planted) -> None:
+        view = planted_data.dataset.text_view("en")
+        lengths = np.diff(view.offsets)
+        usual = np.abs(lengths - lengths.mean()) < 2
+        short = view.bag_of_words.toarray()[usual].astype(np.int64)
+        assert len(short) > 5
+        expected = trained.infer(short, "en")
+        for times in (5, 200, 5000):
+            found = trained.infer(short * times, "en")
+            np.testing.assert_allclose(found, expected, atol=0.02)
+            np.testing.assert_array_equal(found.argmax(axis=1), expected.argmax(axis=1))
+
+    def test_the_lengths_of_training_change_nothing_for_usual_documents(
+        self, trained: Any, planted_data: Planted
+    ) -> None:
+        view = planted_data.dataset.text_view("en")
+        counts = view.bag_of_words.toarray()[: view.sizes[0]].astype(np.int64)
+        expected = trained.infer(counts, "en")
+        weights = {name: w.clone() for name, w in trained.network.state_dict().items()}
+        long = np.concatenate([counts[:2], 5000 * counts[2:3]])
+        # As a folder that was saved before lengths were kept has them.
+        trained.network.load_state_dict({n: w for n, w in weights.items() if "length" not in n})
+        try:
+            np.testing.assert_array_equal(trained.infer(counts, "en"), expected)
+            found = trained.infer(long, "en")
+            np.testing.assert_allclose(found[:2], expected[:2], rtol=1e-5)
+            np.testing.assert_allclose(found.sum(axis=1), 1.0, rtol=1e-5)
+        finally:
+            trained.network.load_state_dict(weights)
+
 
 def three_languages() -> Planted:
     """Return documents of three languages, drawn from five themes."""

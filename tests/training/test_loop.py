@@ -16,7 +16,19 @@ from octis_m3l.models.m3l_contrast import M3LContrastNetwork, M3LContrastSetting
 from octis_m3l.training import LoopSettings, derive_seed, train
 from octis_m3l.training.loop import TrainingError
 
-from .toy import SIZES, STEPS, Toy, Walker, differing, loop, sampler, told, weights
+from .toy import (
+    BATCH,
+    SIZES,
+    STEPS,
+    Toy,
+    Walker,
+    dataset,
+    differing,
+    loop,
+    sampler,
+    told,
+    weights,
+)
 
 
 class Broken(Toy):
@@ -62,13 +74,15 @@ def test_it_is_a_plain_loop_with_adam(schedule: str) -> None:
             share = (1 + np.cos(np.pi * epoch / 4)) / 2 if schedule == "cosine" else 1.0
             adam.param_groups[0]["lr"] = 0.05 * share
             totals = {"error": 0.0, "weight": 0.0}
+            items = 0
             for batch in sampler().epoch():
                 terms = plain.loss(batch)
                 adam.zero_grad()
                 (terms["error"] + terms["weight"]).backward()
                 adam.step()
-                totals = {name: totals[name] + terms[name].item() for name in totals}
-            means = {name: total / STEPS for name, total in totals.items()}
+                totals = {name: totals[name] + batch.size * terms[name].item() for name in totals}
+                items += batch.size
+            means = {name: total / items for name, total in totals.items()}
             assert history.epochs[epoch] == pytest.approx(means, rel=1e-4)
     for name, value in plain.state_dict().items():
         torch.testing.assert_close(ours.state_dict()[name], value, rtol=1e-3, atol=1e-4)
@@ -117,7 +131,7 @@ def test_early_stopping_keeps_the_best_weights(patience: int) -> None:
     assert not network.training
     with torch.no_grad():
         found = network.loss(next(validation.epoch(shuffle=False)))["loss"].item()
-    assert found == measured[best]
+    assert found == pytest.approx(measured[best])
 
 
 def test_too_few_epochs_for_patience_still_keep_the_best_weights() -> None:
@@ -165,6 +179,59 @@ def test_a_validation_loss_that_is_no_number_is_an_error() -> None:
     network = Broken(1, float("nan"), in_training=False)
     with pytest.raises(TrainingError, match=r"became nan in epoch 1 \(term 'validation'\)"):
         train(network, sampler(), loop(), seed=0, validation=sampler("validation"))
+
+
+def test_a_last_step_that_leaves_no_finite_weights_is_an_error() -> None:
+    network = Toy()
+    network.inner.weight.register_hook(lambda gradient: gradient * float("inf"))
+    settings = loop(1)
+    message = (
+        "a weight became NaN or infinite in epoch 1 ('inner.weight'); lower learning_rate or raise "
+        "temperature, and look for outliers in the embeddings."
+    )
+    data = TupleSampler(dataset(), "train", {"en": np.zeros((sum(SIZES), 4))}, SIZES[0])
+    with pytest.raises(TrainingError, match=f"^{re.escape(message)}$"):
+        train(network, data, settings, seed=0)
+
+
+def test_a_loss_that_explodes_and_stays_finite_is_warned_of() -> None:
+    class Climbs(Walker):
+        """Its loss grows with each step by what it is told."""
+
+        def loss(self, batch: Batch) -> dict[str, Tensor]:
+            prior = 1 + self.goal * self.place.detach() + 0 * self.place
+            self.place.data += 1.0
+            return {"error": torch.tensor(2.0), "prior": prior}
+
+    message = (
+        r"^training diverged: the loss ended at 42.09 \(most of it 'prior', 40.09\) and has been "
+        r"as low as 3, so that topics may be meaningless; lower learning_rate or raise temperature"
+    )
+    with pytest.warns(UserWarning, match=message):
+        train(Climbs(10.0), sampler(), loop(2), seed=0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        train(Climbs(0.1), sampler(), loop(2), seed=0)
+
+
+def test_validation_sees_the_same_noise_in_every_epoch_and_weighs_items() -> None:
+    class Noisy(Walker):
+        def loss(self, batch: Batch) -> dict[str, Tensor]:
+            if self.training:
+                return {"loss": -self.place}
+            return {"loss": torch.randn(()), "size": torch.tensor(float(batch.size))}
+
+    batches = TupleSampler(dataset(), "train", {"en": np.zeros((sum(SIZES), 4))}, BATCH)
+    history = train(Noisy(), sampler(), loop(4), seed=0, validation=batches)
+    measured = [epoch["validation"] for epoch in history.epochs]
+    assert len(set(measured)) == 1
+    sizes = [8, 8, 6]
+    mean = sum(size * size for size in sizes) / sum(sizes)
+    assert measured[0] != pytest.approx(mean)
+    torch.manual_seed(derive_seed(0, 0, 1))
+    noise = [float(torch.randn(())) for _ in sizes]
+    drawn = sum(n * size for n, size in zip(noise, sizes, strict=True)) / sum(sizes)
+    assert measured[0] == pytest.approx(mean + drawn, rel=1e-5)
 
 
 def test_an_interrupted_network_keeps_what_it_has_learned() -> None:
