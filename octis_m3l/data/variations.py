@@ -132,10 +132,11 @@ class Variations(ABC):
         for name, given in vectors.items():
             vocabulary = self.text_view(name).vocabulary
             array = read_word_vectors(given, vocabulary, name, without_vector)
-            if not array.any():
+            if not array.any() or (len(array) > 1 and (array == array[0]).all()):
                 raise DataError(
-                    f"view '{name}': all word vectors are zero, so that no word is near another; "
-                    "give vectors that know its words."
+                    f"view '{name}': all word vectors are {'the same' if array.any() else 'zero'}, "
+                    "so that no word is nearer to another than the rest; give vectors that know "
+                    "its words."
                 )
             views[name] = replace(self.text_view(name), word_vectors=array, word_space=None)
         return self._with(views.values(), self.links)

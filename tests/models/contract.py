@@ -733,6 +733,19 @@ class ModelContract:
             path.write_bytes(whole)
         self.model.load(saved)
 
+    def test_weights_that_are_not_finite(self, trained: Any, tmp_path: Path) -> None:
+        pltm = self.model.name == "pltm"
+        whole = trained.samples[0].alpha if pltm else next(trained.network.parameters()).data
+        weights = whole.reshape(-1)
+        first = float(weights[0])
+        weights[0] = np.nan
+        try:
+            trained.save(tmp_path / "model")
+        finally:
+            weights[0] = first
+        with pytest.raises(StorageError, match=r"weights.safetensors holds NaN or infinity \('"):
+            load_model(tmp_path / "model")
+
     def test_half_copied_folder(self, saved: Path) -> None:
         (saved / "output.safetensors").unlink()
         with pytest.raises(StorageError, match=r"output\.safetensors is missing\. It was"):

@@ -267,9 +267,7 @@ def test_number_of_topics_needs_no_name() -> None:
 
 
 def test_more_topics_than_documents_are_warned_of(planted_data: Planted) -> None:
-    message = (
-        r"^num_topics=50 for \d\d training documents: most topics will be of one document"
-    )
+    message = r"^num_topics=50 for \d\d training documents: most topics will be of one document"
     with pytest.warns(UserWarning, match=message):
         M3LContrast(num_topics=50, epochs=1).train_model(planted_data.dataset, top_words=3)
 

@@ -267,6 +267,9 @@ def test_no_number_of_samples_is_refused(samples: Any, trained: PLTM) -> None:
 
 @pytest.mark.parametrize("setting", ["alpha", "eta"])
 def test_infinite_priors_are_refused(setting: str) -> None:
+    for value in (1e300, 1e-320):
+        with pytest.raises(SettingsError, match=rf"{setting}=1e.\d+: Input should be .* equal to"):
+            small(**{setting: value})
     with pytest.raises(SettingsError, match=f"{setting}=inf: Input should be a finite number"):
         small(**{setting: float("inf")})
 
