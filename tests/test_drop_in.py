@@ -1,7 +1,9 @@
 """Scripts written for OCTIS, with our models or our Optimizer in place of OCTIS's."""
 
 import json
+import pickle
 import sys
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +21,7 @@ from skopt.space import Real  # type: ignore[import-untyped]
 
 from octis_m3l import NPMI, PLTM, MultiviewDataset, Optimizer, ZeroshotTM
 from octis_m3l.cli import main
-from octis_m3l.errors import DataError, SettingsError
+from octis_m3l.errors import DataError, SettingsError, StorageError
 from octis_m3l.models import MODELS
 
 NEURAL = {"num_topics": 3, "epochs": 20, "batch_size": 8, "hidden_size": 8, "learning_rate": 0.02}
@@ -201,6 +203,37 @@ def test_a_search_leaves_what_a_search_of_octis_leaves(
     resumed = Optimizer().resume_optimization(ours.name_json, extra_evaluations=1)
     assert resumed.info["number_of_call"] == len(resumed.func_vals) == 3
     assert (tmp_path / "ours" / "sub" / "models" / "2_1.npz").exists()
+
+
+def _fetched(folder: Path, cache: Path) -> Dataset:
+    """Return a data set as OCTIS fetches it, from the cache where it keeps what it downloaded."""
+    plain = loaded(folder)
+    content = {
+        "corpus": [" ".join(words) for words in plain.get_corpus()],
+        "vocabulary": plain.get_vocabulary(),
+        "metadata": plain.get_metadata(),
+        "labels": plain.get_labels(),
+    }
+    cache.mkdir()
+    (cache / "M3_py3.pkz").write_bytes(zlib.compress(pickle.dumps(content)))
+    dataset = Dataset()
+    dataset.fetch_dataset("M3", data_home=str(cache), download_if_missing=False)
+    return dataset
+
+
+@pytest.mark.filterwarnings("ignore:OCTIS's F1Score scores the test partition")
+def test_a_search_on_a_data_set_that_octis_fetched_goes_on(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fetched = _fetched(folder, tmp_path / "cache")
+    monkeypatch.setenv("OCTIS_DATA", str(tmp_path / "elsewhere"))
+    found = _searched(Optimizer, fetched, f"{tmp_path}/search/")
+    with pytest.raises(StorageError, match=r"M3_py3.pkz can't be read as a data set of OCTIS .*; g"):
+        Optimizer().resume_optimization(found.name_json, 1)
+    monkeypatch.setenv("OCTIS_DATA", str(tmp_path / "cache"))
+    again = Optimizer().resume_optimization(found.name_json, 1)
+    assert again.func_vals[:2] == found.func_vals
+    assert again.info["is_cached"] is True
 
 
 # Several data sets of OCTIS.

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from octis.dataset.dataset import Dataset
+from octis.dataset.downloader import get_data_home
 from octis.evaluation_metrics.metrics import AbstractMetric
 from octis.models.model import AbstractModel
 from skopt.space import Categorical, Dimension, Integer, Real  # type: ignore[import-untyped]
@@ -28,6 +29,7 @@ from octis_m3l.models.base import TopicModel
 from octis_m3l.optimization.result import as_json, plain
 
 _CLASSIFICATION = "octis.evaluation_metrics.classification_metrics"
+_FETCHED = "_py3.pkz"
 _BASE = 10
 # What scikit-optimize makes of a dimension without one, and a Gaussian process of any.
 _TRANSFORMS = {
@@ -298,9 +300,14 @@ def rebuilt_dataset(stored: Mapping[str, Any]) -> Any:
         )
     if stored["multiview"]:
         return MultiviewDataset.from_folder(stored["path"])
-    dataset = Dataset()
+    dataset, path = Dataset(), Path(stored["path"])
+    # What OCTIS fetched it keeps as a pickle, which is read from OCTIS's own folder alone.
+    fetched = path.name.endswith(_FETCHED) and path.parent == Path(get_data_home()).resolve()
     try:
-        dataset.load_custom_dataset_from_folder(stored["path"])
+        if fetched:
+            dataset.fetch_dataset(path.name.removesuffix(_FETCHED), download_if_missing=False)
+        else:
+            dataset.load_custom_dataset_from_folder(stored["path"])
     except Exception as error:
         raise StorageError(
             f"{stored['path']} can't be read as a data set of OCTIS ({error}); give it: "
