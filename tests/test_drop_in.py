@@ -228,7 +228,9 @@ def test_a_search_on_a_data_set_that_octis_fetched_goes_on(
     fetched = _fetched(folder, tmp_path / "cache")
     monkeypatch.setenv("OCTIS_DATA", str(tmp_path / "elsewhere"))
     found = _searched(Optimizer, fetched, f"{tmp_path}/search/")
-    with pytest.raises(StorageError, match=r"M3_py3.pkz can't be read as a data set of OCTIS .*; g"):
+    with pytest.raises(
+        StorageError, match=r"M3_py3.pkz can't be read as a data set of OCTIS .*; g"
+    ):
         Optimizer().resume_optimization(found.name_json, 1)
     monkeypatch.setenv("OCTIS_DATA", str(tmp_path / "cache"))
     again = Optimizer().resume_optimization(found.name_json, 1)
@@ -319,6 +321,8 @@ def test_folders_of_octis_are_built_from_the_command_line(
     assert built.view("xx").labels == loaded(folders[1]).get_labels()
     assert _built(monkeypatch, *both, "--out", tmp_path / "apart") == 0
     assert not MultiviewDataset.from_folder(tmp_path / "apart").is_linked
+    with pytest.raises(StorageError, match=r"which a data set of OCTIS becomes by octis-m3l build"):
+        MultiviewDataset.from_folder(folders[0])
     assert _built(monkeypatch, folders[0], "--out", tmp_path / "one") == 0
     assert list(MultiviewDataset.from_folder(tmp_path / "one").views) == ["text"]
     capsys.readouterr()

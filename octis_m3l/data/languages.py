@@ -78,7 +78,8 @@ def _code_of(name: str, countries: bool = True) -> str | None:
     if has_stop_words(name):
         return name
     # Only names that are not understood without it wait for the library and its data.
-    from langcodes import Language, LanguageTagError
+    from langcodes import Language
+    from langcodes.tag_parser import LanguageTagError
 
     tag = name.strip().replace("_", "-")
     found = None

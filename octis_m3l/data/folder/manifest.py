@@ -70,14 +70,14 @@ def read_manifest(folder: Path) -> Manifest:
     if not path.is_file():
         raise StorageError(
             f"{folder} holds no {MANIFEST}: it is no data set of octis-m3l, or was copied only in "
-            "part; give the folder that dataset.save or octis-m3l build wrote."
+            f"part; give the folder that dataset.save or octis-m3l build wrote{_instead(folder)}."
         )
     content = read_json(path)
     if content.get("format") != FORMAT:
         raise StorageError(
             f"{path} has the format {content.get('format')!r}, expected {FORMAT!r}: it is of "
             "another program; give the folder that dataset.save or octis-m3l build "
-            f"wrote{_above(folder)}."
+            f"wrote{_instead(folder)}."
         )
     if content.get("version") != VERSION:
         raise StorageError(
@@ -96,13 +96,18 @@ def read_manifest(folder: Path) -> Manifest:
     return manifest
 
 
-def _above(folder: Path) -> str:
+def _instead(folder: Path) -> str:
+    """Return what else the folder may be, or where the data set may be."""
     above = folder.resolve().parent
     try:
         is_dataset = read_json(above / MANIFEST).get("format") == FORMAT
     except (StorageError, OSError):
-        return ""
-    return f", perhaps {above}, of which this folder is one view" if is_dataset else ""
+        is_dataset = False
+    if is_dataset:
+        return f", perhaps {above}, of which this folder is one view"
+    if (folder / "corpus.tsv").is_file():
+        return f", which a data set of OCTIS becomes by octis-m3l build {folder} --out FOLDER"
+    return ""
 
 
 def octis_marks(sizes: tuple[int, int, int]) -> dict[str, int]:
