@@ -1,10 +1,15 @@
 """Word vectors and dictionaries as other tools write them."""
 
+import codecs
 import gzip
+import warnings
 import zipfile
 import zlib
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from io import TextIOWrapper
+from itertools import chain, islice, takewhile
 from pathlib import Path
 from typing import IO, Any, Literal
 
@@ -18,6 +23,7 @@ from octis_m3l.errors import DataError, OctisM3LError, SettingsError, suggest
 WithoutVector = Literal["error", "zeros"]
 _POLICIES = ("error", "zeros")
 _SHOWN = 5
+_LINES_OF_HEAD = 100
 
 
 def read_word_vectors(
@@ -32,8 +38,9 @@ def read_word_vectors(
     ----------
     given : array, or path
         An array, a ``.npy`` or a ``.npz`` of one matrix (scipy's sparse format too): rows as the
-        vocabulary. Any other file (``.gz`` too) is word2vec's or fastText's text format, a word
-        and its numbers on a line; words are looked up as they are written.
+        vocabulary. Any other file (``.gz`` too) is the text format of word2vec, GloVe and fastText,
+        a word and its numbers on a line; words are looked up as they are written. Lines that
+        can't be read are left out, with one warning that counts them.
     vocabulary : sequence of str
         The words.
     view : str
@@ -48,7 +55,8 @@ def read_word_vectors(
     Raises
     ------
     DataError
-        If the file can't be read, rows do not fit the vocabulary, or a word has no vector.
+        If the file can't be read, rows do not fit the vocabulary, a word has no vector, or numbers
+        are NaN, infinite or all zero.
     """
     if without_vector not in _POLICIES:
         raise SettingsError(
@@ -59,7 +67,7 @@ def read_word_vectors(
     elif Path(given).suffix == ".npz":
         array = _read_npz(Path(given), view)
     else:
-        return _look_up(Path(given), vocabulary, view, without_vector)
+        return _checked(_look_up(Path(given), vocabulary, view, without_vector), vocabulary, view)
     if array.dtype.kind not in "fiu":
         raise DataError(f"view '{view}': word vectors of type {array.dtype}; expected numbers.")
     if array.ndim != 2 or len(array) != len(vocabulary):
@@ -67,8 +75,29 @@ def read_word_vectors(
             f"view '{view}': word vectors of shape {array.shape}; expected a row for each of its "
             f"{len(vocabulary)} words."
         )
+    return _checked(array, vocabulary, view)
+
+
+def _checked(vectors: NDArray[Any], vocabulary: Sequence[str], view: str) -> NDArray[np.float32]:
     with np.errstate(over="ignore"):
-        return array.astype(np.float32)
+        vectors = vectors.astype(np.float32)
+    bad = np.flatnonzero(~np.isfinite(vectors).all(axis=1))
+    if len(bad):
+        raise DataError(
+            f"view '{view}': the word vectors of {len(bad)} words hold NaN or infinity "
+            f"({_some([vocabulary[row] for row in bad])}); give finite numbers, or zeros for words "
+            "without a vector."
+        )
+    if not vectors.any():
+        raise DataError(
+            f"view '{view}': all numbers of its word vectors are zero, so that they tell no words "
+            "apart; check where they come from."
+        )
+    return vectors
+
+
+def _some(words: Sequence[str]) -> str:
+    return f"{', '.join(words[:_SHOWN])}{', …' if len(words) > _SHOWN else ''}"
 
 
 def _read_npz(path: Path, view: str) -> NDArray[Any]:
@@ -95,35 +124,47 @@ def _read_npz(path: Path, view: str) -> NDArray[Any]:
 def _look_up(
     path: Path, vocabulary: Sequence[str], view: str, without_vector: WithoutVector
 ) -> NDArray[np.float32]:
-    place = {word: number for number, word in enumerate(vocabulary)}
-    found: NDArray[np.float32] | None = None
+    place = {word.encode(): number for number, word in enumerate(vocabulary)}
+    found: NDArray[np.float64] | None = None
     known = np.zeros(len(vocabulary), bool)
-    size = promised = lines = 0
+    lines = 0
+    unread: list[int] = []
     with _opened(path, f"view '{view}'") as file:
-        for number, line in enumerate(file, start=1):
-            # A word may hold any space but a plain one.
-            word, *values = line.rstrip("\r\n ").split(" ")
-            if number == 1 and len(values) == 1 and word.isdecimal() and values[0].isdecimal():
-                promised, size = int(word), int(values[0])
+        head = [line.rstrip(b"\r\n ") for line in islice(file, _LINES_OF_HEAD)]
+        promised, size = _promised(head)
+        rest = (line.rstrip(b"\r\n ") for line in file)
+        for number, line in enumerate(chain(head, rest), start=1):
+            if number == 1 and promised:
                 continue
             lines += 1
-            size = size or len(values)
-            if not values or len(values) != size:
-                raise DataError(
-                    f"{path}, line {number}: {len(values)} numbers after the word '{word}', "
-                    f"expected {size or 'some'}: word2vec's text format, a word and its vector on "
-                    "a line."
-                )
-            row = place.get(word, -1)
+            if not size or line.count(b" ") < size or not _is_utf8(line):
+                unread.append(number)
+                continue
+            # A word may hold spaces: its vector is what stands last.
+            word, *values = line.rsplit(b" ", size)
+            row = place.get(word.strip(b" "), -1)
             if row < 0 or known[row]:
                 continue
             if found is None:
-                found = np.zeros((len(vocabulary), size), np.float32)
+                found = np.zeros((len(vocabulary), size))
             try:
-                found[row] = np.array(values, np.float32)
-            except ValueError as error:
-                raise DataError(f"{path}, line {number}: {error}; expected numbers.") from None
+                found[row] = np.array(values, float)
+            except ValueError:
+                unread.append(number)
+                continue
             known[row] = True
+    if lines and len(unread) == lines:
+        raise DataError(
+            f"{path} can't be read as word vectors: none of its {lines} lines is a word and its "
+            "numbers in UTF-8, as word2vec, GloVe and fastText write them."
+        )
+    if unread:
+        warnings.warn(
+            f"{path}: {len(unread)} of {lines} lines can't be read as a word and its {size} "
+            f"numbers in UTF-8 (lines {_some([str(number) for number in unread])}); they were left "
+            "out.",
+            stacklevel=4,
+        )
     if lines < promised:
         raise DataError(
             f"{path} holds {lines} words, its first line says {promised}: it was cut off; get it "
@@ -138,11 +179,38 @@ def _look_up(
     if lacking and without_vector == "error":
         raise DataError(
             f"{path} has no vector for {len(lacking)} of the {len(vocabulary)} words of view "
-            f"'{view}' ({', '.join(lacking[:_SHOWN])}{', …' if len(lacking) > _SHOWN else ''}); "
+            f"'{view}' ({_some(lacking)}); "
             "give them zeros, so that they have no neighbours, with without_vector='zeros' "
             "(octis-m3l build: --without-vector zeros), or leave them out of the vocabulary."
         )
     return found
+
+
+def _promised(head: list[bytes]) -> tuple[int, int]:
+    """Return how many words a header promises, 0 without one, and how many numbers each has."""
+    head[:1] = [line.removeprefix(codecs.BOM_UTF8) for line in head[:1]]
+    first = head[0].split(b" ") if head else []
+    if len(first) == 2 and first[0].isdigit() and first[1].isdigit():
+        return int(first[0]), int(first[1])
+    sizes = Counter(sum(1 for _ in takewhile(_is_number, line.split(b" ")[:0:-1])) for line in head)
+    del sizes[0]
+    return 0, max(sizes, key=lambda size: sizes[size], default=0)
+
+
+def _is_number(cell: bytes) -> bool:
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return True
+
+
+def _is_utf8(line: bytes) -> bool:
+    try:
+        line.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def read_pairs(path: str | Path) -> list[tuple[str, str]]:
@@ -160,7 +228,8 @@ def read_pairs(path: str | Path) -> list[tuple[str, str]]:
     """
     pairs = []
     with _opened(Path(path), "dictionary") as file:
-        for number, line in enumerate(file, start=1):
+        lines = TextIOWrapper(file, encoding="utf-8-sig", newline="\n")
+        for number, line in enumerate(lines, start=1):
             text = line.strip("\r\n")
             if not text.strip():
                 continue
@@ -175,13 +244,9 @@ def read_pairs(path: str | Path) -> list[tuple[str, str]]:
 
 
 @contextmanager
-def _opened(path: Path, what: str) -> Iterator[IO[str]]:
+def _opened(path: Path, what: str) -> Iterator[IO[bytes]]:
     try:
-        with (
-            gzip.open(path, "rt", encoding="utf-8-sig", newline="\n")
-            if path.suffix == ".gz"
-            else path.open(encoding="utf-8-sig", newline="\n")
-        ) as file:
+        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
             yield file
     except (OSError, EOFError, UnicodeDecodeError, zlib.error) as error:
         raise DataError(

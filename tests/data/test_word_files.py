@@ -62,15 +62,47 @@ def test_words_without_a_vector(tmp_path: Path) -> None:
     [
         ("", "has a vector for none of the 3 words of view 'en'; check language, upper and"),
         ("haus 1 2\n", "has a vector for none of the 3 words"),
-        ("tree 5 6\ncat 1\n", r"line 2: 1 numbers after the word 'cat', expected 2: word2vec's"),
-        ("tree\n", r"line 1: 0 numbers after the word 'tree', expected some"),
-        ("tree 5 x\n", r"line 1: could not convert string to float: 'x'; expected numbers"),
+        ("tree\n", r"can't be read as word vectors: none of its 1 lines is a word and its numbers"),
+        ("tree 5 x\n", r"can't be read as word vectors: none of its 1 lines is a word and its"),
+        ("2 2\ntree x 6\ncat\n", r"none of its 2 lines is a word and its numbers in UTF-8, as"),
+        ("tree 5 nan\n", r"view 'en': the word vectors of 1 words hold NaN or infinity \(tree\)"),
+        ("tree 5 1e300\n", r"the word vectors of 1 words hold NaN or infinity \(tree\); give fin"),
+        ("tree 0 0\ncat 0 0\n", r"view 'en': all numbers of its word vectors are zero, so that"),
     ],
 )
 def test_text_that_is_none(text: str, message: str, tmp_path: Path) -> None:
     (tmp_path / "bad.txt").write_text(text)
     with pytest.raises(DataError, match=message):
-        read_word_vectors(tmp_path / "bad.txt", WORDS, "en")
+        read_word_vectors(tmp_path / "bad.txt", WORDS, "en", "zeros")
+
+
+def test_words_with_spaces_and_lines_that_can_not_be_read(tmp_path: Path) -> None:
+    """As in glove.840B and other files of the wild."""
+    lines = [
+        b"at name@domain.com 1 1",
+        b". . . 2 2",
+        b"nan 3 3",
+        b"2 9 9",
+        b"tree 5 6",
+        b"caf\xe9 1 2",
+        b"cat 1",
+        b"house x 4",
+        b"house  3 4",
+        b"tree 9 9",
+        "new\u00a0york 1 1".encode(),
+        b"cat 1 2",
+        b"dog 1",
+    ]
+    for header in ([], [b"13 2"]):
+        path = tmp_path / "wild.txt"
+        path.write_bytes(b"\n".join([*header, *lines]))
+        numbers = ", ".join(str(number + len(header)) for number in (6, 7, 8, 13))
+        message = (
+            rf"4 of 13 lines can't be read as a word and its 2 numbers in UTF-8 \(lines {numbers}\)"
+        )
+        with pytest.warns(UserWarning, match=message):
+            found = read_word_vectors(path, WORDS, "en")
+        assert found.tolist() == [[3, 4], [5, 6], [1, 2]]
 
 
 def test_matrices_are_rows_as_the_vocabulary(tmp_path: Path) -> None:
@@ -188,6 +220,20 @@ def test_a_file_that_was_cut_off(tmp_path: Path) -> None:
     (tmp_path / "v.txt.gz").write_bytes(bytes(whole))
     with pytest.raises(DataError, match=r"can't be read|expected numbers|numbers after the word"):
         read_word_vectors(tmp_path / "v.txt.gz", WORDS, "en", "zeros")
+
+
+def test_numbers_of_a_matrix_are_checked(dataset: MultiviewDataset) -> None:
+    for bad in (np.nan, np.inf, 1e300):
+        array = np.ones((3, 2))
+        array[1, 0] = bad
+        message = (
+            r"view 'en': the word vectors of 1 words hold NaN or infinity \(tree\); give finite "
+            "numbers, or zeros for words without a vector"
+        )
+        with pytest.raises(DataError, match=message):
+            read_word_vectors(array, WORDS, "en")
+    with pytest.raises(DataError, match=r"view 'en': all numbers of its word vectors are zero"):
+        dataset.with_word_vectors({"en": np.zeros((3, 2))})
 
 
 def test_vectors_that_are_no_numbers() -> None:
