@@ -182,11 +182,23 @@ class Builder:
         if self._labels is None:
             return None
         column = self._records.columns[name]
-        result = [""] * len(column.items)
+        found: list[set[str]] = [set() for _ in column.items]
         for record, cell in enumerate(column.cells):
             for item in cell:
-                result[item] = result[item] or self._labels[record]
-        return result
+                found[item].update({self._labels[record]} - {""})
+        shared = [item for item, labels in enumerate(found) if len(labels) > 1]
+        if shared:
+            shown = [
+                f"{str(column.items[item])[:80]}: {', '.join(sorted(found[item])[:_SHOWN])}"
+                for item in shared[:_SHOWN]
+            ]
+            warnings.warn(
+                f"view '{name}': {len(shared)} of {len(found)} items belong to records with "
+                f"different labels ({'; '.join(shown)}{'; …' if len(shared) > _SHOWN else ''}); "
+                "they have no label. Give all their records one label to keep it.",
+                stacklevel=6,
+            )
+        return [labels.pop() if len(labels) == 1 else "" for labels in found]
 
     def _leave_out(
         self, name: str, bad: NDArray[np.bool_], reason: str, causes: Sequence[str] = ()

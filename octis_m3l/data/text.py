@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from octis_m3l.data.languages import checked_language, doubts_of_language
 from octis_m3l.data.stop_words import available_stop_words, comparable_words, stop_words
 from octis_m3l.data.text_checks import (
+    check_characters,
     check_tokenizer,
     checked_share,
     checked_stop_words,
@@ -138,6 +139,7 @@ class TextPreprocessor:
         """
         if not isinstance(text, str):
             raise DataError(not_text(text))
+        check_characters(text)
         find = self._form_finder()
         return [word for form in find(text) for word in self._words(form)]
 
@@ -380,6 +382,7 @@ class TextPreprocessor:
         for row, text in enumerate(documents):
             if isinstance(text, str):
                 try:
+                    check_characters(text)
                     token_ids.extend(chain.from_iterable(map(ids_of_form.__getitem__, find(text))))
                 except DataError as error:
                     raise DataError(f"View {view!r}, row {row}: {error}") from None

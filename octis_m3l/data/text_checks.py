@@ -220,6 +220,19 @@ def checked_tokens(tokens: Sequence[str]) -> list[str]:
     return words
 
 
+def check_characters(text: str, what: str = "the document") -> None:
+    """Refuse a text with half of a surrogate pair, which encoders and files can't take."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise DataError(
+            f"{what} holds half of a surrogate pair ({error.object[error.start]!r} at "
+            f"character {error.start}), which is no character: it was decoded wrongly. Decode it "
+            "again, or repair it with text.encode('utf-16', 'surrogatepass').decode('utf-16', "
+            "'replace')."
+        ) from None
+
+
 def not_text(value: object) -> str:
     """Return what to say of a document that is no text."""
     mend = "Decode it" if isinstance(value, bytes) else "Convert it with str() if it is text"

@@ -169,7 +169,7 @@ def test_records_of_one_group_are_one(folder: Path) -> None:
         {"en": ["sea", "sea", "wood", "sea"], "de": ["meer", None, "wald", "meer"]},
         images={"photo": [folder / f"{number}.jpg" for number in (0, 1, 2, 3)]},
         group=["x", "x", "y", "x"],
-        labels=["l", "l", "m", "n"],
+        labels=["l", "l", "m", "l"],
     )
     assert said(data, "en") == ["sea", "wood"]
     assert said(data, "de") == ["meer", "wald"]
@@ -178,7 +178,42 @@ def test_records_of_one_group_are_one(folder: Path) -> None:
         {("en", "wood"), ("de", "wald"), ("photo", "2.jpg")},
     ]
     assert data.view("en").labels == ["l", "m"]
-    assert data.view("photo").labels == ["l", "l", "m", "n"]
+    assert data.view("photo").labels == ["l", "l", "m", "l"]
+
+
+def test_items_of_records_with_different_labels_have_none(folder: Path) -> None:
+    first, second = folder / "0.jpg", folder / "1.jpg"
+    texts = {"en": ["sea", "wood", "field", "hill", "lake"]}
+    with pytest.warns(UserWarning) as caught:
+        data = built(
+            texts,
+            images={"photo": [first, first, second, second, first]},
+            labels=["water", "land", "land", None, "water"],
+        )
+    assert [str(warning.message) for warning in caught] == [
+        f"view 'photo': 1 of 2 items belong to records with different labels ({first}: land, "
+        "water); they have no label. Give all their records one label to keep it."
+    ]
+    assert data.view("en").labels == ["water", "land", "land", "", "water"]
+    assert data.view("photo").labels == ["", "land"]
+    with pytest.warns(UserWarning, match=r"view 'en': 1 of 1 items .* \(sea: land, water\); they"):
+        data = built({"en": ["sea", "sea"]}, group=[1, 1], labels=["water", "land"])
+    assert data.view("en").labels == [""]
+
+
+@pytest.mark.parametrize("half", ["\ud83d", "\udc80"])
+def test_half_of_a_surrogate_pair_is_refused(half: str) -> None:
+    message = (
+        f"View 'en', row 1: the document holds half of a surrogate pair ({half!r} at character 4), "
+        "which is no character: it was decoded wrongly. Decode it again, or repair it with "
+        "text.encode('utf-16', 'surrogatepass').decode('utf-16', 'replace')."
+    )
+    with pytest.raises(DataError, match=f"^{re.escape(message)}$"):
+        built({"en": ["sea", f"wood{half} hill"]})
+    with pytest.raises(DataError, match=r"^label 1 holds half of a surrogate pair \("):
+        built({"en": ["sea", "wood"]}, labels=["a", half])
+    repaired = "wood \ud83d\ude00\ud83d".encode("utf-16", "surrogatepass")
+    assert said(built({"en": [repaired.decode("utf-16", "replace")]}), "en") == ["wood 😀\ufffd"]
 
 
 def test_the_same_text_in_two_groups_is_two_items() -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from octis_m3l.data.text_checks import is_missing
+from octis_m3l.data.text_checks import check_characters, is_missing
 from octis_m3l.errors import DataError
 
 _EXACT = 2**53
@@ -28,7 +28,10 @@ def record_labels(labels: Sequence[Any] | None, count: int) -> list[str] | None:
         return None
     if len(labels) != count:
         raise DataError(f"{len(labels)} labels for {count} records; give one for each.")
-    return [_as_text(label) for label in labels]
+    found = [_as_text(label) for label in labels]
+    for row, label in enumerate(found):
+        check_characters(label, f"label {row}")
+    return found
 
 
 def _as_text(label: Any) -> str:
