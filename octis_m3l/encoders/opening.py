@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from octis_m3l.data.opening import open_picture
+from octis_m3l.data.text_checks import check_characters
 from octis_m3l.errors import DataError, MissingDependencyError, SettingsError
 
 if TYPE_CHECKING:
@@ -167,7 +168,7 @@ def checked_texts(items: Sequence[str]) -> list[str]:
     Raises
     ------
     DataError
-        If one is empty or no text, with its row.
+        If one is empty, no text or badly decoded, with its row.
     """
     if isinstance(items, str):
         raise DataError("one text was given, expected a list of texts: [text].")
@@ -177,6 +178,7 @@ def checked_texts(items: Sequence[str]) -> list[str]:
             raise DataError(f"text {row} is of type {type(text).__name__}; expected a str.")
         if not text.strip():
             raise DataError(f"text {row} is empty: there is nothing to encode; leave it out.")
+        check_characters(text, f"text {row}")
     return texts
 
 

@@ -374,6 +374,8 @@ def test_empty_texts_and_other_things_are_errors(encoder: SentenceEncoder) -> No
         encoder.encode(["boat", "sea", float("nan")])  # type: ignore[list-item]
     with pytest.raises(DataError, match=r"^one text was given, expected a list of texts"):
         encoder.encode("boat")
+    with pytest.raises(DataError, match=r"^text 1 holds half of a surrogate pair \('\\ud83d' at"):
+        encoder.encode(["boat", "sea \ud83d"])
 
 
 def test_vectors_that_are_not_finite_are_an_error(folder: Path) -> None:
