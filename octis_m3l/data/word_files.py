@@ -8,10 +8,10 @@ import zlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from io import TextIOWrapper
+from io import BufferedReader, TextIOWrapper
 from itertools import chain, islice, takewhile
 from pathlib import Path
-from typing import IO, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -85,7 +85,7 @@ def _checked(vectors: NDArray[Any], vocabulary: Sequence[str], view: str) -> NDA
     if len(bad):
         raise DataError(
             f"view '{view}': the word vectors of {len(bad)} words hold NaN or infinity "
-            f"({_some([vocabulary[row] for row in bad])}); give finite numbers, or zeros for words "
+            f"({_some([vocabulary[row] for row in bad.tolist()])}); give finite numbers, or zeros for words "
             "without a vector."
         )
     if not vectors.any():
@@ -123,7 +123,7 @@ def _read_npz(path: Path, view: str) -> NDArray[Any]:
 
 def _look_up(
     path: Path, vocabulary: Sequence[str], view: str, without_vector: WithoutVector
-) -> NDArray[np.float32]:
+) -> NDArray[np.float64]:
     place = {word.encode(): number for number, word in enumerate(vocabulary)}
     found: NDArray[np.float64] | None = None
     known = np.zeros(len(vocabulary), bool)
@@ -244,7 +244,7 @@ def read_pairs(path: str | Path) -> list[tuple[str, str]]:
 
 
 @contextmanager
-def _opened(path: Path, what: str) -> Iterator[IO[bytes]]:
+def _opened(path: Path, what: str) -> Iterator[gzip.GzipFile | BufferedReader]:
     try:
         with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
             yield file
