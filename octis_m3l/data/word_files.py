@@ -55,8 +55,8 @@ def read_word_vectors(
     Raises
     ------
     DataError
-        If the file can't be read, rows do not fit the vocabulary, a word has no vector, or numbers
-        are NaN, infinite or all zero.
+        If the file can't be read, rows do not fit the vocabulary, a word has no vector, or a number
+        is NaN or infinite.
     """
     if without_vector not in _POLICIES:
         raise SettingsError(
@@ -87,11 +87,6 @@ def _checked(vectors: NDArray[Any], vocabulary: Sequence[str], view: str) -> NDA
             f"view '{view}': the word vectors of {len(bad)} words hold NaN or infinity "
             f"({_some([vocabulary[row] for row in bad.tolist()])}); give finite numbers, or zeros for words "
             "without a vector."
-        )
-    if not vectors.any():
-        raise DataError(
-            f"view '{view}': all numbers of its word vectors are zero, so that they tell no words "
-            "apart; check where they come from."
         )
     return vectors
 
