@@ -184,6 +184,22 @@ def test_infer_texts_pictures_and_embeddings(run: Run, trained: Path, tmp_path: 
         (("evaluate", "{model}", "--metric", "mmr"), "Did you mean 'mrr'?"),
         (("build", "no.csv", "--text", "en=a", "--out", "x"), "no.csv is missing"),
         (("build", "no.csv", "--out", "x"), "name at least one text column"),
+        (
+            ("build", "no.csv", "--out", "x", "--text", "en=a", "--no-cache"),
+            "--no-cache goes with --encoder VIEW=ENCODER alone; leave it out.",
+        ),
+        (
+            ("build", "no.csv", "--out", "x", "--text", "en=a", "--without-vector", "zeros"),
+            "--without-vector goes with --word-vectors VIEW=FILE alone.",
+        ),
+        (
+            ("train", "{corpus}", "--out", "new", "--model", "pltm", "--device", "cuda"),
+            "pltm is computed on the processor alone: device='cuda' would do nothing",
+        ),
+        (
+            ("tune", "{corpus}", "--out", "new", "--gpus", "1"),
+            "gpus=1: only Ray gives out GPUs (--ray); here name them: --device cuda",
+        ),
     ],
 )
 def test_mistakes_are_one_line_and_exit_code_1(

@@ -104,6 +104,11 @@ def build(
     chosen, own = pairs(encoder, "--encoder"), pairs(embeddings, "--embeddings")
     for name in {*chosen} & {*own}:
         raise SettingsError(f"view '{name}' has both --embeddings and --encoder; give one of them.")
+    alone = {"--device": device, "--cache": cache, "--no-cache": no_cache}
+    for option in [option for option, given in alone.items() if given and not chosen]:
+        raise SettingsError(f"{option} goes with --encoder VIEW=ENCODER alone; leave it out.")
+    if without_vector != "error" and not word_vectors:
+        raise SettingsError("--without-vector goes with --word-vectors VIEW=FILE alone.")
     kept = _cache(cache, no_cache)
     check_encoders(chosen.values())
     known = [*pairs(text, "--text"), *pairs(image, "--image"), "texts", "images"]

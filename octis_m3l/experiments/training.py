@@ -83,6 +83,7 @@ def train_and_save(
             f"{out} holds no {MARKER}, so it is no model and is not replaced; choose another "
             "folder."
         )
+    check_device(model, [settings.get("device", "auto")])
     known = MODELS[model].settings_class.model_fields
     settings = {n: v for n, v in settings.items() if n != "device" or n in known}
     new = partial(MODELS[model], checkpoint=state, progress=progress, **settings)
@@ -108,6 +109,29 @@ def train_and_save(
     if trained.history.stopped != "interrupted" and checkpoint is None:
         shutil.rmtree(state, ignore_errors=True)
     return trained
+
+
+def check_device(model: str, devices: Sequence[str] | None) -> None:
+    """Refuse a device for a model that is computed on the processor alone.
+
+    Parameters
+    ----------
+    model : str
+        One of `MODELS`.
+    devices : sequence of str, optional
+        As given.
+
+    Raises
+    ------
+    SettingsError
+        If it would do nothing.
+    """
+    others = [device for device in devices or () if device not in ("auto", "cpu")]
+    if others and "device" not in MODELS[model].settings_class.model_fields:
+        raise SettingsError(
+            f"{model} is computed on the processor alone: device='{others[0]}' would do nothing; "
+            "leave it out."
+        )
 
 
 def _stopped(out: Path) -> str | None:
