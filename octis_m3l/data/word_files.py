@@ -85,8 +85,8 @@ def _checked(vectors: NDArray[Any], vocabulary: Sequence[str], view: str) -> NDA
     if len(bad):
         raise DataError(
             f"view '{view}': the word vectors of {len(bad)} words hold NaN or infinity "
-            f"({_some([vocabulary[row] for row in bad.tolist()])}); give finite numbers, or zeros for words "
-            "without a vector."
+            f"({_some([vocabulary[row] for row in bad.tolist()])}); give finite numbers, or zeros "
+            "for words without a vector."
         )
     return vectors
 
