@@ -1,11 +1,36 @@
 """The errors that users see: each says what was given, what was expected and how to mend it."""
 
+import re
 from collections.abc import Collection
 from difflib import get_close_matches
+
+# C0 but tab and newline, C1, separators of lines and paragraphs, bidirectional embeddings,
+# overrides and isolates, halves of surrogate pairs.
+_CONTROL = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
+)
+
+
+def visible(text: str) -> str:
+    r"""Return a text with control characters written as in JSON: ESC as \u001b.
+
+    In a terminal they could colour, move, hide or reverse what is shown. Tabs, newlines and text
+    that is written from right to left stay as they are.
+
+    Parameters
+    ----------
+    text : str
+        Of a document, a file, a server or a user.
+    """
+    return _CONTROL.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 class OctisM3LError(ValueError):
     """Anything that a user can mend; the command line prints it without a traceback."""
+
+    def __str__(self) -> str:
+        """Return the message, with control characters of what was given made visible."""
+        return visible(super().__str__())
 
 
 class DataError(OctisM3LError):

@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 import tempfile
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -142,7 +143,7 @@ def read_json(path: Path) -> dict[str, Any]:
         content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise StorageError(f"{path} is missing: the folder is incomplete; copy it again.") from None
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise StorageError(
             f"{path} is not readable JSON ({error}): it is truncated or of another program; "
             "copy or write it again."
@@ -193,22 +194,56 @@ def read_yaml(path: Path) -> Any:
     Raises
     ------
     SettingsError
-        If it can't be read.
+        If it can't be read, or is nested deeper or, with its aliases written out, longer than any
+        file of settings.
     """
     try:
         with path.open(encoding="utf-8") as content:
             # Plain data alone, as of yaml.safe_load.
             return yaml.load(content, Loader=_PlainLoader)
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except SettingsError:
+        raise
+    # A date of month 13, or a number of thousands of digits, is a ValueError.
+    except (OSError, ValueError, yaml.YAMLError) as error:
         raise SettingsError(f"{path} can't be read as YAML ({error}).") from None
 
 
 class _PlainLoader(yaml.SafeLoader):
-    """Refuses two entries of one name, of which YAML keeps the last."""
+    """Refuses two entries of one name, of which YAML keeps the last, and files that explode."""
+
+    _DEEPEST, _LONGEST = 50, 100_000
+
+    def __init__(self, stream: Any) -> None:
+        super().__init__(stream)
+        self._depth = self._length = 0
+        self._lengths: dict[int, int] = {}
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        """Count the entries, those of aliases again wherever they stand."""
+        alias, before = self.check_event(yaml.AliasEvent), self._length
+        self._depth += 1
+        self._length += 1
+        self._check_size()
+        node = super().compose_node(parent, index)
+        self._depth -= 1
+        if alias:
+            # One that stands within what it stands for has no length yet.
+            self._length += self._lengths.get(id(node), self._LONGEST)
+            self._check_size()
+        else:
+            self._lengths[id(node)] = self._length - before
+        return node
+
+    def _check_size(self) -> None:
+        if self._depth > self._DEEPEST or self._length > self._LONGEST:
+            raise SettingsError(
+                f"{self.name} is nested more than {self._DEEPEST} deep, or has more than "
+                f"{self._LONGEST:,} entries with its aliases written out; no settings need that."
+            )
 
     def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
-        names = [key.value for key, _ in node.value]
-        twice = [name for name in names if names.count(name) > 1]
+        names = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
+        twice = [name for name, count in Counter(names).items() if count > 1]
         if twice:
             mark = node.start_mark
             raise SettingsError(f"{mark.name}: '{twice[0]}' is there twice after line {mark.line}.")

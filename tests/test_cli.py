@@ -3,17 +3,25 @@
 import json
 import subprocess
 import sys
+import unicodedata
 from collections.abc import Callable
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
 
 import octis_m3l
 from octis_m3l.cli import main
+from octis_m3l.cli.shared import Terminal, print_json, show
 from octis_m3l.data import opening
 from octis_m3l.data.demo import demo_corpus
 from octis_m3l.errors import DataError
@@ -71,6 +79,48 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
             main()
         assert not ended.value.code
     return root
+
+
+HOSTILE = "a\x1b[31mb\x9bc\x07\r\u2028\u202ed"
+SHOWN = r"a\u001b[31mb\u009bc\u0007\u000d\u2028\u202ed"
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.text(st.characters(), max_size=40))
+def test_what_is_printed_has_no_control_characters(text: str) -> None:
+    file = StringIO()
+    terminal = Terminal(file=file, width=400, color_system=None)
+    table = Table("words")
+    table.add_row(Text(text))
+    table.add_row(escape(text))
+    terminal.print(table)
+    terminal.print(text, markup=False, highlight=False)
+    categories = {
+        unicodedata.category(character) for character in file.getvalue().replace("\n", "")
+    }
+    assert not categories & {"Cc", "Cs", "Zl", "Zp"}
+    assert not set("\u202a\u202b\u202d\u202e\u2066\u2067\u2068") & set(file.getvalue())
+
+
+def test_control_characters_are_shown_escaped(
+    run: Run, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    hebrew = "\u200fשלום עולם"
+    file = StringIO()
+    Terminal(file=file, width=200).print(hebrew, HOSTILE, markup=False)
+    assert file.getvalue() == f"{hebrew} {SHOWN}\n"
+    print_json({"a": HOSTILE})
+    assert json.loads(out := capsys.readouterr().out) == {"a": HOSTILE}
+    assert out == f'{{"a": "{SHOWN}"}}\n'.replace("\\u000d", "\\r")
+    show({"a": [HOSTILE]}, False)
+    assert "\x1b" not in capsys.readouterr().out
+    assert str(DataError(f"view '{HOSTILE}'")) == f"view '{SHOWN}'"
+    for command in (("info", tmp_path / HOSTILE), ("train", tmp_path / HOSTILE, "--out", "x")):
+        code, _, err = run(*command)
+        assert code == 1
+        assert not {"\x1b", "\x9b", "\r", "\u202e"} & {*err}
+    code, _, err = run("info", tmp_path / "no\nerror: all is lost")
+    assert [line.startswith("error: ") for line in err.splitlines()].count(True) == 1
 
 
 def test_demo_finds_every_planted_theme_in_every_language(run: Run, tmp_path: Path) -> None:

@@ -6,12 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from octis_m3l.errors import StorageError
+from octis_m3l.errors import SettingsError, StorageError
 from octis_m3l.files import (
     check_file_sizes,
     file_sizes,
     folder_written_whole,
     read_json,
+    read_yaml,
     write_json,
     written_whole,
 )
@@ -166,6 +167,8 @@ def test_json_without_nan(tmp_path: Path) -> None:
     [
         (b'{"a": ', "is not readable JSON (Expecting value: line 1 column 7 (char 6)): it is "),
         (b'{"a": "\xff"}', "is not readable JSON ('utf-8' codec can't decode byte 0xff"),
+        (b'{"a": ' * 10**5, "is not readable JSON (maximum recursion depth"),
+        (b'{"a": ' + b"9" * 5000 + b"}", "is not readable JSON (Exceeds the limit"),
         (b"[1]", "holds a JSON list, where an object was expected."),
     ],
 )
@@ -217,3 +220,41 @@ def test_others_may_read_what_the_umask_lets_them(
         os.umask(before)
     assert (tmp_path / "file.txt").stat().st_mode & 0o777 == file
     assert (tmp_path / "folder").stat().st_mode & 0o777 == folder
+
+
+LAUGHS = "a0: &a0 [ha, ha]\n" + "".join(
+    f"a{n}: &a{n} [*a{n - 1}, *a{n - 1}]\n" for n in range(1, 40)
+)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (LAUGHS, "with its aliases written out"),
+        ("a: &a [*a]", "with its aliases written out"),
+        ("[" * 5000, "nested more than 50 deep"),
+        ("a: " * 3, "can't be read as YAML"),
+        ("a: 2024-13-45", "can't be read as YAML"),
+        (f"a: {'9' * 5000}", "can't be read as YAML"),
+        ("a: !!python/object/apply:os.getcwd []", "can't be read as YAML"),
+        ("? [a, b]\n: c", "can't be read as YAML"),
+        ("a: 1\nb: 2\na: 3", "'a' is there twice"),
+    ],
+)
+def test_yaml_that_would_explode_run_code_or_lose_entries(
+    tmp_path: Path, content: str, message: str
+) -> None:
+    (tmp_path / "a.yaml").write_text(content)
+    with pytest.raises(SettingsError, match=message):
+        read_yaml(tmp_path / "a.yaml")
+
+
+def test_yaml_may_have_aliases_and_depth_as_settings_do(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text(
+        "base: &base {epochs: 5, rate: 1e-3}\nmine: {<<: *base, epochs: 7}\n"
+        + "".join(f"m{n}: *base\n" for n in range(500))
+        + f"deep: {'[' * 40}1{']' * 40}\n"
+    )
+    content = read_yaml(tmp_path / "a.yaml")
+    assert content["mine"] == {"epochs": 7, "rate": 0.001}
+    assert content["m499"] == {"epochs": 5, "rate": 0.001}

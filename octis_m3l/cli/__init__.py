@@ -1,6 +1,7 @@
 """The command line: parses, calls, prints."""
 
 import os
+import re
 import sys
 import warnings
 from typing import Annotated, Any
@@ -66,7 +67,7 @@ def main() -> None:
         app()
     except OctisM3LError as error:
         errors.print("[bold red]error:[/bold red]", end=" ")
-        errors.print(str(error), markup=False, highlight=False)
+        errors.print(_one_line(error), markup=False, highlight=False)
         raise SystemExit(1) from None
     except KeyboardInterrupt:
         raise SystemExit(130) from None
@@ -75,11 +76,16 @@ def main() -> None:
         raise SystemExit(141) from None
     except (OSError, UnicodeError) as error:
         errors.print("[bold red]error:[/bold red]", end=" ")
-        errors.print(f"{error}; check the path and its permissions.", markup=False)
+        errors.print(f"{_one_line(error)}; check the path and its permissions.", markup=False)
         raise SystemExit(1) from None
+
+
+def _one_line(message: object) -> str:
+    """Return a message on one line, so that no part of it looks like another message."""
+    return re.sub(r"\s*\n\s*", " ", str(message))
 
 
 def _show_warning(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
     if issubclass(category, UserWarning):
         errors.print("[yellow]warning:[/yellow]", end=" ")
-        errors.print(str(message), markup=False, highlight=False)
+        errors.print(_one_line(message), markup=False, highlight=False)

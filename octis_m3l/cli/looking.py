@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from octis_m3l.cli.shared import AsJson, Device, errors, model_and_data, print_json, screen
-from octis_m3l.errors import DataError
+from octis_m3l.errors import DataError, visible
 
 _OF_PAIRS = ("mrr", "uap", "jsd")
 _FEW = 30
@@ -114,7 +114,7 @@ def topics(
         screen.print(f"\n[bold]topic {entry['topic']}[/bold]")
         for view, items in entry["documents"].items():
             for item in items:
-                shown = " ".join(item["item"].split())[:110]
+                shown = " ".join(visible(item["item"]).split())[:110]
                 screen.print(f"  {view} {item['weight']:.2f}  {shown}", markup=False)
 
 
@@ -155,5 +155,5 @@ def infer(
         return
     table = Table(*[str(column) for column in found.columns])
     for row in found.itertuples(index=False):
-        table.add_row(*[f"{x:.3f}" if isinstance(x, float) else Text(str(x)) for x in row])
+        table.add_row(*[f"{x:.3f}" if isinstance(x, float) else Text(visible(str(x))) for x in row])
     screen.print(table)

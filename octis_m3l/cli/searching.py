@@ -190,6 +190,10 @@ def compare(
     intervals: Annotated[
         bool, typer.Option("--intervals", help="95 % confidence intervals instead of ± std.")
     ] = False,
+    trusted: Annotated[
+        bool,
+        typer.Option("--trusted", help="Let octis.ETM unpickle its embeddings_path: runs code."),
+    ] = False,
     processes: Annotated[int, typer.Option(min=1, help="Runs at once.")] = 1,
     ray: Annotated[
         str | None,
@@ -216,8 +220,8 @@ def compare(
         from octis_m3l.reports import comparison_table, write_comparison
 
     own = settings_by_model(set_, model or ())
-    chosen = {name: contender(name, topics, **of_model) for name, of_model in own.items()}
-    of_file = {} if config is None else read_contenders(config, topics)
+    chosen = {n: contender(n, topics, trusted=trusted, **given) for n, given in own.items()}
+    of_file = {} if config is None else read_contenders(config, topics, trusted=trusted)
     for name in of_file:
         if name in chosen:
             raise SettingsError(

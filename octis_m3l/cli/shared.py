@@ -9,14 +9,29 @@ from typing import Annotated, Any
 import typer
 import yaml
 from rich.console import Console
+from rich.segment import Segment
 
 from octis_m3l.devices import MOST_THREADS
-from octis_m3l.errors import DataError
+from octis_m3l.errors import DataError, visible
 from octis_m3l.experiments.arguments import pairs
 
-errors = Console(stderr=True)
+
+class Terminal(Console):
+    """A console that prints no control characters but its own."""
+
+    def render_str(self, text: str, **options: Any) -> Any:
+        """Return a text to lay out, with its control characters made visible."""
+        return super().render_str(visible(text), **options)
+
+    def render(self, renderable: Any, options: Any = None) -> Any:
+        """Yield what is printed, whatever it was laid out from."""
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else Segment(visible(segment.text), segment.style)
+
+
+errors = Terminal(stderr=True)
 # rich itself reads COLUMNS, and passes over what is no number.
-screen = Console(width=None if sys.stdout.isatty() or os.environ.get("COLUMNS") else 160)
+screen = Terminal(width=None if sys.stdout.isatty() or os.environ.get("COLUMNS") else 160)
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
 Seed = Annotated[int, typer.Option(help="Of every random draw.")]
@@ -132,7 +147,7 @@ def show(described: dict[str, Any], as_json: bool) -> None:
     text = yaml.safe_dump(
         plain, sort_keys=False, allow_unicode=True, default_flow_style=None, width=100
     )
-    print(text, end="")
+    print(visible(text), end="")
 
 
 def print_json(content: Any) -> None:
@@ -144,4 +159,5 @@ def print_json(content: Any) -> None:
         NaN and infinity become null; what else JSON can't hold is printed as text.
     """
     plain = json.loads(json.dumps(content, default=str), parse_constant=lambda _: None)
-    print(json.dumps(plain, ensure_ascii=False))
+    # JSON means the same by what `visible` makes of a character.
+    print(visible(json.dumps(plain, ensure_ascii=False)))

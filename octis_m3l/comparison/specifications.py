@@ -14,6 +14,7 @@ from octis_m3l.comparison.per_view import OfContextualized, OfOCTIS
 from octis_m3l.errors import SettingsError, suggest
 from octis_m3l.files import read_yaml
 from octis_m3l.models import MODELS
+from octis_m3l.optimization.record import unpickled_by
 
 TOPICS = 50
 """K of every model, unless it is said: without it each would have its package's own."""
@@ -40,7 +41,9 @@ _PASSES: dict[str, dict[str, Any]] = {
 NAMES = (*MODELS, *OCTIS, *CONTEXTUALIZED)
 
 
-def contender(name: str, topics: int | None = None, **settings: Any) -> Contender:
+def contender(
+    name: str, topics: int | None = None, *, trusted: bool = False, **settings: Any
+) -> Contender:
     """Return a contender.
 
     Parameters
@@ -50,13 +53,15 @@ def contender(name: str, topics: int | None = None, **settings: Any) -> Contende
         otherwise, and LDA takes up to 200 iterations a document.
     topics : int, optional
         K. Default: `TOPICS`.
+    trusted : bool
+        Whether OCTIS's ETM may read ``embeddings_path`` as a pickle, which can run any code.
     **settings
         Hyperparameters.
 
     Raises
     ------
     SettingsError
-        If the name or a hyperparameter is unknown.
+        If the name or a hyperparameter is unknown, or a pickle would be read.
     """
     if name not in NAMES:
         raise SettingsError(f"unknown model '{name}'.{suggest(name, NAMES)}")
@@ -83,12 +88,23 @@ def contender(name: str, topics: int | None = None, **settings: Any) -> Contende
                 f"{name}: '{key}' is no hyperparameter of OCTIS's {kind}.{suggest(key, takes)}"
             )
     try:
-        return OfOCTIS(model(**{**own, **_PASSES.get(name, {}), **settings}))
+        built = OfOCTIS(model(**{**own, **_PASSES.get(name, {}), **settings}))
     except (TypeError, ValueError, AssertionError) as error:
         raise SettingsError(f"{name}: {error}.") from None
+    # CTM never reads its bert_path here: a comparison puts embeddings of its own there.
+    unpickled = None if built.reads_embeddings else unpickled_by(built.model.hyperparameters)
+    if unpickled and not trusted:
+        raise SettingsError(
+            f"{name}: {unpickled}={settings[unpickled]!r} would be read as a pickle, which can run "
+            "any code. Give vectors in word2vec's format (embeddings_type: word2vec), or, if you "
+            "trust the file, trusted=True (--trusted)."
+        )
+    return built
 
 
-def read_contenders(path: Path, topics: int | None = None) -> dict[str, Contender]:
+def read_contenders(
+    path: Path, topics: int | None = None, *, trusted: bool = False
+) -> dict[str, Contender]:
     """Return the contenders that a YAML file describes.
 
     ``{name: {model: octis.LDA, passes: 5}}``; for results of something else
@@ -101,6 +117,8 @@ def read_contenders(path: Path, topics: int | None = None) -> dict[str, Contende
         The file.
     topics : int, optional
         K, where an entry doesn't say it. Default: `TOPICS`.
+    trusted : bool
+        As for `contender`.
 
     Raises
     ------
@@ -119,7 +137,8 @@ def read_contenders(path: Path, topics: int | None = None) -> dict[str, Contende
             found[str(name)] = _external(str(name), entry, path.parent)
             continue
         settings = {str(key): value for key, value in entry.items() if key != "model"}
-        found[str(name)] = contender(str(entry.get("model", name)), topics, **settings)
+        model = str(entry.get("model", name))
+        found[str(name)] = contender(model, topics, trusted=trusted, **settings)
     return found
 
 

@@ -287,12 +287,19 @@ class ClipEncoder(PretrainedEncoder):
                 image_resize_mode=tag.get("resize_mode"),
                 weights_only=True,
             )
-            tokenizer = open_clip.get_tokenizer(self.model) if self.side == "text" else None
+            tokenizer = _tokenizer(open_clip, self.model) if self.side == "text" else None
         except (MemoryError, DataError, SettingsError):
             raise
         except Exception as error:
             raise self._not_loaded(self._called(self.model), error) from None
         return network.to(dtype_of(self._precision())).eval(), transform, tokenizer
+
+
+def _tokenizer(open_clip: Any, model: str) -> Any:
+    """Return a model's tokenizer; its settings could ask transformers to run the model's code."""
+    text = (open_clip.get_model_config(model) or {}).get("text_cfg", {})
+    of_transformers = {"trust_remote_code": False} if text.get("hf_tokenizer_name") else {}
+    return open_clip.get_tokenizer(model, **of_transformers)
 
 
 def _check_safe(weights: Path) -> None:

@@ -8,7 +8,7 @@ import shutil
 import sys
 import time
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import SimpleNamespace
@@ -214,6 +214,8 @@ class Optimizer(OctisOptimizer):  # type: ignore[misc]
         metric: Any = None,
         extra_metrics: Sequence[Any] | None = None,
         kernel: Any = None,
+        classes: Collection[type] = (),
+        trusted: bool = False,
         processes: int = 1,
         device: str | Sequence[str] | None = None,
         threads: int | None = None,
@@ -231,6 +233,12 @@ class Optimizer(OctisOptimizer):  # type: ignore[misc]
         model, dataset, metric, extra_metrics, kernel : optional
             What a file can't hold: models with parts of their own, data sets that were never
             saved, metrics with another corpus, a kernel for 'GP' other than OCTIS's.
+        classes : collection of class
+            Your own models and metrics that the file may name. Classes of OCTIS and of this
+            package are known; no other module is imported for a file.
+        trusted : bool
+            Whether OCTIS's models may read pickles from the paths in the file (its CTM and ETM do).
+            A pickle can run any code.
         processes, device, threads, executor, progress
             As for `optimize`.
 
@@ -243,7 +251,8 @@ class Optimizer(OctisOptimizer):  # type: ignore[misc]
         StorageError
             If the file is missing, damaged or of another kind, or names what isn't there; or if
             the model or a metric given is not the one that the search began with; or if another
-            process is at work on it.
+            process is at work on it; or if the file names a class that is not known, or a model
+            that unpickles.
         DataError
             If the data set is another, or has other embeddings, labels, word vectors or
             dictionaries.
@@ -257,7 +266,7 @@ class Optimizer(OctisOptimizer):  # type: ignore[misc]
         read_search(file)
         with held(file):
             stored = read_search(file)
-            given = Given(model, dataset, metric, extra_metrics, kernel)
+            given = Given(model, dataset, metric, extra_metrics, kernel, classes, trusted)
             whole = completed(given, stored)
             settings = {
                 **stored["settings"],

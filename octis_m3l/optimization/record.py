@@ -1,7 +1,7 @@
 """What a search is made of, as JSON: classes by their path, arguments that JSON holds.
 
-Nothing in a file is evaluated. A class is imported by its path, and must be a model or a metric of
-OCTIS's kind.
+Nothing in a file is evaluated. A class that a file names is of OCTIS or of this package, or one
+that the caller gives: anything else is refused before its module is imported.
 """
 
 import hashlib
@@ -9,7 +9,7 @@ import inspect
 import json
 import math
 import warnings
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -38,21 +38,24 @@ _TRANSFORMS = {
     Real: ("identity", "normalize"),
 }
 _SCALARS = (str, int, float, bool, type(None))
+_IMPORTED = ("octis", "octis_m3l", "contextualized_topic_models")
+_UNPICKLED = ("bert_path", "embeddings_path", "embeddings_type")
 
 
 def class_path(of: object) -> str:
-    """Return where the class of an object can be imported: module:name.
+    """Return where a class, or the class of an object, is defined: module:name.
 
     Parameters
     ----------
     of : object
-        Of a class.
+        A class, or an object of one.
     """
-    return f"{type(of).__module__}:{type(of).__qualname__}"
+    kind = of if inspect.isclass(of) else type(of)
+    return f"{kind.__module__}:{kind.__qualname__}"
 
 
-def imported_class(path: str, kind: type) -> Any:
-    """Return the class at a path.
+def named_class(path: str, kind: type, classes: Collection[type] = ()) -> Any:
+    """Return the class that a file names.
 
     Parameters
     ----------
@@ -60,18 +63,29 @@ def imported_class(path: str, kind: type) -> Any:
         As `class_path` gave it.
     kind : type
         What it must be a subclass of.
+    classes : collection of class
+        That the caller knows, beside those of OCTIS and of this package.
 
     Raises
     ------
     StorageError
-        If it isn't there, or is something else.
+        If it isn't there, is something else, or is of another package and not among `classes`;
+        then its module has not been imported.
     """
-    module, _, name = path.partition(":")
+    module, _, name = str(path).partition(":")
+    found: Any = {class_path(one): one for one in classes}.get(path)
+    if found is None and module.partition(".")[0] not in _IMPORTED:
+        raise StorageError(
+            f"the file names the class {path}, which belongs neither to OCTIS nor to octis-m3l; it "
+            "is not imported, because a file from elsewhere could run any code that way. If it is "
+            f"yours, import it and pass it: resume_optimization(file, classes=[{name}])."
+        )
     try:
-        found: Any = import_module(module)
-        for part in name.split("."):
-            found = getattr(found, part)
-    except (ImportError, AttributeError, ValueError) as error:
+        if found is None:
+            found = import_module(module)
+            for part in name.split("."):
+                found = getattr(found, part)
+    except (Exception, SystemExit) as error:
         raise StorageError(
             f"{path} can't be imported ({error}); give the object itself: "
             "resume_optimization(file, model=…, dataset=…, metric=…)."
@@ -135,35 +149,90 @@ def _attributes(model: Any) -> tuple[dict[str, Any], bool]:
         if name not in ("hyperparameters", "use_partitions")
         and (name not in usual or not _same(value, usual[name]))
     }
-    kept = {name: value for name, value in changed.items() if isinstance(value, _SCALARS)}
+    kept = {name: value for name, value in changed.items() if _is_scalar(value)}
     return kept, len(kept) == len(changed)
 
 
+def _is_scalar(value: Any) -> bool:
+    return isinstance(value, _SCALARS)
+
+
 def _same(one: Any, other: Any) -> bool:
-    if isinstance(one, _SCALARS) or isinstance(other, _SCALARS):
+    if _is_scalar(one) or _is_scalar(other):
         return bool(type(one) is type(other) and one == other)
     return type(one) is type(other)
 
 
-def rebuilt_model(stored: Mapping[str, Any]) -> Any:
+def unpickled_by(hyperparameters: Mapping[str, Any]) -> str | None:
+    """Return the hyperparameter by which a model of OCTIS reads a pickle, which can run any code.
+
+    Its CTM reads pickles from the working folder even where ``bert_path`` is empty.
+
+    Parameters
+    ----------
+    hyperparameters : mapping
+        All of a model's.
+    """
+    if "bert_path" in hyperparameters:
+        return "bert_path"
+    if hyperparameters.get("embeddings_path") and (
+        hyperparameters.get("embeddings_type", "pickle") != "word2vec"
+    ):
+        return "embeddings_path"
+    return None
+
+
+def check_trusted(model: Any, searched: Collection[str], *, given: bool) -> None:
+    """Refuse to let a file decide what a model of OCTIS unpickles.
+
+    Parameters
+    ----------
+    model : OCTIS model
+        Of the search.
+    searched : collection of str
+        The hyperparameters whose values the file holds.
+    given : bool
+        Whether the caller gave the model, with hyperparameters of its own.
+
+    Raises
+    ------
+    StorageError
+        If it does.
+    """
+    if isinstance(model, TopicModel):
+        return
+    decided = next((name for name in _UNPICKLED if name in searched), None)
+    if decided is None and not given:
+        decided = unpickled_by(model.hyperparameters)
+    if decided is not None:
+        raise StorageError(
+            f"{type(model).__name__} reads a pickle from the path in its hyperparameter "
+            f"'{decided}', and a pickle can run any code. If you trust both files: "
+            "resume_optimization(file, trusted=True)."
+        )
+
+
+def rebuilt_model(stored: Mapping[str, Any], classes: Collection[type] = ()) -> Any:
     """Return the model that `described_model` described.
 
     Parameters
     ----------
     stored : mapping
         From JSON.
+    classes : collection of class
+        As for `named_class`.
 
     Raises
     ------
     StorageError
-        If its class can't be imported, or it had what JSON can't hold.
+        If its class is refused or can't be imported, or it had what JSON can't hold.
     """
     if not stored["whole"]:
         raise StorageError(
             f"the model {stored['class']} was given what a file can't hold; give it again: "
             "resume_optimization(file, model=…)."
         )
-    kind = imported_class(stored["class"], AbstractModel)
+    kind = named_class(stored["class"], AbstractModel, classes)
     given = {
         name: tuple(value) if name in stored["tuples"] else value
         for name, value in stored["hyperparameters"].items()
@@ -174,6 +243,8 @@ def rebuilt_model(stored: Mapping[str, Any]) -> Any:
         model = kind()
         model.hyperparameters.update(given)
         for name, value in stored.get("attributes", {}).items():
+            if name == "hyperparameters" or name.startswith("__") or not _is_scalar(value):
+                raise StorageError(f"the file is damaged: a model's attribute can't be '{name}'.")
             setattr(model, name, value)
     model.use_partitions = stored["use_partitions"]
     return model
@@ -211,7 +282,7 @@ def described_metric(metric: Any, dataset: Any) -> dict[str, Any]:
     return {"class": class_path(metric), "arguments": arguments, "unknown": unknown}
 
 
-def rebuilt_metric(stored: Mapping[str, Any], dataset: Any) -> Any:
+def rebuilt_metric(stored: Mapping[str, Any], dataset: Any, classes: Collection[type] = ()) -> Any:
     """Return the metric that `described_metric` described.
 
     Parameters
@@ -220,24 +291,26 @@ def rebuilt_metric(stored: Mapping[str, Any], dataset: Any) -> Any:
         From JSON.
     dataset : OCTIS dataset
         That is searched on.
+    classes : collection of class
+        As for `named_class`.
 
     Raises
     ------
     StorageError
-        If its class can't be imported, or it had what JSON can't hold.
+        If its class is refused or can't be imported, or it had what JSON can't hold.
     """
     if stored["unknown"]:
         raise StorageError(
             f"the metric {stored['class']} was given {', '.join(stored['unknown'])}, which a file "
             "can't hold; give it again: resume_optimization(file, metric=…, extra_metrics=[…])."
         )
-    kind = imported_class(stored["class"], AbstractMetric)
+    kind = named_class(stored["class"], AbstractMetric, classes)
     arguments = {}
     for name, value in stored["arguments"].items():
         if not isinstance(value, Mapping):
             arguments[name] = value
         elif "class" in value:
-            arguments[name] = rebuilt_metric(value, dataset)
+            arguments[name] = rebuilt_metric(value, dataset, classes)
         elif value["is"] == "the data set":
             arguments[name] = dataset
         elif value["is"] == "the corpus":

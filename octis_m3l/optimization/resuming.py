@@ -1,6 +1,6 @@
 """A search's file of runs, read: what it holds, and what must be given again."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,7 @@ from octis_m3l.files import read_json
 from octis_m3l.optimization.record import (
     check_same,
     check_same_dataset,
+    check_trusted,
     described_metric,
     described_model,
     rebuilt_dataset,
@@ -38,7 +39,7 @@ class Given:
 
     Parameters
     ----------
-    model, dataset, metric, extra_metrics, kernel
+    model, dataset, metric, extra_metrics, kernel, classes, trusted
         As for `Optimizer.resume_optimization`.
     """
 
@@ -47,6 +48,8 @@ class Given:
     metric: Any
     extra_metrics: Sequence[Any] | None
     kernel: Any
+    classes: Collection[type] = ()
+    trusted: bool = False
 
 
 def runs_file(file: Path) -> Path:
@@ -102,7 +105,8 @@ def completed(given: Given, stored: dict[str, Any]) -> Given:
     Raises
     ------
     StorageError
-        If something given is not what the search began with, or is missing and no file holds it.
+        If something given is not what the search began with, or is missing and no file holds it;
+        or if the file names a class of another package, or a model that unpickles.
     DataError
         If the data set is another.
     """
@@ -124,6 +128,10 @@ def completed(given: Given, stored: dict[str, Any]) -> Given:
     ):
         if one is not None:
             check_same("metric", described_metric(one, dataset), described)
-        metrics.append(rebuilt_metric(described, dataset) if one is None else one)
-    model = rebuilt_model(stored["model"]) if given.model is None else given.model
+        metrics.append(rebuilt_metric(described, dataset, given.classes) if one is None else one)
+    model = given.model
+    if model is None:
+        model = rebuilt_model(stored["model"], given.classes)
+    if not given.trusted:
+        check_trusted(model, stored["search_space"], given=given.model is not None)
     return Given(model, dataset, metrics[0], metrics[1:], given.kernel)

@@ -17,6 +17,7 @@ from rich.text import Text
 
 from octis_m3l.comparison.result import ALL, Comparison
 from octis_m3l.comparison.statistics import Standing
+from octis_m3l.errors import visible
 from octis_m3l.files import written_whole
 from octis_m3l.reports.tables import UAP_NOTE, same
 
@@ -94,9 +95,9 @@ def comparison_markdown(
         As for `comparison_table`.
     """
     content = _content(result, by_view, intervals)
-    frame = _frame(content, "**{}**", lambda text: text.translate(_MARKDOWN))
+    frame = _frame(content, "**{}**", _markdown)
     table: str = frame.to_markdown(disable_numparse=True)
-    return f"{table}\n\n{_about(result)}. {content.caption('bold')}\n"
+    return f"{table}\n\n{_markdown(_about(result))}. {content.caption('bold')}\n"
 
 
 def comparison_latex(result: Comparison, *, by_view: bool = False, intervals: bool = False) -> str:
@@ -135,8 +136,8 @@ def write_comparison(result: Comparison, folder: Path, *, intervals: bool = Fals
         "by-view.md": comparison_markdown(result, by_view=True, **options),
         "table.tex": comparison_latex(result, **options),
         "by-view.tex": comparison_latex(result, by_view=True, **options),
-        "standings.csv": result.frame().to_csv(index=False),
-        "runs.csv": result.run_frame().to_csv(index=False),
+        "standings.csv": _defused(result.frame()).to_csv(index=False),
+        "runs.csv": _defused(result.run_frame()).to_csv(index=False),
     }
     for name, content in contents.items():
         with written_whole(folder / name) as temporary:
@@ -144,7 +145,7 @@ def write_comparison(result: Comparison, folder: Path, *, intervals: bool = Fals
     with written_whole(folder / "items.csv") as temporary:
         temporary.write_text("contender,seed,measure,where,tuple,score\n", encoding="utf-8")
         for frame in result.item_frames():
-            frame.to_csv(temporary, mode="a", header=False, index=False)
+            _defused(frame).to_csv(temporary, mode="a", header=False, index=False)
     return [folder / name for name in (*contents, "items.csv")]
 
 
@@ -156,7 +157,7 @@ def _content(result: Comparison, by_view: bool, intervals: bool) -> _Content:
     }
     contested = {title for title, by_name in standings.items() if len(by_name) > 1}
     wins = [_wins(standings, contested, name) for name in result.names] if contested else []
-    names = [_name(result, name) for name in result.names]
+    names = [_one_line(_name(result, name)) for name in result.names]
     counts = {len([r for r in result.runs if r.contender == name]) for name in result.names}
     fewest = min(counts, default=0)
     several = f"{fewest} to {max(counts)}" if len(counts) > 1 else f"{fewest}"
@@ -193,7 +194,7 @@ def _columns(result: Comparison, by_view: bool) -> dict[str, Mapping[str, Standi
             continue
         places = [where] if by_view and where else result.common.get(measure) or []
         title = f"{measure} ({', '.join(places)})" if places else measure
-        found[f"{title} {_UP if result.higher[measure] else _DOWN}"] = standings
+        found[_one_line(f"{title} {_UP if result.higher[measure] else _DOWN}")] = standings
     return found
 
 
@@ -223,7 +224,7 @@ def _about(result: Comparison) -> str:
         "words of a topic": result.info.get("topk"),
         "topics": ", ".join(map(str, _topics(result, result.names))),
     }
-    return ", ".join(f"{name}: {value}" for name, value in known.items() if value)
+    return _one_line(", ".join(f"{name}: {value}" for name, value in known.items() if value))
 
 
 def _topics(result: Comparison, names: Collection[str]) -> list[int]:
@@ -262,7 +263,7 @@ class _Stacked(JupyterMixin):
             table = Table()
             table.add_column("", no_wrap=True)
             for title in titles:
-                table.add_column(title, min_width=self._width(title))
+                table.add_column(Text(title), min_width=self._width(title))
             counted = last and bool(self.content.best_in)
             if counted:
                 table.add_column(_BEST_IN, justify="right")
@@ -297,6 +298,20 @@ class _Stacked(JupyterMixin):
         return max(map(cell_len, (*cells, *title.split())))
 
 
+def _one_line(text: str) -> str:
+    """Return a text as it may stand in a table of any format."""
+    return " ".join(visible(text).split())
+
+
+def _defused(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return a table without texts that a spreadsheet would take for formulas."""
+    texts = frame.select_dtypes(exclude="number").columns
+    defused = frame[texts].map(
+        lambda value: f"'{value}" if isinstance(value, str) and _FORMULA.match(value) else value
+    )
+    return frame.assign(**{name: defused[name] for name in texts})
+
+
 def _frame(content: _Content, bold: str, escaped: Callable[[str], str]) -> pd.DataFrame:
     def shown(cell: _Cell) -> str:
         return bold.format(escaped(cell.text)) if cell.won else escaped(cell.text)
@@ -305,6 +320,10 @@ def _frame(content: _Content, bold: str, escaped: Callable[[str], str]) -> pd.Da
     names = [escaped(name) for name in content.names]
     best_in = {_BEST_IN: content.best_in} if content.best_in else {}
     return pd.DataFrame({**columns, **best_in}, index=names)
+
+
+def _markdown(text: str) -> str:
+    return text.translate(_MARKDOWN).replace("](", "]\\(")
 
 
 def _latex(text: str) -> str:
@@ -322,7 +341,10 @@ def _greek(letter: str) -> str:
 
 # Those that LaTeX has a command for; the others look like Latin letters.
 _GREEK = "[α-νξπρσ-ωΓΔΘΛΞΠΣΥΦΨΩ]"
-_MARKDOWN = str.maketrans({"|": "\\|", "*": "\\*", "_": "\\_"})
+_MARKDOWN = str.maketrans(
+    {"<": "&lt;", "&": "&amp;", **{character: f"\\{character}" for character in "\\`*_|~"}}
+)
+_FORMULA = re.compile(r"(?![+-]?\d*\.?\d+(e[+-]?\d+)?\Z)[=+\-@\t\r]", re.IGNORECASE)
 _LATEX = str.maketrans(
     {
         "±": "$\\pm$",
@@ -332,6 +354,7 @@ _LATEX = str.maketrans(
         "↑": "$\\uparrow$",
         "↓": "$\\downarrow$",
         "–": "--",
+        **{character: f"${character}$" for character in "<>|"},
         "\\": "\\textbackslash{}",
         "^": "\\textasciicircum{}",
         "~": "\\textasciitilde{}",

@@ -4,9 +4,10 @@ import math
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
+from octis_m3l.errors import visible
 from octis_m3l.models.base import TopicModel
 from octis_m3l.optimization import SearchResult
 
@@ -14,6 +15,17 @@ UAP_NOTE = "uap is left out where it equals mrr, as wherever each query has one 
 _EDGE = 0.02
 _STEPS = 10
 _TOPICS_SHOWN = 200
+
+
+def cell(value: object) -> Text:
+    """Return what a table shows of a value: never as markup, its control characters visible.
+
+    Parameters
+    ----------
+    value : object
+        A text, or anything that has one.
+    """
+    return Text(visible(str(value)))
 
 
 def listed_topics(model: TopicModel, words: int) -> list[dict[str, Any]]:
@@ -56,7 +68,7 @@ def topics_table(model: TopicModel, words: int) -> Table:
     frame = model.topic_info(words)
     table = Table("topic", "share", *frame.columns[2:], title="Aligned topics")
     for row in frame[:_TOPICS_SHOWN].itertuples(index=False):
-        table.add_row(str(row[0]), f"{row[1]:.1%}", *map(Text, row[2:]))
+        table.add_row(str(row[0]), f"{row[1]:.1%}", *map(cell, row[2:]))
     if len(frame) > _TOPICS_SHOWN:
         rest = len(frame) - _TOPICS_SHOWN
         table.caption = f"{rest:,} less frequent topics are not shown; --json lists all."
@@ -88,7 +100,7 @@ def scores_table(
         for where in [where for where in by_view if where not in passed]:
             metric = measures[name][where]
             chance = f"{metric.chance():.4f}" if hasattr(metric, "chance") else ""
-            table.add_row(name, where, _shown(by_view[where]), chance, metric.direction)
+            table.add_row(cell(name), cell(where), _shown(by_view[where]), chance, metric.direction)
         if len(by_view) > max(1, len(passed)):
             average = sum(by_view.values()) / len(by_view)
             title = "mean of all" if passed else "mean"
@@ -174,16 +186,16 @@ def search_table(result: SearchResult, weights: Mapping[str, float], best: int =
         title += f", medians of {result.info['model_runs']} runs"
     table = Table(
         "call",
-        measured(result),
+        Column(cell(measured(result))),
         *(["lowest and highest run"] if several else []),
-        *result.x_iters,
+        *(Column(cell(name)) for name in result.x_iters),
         title=title + (f"; {failed} failed" if failed else ""),
         caption=_edges(result),
     )
     for call, runs in scored.items():
         spread = [f"{min(runs):.4f} – {max(runs):.4f}"] if several else []
         point = [of[call] for of in result.x_iters.values()]
-        shown = [f"{value:.4g}" if isinstance(value, float) else str(value) for value in point]
+        shown = [cell(f"{x:.4g}" if isinstance(x, float) else x) for x in point]
         table.add_row(str(call), f"{result.medians[call]:.4f}", *spread, *shown)
     if weights:
         table.add_section()

@@ -488,8 +488,8 @@ def test_tables(dataset: MultiviewDataset, tmp_path: Path) -> None:
     assert "B \\& C" in latex
     assert "mrr $\\uparrow$" in latex
     assert latex.count("\\\\\n") == 4
-    assert "D|\\textasciicircum{}\\{\\textasciitilde{}\\textbackslash{}\\$\\#" in latex
-    assert "| D\\|^{~\\$#" in markdown
+    assert "D$|$\\textasciicircum{}\\{\\textasciitilde{}\\textbackslash{}\\$\\#" in latex
+    assert "| D\\|^{\\~\\\\$#" in markdown
     assert "over 3 runs" in markdown
     files = write_comparison(result, tmp_path)
     assert all(file.stat().st_size for file in files)
@@ -497,6 +497,33 @@ def test_tables(dataset: MultiviewDataset, tmp_path: Path) -> None:
     row = frame.query("contender == 'A_1' and measure == 'mrr' and `where` == 'all views'").iloc[0]
     assert row["mean"] == pytest.approx(best.mean)
     assert row["low"] < row["mean"] < row["high"]
+
+
+def test_no_name_breaks_a_table_or_is_taken_for_a_formula(
+    dataset: MultiviewDataset, tmp_path: Path
+) -> None:
+    names = ["=1+1", "-1.5", "@a", "+x", "a\n| b", "`c`", "<i>[d](e)", "esc\x1b[31m", "\u202eg"]
+    contenders = {name: Guesser(0.1 * number) for number, name in enumerate(names, 1)}
+    result = compare(contenders, dataset, seeds=1, metrics=["mrr"], progress=False)
+    write_comparison(result, tmp_path)
+    markdown = (tmp_path / "table.md").read_text()
+    rows = [line for line in markdown.splitlines() if line.startswith("|")]
+    assert len(rows) == 2 + len(names)
+    for shown in ("a \\| b", "\\`c\\`", "&lt;i>[d]\\(e)", "esc\\\\u001b[31m", "\\\\u202eg"):
+        assert f"| {shown}" in markdown
+    latex = (tmp_path / "table.tex").read_text()
+    assert latex.count("\\\\\n") == 1 + len(names)
+    assert "$<$i$>$[d](e)" in latex
+    console = Console(width=200, record=True)
+    console.print(comparison_table(result))
+    shown = console.export_text()
+    assert "esc\\u001b[31m" in shown
+    for file in ("table.md", "table.tex"):
+        assert not {"\x1b", "\u202e"} & {*(tmp_path / file).read_text(), *shown}
+    for file in ("standings.csv", "runs.csv", "items.csv"):
+        kept = {*pd.read_csv(tmp_path / file, dtype=str)["contender"]}
+        assert kept == {"'=1+1", "-1.5", "'@a", "'+x", *names[4:]}
+    assert pd.read_csv(tmp_path / "standings.csv")["mean"].dtype == float
 
 
 def test_contenders_from_a_file(dataset: MultiviewDataset, tmp_path: Path) -> None:
@@ -533,10 +560,14 @@ def test_contenders_from_a_file(dataset: MultiviewDataset, tmp_path: Path) -> No
         ("octis.CombinedTM: {inference_type: zeroshot}", "is what its name says"),
         ("ctm.CombinedTM: {num_data_loader_workers: 2}", "leave it out; compare sets it"),
         ("a: {model: pltm}\na: {model: octis.LDA}", "'a' is there twice"),
+        ("octis.ETM: {embeddings_path: v.pkl}", r"'v.pkl' would be read as a pickle.*--trusted"),
     ):
         file.write_text(text, encoding="utf-8")
         with pytest.raises(SettingsError, match=message):
             read_contenders(file)
+    for trusted, kind in ((True, "keyedvectors"), (True, "pickle"), (False, "word2vec")):
+        file.write_text(f"octis.ETM: {{embeddings_path: v, embeddings_type: {kind}}}")
+        assert list(read_contenders(file, trusted=trusted)) == ["octis.ETM"]
 
 
 def test_global_generators_are_left_as_they_were() -> None:

@@ -246,6 +246,34 @@ def test_a_folder_of_open_clip_brings_weights_and_settings(
     assert gone.fingerprint() != before
 
 
+def test_a_folder_of_open_clip_runs_no_code_for_its_tokenizer(
+    weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import json
+
+    import open_clip
+
+    monkeypatch.chdir(tmp_path)
+    config = open_clip.get_model_config(NAME)
+    config["text_cfg"] |= {
+        "hf_tokenizer_name": "x",
+        "tokenizer_kwargs": {"trust_remote_code": True},
+    }
+    model = tmp_path / "model"
+    model.mkdir()
+    (model / "open_clip_config.json").write_text(
+        json.dumps({"model_cfg": config, "preprocess_cfg": {}})
+    )
+    (model / "open_clip_model.safetensors").write_bytes(weights.read_bytes())
+    (model / "tokenizer_config.json").write_text(
+        json.dumps({"auto_map": {"AutoTokenizer": ["evil.Evil", None]}})
+    )
+    (model / "evil.py").write_text("open('ran', 'w')\nclass Evil: pass\n")
+    with pytest.raises(DataError, match="can't be loaded"):
+        ClipEncoder(f"local-dir:{model}", side="text").encode(TEXTS)
+    assert not (tmp_path / "ran").exists()
+
+
 def test_without_open_clip_it_says_how_to_install_it(
     weights: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

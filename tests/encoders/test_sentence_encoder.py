@@ -1,5 +1,6 @@
 """Models of sentence-transformers as encoders."""
 
+import json
 import logging
 import pickle
 import re
@@ -364,6 +365,32 @@ def test_what_cannot_be_loaded_is_an_error(tmp_path: Path, monkeypatch: pytest.M
     )
     with pytest.raises(DataError, match=message):
         SentenceEncoder("some/model").encode(TEXTS)
+
+
+class Evil:
+    def __reduce__(self) -> Any:
+        return (Path.touch, (Path("ran"),))
+
+
+@pytest.mark.parametrize("trap", ["modules.json", "config.json", "pytorch_model.bin"])
+def test_a_folder_runs_no_code(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trap: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    model = Path(shutil.copytree(folder, tmp_path / "model"))
+    (model / "evil.py").write_text("open('ran', 'w')\nclass Evil: pass\n")
+    if trap == "modules.json":
+        modules = [{"idx": 0, "name": "0", "path": "", "type": "evil.Evil"}]
+        (model / trap).write_text(json.dumps(modules))
+    elif trap == "config.json":
+        config = {"model_type": "evil", "auto_map": {"AutoConfig": "evil.Evil"}}
+        (model / trap).write_text(json.dumps(config))
+    else:
+        (model / "model.safetensors").unlink()
+        torch.save({"a": Evil()}, model / trap)
+    with pytest.raises(DataError, match="can't be loaded"):
+        SentenceEncoder(str(model)).encode(["boat"])
+    assert not (tmp_path / "ran").exists()
 
 
 def test_empty_texts_and_other_things_are_errors(encoder: SentenceEncoder) -> None:

@@ -9,6 +9,7 @@ import sys
 import time
 from concurrent.futures import Future
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,7 @@ from octis_m3l.errors import DataError, SettingsError, StorageError
 from octis_m3l.optimization import Job, Outcome, Processes, Task, executors, search_space
 from octis_m3l.optimization.optimizer import SearchError
 from octis_m3l.optimization.record import (
+    check_trusted,
     described_model,
     described_space,
     rebuilt_model,
@@ -47,7 +49,7 @@ from octis_m3l.optimization.record import (
 from octis_m3l.optimization.resuming import runs_file
 from octis_m3l.optimization.runs import seeded
 
-from .toy import SPACE, Data, Height, Hill, Place
+from .toy import SPACE, TOYS, Data, Height, Hill, Place
 
 FILES = {"result.json", "result.runs.json"}
 FIRST = {
@@ -174,9 +176,9 @@ def test_a_search_that_was_stopped_goes_on_as_if_it_never_had_been(
     whole = searched(tmp_path / "whole", **settings)
     searched(tmp_path / "part", number_of_call=4, **settings)
     path = tmp_path / "part" / "result.json"
-    resumed = Optimizer().resume_optimization(path, 2, dataset=Data())
+    resumed = Optimizer().resume_optimization(path, 2, dataset=Data(), classes=TOYS)
     assert course(resumed) == course(whole)
-    done = Optimizer().resume_optimization(path, dataset=Data())
+    done = Optimizer().resume_optimization(path, dataset=Data(), classes=TOYS)
     assert course(done) == course(whole)
     assert {file.name for file in (tmp_path / "part").glob("*.json")} == FILES
 
@@ -189,7 +191,7 @@ def test_runs_that_are_recorded_are_not_done_again(tmp_path: Path) -> None:
     beside = runs_file(path)
     content = json.loads(beside.read_text())
     beside.write_text(json.dumps({**content, "runs": content["runs"][:7]}))
-    resumed = Optimizer().resume_optimization(path, dataset=Data())
+    resumed = Optimizer().resume_optimization(path, dataset=Data(), classes=TOYS)
     assert len((tmp_path / "runs").read_text().splitlines()) == 12 + 5
     assert course(resumed) == course(whole)
 
@@ -220,7 +222,7 @@ def test_killed_in_the_middle_and_resumed(tmp_path: Path) -> None:
     path = tmp_path / "part" / "result.json"
     before = len(json.loads(runs_file(path).read_text())["runs"])
     assert 0 < before < 12
-    resumed = Optimizer().resume_optimization(path, dataset=Data())
+    resumed = Optimizer().resume_optimization(path, dataset=Data(), classes=TOYS)
     assert course(resumed) == course(whole)
 
 
@@ -236,7 +238,9 @@ def test_a_search_that_was_killed_between_its_two_files_goes_on(tmp_path: Path) 
     path.unlink()
     with pytest.raises(StorageError, match=r"result.runs.json holds a search already"):
         searched(tmp_path)
-    assert course(Optimizer().resume_optimization(path, dataset=Data())) == course(whole)
+    assert course(Optimizer().resume_optimization(path, dataset=Data(), classes=TOYS)) == course(
+        whole
+    )
     assert {file.name for file in tmp_path.glob("*.json")} == FILES
 
 
@@ -246,7 +250,9 @@ def test_a_search_whose_runs_are_in_the_one_file_is_read(tmp_path: Path) -> None
     own = json.loads(runs_file(path).read_text())
     path.write_text(json.dumps({**json.loads(path.read_text()), "octis_m3l": own}))
     runs_file(path).unlink()
-    assert course(Optimizer().resume_optimization(path, dataset=Data())) == course(whole)
+    assert course(Optimizer().resume_optimization(path, dataset=Data(), classes=TOYS)) == course(
+        whole
+    )
     assert "octis_m3l" not in json.loads(path.read_text())
 
 
@@ -257,27 +263,114 @@ def test_what_a_file_cannot_hold_is_asked_for(tmp_path: Path) -> None:
         Optimizer().resume_optimization(path)
     beside = runs_file(path)
     content = json.loads(beside.read_text())
+    of_model = content["model"]
     for changed, message in (
         ({"format": "x"}, r"whose runs are in result.runs.json beside it; searches of OCTIS's own"),
         ({"version": 9}, "was written by another octis-m3l; upgrade this one"),
         ({"kernel": "Matern()"}, r"the search had the kernel Matern\(\); give it again"),
-        ({"model": {**content["model"], "class": "os:system"}}, "is no AbstractModel"),
-        ({"model": {**content["model"], "class": "no.where:X"}}, "can't be imported"),
+        ({"model": {**of_model, "class": "octis.dataset.dataset:Dataset"}}, "is no AbstractModel"),
+        ({"model": {**of_model, "class": "octis.no:X"}}, "can't be imported"),
         ({"dataset": {**content["dataset"], "fingerprints": "x"}}, "not the data set"),
     ):
         beside.write_text(json.dumps({**content, **changed}))
         with pytest.raises((StorageError, DataError), match=message):
-            Optimizer().resume_optimization(path, dataset=Data())
+            Optimizer().resume_optimization(path, dataset=Data(), classes=TOYS)
     for part in ("runs", "points", "settings", "metrics"):
         beside.write_text(json.dumps({name: of for name, of in content.items() if name != part}))
         with pytest.raises(StorageError, match=f"is damaged: it has no '{part}'"):
-            Optimizer().resume_optimization(path, dataset=Data())
+            Optimizer().resume_optimization(path, dataset=Data(), classes=TOYS)
     beside.unlink()
     with pytest.raises(StorageError, match=r"whose runs are in result.runs.json beside it"):
-        Optimizer().resume_optimization(path, dataset=Data())
+        Optimizer().resume_optimization(path, dataset=Data(), classes=TOYS)
     with pytest.raises(StorageError, match=r"gone\.json"):
         Optimizer().resume_optimization(tmp_path / "nowhere" / "gone.json")
     assert not (tmp_path / "nowhere").exists()
+
+
+def changed_file(path: Path, part: str, **changes: Any) -> None:
+    """Change what the file of a search says of its model or metric."""
+    content = json.loads(runs_file(path).read_text())
+    of = content[part]
+    (of[0] if isinstance(of, list) else of).update(changes)
+    runs_file(path).write_text(json.dumps(content))
+
+
+@pytest.mark.parametrize(("part", "own"), [("model", "Planted"), ("metrics", "Planted.Inner")])
+def test_no_module_is_imported_because_a_file_names_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, part: str, own: str
+) -> None:
+    searched(tmp_path)
+    path = tmp_path / "result.json"
+    (tmp_path / "octis_planted.py").write_text("open('ran', 'w')\nclass Planted: pass\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    changed_file(path, part, **{"class": f"octis_planted:{own}"})
+    with pytest.raises(StorageError, match=rf"classes=\[{own}\]"):
+        Optimizer().resume_optimization(path, dataset=Data(), classes=TOYS, trusted=True)
+    assert not (tmp_path / "ran").exists()
+    assert "octis_planted" not in sys.modules
+
+
+def test_classes_of_ones_own_are_passed(tmp_path: Path) -> None:
+    whole = searched(tmp_path)
+    path = tmp_path / "result.json"
+    for classes, missing in (((), "Height"), ([Height], "Hill")):
+        with pytest.raises(StorageError, match=rf"classes=\[{missing}\]"):
+            Optimizer().resume_optimization(path, dataset=Data(), classes=classes)
+    again = Optimizer().resume_optimization(path, dataset=Data(), classes=[Hill, Height])
+    assert course(again) == course(whole)
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "by"),
+    [
+        ("CTM", {}, "bert_path"),
+        ("CTM", {"bert_path": "vectors"}, "bert_path"),
+        ("ETM", {"embeddings_path": "vectors.pkl", "train_embeddings": False}, "embeddings_path"),
+        ("ETM", {"embeddings_path": "v", "embeddings_type": "keyedvectors"}, "embeddings_path"),
+        ("ETM", {"embeddings_path": "vectors.txt", "embeddings_type": "word2vec"}, None),
+        ("ETM", {}, None),
+        ("LDA", {"alpha": "symmetric"}, None),
+    ],
+)
+def test_models_that_unpickle_are_built_from_trusted_files_alone(
+    name: str, given: dict[str, Any], by: str | None
+) -> None:
+    of_octis = import_module(f"octis.models.{name}")
+    stored = {
+        "class": f"octis.models.{name}:{name}",
+        "hyperparameters": given,
+        "tuples": [],
+        "use_partitions": True,
+        "whole": True,
+    }
+    model = rebuilt_model(stored)
+    assert isinstance(model, getattr(of_octis, name))
+    assert given.items() <= model.hyperparameters.items()
+    if by is None:
+        check_trusted(model, ["num_topics"], given=False)
+    else:
+        with pytest.raises(StorageError, match=rf"reads a pickle from .*'{by}'.*trusted=True"):
+            check_trusted(model, ["num_topics"], given=False)
+    check_trusted(model, ["num_topics"], given=True)
+    # What is searched comes from the file, whoever gave the model.
+    with pytest.raises(StorageError, match="reads a pickle"):
+        check_trusted(model, ["embeddings_path"], given=True)
+
+
+def test_trust_is_asked_for_before_any_run(tmp_path: Path) -> None:
+    searched(tmp_path)
+    path = tmp_path / "result.json"
+    changed_file(path, "search_space", embeddings_path={"values": ["a.pkl", "b.pkl"]})
+    with pytest.raises(StorageError, match="reads a pickle from"):
+        Optimizer().resume_optimization(path, 1, dataset=Data(), classes=TOYS)
+
+
+def test_a_file_cannot_put_hyperparameters_among_attributes() -> None:
+    stored = described_model(LDA())
+    for name in ("hyperparameters", "__class__"):
+        with pytest.raises(StorageError, match=f"attribute can't be '{name}'"):
+            rebuilt_model({**stored, "attributes": {name: "x"}})
 
 
 def test_only_the_search_s_own_model_and_metric_go_on(tmp_path: Path) -> None:
@@ -293,9 +386,9 @@ def test_only_the_search_s_own_model_and_metric_go_on(tmp_path: Path) -> None:
         ({"metric": Place()}, r"began with the metric .*toy:Height, given is .*toy:Place"),
     ):
         with pytest.raises(StorageError, match=message):
-            Optimizer().resume_optimization(path, dataset=Data(), **given)
+            Optimizer().resume_optimization(path, dataset=Data(), classes=TOYS, **given)
     given = {"model": hill(), "metric": Height()}
-    again = Optimizer().resume_optimization(path, dataset=Data(), **given)
+    again = Optimizer().resume_optimization(path, dataset=Data(), classes=TOYS, **given)
     assert course(again) == course(whole)
 
 
@@ -312,7 +405,7 @@ def test_what_a_model_has_beside_hyperparameters_is_kept_or_asked_for() -> None:
     model = Armed()
     model.arm = "long"
     stored = json.loads(json.dumps(described_model(model)))
-    again = rebuilt_model(stored)
+    again = rebuilt_model(stored, [Armed])
     assert isinstance(again, Armed)
     assert again.arm == "long"
     model.tool = np.ones(3)
@@ -357,7 +450,7 @@ def test_a_search_without_hope_stops_and_is_tried_again(tmp_path: Path) -> None:
     # What was wrong is mended.
     content["model"]["hyperparameters"]["trouble"] = ""
     runs_file(path).write_text(json.dumps(content))
-    result = Optimizer().resume_optimization(path, dataset=Data())
+    result = Optimizer().resume_optimization(path, dataset=Data(), classes=TOYS)
     assert len(result.medians) == 6
     assert all(run.scores for run in result.outcomes)
 
@@ -392,7 +485,8 @@ def test_batches_with_given_points_and_an_early_stop(tmp_path: Path) -> None:
     assert alone.x_iters["x"][:2] == [0.3, 0.1]
     assert alone.medians[:2] == [1.0, 0.9]
     assert list((tmp_path / "alone").glob("*best_seen*"))
-    again = Optimizer().resume_optimization(tmp_path / "alone" / "result.json", dataset=Data())
+    file = tmp_path / "alone" / "result.json"
+    again = Optimizer().resume_optimization(file, dataset=Data(), classes=TOYS)
     assert course(again) == course(alone)
 
 
@@ -403,18 +497,18 @@ def test_scores_are_not_told_of_other_points(tmp_path: Path) -> None:
     content["points"][2][1] = 0.123
     runs_file(path).write_text(json.dumps(content))
     with pytest.raises(StorageError, match=r"call 2 of this search was at .*, and would now be at"):
-        Optimizer().resume_optimization(path, dataset=Data())
+        Optimizer().resume_optimization(path, dataset=Data(), classes=TOYS)
 
 
 def test_a_search_that_moved_goes_on_where_it_is(tmp_path: Path) -> None:
     searched(tmp_path, number_of_call=3)
     (tmp_path / "result.json").rename(tmp_path / "mine.json")
     (tmp_path / "result.runs.json").rename(tmp_path / "mine.runs.json")
-    Optimizer().resume_optimization(tmp_path / "mine.json", 1, dataset=Data())
+    Optimizer().resume_optimization(tmp_path / "mine.json", 1, dataset=Data(), classes=TOYS)
     assert {path.name for path in tmp_path.glob("*.json")} == {"mine.json", "mine.runs.json"}
     assert len(json.loads((tmp_path / "mine.json").read_text())["f_val"]) == 4
     with pytest.raises(SettingsError, match="extra_evaluations=-1: expected 0 or more"):
-        Optimizer().resume_optimization(tmp_path / "mine.json", -1, dataset=Data())
+        Optimizer().resume_optimization(tmp_path / "mine.json", -1, dataset=Data(), classes=TOYS)
 
 
 def test_settings_by_position_and_dimensions_of_ones_own(tmp_path: Path) -> None:
@@ -456,7 +550,8 @@ def test_a_run_that_fails_is_recorded_and_survived(tmp_path: Path) -> None:
     assert written["dict_model_runs"]["Height"]["iteration_0"] == [None, None]
     assert math.isnan(result.info["dict_model_runs"]["Height"]["iteration_0"][0])
     assert written["f_val"][0] == min(written["f_val"][1:])
-    resumed = Optimizer().resume_optimization(tmp_path / "search" / "result.json", dataset=Data())
+    file = tmp_path / "search" / "result.json"
+    resumed = Optimizer().resume_optimization(file, dataset=Data(), classes=TOYS)
     assert course(resumed) == course(result)
 
 
@@ -478,7 +573,7 @@ def test_a_further_metric_that_fails_does_not_lose_the_run(tmp_path: Path) -> No
     written = json.loads((tmp_path / "result.json").read_text())
     assert written["dict_model_runs"]["1_Place"]["iteration_0"][0] == result.outcomes[0].scores[2]
     resumed = Optimizer().resume_optimization(
-        tmp_path / "result.json", dataset=Data(), extra_metrics=extra
+        tmp_path / "result.json", dataset=Data(), classes=TOYS, extra_metrics=extra
     )
     assert str(course(resumed)) == str(course(result))
 

@@ -21,7 +21,7 @@ from octis_m3l.optimization import Job, OnRay, Processes
 from octis_m3l.optimization.placing import place
 
 from .test_optimizer import FIRST, course
-from .toy import SPACE, Data, Height, Hill
+from .toy import SPACE, TOYS, Data, Height, Hill
 
 
 class Slow(Hill):
@@ -86,14 +86,15 @@ def test_a_killed_search_leaves_nobody_at_work_and_goes_on(tmp_path: Path) -> No
             assert len(workers) == 2
             assert all(map(alive, workers))
             with pytest.raises(StorageError, match=r"another process is at work on .*result\.json"):
-                Optimizer().resume_optimization(file, dataset=Data())
+                Optimizer().resume_optimization(file, dataset=Data(), classes=TOYS)
         finally:
             first.kill()
     until(lambda: not any(map(alive, workers)))
     assert json.loads(file.with_name("result.runs.json").read_text())["runs"] == []
     (trouble / "go").touch()
     whole = slowly(tmp_path / "whole", trouble)
-    assert course(Optimizer().resume_optimization(file, dataset=Data())) == course(whole)
+    again = Optimizer().resume_optimization(file, dataset=Data(), classes=[Slow, Height])
+    assert course(again) == course(whole)
 
 
 def test_two_searches_do_not_begin_in_one_file(tmp_path: Path) -> None:

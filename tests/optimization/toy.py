@@ -75,3 +75,4 @@ class Data(Dataset):  # type: ignore[misc]
 
 
 SPACE: dict[str, Any] = {"x": (0.0, 1.0), "y": (0, 9), "kind": ["round", "square"]}
+TOYS = (Hill, Height, Place)

@@ -22,6 +22,7 @@ from octis_m3l.data.sources.fetching_checks import check_address, check_numbers
 from octis_m3l.data.sources.fetching_errors import FetchError
 from octis_m3l.data.sources.fetching_hosts import LONGEST_PAUSE, Hosts, Polite
 from octis_m3l.data.sources.fetching_parts import Part
+from octis_m3l.errors import visible
 
 _LONGEST_BACKOFF = 120.0
 _LONGEST_JSON = 64 * 2**20
@@ -256,7 +257,7 @@ class Fetcher:
         from tqdm.auto import tqdm
 
         return tqdm(
-            desc=part.destination.name,
+            desc=visible(part.destination.name),
             total=part.length,
             initial=part.offset,
             unit="B",

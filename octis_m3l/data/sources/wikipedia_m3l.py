@@ -34,7 +34,7 @@ from octis_m3l.data.sources.wikipedia_titles import (
     read_titles,
     titles_file,
 )
-from octis_m3l.errors import SettingsError
+from octis_m3l.errors import SettingsError, visible
 
 if TYPE_CHECKING:
     from octis_m3l.data.dataset import MultiviewDataset
@@ -144,7 +144,7 @@ def _fetch_with(
             kind = articles_of(language)
             wiki = Wiki(endpoints.api.format(language=language), asker)
             for name in _fetch_articles(wiki, store, kind, open_items[kind], failures):
-                bar.set_postfix_str(name[:30], refresh=False)
+                bar.set_postfix_str(visible(name[:30]), refresh=False)
                 bar.update()
         for address in open_items[PICTURES]:
             with failures.noted(PICTURES, address):
