@@ -26,7 +26,7 @@ from octis_m3l.files import held, read_json, write_json
 from octis_m3l.metrics import METRICS
 from octis_m3l.metrics.base import check_dataset
 from octis_m3l.metrics.outputs import check_partition, check_topk, possible_output
-from octis_m3l.metrics.scores import applicable, chosen_metrics, missing
+from octis_m3l.metrics.scores import applicable, check_built, chosen_metrics, missing
 from octis_m3l.models.base import TopicModel
 from octis_m3l.optimization.placing import Place, place
 from octis_m3l.optimization.runs import Task
@@ -216,12 +216,7 @@ def _checked_others(others: Any) -> dict[str, Any]:
         raise SettingsError(
             f"others is a {type(others).__name__}; expected a mapping of names to metrics."
         )
-    for name, metric in (others or {}).items():
-        try:
-            chosen_metrics([metric])
-        except SettingsError as error:
-            raise SettingsError(f"others, '{name}': {error}") from None
-    return {str(name): metric for name, metric in (others or {}).items()}
+    return {str(name): check_built(metric) for name, metric in (others or {}).items()}
 
 
 def _check_applies(

@@ -47,6 +47,7 @@ class PerView(Contender):
     """
 
     aligned = False
+    least_words: int = 0
 
     @abstractmethod
     def of_view(self, dataset: MultiviewDataset, view: TextView, terms: Terms) -> dict[str, Any]:
@@ -73,7 +74,7 @@ class PerView(Contender):
         return "train", terms.partition
 
     def check(self, dataset: MultiviewDataset, terms: Terms) -> None:
-        """Raise if a language lacks documents that the model needs.
+        """Raise if a language lacks documents or words that the model needs.
 
         Parameters
         ----------
@@ -83,6 +84,12 @@ class PerView(Contender):
             What is the same for all.
         """
         for name, view in dataset.text_views.items():
+            words = max(terms.top_words, self.least_words)
+            if len(view.vocabulary) < words:
+                raise SettingsError(
+                    f"view '{name}' has {len(view.vocabulary)} words, and this model shows {words} "
+                    "of each topic; give a smaller topk, or the view a larger vocabulary."
+                )
             for partition in dict.fromkeys(self.needs(terms)):
                 if not _count(view, partition):
                     raise DataError(
@@ -153,6 +160,8 @@ class OfOCTIS(PerView):
 
     def __init__(self, model: Any) -> None:
         self.model = model
+        if isinstance(model, ProdLDA | NeuralLDA):
+            self.least_words = _WORDS_OF_AVITM
 
     @property
     def reads_embeddings(self) -> bool:  # type: ignore[override]
@@ -180,7 +189,19 @@ class OfOCTIS(PerView):
         terms : Terms
             What is the same for all.
         """
+        given = self.model.hyperparameters
+        topics = given.get("num_topics", 1)
+        if not isinstance(topics, int | np.integer) or topics < 1:
+            raise SettingsError(f"num_topics={topics!r}: expected a whole number, 1 or more.")
         super().check(dataset, terms)
+        if isinstance(self.model, ProdLDA | NeuralLDA | CTM):
+            for view in dataset.text_views.values():
+                if _count(view, "train") % given["batch_size"] == 1:
+                    raise SettingsError(
+                        f"batch_size={given['batch_size']}: of the {_count(view, 'train')} "
+                        f"training documents of '{view.name}' the last is a batch of its own, "
+                        "which batch normalisation can't take; choose another batch_size."
+                    )
         if isinstance(self.model, ProdLDA | NeuralLDA) and terms.top_words > _WORDS_OF_AVITM:
             raise SettingsError(
                 f"topk={terms.top_words}: OCTIS's ProdLDA and NeuralLDA show {_WORDS_OF_AVITM} "

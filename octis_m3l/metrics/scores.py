@@ -76,6 +76,30 @@ def name_of(metric: Any) -> str:
     return str((info or {}).get("name") or type(metric).__name__)
 
 
+def check_built(metric: Any, instead: str = "") -> Any:
+    """Return a metric if it is one, and no class or name of one.
+
+    Parameters
+    ----------
+    metric : OCTIS metric
+        Ours, OCTIS's or anybody's.
+    instead : str
+        What else is expected, for the message.
+
+    Raises
+    ------
+    SettingsError
+        If it is none.
+    """
+    if isinstance(metric, type) or not callable(getattr(metric, "score", None)):
+        shown = f"the class {metric.__name__}" if isinstance(metric, type) else repr(metric)
+        raise SettingsError(
+            f"{shown} is no metric; expected one that is built already, such as "
+            f"OverViews(dataset, 'mrr', 'validation'){instead}."
+        )
+    return metric
+
+
 def chosen_metrics(metrics: Any) -> tuple[list[str] | None, dict[str, Any]]:
     """Return the measures that are given by name, and further metrics, each with a name.
 
@@ -95,18 +119,12 @@ def chosen_metrics(metrics: Any) -> tuple[list[str] | None, dict[str, Any]]:
     names: list[str] = []
     own: dict[str, Any] = {}
     for one in given:
-        if callable(getattr(one, "score", None)) and not isinstance(one, type):
-            title = name_of(one)
-            numbered = (title if n == 1 else f"{title} {n}" for n in count(1))
-            own[next(n for n in numbered if n not in own and n not in METRICS)] = one
-        elif isinstance(one, str):
+        if isinstance(one, str):
             names.append(check_name(one))
-        else:
-            shown = f"the class {one.__name__}" if isinstance(one, type) else repr(one)
-            raise SettingsError(
-                f"{shown} is no metric; give names ({', '.join(METRICS)}) or metrics that are "
-                "built already, such as MRR(dataset, 'en', 'de')."
-            )
+            continue
+        title = name_of(check_built(one, f", or a name ({', '.join(METRICS)})"))
+        numbered = (title if n == 1 else f"{title} {n}" for n in count(1))
+        own[next(n for n in numbered if n not in own and n not in METRICS)] = one
     return list(dict.fromkeys(names)), own
 
 

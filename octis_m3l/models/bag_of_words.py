@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from octis.dataset.dataset import Dataset
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
@@ -150,6 +151,36 @@ class BagOfWordsModel(ReadingModel):
         """Give the network what else it takes from the data; return the views' embeddings."""
         return {name: np.zeros((len(v), 0), np.float32) for name, v in dataset.text_views.items()}
 
+    def check(self, dataset: Dataset, top_words: int = 10) -> None:
+        """Raise what training would refuse of a data set, without training.
+
+        Parameters
+        ----------
+        dataset, top_words
+            As for `TopicModel`.
+        """
+        dataset = self.adopted(dataset)
+        super().check(dataset, top_words)
+        texts = dataset.with_views(list(dataset.text_views))
+        empty = {name: np.zeros((len(view), 0)) for name, view in texts.views.items()}
+        self._sampler(texts, self._settings(self.given_hyperparameters()), empty)
+
+    def _sampler(
+        self,
+        dataset: MultiviewDataset,
+        settings: TrainingSettings,
+        embeddings: Mapping[str, NDArray[Any]],
+        device: torch.device | str = "cpu",
+    ) -> UnlinkedSampler:
+        return UnlinkedSampler(
+            dataset,
+            "train" if self.use_partitions else None,
+            embeddings,
+            settings.batch_size,
+            device=device,
+            shrinks="batch_size" not in settings.model_fields_set,
+        )
+
     def _check(self, dataset: MultiviewDataset, settings: Any) -> None:
         held_out = [view.sizes[1] for view in dataset.text_views.values()]
         if settings.patience and not (self.use_partitions and min(held_out) > 1):
@@ -170,20 +201,12 @@ class BagOfWordsModel(ReadingModel):
                 stacklevel=4,
             )
             dataset = dataset.with_views(list(dataset.text_views))
-        partition = "train" if self.use_partitions else None
         device = torch.device(chosen_device(settings.device))
         with reproducible(device):
             torch.manual_seed(derive_seed(seed, 0))
             network = self._network(self._shape(dataset, settings), settings)
         embeddings = self._given_data(dataset, settings, network)
-        sampler = UnlinkedSampler(
-            dataset,
-            partition,
-            embeddings,
-            settings.batch_size,
-            device=device,
-            shrinks="batch_size" not in settings.model_fields_set,
-        )
+        sampler = self._sampler(dataset, settings, embeddings, device)
         warn_of_few_updates(settings, len(sampler))
         network.to(device)
         words = sum(len(view.vocabulary) for view in dataset.text_views.values())

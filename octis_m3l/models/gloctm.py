@@ -21,8 +21,8 @@ from octis_m3l.models.bag_of_words import (
 )
 from octis_m3l.models.settings import EncodedSettings
 from octis_m3l.models.word_vectors import (
-    can_be_made_from_links,
     check_word_vectors,
+    encoder_of_words,
     vectors_of_words,
 )
 from octis_m3l.networks import (
@@ -248,10 +248,12 @@ class GloCTM(BagOfWordsModel):
         encodings = encode(dataset, settings.encoder, dimensions=settings.dimensions)
         if settings.global_encoder:
             encoders = encodings.encoders
-            given = any(view.embeddings is not None for view in dataset.text_views.values())
-            if given and settings.encoder == "auto" and can_be_made_from_links(dataset, "auto"):
-                # What made the documents' embeddings can't be asked for single words.
-                encoders = encode(dataset, "clsi", dimensions=settings.dimensions).encoders
+            chosen: Any = encoder_of_words(dataset, settings.encoder)
+            names = {getattr(encoders.get(view), "name", None) for view in dataset.text_views}
+            silent = None in names or (chosen == "clsi" and names != {"clsi"})
+            if settings.encoder == "auto" and chosen and silent:
+                # What made the documents' embeddings says nothing of single words.
+                encoders = encode(dataset, chosen, dimensions=settings.dimensions).encoders
             vectors = vectors_of_words(dataset, encoders)
             for name in dataset.text_views:
                 table = expansion_table(vectors, name, settings.neighbours)

@@ -107,6 +107,24 @@ class NeuralTopicModel(TopicModel):
         settings = self._settings(self.given_hyperparameters())
         check_encoder(dataset, settings.encoder, self.own_encoders)
         self._check_patience(dataset, settings, list(dataset.views))
+        names = self._trained_views(dataset, settings)
+        self._sampler(dataset, settings, {n: np.zeros((len(dataset.view(n)), 0)) for n in names})
+
+    def _sampler(
+        self,
+        dataset: MultiviewDataset,
+        settings: NeuralSettings,
+        embeddings: Mapping[str, NDArray[Any]],
+        device: torch.device | str = "cpu",
+    ) -> TupleSampler:
+        return TupleSampler(
+            dataset,
+            ["train"] if self.use_partitions else list(PARTITIONS),
+            embeddings,
+            settings.batch_size,
+            device=device,
+            shrinks="batch_size" not in settings.model_fields_set,
+        )
 
     def _trained_views(self, dataset: MultiviewDataset, settings: Any) -> list[str]:
         """Return the views whose tuples are visited in training."""
@@ -152,16 +170,8 @@ class NeuralTopicModel(TopicModel):
         device = torch.device(chosen_device(settings.device))
         dimensions = {n: int(array.shape[1]) for n, array in encodings.embeddings.items()}
         trained = self._trained_views(dataset, settings)
-        partitions = ["train"] if self.use_partitions else list(PARTITIONS)
         given = {name: encodings.embeddings[name] for name in trained}
-        sampler = TupleSampler(
-            dataset,
-            partitions,
-            given,
-            settings.batch_size,
-            device=device,
-            shrinks="batch_size" not in settings.model_fields_set,
-        )
+        sampler = self._sampler(dataset, settings, given, device)
         validation = self._validation(dataset, settings, given, sampler)
         warn_of_few_updates(settings, len(sampler))
         vocabularies = self._vocabularies(dataset, settings)

@@ -17,22 +17,22 @@ from octis_m3l.errors import DataError
 _ENOUGH_PAIRS, _CHANCE = 200, 0.55
 
 
-def can_be_made_from_links(dataset: MultiviewDataset, encoder: str) -> bool:
-    """Say whether no view has word vectors, and linked documents can give some in one space.
+def encoder_of_words(dataset: MultiviewDataset, encoder: str) -> str | None:
+    """Return the encoder that gives words vectors in one space where no view has any, or None.
 
     Parameters
     ----------
     dataset : MultiviewDataset
         The data.
     encoder : str
-        The model's.
+        The model's; 'auto' leaves the choice.
     """
-    given = any(view.word_vectors is not None for view in dataset.text_views.values())
-    return (
-        not given
-        and encoder in ("auto", "clsi")
-        and languages_are_linked(dataset, [*dataset.text_views])
-    )
+    views = dataset.text_views
+    if any(view.word_vectors is not None for view in views.values()):
+        return None
+    if encoder in ("auto", "clsi") and languages_are_linked(dataset, [*views]):
+        return "clsi"
+    return "lsa" if encoder in ("auto", "lsa") and len(views) == 1 else None
 
 
 def check_word_vectors(dataset: MultiviewDataset, encoder: str) -> None:
@@ -52,7 +52,7 @@ def check_word_vectors(dataset: MultiviewDataset, encoder: str) -> None:
     """
     views = dataset.text_views
     lacking = _lacking(views)
-    if lacking and len(views) > 1 and not can_be_made_from_links(dataset, encoder):
+    if lacking and len(views) > 1 and encoder_of_words(dataset, encoder) is None:
         raise DataError(
             f"views {', '.join(lacking)} have no word vectors, and encoder='{encoder}' gives their "
             "words none in one space; attach word vectors of one space (dataset.with_word_vectors),"

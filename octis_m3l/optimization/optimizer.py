@@ -26,6 +26,7 @@ from tqdm import tqdm
 
 from octis_m3l.errors import OctisM3LError, SettingsError, StorageError
 from octis_m3l.files import held, write_json
+from octis_m3l.metrics.scores import check_built
 from octis_m3l.models.base import TopicModel
 from octis_m3l.optimization.executors import Executor
 from octis_m3l.optimization.placing import place
@@ -182,6 +183,10 @@ class Optimizer(OctisOptimizer):  # type: ignore[misc]
         KeyboardInterrupt
             After Ctrl-C; `resume_optimization` goes on.
         """
+        if not isinstance(extra_metrics, Sequence | None) or isinstance(extra_metrics, str):
+            raise SettingsError(f"extra_metrics={extra_metrics!r}: expected a list of metrics.")
+        for one in (metric, *(extra_metrics or ())):
+            check_built(one)
         self._test_allowed = test_allowed
         settings = by_name(positional, settings)
         self.batch, self._described, self._shows = batch, {}, progress

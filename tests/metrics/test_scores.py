@@ -100,8 +100,11 @@ def test_one_s_own_metrics_go_beside_names(
 @pytest.mark.parametrize(
     ("metrics", "message"),
     [
-        (["mrr", MRR], "the class MRR is no metric; give names .* or metrics that are built"),
-        ([5], "5 is no metric; give names"),
+        (
+            ["mrr", MRR],
+            "the class MRR is no metric; expected one that is built .* or a name .mrr, uap",
+        ),
+        ([5], "5 is no metric; expected"),
         ("mmr", r"unknown metric 'mmr'\. Did you mean 'mrr'\?"),
     ],
 )

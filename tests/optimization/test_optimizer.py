@@ -630,6 +630,9 @@ def test_metrics_are_not_shown_test_documents() -> None:
             "x0 and y0: expected lists of the same length",
         ),
         ({"optimization_type": "Max"}, "unknown optimization_type 'Max'"),
+        ({"extra_metrics": [Height]}, "the class Height is no metric; expected one that is built"),
+        ({"extra_metrics": ["mrr"]}, r"'mrr' is no metric; expected .* OverViews\(dataset, 'mrr'"),
+        ({"extra_metrics": Height()}, "extra_metrics=.*: expected a list of metrics"),
     ],
 )
 def test_mistakes_are_said_before_any_run(
