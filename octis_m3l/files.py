@@ -1,5 +1,8 @@
-"""Files written whole: under a temporary name first, then renamed."""
+"""Files and folders: written whole or not at all, locked while written, and checked when read."""
 
+import errno
+import glob
+import hashlib
 import json
 import os
 import re
@@ -7,14 +10,48 @@ import shutil
 import tempfile
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from pathlib import Path
+from contextlib import contextmanager, suppress
+from pathlib import Path, PurePosixPath
 from typing import Any
 
+import numpy as np
 import yaml
 from filelock import FileLock, Timeout
+from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
 
-from octis_m3l.errors import OtherRunError, SettingsError, StorageError
+from octis_m3l.errors import OctisM3LError, OtherRunError, SettingsError, StorageError
+
+_UNFINISHED = ".part"
+_READ_WHOLE = (".json", ".jsonl", ".tsv", ".txt", ".safetensors")
+_SMALL_ARRAY = 64 * 2**20
+_LARGEST_JSON = 2**30
+_NO_SPACE = re.compile(r"no space left|os error 28|\d+ requested and \d+ written", re.IGNORECASE)
+
+
+@contextmanager
+def write_errors(path: Path) -> Iterator[None]:
+    """Raise a StorageError that names `path` where the disk is full or refuses to be written.
+
+    Parameters
+    ----------
+    path : Path
+        The file or folder that is written in the block.
+    """
+    try:
+        yield
+    except (OSError, SafetensorError) as error:
+        number = getattr(error, "errno", None)
+        if number in (errno.ENOSPC, errno.EDQUOT) or _NO_SPACE.search(str(error)):
+            reason = "no space is left on the disk; free some space, or choose another folder"
+        else:
+            is_missing = isinstance(error, FileNotFoundError)
+            said = None if is_missing else getattr(error, "strerror", None)
+            reason = (
+                f"{said or error}; check the path and its permissions, or choose another folder"
+            )
+        raise StorageError(f"{path} can't be written: {reason}.") from error
 
 
 @contextmanager
@@ -26,16 +63,19 @@ def written_whole(path: Path) -> Iterator[Path]:
     path : Path
         The file to write. An existing one is replaced only when the block succeeds.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}-", suffix=path.suffix, dir=path.parent)
-    os.close(handle)
-    temporary = Path(name)
-    try:
-        yield temporary
-        temporary.chmod(0o666 & ~_umask())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with write_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(
+            prefix=f".{path.name}-", suffix=f"{_UNFINISHED}{path.suffix}", dir=path.parent
+        )
+        os.close(handle)
+        temporary = Path(name)
+        try:
+            yield temporary
+            temporary.chmod(0o666 & ~_umask())
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -57,26 +97,28 @@ def folder_written_whole(folder: Path, *, overwrite: bool, marker: str) -> Itera
     StorageError
         If `folder` exists, is not empty and may not be replaced.
     """
-    folder = folder.resolve()
     check_can_write(folder, overwrite=overwrite, marker=marker)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-    try:
-        yield temporary
-        temporary.chmod(0o777 & ~_umask())
-        if folder.exists():
-            retired = temporary.with_name(f"{temporary.name}-old")
-            folder.replace(retired)
-            try:
+    folder = folder.resolve()
+    with held(folder), write_errors(folder):
+        temporary = Path(
+            tempfile.mkdtemp(prefix=f".{folder.name}-", suffix=_UNFINISHED, dir=folder.parent)
+        )
+        try:
+            yield temporary
+            temporary.chmod(0o777 & ~_umask())
+            if folder.exists():
+                replaced = _replaced(folder)
+                folder.replace(replaced)
+                try:
+                    temporary.replace(folder)
+                except BaseException:
+                    replaced.replace(folder)
+                    raise
+                replaced.replace(temporary)
+            else:
                 temporary.replace(folder)
-            except BaseException:
-                retired.replace(folder)
-                raise
-            shutil.rmtree(retired)
-        else:
-            temporary.replace(folder)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
 
 
 def check_can_write(folder: Path, *, overwrite: bool, marker: str) -> None:
@@ -90,9 +132,25 @@ def check_can_write(folder: Path, *, overwrite: bool, marker: str) -> None:
     Raises
     ------
     StorageError
-        If `folder` exists, is not empty and may not be replaced.
+        If `folder` exists, is not empty and may not be replaced; if it can't be replaced, being a
+        mount point or the working folder; if nothing can be written in the folder above it; or if
+        another process is at work on it.
     """
-    folder = folder.resolve()
+    given, folder = folder, folder.resolve()
+    if Path.cwd().is_relative_to(folder):
+        raise StorageError(
+            f"'{given}' is the working folder, or above it, and would be replaced as a whole; name "
+            "another folder, such as one in it."
+        )
+    if folder.is_mount():
+        raise StorageError(
+            f"{folder} is a mount point, which can't be replaced; name a folder in it."
+        )
+    check_can_create(folder)
+    if folder.parent.is_dir():
+        recover(folder, marker)
+        with held(folder):
+            pass
     occupied = folder.exists() and (not folder.is_dir() or any(folder.iterdir()))
     if occupied and not (overwrite and (folder / marker).is_file()):
         remedy = (
@@ -101,6 +159,75 @@ def check_can_write(folder: Path, *, overwrite: bool, marker: str) -> None:
             else f"it holds no {marker}, so it is not replaced: choose another folder"
         )
         raise StorageError(f"{folder} exists already and is not empty; {remedy}.")
+
+
+def check_can_create(path: Path) -> None:
+    """Refuse a path at which nothing can be written, before hours of work for it.
+
+    Parameters
+    ----------
+    path : Path
+        Of a file or folder; folders above it that are missing would be made.
+
+    Raises
+    ------
+    StorageError
+        If no file can be made in the lowest folder above it that exists.
+    """
+    path = path.absolute()
+    above = next(folder for folder in path.parents if folder.exists())
+    with write_errors(path), tempfile.TemporaryFile(dir=above):
+        pass
+
+
+def check_can_write_file(path: Path) -> None:
+    """Refuse a file that `written_whole` could not write, before hours of work for it.
+
+    Parameters
+    ----------
+    path : Path
+        Of the file.
+
+    Raises
+    ------
+    StorageError
+        If it is a folder, or can't be created.
+    """
+    if path.is_dir():
+        raise StorageError(f"{path} is a folder, where a file was expected; name a file in it.")
+    check_can_create(path)
+
+
+def recover(folder: Path, marker: str) -> None:
+    """Put back a folder that `folder_written_whole` was killed in the middle of replacing.
+
+    Parameters
+    ----------
+    folder : Path
+        What is to be read or written.
+    marker : str
+        As for `folder_written_whole`.
+
+    Raises
+    ------
+    StorageError
+        If it can't be put back, or is being replaced by another process at this moment.
+    """
+    folder = folder.resolve()
+    replaced = _replaced(folder)
+    if not (replaced / marker).is_file():
+        return
+    with held(folder), write_errors(folder):
+        if (folder / marker).is_file():
+            unfinished = folder.with_name(f".{folder.name}-replaced{_UNFINISHED}")
+            shutil.rmtree(replaced.replace(unfinished))
+        elif not folder.exists() or not any(folder.iterdir()):
+            replaced.replace(folder)
+
+
+def _replaced(folder: Path) -> Path:
+    """Return where a folder is while another takes its name."""
+    return folder.with_name(f".{folder.name}.replaced")
 
 
 def _umask() -> int:
@@ -140,6 +267,8 @@ def read_json(path: Path) -> dict[str, Any]:
         If the file is missing, truncated or holds no JSON object.
     """
     try:
+        if path.stat().st_size > _LARGEST_JSON:
+            raise ValueError(f"it has more than {_LARGEST_JSON:,} bytes")
         content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise StorageError(f"{path} is missing: the folder is incomplete; copy it again.") from None
@@ -156,31 +285,62 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 @contextmanager
-def held(path: Path) -> Iterator[None]:
+def held(path: Path, *, wait: bool = False) -> Iterator[None]:
     """Keep other processes from going on with a file or folder while the block runs.
+
+    What killed processes left of it, half written, is deleted. A thread that holds it may hold it
+    again.
 
     Parameters
     ----------
     path : Path
         What is written by one process at a time.
+    wait : bool
+        Whether to wait for a process that holds it.
 
     Raises
     ------
     StorageError
-        If another process holds it.
+        If another process holds it, or nothing can be written beside it.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(path.with_name(f".{path.name}.lock"))
+    path = path.resolve()
+    with write_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(path.with_name(f".{path.name}.lock"), is_singleton=True)
+        try:
+            lock.acquire(timeout=-1 if wait else 0)
+        except Timeout:
+            raise StorageError(
+                f"another process is at work on {path}; wait for it or stop it, then go on."
+            ) from None
     try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        raise StorageError(
-            f"another process is at work on {path}; wait for it or stop it, then go on."
-        ) from None
-    try:
+        if lock.lock_counter == 1:
+            remove_unfinished(path.parent, path.name)
         yield
     finally:
+        if lock.lock_counter == 1:
+            # Waiting processes notice that the file they opened is gone, and make it again.
+            with suppress(OSError):
+                Path(lock.lock_file).unlink()
         lock.release()
+
+
+def remove_unfinished(folder: Path, name: str | None = None) -> None:
+    """Delete what killed processes left half written; only for who holds the lock on it.
+
+    Parameters
+    ----------
+    folder : Path
+        Where it lies.
+    name : str, optional
+        Of the file or folder that was to be written. Default: any.
+    """
+    pattern = "*" if name is None else glob.escape(name)
+    for left in folder.glob(f".{pattern}-????????{_UNFINISHED}*"):
+        if left.is_dir() and not left.is_symlink():
+            shutil.rmtree(left, ignore_errors=True)
+        else:
+            left.unlink(missing_ok=True)
 
 
 def read_yaml(path: Path) -> Any:
@@ -257,49 +417,195 @@ _PlainLoader.add_implicit_resolver(
 )
 
 
-def file_sizes(folder: Path) -> dict[str, int]:
-    """Return the size in bytes of every file below a folder, by relative POSIX path.
+def described_files(folder: Path) -> dict[str, Any]:
+    """Return what a manifest says of all files in a folder, for `check_files`.
 
     Parameters
     ----------
     folder : Path
-        The folder to list.
+        The folder, whose manifest is not written yet.
+
+    Returns
+    -------
+    dict
+        ``files``: the size in bytes of every file by relative POSIX path; ``sha256``: its hash.
     """
+    names = [
+        path.relative_to(folder).as_posix() for path in sorted(folder.rglob("*")) if path.is_file()
+    ]
     return {
-        path.relative_to(folder).as_posix(): path.stat().st_size
-        for path in sorted(folder.rglob("*"))
-        if path.is_file()
+        "files": {name: (folder / name).stat().st_size for name in names},
+        "sha256": {name: sha256(folder / name) for name in names},
     }
 
 
-def check_file_sizes(folder: Path, sizes: Mapping[str, int]) -> None:
-    """Check that a folder holds every file whole.
+def sha256(path: Path) -> str:
+    """Return the SHA-256 of a file, in hexadecimal digits.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    """
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def check_files(
+    folder: Path, manifest: Mapping[str, Any], *, hashes: bool = True, thoroughly: bool = False
+) -> int:
+    """Check that a folder holds every file as it was written.
 
     Parameters
     ----------
     folder : Path
         The folder to check.
-    sizes : mapping of str to int
-        What `file_sizes` said when the folder was written.
+    manifest : mapping
+        With what `described_files` said when the folder was written. The manifests of earlier
+        versions have sizes and no hashes.
+    hashes : bool
+        Whether to compare hashes as well as sizes.
+    thoroughly : bool
+        Whether to hash the files too that are not read in whole anyway: large arrays, pictures.
+
+    Returns
+    -------
+    int
+        How many files were compared with their hashes.
 
     Raises
     ------
     StorageError
-        Listing the files that are missing or of another size.
+        Listing the files that are missing or not as they were written.
     """
-    wrong = []
+    sizes, known = manifest.get("files"), manifest.get("sha256", {})
+    if not isinstance(sizes, Mapping) or not isinstance(known, Mapping):
+        raise StorageError(f"{folder} is damaged: its manifest does not list its files.")
+    outside = [n for n in sizes if PurePosixPath(n).is_absolute() or ".." in PurePosixPath(n).parts]
+    if outside:
+        raise StorageError(
+            f"{folder} is damaged: its manifest lists {outside[0]!r}, which is not in the folder."
+        )
+    wrong, damaged, compared = [], [], 0
     for name, size in sizes.items():
         path = folder / name
         if not path.is_file():
             wrong.append(f"{name} is missing")
         elif path.stat().st_size != size:
             wrong.append(f"{name} has {path.stat().st_size} bytes instead of {size}")
+        elif hashes and name in known and (thoroughly or _is_read_whole(path)):
+            compared += 1
+            if sha256(path) != known[name]:
+                damaged.append(f"{name} is not what was written (its SHA-256 differs)")
     if wrong:
-        shown = "; ".join(wrong[:5]) + (f"; and {len(wrong) - 5} more" if len(wrong) > 5 else "")
         raise StorageError(
-            f"{folder} is incomplete: {shown}. It was probably copied or downloaded only in "
-            "part; copy it again."
+            f"{folder} is incomplete: {_listed(wrong)}. It was probably copied or downloaded only "
+            "in part; copy it again."
         )
+    if damaged:
+        raise StorageError(
+            f"{folder} is damaged: {_listed(damaged)}. Copy it again, or make it anew."
+        )
+    return compared
+
+
+def _is_read_whole(path: Path) -> bool:
+    is_small_array = path.suffix == ".npy" and path.stat().st_size <= _SMALL_ARRAY
+    return path.suffix in _READ_WHOLE or is_small_array
+
+
+def _listed(faults: list[str]) -> str:
+    return "; ".join(faults[:5]) + (f"; and {len(faults) - 5} more" if len(faults) > 5 else "")
+
+
+def write_checkpoint_file(
+    path: Path, arrays: Mapping[str, NDArray[Any]], state: Mapping[str, Any]
+) -> None:
+    """Write arrays and the state that they belong to into one file, with a hash of both.
+
+    Parameters
+    ----------
+    path : Path
+        Of the file, in the format of safetensors.
+    arrays : mapping of str to array
+        The arrays.
+    state : mapping
+        JSON-serialisable.
+    """
+    whole = {name: np.asarray(array, order="C") for name, array in arrays.items()}
+    about = json.dumps(state)
+    with written_whole(path) as temporary:
+        save_file(whole, temporary, {"state": about, "sha256": _hash_of_arrays(whole, about)})
+
+
+def read_checkpoint_file(
+    path: Path, run: Mapping[str, Any]
+) -> tuple[dict[str, Any], dict[str, NDArray[Any]]] | None:
+    """Return the state and the arrays that `write_checkpoint_file` wrote; None if nothing is there.
+
+    Parameters
+    ----------
+    path : Path
+        Of the file.
+    run : mapping
+        What run wants to go on from it; the state must say the same under ``run``.
+
+    Raises
+    ------
+    OtherRunError
+        If it is of another run.
+    StorageError
+        If it is truncated, damaged or of another program.
+    """
+    remove_unfinished(path.parent)
+    if not path.exists():
+        return None
+    with checkpoint_errors(path):
+        with safe_open(path, framework="numpy") as file:
+            metadata = file.metadata() or {}
+            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        state: dict[str, Any] = json.loads(metadata["state"])
+        # Checkpoints of earlier versions have no hash.
+        if metadata.get("sha256", found := _hash_of_arrays(arrays, metadata["state"])) != found:
+            raise ValueError("its contents are not what was written")
+        check_same_run(path, dict(state["run"]), run)
+    return state, arrays
+
+
+@contextmanager
+def checkpoint_errors(path: Path) -> Iterator[None]:
+    """Raise a StorageError where what a checkpoint holds can't be gone on from.
+
+    Parameters
+    ----------
+    path : Path
+        Its file.
+    """
+    try:
+        yield
+    except OctisM3LError:
+        raise
+    except (
+        SafetensorError,
+        LookupError,
+        TypeError,
+        ValueError,
+        AttributeError,
+        OSError,
+        RuntimeError,
+    ) as error:
+        raise StorageError(
+            f"{path} is no whole checkpoint ({str(error).partition(chr(10))[0]}); delete it to "
+            "start from the beginning."
+        ) from None
+
+
+def _hash_of_arrays(arrays: Mapping[str, NDArray[Any]], about: str) -> str:
+    digest = hashlib.sha256(about.encode())
+    for name in sorted(arrays):
+        digest.update(f"\n{name} {arrays[name].dtype} {arrays[name].shape}\n".encode())
+        digest.update(arrays[name].reshape(-1).view(np.uint8).data)
+    return digest.hexdigest()
 
 
 def check_same_run(path: Path, stored: Mapping[str, Any], run: Mapping[str, Any]) -> None:

@@ -144,6 +144,11 @@ def test_info_of_a_data_set_a_model_and_the_installation(run: Run, trained: Path
     assert described["views"]["photos"]["kind"] == "image"
     model = json.loads(run("info", trained / "model", "--json")[1])
     assert (model["model"], model["epochs"]) == ("m3l-contrast", 3)
+    verified = json.loads(run("info", trained / "corpus", "--verify", "--json")[1])
+    assert verified.pop("verified") > 10
+    assert verified == described
+    verified = json.loads(run("info", trained / "model", "--verify", "--json")[1])
+    assert verified == model | {"verified": len([*(trained / "model").rglob("*.*")]) - 1}
     installed = json.loads(run("info", "--json")[1])
     assert installed["versions"]["octis"] == "1.14.0"
 
@@ -197,6 +202,7 @@ def test_infer_texts_pictures_and_embeddings(run: Run, trained: Path, tmp_path: 
     [
         (("evaluate", "nowhere"), "nowhere is no folder: expected a folder that a model was saved"),
         (("info", "."), "holds neither a data set nor a model"),
+        (("info", "--verify"), "--verify: name the folder whose files are to be verified"),
         (("infer", "{model}", "x", "--view", "fr"), "the model knows no view 'fr'."),
         (("infer", "{model}", "x"), "say which one the items are of: --view de."),
         (
@@ -559,7 +565,9 @@ def test_overwrites_only_models_and_says_so_before_training(
     command = ("train", trained / "corpus", "--out", tmp_path / "thesis", "--overwrite", *FAST)
     code, _, err = run(*command)
     assert code == 1
-    assert "holds no model.json, so it is no model and is not replaced" in " ".join(err.split())
+    assert "holds no model.json, so it is not replaced: choose another folder" in " ".join(
+        err.split()
+    )
     assert not (tmp_path / "thesis.checkpoint").exists()
 
 

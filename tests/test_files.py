@@ -1,18 +1,26 @@
 """Files and folders are written whole or not at all."""
 
+import errno
 import os
 import re
+import tempfile
 from pathlib import Path
 
 import pytest
+from safetensors import SafetensorError
 
+from octis_m3l import files
 from octis_m3l.errors import SettingsError, StorageError
 from octis_m3l.files import (
-    check_file_sizes,
-    file_sizes,
+    check_can_write,
+    check_can_write_file,
+    check_files,
+    described_files,
     folder_written_whole,
+    held,
     read_json,
     read_yaml,
+    recover,
     write_json,
     written_whole,
 )
@@ -122,12 +130,13 @@ def test_the_old_folder_comes_back_when_the_new_one_cannot_be_renamed(
     rename = Path.replace
 
     def refuse_new(path: Path, target: Path) -> Path:
-        if path.name.startswith(".data-") and not path.name.endswith("-old"):
+        if path.name.startswith(".data-"):
             raise OSError("refused")
         return rename(path, target)
 
     monkeypatch.setattr(Path, "replace", refuse_new)
-    with pytest.raises(OSError, match="refused"):
+    message = f"{folder} can't be written: refused; check the path and its permissions, or choose"
+    with pytest.raises(StorageError, match=re.escape(message)):
         write_marked(folder, "new", overwrite=True)
     assert (folder / MARKER).read_text() == "old"
     assert names(tmp_path) == ["data"]
@@ -142,11 +151,176 @@ def test_a_linked_folder_is_replaced_where_it_really_is(tmp_path: Path) -> None:
     assert (real / MARKER).read_text() == "new"
 
 
-def test_the_working_folder_can_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("given", ["", ".", "..", "../data"])
+def test_the_working_folder_is_not_replaced(
+    given: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "data").mkdir()
     monkeypatch.chdir(tmp_path / "data")
-    write_marked(Path(), "new")
-    assert (tmp_path / "data" / MARKER).read_text() == "new"
+    message = (
+        f"'{Path(given)}' is the working folder, or above it, and would be replaced as a whole; "
+        "name another folder, such as one in it."
+    )
+    with pytest.raises(StorageError, match=re.escape(message)):
+        write_marked(Path(given), "new")
+    write_marked(Path("new"), "new")
+    assert names(tmp_path / "data") == ["new"]
+
+
+def test_a_mount_point_is_not_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Path, "is_mount", lambda path: path.name == "disk")
+    (tmp_path / "disk").mkdir()
+    with pytest.raises(StorageError, match=r"disk is a mount point, which can't be replaced; name"):
+        write_marked(tmp_path / "disk", "new")
+    write_marked(tmp_path / "disk" / "data", "new")
+
+
+def test_what_can_not_be_written_is_refused_before_any_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    message = f"{tmp_path / 'file' / 'above' / 'data'} can't be written: Not a directory; check"
+    with pytest.raises(StorageError, match=re.escape(message)):
+        check_can_write(tmp_path / "file" / "above" / "data", overwrite=True, marker=MARKER)
+    with pytest.raises(StorageError, match="is a folder, where a file was expected; name a file"):
+        check_can_write_file(tmp_path)
+
+    def read_only(dir: Path) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", str(dir))
+
+    monkeypatch.setattr(tempfile, "TemporaryFile", read_only)
+    for refused in (
+        lambda: check_can_write(tmp_path / "data", overwrite=True, marker=MARKER),
+        lambda: check_can_write_file(tmp_path / "topics.png"),
+    ):
+        with pytest.raises(StorageError, match=r"can't be written: Permission denied; check the"):
+            refused()
+    assert names(tmp_path) == ["file"]
+
+
+FULL = OSError(errno.ENOSPC, "No space left on device")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        FULL,
+        OSError(errno.EDQUOT, "Disk quota exceeded"),
+        # As numpy and safetensors say it.
+        OSError("262144 requested and 4096 written"),
+        SafetensorError("I/O error: No space left on device (os error 28)"),
+    ],
+)
+def test_a_full_disk_is_one_line_and_what_was_there_stays(error: Exception, tmp_path: Path) -> None:
+    write_marked(tmp_path / "data", "old")
+    (tmp_path / "a.txt").write_text("old")
+    told = "can't be written: no space is left on the disk; free some space, or choose another f"
+    with (
+        pytest.raises(StorageError, match=re.escape(f"{tmp_path / 'data'} {told}")),
+        folder_written_whole(tmp_path / "data", overwrite=True, marker=MARKER) as new,
+    ):
+        (new / MARKER).write_text("ha")
+        raise error
+    with (
+        pytest.raises(StorageError, match=re.escape(f"{tmp_path / 'a.txt'} {told}")),
+        written_whole(tmp_path / "a.txt") as temporary,
+    ):
+        temporary.write_text("ha")
+        raise error
+    assert (tmp_path / "data" / MARKER).read_text() == "old"
+    assert (tmp_path / "a.txt").read_text() == "old"
+    assert names(tmp_path) == ["a.txt", "data"]
+
+
+# Killed.
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="processes are forked here")
+@pytest.mark.parametrize("steps", range(4))
+@pytest.mark.parametrize("next_is", ["load", "save"])
+def test_a_folder_survives_a_kill_at_every_step(
+    steps: int, next_is: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "data"
+    write_marked(folder, "old")
+    rename, done = Path.replace, []
+
+    def killed(path: Path, target: Path) -> Path:
+        if len(done) == steps:
+            os._exit(9)
+        done.append(path)
+        return rename(path, target)
+
+    if (child := os.fork()) == 0:
+        monkeypatch.setattr(Path, "replace", killed)
+        write_marked(folder, "new", overwrite=True)
+        os._exit(0)
+    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    assert status == (9 if steps < 3 else 0)
+    assert folder.exists() == (steps != 1)
+    expected = "old" if steps < 2 else "new"
+    if next_is == "load":
+        recover(folder, MARKER)
+        assert (folder / MARKER).read_text() == expected
+    else:
+        check_can_write(folder, overwrite=True, marker=MARKER)
+        assert (folder / MARKER).read_text() == expected
+        write_marked(folder, "newer", overwrite=True)
+        assert (folder / MARKER).read_text() == "newer"
+        assert names(tmp_path) == ["data"]
+
+
+def test_a_hidden_folder_of_the_users_own_stays(tmp_path: Path) -> None:
+    for name in (".data.replaced", ".data-personal", ".data-abcdefgh"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "mine").write_text("mine")
+    recover(tmp_path / "data", MARKER)
+    assert not (tmp_path / "data").exists()
+    write_marked(tmp_path / "data", "new")
+    assert names(tmp_path) == [".data-abcdefgh", ".data-personal", ".data.replaced", "data"]
+
+
+def test_a_folder_in_the_place_of_one_that_was_being_replaced_is_kept(tmp_path: Path) -> None:
+    write_marked(tmp_path / ".data.replaced", "old")
+    write_marked(tmp_path / "thesis", "work")
+    (tmp_path / "thesis" / MARKER).rename(tmp_path / "thesis" / "a.tex")
+    (tmp_path / "thesis").rename(tmp_path / "data")
+    recover(tmp_path / "data", MARKER)
+    assert names(tmp_path / "data") == ["a.tex"]
+    (tmp_path / "data" / "a.tex").unlink()
+    recover(tmp_path / "data", MARKER)
+    assert (tmp_path / "data" / MARKER).read_text() == "old"
+
+
+# Locks.
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="processes are forked here")
+def test_one_process_works_on_a_folder_at_a_time(tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    unfinished = tmp_path / ".data-abcdefgh.part"
+    with held(folder), held(folder):
+        unfinished.mkdir()
+        if (child := os.fork()) == 0:
+            told = []
+            for work in (
+                lambda: check_can_write(folder, overwrite=True, marker=MARKER),
+                lambda: write_marked(folder, "new"),
+            ):
+                try:
+                    work()
+                except StorageError as error:
+                    told.append(str(error).startswith(f"another process is at work on {folder}; w"))
+            os._exit(0 if told == [True, True] else 1)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        assert unfinished.is_dir()
+    assert names(tmp_path) == [".data-abcdefgh.part"]
+    (tmp_path / ".data-abcdefgi.part").symlink_to(tmp_path)
+    with held(folder):
+        assert names(tmp_path) == [".data.lock"]
+
+
+# What is read.
 
 
 def test_json_comes_back(tmp_path: Path) -> None:
@@ -189,9 +363,9 @@ def test_sizes_tell_what_is_missing_or_truncated(tmp_path: Path) -> None:
     for name in "abcdefgh":
         (tmp_path / "below").mkdir(exist_ok=True)
         (tmp_path / "below" / name).write_text(name * 3)
-    sizes = file_sizes(tmp_path)
-    assert sizes == {f"below/{name}": 3 for name in "abcdefgh"}
-    check_file_sizes(tmp_path, sizes)
+    manifest = described_files(tmp_path)
+    assert manifest["files"] == {f"below/{name}": 3 for name in "abcdefgh"}
+    check_files(tmp_path, manifest)
     (tmp_path / "below" / "a").write_text("a")
     (tmp_path / "below" / "b").unlink()
     message = (
@@ -199,11 +373,48 @@ def test_sizes_tell_what_is_missing_or_truncated(tmp_path: Path) -> None:
         "probably copied or downloaded only in part; copy it again."
     )
     with pytest.raises(StorageError, match=re.escape(message)):
-        check_file_sizes(tmp_path, sizes)
+        check_files(tmp_path, manifest)
     for name in "cdefgh":
         (tmp_path / "below" / name).unlink()
     with pytest.raises(StorageError, match=r"below/e is missing; and 3 more\. It was"):
-        check_file_sizes(tmp_path, sizes)
+        check_files(tmp_path, manifest)
+
+
+def test_hashes_tell_what_was_changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("a.tsv", "b.npy", "c.png"):
+        (tmp_path / name).write_text(name)
+    manifest = described_files(tmp_path)
+    assert check_files(tmp_path, manifest) == 2
+    assert check_files(tmp_path, manifest, thoroughly=True) == 3
+    for name in ("b.npy", "c.png"):
+        (tmp_path / name).write_text(name.upper())
+    message = f"{tmp_path} is damaged: b.npy is not what was written (its SHA-256 differs). Copy it"
+    with pytest.raises(StorageError, match=re.escape(message)):
+        check_files(tmp_path, manifest)
+    monkeypatch.setattr(files, "_SMALL_ARRAY", 4)
+    assert check_files(tmp_path, manifest) == 1
+    assert check_files(tmp_path, manifest, hashes=False) == 0
+    with pytest.raises(StorageError, match=r"b.npy is not what .*; c.png is not what was written"):
+        check_files(tmp_path, manifest, thoroughly=True)
+    # As earlier versions wrote it.
+    assert check_files(tmp_path, {"files": manifest["files"]}, thoroughly=True) == 0
+
+
+@pytest.mark.parametrize(
+    ("manifest", "message"),
+    [
+        ({}, "its manifest does not list its files"),
+        ({"files": [1]}, "its manifest does not list its files"),
+        ({"files": {}, "sha256": 3}, "its manifest does not list its files"),
+        ({"files": {"../a": 1}}, "its manifest lists '../a', which is not in the folder"),
+        ({"files": {"/etc/passwd": 1}}, "its manifest lists '/etc/passwd', which is not in the"),
+    ],
+)
+def test_a_manifest_of_another_shape(
+    manifest: dict[str, object], message: str, tmp_path: Path
+) -> None:
+    with pytest.raises(StorageError, match=re.escape(f"{tmp_path} is damaged: {message}")):
+        check_files(tmp_path, manifest)
 
 
 @pytest.mark.skipif(os.name != "posix", reason="Windows has no umask")

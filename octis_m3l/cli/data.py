@@ -198,9 +198,12 @@ def info(
     folder: Annotated[
         Path | None, typer.Argument(help="A data set or a model; default: this installation.")
     ] = None,
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Compare every file with its hash, large ones too.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Say what a data set or a model holds, or what is installed here."""
     from octis_m3l.experiments.information import describe
 
-    show(describe(folder), as_json)
+    show(describe(folder, verify=verify), as_json)

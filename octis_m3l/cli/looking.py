@@ -84,8 +84,10 @@ def topics(
 ) -> None:
     """Show the aligned topics, most frequent first."""
     from octis_m3l.models import load_model
-    from octis_m3l.reports import draw_topic_sheet, listed_topics, topics_table
+    from octis_m3l.reports import check_picture, draw_topic_sheet, listed_topics, topics_table
 
+    if picture:
+        check_picture(picture)
     loaded: Any = load_model(model)
     if documents or picture:
         loaded, dataset = model_and_data(model, data)

@@ -20,6 +20,7 @@ from octis_m3l.cli.shared import (
 )
 from octis_m3l.errors import SettingsError, suggest
 from octis_m3l.experiments.arguments import settings
+from octis_m3l.files import check_can_write, check_can_write_file
 from octis_m3l.models import MODELS
 from octis_m3l.progress import is_watched
 
@@ -36,9 +37,11 @@ def demo(
     """Train on the corpus in the package: aligned topics in three languages, with pictures."""
     from octis_m3l.data import MultiviewDataset
     from octis_m3l.data.demo import demo_corpus
+    from octis_m3l.data.folder.manifest import MANIFEST
     from octis_m3l.experiments.demo import DEMO_SETTINGS, planted_recovery
     from octis_m3l.metrics.scores import applicable, scores_of
     from octis_m3l.models import M3LContrast
+    from octis_m3l.models.storage import MARKER
     from octis_m3l.reports import (
         draw_topic_sheet,
         listed_topics,
@@ -47,6 +50,10 @@ def demo(
         topics_table,
     )
 
+    if out is not None:
+        check_can_write(out / "data", overwrite=True, marker=MANIFEST)
+        check_can_write(out / "model", overwrite=True, marker=MARKER)
+        check_can_write_file(out / "topics.png")
     dataset = demo_corpus()
     model = M3LContrast(
         **DEMO_SETTINGS,

@@ -16,13 +16,13 @@ from octis_m3l.comparison.contenders import Contender, Ours, Terms
 from octis_m3l.comparison.identity import described_comparison, described_contenders
 from octis_m3l.comparison.job import ACROSS_ONLY, Compared, ComparisonJob
 from octis_m3l.comparison.per_view import OfOCTIS
-from octis_m3l.comparison.result import FILE, Comparison, Run, run_file
+from octis_m3l.comparison.result import FILE, RUNS, Comparison, Run, read_comparison, run_file
 from octis_m3l.data.dataset import MultiviewDataset
 from octis_m3l.devices import check_device_name
 from octis_m3l.encoders import encode
 from octis_m3l.encoders.encode import EncoderName, check_encoder
 from octis_m3l.errors import DataError, OctisM3LError, SettingsError, StorageError
-from octis_m3l.files import held, read_json, write_json
+from octis_m3l.files import check_can_create, held, read_json, remove_unfinished, write_json
 from octis_m3l.metrics import METRICS
 from octis_m3l.metrics.base import check_dataset
 from octis_m3l.metrics.outputs import check_partition, check_topk, possible_output
@@ -155,6 +155,7 @@ def compare(
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary if out is None else out).resolve()
         with held(folder / FILE):
+            remove_unfinished(folder / RUNS)
             tasks = _begun(job, given, folder, wanted)
             _run(job, tasks, folder, at, progress)
             found = Comparison.from_folder(folder)
@@ -326,6 +327,7 @@ def _check_folder(folder: Path) -> None:
         raise StorageError(
             f"{folder} exists already and holds no comparison; choose another folder."
         )
+    check_can_create(folder / FILE)
 
 
 def _begun(
@@ -335,8 +337,7 @@ def _begun(
     file, info = folder / FILE, described_comparison(job, given)
     known: dict[str, Any] = {}
     if file.is_file():
-        stored = read_json(file)
-        known = stored.pop("contenders")
+        known, stored = read_comparison(folder)
         differing = [name for name, value in info.items() if stored.get(name) != value]
         if differing:
             raise StorageError(

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from octis_m3l.comparison.statistics import Items, Sample, Standing, pooled, standings
 from octis_m3l.errors import StorageError
-from octis_m3l.files import read_json, write_json, written_whole
+from octis_m3l.files import read_json, sha256, write_json, written_whole
 from octis_m3l.metrics import METRICS
 
 FILE = "comparison.json"
@@ -98,7 +98,8 @@ class Run:
             with written_whole(path.with_suffix(".npz")) as temporary:
                 np.savez_compressed(temporary, **arrays)  # type: ignore[arg-type]
         plain = {name: getattr(self, name) for name in _PLAIN}
-        write_json(path, {**plain, "measured": scores})
+        hashed = {"sha256": sha256(path.with_suffix(".npz"))} if arrays else {}
+        write_json(path, {**plain, "measured": scores, **hashed})
 
     @classmethod
     def read(cls, path: Path) -> Self:
@@ -119,6 +120,9 @@ class Run:
         try:
             listed = [e for of in stored["measured"].values() for e in of.values() if "items" in e]
             if listed:
+                found = sha256(path.with_suffix(".npz"))
+                if stored.get("sha256", found) != found:
+                    raise ValueError("the SHA-256 of the .npz differs")
                 with np.load(path.with_suffix(".npz"), allow_pickle=False) as file:
                     arrays = {name: file[name] for name in file.files}
             measured = {
@@ -134,7 +138,15 @@ class Run:
                 for measure, of_measure in stored["measured"].items()
             }
             return cls(**{name: stored[name] for name in _PLAIN}, measured=measured)
-        except (KeyError, TypeError, ValueError, OSError, EOFError, BadZipFile) as error:
+        except (
+            LookupError,
+            TypeError,
+            ValueError,
+            AttributeError,
+            OSError,
+            EOFError,
+            BadZipFile,
+        ) as error:
             raise StorageError(
                 f"{path} or its .npz is damaged ({type(error).__name__}: {error}); delete both, "
                 "and the same comparison does this run again."
@@ -142,6 +154,27 @@ class Run:
 
 
 _PLAIN = ("contender", "seed", "seconds", "topics", "notes", "error", "trace")
+
+
+def read_comparison(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the contenders of a comparison, and what they are compared on.
+
+    Parameters
+    ----------
+    folder : Path
+        The comparison's.
+
+    Raises
+    ------
+    StorageError
+        If its file is damaged.
+    """
+    info = read_json(folder / FILE)
+    contenders = info.pop("contenders", None)
+    whole = isinstance(contenders, dict) and all(isinstance(c, dict) for c in contenders.values())
+    if not whole:
+        raise StorageError(f"{folder / FILE} is damaged: it lists no contenders; copy it again.")
+    return contenders, info
 
 
 def run_file(folder: Path, contender: str, seed: int) -> Path:
@@ -208,8 +241,7 @@ class Comparison:
         place = Path(folder)
         if not (place / FILE).is_file():
             raise StorageError(f"{place} holds no comparison ({FILE} is missing).")
-        info = read_json(place / FILE)
-        names = list(info.pop("contenders"))
+        names, info = read_comparison(place)
         # A process that is killed while it writes leaves a file whose name begins with a dot.
         paths = [p for p in sorted((place / RUNS).glob("*.json")) if not p.name.startswith(".")]
         runs = [Run.read(path) for path in paths]

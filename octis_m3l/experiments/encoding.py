@@ -6,7 +6,7 @@ from typing import Any
 
 from octis_m3l.data import MultiviewDataset
 from octis_m3l.data.folder import read_folder, write_embeddings
-from octis_m3l.data.folder.manifest import read_manifest
+from octis_m3l.data.folder.manifest import MANIFEST, read_manifest
 from octis_m3l.data.folder.reading import ANY
 from octis_m3l.encoders.cache import EmbeddingCache
 from octis_m3l.encoders.embedding import embed
@@ -14,6 +14,7 @@ from octis_m3l.encoders.naming import embedding_name
 from octis_m3l.encoders.protocol import Encoder
 from octis_m3l.encoders.specification import encoder_from
 from octis_m3l.errors import DataError, SettingsError, suggest
+from octis_m3l.files import check_can_create
 
 FITTED = ("lsa", "clsi", "word-vectors")
 
@@ -113,6 +114,7 @@ def encode_folder(
         For each view the embeddings' name, items, dimensions and encoder.
     """
     dataset = read_folder(folder, embeddings=ANY)
+    check_can_create(folder / MANIFEST)
     encoders = encoders_of(dataset, given, device)
     embedded = embed(dataset, encoders, cache=cache, progress=progress)
     told = {}

@@ -7,8 +7,8 @@ from typing import Any
 
 from octis_m3l.data.describe import describe_parts
 from octis_m3l.data.folder.reading import read_parts
-from octis_m3l.errors import StorageError
-from octis_m3l.files import read_json
+from octis_m3l.errors import SettingsError, StorageError
+from octis_m3l.files import check_files, read_json, recover
 from octis_m3l.models import MODELS
 
 _PACKAGES = (
@@ -23,27 +23,43 @@ _PACKAGES = (
 )
 
 
-def describe(folder: Path | None) -> dict[str, Any]:
+def describe(folder: Path | None, *, verify: bool = False) -> dict[str, Any]:
     """Describe a data set, a model, or this installation.
 
     Parameters
     ----------
     folder : Path, optional
         A folder that a data set or a model was saved to. None: the installation.
+    verify : bool
+        Whether to compare all files of the folder with the hashes in its manifest; the answer then
+        says under ``verified`` how many have one.
 
     Raises
     ------
     StorageError
-        If the folder holds neither.
+        If the folder holds neither, or is damaged.
+    SettingsError
+        If there is no folder to verify.
     """
     if folder is None:
+        if verify:
+            raise SettingsError("--verify: name the folder whose files are to be verified.")
         return _installation()
+    for marker in ("model.json", "metadata.json"):
+        if not (folder / marker).is_file():
+            recover(folder, marker)
+        elif verify:
+            compared = check_files(folder, read_json(folder / marker), thoroughly=True)
+            return {**describe(folder), "verified": compared}
     if (folder / "model.json").is_file():
         described = read_json(folder / "model.json")
+        history = described.get("history")
+        if not isinstance(history, dict) or not isinstance(history.get("epochs"), list):
+            raise StorageError(f"{folder / 'model.json'} is damaged: it has no 'history'.")
         return {
             key: described.get(key)
             for key in ("model", "settings", "network", "pivot", "seed", "written_by", "data")
-        } | {"epochs": len(described["history"]["epochs"])}
+        } | {"epochs": len(history["epochs"])}
     if (folder / "metadata.json").is_file():
         return describe_parts(**read_parts(folder))
     raise StorageError(f"{folder} holds neither a data set nor a model.")

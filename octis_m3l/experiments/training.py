@@ -8,7 +8,7 @@ from typing import Any
 
 from octis_m3l.data import MultiviewDataset
 from octis_m3l.errors import OtherRunError, SettingsError, StorageError, suggest
-from octis_m3l.files import read_json
+from octis_m3l.files import check_can_write, held, read_json, recover
 from octis_m3l.models import MODELS
 from octis_m3l.models.storage import MARKER
 
@@ -61,29 +61,21 @@ def train_and_save(
     SettingsError
         If the model or a hyperparameter is unknown.
     StorageError
-        If `out` is taken, before any training.
+        Before any training, if `out` is taken or can't be written, or another process trains it.
     """
     if model not in MODELS:
         raise SettingsError(f"unknown model '{model}'.{suggest(model, MODELS)}")
-    state = checkpoint or out.with_name(f"{out.name}.checkpoint")
+    recover(out, MARKER)
+    state = checkpoint or out.parent / f"{out.name}.checkpoint"
     unfinished = state.is_dir() and _was_interrupted(out, model, settings)
-    taken = out.exists() and (not out.is_dir() or any(out.iterdir()))
-    if taken and not (overwrite or unfinished):
-        if _stopped(out) == "interrupted":
-            raise StorageError(
-                f"{out} holds a training that was interrupted, with other settings or another "
-                "model: repeat its command to go on, pass --overwrite to throw it away, or choose "
-                "another folder."
-            )
+    if _stopped(out) == "interrupted" and not (overwrite or unfinished):
         raise StorageError(
-            f"{out} exists already and is not empty; pass --overwrite or choose another folder."
-        )
-    if taken and not (out / MARKER).is_file():
-        raise StorageError(
-            f"{out} holds no {MARKER}, so it is no model and is not replaced; choose another "
+            f"{out} holds a training that was interrupted, with other settings or another model: "
+            "repeat its command to go on, pass --overwrite to throw it away, or choose another "
             "folder."
         )
     check_device(model, [settings.get("device", "auto")])
+    check_can_write(out, overwrite=overwrite or unfinished, marker=MARKER)
     known = MODELS[model].settings_class.model_fields
     settings = {n: v for n, v in settings.items() if n != "device" or n in known}
     new = partial(MODELS[model], checkpoint=state, progress=progress, **settings)
@@ -92,22 +84,23 @@ def train_and_save(
         dataset.view(name)
     kept = [name for name in dataset.views if not views or name in views]
     chosen = dataset.with_views(kept) if len(kept) < len(dataset.views) else dataset
-    try:
+    with held(out):
         try:
-            trained.train_model(chosen, top_words=top_words)
-        except OtherRunError:
-            if checkpoint is not None or not overwrite:
+            try:
+                trained.train_model(chosen, top_words=top_words)
+            except OtherRunError:
+                if checkpoint is not None or not overwrite:
+                    raise
+                shutil.rmtree(state)
+                trained = new()
+                trained.train_model(chosen, top_words=top_words)
+        except KeyboardInterrupt:
+            if trained.output is None or not trained.history.epochs:
                 raise
-            shutil.rmtree(state)
-            trained = new()
-            trained.train_model(chosen, top_words=top_words)
-    except KeyboardInterrupt:
-        if trained.output is None or not trained.history.epochs:
-            raise
-    trained.data_path = data_path
-    trained.save(out, overwrite=overwrite or unfinished)
-    if trained.history.stopped != "interrupted" and checkpoint is None:
-        shutil.rmtree(state, ignore_errors=True)
+        trained.data_path = data_path
+        trained.save(out, overwrite=overwrite or unfinished)
+        if trained.history.stopped != "interrupted" and checkpoint is None:
+            shutil.rmtree(state, ignore_errors=True)
     return trained
 
 

@@ -5,6 +5,7 @@ import textwrap
 import warnings
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -19,6 +20,7 @@ from octis_m3l.data.dataset import MultiviewDataset
 from octis_m3l.data.folder.reading import Tokenizer
 from octis_m3l.data.views import PARTITIONS
 from octis_m3l.errors import DataError, OctisM3LError, SettingsError, suggest
+from octis_m3l.files import check_can_create, held
 from octis_m3l.metrics.base import check_dataset
 from octis_m3l.models.exploration import Exploration
 from octis_m3l.models.output import ModelOutput
@@ -173,6 +175,9 @@ class TopicModel(Exploration, AbstractModel):  # type: ignore[misc]
         ------
         SettingsError, DataError
             Before any training, if something does not fit.
+        StorageError
+            Before any training, if checkpoints can't be written, or another process trains with
+            them; if the checkpoint that is there is damaged; or if the disk is full.
         KeyboardInterrupt
             After Ctrl-C, so that a search stops too; the model keeps what it has learned.
         """
@@ -187,7 +192,10 @@ class TopicModel(Exploration, AbstractModel):  # type: ignore[misc]
         self.trained_given = tuple(given)
         self.data_fingerprints = dataset.fingerprints()
         self.dataset, self.data_path = dataset, dataset.dataset_path
-        output = self._train(dataset, settings, seed, top_words)
+        if self.checkpoint is not None:
+            check_can_create(self.checkpoint / "checkpoint")
+        with nullcontext() if self.checkpoint is None else held(self.checkpoint):
+            output = self._train(dataset, settings, seed, top_words)
         self.run_seed, self.output = seed, output
         if self.interrupted:
             raise KeyboardInterrupt

@@ -12,10 +12,11 @@ from safetensors.numpy import load_file, save_file
 from octis_m3l.data.views import VIEW_NAME
 from octis_m3l.errors import OctisM3LError, StorageError
 from octis_m3l.files import (
-    check_file_sizes,
-    file_sizes,
+    check_files,
+    described_files,
     folder_written_whole,
     read_json,
+    recover,
     write_json,
 )
 from octis_m3l.models.output import ModelOutput
@@ -74,7 +75,7 @@ def save_model(model: "TopicModel", folder: Path, *, overwrite: bool) -> None:
                 "data": model.data_path,
                 "data_fingerprints": model.data_fingerprints,
                 **own,
-                "files": file_sizes(temporary),
+                **described_files(temporary),
             },
         )
 
@@ -102,6 +103,8 @@ def load_model(folder: Path | str, *, device: str = "cpu", **given_again: Any) -
 
     folder = Path(folder)
     if not (folder / MARKER).is_file():
+        recover(folder, MARKER)
+    if not (folder / MARKER).is_file():
         what = "is no folder" if not folder.is_dir() else f"holds no {MARKER}"
         raise StorageError(f"{folder} {what}: expected a folder that a model was saved to.")
     described = read_json(folder / MARKER)
@@ -117,7 +120,7 @@ def load_model(folder: Path | str, *, device: str = "cpu", **given_again: Any) -
                 f"{folder} was written by octis-m3l {described['written_by']}, in a newer format; "
                 "upgrade this installation: pip install --upgrade octis-m3l."
             )
-        check_file_sizes(folder, described["files"])
+        check_files(folder, described)
         for name in described["vocabularies"]:
             check_view_name(folder, name)
         model = _restored(MODELS[described["model"]], folder, described, device)

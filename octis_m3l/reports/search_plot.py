@@ -11,7 +11,7 @@ from sklearn.ensemble import RandomForestRegressor
 from sklearn.inspection import permutation_importance
 
 from octis_m3l.errors import DataError, SettingsError
-from octis_m3l.files import written_whole
+from octis_m3l.files import check_can_write_file, written_whole
 from octis_m3l.optimization import SearchResult
 from octis_m3l.reports.tables import measured
 
@@ -136,6 +136,8 @@ def check_picture(path: str | Path) -> None:
     ------
     SettingsError
         If the ending is of no format.
+    StorageError
+        If the file can't be written.
     """
     from matplotlib.backend_bases import FigureCanvasBase
 
@@ -143,6 +145,7 @@ def check_picture(path: str | Path) -> None:
         raise SettingsError(
             f"{path}: a picture can't be drawn to a file of this kind; use .png, .pdf or .svg."
         )
+    check_can_write_file(Path(path))
 
 
 def _even(space: Any, points: list[list[Any]]) -> tuple[Any, list[list[Any]]]:

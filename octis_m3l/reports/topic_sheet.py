@@ -4,9 +4,9 @@ from pathlib import Path
 
 from octis_m3l.data.dataset import MultiviewDataset
 from octis_m3l.data.opening import open_picture
-from octis_m3l.errors import SettingsError
 from octis_m3l.files import written_whole
 from octis_m3l.models.base import TopicModel
+from octis_m3l.reports.search_plot import check_picture
 
 
 def draw_topic_sheet(
@@ -34,6 +34,7 @@ def draw_topic_sheet(
     """
     from matplotlib.figure import Figure
 
+    check_picture(path)
     data = dataset or model.dataset
     info = model.topic_info(words)
     spoken = [name for name in info.columns if name not in ("topic", "share")]
@@ -44,11 +45,6 @@ def draw_topic_sheet(
     longest = max(len(name) + len(text) for name in spoken for text in info[name])
     wide = 0.5 + 0.085 * max(longest, 24)
     figure = Figure(figsize=(wide + 1.1 * (columns - 1), 0.3 * (len(spoken) + 2) * len(info)))
-    kinds = figure.canvas.get_supported_filetypes()
-    if Path(path).suffix.lower().lstrip(".") not in kinds:
-        raise SettingsError(
-            f"{path}: a picture can't be drawn to a file of this kind; use .png, .pdf or .svg."
-        )
     axes = figure.subplots(
         len(info), columns, squeeze=False, width_ratios=[wide] + [1.1] * (columns - 1)
     )

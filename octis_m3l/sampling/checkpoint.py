@@ -1,17 +1,13 @@
 """A chain's state, in one file written whole."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
 
-from octis_m3l.errors import OctisM3LError, StorageError
-from octis_m3l.files import check_same_run, written_whole
+from octis_m3l.files import checkpoint_errors, read_checkpoint_file, write_checkpoint_file
 from octis_m3l.sampling.chain import Chain
 from octis_m3l.sampling.progress import Progress
 from octis_m3l.sampling.samples import Averages, as_arrays, from_arrays
@@ -46,13 +42,7 @@ def write_checkpoint(
     if averages.samples:
         arrays[_SUM] = averages.document_topics
     described = {"run": dict(run), "samples": len(averages.samples), "history": vars(history)}
-    folder.mkdir(parents=True, exist_ok=True)
-    with written_whole(folder / FILE) as temporary:
-        save_file(
-            {name: np.ascontiguousarray(array) for name, array in arrays.items()},
-            temporary,
-            metadata={"state": json.dumps(described)},
-        )
+    write_checkpoint_file(folder / FILE, arrays, described)
 
 
 def read_checkpoint(
@@ -77,16 +67,13 @@ def read_checkpoint(
     Raises
     ------
     StorageError
-        If the file is truncated, foreign, or of a run with other settings or data.
+        If the file is damaged, foreign, or of a run with other settings or data.
     """
-    path = folder / FILE
-    if not path.exists():
+    found = read_checkpoint_file(folder / FILE, run)
+    if found is None:
         return None
-    try:
-        with safe_open(path, framework="numpy") as file:
-            described: dict[str, Any] = json.loads((file.metadata() or {})["state"])
-            check_same_run(path, described["run"], run)
-            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    described, arrays = found
+    with checkpoint_errors(folder / FILE):
         samples = from_arrays(arrays, described["samples"], len(chain.corpus.languages))
         shape = len(chain.corpus), len(chain.alpha)
         theta = arrays[_SUM] if samples else np.zeros(shape, np.float32)
@@ -94,10 +81,4 @@ def read_checkpoint(
             raise ValueError(f"{_SUM} has the shape {theta.shape}")
         history = Progress(**described["history"])
         chain.restore(arrays)
-    except OctisM3LError:
-        raise
-    except (SafetensorError, LookupError, TypeError, ValueError, AttributeError, OSError) as error:
-        raise StorageError(
-            f"{path} is no whole checkpoint ({error}); delete it to start from the beginning."
-        ) from None
     return Averages(samples, theta), history

@@ -1,17 +1,13 @@
 """A run's state after an epoch, in one file written whole."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn, optim
 
-from octis_m3l.errors import StorageError
-from octis_m3l.files import check_same_run, written_whole
+from octis_m3l.files import checkpoint_errors, read_checkpoint_file, write_checkpoint_file
 
 FILE = "checkpoint.safetensors"
 
@@ -42,10 +38,8 @@ def write_checkpoint(
         tensors |= {
             f"optimizer/{number}/{name}": torch.as_tensor(value) for name, value in values.items()
         }
-    tensors = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
-    folder.mkdir(parents=True, exist_ok=True)
-    with written_whole(folder / FILE) as temporary:
-        save_file(tensors, temporary, metadata={"state": json.dumps(state)})
+    arrays = {name: value.detach().cpu().numpy() for name, value in tensors.items()}
+    write_checkpoint_file(folder / FILE, arrays, state)
 
 
 def read_checkpoint(
@@ -69,27 +63,21 @@ def read_checkpoint(
     Raises
     ------
     StorageError
-        If the file is truncated, foreign, or of a run with other settings or data.
+        If the file is damaged, foreign, or of a run with other settings or data.
     """
-    path = folder / FILE
-    if not path.exists():
+    found = read_checkpoint_file(folder / FILE, run)
+    if found is None:
         return None
-    try:
-        with safe_open(path, framework="pt") as file:
-            state: dict[str, Any] = json.loads((file.metadata() or {})["state"])
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, KeyError, json.JSONDecodeError, OSError) as error:
-        raise StorageError(
-            f"{path} is no whole checkpoint ({error}); delete it to start from the beginning."
-        ) from None
-    check_same_run(path, state.get("run", {}), run)
-    network.load_state_dict(_part(tensors, "network/"))
-    restored: dict[int, dict[str, Tensor]] = {}
-    for name, value in _part(tensors, "optimizer/").items():
-        number, _, key = name.partition("/")
-        restored.setdefault(int(number), {})[key] = value
-    groups = optimizer.state_dict()["param_groups"]
-    optimizer.load_state_dict({"state": restored, "param_groups": groups})
+    state, arrays = found
+    tensors = {name: torch.tensor(array) for name, array in arrays.items()}
+    with checkpoint_errors(folder / FILE):
+        network.load_state_dict(_part(tensors, "network/"))
+        restored: dict[int, dict[str, Tensor]] = {}
+        for name, value in _part(tensors, "optimizer/").items():
+            number, _, key = name.partition("/")
+            restored.setdefault(int(number), {})[key] = value
+        groups = optimizer.state_dict()["param_groups"]
+        optimizer.load_state_dict({"state": restored, "param_groups": groups})
     return state, _part(tensors, "best/") or None
 
 

@@ -16,8 +16,9 @@ from tqdm.auto import tqdm
 
 from octis_m3l.data.batches import Batch
 from octis_m3l.errors import OctisM3LError
+from octis_m3l.files import checkpoint_errors
 from octis_m3l.training.adam import Adam
-from octis_m3l.training.checkpoint import read_checkpoint, write_checkpoint
+from octis_m3l.training.checkpoint import FILE, read_checkpoint, write_checkpoint
 from octis_m3l.training.seeds import derive_seed, reproducible
 
 logger = logging.getLogger(__name__)
@@ -342,8 +343,10 @@ class _Run:
         if found is None:
             return
         state, self.best = found
-        self.history = History(**state["history"])
-        self.best_loss = state["best_loss"] if state["best_loss"] is not None else math.inf
+        with checkpoint_errors(self.folder / FILE):
+            self.history = History(**state["history"])
+            best = state["best_loss"]
+            self.best_loss = math.inf if best is None else float(best)
         logger.info("resumed after epoch %d", len(self.history.epochs))
 
     def _save(self) -> None:

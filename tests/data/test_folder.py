@@ -23,6 +23,7 @@ from octis_m3l.data.folder import arrays, read_folder, write_embeddings, write_f
 from octis_m3l.data.text import TextPreprocessor
 from octis_m3l.data.views import ImageView, TextView, View
 from octis_m3l.errors import DataError, StorageError
+from octis_m3l.files import described_files
 
 NASTY = [
     *("null", "NULL", "NA", "NaN", "nan", "None", "N/A", "#N/A", "<NA>", "inf", "-Infinity"),
@@ -162,11 +163,11 @@ def edit_json(path: Path, **changes: Any) -> None:
 
 
 def replace_file(folder: Path, name: str, content: str) -> None:
-    """Change a file, and its size in the list of files, as no copying accident would."""
+    """Change a file, and what the manifest says of it, as no copying accident would."""
     (folder / name).write_text(content, encoding="utf-8", newline="\n")
-    files = json.loads((folder / "metadata.json").read_text(encoding="utf-8"))["files"]
-    files[name] = (folder / name).stat().st_size
-    edit_json(folder / "metadata.json", files=files)
+    (folder / "metadata.json").rename(folder.parent / "manifest")
+    edit_json(folder.parent / "manifest", **described_files(folder))
+    (folder.parent / "manifest").rename(folder / "metadata.json")
 
 
 @pytest.fixture
@@ -586,18 +587,34 @@ def test_embeddings_that_cannot_be_added(
 def test_interrupted_embeddings_leave_a_readable_folder(
     stored: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    before = read_folder(stored, embeddings=None)
+
     def interrupt(place: Path, *_: Any) -> None:
+        place.parent.mkdir(parents=True)
         place.with_name(f"{place.name}.npy").write_bytes(b"half")
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(arrays, "write_array", interrupt)
-    with pytest.raises(KeyboardInterrupt):
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(arrays, "write_array", interrupt)
         write_embeddings(stored, "en", np.ones((4, 9), np.float32), "lsa-2", {})
-    monkeypatch.undo()
-    read = read_folder(stored, embeddings=None)
-    assert read.view("en").embeddings is None
+    assert_same_dataset(before, read_folder(stored, embeddings=None))
+
+    def killed(path: Path, target: Path) -> Path:
+        if path.name == "lsa-2.json":
+            raise KeyboardInterrupt
+        return rename(path, target)
+
+    rename = Path.replace
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(Path, "replace", killed)
+        write_embeddings(stored, "en", np.ones((4, 9), np.float32), "lsa-2", {})
+    assert read_folder(stored, embeddings=None).view("en").embeddings is None
     write_embeddings(stored, "en", np.ones((4, 9), np.float32), "lsa-2", {})
-    assert read_folder(stored, embeddings=None).view("en").embeddings is not None
+    embeddings = read_folder(stored, embeddings=None).view("en").embeddings
+    assert embeddings is not None
+    assert embeddings.shape == (4, 9)
+    assert names(stored / "en" / "embeddings") == ["lsa-2.json", "lsa-2.npy"]
+    assert ".embeddings.lock" not in names(stored)
 
 
 def test_embeddings_of_other_items(stored: Path) -> None:
@@ -614,6 +631,7 @@ def test_embeddings_of_other_items(stored: Path) -> None:
 def test_embeddings_of_another_shape(stored: Path) -> None:
     path = stored / "en" / "embeddings" / "lsa-2.npy"
     np.save(path, np.ones((2, 4), np.float32))
+    replace_file(stored, "en/vocabulary.txt", (stored / "en" / "vocabulary.txt").read_text())
     message = (
         f"{path} holds an array of shape (2, 4), expected (4, 2): it belongs to other items; "
         "write it again."
@@ -642,6 +660,50 @@ def test_word_vectors_of_another_vocabulary(stored: Path) -> None:
 
 
 # Folders that are not what they should be.
+
+
+def test_contents_that_were_changed(stored: Path) -> None:
+    files = json.loads((stored / "metadata.json").read_text(encoding="utf-8"))["sha256"]
+    assert {"links.tsv", "en/texts.jsonl", "en/embeddings/lsa-2.npy"} < {*files}
+    links = (stored / "links.tsv").read_text(encoding="utf-8").splitlines()
+    assert links[1] != links[2]
+    links[1], links[2] = links[2], links[1]
+    changes = {
+        "links.tsv": "\n".join([*links, ""]).encode(),
+        "en/texts.jsonl": (stored / "en" / "texts.jsonl").read_bytes().replace(b"cat", b"cow"),
+    }
+    for name in ("en/embeddings/lsa-2.npy", "en/word_vectors.npy"):
+        whole = (stored / name).read_bytes()
+        changes[name] = whole[:-3] + bytes([whole[-3] ^ 64]) + whole[-2:]
+    for name, changed in changes.items():
+        whole = (stored / name).read_bytes()
+        assert whole != changed
+        assert len(whole) == len(changed)
+        (stored / name).write_bytes(changed)
+        message = f"{stored} is damaged: {name} is not what was written (its SHA-256 differs). Copy"
+        with pytest.raises(StorageError, match=re.escape(message)):
+            read_folder(stored, embeddings=None)
+        (stored / name).write_bytes(whole)
+    read_folder(stored, embeddings=None)
+
+
+def test_a_folder_of_a_version_without_hashes(stored: Path) -> None:
+    content = json.loads((stored / "metadata.json").read_text(encoding="utf-8"))
+    del content["sha256"]
+    (stored / "metadata.json").write_text(json.dumps(content), encoding="utf-8")
+    assert_same_dataset(small(), read_folder(stored, embeddings=None))
+    write_embeddings(stored, "de", np.ones((2, 9), np.float32), "mine", {})
+    added = json.loads((stored / "metadata.json").read_text(encoding="utf-8"))["sha256"]
+    assert sorted(added) == ["de/embeddings/mine.json", "de/embeddings/mine.npy"]
+    read_folder(stored, embeddings=None)
+
+
+def test_sizes_beyond_any_memory(stored: Path) -> None:
+    content = json.loads((stored / "metadata.json").read_text(encoding="utf-8"))
+    content["views"][1]["sizes"][0] = 10**15
+    (stored / "metadata.json").write_text(json.dumps(content), encoding="utf-8")
+    with pytest.raises(StorageError, match="1000000000000000"):
+        read_folder(stored, embeddings=None)
 
 
 def test_a_folder_that_is_missing(tmp_path: Path) -> None:
@@ -789,7 +851,7 @@ def test_interrupted_writing_leaves_nothing_behind(
     def interrupt(_: Path) -> dict[str, int]:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(writing, "file_sizes", interrupt)
+    monkeypatch.setattr(writing, "described_files", interrupt)
     with pytest.raises(KeyboardInterrupt):
         write_folder(small(metadata={}), tmp_path / "data", overwrite=True)
     assert names(tmp_path) == (["data"] if existing else [])

@@ -746,6 +746,23 @@ class ModelContract:
         with pytest.raises(StorageError, match=r"weights.safetensors holds NaN or infinity \('"):
             load_model(tmp_path / "model")
 
+    def test_changed_contents(self, saved: Path) -> None:
+        stored = [path for path in saved.rglob("*") if path.name != MARKER and path.is_file()]
+        for path in stored:
+            whole = path.read_bytes()
+            path.write_bytes(whole[:-2] + bytes([whole[-2] ^ 1, whole[-1]]))
+            name = path.relative_to(saved).as_posix()
+            expected = f"is damaged: {name} is not what was written (its SHA-256 differs). Copy it"
+            with pytest.raises(StorageError, match=re.escape(expected)):
+                self.model.load(saved)
+            path.write_bytes(whole)
+
+    def test_folder_of_a_version_without_hashes(self, trained: Any, saved: Path) -> None:
+        described = json.loads((saved / MARKER).read_text())
+        del described["sha256"]
+        (saved / MARKER).write_text(json.dumps(described))
+        assert self.model.load(saved).output["topics"] == trained.output["topics"]
+
     def test_half_copied_folder(self, saved: Path) -> None:
         (saved / "output.safetensors").unlink()
         with pytest.raises(StorageError, match=r"output\.safetensors is missing\. It was"):
@@ -1014,6 +1031,9 @@ class NeuralModelContract(ModelContract):
         of_embeddings.save(tmp_path / "model")
         weights = tmp_path / "model" / "weights.safetensors"
         weights.write_bytes(bytes(weights.stat().st_size))
+        described = json.loads((tmp_path / "model" / MARKER).read_text())
+        del described["sha256"]
+        (tmp_path / "model" / MARKER).write_text(json.dumps(described))
         with pytest.raises(StorageError, match=r"the weights in .* do not fit the model"):
             self.model.load(tmp_path / "model")
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors import safe_open
 from safetensors.torch import save_file
 
 from octis_m3l.errors import StorageError
@@ -198,6 +199,35 @@ def test_a_truncated_checkpoint_is_refused(kept: int, tmp_path: Path) -> None:
         train(Toy(), sampler(), loop(2), seed=0, checkpoint=tmp_path, run=RUN)
 
 
+@pytest.mark.parametrize(
+    ("name", "state"),
+    [
+        ("network/", {}),
+        ("", {"run": 3}),
+        ("", {"history": {"epochs": 3, "cake": 1}}),
+        ("", {"best_loss": "low"}),
+    ],
+)
+def test_a_checkpoint_with_other_contents_is_refused(
+    name: str, state: dict[str, Any], tmp_path: Path
+) -> None:
+    train(Toy(), sampler(), loop(2), seed=0, checkpoint=tmp_path, run=RUN)
+    path = tmp_path / FILE
+    with safe_open(path, framework="pt") as file:
+        metadata = file.metadata()
+        tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+    changed = next(key for key in tensors if key.startswith(name))
+    tensors[changed] = tensors[changed].flatten()[:-1] if not state else tensors[changed] + 1
+    save_file(tensors, path, metadata=metadata)
+    with pytest.raises(StorageError, match=r"is no whole checkpoint \(its contents are not what"):
+        train(Toy(), sampler(), loop(2), seed=0, checkpoint=tmp_path, run=RUN)
+    # As versions without hashes wrote it.
+    told = {"state": json.dumps(json.loads(metadata["state"]) | state)}
+    save_file(tensors, path, metadata=told)
+    with pytest.raises(StorageError, match=r"is no whole checkpoint \(.+\); delete it to start"):
+        train(Toy(), sampler(), loop(3), seed=0, checkpoint=tmp_path, run=RUN)
+
+
 @pytest.mark.parametrize("metadata", [None, {"state": "{"}, {"other": "1"}])
 def test_a_file_of_another_program_is_refused(
     metadata: dict[str, str] | None, tmp_path: Path
@@ -210,7 +240,7 @@ def test_a_file_of_another_program_is_refused(
 def test_a_break_while_writing_leaves_the_checkpoint_before(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from octis_m3l.training import checkpoint as module
+    from octis_m3l import files as module
 
     unbroken, resumed = Toy(), Toy(seed=7)
     expected = train(unbroken, sampler(), loop(), seed=0)
@@ -221,7 +251,7 @@ def test_a_break_while_writing_leaves_the_checkpoint_before(
         if len(calls) == 3:
             path.write_bytes(b"half")
             raise KeyboardInterrupt
-        save(tensors, path, metadata=metadata)
+        save(tensors, path, metadata)
 
     monkeypatch.setattr(module, "save_file", broken)
     with pytest.warns(UserWarning, match="interrupted after 3 of 5 epochs"):

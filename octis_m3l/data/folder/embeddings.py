@@ -2,17 +2,24 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
-from filelock import FileLock
 from numpy.typing import NDArray
 
 from octis_m3l.data.folder.arrays import store_embeddings
 from octis_m3l.data.folder.manifest import MANIFEST, check_embedding_name, check_json, read_manifest
 from octis_m3l.data.folder.reading import read_view
 from octis_m3l.errors import DataError, suggest
-from octis_m3l.files import read_json, write_json
+from octis_m3l.files import (
+    described_files,
+    held,
+    read_json,
+    remove_unfinished,
+    write_errors,
+    write_json,
+)
 
 
 def write_embeddings(
@@ -56,7 +63,7 @@ def write_embeddings(
     check_json(encoder or {}, f"the encoder of the embeddings '{name}'")
     read_manifest(folder)
     # Several processes may encode views of one data set.
-    with FileLock(folder / ".embeddings.lock"):
+    with held(folder / "embeddings", wait=True), write_errors(folder):
         _write(folder, view, np.asarray(embeddings), name, description, encoder, replace)
 
 
@@ -74,24 +81,28 @@ def _write(
     if view not in entries:
         raise DataError(f"unknown view '{view}'.{suggest(view, entries)}")
     read = read_view(folder, manifest, entries[view], embeddings, name, encoder)
-    place = f"{view}/embeddings/{name}"
+    place = folder / view / "embeddings"
+    place.mkdir(exist_ok=True)
+    remove_unfinished(place)
     others = [
         other
         for other in manifest.embedding_names(view)
-        if replace and other != name and _is_of_an_encoder(folder / view / "embeddings" / other)
+        if replace and other != name and _is_of_an_encoder(place / other)
     ]
+    gone = [f"{view}/embeddings/{other}{end}" for other in others for end in (".npy", ".json")]
     content = read_json(folder / MANIFEST)
-    for ending in (".npy", ".json"):
-        content["files"].pop(place + ending, None)
-    write_json(folder / MANIFEST, content)
-    store_embeddings(folder, read, embeddings, description)
-    for ending in (".npy", ".json"):
-        content["files"][place + ending] = (folder / (place + ending)).stat().st_size
-    gone = [
-        f"{view}/embeddings/{other}{ending}" for other in others for ending in (".npy", ".json")
-    ]
-    for path in gone:
-        content["files"].pop(path, None)
+    with TemporaryDirectory(prefix=".embeddings-", suffix=".part", dir=place) as staged:
+        store_embeddings(Path(staged), read, embeddings, description)
+        stored = described_files(Path(staged))
+        # The manifest never says of a file what is not true of it.
+        for path in stored["files"]:
+            content["files"].pop(path, None)
+        write_json(folder / MANIFEST, content)
+        for path in stored["files"]:
+            (Path(staged) / path).replace(folder / path)
+    for part, of_files in stored.items():
+        known = {**content.get(part, {}), **of_files}
+        content[part] = {path: value for path, value in known.items() if path not in gone}
     write_json(folder / MANIFEST, content)
     for path in gone:
         (folder / path).unlink(missing_ok=True)

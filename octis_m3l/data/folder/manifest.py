@@ -1,4 +1,4 @@
-"""The manifest of a folder: what the data set consists of, and the sizes of all its files."""
+"""The manifest of a folder: what the data set consists of, with size and hash of every file."""
 
 import json
 import re
@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, Field, NonNegativeInt, ValidationError
 
 from octis_m3l.errors import DataError, StorageError
-from octis_m3l.files import check_file_sizes, read_json
+from octis_m3l.files import check_files, read_json, recover
 
 FORMAT = "octis-m3l dataset"
 VERSION = 1
@@ -48,6 +48,7 @@ class Manifest(BaseModel):
     partitions: list[str]
     dictionaries: list[DictionaryEntry]
     files: dict[str, NonNegativeInt]
+    sha256: dict[str, str] = {}
 
     def embedding_names(self, view: str) -> list[str]:
         """Return the names of a view's stored embeddings."""
@@ -59,9 +60,19 @@ class Manifest(BaseModel):
         return path in self.files
 
 
-def read_manifest(folder: Path) -> Manifest:
-    """Return the manifest of a folder of which every file is there in its whole size."""
+def read_manifest(folder: Path, *, hashes: bool = False) -> Manifest:
+    """Return the manifest of a folder of which every file is there in its whole size.
+
+    Parameters
+    ----------
+    folder : Path
+        The folder.
+    hashes : bool
+        Whether to compare the files' contents with their hashes.
+    """
     path = folder / MANIFEST
+    if not path.is_file():
+        recover(folder, MANIFEST)
     if not folder.is_dir():
         raise StorageError(
             f"{folder} is missing or no folder; give the folder that dataset.save or octis-m3l "
@@ -92,7 +103,7 @@ def read_manifest(folder: Path) -> Manifest:
         raise StorageError(
             f"{path} is damaged at '{where}' ({first['msg']}); copy it again."
         ) from None
-    check_file_sizes(folder, manifest.files)
+    check_files(folder, content, hashes=hashes)
     return manifest
 
 

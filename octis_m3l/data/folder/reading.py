@@ -81,7 +81,7 @@ def read_parts(
     folder, embeddings, tokenizers
         As for `read_folder`.
     """
-    manifest = read_manifest(folder)
+    manifest = read_manifest(folder, hashes=True)
     choices = _choices(manifest, embeddings)
     views = [
         _read_encoded_view(folder, manifest, e, choices[e.name], stale=embeddings == ANY)

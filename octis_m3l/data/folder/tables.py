@@ -42,8 +42,8 @@ def write_items(path: Path, firsts: Iterable[str], view: View) -> None:
 def read_items(path: Path, entry: ViewEntry) -> tuple[list[str], list[str] | None]:
     """Return the first fields and, if the view has any, the labels that `write_items` wrote."""
     columns = read_table(path, 3 if entry.labels else 2)
-    if columns[1] != _item_marks(entry.sizes):
-        given = [columns[1].count(mark) for mark in MARKS]
+    given = [columns[1].count(mark) for mark in MARKS]
+    if given != list(entry.sizes) or columns[1] != _item_marks(entry.sizes):
         raise StorageError(
             f"{path} has {len(columns[1])} rows, {given[0]} train, {given[1]} val and {given[2]} "
             f"test; {MANIFEST} says {', '.join(map(str, entry.sizes))} in this order; the file "

@@ -35,7 +35,7 @@ from octis_m3l.data.folder.tables import (
     write_table,
 )
 from octis_m3l.data.views import ImageView, TextView, View
-from octis_m3l.files import file_sizes, folder_written_whole, write_json
+from octis_m3l.files import described_files, folder_written_whole, write_json
 
 
 def write_folder(dataset: MultiviewDataset, folder: Path, *, overwrite: bool) -> None:
@@ -61,12 +61,12 @@ def write_folder(dataset: MultiviewDataset, folder: Path, *, overwrite: bool) ->
     StorageError
         If the folder is not empty and may not be replaced.
     """
-    folder = folder.resolve()
     entries = [_view_entry(view) for view in dataset.views.values()]
     metadata = _metadata_of(dataset)
     for view in dataset.views.values():
         _check_before_writing(view)
     with folder_written_whole(folder, overwrite=overwrite, marker=MANIFEST) as new:
+        folder = folder.resolve()
         kept = keep_pictures(dataset.image_views.values(), folder, new)
         for view in dataset.views.values():
             marks = {name: of_view[view.name] for name, of_view in dataset.partitions.items()}
@@ -82,7 +82,7 @@ def write_folder(dataset: MultiviewDataset, folder: Path, *, overwrite: bool) ->
             metadata=metadata,
             partitions=list(dataset.partitions),
             dictionaries=dictionaries,
-            files=file_sizes(new),
+            **described_files(new),
         )
         sizes = dataset.views[dataset.pivot].sizes
         write_json(

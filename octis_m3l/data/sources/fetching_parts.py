@@ -5,6 +5,7 @@ import hashlib
 import logging
 import os
 import re
+import stat
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from http import HTTPStatus
@@ -16,7 +17,7 @@ from filelock import FileLock, Timeout
 from octis_m3l.data.sources.fetching_answers import Again, check_kind, shown
 from octis_m3l.data.sources.fetching_errors import FetchError
 from octis_m3l.errors import SettingsError, StorageError
-from octis_m3l.files import read_json, write_json
+from octis_m3l.files import read_json, sha256, write_json
 
 logger = logging.getLogger(__name__)
 
@@ -108,7 +109,7 @@ class Part:
             return False
         if self.size is not None and self.destination.stat().st_size != self.size:
             return False
-        return self.sha256 is None or _checksum(self.destination) == self.sha256
+        return self.sha256 is None or sha256(self.destination) == self.sha256
 
     def is_complete(self) -> bool:
         """Whether all bytes had come when an earlier call was interrupted."""
@@ -174,7 +175,9 @@ class Part:
         self.length = length
         with self._written():
             if not self.offset:
-                self._bytes.open("wb").close()
+                # Never what others laid there: a link, or a file of theirs.
+                self._bytes.unlink(missing_ok=True)
+                self._bytes.open("xb").close()
             self._kept = {"address": self._address, "mark": mark, "length": length}
             write_json(self._about, self._kept)
 
@@ -184,7 +187,10 @@ class Part:
         limit = self.size if self.length is None else self.length
         too_long = False
         try:
-            with self._written(), self._bytes.open("r+b") as stream:
+            with (
+                self._written(),
+                open(self._bytes, "r+b", opener=_unlinked) as stream,
+            ):
                 stream.seek(self.offset)
 
                 def write(block: bytes) -> None:
@@ -232,7 +238,7 @@ class Part:
             if self.size is not None and come != self.size:
                 self.drop()
                 raise self._of_other_size(str(come))
-            if self.sha256 is not None and (found := _checksum(self._bytes)) != self.sha256:
+            if self.sha256 is not None and (found := sha256(self._bytes)) != self.sha256:
                 self.drop()
                 raise FetchError(
                     f"{self._shown}: its SHA-256 is {found}, where {self.sha256} was expected. "
@@ -253,7 +259,13 @@ class Part:
         self._kept, self.offset = {}, 0
 
     def _so_far(self) -> int:
-        return self._bytes.stat().st_size if self._bytes.is_file() else 0
+        try:
+            found = self._bytes.lstat()
+        except FileNotFoundError:
+            return 0
+        # A link leads to a file that is not a part of this download.
+        own = stat.S_ISREG(found.st_mode) and found.st_nlink == 1
+        return found.st_size if own else 0
 
     def _read_about(self) -> Mapping[str, object]:
         if not self._about.is_file():
@@ -290,6 +302,11 @@ class Part:
             raise FetchError(message) from None
 
 
+def _unlinked(path: str, flags: int) -> int:
+    """Open a file, but not through a symbolic link."""
+    return os.open(path, flags | getattr(os, "O_NOFOLLOW", 0))
+
+
 def _mark(answer: requests.Response) -> str | None:
     # If-Range takes strong marks only: a weak ETag says "much the same".
     etag = answer.headers.get("ETag", "").strip()
@@ -301,8 +318,3 @@ def _mark(answer: requests.Response) -> str | None:
 def _whole_number(value: object) -> int | None:
     text = str(value)
     return int(text) if text.isdecimal() else None
-
-
-def _checksum(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()

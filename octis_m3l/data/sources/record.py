@@ -8,7 +8,7 @@ from typing import Any
 
 from octis_m3l.data.sources.source import Source
 from octis_m3l.errors import StorageError
-from octis_m3l.files import read_json
+from octis_m3l.files import read_json, sha256
 
 FORMAT = "octis-m3l source"
 RECORD = "source.json"
@@ -107,19 +107,7 @@ def damaged_files(home: Path, record: Mapping[str, Any], *, thoroughly: bool) ->
     ]
 
 
-def checksum(path: Path) -> str:
-    """Return a file's SHA-256, in hexadecimal.
-
-    Parameters
-    ----------
-    path : Path
-        The file.
-    """
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
 def _is_as_known(path: Path, known: Mapping[str, Any], thoroughly: bool) -> bool:
     if not path.is_file() or path.stat().st_size != known["size"]:
         return False
-    return not thoroughly or checksum(path) == known["sha256"]
+    return not thoroughly or sha256(path) == known["sha256"]

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from octis_m3l.data.sources.fetching import Fetcher, FetchError
-from octis_m3l.data.sources.record import checksum
 from octis_m3l.data.sources.repositories import blob_name, list_files
 from octis_m3l.data.sources.source import Entry, RemoteFile, Source
+from octis_m3l.files import sha256
 
 
 def fetch_files(
@@ -76,7 +76,7 @@ def collected_files(work: Path, described: Mapping[str, Any]) -> dict[str, Any]:
     return {
         name: {
             "url": None,
-            "sha256": checksum(path),
+            "sha256": sha256(path),
             "size": path.stat().st_size,
             "checked": "recorded on first fetch",
         }
@@ -132,7 +132,7 @@ def _description(path: Path, url: str, file: RemoteFile) -> dict[str, Any]:
     known = file.sha256 is not None or file.blob is not None
     return {
         "url": url,
-        "sha256": checksum(path),
+        "sha256": sha256(path),
         "size": path.stat().st_size,
         "checked": "with the catalogue" if known else "recorded on first fetch",
     }

@@ -6,9 +6,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from octis_m3l.data.sources.record import checksum
 from octis_m3l.errors import StorageError
-from octis_m3l.files import read_json, write_json
+from octis_m3l.files import read_json, sha256, write_json
 
 PICTURES = "pictures"
 
@@ -74,7 +73,7 @@ class WikipediaStore:
             picture = path.with_name(str(record["file"]))
             if not picture.is_file() or picture.stat().st_size != record.get("bytes"):
                 return None
-            if record.get("sha256", found := checksum(picture)) != found:
+            if record.get("sha256", found := sha256(picture)) != found:
                 return None
             record["sha256"] = found
         return record

@@ -45,6 +45,8 @@ def begin(
         If a fetch of other commits is unfinished.
     """
     work, raw = home / UNDER_WAY, home / RAW
+    if work.is_symlink():
+        work.unlink()
     fresh: dict[str, Any] = {"pins": dict(pins), "commits": {}, "checksums": {}}
     if again:
         (home / PLAN).unlink(missing_ok=True)

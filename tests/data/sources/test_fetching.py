@@ -243,6 +243,24 @@ class TestResuming:
         assert (tmp_path / "f").read_bytes() == BODY
         assert len(list(tmp_path.iterdir())) == 1
 
+    @pytest.mark.parametrize("is_known", [False, True])
+    @pytest.mark.parametrize("link", [Path.symlink_to, Path.hardlink_to])
+    def test_a_part_that_is_a_link_is_not_written_through(
+        self, server: LocalServer, fetcher: Make, tmp_path: Path, link: Any, is_known: bool
+    ) -> None:
+        url = server.serve("/f", Reply(BODY, etag='"1"', cut=70_000))
+        if is_known:
+            with pytest.raises(FetchError):
+                fetcher(retries=0).download(url, tmp_path / "f")
+            (tmp_path / "f.part").unlink()
+        (tmp_path / "diary").write_bytes(b"years of work")
+        link(tmp_path / "f.part", tmp_path / "diary")
+        server.serve("/f", Reply(BODY, etag='"1"'))
+        fetcher().download(url, tmp_path / "f")
+        assert (tmp_path / "diary").read_bytes() == b"years of work"
+        assert (tmp_path / "f").read_bytes() == BODY
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["diary", "f"]
+
     def test_killed_just_before_the_name_is_given(
         self, server: LocalServer, fetcher: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
