@@ -473,7 +473,10 @@ def test_scores_are_kept_where_the_output_cannot_be(
     job = Job(hill(), Data(), [Height()], models=tmp_path)
     outcome = job.do(Task(0, 0, {"x": 0.5}, 1))
     assert outcome.scores is not None
-    assert outcome.error == "its output was not saved (OSError: No space left on device)"
+    assert outcome.error == (
+        f"its output was not saved (StorageError: {tmp_path / '0_0.npz'} can't be written: no "
+        "space is left on the disk; free some space, or choose another folder.)"
+    )
 
 
 def test_batches_with_given_points_and_an_early_stop(tmp_path: Path) -> None:

@@ -12,11 +12,11 @@ from typing import Any
 
 import pytest
 import torch
+from filelock import FileLock
 
 from octis_m3l import Optimizer
 from octis_m3l.devices import check_device_name, each_device
 from octis_m3l.errors import SettingsError, StorageError
-from octis_m3l.files import held
 from octis_m3l.optimization import Job, OnRay, Processes
 from octis_m3l.optimization.placing import place
 
@@ -99,7 +99,7 @@ def test_a_killed_search_leaves_nobody_at_work_and_goes_on(tmp_path: Path) -> No
 
 def test_two_searches_do_not_begin_in_one_file(tmp_path: Path) -> None:
     with (
-        held(tmp_path / "result.json"),
+        FileLock(tmp_path / ".result.json.lock"),
         pytest.raises(StorageError, match="another process is at work on"),
     ):
         slowly(tmp_path, tmp_path)

@@ -127,14 +127,8 @@ class WikipediaStore:
         StorageError
             If it can't be written.
         """
-        path = self._record(kind, name)
-        try:
-            write_json(path, {"asked": name, **content, "retrieved": today()})
-        except OSError as error:
-            raise StorageError(
-                f"{path} can't be written ({error.strerror or error}). Make room or mend the "
-                "folder's permissions, and run it again: it goes on where it stopped."
-            ) from None
+        about = {"asked": name, **content, "retrieved": today()}
+        write_json(self._record(kind, name), about)
 
     def give_up(self, kind: str, name: str, reason: str, **more: str) -> None:
         """Write down that there is nothing to be had.

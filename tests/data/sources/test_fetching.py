@@ -798,18 +798,13 @@ class TestDisk:
         self, server: LocalServer, fetcher: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         url = server.serve("/f", Reply(BODY, etag='"1"'))
-        opened = Path.open
 
-        def full(path: Path, mode: str = "r", *arguments: Any, **more: Any) -> Any:
-            stream = opened(path, mode, *arguments, **more)
-            if mode == "r+b":
-                stream.write(BODY[:1000])
-                stream.close()
-                raise OSError(errno.ENOSPC, "No space left on device")
-            return stream
+        def full(path: str, flags: int) -> int:
+            Path(path).write_bytes(BODY[:1000])
+            raise OSError(errno.ENOSPC, "No space left on device")
 
         with monkeypatch.context() as patch:
-            patch.setattr(Path, "open", full)
+            patch.setattr("octis_m3l.data.sources.fetching_parts._unlinked", full)
             with pytest.raises(FetchError, match=r"the disk is full. Make room") as caught:
                 fetcher().download(url, tmp_path / "f")
         assert "\n" not in str(caught.value)

@@ -250,8 +250,8 @@ class TestStore:
         def full(*_: object) -> None:
             raise OSError(errno.ENOSPC, "No space left on device")
 
-        monkeypatch.setattr("octis_m3l.data.sources.wikipedia_store.write_json", full)
-        with pytest.raises(StorageError, match=r"can't be written \(No space left on device\)"):
+        monkeypatch.setattr("octis_m3l.files.json.dumps", full)
+        with pytest.raises(StorageError, match=r"can't be written: no space is left on the disk"):
             WikipediaStore(tmp_path).keep("articles/en", "a", {"text": "x"})
 
     def test_a_record_in_another_s_place_is_not_taken(self, tmp_path: Path) -> None:
