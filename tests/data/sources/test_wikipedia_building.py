@@ -247,7 +247,7 @@ class TestStore:
                 assert store.read("articles/de", name) is None
 
     def test_a_full_disk(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        def full(*_: object) -> None:
+        def full(*_: object, **__: object) -> None:
             raise OSError(errno.ENOSPC, "No space left on device")
 
         monkeypatch.setattr("octis_m3l.files.json.dumps", full)
