@@ -80,8 +80,8 @@ def test_the_page_for_contributors_adds_a_model(
     assert "unaligned-tm" in listed
     assert "A topic model for each view, side by side." in listed
     demo_corpus(40).save(tmp_path / "data")
-    command = ["train", str(tmp_path / "data"), "--model", "unaligned-tm", "--set", "epochs=1"]
-    trained = run(app, [*command, "--out", str(tmp_path / "model"), "--json"])
+    command = ["train", str(tmp_path / "data"), "--model", "unaligned-tm", "--topics", "4"]
+    trained = run(app, [*command, "--set", "epochs=1", "--out", str(tmp_path / "model"), "--json"])
     assert trained.exit_code == 0, trained.output
     assert json.loads(trained.stdout.splitlines()[-1])["history"]["stopped"] == "finished"
     assert octis_m3l.models.load_model(tmp_path / "model").name == "unaligned-tm"
