@@ -17,6 +17,7 @@ from octis_m3l.training import LoopSettings
 _BOUNDS = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<"}
 _KINDS: dict[Any, str] = {int: "whole number", float: "number", bool: "true, false", str: "text"}
 _FEW_UPDATES, _ENOUGH_UPDATES = 500, 2000
+_FEW_TOPICS = 10
 
 
 class Settings(BaseModel):
@@ -228,7 +229,7 @@ def warn_of_many_topics(settings: Settings, documents: int) -> None:
     documents : int
         Training documents of the largest view.
     """
-    if settings.num_topics > documents / 2:
+    if settings.num_topics > max(_FEW_TOPICS, documents / 2):
         warnings.warn(
             f"num_topics={settings.num_topics:,} for {documents:,} training documents: most topics "
             f"will be of one document or none; with so little data use {max(2, documents // 20)} "
