@@ -53,12 +53,12 @@ class MissingDependencyError(OctisM3LError, ImportError):
     """An optional part is not installed; the message has the install command."""
 
 
-def suggest(given: str, known: Collection[str]) -> str:
+def suggest(given: object, known: Collection[str]) -> str:
     """Return ``" Did you mean 'x'?"`` for a near miss, and the list of known names.
 
     Parameters
     ----------
-    given : str
+    given : object
         The name that is not known.
     known : collection of str
         The names that are.

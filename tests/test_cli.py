@@ -585,6 +585,36 @@ def test_every_model_from_the_shell(run: Run, trained: Path, tmp_path: Path, mod
     assert run("infer", out, "The ship left the harbour", "--view", "en")[0] == 0
 
 
+def test_a_table_is_no_text(run: Run, trained: Path, tmp_path: Path) -> None:
+    table = tmp_path / "new.csv"
+    table.write_text("id;title\n1;The ship, left\n2;The harbour\n", encoding="utf-8")
+    command = ("infer", trained / "model", table)
+    code, _, err = run(*command, "--view", "en")
+    assert code == 1
+    assert f"{table} is a table; say which view its texts are of" in " ".join(err.split())
+    code, out, err = run(*command, "--text", "en=title", "--json")
+    assert code == 0, err
+    direct = run(
+        "infer", trained / "model", "The ship, left", "The harbour", "--view", "en", "--json"
+    )
+    assert json.loads(out) == json.loads(direct[1])
+    for arguments, message in (
+        (("--text", "en=titel"), "has no column(s) 'titel'. Did you mean 'title'?"),
+        (("--text", "en=title", "--view", "en"), "goes with tables, and without --view."),
+        (("--text", "fr=title"), "the model knows no view 'fr'."),
+    ):
+        code, _, err = run(*command, *arguments)
+        assert (code, message in " ".join(err.split())) == (1, True)
+    other = tmp_path / "notes.md"
+    other.write_text("x")
+    for item, message in (
+        (other, "is a file; expected a text"),
+        ("gone.txt", "gone.txt is missing"),
+    ):
+        code, _, err = run("infer", trained / "model", item, "--view", "en")
+        assert (code, message in " ".join(err.split())) == (1, True)
+
+
 def test_pictures_of_an_unknown_kind(run: Run, trained: Path, tmp_path: Path) -> None:
     code, _, err = run("topics", trained / "model", "--picture", tmp_path / "topics.xyz")
     assert code == 1

@@ -9,7 +9,8 @@ from rich.table import Table
 from rich.text import Text
 
 from octis_m3l.cli.shared import AsJson, Device, errors, model_and_data, print_json, screen
-from octis_m3l.errors import DataError, visible
+from octis_m3l.errors import DataError, SettingsError, visible
+from octis_m3l.experiments.arguments import pairs
 
 _OF_PAIRS = ("mrr", "uap", "jsd")
 _FEW = 30
@@ -125,8 +126,13 @@ def infer(
     items: Annotated[
         list[str] | None,
         typer.Argument(
-            help="Texts, pictures' paths, or one .npy of embeddings; - : lines of stdin"
+            help="Texts, paths of pictures, one .npy of embeddings, or a table with --text; "
+            "- : lines of stdin"
         ),
+    ] = None,
+    text: Annotated[
+        str | None,
+        typer.Option(metavar="VIEW=COLUMN", help="Of a table: the view and column of its texts."),
     ] = None,
     view: Annotated[
         str, typer.Option(help="The items' view; may be left out where there is one language.")
@@ -140,9 +146,14 @@ def infer(
     from octis_m3l.experiments.inference import only_language, read_items
     from octis_m3l.models import load_model
 
+    column = None
+    if text is not None:
+        if view or not items or "-" in items:
+            raise SettingsError("--text VIEW=COLUMN goes with tables, and without --view.")
+        ((view, column),) = pairs([text], "--text").items()
     loaded: Any = load_model(model, device=device)
     chosen = view or only_language(loaded)
-    given = read_items(items or ["-"], loaded, chosen)
+    given = read_items(items or ["-"], loaded, chosen, column)
     theta = loaded.infer(given, chosen)
     found = loaded.words_of(theta, topics=topics, words=words)
     if as_json:

@@ -13,12 +13,15 @@ from scipy.sparse import csr_array
 
 from octis_m3l.data.dataset import MultiviewDataset
 from octis_m3l.data.languages import language_of
+from octis_m3l.data.text_checks import as_items
+from octis_m3l.data.typed import typed
 from octis_m3l.data.views import PARTITIONS, TextView
 from octis_m3l.errors import DataError, SettingsError, suggest
 
 _UNNAMED = "text"
 
 
+@typed
 def from_octis(
     source: Dataset | str | Path | Mapping[str, Dataset | str | Path],
     *,
@@ -74,6 +77,7 @@ def from_octis(
     return MultiviewDataset.linked_by_row(views, metadata=described)
 
 
+@typed
 def text_view_from_octis(
     source: Dataset | str | Path,
     name: str,
@@ -136,6 +140,7 @@ def _text_view(
     index = {word: number for number, word in enumerate(vocabulary)}
     ids = [[index[word] for word in words if word in index] for words in corpus]
     labels = data.get_labels()
+    texts = None if texts is None else as_items(texts, f"texts of view '{name}'")
     if texts is not None and len(texts) != len(corpus):
         raise DataError(
             f"view '{name}': {len(texts)} texts for {len(corpus)} documents; give one for each."
@@ -156,6 +161,7 @@ def _text_view(
     )
 
 
+@typed
 def text_view_from_ctm(
     source: Any, name: str, *, language: str | None = None, texts: Sequence[str] | None = None
 ) -> TextView:

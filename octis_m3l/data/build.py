@@ -1,6 +1,6 @@
 """Data sets from lists, frames and JSON lines: records in, views and links out."""
 
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Collection, Hashable, Mapping, Sequence
 from inspect import signature
 from pathlib import Path
 from typing import Any
@@ -17,10 +17,12 @@ from octis_m3l.data.records.partitions import given_marks, split_marks
 from octis_m3l.data.records.reading import read_records
 from octis_m3l.data.records.tables import read_json_lines, read_table
 from octis_m3l.data.text import TextPreprocessor
-from octis_m3l.data.text_checks import kind_of
+from octis_m3l.data.text_checks import as_items
+from octis_m3l.data.typed import typed
 from octis_m3l.errors import DataError, SettingsError, suggest
 
 
+@typed
 def from_lists(
     texts: Mapping[str, Sequence[Any]],
     *,
@@ -90,8 +92,9 @@ def from_lists(
     """
     if unusable not in ("drop", "error"):
         raise SettingsError(f"unusable='{unusable}': expected 'drop' or 'error'.")
-    _check_arguments(texts, images, languages, preprocessing, split)
+    _check_names(texts, languages, preprocessing)
     embeddings = dict(embeddings or {})
+    group = None if group is None else as_items(group, "group")
     records = read_records(texts, dict(images or {}), embeddings, group)
     if split is not None and partition is not None:
         raise SettingsError("partition and split are both given: which is it?")
@@ -114,19 +117,7 @@ def from_lists(
     return dataset
 
 
-def _check_arguments(
-    texts: object, images: object, languages: object, preprocessing: object, split: object
-) -> None:
-    if not isinstance(texts, Mapping) or not isinstance(images or {}, Mapping):
-        raise DataError(
-            f"texts is a {kind_of(texts)} and images a {kind_of(images)}; expected a list for each "
-            "view by its name: {'en': [...], 'de': [...]}."
-        )
-    if split is not None and (isinstance(split, float | int) or len(list(split)) != 2):  # type: ignore[call-overload]
-        raise SettingsError(
-            f"split={split}: expected the shares of train and validation, (0.8, 0.1) say; the rest "
-            "is the test partition."
-        )
+def _check_names(texts: Mapping[str, Any], languages: object, preprocessing: object) -> None:
     for what, given in (("languages", languages), ("preprocessing", preprocessing)):
         for name in given if isinstance(given, Mapping) else ():
             if name not in texts:
@@ -135,15 +126,16 @@ def _check_arguments(
                 )
 
 
+@typed
 def from_frame(
     frame: pd.DataFrame,
     *,
-    texts: Mapping[str, str] | Sequence[str],
-    images: Mapping[str, str | None] | Sequence[str] | None = None,
-    partition: str | None = None,
-    other_partitions: Sequence[str] = (),
-    label: str | None = None,
-    group: str | None = None,
+    texts: Mapping[str, Hashable] | Collection[Hashable],
+    images: Mapping[str, Hashable] | Collection[Hashable] | None = None,
+    partition: Hashable | None = None,
+    other_partitions: Collection[str] = (),
+    label: Hashable | None = None,
+    group: Hashable | None = None,
     image_folder: str | Path | None = None,
     **arguments: Any,
 ) -> MultiviewDataset:
@@ -153,9 +145,9 @@ def from_frame(
     ----------
     frame : pandas.DataFrame
         One record a row.
-    texts, images : mapping of view to column, or sequence of columns
-        Which columns hold documents, and paths of pictures. None for a view of images that has
-        embeddings alone.
+    texts, images : mapping of view to column, sequence of columns, or one column
+        Which columns hold documents, and paths of pictures; views that are not named have the
+        names of their columns. None for a view of images that has embeddings alone.
     partition, label, group : str, optional
         Columns, as in `from_lists`.
     other_partitions : sequence of str
@@ -170,23 +162,17 @@ def from_frame(
     DataError
         If a column isn't there, and as `from_lists`.
     """
-    if not isinstance(frame, pd.DataFrame):
-        raise DataError(
-            f"frame is a {kind_of(frame)}; expected a table, as pandas.read_csv returns."
-        )
     known = {*signature(from_frame).parameters, *signature(from_lists).parameters}
     known -= {"arguments", "labels"}
     for name in arguments:
         if name not in known:
             raise SettingsError(f"from_frame has no argument '{name}'.{suggest(name, known)}")
-    text_columns = _columns(texts, "texts")
-    image_columns = _columns(images or {}, "images")
-    others = list(_columns(other_partitions, "other_partitions"))
-    named = {f"texts of view '{name}'": column for name, column in text_columns.items()}
-    named |= {f"images of view '{name}'": column for name, column in image_columns.items()}
-    named |= {"partition": partition, "label": label, "group": group}
-    for what, column in [*named.items(), *(("other_partitions", name) for name in others)]:
-        _check_column(frame, what, column)
+    text_columns = _columns(texts)
+    image_columns = _columns({} if images is None else images)
+    others = list(_columns(other_partitions).values())
+    named = [*image_columns.values(), partition, label, group]
+    for column in [*text_columns.values(), *others, *(c for c in named if c is not None)]:
+        _check_column(frame, column)
     root = Path(image_folder) if image_folder is not None else None
     return from_lists(
         {view: frame[column].tolist() for view, column in text_columns.items()},
@@ -202,6 +188,7 @@ def from_frame(
     )
 
 
+@typed
 def from_table(
     path: str | Path,
     *,
@@ -243,6 +230,7 @@ def from_table(
     return from_frame(frame, image_folder=image_folder or path.parent, **arguments)
 
 
+@typed
 def from_jsonl(
     path: str | Path, *, image_folder: str | Path | None = None, **arguments: Any
 ) -> MultiviewDataset:
@@ -267,25 +255,16 @@ def from_jsonl(
     return from_frame(read_json_lines(path), image_folder=image_folder or path.parent, **arguments)
 
 
-def _columns(given: Any, what: str) -> dict[str, Any]:
+def _columns(given: Any) -> dict[str, Any]:
     """Return the column of each view; columns without views are named as these."""
     if isinstance(given, Mapping):
         return dict(given)
     if isinstance(given, str):
         return {given: given}
-    if not isinstance(given, Iterable) or not all(isinstance(name, str) for name in given):
-        raise DataError(
-            f"{what}={given!r}: expected columns by view, {{'en': 'title_en', 'de': 'title_de'}} "
-            "say, or a list of columns that are named as the views."
-        )
     return {column: column for column in given}
 
 
-def _check_column(frame: pd.DataFrame, what: str, column: Any) -> None:
-    if column is None and not what.startswith("texts"):
-        return
-    if not isinstance(column, Hashable) or column is None:
-        raise DataError(f"{what}={column!r}: expected the name of one column.")
+def _check_column(frame: pd.DataFrame, column: Any) -> None:
     times = [*frame.columns].count(column)
     if times > 1:
         raise DataError(f"the table has {times} columns '{column}'; rename all but one of them.")

@@ -13,6 +13,7 @@ from octis_m3l.data.describe import content_fingerprints, describe_parts
 from octis_m3l.data.dictionaries import check_dictionary
 from octis_m3l.data.links import check_links, row_links, tuple_numbers
 from octis_m3l.data.marks import check_marks
+from octis_m3l.data.typed import typed
 from octis_m3l.data.variations import Variations
 from octis_m3l.data.views import PARTITIONS, ImageView, TextView, View
 from octis_m3l.errors import DataError, suggest
@@ -49,6 +50,7 @@ class MultiviewDataset(Variations, Dataset):  # type: ignore[misc]
         If names repeat, there is no text view, a link points nowhere or across partitions.
     """
 
+    @typed
     def __init__(
         self,
         views: Iterable[View],
@@ -104,6 +106,7 @@ class MultiviewDataset(Variations, Dataset):  # type: ignore[misc]
         view = self.text_view(self.pivot)
         return view.documents(slice(0, len(view)))
 
+    @typed
     def get_partitioned_corpus(self, use_validation: bool = True) -> list[list[list[str]]]:
         """Return the pivot's documents by partition, as OCTIS does.
 
@@ -126,6 +129,7 @@ class MultiviewDataset(Variations, Dataset):  # type: ignore[misc]
         labels = self.views[self.pivot].labels
         return None if labels is None else list(labels)
 
+    @typed
     def save(self, path: str | Path, multilabel: bool = False, *, overwrite: bool = False) -> None:
         """Write the data set to a folder; see `octis_m3l.data.folder`.
 
@@ -145,6 +149,7 @@ class MultiviewDataset(Variations, Dataset):  # type: ignore[misc]
 
     # Views.
 
+    @typed
     def view(self, name: str) -> View:
         """Return a view.
 
@@ -162,6 +167,7 @@ class MultiviewDataset(Variations, Dataset):  # type: ignore[misc]
             raise DataError(f"unknown view '{name}'.{suggest(name, self.views)}")
         return self.views[name]
 
+    @typed
     def text_view(self, name: str) -> TextView:
         """Return a text view.
 
@@ -193,6 +199,7 @@ class MultiviewDataset(Variations, Dataset):  # type: ignore[misc]
         """The image views, by name."""
         return {n: view for n, view in self.views.items() if isinstance(view, ImageView)}
 
+    @typed
     def monolingual(self, name: str) -> Dataset:
         """Return one text view as a plain OCTIS Dataset.
 
@@ -226,6 +233,7 @@ class MultiviewDataset(Variations, Dataset):  # type: ignore[misc]
         numbers = tuple_numbers(self.links, list(self.views.values()))
         return dict(zip(self.views, numbers, strict=True))
 
+    @typed
     def tuples(self, name: str) -> NDArray[np.int64]:
         """Return the tuple number of each item of a view.
 
@@ -244,6 +252,7 @@ class MultiviewDataset(Variations, Dataset):  # type: ignore[misc]
         self.view(name)
         return self._tuples[name]
 
+    @typed
     def partition_tuples(self, partition: str) -> NDArray[np.int64]:
         """Return the tuples of a partition, ascending.
 
@@ -296,6 +305,7 @@ class MultiviewDataset(Variations, Dataset):  # type: ignore[misc]
         }
         return type(self)(views, links, **(arguments | changes))
 
+    @typed
     def linked_items(self, partition: str) -> dict[str, int]:
         """Return for each view how many of a partition's items are linked to another view.
 
@@ -313,6 +323,7 @@ class MultiviewDataset(Variations, Dataset):  # type: ignore[misc]
     # Other ways in.
 
     @classmethod
+    @typed
     def from_folder(
         cls,
         folder: str | Path,
@@ -379,6 +390,7 @@ class MultiviewDataset(Variations, Dataset):  # type: ignore[misc]
         return from_octis(source, **arguments)
 
     @classmethod
+    @typed
     def linked_by_row(cls, views: Iterable[View], **arguments: Any) -> "MultiviewDataset":
         """Build from views whose items belong together row by row.
 

@@ -16,7 +16,7 @@ from octis_m3l.errors import DataError
 def word_pairs(
     first: TextView,
     second: TextView,
-    pairs: Iterable[tuple[str, str]] | NDArray[Any] | str | Path,
+    pairs: Iterable[Any] | Mapping[Any, Any] | NDArray[Any] | str | Path,
 ) -> NDArray[np.int64]:
     """Return translations as pairs of indices; those outside a vocabulary are left out.
 

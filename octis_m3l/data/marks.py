@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from octis_m3l.data.links import MISSING
 from octis_m3l.data.views import View
-from octis_m3l.errors import DataError
+from octis_m3l.errors import DataError, SettingsError
 
 
 def check_marks(name: str, marks: Mapping[str, NDArray[np.int8]], views: Iterable[View]) -> None:
@@ -79,6 +79,13 @@ def are_shares(train: float, validation: float) -> bool:
     return 0 < train <= 1 and 0 <= validation <= 1 and train + validation <= 1 + 1e-9
 
 
+def drawn_order(count: int, seed: int) -> NDArray[np.int64]:
+    """Return the numbers below `count` in random order."""
+    if seed < 0:
+        raise SettingsError(f"seed={seed}: expected a whole number, 0 or more.")
+    return np.random.default_rng(seed).permutation(count)
+
+
 def drawn_marks(count: int, train: float, validation: float, seed: int) -> NDArray[np.int8]:
     """Draw marks at random.
 
@@ -95,6 +102,6 @@ def drawn_marks(count: int, train: float, validation: float, seed: int) -> NDArr
     -------
     array of int8 (count)
     """
-    place = np.random.default_rng(seed).permutation(count)
+    place = drawn_order(count, seed)
     cuts = np.rint(np.array([train, train + validation]) * count)
     return np.searchsorted(cuts, place, side="right").astype(np.int8)

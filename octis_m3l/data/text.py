@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from octis_m3l.data.languages import checked_language, doubts_of_language
 from octis_m3l.data.stop_words import available_stop_words, comparable_words, stop_words
 from octis_m3l.data.text_checks import (
+    as_items,
     check_characters,
     check_tokenizer,
     checked_share,
@@ -25,7 +26,6 @@ from octis_m3l.data.text_checks import (
     checked_whole_number,
     is_missing,
     kind_of,
-    listed_documents,
     not_text,
 )
 from octis_m3l.data.tokenized import (
@@ -376,7 +376,7 @@ class TextPreprocessor:
         find = self._form_finder()
         ids_of_form = IdsOfForm(words_of or self._words)
         token_ids = array("i")
-        documents = listed_documents(texts, view)
+        documents = as_items(texts, f"View {view!r}")
         offsets = np.zeros(len(documents) + 1, dtype=np.int64)
         missing = np.zeros(len(documents), dtype=np.bool_)
         for row, text in enumerate(documents):

@@ -1,8 +1,9 @@
 """Checks of the settings of text preprocessing, and of the texts that come in."""
 
 import sys
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence, Set
 from numbers import Integral, Real
+from pathlib import PurePath
 from typing import Any
 
 import numpy as np
@@ -102,7 +103,7 @@ def checked_stop_words(value: object, language: str | None) -> bool | frozenset[
         if value and language is not None:
             stop_words(language)
         return value
-    if isinstance(value, str) or not isinstance(value, Collection):
+    if isinstance(value, str) or not isinstance(value, Collection) or _is_scalar(value):
         raise SettingsError(
             f"stop_words is {value!r}; expected True for the language's list, False for none, or "
             "a collection of words."
@@ -113,22 +114,38 @@ def checked_stop_words(value: object, language: str | None) -> bool | frozenset[
     return frozenset(value)
 
 
-def listed_documents(texts: Iterable[object], view: str) -> list[object]:
-    """Return the documents as a list; refuse a single text.
+def as_items(given: Any, what: str) -> list[Any]:
+    """Return several items as a list; refuse a single one, and what has no order.
 
     Parameters
     ----------
-    texts : iterable
-        The documents.
-    view : str
-        Name of the view, for the error.
+    given : iterable
+        Texts, pictures, labels, … in their order.
+    what : str
+        What they are, for the error.
+
+    Raises
+    ------
+    DataError
+        If it is a text, a path, a mapping, a set, a table, or nothing to iterate over.
     """
-    if isinstance(texts, (str, bytes)) or not isinstance(texts, Iterable):
+    single = isinstance(given, str | bytes | PurePath | Mapping | Set | pd.DataFrame)
+    if single or not isinstance(given, Iterable) or _is_scalar(given):
         raise DataError(
-            f"View {view!r}: the documents are one {kind_of(texts)}; expected a list of texts. "
-            "Wrap a single text in a list."
+            f"{what}: expected a list of items, given one {kind_of(given)}; put a single item in a "
+            "list."
         )
-    return list(texts)
+    return list(given)
+
+
+def is_numeric(given: Any) -> bool:
+    """Return whether something is an array or a sparse matrix of numbers."""
+    return hasattr(given, "shape") and getattr(getattr(given, "dtype", None), "kind", "") in "iufb"
+
+
+def _is_scalar(value: object) -> bool:
+    """Return whether an array has no dimension, and so no items."""
+    return getattr(value, "ndim", 1) == 0
 
 
 def is_missing(value: object) -> bool:

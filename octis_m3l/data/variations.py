@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from octis_m3l.data.arrays import read_array
 from octis_m3l.data.dictionaries import word_pairs
 from octis_m3l.data.links import MISSING, restrict_links
-from octis_m3l.data.marks import are_shares, arrange, drawn_marks
+from octis_m3l.data.marks import are_shares, arrange, drawn_marks, drawn_order
+from octis_m3l.data.typed import typed
 from octis_m3l.data.views import PARTITIONS, TextView, View
 from octis_m3l.data.word_files import WithoutVector, read_word_vectors
 from octis_m3l.errors import DataError, suggest
@@ -48,6 +49,7 @@ class Variations(ABC):
     def _with(self, views: Iterable[View], links: NDArray[np.int64], **changes: Any) -> Self:
         """Return the data set with other views and links, and what else changes."""
 
+    @typed
     def with_embeddings(
         self,
         embeddings: Mapping[str, NDArray[Any] | str | Path],
@@ -104,6 +106,7 @@ class Variations(ABC):
             )
         return self._with(views.values(), self.links)
 
+    @typed
     def with_word_vectors(
         self,
         vectors: Mapping[str, NDArray[Any] | str | Path],
@@ -141,8 +144,12 @@ class Variations(ABC):
             views[name] = replace(self.text_view(name), word_vectors=array, word_space=None)
         return self._with(views.values(), self.links)
 
+    @typed
     def with_dictionary(
-        self, first: str, second: str, pairs: Iterable[tuple[str, str]] | NDArray[Any] | str | Path
+        self,
+        first: str,
+        second: str,
+        pairs: Iterable[Any] | Mapping[Any, Any] | NDArray[Any] | str | Path,
     ) -> Self:
         """Return the data set with translations between two views.
 
@@ -172,6 +179,7 @@ class Variations(ABC):
             },
         )
 
+    @typed
     def with_views(self, names: Collection[str]) -> Self:
         """Return the data set with some of its views only.
 
@@ -201,6 +209,7 @@ class Variations(ABC):
             },
         )
 
+    @typed
     def complete(
         self,
         names: Collection[str] | None = None,
@@ -216,7 +225,7 @@ class Variations(ABC):
         partitions : collection of {'train', 'validation', 'test'}
             Where incomplete tuples are left out; other partitions stay as they are.
         """
-        wanted = list(names or self.views)
+        wanted = list(self.views if names is None else names) or list(self.views)
         common = self.tuples(wanted[0])
         for name in wanted[1:]:
             common = np.intersect1d(common, self.tuples(name))
@@ -228,6 +237,7 @@ class Variations(ABC):
             marks[name] = np.where(kept, mark, MISSING).astype(np.int8)
         return self._arranged(marks)
 
+    @typed
     def with_partition(self, name: str) -> Self:
         """Return the data set sorted by another of its named partitions.
 
@@ -248,6 +258,7 @@ class Variations(ABC):
             raise DataError(f"unknown partition mark '{name}'.{suggest(name, self.partitions)}")
         return self._arranged(self.partitions[name])
 
+    @typed
     def with_split(self, train: float = 0.8, validation: float = 0.1, *, seed: int = 0) -> Self:
         """Return the data set split at random into train, validation and test, tuple by tuple.
 
@@ -276,6 +287,7 @@ class Variations(ABC):
         mark = drawn_marks(total, train, validation, seed)
         return self._arranged({name: mark[numbers] for name, numbers in tuples.items()})
 
+    @typed
     def sample(self, count: int, *, partition: str = "train", seed: int = 0) -> Self:
         """Return the data set with fewer items in one partition, for a quick trial.
 
@@ -299,11 +311,11 @@ class Variations(ABC):
         """
         if partition not in PARTITIONS:
             raise DataError(f"unknown partition '{partition}'.{suggest(partition, PARTITIONS)}")
-        if isinstance(count, bool) or not isinstance(count, int) or count < 1:
+        if count < 1:
             raise DataError(f"sample({count!r}): expected a whole number, 1 or more.")
         number = PARTITIONS.index(partition)
         total = 1 + max(int(self.tuples(name).max(initial=-1)) for name in self.views)
-        place = np.random.default_rng(seed).permutation(total)
+        place = drawn_order(total, seed)
         drawn = np.zeros(total, bool)
         for name, view in self.views.items():
             there = np.unique(self.tuples(name)[view.rows(partition)])

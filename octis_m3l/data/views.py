@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from octis_m3l.data.text import TextPreprocessor
+from octis_m3l.data.typed import check_kinds
 from octis_m3l.errors import DataError, suggest
 
 PARTITIONS = ("train", "validation", "test")
@@ -66,6 +67,7 @@ class View(ABC):
 
     def __post_init__(self) -> None:
         """Check lengths, the name and the embeddings."""
+        check_kinds(type(self).__name__, vars(self), type(self), sized=True)
         if not VIEW_NAME.fullmatch(self.name):
             raise DataError(
                 f"view name '{self.name}': expected lower-case letters, digits, '_' and '-' only."
@@ -75,7 +77,7 @@ class View(ABC):
                 f"view name '{self.name}' is a column of this package's own tables; choose another "
                 f"than {', '.join(sorted(_TAKEN))}."
             )
-        if len(self.sizes) != 3 or min(self.sizes) < 0:
+        if min(self.sizes) < 0:
             raise DataError(
                 f"view '{self.name}': sizes {self.sizes}, expected how many items are in train, "
                 "validation and test."
@@ -208,6 +210,12 @@ class TextView(View):
             raise DataError(
                 f"view '{self.name}': a word of the vocabulary is empty or holds white space."
             )
+        for what, numbers in (("token_ids", self.token_ids), ("offsets", self.offsets)):
+            if numbers.ndim != 1 or numbers.dtype.kind not in "iu":
+                raise DataError(
+                    f"view '{self.name}': {what} of shape {numbers.shape} and type "
+                    f"{numbers.dtype}; expected a row of whole numbers."
+                )
         if len(self.offsets) != len(self) + 1 or self.offsets[-1] != len(self.token_ids):
             raise DataError(
                 f"view '{self.name}': {len(self.offsets) - 1} documents with "

@@ -15,6 +15,7 @@ from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
+from octis_m3l.data.text_checks import as_items
 from octis_m3l.encoders.content import KEY_BYTES, content_keys
 from octis_m3l.encoders.naming import as_read, fingerprint_hash, safe_name, shown
 from octis_m3l.encoders.pretrained import PretrainedEncoder
@@ -88,7 +89,7 @@ class EmbeddingCache:
             If the folder holds something else.
         """
         place = self._place(encoder)
-        items = as_read(encoder, items)
+        items = as_read(encoder, as_items(items, "items to encode"))
         with self._told_of_disk():
             keys = content_keys(items, self.folder / "files.sqlite3")
             _recall_dimensions(place, encoder)

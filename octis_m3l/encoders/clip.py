@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from octis_m3l.data.text_checks import as_items
 from octis_m3l.devices import chosen_device
 from octis_m3l.encoders.opening import (
     Precision,
@@ -152,7 +153,9 @@ class ClipEncoder(PretrainedEncoder):
             If open_clip is not installed.
         """
         what = "picture" if self.side == "image" else "text"
-        items = list(items) if self.side == "image" else checked_texts(items)
+        items = (
+            as_items(items, "pictures to encode") if self.side == "image" else checked_texts(items)
+        )
         if not items:
             return np.zeros((0, self.dimensions), np.float32)
         vectors = in_batches(

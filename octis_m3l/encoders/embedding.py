@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from octis_m3l.data.dataset import MultiviewDataset
 from octis_m3l.data.places import cache_folder
+from octis_m3l.data.typed import typed
 from octis_m3l.data.views import View, check_embeddings
 from octis_m3l.encoders.cache import EmbeddingCache
 from octis_m3l.encoders.description import described
@@ -18,6 +19,7 @@ from octis_m3l.encoders.specification import encoder_from
 from octis_m3l.errors import DataError
 
 
+@typed
 def embed(
     dataset: MultiviewDataset,
     encoders: Mapping[str, Encoder | str],

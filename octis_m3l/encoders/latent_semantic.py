@@ -12,6 +12,7 @@ from sklearn.feature_extraction.text import TfidfTransformer
 
 from octis_m3l.data.dataset import MultiviewDataset
 from octis_m3l.data.text import TextPreprocessor
+from octis_m3l.data.text_checks import as_items
 from octis_m3l.data.views import TextView
 from octis_m3l.devices import on_threads
 from octis_m3l.errors import DataError
@@ -61,9 +62,10 @@ class LatentSemanticEncoder:
         items : sequence of str
             Raw texts. One without a known word gets zeros.
         """
-        if not len(items):
+        texts = as_items(items, "texts to encode")
+        if not texts:
             return np.zeros((0, self.dimensions), np.float32)
-        corpus = self.preprocessor.transform(list(items), self.vocabulary)
+        corpus = self.preprocessor.transform(texts, self.vocabulary)
         counts = _counts(corpus.token_ids, corpus.offsets, len(self.vocabulary))
         return np.asarray(self._weighted(counts) @ self.components, np.float32)
 

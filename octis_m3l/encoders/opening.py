@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from octis_m3l.data.opening import open_picture
-from octis_m3l.data.text_checks import check_characters
+from octis_m3l.data.text_checks import as_items, check_characters
 from octis_m3l.errors import DataError, MissingDependencyError, SettingsError
 
 if TYPE_CHECKING:
@@ -170,9 +170,7 @@ def checked_texts(items: Sequence[str]) -> list[str]:
     DataError
         If one is empty, no text or badly decoded, with its row.
     """
-    if isinstance(items, str):
-        raise DataError("one text was given, expected a list of texts: [text].")
-    texts = list(items)
+    texts = as_items(items, "texts to encode")
     for row, text in enumerate(texts):
         if not isinstance(text, str):
             raise DataError(f"text {row} is of type {type(text).__name__}; expected a str.")

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from octis_m3l.data.opening import open_picture
+from octis_m3l.data.text_checks import as_items
 from octis_m3l.data.views import Picture
 
 _SIDE, _GRID, _HUES, _ANGLES = 64, 4, 12, 8
@@ -58,6 +59,7 @@ class PictureEncoder:
         DataError
             If one can't be opened.
         """
+        items = as_items(items, "pictures to encode")
         vectors = np.empty((len(items), self.dimensions), np.float32)
         for row, item in enumerate(items):
             image = open_picture(item, row).resize((_SIDE, _SIDE))

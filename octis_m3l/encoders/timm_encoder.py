@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from octis_m3l.data.text_checks import as_items
 from octis_m3l.devices import chosen_device
 from octis_m3l.encoders.opening import (
     Precision,
@@ -94,7 +95,7 @@ class TimmEncoder(PretrainedEncoder):
         MissingDependencyError
             If timm is not installed.
         """
-        items = list(items)
+        items = as_items(items, "pictures to encode")
         if not items:
             return np.zeros((0, self.dimensions), np.float32)
         vectors = in_batches(

@@ -8,8 +8,13 @@ from typing import Any
 import numpy as np
 
 from octis_m3l.data.arrays import read_array
-from octis_m3l.errors import DataError
+from octis_m3l.data.records.decoding import read_text
+from octis_m3l.data.records.tables import format_of, read_table
+from octis_m3l.data.text_checks import is_missing
+from octis_m3l.errors import DataError, suggest
 from octis_m3l.models.output import ModelOutput
+
+_LONGEST_NAME = 200
 
 
 def only_language(model: Any) -> str:
@@ -35,7 +40,7 @@ def only_language(model: Any) -> str:
     return languages[0]
 
 
-def read_items(given: Sequence[str], model: Any, view: str) -> Any:
+def read_items(given: Sequence[str], model: Any, view: str, column: str | None = None) -> Any:
     """Return texts, paths of pictures, or embeddings.
 
     Parameters
@@ -47,11 +52,13 @@ def read_items(given: Sequence[str], model: Any, view: str) -> Any:
         The model that will infer them.
     view : str
         Their view.
+    column : str, optional
+        What is given is one table, which has the texts or the pictures' paths in this column.
 
     Raises
     ------
     DataError
-        If the view is unknown, there is nothing, or a picture's file is missing.
+        If the view or the column is unknown, there is nothing, or a file is missing or a table.
     """
     output: ModelOutput = model.output
     model._known_view(view, output.views)
@@ -59,13 +66,16 @@ def read_items(given: Sequence[str], model: Any, view: str) -> Any:
         return np.asarray(read_array(given[0], view), np.float32)
     lines: list[str] = []
     for item in given:
-        lines += [line.rstrip("\n") for line in sys.stdin] if item == "-" else [item]
+        if column is not None:
+            lines += _column(item, column)
+        else:
+            lines += _standard_input() if item == "-" else [item]
     if view not in output.vocabularies:
         lines = [line for line in lines if line.strip()]
     if not any(line.strip() for line in lines):
         raise DataError("there is nothing to infer: give texts, paths, or lines on stdin.")
     if view in output.vocabularies:
-        return [_text(line) for line in lines]
+        return lines if column is not None else [_text(line) for line in lines]
     missing = [line for line in lines if not Path(line).is_file()]
     if missing:
         raise DataError(
@@ -74,6 +84,37 @@ def read_items(given: Sequence[str], model: Any, view: str) -> Any:
     return [Path(line) for line in lines]
 
 
+def _column(table: str, column: str) -> list[str]:
+    """Return a column of a table, "" where a cell is empty."""
+    frame = read_table(table)
+    names = frame.columns.tolist()
+    if names.count(column) != 1:
+        times = names.count(column) or "no"
+        raise DataError(f"{table} has {times} column(s) '{column}'.{suggest(column, names)}")
+    return ["" if is_missing(cell) else str(cell) for cell in frame[column]]
+
+
+def _standard_input() -> list[str]:
+    try:
+        return [line.rstrip("\n") for line in sys.stdin]
+    except UnicodeDecodeError as error:
+        raise DataError(f"standard input is not written in UTF-8 ({error}).") from None
+
+
 def _text(item: str) -> str:
-    path = Path(item) if item.endswith(".txt") else None
-    return path.read_text(encoding="utf-8") if path is not None and path.is_file() else item
+    """Return a text, or what is in the text file that it names."""
+    path = Path(item)
+    if len(item.split()) != 1 or len(item) > _LONGEST_NAME or not path.suffix:
+        return item
+    if format_of(path):
+        raise DataError(
+            f"{item} is a table; say which view its texts are of, and their column: "
+            "--text VIEW=COLUMN."
+        )
+    if path.suffix == ".txt":
+        return read_text(path)
+    if path.is_file():
+        raise DataError(
+            f"{item} is a file; expected a text, a .txt file, or - for lines of standard input."
+        )
+    return item

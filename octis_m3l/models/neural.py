@@ -17,6 +17,7 @@ from octis_m3l.data.arrays import hash_of_rows
 from octis_m3l.data.batches import TupleSampler
 from octis_m3l.data.dataset import MultiviewDataset
 from octis_m3l.data.folder.reading import Tokenizer
+from octis_m3l.data.text_checks import as_items, is_numeric
 from octis_m3l.data.views import PARTITIONS, check_embeddings
 from octis_m3l.devices import chosen_device, on_threads
 from octis_m3l.encoders.encode import Encodings, check_encoder, encode
@@ -309,8 +310,8 @@ class NeuralTopicModel(TopicModel):
         network, settings = self._ready(), self.trained_settings
         assert settings is not None
         self._known_view(view, list(network.standardisers))
-        if isinstance(items, str | Path):
-            raise DataError("infer takes a list of items; put the one item in a list.")
+        if not is_numeric(items):
+            items = as_items(items, f"view '{view}'")
         check_samples(samples, least=0)
         vectors = self._encoded(items, view)
         chosen = settings.inference_samples if samples is None else samples

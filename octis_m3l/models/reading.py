@@ -2,15 +2,15 @@
 
 import warnings
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from octis_m3l.data.folder.reading import Tokenizer
+from octis_m3l.data.text_checks import as_items, is_numeric
 from octis_m3l.data.views import TextView
-from octis_m3l.errors import DataError, SettingsError, suggest
+from octis_m3l.errors import SettingsError, suggest
 from octis_m3l.models.base import TopicModel
 from octis_m3l.models.visual_words import VisualWords
 from octis_m3l.models.word_reader import WordReader
@@ -33,9 +33,8 @@ class ReadingModel(TopicModel):
 
     def _read(self, items: Sequence[Any] | NDArray[Any], view: str) -> TextView:
         self._known_view(view, list(self.readers))
-        if isinstance(items, str | Path) or not hasattr(items, "__len__"):
-            raise DataError("infer takes a list of items; put the one item in a list.")
-        return self.readers[view].read(items)
+        several = items if is_numeric(items) else as_items(items, f"view '{view}'")
+        return self.readers[view].read(several)
 
     def _warn_of_unknown(
         self, empty: NDArray[np.bool_], what: str, view: str | None = None
@@ -79,14 +78,9 @@ def present_items(items: Any, view: str) -> NDArray[np.bool_]:
     DataError
         If it is one item instead of several.
     """
-    if getattr(getattr(items, "dtype", None), "kind", "O") in "iufb":
+    if is_numeric(items):
         return np.ones(items.shape[0], bool)
-    if isinstance(items, str | Path) or not hasattr(items, "__len__"):
-        raise DataError(
-            f"view '{view}': infer_linked takes a list of items, given one "
-            f"{type(items).__name__}; put the one item in a list."
-        )
-    return np.array([item is not None for item in items], bool)
+    return np.array([item is not None for item in as_items(items, f"view '{view}'")], bool)
 
 
 def check_samples(samples: int | None, *, least: int = 1) -> None:

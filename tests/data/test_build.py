@@ -1015,9 +1015,17 @@ def test_a_missing_document_may_be_any_nan() -> None:
 @pytest.mark.parametrize(
     ("arguments", "kind", "message"),
     [
-        (([["a"]],), DataError, "texts is a list and images a NoneType; expected a list for each"),
-        (({"en": ["a"]}, 0.8), SettingsError, "split=0.8: expected the shares of train and valid"),
-        (({"en": ["a"]}, (0.8, 0.1, 0.1)), SettingsError, "split=(0.8, 0.1, 0.1): expected the"),
+        (([["a"]],), DataError, "from_lists: texts=[['a']]; expected a mapping of str to a list"),
+        (
+            ({"en": ["a"]}, 0.8),
+            DataError,
+            "from_lists: split=0.8; expected (a number, a number) or None.",
+        ),
+        (
+            ({"en": ["a"]}, (0.8, 0.1, 0.1)),
+            DataError,
+            "from_lists: split=(0.8, 0.1, 0.1); expected",
+        ),
     ],
 )
 def test_what_is_no_mapping_and_no_pair_is_refused(
@@ -1028,8 +1036,54 @@ def test_what_is_no_mapping_and_no_pair_is_refused(
         from_lists(texts, split=split)
 
 
+@pytest.mark.parametrize("given", ["sea ship", b"sea", 3, {"a": "sea"}, {"sea"}, Path("a")])
+@pytest.mark.parametrize(
+    "argument", ["texts", "images", "partition", "labels", "group", "other_partitions"]
+)
+def test_a_single_item_is_no_list(argument: str, given: Any) -> None:
+    wanted = {"x": given} if argument in ("texts", "images", "other_partitions") else given
+    message = f"expected a list of items, given one {type(given).__name__}; put a single item in a"
+    with pytest.raises(DataError, match=message):
+        from_lists(**{"texts": {"en": ["sea", "wood"]}, argument: wanted})
+
+
+@pytest.mark.parametrize("of", [list, tuple, iter, pd.Series, np.array])
+def test_lists_may_be_of_any_kind(of: Any) -> None:
+    data = from_lists(
+        {"en": of(["sea wood", "wood"])}, labels=of(["a", "b"]), partition=of(["train", "test"])
+    )
+    assert data.view("en").sizes == (1, 0, 1)
+    assert data.view("en").labels == ["a", "b"]
+
+
+def test_groups_of_long_numbers_are_told_apart() -> None:
+    data = from_lists({"en": ["sea", "wood", "sea"]}, group=[2**53, 2**53 + 1, 2.5])
+    assert data.info()["tuples"] == 3
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"labels": "x"}, "from_frame has no argument 'labels'. Did you mean 'label'? Known: "),
+        ({"label": ["x"]}, "from_frame: label=['x']; expected one name or None."),
+        (
+            {"texts": {"en": ["a"]}},
+            "from_frame: texts={'en': ['a']}; expected a mapping of str to o",
+        ),
+        ({"texts": 3}, "from_frame: texts=3; expected a mapping of str to one name or a list of"),
+        ({"other_partitions": [3]}, "from_frame: other_partitions=[3]; expected a list of str."),
+        ({"group": "twice"}, "the table has 2 columns 'twice'; rename all but one of them."),
+    ],
+)
+def test_columns_are_named_by_one_word(arguments: dict[str, Any], message: str) -> None:
+    frame = pd.DataFrame([["sea", 1, 2, 3]], columns=["en", "x", "twice", "twice"])
+    with pytest.raises((DataError, SettingsError), match=f"^{re.escape(message)}"):
+        from_frame(frame, **{"texts": ["en"], **arguments})
+    assert from_frame(frame, texts="en", label="x").view("en").labels == ["1"]
+
+
 def test_a_path_is_no_frame() -> None:
-    with pytest.raises(DataError, match=r"^frame is a str; expected a table, as pandas.read_csv"):
+    with pytest.raises(DataError, match=r"^from_frame: frame='reports.csv'; expected DataFrame\.$"):
         from_frame("reports.csv", texts=["en"])  # type: ignore[arg-type]
 
 

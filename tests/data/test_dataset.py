@@ -76,7 +76,7 @@ def test_a_view_name_is_a_safe_file_name(name: str) -> None:
 
 @pytest.mark.parametrize("sizes", [(1,), (2, -1, 0), (1, 0)])
 def test_sizes_are_those_of_three_partitions(sizes: tuple[int, ...]) -> None:
-    with pytest.raises(DataError, match=re.escape(f"view 'image': sizes {sizes}, expected how")):
+    with pytest.raises(DataError, match=rf"sizes[ =]{re.escape(str(sizes))}[,;] expected"):
         ImageView(name="image", sizes=sizes, embeddings=np.ones((1, 1), np.float32))  # type: ignore[arg-type]
 
 
@@ -429,7 +429,7 @@ def test_a_sample_has_so_many_items_of_each_view_in_whole_tuples() -> None:
     with pytest.raises(DataError, match=r"unknown partition 'tset'. Did you mean 'test'\?"):
         dataset.sample(3, partition="tset")
     for wrong in (0, 2.5, True):
-        with pytest.raises(DataError, match="expected a whole number, 1 or more"):
+        with pytest.raises(DataError, match="expected a whole number"):
             dataset.sample(wrong)  # type: ignore[arg-type]
 
 

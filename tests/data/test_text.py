@@ -642,8 +642,7 @@ class TestRefusedData:
     def test_one_text_instead_of_many(self) -> None:
         """A string is not a sequence of documents."""
         assert refused(DataError, lambda: TextPreprocessor().fit_transform("pear")) == (
-            "View 'text': the documents are one str; expected a list of texts. Wrap a single text "
-            "in a list."
+            "View 'text': expected a list of items, given one str; put a single item in a list."
         )
 
     @pytest.mark.parametrize("training", [np.array([0, 1]), np.array([True])])

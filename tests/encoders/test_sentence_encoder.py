@@ -399,7 +399,9 @@ def test_empty_texts_and_other_things_are_errors(encoder: SentenceEncoder) -> No
             encoder.encode(["boat", text])
     with pytest.raises(DataError, match=r"^text 2 is of type float; expected a str"):
         encoder.encode(["boat", "sea", float("nan")])  # type: ignore[list-item]
-    with pytest.raises(DataError, match=r"^one text was given, expected a list of texts"):
+    with pytest.raises(
+        DataError, match=r"^texts to encode: expected a list of items, given one str"
+    ):
         encoder.encode("boat")
     with pytest.raises(DataError, match=r"^text 1 holds half of a surrogate pair \('\\ud83d' at"):
         encoder.encode(["boat", "sea \ud83d"])

@@ -548,9 +548,13 @@ class ModelContract:
     def test_infers_nothing_of_nothing(self, trained: Any) -> None:
         assert trained.infer([], "en").shape == (0, 4)
 
-    def test_one_item_is_not_a_list(self, trained: Any) -> None:
-        with pytest.raises(DataError, match="infer takes a list of items; put the one item in a"):
-            trained.infer("en_sea_1", "en")
+    @pytest.mark.parametrize("given", ["en_sea_1", b"sea", {"doc": "en_sea_1"}, {"en_sea_1"}, 3])
+    def test_one_item_is_not_a_list(self, trained: Any, given: Any) -> None:
+        message = f"view 'en': expected a list of items, given one {type(given).__name__}; put a"
+        with pytest.raises(DataError, match=message):
+            trained.infer(given, "en")
+        with pytest.raises(DataError, match=message):
+            trained.transform({"en": given})
 
     def test_unknown_view(self, trained: Any) -> None:
         with pytest.raises(DataError, match=r"model knows no view 'enn'\. Did you mean 'en'\?"):

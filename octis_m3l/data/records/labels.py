@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from octis_m3l.data.text_checks import check_characters, is_missing
+from octis_m3l.data.text_checks import as_items, check_characters, is_missing
 from octis_m3l.errors import DataError
 
 _EXACT = 2**53
@@ -26,6 +26,7 @@ def record_labels(labels: Sequence[Any] | None, count: int) -> list[str] | None:
     """
     if labels is None:
         return None
+    labels = as_items(labels, "labels")
     if len(labels) != count:
         raise DataError(f"{len(labels)} labels for {count} records; give one for each.")
     found = [_as_text(label) for label in labels]

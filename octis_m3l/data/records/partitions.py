@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from octis_m3l.data.marks import are_shares, drawn_marks
 from octis_m3l.data.records.reading import Records
+from octis_m3l.data.text_checks import as_items
 from octis_m3l.data.views import PARTITIONS
 from octis_m3l.errors import DataError, SettingsError
 
@@ -37,6 +38,7 @@ def given_marks(given: Sequence[str] | None, records: Records, what: str) -> NDA
     """
     if given is None:
         return np.zeros(records.count, np.int8)
+    given = as_items(given, what)
     if len(given) != records.count:
         raise DataError(f"{len(given)} entries of '{what}' for {records.count} records.")
     unknown = [str(mark) for mark in given if str(mark).lower() not in _MARKS]

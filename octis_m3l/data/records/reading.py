@@ -13,6 +13,7 @@ from scipy.sparse.csgraph import connected_components
 from octis_m3l.data.arrays import read_array
 from octis_m3l.data.records.columns import Column, read_column
 from octis_m3l.data.records.pictures import Unseen
+from octis_m3l.data.text_checks import as_items
 from octis_m3l.errors import DataError, suggest
 
 
@@ -90,7 +91,7 @@ def _given(
     texts: Mapping[str, Sequence[Any]],
     images: Mapping[str, Sequence[Any] | None],
     embeddings: Mapping[str, Any],
-) -> dict[str, Sequence[Any]]:
+) -> dict[str, list[Any]]:
     both = set(texts) & set(images)
     if both:
         raise DataError(f"view '{both.pop()}' is named among the texts and the images.")
@@ -101,13 +102,13 @@ def _given(
                 f"{suggest(name, [*texts, *images])} Name an image view that has embeddings "
                 f"alone: images={{'{name}': None}}."
             )
-    given: dict[str, Sequence[Any]] = dict(texts)
+    given = {name: as_items(column, f"texts of view '{name}'") for name, column in texts.items()}
     for name, column in images.items():
         if column is None and name not in embeddings:
             raise DataError(f"image view '{name}' has neither pictures nor embeddings.")
         if column is None:
             column = [Unseen(row) for row in range(len(read_array(embeddings[name], name)))]
-        given[name] = column
+        given[name] = as_items(column, f"images of view '{name}'")
     return given
 
 
@@ -130,7 +131,10 @@ def _count(columns: Mapping[str, Sequence[Any]], group: Sequence[Hashable] | Non
 def _members(group: Sequence[Hashable] | None, count: int) -> NDArray[np.int64]:
     if group is None:
         return np.arange(count)
-    members: NDArray[np.int64] = pd.factorize(pd.Series(list(group)))[0]
+    try:
+        members: NDArray[np.int64] = pd.factorize(pd.Series(list(group), dtype=object))[0]
+    except TypeError as error:
+        raise DataError(f"group: expected a name or number for each record ({error}).") from None
     if (members < 0).any():
         row = int(np.flatnonzero(members < 0)[0])
         raise DataError(f"record {row} has no group; give one for each record.")
