@@ -280,7 +280,7 @@ def test_infinite_priors_are_refused(setting: str) -> None:
         ({"en": ["a", None], "de": ["b"]}, "given: en 2, de 1."),
         ({}, "given: none."),
         ({"eng": ["a"]}, "the model knows no view 'eng'"),
-        ({"en": "text"}, "put the one item in a list"),
+        ({"en": "text"}, "put a single item in a list"),
     ],
 )
 def test_tuples_that_are_none_are_refused(
