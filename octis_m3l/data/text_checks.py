@@ -129,8 +129,9 @@ def as_items(given: Any, what: str) -> list[Any]:
     DataError
         If it is a text, a path, a mapping, a set, a table, or nothing to iterate over.
     """
-    single = isinstance(given, str | bytes | PurePath | Mapping | Set | pd.DataFrame)
-    if single or not isinstance(given, Iterable) or _is_scalar(given):
+    single = isinstance(given, str | bytes | PurePath | Mapping | Set)
+    # A table gives the names of its columns.
+    if single or not isinstance(given, Iterable) or _is_scalar(given) or hasattr(given, "columns"):
         raise DataError(
             f"{what}: expected a list of items, given one {kind_of(given)}; put a single item in a "
             "list."

@@ -1036,7 +1036,9 @@ def test_what_is_no_mapping_and_no_pair_is_refused(
         from_lists(texts, split=split)
 
 
-@pytest.mark.parametrize("given", ["sea ship", b"sea", 3, {"a": "sea"}, {"sea"}, Path("a")])
+@pytest.mark.parametrize(
+    "given", ["sea ship", b"sea", 3, {"a": "sea"}, {"sea"}, Path("a"), pd.DataFrame({"a": [1]})]
+)
 @pytest.mark.parametrize(
     "argument", ["texts", "images", "partition", "labels", "group", "other_partitions"]
 )
