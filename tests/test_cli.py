@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from filelock import FileLock
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -529,6 +530,27 @@ def test_evaluate_notices_another_data_set(run: Run, trained: Path, tmp_path: Pa
     assert "is not the data set that the model was trained on, or has changed" in " ".join(
         err.split()
     )
+
+
+def test_outputs_that_can_not_be_written_are_refused_before_any_work(
+    run: Run, trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "folder.png").mkdir()
+    train = ("train", trained / "corpus", "--topics", 5, "--out")
+    with FileLock(tmp_path / ".busy.lock"):
+        refused = {
+            (*train, "busy"): "another process is at work on",
+            (*train, ""): "'.' is the working folder, or above it, and would be replaced",
+            (*train, "folder.png/../.."): "is the working folder, or above it",
+            (*train, "model", "--checkpoint", trained / "corpus" / "links.tsv"): "Not a directory",
+            ("topics", trained / "model", "--picture", "folder.png"): "is a folder, where a file",
+        }
+        for command, message in refused.items():
+            code, _, err = run(*command)
+            assert code == 1
+            assert message in " ".join(err.split())
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".busy.lock", "folder.png"]
 
 
 def test_a_file_where_the_model_should_go(run: Run, trained: Path, tmp_path: Path) -> None:
