@@ -8,9 +8,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from octis_m3l.errors import DataError, SettingsError, suggest
+from octis_m3l.errors import DataError
 from octis_m3l.metrics.base import Metric
-from octis_m3l.metrics.outputs import check_partition, document_topics, partition_rows
+from octis_m3l.metrics.outputs import (
+    check_option,
+    check_partition,
+    check_whole,
+    document_topics,
+    partition_rows,
+)
 
 if TYPE_CHECKING:
     from octis_m3l.data.dataset import MultiviewDataset
@@ -81,10 +87,8 @@ class CrosslingualClassification(Metric):
     ) -> None:
         super().__init__(dataset)
         for value, known in ((score_by, SCORES), (kernel, KERNELS), (features, FEATURES)):
-            if value not in known:
-                raise SettingsError(f"unknown option '{value}'.{suggest(value, known)}")
-        if training_documents < 0:
-            raise SettingsError(f"training_documents={training_documents}: expected 0 or more.")
+            check_option("option", value, known)
+        check_whole("training_documents", training_documents, 0)
         self.first, self.second = first, second
         self.partition = check_partition(partition)
         self.score_by, self.kernel, self.features = score_by, kernel, features

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csc_array, csr_array
 
-from octis_m3l.errors import DataError, SettingsError, suggest
+from octis_m3l.errors import DataError, SettingsError
 from octis_m3l.metrics.base import Metric
-from octis_m3l.metrics.outputs import check_topk, top_words
+from octis_m3l.metrics.outputs import check_option, check_topk, top_words
 
 if TYPE_CHECKING:
     from octis_m3l.data.dataset import MultiviewDataset
@@ -142,8 +142,7 @@ class CNPMI(Metric):
     ) -> None:
         super().__init__(dataset, *([] if corpus is None else [corpus]))
         for value, known in ((documents, PARTITIONS), (counting, COUNTING)):
-            if value not in known:
-                raise SettingsError(f"unknown option '{value}'.{suggest(value, known)}")
+            check_option("option", value, known)
         if first == second:
             raise SettingsError(f"first and second are both '{first}'; name two different views.")
         self.first, self.second = first, second

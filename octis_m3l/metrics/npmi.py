@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from octis_m3l.errors import DataError, SettingsError, suggest
+from octis_m3l.errors import DataError
 from octis_m3l.metrics.base import Metric
-from octis_m3l.metrics.outputs import check_topk, top_words
+from octis_m3l.metrics.outputs import check_option, check_topk, top_words
 
 if TYPE_CHECKING:
     from octis_m3l.data.dataset import MultiviewDataset
@@ -57,8 +57,7 @@ class NPMI(Metric):
         measure: str = "c_npmi",
     ) -> None:
         super().__init__(dataset)
-        if measure not in MEASURES:
-            raise SettingsError(f"unknown measure '{measure}'.{suggest(measure, MEASURES)}")
+        check_option("measure", measure, MEASURES)
         self.view = dataset.pivot if view is None else view
         self.topk = check_topk(topk, lowest=2)
         self.measure = measure

@@ -1,7 +1,7 @@
 """What the metrics read from a model's output, with errors that say what is missing."""
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -33,9 +33,47 @@ def check_partition(partition: str) -> str:
     SettingsError
         If it is none of these.
     """
-    if partition not in THETA_KEYS:
-        raise SettingsError(f"unknown partition '{partition}'.{suggest(partition, THETA_KEYS)}")
-    return partition
+    return check_option("partition", partition, THETA_KEYS)
+
+
+def check_option(name: str, value: str, known: Collection[str]) -> str:
+    """Return the value of an argument if it is one of those that it can have.
+
+    Parameters
+    ----------
+    name, value : str
+        The argument's.
+    known : collection of str
+        What it can be.
+
+    Raises
+    ------
+    SettingsError
+        If it is something else.
+    """
+    if not isinstance(value, str) or value not in known:
+        raise SettingsError(f"unknown {name} '{value}'.{suggest(str(value), known)}")
+    return value
+
+
+def check_whole(name: str, value: int, lowest: int) -> int:
+    """Return the value of an argument if it is a whole number and large enough.
+
+    Parameters
+    ----------
+    name : str
+        The argument's.
+    value, lowest : int
+        Its value, and the smallest that it can have.
+
+    Raises
+    ------
+    SettingsError
+        If it is something else.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < lowest:
+        raise SettingsError(f"{name}={value!r}: expected a whole number, {lowest} or more.")
+    return int(value)
 
 
 def check_output(output: object) -> None:
@@ -77,7 +115,7 @@ def check_topk(topk: int, lowest: int) -> int:
         raise SettingsError(f"topk={topk!r}: expected a whole number, as in topk=10.")
     if topk < lowest:
         raise SettingsError(f"topk is {topk}; this measure needs {lowest} or more words a topic.")
-    return topk
+    return int(topk)
 
 
 def partition_rows(dataset: "MultiviewDataset", view: str, partition: str) -> NDArray[np.int64]:

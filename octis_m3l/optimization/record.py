@@ -27,6 +27,7 @@ from octis_m3l.errors import DataError, SettingsError, StorageError
 from octis_m3l.metrics import CNPMI
 from octis_m3l.models.base import TopicModel
 from octis_m3l.optimization.result import as_json, plain
+from octis_m3l.optimization.spaces import categorical
 
 _CLASSIFICATION = "octis.evaluation_metrics.classification_metrics"
 _FETCHED = "_py3.pkz"
@@ -471,7 +472,8 @@ def described_space(space: Mapping[str, Dimension]) -> dict[str, Any]:
             entry = {"low": low, "high": high, "prior": searched.prior, "whole": whole}
             if searched.base != _BASE:
                 entry["base"] = searched.base
-        if searched.transform_ not in _TRANSFORMS[type(searched)]:
+        usual = next(of for kind, of in _TRANSFORMS.items() if isinstance(searched, kind))
+        if searched.transform_ not in usual:
             entry["transform"] = searched.transform_
         found[name] = entry
     return found
@@ -489,7 +491,7 @@ def rebuilt_space(stored: Mapping[str, Any]) -> dict[str, Dimension]:
     for name, of in stored.items():
         options = {key: of[key] for key in ("prior", "base", "transform") if key in of}
         if "values" in of:
-            found[name] = Categorical(of["values"], name=name, **options)
+            found[name] = categorical(of["values"], name=name, **options)
         else:
             kind = Integer if of["whole"] else Real
             found[name] = kind(of["low"], of["high"], name=name, **options)

@@ -1,7 +1,7 @@
 """Search spaces: declared on each model, chosen and changed by a user, checked before any run."""
 
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from skopt.space import Categorical, Dimension, Integer, Real  # type: ignore[import-untyped]
@@ -15,6 +15,57 @@ _NOT_SEARCHED = {
     "device": "optimize(…, device=…) says where runs are done",
 }
 PRIORS = ("uniform", "log-uniform")
+
+
+class Choices(Categorical):  # type: ignore[misc]
+    """Categories of several types, each drawn as it was given.
+
+    scikit-optimize puts categories into one array, which makes texts of the numbers beside texts,
+    and holds 1 and True for the same. Here it sees their places alone.
+    """
+
+    categories: tuple[Any, ...]
+
+    def set_transformer(self, transform: str = "onehot") -> None:
+        """Let the places of the categories be transformed, in place of them."""
+        given, self.categories = self.categories, tuple(range(len(self.categories)))
+        try:
+            super().set_transformer(transform)
+        finally:
+            self.categories = given
+
+    def transform(self, X: Any) -> Any:  # noqa: N803
+        """Return categories as the search's model sees them."""
+        return super().transform([self._place(value) for value in X])
+
+    def inverse_transform(self, Xt: Any) -> list[Any]:  # noqa: N803
+        """Return the categories that were given."""
+        return [self.categories[int(place)] for place in super().inverse_transform(Xt)]
+
+    def __contains__(self, point: Any) -> bool:
+        """Return whether a category is one of these, and of the same type."""
+        return self._key(point) in map(self._key, self.categories)
+
+    def _place(self, value: Any) -> int:
+        return list(map(self._key, self.categories)).index(self._key(value))
+
+    @staticmethod
+    def _key(value: Any) -> tuple[type, Any]:
+        return type(plain(value)), plain(value)
+
+
+def categorical(values: Sequence[Any], **options: Any) -> Categorical:
+    """Return a dimension of categories, each of which is drawn as it is given.
+
+    Parameters
+    ----------
+    values : sequence
+        The categories.
+    **options
+        As of scikit-optimize's ``Categorical``.
+    """
+    kind = Categorical if len({type(plain(value)) for value in values}) == 1 else Choices
+    return kind(values, **options)
 
 
 def search_space(
@@ -91,12 +142,16 @@ def dimension(name: str, given: Any, *, whole: bool | None = None) -> Dimension:
         if whole and isinstance(given, Real):
             raise SettingsError(f"{name}: whole numbers are searched by Integer, given Real.")
         if isinstance(given, Categorical):
-            _check_categories(name, list(given.categories))
+            values = list(given.categories)
+            _check_categories(name, values)
+            options = {"prior": given.prior, "transform": given.transform_}
+            mixed = categorical(values, name=given.name, **options)
+            return mixed if isinstance(mixed, Choices) else given
         return given
     if isinstance(given, list):
         given = [plain(value) for value in given]
         _check_categories(name, given)
-        return Categorical(given, name=name)
+        return categorical(given, name=name)
     if isinstance(given, Mapping):
         unknown = [key for key in given if key not in ("low", "high", "prior")]
         if unknown or not {"low", "high"} <= set(given):
@@ -140,6 +195,11 @@ def _check_categories(name: str, values: list[Any]) -> None:
                 f"{name}: {value!r} can't be searched; expected numbers, texts, True, False or "
                 "None."
             )
+    # True and 1 are two values, 1 and 1.0 are one.
+    keys = [(isinstance(plain(value), bool), plain(value)) for value in values]
+    twice = [value for number, value in enumerate(values) if keys[number] in keys[:number]]
+    if twice:
+        raise SettingsError(f"{name}={values!r}: {twice[0]!r} is there twice; name it once.")
 
 
 def _is_whole(model: Any, name: str) -> bool | None:

@@ -172,7 +172,7 @@ def _plain_dimension(searched: Any) -> Any:
     from skopt.space import Categorical
 
     if isinstance(searched, Categorical):
-        return Categorical(searched.categories, name=searched.name)
+        return type(searched)(searched.categories, name=searched.name)
     low, high = searched.bounds
     return type(searched)(low, high, prior=searched.prior, name=searched.name)
 

@@ -8,8 +8,21 @@ import pytest
 from octis.evaluation_metrics.diversity_metrics import TopicDiversity
 
 from octis_m3l.data.dataset import MultiviewDataset
-from octis_m3l.errors import DataError, SettingsError
-from octis_m3l.metrics import MRR, OnView, TopicUniqueness, score_all
+from octis_m3l.errors import DataError, OctisM3LError, SettingsError
+from octis_m3l.metrics import (
+    CNPMI,
+    JSD,
+    MRR,
+    NPMI,
+    UAP,
+    CrosslingualClassification,
+    DocumentNPMI,
+    OnView,
+    OverViews,
+    TopicQuality,
+    TopicUniqueness,
+    score_all,
+)
 from octis_m3l.metrics.outputs import document_topics, top_words
 
 THETA = "test-topic-document-matrix/en"
@@ -97,6 +110,42 @@ def test_images_have_no_words(dataset: MultiviewDataset) -> None:
 def test_no_words_are_too_few(dataset: MultiviewDataset) -> None:
     with pytest.raises(SettingsError, match="topk is 0; this measure needs 1 or more words"):
         TopicUniqueness(dataset, topk=0)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda d: TopicUniqueness(d, topk="2"), "topk='2': expected a whole number"),
+        (lambda d: NPMI(d, topk=2.5), "topk=2.5: expected a whole number"),
+        (lambda d: DocumentNPMI(d, topk=True), "topk=True: expected a whole number"),
+        (lambda d: CNPMI(d, "en", "de", topk=None), "topk=None: expected a whole number"),
+        (lambda d: OverViews(d, "tu", topk=[5]), r"topk=\[5\]: expected a whole number"),
+        (lambda d: TopicUniqueness(d, view=["en"]), r"unknown view '\['en'\]'"),
+        (lambda d: NPMI(d, view=0), "unknown view '0'"),
+        (lambda d: NPMI(d, measure=["c_npmi"]), "unknown measure"),
+        (lambda d: MRR(d, "en", "de", partition=["test"]), "unknown partition"),
+        (lambda d: MRR(d, ["en"], "de"), "unknown view"),
+        (lambda d: UAP(d, "en", {}), "unknown view"),
+        (lambda d: JSD(d, "en", None), "unknown view"),
+        (lambda d: CNPMI(d, "en", "de", counting=1), "unknown option '1'"),
+        (lambda d: TopicQuality(d, "en", "de", topk="10"), "topk='10'"),
+        (
+            lambda d: CrosslingualClassification(d, "en", "de", training_documents="5"),
+            "training_documents='5': expected a whole number, 0 or more",
+        ),
+        (lambda d: CrosslingualClassification(d, "en", "de", kernel=["rbf"]), "unknown option"),
+    ],
+)
+def test_arguments_of_another_type_are_refused_in_one_line(
+    dataset: MultiviewDataset, make: Any, message: str
+) -> None:
+    with pytest.raises(OctisM3LError, match=f"^{message}") as refused:
+        make(dataset)
+    assert "\n" not in str(refused.value)
+
+
+def test_whole_numbers_of_numpy_are_whole_numbers(dataset: MultiviewDataset) -> None:
+    assert type(TopicUniqueness(dataset, topk=np.int64(3)).topk) is int
 
 
 def test_outputs_of_one_view_are_scored_as_they_are(

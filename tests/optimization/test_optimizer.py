@@ -11,7 +11,7 @@ from concurrent.futures import Future
 from functools import partial
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -48,6 +48,8 @@ from octis_m3l.optimization.record import (
 )
 from octis_m3l.optimization.resuming import runs_file
 from octis_m3l.optimization.runs import seeded
+from octis_m3l.optimization.spaces import categorical
+from octis_m3l.reports import importances
 
 from .toy import SPACE, TOYS, Data, Height, Hill, Place
 
@@ -428,7 +430,7 @@ def test_spaces_are_kept_as_they_were_given() -> None:
         "a": Categorical([1, 2, 3], prior=[0.2, 0.2, 0.6], transform="identity", name="a"),
         "b": Real(0.1, 8.0, prior="log-uniform", base=2, name="b"),
         "c": Integer(1, 9, transform="normalize", name="c"),
-        "d": Categorical([True, None, "x"], name="d"),
+        "d": categorical([True, None, "x"], name="d"),
     }
     stored = json.loads(json.dumps(described_space(space)))
     again = rebuilt_space(stored)
@@ -436,6 +438,51 @@ def test_spaces_are_kept_as_they_were_given() -> None:
     assert again["a"].prior == [0.2, 0.2, 0.6]
     assert again["a"].transform_ == "identity"
     assert again["b"].base == 2
+
+
+class Seeing(Hill):
+    """A hill that keeps which kinds it was given."""
+
+    seen: ClassVar[list[Any]] = []
+
+    def train_model(
+        self, dataset: Any, hyperparameters: dict[str, Any], top_words: int = 10
+    ) -> dict[str, Any]:
+        self.seen.append(hyperparameters["kind"])
+        return super().train_model(dataset, hyperparameters, top_words)
+
+
+@pytest.mark.parametrize("surrogate", ["RF", "GP", "RS"])
+@pytest.mark.parametrize(
+    "kinds",
+    [
+        [1, True, "1", None, 2.5, "square"],
+        Categorical(["None", None, False, 0], prior=[0.3, 0.3, 0.2, 0.2]),
+        [64, "auto"],
+        [True, False],
+    ],
+)
+def test_models_get_categories_as_they_were_given(
+    tmp_path: Path, surrogate: str, kinds: Any
+) -> None:
+    def typed(values: Any) -> list[tuple[type, Any]]:
+        return [(type(value), value) for value in values]
+
+    Seeing.seen.clear()
+    path = tmp_path / "result.json"
+    begun = {**FIRST, "surrogate_model": surrogate, "model_runs": 1, "save_models": False}
+    begun |= {"number_of_call": 6, "n_random_starts": 4, "save_path": f"{tmp_path}/"}
+    space = {"x": (0.0, 1.0), "kind": kinds}
+    Optimizer().optimize(Seeing(), Data(), Height(), space, **begun)
+    result = Optimizer().resume_optimization(path, 4, dataset=Data(), classes=[Seeing, Height])
+    found = result.x_iters["kind"]
+    assert (
+        typed(Seeing.seen) == typed(found) == typed(json.loads(path.read_text())["x_iters"]["kind"])
+    )
+    given = typed(kinds.categories if isinstance(kinds, Categorical) else kinds)
+    assert {*typed(found)} <= {*given}
+    assert len({*typed(found)}) > 1
+    assert importances(result).keys() == space.keys()
 
 
 def test_a_search_without_hope_stops_and_is_tried_again(tmp_path: Path) -> None:
@@ -939,6 +986,8 @@ def test_spaces_are_declared_chosen_and_changed() -> None:
         ({"num_topics": Real(10, 20)}, "whole numbers are searched by Integer, given Real"),
         ({"temperature": (0.1, math.inf)}, "expected numbers, low < high"),
         ({"temperature": [0.1, math.nan]}, "nan can't be searched"),
+        ({"activation": ["relu", "relu"]}, "'relu' is there twice"),
+        ({"num_topics": Categorical([10, 20, 10.0])}, "10.0 is there twice"),
         ({"temperature": [(0.1, 0.2), (0.3, 0.4)]}, r"\(0.1, 0.2\) can't be searched"),
         ({"seed": (0, 5)}, "'seed' is not searched: every run has its own"),
         ({"device": ["cpu", "cuda"]}, r"'device' is not searched: optimize\(…, device=…\)"),
