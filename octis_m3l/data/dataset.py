@@ -163,8 +163,8 @@ class MultiviewDataset(Variations, Dataset):  # type: ignore[misc]
         DataError
             If there is none of that name.
         """
-        if not isinstance(name, str) or name not in self.views:
-            raise DataError(f"unknown view '{name}'.{suggest(str(name), self.views)}")
+        if name not in self.views:
+            raise DataError(f"unknown view '{name}'.{suggest(name, self.views)}")
         return self.views[name]
 
     @typed

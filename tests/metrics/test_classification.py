@@ -107,7 +107,7 @@ def test_what_has_no_labels_is_refused(dataset: MultiviewDataset) -> None:
         CrosslingualClassification(dataset, "en", "image")
     with pytest.raises(SettingsError, match=r"unknown option 'RBF'. Known: linear, rbf"):
         CrosslingualClassification(dataset, "en", "de", kernel="RBF")
-    with pytest.raises(SettingsError, match="training_documents=-1: expected 0 or more"):
+    with pytest.raises(SettingsError, match="training_documents=-1: expected a whole number"):
         CrosslingualClassification(dataset, "en", "de", training_documents=-1)
     texts = {"en": ["oak elm", "elm fir"] * 3, "de": ["ulme eiche", "eiche tanne"] * 3}
     marks = ["train"] * 4 + ["test"] * 2
