@@ -27,6 +27,7 @@ _UNFINISHED = ".part"
 _READ_WHOLE = (".json", ".jsonl", ".tsv", ".txt", ".safetensors")
 _SMALL_ARRAY = 64 * 2**20
 _LARGEST_JSON = 2**30
+_CHECKSUM = "checksum"
 _NO_SPACE = re.compile(r"no space left|os error 28|\d+ requested and \d+ written", re.IGNORECASE)
 
 
@@ -236,7 +237,7 @@ def _umask() -> int:
     return mask
 
 
-def write_json(path: Path, content: Mapping[str, Any]) -> None:
+def write_json(path: Path, content: Mapping[str, Any], *, checked: bool = False) -> None:
     """Write a mapping as indented UTF-8 JSON, whole.
 
     Parameters
@@ -245,7 +246,11 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
         The file to write.
     content : mapping
         JSON-serialisable; NaN is refused.
+    checked : bool
+        Whether to write a checksum of the content too, which `read_json` compares.
     """
+    if checked:
+        content = {**content, _CHECKSUM: _checksum(content)}
     with written_whole(path) as temporary:
         temporary.write_text(
             json.dumps(content, ensure_ascii=False, indent=1, allow_nan=False) + "\n",
@@ -253,8 +258,12 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
         )
 
 
+def _checksum(content: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()
+
+
 def read_json(path: Path) -> dict[str, Any]:
-    """Read a JSON object.
+    """Read a JSON object, without the checksum that `write_json` may have added.
 
     Parameters
     ----------
@@ -264,7 +273,7 @@ def read_json(path: Path) -> dict[str, Any]:
     Raises
     ------
     StorageError
-        If the file is missing, truncated or holds no JSON object.
+        If the file is missing, truncated or holds no JSON object, or its checksum differs.
     """
     try:
         if path.stat().st_size > _LARGEST_JSON:
@@ -280,6 +289,12 @@ def read_json(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise StorageError(
             f"{path} holds a JSON {type(content).__name__}, where an object was expected."
+        )
+    written = content.pop(_CHECKSUM, None)
+    if written is not None and written != _checksum(content):
+        raise StorageError(
+            f"{path} is not what was written (its checksum differs): it is damaged or was changed "
+            "by hand; copy or write it again."
         )
     return content
 

@@ -373,6 +373,6 @@ def _begun(
             path = run_file(folder, name, seed)
             if not path.is_file() or read_json(path).get("error") is not None:
                 tasks.append(Task(call, number, {}, seed))
-    write_json(file, {"contenders": known, **info})
+    write_json(file, {"contenders": known, **info}, checked=True)
     # Every model's first run comes first: what can't be trained is known early.
     return sorted(tasks, key=lambda task: task.run)

@@ -99,7 +99,7 @@ class Run:
                 np.savez_compressed(temporary, **arrays)  # type: ignore[arg-type]
         plain = {name: getattr(self, name) for name in _PLAIN}
         hashed = {"sha256": sha256(path.with_suffix(".npz"))} if arrays else {}
-        write_json(path, {**plain, "measured": scores, **hashed})
+        write_json(path, {**plain, "measured": scores, **hashed}, checked=True)
 
     @classmethod
     def read(cls, path: Path) -> Self:

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from octis.dataset.dataset import Dataset
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from octis_m3l.data.arrays import hash_of_rows
@@ -24,7 +24,7 @@ from octis_m3l.models.base import NotTrainedError
 from octis_m3l.models.output import ModelOutput, finite_topics
 from octis_m3l.models.reading import ReadingModel, check_samples
 from octis_m3l.models.settings import TrainingSettings, warn_of_few_updates
-from octis_m3l.models.storage import check_view_name
+from octis_m3l.models.storage import check_view_name, load_network
 from octis_m3l.models.word_reader import WordReader
 from octis_m3l.networks import (
     GaussianPrior,
@@ -357,8 +357,9 @@ class BagOfWordsModel(ReadingModel):
             check_view_name(folder, name)
             words = described["vocabularies"][name]
             self.readers[name] = WordReader.restored(name, words, settings)
-        network = self._network(described["network"], self.trained_settings)
-        network.load_state_dict(load_file(folder / "weights.safetensors"))
+        network = load_network(
+            folder, lambda: self._network(described["network"], self.trained_settings)
+        )
         self.network = network.to(chosen_device(device)).eval()
         return {n: m.detach().cpu().numpy() for n, m in network.topic_words().items()}
 

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from octis.dataset.dataset import Dataset
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from octis_m3l.data.arrays import hash_of_rows
@@ -30,7 +30,7 @@ from octis_m3l.models.base import NotTrainedError, TopicModel
 from octis_m3l.models.output import ModelOutput, finite_topics
 from octis_m3l.models.reading import check_samples
 from octis_m3l.models.settings import NeuralSettings, warn_of_few_updates
-from octis_m3l.models.storage import check_view_name
+from octis_m3l.models.storage import check_view_name, load_network
 from octis_m3l.networks import Standardiser, ViewModules, expected_topics
 from octis_m3l.training import derive_seed, reproducible, train
 
@@ -388,8 +388,12 @@ class NeuralTopicModel(TopicModel):
         shape = described["network"]
         for name in (*described["encoders"], *shape["dimensions"]):
             check_view_name(folder, name)
-        network = self._network(shape["dimensions"], shape["vocabularies"], self.trained_settings)
-        network.load_state_dict(load_file(folder / "weights.safetensors"))
+        network = load_network(
+            folder,
+            lambda: self._network(
+                shape["dimensions"], shape["vocabularies"], self.trained_settings
+            ),
+        )
         self.network = network.to(chosen_device(device)).eval()
         self.lost_encoders = tuple(described["encoders_not_stored"])
         self.encoders = {n: load_encoder(folder / "encoders" / n) for n in described["encoders"]}

@@ -1,13 +1,15 @@
 """Models saved as safetensors and JSON, in one folder written whole."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
+import torch
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
+from safetensors.torch import load_file as load_tensors
 
 from octis_m3l.data.views import VIEW_NAME
 from octis_m3l.errors import OctisM3LError, StorageError
@@ -24,6 +26,8 @@ from octis_m3l.training import History
 
 if TYPE_CHECKING:
     from octis_m3l.models.base import TopicModel
+
+Network = TypeVar("Network", bound=torch.nn.Module)
 
 FORMAT, VERSION, MARKER = "octis-m3l model", 1, "model.json"
 
@@ -77,6 +81,7 @@ def save_model(model: "TopicModel", folder: Path, *, overwrite: bool) -> None:
                 **own,
                 **described_files(temporary),
             },
+            checked=True,
         )
 
 
@@ -134,6 +139,29 @@ def load_model(folder: Path | str, *, device: str = "cpu", **given_again: Any) -
     return model
 
 
+def load_network(folder: Path, network: Callable[[], Network]) -> Network:
+    """Return a network with a saved model's weights.
+
+    Parameters
+    ----------
+    folder : Path
+        Of the model.
+    network : function
+        Returns the network that `model.json` describes, not trained.
+
+    Raises
+    ------
+    RuntimeError
+        If the weights are of a network with other shapes; then no memory was taken for it.
+    """
+    weights = load_tensors(folder / "weights.safetensors")
+    with torch.device("meta"):
+        network().load_state_dict(weights, assign=True)
+    built = network()
+    built.load_state_dict(weights)
+    return built
+
+
 def check_view_name(folder: Path, name: str) -> None:
     """Refuse a saved model that names a view as none can be named.
 
@@ -164,7 +192,7 @@ def _restored(
                 _check_finite(file)
         words = model._load_parts(folder, described, device)
         arrays = load_file(folder / "output.safetensors")
-    except (SafetensorError, OSError, RuntimeError) as error:
+    except (SafetensorError, OSError, RuntimeError, MemoryError) as error:
         if isinstance(error, OctisM3LError):
             raise
         raise StorageError(

@@ -554,6 +554,7 @@ class Optimizer(OctisOptimizer):  # type: ignore[misc]
         write_json(
             runs_file(self._file),
             without_nan({**self._described, "points": points, "runs": runs, "best": best}),
+            checked=True,
         )
         result.save(str(self._file))
         return result

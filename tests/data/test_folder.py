@@ -23,7 +23,7 @@ from octis_m3l.data.folder import arrays, read_folder, write_embeddings, write_f
 from octis_m3l.data.text import TextPreprocessor
 from octis_m3l.data.views import ImageView, TextView, View
 from octis_m3l.errors import DataError, StorageError
-from octis_m3l.files import described_files
+from octis_m3l.files import described_files, read_json
 
 NASTY = [
     *("null", "NULL", "NA", "NaN", "nan", "None", "N/A", "#N/A", "<NA>", "inf", "-Infinity"),
@@ -158,7 +158,7 @@ def names(folder: Path) -> list[str]:
 
 
 def edit_json(path: Path, **changes: Any) -> None:
-    content = json.loads(path.read_text(encoding="utf-8"))
+    content = read_json(path)
     path.write_text(json.dumps(content | changes), encoding="utf-8")
 
 
@@ -266,7 +266,7 @@ def test_everything_comes_back_by_the_methods(tmp_path: Path) -> None:
 
 
 def test_the_folder_is_readable_by_people(stored: Path) -> None:
-    manifest = json.loads((stored / "metadata.json").read_text(encoding="utf-8"))
+    manifest = read_json(stored / "metadata.json")
     assert (manifest["format"], manifest["version"]) == ("octis-m3l dataset", 1)
     assert [view["name"] for view in manifest["views"]] == ["en", "de", "image"]
     assert (manifest["last-training-doc"], manifest["last-validation-doc"]) == (2, 3)
@@ -663,7 +663,7 @@ def test_word_vectors_of_another_vocabulary(stored: Path) -> None:
 
 
 def test_contents_that_were_changed(stored: Path) -> None:
-    files = json.loads((stored / "metadata.json").read_text(encoding="utf-8"))["sha256"]
+    files = read_json(stored / "metadata.json")["sha256"]
     assert {"links.tsv", "en/texts.jsonl", "en/embeddings/lsa-2.npy"} < {*files}
     links = (stored / "links.tsv").read_text(encoding="utf-8").splitlines()
     assert links[1] != links[2]
@@ -685,21 +685,28 @@ def test_contents_that_were_changed(stored: Path) -> None:
             read_folder(stored, embeddings=None)
         (stored / name).write_bytes(whole)
     read_folder(stored, embeddings=None)
+    manifest = stored / "metadata.json"
+    whole = manifest.read_bytes()
+    assert whole.count(b'"pivot": "en"') == 1
+    manifest.write_bytes(whole.replace(b'"pivot": "en"', b'"pivot": "de"'))
+    message = f"{manifest} is not what was written (its checksum differs): it is damaged or was"
+    with pytest.raises(StorageError, match=re.escape(message)):
+        read_folder(stored, embeddings=None)
 
 
 def test_a_folder_of_a_version_without_hashes(stored: Path) -> None:
-    content = json.loads((stored / "metadata.json").read_text(encoding="utf-8"))
+    content = read_json(stored / "metadata.json")
     del content["sha256"]
     (stored / "metadata.json").write_text(json.dumps(content), encoding="utf-8")
     assert_same_dataset(small(), read_folder(stored, embeddings=None))
     write_embeddings(stored, "de", np.ones((2, 9), np.float32), "mine", {})
-    added = json.loads((stored / "metadata.json").read_text(encoding="utf-8"))["sha256"]
+    added = read_json(stored / "metadata.json")["sha256"]
     assert sorted(added) == ["de/embeddings/mine.json", "de/embeddings/mine.npy"]
     read_folder(stored, embeddings=None)
 
 
 def test_sizes_beyond_any_memory(stored: Path) -> None:
-    content = json.loads((stored / "metadata.json").read_text(encoding="utf-8"))
+    content = read_json(stored / "metadata.json")
     content["views"][1]["sizes"][0] = 10**15
     (stored / "metadata.json").write_text(json.dumps(content), encoding="utf-8")
     with pytest.raises(StorageError, match="1000000000000000"):

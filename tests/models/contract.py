@@ -35,6 +35,7 @@ from skopt.space.space import Dimension, Integer, Real  # type: ignore[import-un
 from octis_m3l.data.dataset import MultiviewDataset
 from octis_m3l.data.text import TextPreprocessor
 from octis_m3l.errors import DataError, OctisM3LError, SettingsError, StorageError
+from octis_m3l.files import read_json
 from octis_m3l.metrics import TopicUniqueness, score_all
 from octis_m3l.metrics.outputs import THETA_KEYS
 from octis_m3l.models import MODELS, ModelOutput, load_model
@@ -761,8 +762,26 @@ class ModelContract:
                 self.model.load(saved)
             path.write_bytes(whole)
 
+    def test_changed_word_in_the_description(self, trained: Any, saved: Path) -> None:
+        word = trained.output["topics"][0][0]
+        whole = (saved / MARKER).read_text(encoding="utf-8")
+        (saved / MARKER).write_text(whole.replace(f'"{word}"', f'"{word}x"'), encoding="utf-8")
+        expected = "model.json is not what was written (its checksum differs): it is damaged or"
+        with pytest.raises(StorageError, match=re.escape(expected)):
+            self.model.load(saved)
+
+    def test_description_of_a_network_beyond_any_memory(self, saved: Path) -> None:
+        described = read_json(saved / MARKER)
+        for sizes in described.get("network", {}).values():
+            if isinstance(sizes, dict):
+                sizes[next(iter(sizes))] = 10**13
+                (saved / MARKER).write_text(json.dumps(described))
+                expected = r"do not fit the model \((Error\(s\) in loading|Unable to allocate)"
+                with pytest.raises(StorageError, match=expected):
+                    self.model.load(saved)
+
     def test_folder_of_a_version_without_hashes(self, trained: Any, saved: Path) -> None:
-        described = json.loads((saved / MARKER).read_text())
+        described = read_json(saved / MARKER)
         del described["sha256"]
         (saved / MARKER).write_text(json.dumps(described))
         assert self.model.load(saved).output["topics"] == trained.output["topics"]
@@ -790,13 +809,13 @@ class ModelContract:
             self.model.load(tmp_path / "other")
 
     def test_format_of_the_future(self, saved: Path) -> None:
-        described = json.loads((saved / MARKER).read_text())
+        described = read_json(saved / MARKER)
         (saved / MARKER).write_text(json.dumps(described | {"version": 99}))
         with pytest.raises(StorageError, match="in a newer format; upgrade this installation"):
             self.model.load(saved)
 
     def test_description_that_lacks_something(self, saved: Path) -> None:
-        described = json.loads((saved / MARKER).read_text())
+        described = read_json(saved / MARKER)
         del described["pivot"]
         (saved / MARKER).write_text(json.dumps(described))
         with pytest.raises(StorageError, match="lacks or misstates 'pivot'; it was changed by"):
@@ -1035,7 +1054,7 @@ class NeuralModelContract(ModelContract):
         of_embeddings.save(tmp_path / "model")
         weights = tmp_path / "model" / "weights.safetensors"
         weights.write_bytes(bytes(weights.stat().st_size))
-        described = json.loads((tmp_path / "model" / MARKER).read_text())
+        described = read_json(tmp_path / "model" / MARKER)
         del described["sha256"]
         (tmp_path / "model" / MARKER).write_text(json.dumps(described))
         with pytest.raises(StorageError, match=r"the weights in .* do not fit the model"):

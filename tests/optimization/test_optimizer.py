@@ -37,6 +37,7 @@ from octis_m3l import (
     TopicUniqueness,
 )
 from octis_m3l.errors import DataError, SettingsError, StorageError
+from octis_m3l.files import read_json
 from octis_m3l.optimization import Job, Outcome, Processes, Task, executors, search_space
 from octis_m3l.optimization.optimizer import SearchError
 from octis_m3l.optimization.record import (
@@ -191,7 +192,7 @@ def test_runs_that_are_recorded_are_not_done_again(tmp_path: Path) -> None:
     assert len((tmp_path / "runs").read_text().splitlines()) == 12
     path = tmp_path / "whole" / "result.json"
     beside = runs_file(path)
-    content = json.loads(beside.read_text())
+    content = read_json(beside)
     beside.write_text(json.dumps({**content, "runs": content["runs"][:7]}))
     resumed = Optimizer().resume_optimization(path, dataset=Data(), classes=TOYS)
     assert len((tmp_path / "runs").read_text().splitlines()) == 12 + 5
@@ -249,7 +250,7 @@ def test_a_search_that_was_killed_between_its_two_files_goes_on(tmp_path: Path) 
 def test_a_search_whose_runs_are_in_the_one_file_is_read(tmp_path: Path) -> None:
     whole = searched(tmp_path)
     path = tmp_path / "result.json"
-    own = json.loads(runs_file(path).read_text())
+    own = read_json(runs_file(path))
     path.write_text(json.dumps({**json.loads(path.read_text()), "octis_m3l": own}))
     runs_file(path).unlink()
     assert course(Optimizer().resume_optimization(path, dataset=Data(), classes=TOYS)) == course(
@@ -264,7 +265,7 @@ def test_what_a_file_cannot_hold_is_asked_for(tmp_path: Path) -> None:
     with pytest.raises(StorageError, match=r"was never saved, so it can't be read again; give it"):
         Optimizer().resume_optimization(path)
     beside = runs_file(path)
-    content = json.loads(beside.read_text())
+    content = read_json(beside)
     of_model = content["model"]
     for changed, message in (
         ({"format": "x"}, r"whose runs are in result.runs.json beside it; searches of OCTIS's own"),
@@ -291,7 +292,7 @@ def test_what_a_file_cannot_hold_is_asked_for(tmp_path: Path) -> None:
 
 def changed_file(path: Path, part: str, **changes: Any) -> None:
     """Change what the file of a search says of its model or metric."""
-    content = json.loads(runs_file(path).read_text())
+    content = read_json(runs_file(path))
     of = content[part]
     (of[0] if isinstance(of, list) else of).update(changes)
     runs_file(path).write_text(json.dumps(content))
@@ -493,7 +494,7 @@ def test_a_search_without_hope_stops_and_is_tried_again(tmp_path: Path) -> None:
     ):
         searched(tmp_path / "search", tmp_path, x0=points)
     path = tmp_path / "search" / "result.json"
-    content = json.loads(runs_file(path).read_text())
+    content = read_json(runs_file(path))
     # What was wrong is mended.
     content["model"]["hyperparameters"]["trouble"] = ""
     runs_file(path).write_text(json.dumps(content))
@@ -543,7 +544,7 @@ def test_batches_with_given_points_and_an_early_stop(tmp_path: Path) -> None:
 def test_scores_are_not_told_of_other_points(tmp_path: Path) -> None:
     searched(tmp_path)
     path = tmp_path / "result.json"
-    content = json.loads(runs_file(path).read_text())
+    content = read_json(runs_file(path))
     content["points"][2][1] = 0.123
     runs_file(path).write_text(json.dumps(content))
     with pytest.raises(StorageError, match=r"call 2 of this search was at .*, and would now be at"):

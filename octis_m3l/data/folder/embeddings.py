@@ -97,13 +97,13 @@ def _write(
         # The manifest never says of a file what is not true of it.
         for path in stored["files"]:
             content["files"].pop(path, None)
-        write_json(folder / MANIFEST, content)
+        write_json(folder / MANIFEST, content, checked=True)
         for path in stored["files"]:
             (Path(staged) / path).replace(folder / path)
     for part, of_files in stored.items():
         known = {**content.get(part, {}), **of_files}
         content[part] = {path: value for path, value in known.items() if path not in gone}
-    write_json(folder / MANIFEST, content)
+    write_json(folder / MANIFEST, content, checked=True)
     for path in gone:
         (folder / path).unlink(missing_ok=True)
 

@@ -88,6 +88,7 @@ def write_folder(dataset: MultiviewDataset, folder: Path, *, overwrite: bool) ->
         write_json(
             new / MANIFEST,
             {"format": FORMAT, "version": VERSION, **octis_marks(sizes), **manifest.model_dump()},
+            checked=True,
         )
 
 
