@@ -167,6 +167,8 @@ def _measure(
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)
+            # These items are left out of the score.
+            warnings.filterwarnings("always", message=".* is not finite for")
             if getattr(metric, "same_items", False):
                 items = np.asarray(metric.per_item(output), np.float64)
                 entry = Measured(mean_of_items(items), higher, items, metric.item_tuples())
@@ -175,11 +177,6 @@ def _measure(
     except Exception as error:
         notes[what] = reason(error)
         return None
-    if entry.items is not None and (lost := int(np.isnan(entry.items).sum())):
-        warnings.warn(
-            f"{what}: {lost} of {len(entry.items)} items have no finite θ and are left out.",
-            stacklevel=2,
-        )
     if not math.isfinite(entry.score):
         notes[what] = f"it is {entry.score}"
         return None

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from octis.dataset.dataset import Dataset
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
@@ -151,19 +150,10 @@ class BagOfWordsModel(ReadingModel):
         """Give the network what else it takes from the data; return the views' embeddings."""
         return {name: np.zeros((len(v), 0), np.float32) for name, v in dataset.text_views.items()}
 
-    def check(self, dataset: Dataset, top_words: int = 10) -> None:
-        """Raise what training would refuse of a data set, without training.
-
-        Parameters
-        ----------
-        dataset, top_words
-            As for `TopicModel`.
-        """
-        dataset = self.adopted(dataset)
-        super().check(dataset, top_words)
-        texts = dataset.with_views(list(dataset.text_views))
-        empty = {name: np.zeros((len(view), 0)) for name, view in texts.views.items()}
-        self._sampler(texts, self._settings(self.given_hyperparameters()), empty)
+    def _check_items(self, dataset: MultiviewDataset, settings: Any) -> None:
+        texts = dataset.text_views
+        self._check_patience(dataset, settings)
+        self._sampler(dataset, settings, {n: np.zeros((len(v), 0)) for n, v in texts.items()})
 
     def _sampler(
         self,
@@ -181,7 +171,7 @@ class BagOfWordsModel(ReadingModel):
             shrinks="batch_size" not in settings.model_fields_set,
         )
 
-    def _check(self, dataset: MultiviewDataset, settings: Any) -> None:
+    def _check_patience(self, dataset: MultiviewDataset, settings: TrainingSettings) -> None:
         held_out = [view.sizes[1] for view in dataset.text_views.values()]
         if settings.patience and not (self.use_partitions and min(held_out) > 1):
             raise SettingsError(
@@ -201,6 +191,7 @@ class BagOfWordsModel(ReadingModel):
                 stacklevel=4,
             )
             dataset = dataset.with_views(list(dataset.text_views))
+        self._check_patience(dataset, settings)
         device = torch.device(chosen_device(settings.device))
         with reproducible(device):
             torch.manual_seed(derive_seed(seed, 0))
@@ -244,7 +235,6 @@ class BagOfWordsModel(ReadingModel):
     ) -> UnlinkedSampler | None:
         if not settings.patience:
             return None
-        self._check(dataset, settings)
         held_out = [dataset.view(name).sizes[1] for name in embeddings]
         return UnlinkedSampler(
             dataset,

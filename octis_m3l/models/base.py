@@ -241,6 +241,7 @@ class TopicModel(Exploration, AbstractModel):  # type: ignore[misc]
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)
             self._check(dataset, settings)
+            self._check_items(dataset, settings)
 
     def _fitting(self, dataset: MultiviewDataset, given: Mapping[str, Any], top_words: int) -> Any:
         """Return the settings, if they and the data set are such."""
@@ -275,6 +276,9 @@ class TopicModel(Exploration, AbstractModel):  # type: ignore[misc]
 
     def _check(self, dataset: MultiviewDataset, settings: Any) -> None:
         """Raise DataError if the model can't be trained on this data set."""
+
+    def _check_items(self, dataset: MultiviewDataset, settings: Any) -> None:
+        """Raise what training finds out only when it encodes items and makes batches of them."""
 
     @abstractmethod
     def _train(

@@ -230,7 +230,6 @@ class GloCTM(BagOfWordsModel):
     }
 
     def _check(self, dataset: MultiviewDataset, settings: Any) -> None:
-        super()._check(dataset, settings)
         check_encoder(dataset, settings.encoder)
         if settings.global_encoder:
             check_word_vectors(dataset, settings.encoder)

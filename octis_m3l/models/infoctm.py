@@ -164,7 +164,6 @@ class InfoCTM(BagOfWordsModel):
     }
 
     def _check(self, dataset: MultiviewDataset, settings: Any) -> None:
-        super()._check(dataset, settings)
         translations(dataset, self.name)
 
     def _shape(self, dataset: MultiviewDataset, settings: Any) -> dict[str, Any]:

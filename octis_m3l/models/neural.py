@@ -9,7 +9,6 @@ from typing import Any, cast
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from octis.dataset.dataset import Dataset
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
@@ -95,20 +94,10 @@ class NeuralTopicModel(TopicModel):
     ) -> ViewNetwork:
         """Return the network, not trained."""
 
-    def check(self, dataset: Dataset, top_words: int = 10) -> None:
-        """Raise what training would refuse of a data set, without training.
-
-        Parameters
-        ----------
-        dataset, top_words
-            As for `TopicModel`.
-        """
-        dataset = self.adopted(dataset)
-        super().check(dataset, top_words)
-        settings = self._settings(self.given_hyperparameters())
+    def _check_items(self, dataset: MultiviewDataset, settings: Any) -> None:
         check_encoder(dataset, settings.encoder, self.own_encoders)
-        self._check_patience(dataset, settings, list(dataset.views))
         names = self._trained_views(dataset, settings)
+        self._check_patience(dataset, settings, names)
         self._sampler(dataset, settings, {n: np.zeros((len(dataset.view(n)), 0)) for n in names})
 
     def _sampler(

@@ -165,7 +165,6 @@ class NMTM(BagOfWordsModel):
     }
 
     def _check(self, dataset: MultiviewDataset, settings: Any) -> None:
-        super()._check(dataset, settings)
         translations(dataset, self.name)
 
     def _shape(self, dataset: MultiviewDataset, settings: Any) -> dict[str, Any]:

@@ -190,24 +190,18 @@ def check_memory(settings: Settings, vocabularies: Collection[int]) -> None:
     SettingsError
         If they are.
     """
-    topics, trained = settings.num_topics, isinstance(settings, TrainingSettings)
-    numbers = topics * sum(vocabularies)
+    topics, there = settings.num_topics, _memory()
+    needed, sizes = 4 * topics * sum(vocabularies), f"num_topics={topics:,}"
     if isinstance(settings, TrainingSettings):
-        units = settings.hidden_size
-        numbers += len(vocabularies) * units * (units * (settings.hidden_layers - 1) + 2 * topics)
-    # Single precision; Adam keeps the gradient and two averages beside each weight.
-    needed = numbers * (16 if trained else 4)
-    there = _memory()
+        units, layers = settings.hidden_size, settings.hidden_layers
+        hidden = len(vocabularies) * units * (units * (layers - 1) + 2 * topics)
+        # Adam keeps the gradient and two averages beside each weight.
+        needed = 4 * (needed + 4 * hidden)
+        sizes += f", hidden_size={units:,}, hidden_layers={layers:,}"
     if there is not None and needed > there:
-        hidden = (
-            f", hidden_size={settings.hidden_size:,}, hidden_layers={settings.hidden_layers:,}"
-            if isinstance(settings, TrainingSettings)
-            else ""
-        )
         raise SettingsError(
-            f"num_topics={topics:,}{hidden} with {sum(vocabularies):,} words: the model needs "
-            f"{needed / 2**30:,.1f} GiB, and this machine has {there / 2**30:,.1f}; make it "
-            "smaller."
+            f"{sizes} with {sum(vocabularies):,} words: the model needs {needed / 2**30:,.1f} GiB, "
+            f"and this machine has {there / 2**30:,.1f}; make it smaller."
         )
 
 

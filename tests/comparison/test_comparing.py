@@ -783,8 +783,8 @@ def test_one_document_without_topics_costs_the_others_nothing(
     with pytest.warns(UserWarning) as told:
         result = compare(contenders, dataset, seeds=3, **options)
     assert [str(one.message) for one in told] == [
-        "lossy: jsd of en-de: 1 of 14 items have no finite θ and are left out.",
-        "lossy: jsd of de-fr: 1 of 11 items have no finite θ and are left out.",
+        "lossy: the output's 'test-topic-document-matrix/de' is not finite for 1 of 14 items (the "
+        "first: item 2); they are left out."
     ]
     by_hand = [r.measured["jsd"]["en-de"].items for r in result.runs if r.contender == "whole"]
     number = dataset.tuples("de")[dataset.view("de").rows("test")][2]
