@@ -1,6 +1,6 @@
 """Planted data: linked documents and pictures drawn from themes whose words are known."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -187,3 +187,16 @@ def _linked(
         for number in range(max(len(found) for found in items)):
             rows.append([int(f[min(number, len(f) - 1)]) if len(f) else -1 for f in items])
     return MultiviewDataset(views, np.array(rows, np.int64), metadata=metadata)
+
+
+def holds_for_most_seeds(check: Callable[[int], None]) -> None:
+    """Run a check of a training with seed 0 and, if it fails there, with 1 and 2, which must pass.
+
+    Where there are as many topics as themes, about one seed in ten ends with two themes in one
+    topic, and which seed that is depends on the processor's arithmetic.
+    """
+    try:
+        check(0)
+    except AssertionError:
+        check(1)
+        check(2)
