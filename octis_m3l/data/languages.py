@@ -14,6 +14,12 @@ from octis_m3l.data.tokenized import TokenizedCorpus
 from octis_m3l.errors import SettingsError
 
 _CODE = re.compile(r"[a-z]{2,3}")
+# Codes of countries that are no language's, and the language that nearly all read there.
+_COUNTRIES = {"cn": "zh", "cz": "cs", "dk": "da", "gr": "el", "jp": "ja", "ua": "uk"}
+# Codes of languages that mean something else in most names of columns.
+_WORDS = frozenset(
+    {"cat", "eu", "ha", "he", "hi", "id", "in", "it", "la", "may", "ms", "no", "so", "st", "uk"}
+)
 _WITHOUT_SPACES = regex.compile(
     r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}\p{Tibetan}]"
 )
@@ -26,8 +32,8 @@ def checked_language(language: object) -> str | None:
     Parameters
     ----------
     language : object
-        None, a code ("en", "zh-CN", "deu"), a country's code that is no language's ("cn"), or an
-        English name ("chinese").
+        None, a code ("en", "zh-CN", "deu"), an English name ("chinese"), or a country's code that
+        is often taken for its language's ("cn").
 
     Raises
     ------
@@ -37,8 +43,6 @@ def checked_language(language: object) -> str | None:
     if language is None:
         return None
     if isinstance(language, str):
-        if has_stop_words(language):
-            return language
         code = _code_of(language) or (language if _CODE.fullmatch(language) else None)
         if code is not None:
             return code
@@ -51,9 +55,10 @@ def checked_language(language: object) -> str | None:
 def language_of(view: str, languages: Mapping[str, str | None] | None = None) -> str | None:
     """Return the language of a view: the one given for it, else the one that its name says.
 
-    A name says a language by its code, its English name or its country's code (``zh``, ``zh-cn``,
-    ``chinese``, ``cn``), or by a part that is such a name or a code of two letters (``en_title``).
-    It counts only if there are stop words for the language.
+    A name says a language if `checked_language` understands it as a whole (``zh``, ``zh-cn``,
+    ``chinese``, ``cn``), or if it begins or ends with a language's English name or code of two
+    letters (``german_abstract``, ``en_title``). Codes that are English words or abbreviations
+    count as whole names only (``it``, but not ``it_news``). There must be stop words for it.
 
     Parameters
     ----------
@@ -66,32 +71,29 @@ def language_of(view: str, languages: Mapping[str, str | None] | None = None) ->
         return checked_language(languages[view])
     if has_stop_words(view):
         return view
-    parts = [part for part in re.split("[-_]", view) if len(part) == 2 or len(part) > 3]
-    names = [view, *(part for part in parts if part != view)]
-    codes = (_code_of(name, countries=name == view) for name in names)
+    parts = re.split("[-_]", view)
+    ends = [part for part in (parts[0], parts[-1]) if has_stop_words(part) or len(part) > 3]
+    names = [view] * (parts[0] not in _WORDS) + [end for end in ends if end not in _WORDS]
+    codes = map(_code_of, names)
     return next((code for code in codes if code is not None and has_stop_words(code)), None)
 
 
 @lru_cache(maxsize=256)
-def _code_of(name: str, countries: bool = True) -> str | None:
+def _code_of(name: str) -> str | None:
     """Return the language that a tag, an English name or a country's code stands for."""
     if has_stop_words(name):
         return name
     # Only names that are not understood without it wait for the library and its data.
-    from langcodes import Language
-    from langcodes.tag_parser import LanguageTagError
+    from langcodes import Language, tag_is_valid
 
-    tag = name.strip().replace("_", "-")
-    found = None
-    with suppress(LanguageTagError):
-        if Language.get(tag).is_valid():
-            found = Language.get(tag)
-        elif countries and len(tag) == 2 and Language.get(f"und-{tag}").is_valid():
-            found = Language.get(f"und-{tag}").maximize()
-    if found is None and len(tag) > 3:
+    tag = name.strip().lower().replace("_", "-")
+    tag = _COUNTRIES.get(tag, tag)
+    if tag_is_valid(tag):
+        return Language.get(tag).prefer_macrolanguage().language
+    if len(tag) > 3:
         with suppress(LookupError):
-            found = Language.find(tag.replace("-", " "), "en")
-    return None if found is None else found.prefer_macrolanguage().language
+            return Language.find(tag.replace("-", " "), "en").prefer_macrolanguage().language
+    return None
 
 
 def doubts_of_language(

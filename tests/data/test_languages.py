@@ -48,10 +48,14 @@ THAI = ["วันนี้เราไปโรงเรียนด้วย�
         ("second", None),
         ("news_cn", None),
         ("a", None),
+        ("it", "it"),
+        *((name, None) for name in ("xx", "zz", "us", "gb", "at", "in", "in_text", "may", "docs")),
+        *((name, None) for name in ("it_news", "so_posts", "uk_news", "user_id", "hi_res", "la_a")),
+        *((name, None) for name in ("photos", "abstract", "to_be", "no_stop", "my_en_text")),
     ],
 )
 def test_names_of_views_say_their_language(view: str, language: str | None) -> None:
-    """By code, English name, or a country's code that is no language's; only with stop words."""
+    """By code, English name, or a country's usual mistake for one; never by chance."""
     assert language_of(view) == language
     assert language_of(view, {view: None}) is None
     assert language_of(view, {view: "French"}) == "fr"
@@ -134,7 +138,7 @@ def test_what_is_chosen_is_not_warned_of(
 
 
 def test_what_is_no_language_is_refused() -> None:
-    for given in ("", "no language", 3):
+    for given in ("", "no language", "xx-YY", 3):
         message = (
             f"language is {given!r}; expected a language's code such as 'en', its English name, or "
             "None."

@@ -171,10 +171,33 @@ def test_unicode_is_detected(encoding: str, end: str, tmp_path: Path) -> None:
     assert read(tmp_path / "a.csv", content.encode(encoding)) == rows
 
 
+@pytest.mark.parametrize(
+    ("encoding", "text", "shown"),
+    [
+        ("cp1252", "The ship had left the harbour long ago, so it went, o niño mañana", "o niño"),
+        ("cp1252", "L'été à Orléans, où l'élève très fatigué lit près du théâtre", "L'été à"),
+        ("cp1250", "Loď opustila přístav. Příliš žluťoučký kůň úpěl ďábelské ódy", "Loď opust"),
+        ("cp1251", "Корабль покинул гавань перед бурей", "Корабль"),
+        ("gb18030", "我们今天早上一起去学校。他们喜欢在海边看书", "我们今天"),
+        (
+            "cp949",
+            "오늘 아침에 학교에 갔습니다. 바다에서 책을 읽는 것을 좋아합니다.",
+            "오늘 아침에",
+        ),
+    ],
+)
+def test_the_usual_encoding_of_a_language_is_recognised(
+    encoding: str, text: str, shown: str, tmp_path: Path
+) -> None:
+    path = written(tmp_path / "a.tsv", f"text\tlabel\n{text}\tx\n".encode(encoding))
+    with pytest.warns(UserWarning, match=rf"is read as {encoding} \(.*{shown}.*\(--encoding\)"):
+        assert read_table(path)["text"].tolist() == [text]
+
+
 def test_other_encodings_are_told_by_a_warning(tmp_path: Path) -> None:
     content = "title,label\n" + "Schöne Häuser an der Küste,größer als die Straße\n" * 3
     path = written(tmp_path / "a.csv", content.encode("latin-1"))
-    with pytest.warns(UserWarning, match=r"is read as cp\d+ \('Schöne Häuser.*\(--encoding\)"):
+    with pytest.warns(UserWarning, match=r"is read as cp\d+ \('.*Schöne Häus.*\(--encoding\)"):
         frame = read_table(path)
     assert frame["title"].tolist() == ["Schöne Häuser an der Küste"] * 3
     assert (

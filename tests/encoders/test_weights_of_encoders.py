@@ -147,7 +147,6 @@ def test_a_model_that_is_gone_says_whose_it_was(folder: Path, tmp_path: Path) ->
         ({"kind": "model2vec"}, "its record is broken"),
         ({"kind": "latent-semantic", "settings": {"name": "lsa"}}, "its record is broken"),
         ({"other": 1}, "its record is broken"),
-        (["model2vec"], "its record is broken"),
     ],
 )
 def test_a_broken_record_does_not_stop_training(record: Any, reason: str) -> None:

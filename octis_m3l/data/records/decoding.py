@@ -17,7 +17,7 @@ _MARKS = {
     codecs.BOM_UTF16_LE: "utf-16",
     codecs.BOM_UTF16_BE: "utf-16",
 }
-# What programs write that do not write Unicode; among equals the first.
+# What programs write that do not write Unicode.
 _LEGACY = [
     *("cp1252", "cp1250", "cp1251", "cp1253", "cp1254", "cp1255", "cp1256", "cp1257", "cp1258"),
     *("cp874", "koi8_r", "cp932", "euc_jp", "gb18030", "big5", "cp949"),
@@ -89,16 +89,18 @@ def _detected(content: bytes, path: Path) -> str:
     lines = [line for line in content.splitlines() if not line.isascii()]
     found = list(from_bytes(b"\n".join(lines)[:_LOOKED_AT], cp_isolation=_LEGACY))
     likely = [
-        match
+        match.encoding
         for match in found
         if match.chaos <= found[0].chaos + 0.05 and match.coherence >= found[0].coherence - 0.05
     ]
-    for encoding in sorted((match.encoding for match in likely), key=_LEGACY.index)[:1]:
+    # Among those that fit as well as the best, Western European is by far the most frequent.
+    for encoding in sorted(likely, key="cp1252".__ne__):
         try:
             text = content.decode(encoding)
         except UnicodeError:
             continue
-        shown = lines[0].decode(encoding).strip()[:_SHOWN]
+        first = next(place for place, letter in enumerate(text) if not letter.isascii())
+        shown = " ".join(text[max(0, first - _SHOWN // 2) : first + _SHOWN // 2].split())
         warnings.warn(
             f"{path} is not written in UTF-8; it is read as {encoding} ({shown!r}). If letters are "
             "wrong, give its encoding (--encoding).",
