@@ -130,10 +130,10 @@ def _check_names(texts: Mapping[str, Any], languages: object, preprocessing: obj
 def from_frame(
     frame: pd.DataFrame,
     *,
-    texts: Mapping[str, Hashable] | Collection[Hashable],
-    images: Mapping[str, Hashable] | Collection[Hashable] | None = None,
+    texts: Mapping[str, Hashable] | Collection[Hashable] | str,
+    images: Mapping[str, Hashable] | Collection[Hashable] | str | None = None,
     partition: Hashable | None = None,
-    other_partitions: Collection[str] = (),
+    other_partitions: Collection[str] | str = (),
     label: Hashable | None = None,
     group: Hashable | None = None,
     image_folder: str | Path | None = None,

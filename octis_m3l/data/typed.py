@@ -8,6 +8,7 @@ from numbers import Integral, Real
 from typing import Any, Literal, ParamSpec, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import numpy as np
+from pydantic import TypeAdapter, ValidationError
 
 from octis_m3l.errors import DataError, SettingsError, suggest
 
@@ -79,6 +80,35 @@ def check_kinds(who: str, given: Mapping[str, Any], annotated: Any, *, sized: bo
             raise DataError(f"{who}: {name}={shown}; expected {_in_words(hints[name])}.")
 
 
+def checked(name: str, adapter: "TypeAdapter[Any]", value: Any) -> Any:
+    """Return a setting, if it may be what it is.
+
+    Parameters
+    ----------
+    name : str
+        Its name.
+    adapter : TypeAdapter
+        What it may be.
+    value : Any
+        What it is.
+
+    Raises
+    ------
+    SettingsError
+        If it may not.
+    """
+    try:
+        return adapter.validate_python(value, strict=True)
+    except ValidationError as error:
+        raise SettingsError(f"{name}={value!r}: {reasons(error)}.") from None
+
+
+def reasons(error: ValidationError) -> str:
+    """Return what pydantic says of a value, in one line."""
+    found = [one["msg"].removeprefix("Input ") for one in error.errors()]
+    return "it " + " or ".join(dict.fromkeys(found))
+
+
 @cache
 def _hints(annotated: Any) -> dict[str, Any]:
     return get_type_hints(annotated)
@@ -97,7 +127,7 @@ def _fits(value: Any, hint: Any, sized: bool) -> bool:
             _fits(key, parts[0], sized) and _fits(of, parts[1], sized) for key, of in value.items()
         )
     if kind in (Iterable, Collection):
-        if not isinstance(value, kind) or isinstance(value, Mapping):
+        if not isinstance(value, kind) or isinstance(value, Mapping | str | bytes):
             return False
         # An iterator is looked into by the function, which can do so once.
         again = isinstance(value, Collection)
@@ -136,7 +166,8 @@ def _in_words(hint: Any) -> str:
     if kind in (Union, types.UnionType):
         return " or ".join(dict.fromkeys(map(_in_words, parts)))
     if kind is Mapping:
-        return f"a mapping of {_in_words(parts[0])} to {_in_words(parts[1])}"
+        words = _in_words(parts[1])
+        return f"a mapping of {_in_words(parts[0])} to {f'({words})' if ' or ' in words else words}"
     if kind in _WORDS:
         return _WORDS[kind]
     if kind is tuple:

@@ -188,8 +188,6 @@ class Variations(ABC):
         names : collection of str
             The views to keep, in this order.
         """
-        if isinstance(names, str):
-            raise DataError(f"with_views takes a list of views, {names.split(',')} say.")
         for name in names:
             self.view(name)
         columns = [list(self.views).index(name) for name in names]

@@ -7,6 +7,7 @@ from urllib.parse import unquote
 
 from pydantic import TypeAdapter, ValidationError
 
+from octis_m3l.data.typed import reasons
 from octis_m3l.errors import SettingsError
 
 _UNFIT = re.compile(r"[^A-Za-z0-9._-]+")
@@ -74,32 +75,4 @@ def read(key: str, hint: Any, text: str) -> Any:
     try:
         return TypeAdapter(hint).validate_strings(text)
     except ValidationError as error:
-        raise SettingsError(f"{key}={text}: {_reasons(error)}.") from None
-
-
-def checked(name: str, adapter: "TypeAdapter[Any]", value: Any) -> Any:
-    """Return a setting, if it may be what it is.
-
-    Parameters
-    ----------
-    name : str
-        Its name.
-    adapter : TypeAdapter
-        What it may be.
-    value : Any
-        What it is.
-
-    Raises
-    ------
-    SettingsError
-        If it may not.
-    """
-    try:
-        return adapter.validate_python(value, strict=True)
-    except ValidationError as error:
-        raise SettingsError(f"{name}={value!r}: {_reasons(error)}.") from None
-
-
-def _reasons(error: ValidationError) -> str:
-    reasons = [one["msg"].removeprefix("Input ") for one in error.errors()]
-    return "it " + " or ".join(dict.fromkeys(reasons))
+        raise SettingsError(f"{key}={text}: {reasons(error)}.") from None

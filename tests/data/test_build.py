@@ -1073,7 +1073,10 @@ def test_groups_of_long_numbers_are_told_apart() -> None:
             "from_frame: texts={'en': ['a']}; expected a mapping of str to o",
         ),
         ({"texts": 3}, "from_frame: texts=3; expected a mapping of str to one name or a list of"),
-        ({"other_partitions": [3]}, "from_frame: other_partitions=[3]; expected a list of str."),
+        (
+            {"other_partitions": [3]},
+            "from_frame: other_partitions=[3]; expected a list of str or str.",
+        ),
         ({"group": "twice"}, "the table has 2 columns 'twice'; rename all but one of them."),
     ],
 )
@@ -1103,5 +1106,7 @@ def test_some_views_know_nothing_of_what_others_lost() -> None:
     assert dataset.metadata["dropped"] == {"de": [1]}
     kept = dataset.with_views(["en"]).metadata
     assert kept["dropped"] == {}
-    with pytest.raises(DataError, match=re.escape("takes a list of views, ['en', 'de'] say.")):
+    with pytest.raises(
+        DataError, match=re.escape("with_views: names='en,de'; expected a list of str.")
+    ):
         dataset.with_views("en,de")

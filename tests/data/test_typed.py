@@ -104,13 +104,14 @@ def test_arguments_of_any_kind_end_well_or_in_one_line(
     ("call", "message"),
     [
         (lambda data: data.with_views([1]), "with_views: names=[1]; expected a list of str."),
+        (lambda data: data.complete("en"), "complete: names='en'; expected a list of str or None."),
         (lambda data: data.view(1), "view: name=1; expected str."),
         (lambda data: data.with_split("a"), "with_split: train='a'; expected a number."),
         (lambda _: from_lists({"en": None}), "texts of view 'en': expected a list of items, given"),
         (lambda _: from_lists("sea"), "from_lists: texts='sea'; expected a mapping of str to a li"),
         (
             lambda _: from_lists(TEXTS, languages={"en": 3}),
-            "from_lists: languages={'en': 3}; expected a mapping of str to str or None or None.",
+            "from_lists: languages={'en': 3}; expected a mapping of str to (str or None) or None.",
         ),
         (lambda data: MultiviewDataset(data.views), "__init__: views={'en': <TextView 'en'"),
     ],

@@ -2,21 +2,15 @@
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from numbers import Integral, Real
-from types import NoneType, UnionType
-from typing import Any, Union, get_args, get_origin
+from typing import Any
+
+from pydantic import TypeAdapter
 
 from octis_m3l.data.sources.source import Source
+from octis_m3l.data.typed import checked
 from octis_m3l.errors import SettingsError, suggest
 
 PROGRESS = "progress"
-_WORDS: dict[Any, str] = {
-    bool: "true or false",
-    int: "a whole number",
-    float: "a number",
-    str: "a text",
-    NoneType: "null",
-}
 
 
 def fetching_options(source: Source) -> dict[str, Any]:
@@ -104,8 +98,7 @@ def check_building(source: Source, options: Mapping[str, Any]) -> None:
 
 def _check_kinds(name: str, kinds: Mapping[str, Any], options: Mapping[str, Any]) -> None:
     for option, value in options.items():
-        if not _fits(value, kinds[option]):
-            raise SettingsError(f"{name}: {option}={value!r}: expected {_in_words(kinds[option])}.")
+        checked(f"{name}: {option}", TypeAdapter(kinds[option]), value)
 
 
 def _parameters(function: Callable[..., Any]) -> list[inspect.Parameter]:
@@ -125,34 +118,3 @@ def _kinds(function: Callable[..., Any]) -> dict[str, Any]:
         else one.annotation
         for one in _parameters(function)
     }
-
-
-def _fits(value: Any, kind: Any) -> bool:
-    origin, arguments = get_origin(kind), get_args(kind)
-    if origin in (Union, UnionType):
-        return any(_fits(value, each) for each in arguments)
-    if origin is not None and issubclass(origin, Mapping):
-        return isinstance(value, Mapping) and all(
-            _fits(key, arguments[0]) and _fits(each, arguments[1]) for key, each in value.items()
-        )
-    if origin is not None and issubclass(origin, Sequence):
-        return (
-            isinstance(value, Sequence)
-            and not isinstance(value, str | bytes)
-            and all(_fits(each, arguments[0]) for each in value)
-        )
-    if kind in (int, float):
-        number = Integral if kind is int else Real
-        return isinstance(value, number) and not isinstance(value, bool)
-    return isinstance(value, kind) if kind in _WORDS else True
-
-
-def _in_words(kind: Any) -> str:
-    origin, arguments = get_origin(kind), get_args(kind)
-    if origin in (Union, UnionType):
-        return " or ".join(_in_words(each) for each in arguments)
-    if origin is not None and issubclass(origin, Mapping):
-        return f"{_in_words(arguments[1])} for each of some names"
-    if origin is not None and issubclass(origin, Sequence):
-        return f"a list, each {_in_words(arguments[0])}"
-    return _WORDS.get(kind, str(kind))

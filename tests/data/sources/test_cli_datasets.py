@@ -86,7 +86,7 @@ def test_errors_are_those_that_main_prints(tmp_path: Path) -> None:
     wrong = run("build", "ecnews", "--out", tmp_path / "out", "--text", "en=title").exception
     assert str(wrong) == "ecnews has no option 'texts'. Known: seed, validation, views."
     wrong = run("build", "ecnews", "--out", tmp_path / "out", "--set", "validation=a").exception
-    assert str(wrong) == "ecnews: validation='a': expected a number."
+    assert str(wrong) == "ecnews: validation='a': it should be a valid number."
 
 
 def test_fetching_again(served: LocalServer) -> None:

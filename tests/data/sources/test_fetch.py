@@ -264,17 +264,17 @@ def choosing(collect: Any, **more: Any) -> Source:
 @pytest.mark.parametrize(
     ("option", "value", "expected"),
     [
-        ("limit", "ten", r"own: limit='ten': expected a whole number or null\."),
-        ("limit", True, "expected a whole number or null"),
-        ("limit", 2.5, "expected a whole number or null"),
-        ("strict", "no", "expected true or false"),
-        ("strict", 1, "expected true or false"),
-        ("share", "0.1", r"expected a number\."),
-        ("share", None, r"expected a number\."),
-        ("views", "en", "expected a list, each a text or null"),
-        ("views", [1], "expected a list, each a text or null"),
-        ("columns", {"a": 1}, "expected a text for each of some names"),
-        ("plain", "x", "expected a whole number"),
+        ("limit", "ten", r"own: limit='ten': it should be a valid integer\."),
+        ("limit", True, "it should be a valid integer"),
+        ("limit", 2.5, "it should be a valid integer"),
+        ("strict", "no", "it should be a valid boolean"),
+        ("strict", 1, "it should be a valid boolean"),
+        ("share", "0.1", r"it should be a valid number\."),
+        ("share", None, r"it should be a valid number\."),
+        ("views", "en", "'str' instances are not allowed as a Sequence value"),
+        ("views", [1], "it should be a valid string"),
+        ("columns", {"a": 1}, "it should be a valid string"),
+        ("plain", "x", "it should be a valid integer"),
     ],
 )
 def test_choices_are_of_the_right_kind(

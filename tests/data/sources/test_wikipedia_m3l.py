@@ -705,7 +705,7 @@ class TestSource:
             record = fetch_source(source, tmp_path, fetcher=quick(), retry_gone=True)
             assert record["collected"]["items"]["articles/en"]["gone"] == {}
         assert server.requests == []
-        with pytest.raises(SettingsError, match="accept_failed='no': expected true or false"):
+        with pytest.raises(SettingsError, match="accept_failed='no': it should be a valid boolean"):
             fetch_source(source, tmp_path, fetcher=quick(), accept_failed="no")
 
     def test_what_is_unfinished_is_not_recorded(
