@@ -133,7 +133,7 @@ def from_frame(
     texts: Mapping[str, Hashable] | Collection[Hashable] | str,
     images: Mapping[str, Hashable] | Collection[Hashable] | str | None = None,
     partition: Hashable | None = None,
-    other_partitions: Collection[str] | str = (),
+    other_partitions: str | Collection[str] = (),
     label: Hashable | None = None,
     group: Hashable | None = None,
     image_folder: str | Path | None = None,

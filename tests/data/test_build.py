@@ -1075,7 +1075,7 @@ def test_groups_of_long_numbers_are_told_apart() -> None:
         ({"texts": 3}, "from_frame: texts=3; expected a mapping of str to one name or a list of"),
         (
             {"other_partitions": [3]},
-            "from_frame: other_partitions=[3]; expected a list of str or str.",
+            "from_frame: other_partitions=[3]; expected str or a list of str.",
         ),
         ({"group": "twice"}, "the table has 2 columns 'twice'; rename all but one of them."),
     ],
