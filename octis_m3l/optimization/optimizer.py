@@ -272,23 +272,32 @@ class Optimizer(OctisOptimizer):  # type: ignore[misc]
         with held(file):
             stored = read_search(file)
             given = Given(model, dataset, metric, extra_metrics, kernel, classes, trusted)
-            whole = completed(given, stored)
-            settings = {
-                **stored["settings"],
-                "save_path": f"{file.parent}/",
-                "save_name": file.stem,
-            }
-            settings["number_of_call"] += extra_evaluations
-            if all(entry.get("scores") is None for entry in stored["runs"]):
-                # Nothing followed from runs that all failed: they are tried again.
-                stored = {**stored, "runs": [], "points": []}
+            try:
+                whole = completed(given, stored)
+                settings = {
+                    **stored["settings"],
+                    "save_path": f"{file.parent}/",
+                    "save_name": file.stem,
+                }
+                settings["number_of_call"] += extra_evaluations
+                space = rebuilt_space(stored["search_space"])
+                if all(Outcome.from_dict(entry).scores is None for entry in stored["runs"]):
+                    # Nothing followed from runs that all failed: they are tried again.
+                    stored = {**stored, "runs": [], "points": []}
+            except OctisM3LError:
+                raise
+            except (LookupError, TypeError, ValueError, AttributeError) as error:
+                raise StorageError(
+                    f"{runs_file(file)} is damaged ({error}); copy it again, or begin the search "
+                    "anew."
+                ) from error
             self._resumed, self._space = stored, stored["search_space"]
             self._test_allowed, self.batch = stored["test_allowed"], settings.pop("batch")
             result: SearchResult = super().optimize(
                 whole.model,
                 whole.dataset,
                 whole.metric,
-                rebuilt_space(self._space),
+                space,
                 whole.extra_metrics,
                 **({"kernel": kernel} if kernel is not None else {}),
                 **settings,

@@ -3,6 +3,7 @@
 import inspect
 import math
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -84,6 +85,12 @@ def check_settings(search: Any) -> None:
         raise SettingsError(
             f"x0 has {search.lenx0} points for number_of_call={search.number_of_call}."
         )
+    for name in ("save_name", "plot_name"):
+        value = getattr(search, name)
+        if not isinstance(value, str) or not value or Path(value).name != value:
+            raise SettingsError(
+                f"{name}={value!r}: expected the name of a file; save_path says in which folder."
+            )
     search.save_path = f"{search.save_path.rstrip('/') or '.'}/"
     search.save_name = search.save_name.removesuffix(".json")
     search.plot_name = search.plot_name.removesuffix(".png")

@@ -278,6 +278,23 @@ def test_what_a_file_cannot_hold_is_asked_for(tmp_path: Path) -> None:
         beside.write_text(json.dumps({**content, **changed}))
         with pytest.raises((StorageError, DataError), match=message):
             Optimizer().resume_optimization(path, dataset=Data(), classes=TOYS)
+    space = {"a": {"low": 2, "high": 1, "whole": False, "prior": "uniform"}}
+    calls = {**content["settings"], "number_of_call": "many"}
+    for part, changed in (
+        ("settings", []),
+        ("settings", calls),
+        ("runs", "abc"),
+        ("runs", [{"score": "x"}]),
+        ("search_space", space),
+    ):
+        beside.write_text(json.dumps({**content, part: changed}))
+        with pytest.raises(StorageError, match=r"result.runs.json is damaged \(.* copy it again"):
+            Optimizer().resume_optimization(path, dataset=Data(), classes=TOYS)
+    for name in ("../outside", "/outside", "", None):
+        settings = {**content["settings"], "plot_name": name, "plot_best_seen": True}
+        beside.write_text(json.dumps({**content, "settings": settings}))
+        with pytest.raises(SettingsError, match=r"plot_name=.*: expected the name of a file"):
+            Optimizer().resume_optimization(path, dataset=Data(), classes=TOYS)
     for part in ("runs", "points", "settings", "metrics"):
         beside.write_text(json.dumps({name: of for name, of in content.items() if name != part}))
         with pytest.raises(StorageError, match=f"is damaged: it has no '{part}'"):
