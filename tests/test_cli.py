@@ -212,7 +212,12 @@ def test_infer_texts_pictures_and_embeddings(run: Run, trained: Path, tmp_path: 
         (("info", "."), "holds neither a data set nor a model"),
         (("info", "--verify"), "--verify: name the folder whose files are to be verified"),
         (("infer", "{model}", "x", "--view", "fr"), "the model knows no view 'fr'."),
-        (("infer", "{model}", "x"), "say which one the items are of: --view de."),
+        (("infer", "{model}", "x"), "--view de, or for a table --text de=COLUMN."),
+        (("infer", "{model}", "gone.csv", "--view", "en"), "there is no file gone.csv."),
+        (
+            ("infer", "{model}", "a.csv", "--text", "en=a", "--text", "de=b"),
+            "--text is given 2 times; infer one view at a time.",
+        ),
         (
             ("build", "gone.csv", "--out", "new", "--text", "en=a", "--encoder", "en=clip:b"),
             "unknown encoder 'clip'.",

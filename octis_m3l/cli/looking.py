@@ -131,8 +131,10 @@ def infer(
         ),
     ] = None,
     text: Annotated[
-        str | None,
-        typer.Option(metavar="VIEW=COLUMN", help="Of a table: the view and column of its texts."),
+        list[str] | None,
+        typer.Option(
+            metavar="VIEW=COLUMN", help="Of a table: the view and column of its texts; once."
+        ),
     ] = None,
     view: Annotated[
         str, typer.Option(help="The items' view; may be left out where there is one language.")
@@ -147,10 +149,15 @@ def infer(
     from octis_m3l.models import load_model
 
     column = None
-    if text is not None:
+    if text:
         if view or not items or "-" in items:
             raise SettingsError("--text VIEW=COLUMN goes with tables, and without --view.")
-        ((view, column),) = pairs([text], "--text").items()
+        if len(text) > 1:
+            raise SettingsError(
+                f"--text is given {len(text)} times; infer one view at a time. From Python, "
+                "model.infer_linked takes several views of the same items."
+            )
+        ((view, column),) = pairs(text, "--text").items()
     loaded: Any = load_model(model, device=device)
     chosen = view or only_language(loaded)
     given = read_items(items or ["-"], loaded, chosen, column)

@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+import warnings
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -113,6 +114,12 @@ def model_and_data(model: Path, data: Path | None) -> tuple[Any, Any]:
     from octis_m3l.models import load_model
 
     loaded: Any = load_model(model)
+    if loaded.interrupted:
+        warnings.warn(
+            f"the training of {model} was interrupted, so that this is an unfinished model; the "
+            "same train command goes on.",
+            stacklevel=2,
+        )
     path = data or loaded.data_path
     if path is None:
         raise DataError("the model does not know where its data set is; pass --data FOLDER.")

@@ -14,7 +14,7 @@ from octis_m3l.data.dictionaries import word_pairs
 from octis_m3l.data.links import MISSING, restrict_links
 from octis_m3l.data.marks import are_shares, arrange, drawn_marks, drawn_order
 from octis_m3l.data.typed import typed
-from octis_m3l.data.views import PARTITIONS, TextView, View
+from octis_m3l.data.views import PARTITIONS, TextView, View, check_embeddings
 from octis_m3l.data.word_files import WithoutVector, read_word_vectors
 from octis_m3l.errors import DataError, suggest
 
@@ -95,6 +95,7 @@ class Variations(ABC):
                 rows = view.input_rows
                 if not np.array_equal(rows, np.arange(inputs)):
                     array = array[rows]
+                    check_embeddings(array, len(view), view_name, rows)
             if array.dtype != np.float32 and array.dtype.kind == "f":
                 with np.errstate(over="ignore"):
                     array = array.astype(np.float32)

@@ -362,7 +362,9 @@ class ImageView(View):
         return {"pictures": None if self.pictures is None else [self.pictures[i] for i in order]}
 
 
-def check_embeddings(embeddings: NDArray[Any], rows: int, name: str) -> None:
+def check_embeddings(
+    embeddings: NDArray[Any], rows: int, name: str, numbers: NDArray[np.int64] | None = None
+) -> None:
     """Check that embeddings are a matrix, finite in single precision, with one row for each item.
 
     Parameters
@@ -373,6 +375,8 @@ def check_embeddings(embeddings: NDArray[Any], rows: int, name: str) -> None:
         How many rows are expected.
     name : str
         The view, for the message.
+    numbers : array of int (rows), optional
+        The numbers that a message gives to rows. Default: from 0.
 
     Raises
     ------
@@ -396,6 +400,7 @@ def check_embeddings(embeddings: NDArray[Any], rows: int, name: str) -> None:
         finite = np.isfinite(piece).all(axis=1)
         if not finite.all():
             bad = start + int(np.flatnonzero(~finite)[0])
+            bad = bad if numbers is None else int(numbers[bad])
             raise DataError(
                 f"view '{name}': the embedding of row {bad} holds NaN, infinity or a number above "
                 "3e38, too large for single precision; encode it again or leave the item out."

@@ -46,6 +46,7 @@ class Encodings:
 
 _REMEMBERED = 2
 _COMPARED_AT_ONCE = 1024
+_OUT_OF_PROPORTION = 1000
 _known: "WeakKeyDictionary[MultiviewDataset, dict[tuple[str, int, int], Encodings]]" = (
     WeakKeyDictionary()
 )
@@ -127,7 +128,7 @@ def encode(
     memory = _known.setdefault(dataset, {})
     key = (encoder, dimensions, seed)
     if encoders is None and key in memory:
-        _warn_of_constants(memory[key].embeddings)
+        _warn_of_odd_embeddings(dataset, memory[key].embeddings)
         return memory[key]
     result = Encodings()
     for name, own in (encoders or {}).items():
@@ -169,14 +170,29 @@ def encode(
         if len(memory) >= _REMEMBERED:
             memory.pop(next(iter(memory)))
         memory[key] = result
-    _warn_of_constants(result.embeddings)
+    _warn_of_odd_embeddings(dataset, result.embeddings)
     return result
 
 
-def _warn_of_constants(embeddings: Mapping[str, NDArray[Any]]) -> None:
-    """Warn of views whose embeddings are all the same."""
+def _warn_of_odd_embeddings(
+    dataset: MultiviewDataset, embeddings: Mapping[str, NDArray[Any]]
+) -> None:
+    """Warn of views whose embeddings are all the same, or one of them out of all proportion."""
     for name, array in embeddings.items():
         starts = range(0, len(array), _COMPARED_AT_ONCE)
+        sizes = np.concatenate(
+            [np.abs(array[start : start + _COMPARED_AT_ONCE]).max(axis=1) for start in starts]
+            or [np.zeros(1)]
+        ).astype(np.float64)
+        usual, largest = float(np.median(sizes)), int(sizes.argmax())
+        if usual and sizes[largest] > _OUT_OF_PROPORTION * usual:
+            warnings.warn(
+                f"the embedding of row {int(dataset.view(name).input_rows[largest])} of view "
+                f"'{name}' has a value of {sizes[largest]:.3g}, where the largest of an embedding "
+                f"is usually {usual:.3g}: one such row can spoil the topics of all; encode it "
+                "again, or leave the item out.",
+                stacklevel=7,
+            )
         if len(array) > 1 and not any(
             (array[start : start + _COMPARED_AT_ONCE] != array[0]).any() for start in starts
         ):

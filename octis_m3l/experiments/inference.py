@@ -35,7 +35,8 @@ def only_language(model: Any) -> str:
     if len(languages) != 1:
         raise DataError(
             f"the model knows the views {', '.join(output.views)}; say which one the items are of: "
-            f"--view {(languages or output.views)[0]}."
+            f"--view {(languages or output.views)[0]}, or for a table --text "
+            f"{(languages or output.views)[0]}=COLUMN."
         )
     return languages[0]
 
@@ -106,6 +107,8 @@ def _text(item: str) -> str:
     path = Path(item)
     if len(item.split()) != 1 or len(item) > _LONGEST_NAME or not path.suffix:
         return item
+    if format_of(path) and not path.is_file():
+        raise DataError(f"there is no file {item}.")
     if format_of(path):
         raise DataError(
             f"{item} is a table; say which view its texts are of, and their column: "

@@ -35,9 +35,10 @@ def check_dataset(given: object, who: str) -> None:
     from octis_m3l.data.dataset import MultiviewDataset
 
     if isinstance(given, str | Path):
+        reader = "from_octis" if Path(given, "corpus.tsv").is_file() else "from_folder"
         raise DataError(
             f"{who} needs a data set, given a path; read it first: "
-            f"MultiviewDataset.from_folder({str(given)!r})."
+            f"MultiviewDataset.{reader}({str(given)!r})."
         )
     if isinstance(given, Dataset) and not isinstance(given, MultiviewDataset):
         raise DataError(
@@ -45,10 +46,13 @@ def check_dataset(given: object, who: str) -> None:
             "MultiviewDataset.from_octis(dataset)."
         )
     if not isinstance(given, MultiviewDataset):
-        raise DataError(
-            f"{who} needs a MultiviewDataset, given {type(given).__name__}; a loaded model "
-            "has none: read it with MultiviewDataset.from_folder(model.data_path)."
+        kind = "the class " + given.__name__ if isinstance(given, type) else type(given).__name__
+        remedy = (
+            "; a loaded model has none: read it with MultiviewDataset.from_folder(model.data_path)"
+            if given is None
+            else ""
         )
+        raise DataError(f"{who} needs a MultiviewDataset, given {kind}{remedy}.")
 
 
 def score_of(metric: Any, output: Mapping[str, Any]) -> float:

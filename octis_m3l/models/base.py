@@ -6,6 +6,7 @@ import warnings
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
+from numbers import Integral
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -255,9 +256,9 @@ class TopicModel(Exploration, AbstractModel):  # type: ignore[misc]
         settings = self._settings(given)
         sizes = {n: len(dataset.text_view(n).vocabulary) for n in self._spoken(dataset, settings)}
         smallest = min(sizes.values())
-        if not 1 <= top_words <= smallest:
+        if not isinstance(top_words, Integral) or not 1 <= top_words <= smallest:
             raise SettingsError(
-                f"top_words={top_words}: expected 1 to {smallest}, the size of the smallest "
+                f"top_words={top_words!r}: expected 1 to {smallest}, the size of the smallest "
                 "vocabulary."
             )
         check_memory(settings, sizes.values())

@@ -187,6 +187,10 @@ class Optimizer(OctisOptimizer):  # type: ignore[misc]
             raise SettingsError(f"extra_metrics={extra_metrics!r}: expected a list of metrics.")
         for one in (metric, *(extra_metrics or ())):
             check_built(one)
+        if isinstance(model, type):
+            raise SettingsError(
+                f"the model is the class {model.__name__}; build it: {model.__name__}(…)."
+            )
         self._test_allowed = test_allowed
         settings = by_name(positional, settings)
         self.batch, self._described, self._shows = batch, {}, progress
@@ -267,6 +271,8 @@ class Optimizer(OctisOptimizer):  # type: ignore[misc]
         self._place = place(processes, device, threads, executor)
         self._shows, self._described = progress, {}
         file = Path(name_path).resolve()
+        if file.is_dir():
+            file /= "result.json"
         # What is no search gets no lock beside it.
         read_search(file)
         with held(file):

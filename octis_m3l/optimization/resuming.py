@@ -77,6 +77,10 @@ def read_search(file: Path) -> dict[str, Any]:
         If it is missing, damaged, of OCTIS's own Optimizer or of another version.
     """
     beside = runs_file(file)
+    if not beside.is_file() and not file.is_file():
+        raise StorageError(
+            f"there is no search at {file}; give the JSON file that it was saved to, or its folder."
+        )
     # Searches used to have their runs in the one file.
     own = read_json(beside) if beside.is_file() else read_json(file).get("octis_m3l")
     if not isinstance(own, dict) or own.get("format") != FORMAT:

@@ -95,6 +95,12 @@ def search_space(
         If a name is no hyperparameter of the model, a range can't be read, or the model would
         refuse a value at its ends.
     """
+    if not isinstance(changes, Mapping | None):
+        raise SettingsError(
+            f"search_space={changes!r}: expected a mapping of hyperparameters to ranges, such as "
+            '{"num_topics": (10, 100)}. To search declared ranges by name: '
+            'search_space(model, ["temperature"]).'
+        )
     declared: Mapping[str, Any] = getattr(model, "search_space", {})
     given = {**declared, **(changes or {})}
     told = model.given_hyperparameters() if isinstance(model, TopicModel) else {}

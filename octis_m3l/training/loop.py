@@ -23,7 +23,10 @@ from octis_m3l.training.seeds import derive_seed, reproducible
 
 logger = logging.getLogger(__name__)
 
-_REMEDY = "lower learning_rate or raise temperature, and look for outliers in the embeddings."
+_REMEDY = (
+    "lower learning_rate (or raise temperature), and look for outliers: embeddings, or lengths of "
+    "documents, that are out of proportion."
+)
 
 
 class TrainingError(OctisM3LError):
@@ -303,7 +306,7 @@ class _Run:
         if loss > least + abs(least):
             worst = max(terms, key=lambda name: terms[name])
             warnings.warn(
-                f"training diverged: the loss ended at {loss:.4g} (most of it '{worst}', "
+                f"training may have diverged: the loss ended at {loss:.4g} (most of it '{worst}', "
                 f"{terms[worst]:.4g}) and has been as low as {least:.4g}, so that topics may be "
                 f"meaningless; {_REMEDY}",
                 stacklevel=7,

@@ -460,3 +460,13 @@ def test_another_partition_that_tears_a_tuple() -> None:
     marks["de"] = np.array([2, 0, 0, 0, 0], np.int8)
     with pytest.raises(DataError, match=r"different partitions: en 0 \(train\), de 4 "):
         animals(partitions={"torn": marks}).with_partition("torn")
+
+
+def test_a_row_that_is_not_finite_has_the_number_that_it_was_given_with() -> None:
+    texts = ["a ship", "a wave", "a sail", "the sea", "the coast", "an island"] * 4
+    dataset = MultiviewDataset.from_lists({"en": texts}, split=(0.5, 0.2), split_seed=1)
+    given = np.ones((len(texts), 2))
+    given[7, 1] = np.nan
+    assert dataset.view("en").input_rows[7] != 7
+    with pytest.raises(DataError, match=r"^view .en.: the embedding of row 7 holds NaN"):
+        dataset.with_embeddings({"en": given})

@@ -252,3 +252,15 @@ def test_an_encoder_for_an_unknown_view_is_an_error() -> None:
     message = "unknown view 'dee'. Did you mean 'de'? Known: de, en."
     with pytest.raises(DataError, match=f"^{re.escape(message)}$"):
         encode(linked(), encoders={"dee": Lengths()})
+
+
+def test_an_embedding_out_of_all_proportion_is_warned_of() -> None:
+    given = vectors() + 1
+    given[5, 1] = 1e30
+    message = (
+        r"^the embedding of row 5 of view 'en' has a value of 1e\+30, where the largest of an "
+        "embedding is usually .*: one such row can spoil the topics of all; encode it again, or "
+        r"leave the item out\.$"
+    )
+    with pytest.warns(UserWarning, match=message):
+        encode(linked().with_embeddings({"en": given}))

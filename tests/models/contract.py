@@ -181,9 +181,9 @@ class ModelContract:
 
     def test_top_words_out_of_range(self, planted_data: Planted) -> None:
         smallest = min(len(v.vocabulary) for v in planted_data.dataset.text_views.values())
-        for wrong in (0, smallest + 1):
+        for wrong in (0, smallest + 1, "7"):
             with pytest.raises(
-                SettingsError, match=f"top_words={wrong}: expected 1 to {smallest}, the size"
+                SettingsError, match=f"top_words={wrong!r}: expected 1 to {smallest}, the size"
             ):
                 self.make().train_model(planted_data.dataset, top_words=wrong)
 

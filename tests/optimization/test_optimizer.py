@@ -711,6 +711,19 @@ def test_mistakes_are_said_before_any_run(
     assert not (tmp_path / "runs").exists()
 
 
+def test_classes_lists_and_folders_without_a_search(tmp_path: Path) -> None:
+    message = r"^the model is the class Hill; build it: Hill\(…\)\.$"
+    with pytest.raises(SettingsError, match=message):
+        Optimizer().optimize(Hill, Data(), Height(), SPACE)
+    with pytest.raises(SettingsError, match=r"^search_space=\['x'\]: expected a mapping of hyper"):
+        Optimizer().optimize(hill(), Data(), Height(), ["x"])  # type: ignore[arg-type]
+    nowhere = tmp_path / "result.json"
+    message = f"^there is no search at {nowhere}; give the JSON file that it was saved to, or its"
+    for given in (nowhere, tmp_path):
+        with pytest.raises(StorageError, match=message):
+            Optimizer().resume_optimization(given)
+
+
 # Processes.
 
 

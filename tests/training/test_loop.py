@@ -168,8 +168,9 @@ def test_an_equal_loss_is_not_a_better_one() -> None:
 )
 def test_a_loss_that_is_no_number_is_an_error(value: float, shown: str) -> None:
     message = (
-        f"the loss became {shown} in epoch 2 (term 'error'); lower learning_rate or raise "
-        "temperature, and look for outliers in the embeddings."
+        f"the loss became {shown} in epoch 2 (term 'error'); lower learning_rate (or raise "
+        "temperature), and look for outliers: embeddings, or lengths of documents, that are out of "
+        "proportion."
     )
     with pytest.raises(TrainingError, match=f"^{re.escape(message)}$"):
         train(Broken(2 * STEPS, value), sampler(), loop(), seed=0)
@@ -186,8 +187,9 @@ def test_a_last_step_that_leaves_no_finite_weights_is_an_error() -> None:
     network.inner.weight.register_hook(lambda gradient: gradient * float("inf"))
     settings = loop(1)
     message = (
-        "a weight became NaN or infinite in epoch 1 ('inner.weight'); lower learning_rate or raise "
-        "temperature, and look for outliers in the embeddings."
+        "a weight became NaN or infinite in epoch 1 ('inner.weight'); lower learning_rate (or "
+        "raise temperature), and look for outliers: embeddings, or lengths of documents, that are "
+        "out of proportion."
     )
     data = TupleSampler(dataset(), "train", {"en": np.zeros((sum(SIZES), 4))}, SIZES[0])
     with pytest.raises(TrainingError, match=f"^{re.escape(message)}$"):
@@ -204,8 +206,8 @@ def test_a_loss_that_explodes_and_stays_finite_is_warned_of() -> None:
             return {"error": torch.tensor(2.0), "prior": prior}
 
     message = (
-        r"^training diverged: the loss ended at 42.09 \(most of it 'prior', 40.09\) and has been "
-        r"as low as 3, so that topics may be meaningless; lower learning_rate or raise temperature"
+        r"^training may have diverged: the loss ended at 42.09 \(most of it 'prior', 40.09\) and "
+        r"has been as low as 3, so that topics may be meaningless; lower learning_rate \(or raise "
     )
     with pytest.warns(UserWarning, match=message):
         train(Climbs(10.0), sampler(), loop(2), seed=0)
