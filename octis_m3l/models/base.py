@@ -6,7 +6,6 @@ import warnings
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
-from numbers import Integral
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -256,7 +255,8 @@ class TopicModel(Exploration, AbstractModel):  # type: ignore[misc]
         settings = self._settings(given)
         sizes = {n: len(dataset.text_view(n).vocabulary) for n in self._spoken(dataset, settings)}
         smallest = min(sizes.values())
-        if not isinstance(top_words, Integral) or not 1 <= top_words <= smallest:
+        given_words: Any = top_words
+        if not isinstance(given_words, int | np.integer) or not 1 <= given_words <= smallest:
             raise SettingsError(
                 f"top_words={top_words!r}: expected 1 to {smallest}, the size of the smallest "
                 "vocabulary."
