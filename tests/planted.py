@@ -190,13 +190,21 @@ def _linked(
 
 
 def holds_for_most_seeds(check: Callable[[int], None]) -> None:
-    """Run a check of a training with seed 0 and, if it fails there, with 1 and 2, which must pass.
+    """Run a check of a training with seed after seed until it holds for three of at most five.
 
-    Where there are as many topics as themes, about one seed in ten ends with two themes in one
-    topic, and which seed that is depends on the processor's arithmetic.
+    It is enough that it holds for the first. Where there are as many topics as themes, about one
+    seed in ten ends with two themes in one topic, and which seed that is depends on the
+    processor's arithmetic.
     """
-    try:
-        check(0)
-    except AssertionError:
-        check(1)
-        check(2)
+    held = missed = 0
+    for seed in range(5):
+        try:
+            check(seed)
+        except AssertionError:
+            missed += 1
+            if missed > 2:
+                raise
+        else:
+            held += 1
+            if seed == 0 or held == 3:
+                return
