@@ -54,7 +54,7 @@ if TYPE_CHECKING:
         ZeroshotTMKD,
         load_model,
     )
-    from octis_m3l.optimization import Optimizer, search_space
+    from octis_m3l.search import Optimizer, search_space
 
 __version__ = version("octis-m3l")
 

@@ -14,18 +14,7 @@ _LARGE = 2**23
 
 
 def chosen_device(name: str) -> str:
-    """Return the device of that name: for 'auto' CUDA where there is one, else the CPU.
-
-    Parameters
-    ----------
-    name : str
-        'auto', or what torch knows.
-
-    Raises
-    ------
-    SettingsError
-        If it is not there.
-    """
+    """Return the device of that name: for 'auto' CUDA where there is one, else the CPU."""
     import torch
 
     if name == "auto":
@@ -41,18 +30,7 @@ def chosen_device(name: str) -> str:
 
 
 def check_device_name(name: str) -> None:
-    """Refuse a device that is not here, without touching it.
-
-    Parameters
-    ----------
-    name : str
-        'auto', or what torch knows.
-
-    Raises
-    ------
-    SettingsError
-        If it is none, or is not there.
-    """
+    """Refuse a device that is not here, without touching it."""
     import torch
 
     if name == "auto":
@@ -71,15 +49,7 @@ def check_device_name(name: str) -> None:
 
 
 def each_device(names: Sequence[str], processes: int) -> list[str]:
-    """Return the devices to give out to processes: of 'cuda' and 'auto', every card.
-
-    Parameters
-    ----------
-    names : sequence of str
-        As given.
-    processes : int
-        With one, 'cuda' is one card.
-    """
+    """Return the devices to give out to processes: of 'cuda' and 'auto', every card."""
     import torch
 
     there = torch.cuda.device_count()
@@ -90,13 +60,7 @@ def each_device(names: Sequence[str], processes: int) -> list[str]:
 
 @contextmanager
 def on_device(name: str | None) -> Iterator[None]:
-    """Make a CUDA device the one that torch takes by itself, for models that can't be told.
-
-    Parameters
-    ----------
-    name : str, optional
-        Anything else than a CUDA device changes nothing.
-    """
+    """Make a CUDA device the one that torch takes by itself, for models that can't be told."""
     import torch
 
     if name is None or not name.startswith("cuda") or not torch.cuda.is_available():
@@ -107,18 +71,7 @@ def on_device(name: str | None) -> Iterator[None]:
 
 
 def checked_threads(threads: int | None) -> int | None:
-    """Return the number of threads if it is one, or None.
-
-    Parameters
-    ----------
-    threads : int, optional
-        From 1 to `MOST_THREADS`.
-
-    Raises
-    ------
-    SettingsError
-        If it is another number.
-    """
+    """Return the number of threads if it is one, or None."""
     if threads is not None and not 1 <= threads <= MOST_THREADS:
         raise SettingsError(f"threads={threads}: expected 1 to {MOST_THREADS}.")
     return threads
@@ -133,14 +86,6 @@ def on_threads(threads: int, numbers: int = 0) -> Iterator[None]:
     hundred times slower; so 0 means one thread, unless a batch is large: then as many as torch
     has already (``torch.get_num_threads()``, which ``OMP_NUM_THREADS`` sets). The choice depends
     on sizes and settings alone, since the last digits of a sum depend on the number of threads.
-
-    Parameters
-    ----------
-    threads : int
-        How many; 0: chosen by `numbers`.
-    numbers : int
-        How many numbers are computed at once: of a batch, documents × words of all vocabularies.
-        It is large from 8 million on, where a step takes tenths of a second.
     """
     import torch
 

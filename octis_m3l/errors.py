@@ -16,11 +16,6 @@ def visible(text: str) -> str:
 
     In a terminal they could colour, move, hide or reverse what is shown. Tabs, newlines and text
     that is written from right to left stay as they are.
-
-    Parameters
-    ----------
-    text : str
-        Of a document, a file, a server or a user.
     """
     return _CONTROL.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
@@ -54,15 +49,7 @@ class MissingDependencyError(OctisM3LError, ImportError):
 
 
 def suggest(given: object, known: Collection[str]) -> str:
-    """Return ``" Did you mean 'x'?"`` for a near miss, and the list of known names.
-
-    Parameters
-    ----------
-    given : object
-        The name that is not known.
-    known : collection of str
-        The names that are.
-    """
+    """Return ``" Did you mean 'x'?"`` for a near miss, and the list of known names."""
     given = str(given)
     close = get_close_matches(given, known, n=1) or [n for n in known if given and given in n]
     hint = f" Did you mean '{close[0]}'?" if close else ""

@@ -33,13 +33,7 @@ _NO_SPACE = re.compile(r"no space left|os error 28|\d+ requested and \d+ written
 
 @contextmanager
 def write_errors(path: Path) -> Iterator[None]:
-    """Raise a StorageError that names `path` where the disk is full or refuses to be written.
-
-    Parameters
-    ----------
-    path : Path
-        The file or folder that is written in the block.
-    """
+    """Raise a StorageError that names `path` where the disk is full or refuses to be written."""
     try:
         yield
     except (OSError, SafetensorError) as error:
@@ -57,13 +51,7 @@ def write_errors(path: Path) -> Iterator[None]:
 
 @contextmanager
 def written_whole(path: Path) -> Iterator[Path]:
-    """Give a temporary path beside `path`, renamed to it when the block ends well.
-
-    Parameters
-    ----------
-    path : Path
-        The file to write. An existing one is replaced only when the block succeeds.
-    """
+    """Give a temporary path beside `path`, renamed to it when the block ends well."""
     with write_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(
@@ -81,23 +69,7 @@ def written_whole(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def folder_written_whole(folder: Path, *, overwrite: bool, marker: str) -> Iterator[Path]:
-    """Give a temporary folder, renamed to `folder` when the block ends well.
-
-    Parameters
-    ----------
-    folder : Path
-        The folder to write.
-    overwrite : bool
-        Whether an existing folder that holds the file `marker` may be replaced.
-    marker : str
-        The file that tells a folder of ours from anybody else's; a folder without it is never
-        replaced.
-
-    Raises
-    ------
-    StorageError
-        If `folder` exists, is not empty and may not be replaced.
-    """
+    """Give a temporary folder, renamed to `folder` when the block ends well."""
     check_can_write(folder, overwrite=overwrite, marker=marker)
     folder = folder.resolve()
     with held(folder), write_errors(folder):
@@ -123,20 +95,7 @@ def folder_written_whole(folder: Path, *, overwrite: bool, marker: str) -> Itera
 
 
 def check_can_write(folder: Path, *, overwrite: bool, marker: str) -> None:
-    """Refuse a folder that `folder_written_whole` would refuse, before hours of work for it.
-
-    Parameters
-    ----------
-    folder, overwrite, marker
-        As there.
-
-    Raises
-    ------
-    StorageError
-        If `folder` exists, is not empty and may not be replaced; if it can't be replaced, being a
-        mount point or the working folder; if nothing can be written in the folder above it; or if
-        another process is at work on it.
-    """
+    """Refuse a folder that `folder_written_whole` would refuse, before hours of work for it."""
     given, folder = folder, folder.resolve()
     if Path.cwd().is_relative_to(folder):
         raise StorageError(
@@ -163,18 +122,7 @@ def check_can_write(folder: Path, *, overwrite: bool, marker: str) -> None:
 
 
 def check_can_create(path: Path) -> None:
-    """Refuse a path at which nothing can be written, before hours of work for it.
-
-    Parameters
-    ----------
-    path : Path
-        Of a file or folder; folders above it that are missing would be made.
-
-    Raises
-    ------
-    StorageError
-        If no file can be made in the lowest folder above it that exists.
-    """
+    """Refuse a path at which nothing can be written, before hours of work for it."""
     path = path.absolute()
     above = next(folder for folder in path.parents if folder.exists())
     with write_errors(path), tempfile.TemporaryFile(dir=above):
@@ -182,38 +130,14 @@ def check_can_create(path: Path) -> None:
 
 
 def check_can_write_file(path: Path) -> None:
-    """Refuse a file that `written_whole` could not write, before hours of work for it.
-
-    Parameters
-    ----------
-    path : Path
-        Of the file.
-
-    Raises
-    ------
-    StorageError
-        If it is a folder, or can't be created.
-    """
+    """Refuse a file that `written_whole` could not write, before hours of work for it."""
     if path.is_dir():
         raise StorageError(f"{path} is a folder, where a file was expected; name a file in it.")
     check_can_create(path)
 
 
 def recover(folder: Path, marker: str) -> None:
-    """Put back a folder that `folder_written_whole` was killed in the middle of replacing.
-
-    Parameters
-    ----------
-    folder : Path
-        What is to be read or written.
-    marker : str
-        As for `folder_written_whole`.
-
-    Raises
-    ------
-    StorageError
-        If it can't be put back, or is being replaced by another process at this moment.
-    """
+    """Put back a folder that `folder_written_whole` was killed in the middle of replacing."""
     folder = folder.resolve()
     replaced = _replaced(folder)
     if not (replaced / marker).is_file():
@@ -238,17 +162,7 @@ def _umask() -> int:
 
 
 def write_json(path: Path, content: Mapping[str, Any], *, checked: bool = False) -> None:
-    """Write a mapping as indented UTF-8 JSON, whole.
-
-    Parameters
-    ----------
-    path : Path
-        The file to write.
-    content : mapping
-        JSON-serialisable; NaN is refused.
-    checked : bool
-        Whether to write a checksum of the content too, which `read_json` compares.
-    """
+    """Write a mapping as indented UTF-8 JSON, whole."""
     if checked:
         content = {**content, _CHECKSUM: _checksum(content)}
     with written_whole(path) as temporary:
@@ -263,18 +177,7 @@ def _checksum(content: Mapping[str, Any]) -> str:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """Read a JSON object, without the checksum that `write_json` may have added.
-
-    Parameters
-    ----------
-    path : Path
-        The file to read.
-
-    Raises
-    ------
-    StorageError
-        If the file is missing, truncated or holds no JSON object, or its checksum differs.
-    """
+    """Read a JSON object, without the checksum that `write_json` may have added."""
     try:
         if path.stat().st_size > _LARGEST_JSON:
             raise ValueError(f"it has more than {_LARGEST_JSON:,} bytes")
@@ -305,18 +208,6 @@ def held(path: Path, *, wait: bool = False) -> Iterator[None]:
 
     What killed processes left of it, half written, is deleted. A thread that holds it may hold it
     again.
-
-    Parameters
-    ----------
-    path : Path
-        What is written by one process at a time.
-    wait : bool
-        Whether to wait for a process that holds it.
-
-    Raises
-    ------
-    StorageError
-        If another process holds it, or nothing can be written beside it.
     """
     path = path.resolve()
     with write_errors(path):
@@ -341,15 +232,7 @@ def held(path: Path, *, wait: bool = False) -> Iterator[None]:
 
 
 def remove_unfinished(folder: Path, name: str | None = None) -> None:
-    """Delete what killed processes left half written; only for who holds the lock on it.
-
-    Parameters
-    ----------
-    folder : Path
-        Where it lies.
-    name : str, optional
-        Of the file or folder that was to be written. Default: any.
-    """
+    """Delete what killed processes left half written; only for who holds the lock on it."""
     pattern = "*" if name is None else glob.escape(name)
     for left in folder.glob(f".{pattern}-????????{_UNFINISHED}*"):
         if left.is_dir() and not left.is_symlink():
@@ -359,19 +242,7 @@ def remove_unfinished(folder: Path, name: str | None = None) -> None:
 
 
 def read_yaml(path: Path) -> Any:
-    """Read a YAML file of plain data; 1e-3 is a number, and a name that comes twice an error.
-
-    Parameters
-    ----------
-    path : Path
-        The file to read.
-
-    Raises
-    ------
-    SettingsError
-        If it can't be read, or is nested deeper or, with its aliases written out, longer than any
-        file of settings.
-    """
+    """Read a YAML file of plain data; 1e-3 is a number, and a name that comes twice an error."""
     try:
         with path.open(encoding="utf-8") as content:
             # Plain data alone, as of yaml.safe_load.
@@ -433,18 +304,7 @@ _PlainLoader.add_implicit_resolver(
 
 
 def described_files(folder: Path) -> dict[str, Any]:
-    """Return what a manifest says of all files in a folder, for `check_files`.
-
-    Parameters
-    ----------
-    folder : Path
-        The folder, whose manifest is not written yet.
-
-    Returns
-    -------
-    dict
-        ``files``: the size in bytes of every file by relative POSIX path; ``sha256``: its hash.
-    """
+    """Return what a manifest says of all files in a folder, for `check_files`."""
     names = [
         path.relative_to(folder).as_posix() for path in sorted(folder.rglob("*")) if path.is_file()
     ]
@@ -455,13 +315,7 @@ def described_files(folder: Path) -> dict[str, Any]:
 
 
 def sha256(path: Path) -> str:
-    """Return the SHA-256 of a file, in hexadecimal digits.
-
-    Parameters
-    ----------
-    path : Path
-        The file.
-    """
+    """Return the SHA-256 of a file, in hexadecimal digits."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
@@ -469,30 +323,7 @@ def sha256(path: Path) -> str:
 def check_files(
     folder: Path, manifest: Mapping[str, Any], *, hashes: bool = True, thoroughly: bool = False
 ) -> int:
-    """Check that a folder holds every file as it was written.
-
-    Parameters
-    ----------
-    folder : Path
-        The folder to check.
-    manifest : mapping
-        With what `described_files` said when the folder was written. The manifests of earlier
-        versions have sizes and no hashes.
-    hashes : bool
-        Whether to compare hashes as well as sizes.
-    thoroughly : bool
-        Whether to hash the files too that are not read in whole anyway: large arrays, pictures.
-
-    Returns
-    -------
-    int
-        How many files were compared with their hashes.
-
-    Raises
-    ------
-    StorageError
-        Listing the files that are missing or not as they were written.
-    """
+    """Check that a folder holds every file as it was written."""
     sizes, known = manifest.get("files"), manifest.get("sha256", {})
     if not isinstance(sizes, Mapping) or not isinstance(known, Mapping):
         raise StorageError(f"{folder} is damaged: its manifest does not list its files.")
@@ -536,17 +367,7 @@ def _listed(faults: list[str]) -> str:
 def write_checkpoint_file(
     path: Path, arrays: Mapping[str, NDArray[Any]], state: Mapping[str, Any]
 ) -> None:
-    """Write arrays and the state that they belong to into one file, with a hash of both.
-
-    Parameters
-    ----------
-    path : Path
-        Of the file, in the format of safetensors.
-    arrays : mapping of str to array
-        The arrays.
-    state : mapping
-        JSON-serialisable.
-    """
+    """Write arrays and the state that they belong to into one file, with a hash of both."""
     whole = {name: np.asarray(array, order="C") for name, array in arrays.items()}
     about = json.dumps(state)
     with written_whole(path) as temporary:
@@ -556,22 +377,7 @@ def write_checkpoint_file(
 def read_checkpoint_file(
     path: Path, run: Mapping[str, Any]
 ) -> tuple[dict[str, Any], dict[str, NDArray[Any]]] | None:
-    """Return the state and the arrays that `write_checkpoint_file` wrote; None if nothing is there.
-
-    Parameters
-    ----------
-    path : Path
-        Of the file.
-    run : mapping
-        What run wants to go on from it; the state must say the same under ``run``.
-
-    Raises
-    ------
-    OtherRunError
-        If it is of another run.
-    StorageError
-        If it is truncated, damaged or of another program.
-    """
+    """Return the state and arrays that `write_checkpoint_file` wrote; None without a file."""
     remove_unfinished(path.parent)
     if not path.exists():
         return None
@@ -589,13 +395,7 @@ def read_checkpoint_file(
 
 @contextmanager
 def checkpoint_errors(path: Path) -> Iterator[None]:
-    """Raise a StorageError where what a checkpoint holds can't be gone on from.
-
-    Parameters
-    ----------
-    path : Path
-        Its file.
-    """
+    """Raise a StorageError where what a checkpoint holds can't be gone on from."""
     try:
         yield
     except OctisM3LError:
@@ -624,22 +424,7 @@ def _hash_of_arrays(arrays: Mapping[str, NDArray[Any]], about: str) -> str:
 
 
 def check_same_run(path: Path, stored: Mapping[str, Any], run: Mapping[str, Any]) -> None:
-    """Refuse a checkpoint of another run.
-
-    Parameters
-    ----------
-    path : Path
-        The checkpoint, for the message.
-    stored : mapping
-        What run it is of.
-    run : mapping
-        What run wants to go on from it.
-
-    Raises
-    ------
-    OtherRunError
-        If the two differ, with the names of what differs.
-    """
+    """Refuse a checkpoint of another run."""
     wanted = json.loads(json.dumps(dict(run)))
     differing = sorted(k for k in {*stored, *wanted} if stored.get(k) != wanted.get(k))
     if differing:

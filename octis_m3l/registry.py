@@ -13,15 +13,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Registered:
-    """A class that a file of a package defines.
-
-    Parameters
-    ----------
-    module, attribute : str
-        Where it is.
-    summary : str
-        The first paragraph of its docstring, where it was read.
-    """
+    """A class that a file of a package defines."""
 
     module: str
     attribute: str
@@ -29,13 +21,7 @@ class Registered:
 
 
 class Registry(Mapping[str, T]):
-    """Classes by name, each imported when it is asked for.
-
-    Parameters
-    ----------
-    find : function
-        Says where each is, by name, and imports none.
-    """
+    """Classes by name, each imported when it is asked for."""
 
     def __init__(self, find: Callable[[], Mapping[str, Registered]]) -> None:
         self._find = find
@@ -70,13 +56,6 @@ def models_in(package: str, *path: str) -> dict[str, Registered]:
 
     A model is a class at the top level of one of the package's files that says ``name = "..."``
     and ``settings_class = ...`` in its body.
-
-    Parameters
-    ----------
-    package : str
-        The package's name.
-    *path : str
-        Its folders: the package's ``__path__``.
     """
     found = {}
     for file in (file for folder in path for file in Path(folder).glob("*.py")):
@@ -111,11 +90,6 @@ def lazily(package: str, file: str) -> Callable[[str], Any]:
     """Return a package's ``__getattr__``, which imports a public name when it is first asked for.
 
     What stands under ``if TYPE_CHECKING:`` in the package's file says where each name is.
-
-    Parameters
-    ----------
-    package, file : str
-        Its ``__name__`` and ``__file__``.
     """
     places: dict[str, str] = {}
     for block in ast.parse(Path(file).read_text(encoding="utf-8")).body:

@@ -27,7 +27,7 @@ Fetched = Annotated[
 @datasets.command("list")
 def list_(folder: Fetched = None, as_json: AsJson = False) -> None:
     """List the public data sets, and which have been fetched."""
-    from octis_m3l.data.sources.build import describe_all
+    from octis_m3l.sources.build import describe_all
 
     described = describe_all(folder)
     keys = ("name", "title", "views", "linked", "licence", "size", "fetched")
@@ -54,7 +54,7 @@ def list_(folder: Fetched = None, as_json: AsJson = False) -> None:
 @datasets.command()
 def info(name: Name, folder: Fetched = None, as_json: AsJson = False) -> None:
     """Say where a data set is from, its licence, what to cite, and what is here of it."""
-    from octis_m3l.data.sources.build import describe
+    from octis_m3l.sources.build import describe
 
     show(describe(name, folder), as_json)
 
@@ -73,7 +73,7 @@ def fetch(
     as_json: AsJson = False,
 ) -> None:
     """Fetch a data set's files; interrupted, the same command goes on where it stopped."""
-    from octis_m3l.data.sources.fetch import fetch as fetch_files
+    from octis_m3l.sources.fetch import fetch as fetch_files
 
     record = fetch_files(
         name, folder, progress=not as_json and is_watched(), **settings(set_, again=again)
@@ -121,7 +121,7 @@ def build(
     as_json: AsJson = False,
 ) -> None:
     """Build a fetched data set; columns are named for those of the Hugging Face hub alone."""
-    from octis_m3l.data.sources.build import build as build_dataset
+    from octis_m3l.sources.build import build as build_dataset
 
     own: dict[str, Any] = {
         "views": [view.strip() for view in views.split(",")] if views else None,

@@ -56,28 +56,12 @@ Embeddings = Annotated[
 
 
 def chosen_embeddings(given: list[str] | None) -> dict[str, str] | None:
-    """Return the names of embeddings by view.
-
-    Parameters
-    ----------
-    given : list of str, optional
-        Each VIEW=NAME.
-    """
+    """Return the names of embeddings by view."""
     return pairs(given, "--embeddings") or None
 
 
 def read_data(folder: Path, embeddings: list[str] | None, views: str | None) -> Any:
-    """Return a data set's views that are wanted, with the embeddings that are.
-
-    Parameters
-    ----------
-    folder : Path
-        The data set.
-    embeddings : list of str, optional
-        Each VIEW=NAME. Of a view that is left out none need be chosen.
-    views : str, optional
-        Their names, with commas. Default: all.
-    """
+    """Return a data set's views that are wanted, with the embeddings that are."""
     from octis_m3l.data import MultiviewDataset
     from octis_m3l.data.folder.manifest import read_manifest
 
@@ -96,20 +80,7 @@ def loading() -> Any:
 
 
 def model_and_data(model: Path, data: Path | None) -> tuple[Any, Any]:
-    """Return a model, and the views of its data set that it inferred.
-
-    Parameters
-    ----------
-    model : Path
-        The model's folder.
-    data : Path, optional
-        The data set's. Default: what the model was trained on.
-
-    Raises
-    ------
-    DataError
-        If the data set isn't known, or is another.
-    """
+    """Return a model, and the views of its data set that it inferred."""
     from octis_m3l.data import MultiviewDataset
     from octis_m3l.models import load_model
 
@@ -138,15 +109,7 @@ def model_and_data(model: Path, data: Path | None) -> tuple[Any, Any]:
 
 
 def show(described: dict[str, Any], as_json: bool) -> None:
-    """Print a description: YAML for people, JSON for programs.
-
-    Parameters
-    ----------
-    described : dict
-        What to print.
-    as_json : bool
-        Whether for programs, on one line.
-    """
+    """Print a description: YAML for people, JSON for programs."""
     if as_json:
         print_json(described)
         return
@@ -158,13 +121,7 @@ def show(described: dict[str, Any], as_json: bool) -> None:
 
 
 def print_json(content: Any) -> None:
-    """Print one JSON value, and nothing else.
-
-    Parameters
-    ----------
-    content : Any
-        NaN and infinity become null; what else JSON can't hold is printed as text.
-    """
+    """Print one JSON value, and nothing else."""
     plain = json.loads(json.dumps(content, default=str), parse_constant=lambda _: None)
     # JSON means the same by what `visible` makes of a character.
     print(visible(json.dumps(plain, ensure_ascii=False)))

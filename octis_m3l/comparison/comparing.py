@@ -28,9 +28,9 @@ from octis_m3l.metrics.base import check_dataset
 from octis_m3l.metrics.outputs import check_partition, check_topk, possible_output
 from octis_m3l.metrics.scores import applicable, check_built, chosen_metrics, missing
 from octis_m3l.models.base import TopicModel
-from octis_m3l.optimization.placing import Place, place
-from octis_m3l.optimization.runs import Task
 from octis_m3l.progress import is_watched
+from octis_m3l.search.placing import Place, place
+from octis_m3l.search.runs import Task
 
 _HASH = 64
 
@@ -173,20 +173,7 @@ def compare(
 
 
 def as_contender(given: Any, name: object) -> Contender:
-    """Return a contender from whatever can be compared.
-
-    Parameters
-    ----------
-    given : TopicModel, OCTIS model or Contender
-        What the user gave.
-    name : object
-        What it is called, for the message.
-
-    Raises
-    ------
-    SettingsError
-        If it is something else.
-    """
+    """Return a contender from whatever can be compared."""
     if isinstance(given, Contender):
         return given
     if isinstance(given, TopicModel):

@@ -15,25 +15,13 @@ from octis_m3l.data.views import PARTITIONS, TextView
 from octis_m3l.errors import DataError, suggest
 from octis_m3l.metrics.outputs import THETA_KEYS
 from octis_m3l.models.base import TopicModel
-from octis_m3l.optimization.record import described_model
-from octis_m3l.optimization.runs import fresh
+from octis_m3l.search.record import described_model
+from octis_m3l.search.runs import fresh
 
 
 @dataclass(frozen=True)
 class Terms:
-    """What is the same for every contender.
-
-    Parameters
-    ----------
-    partition : {'test', 'validation', 'train'}
-        Whose documents are scored.
-    top_words : int
-        That the measures look at.
-    device : str, optional
-        Where to train. Default: as each model says.
-    threads : int, optional
-        Of our models on the processor. Default: as each says.
-    """
+    """What is the same for every contender."""
 
     partition: str = "test"
     top_words: int = 10
@@ -278,22 +266,7 @@ def _check_rows(array: NDArray[Any], rows: int, what: str) -> None:
 
 
 def word_indices(topics: Sequence[Sequence[str]], view: TextView, words: int) -> NDArray[np.int64]:
-    """Return the indices of each topic's first words among a view's vocabulary.
-
-    Parameters
-    ----------
-    topics : sequence of sequence of str
-        Words, most important first; those that the vocabulary lacks are passed over.
-    view : TextView
-        The view.
-    words : int
-        How many of each topic.
-
-    Raises
-    ------
-    DataError
-        If a topic has fewer words that the vocabulary knows.
-    """
+    """Return the indices of each topic's first words among a view's vocabulary."""
     number = {word: index for index, word in enumerate(view.vocabulary)}
     found = []
     for topic, given in enumerate(topics):
@@ -312,18 +285,6 @@ def proportions(weights: NDArray[Any], view: str) -> NDArray[np.float64]:
     """Return θ from weights that need not sum to one; a row of zeros becomes uniform.
 
     Rows that are not finite stay NaN: metrics leave them out.
-
-    Parameters
-    ----------
-    weights : array (items × K)
-        At least 0, but for rounding.
-    view : str
-        For messages.
-
-    Raises
-    ------
-    DataError
-        If a weight is negative, or no row is finite.
     """
     array = np.array(weights, np.float64)
     negative = np.flatnonzero((array < -1e-6).any(axis=1))

@@ -7,22 +7,13 @@ from octis_m3l.comparison.job import ComparisonJob
 from octis_m3l.data.arrays import hash_of_rows
 from octis_m3l.data.dataset import MultiviewDataset
 from octis_m3l.data.describe import content_hashes
-from octis_m3l.optimization.record import described_metric
+from octis_m3l.search.record import described_metric
 
 _PACKAGES = ("octis-m3l", "octis", "contextualized-topic-models", "gensim", "torch")
 
 
 def described_comparison(job: ComparisonJob, given: MultiviewDataset) -> dict[str, Any]:
-    """Return what all runs of a comparison must agree in, as JSON.
-
-    Parameters
-    ----------
-    job : ComparisonJob
-        What is compared.
-    given : MultiviewDataset
-        The data as the user gave them: embeddings that were made for the comparison are of those
-        alone that read them (`described_contenders`).
-    """
+    """Return what all runs of a comparison must agree in, as JSON."""
     return {
         "data": job.dataset.metadata.get("name"),
         "items, links and partitions": job.dataset.fingerprints(),
@@ -41,13 +32,7 @@ def described_comparison(job: ComparisonJob, given: MultiviewDataset) -> dict[st
 
 
 def described_contenders(job: ComparisonJob) -> dict[str, dict[str, Any]]:
-    """Return what each contender is, and the embeddings of those that read some, as JSON.
-
-    Parameters
-    ----------
-    job : ComparisonJob
-        With the data as the contenders read them.
-    """
+    """Return what each contender is, and the embeddings of those that read some, as JSON."""
     read: dict[str, str] = {}
     if any(contender.reads_embeddings for contender in job.contenders.values()):
         read = {

@@ -18,7 +18,7 @@ from octis_m3l.metrics import METRICS
 from octis_m3l.metrics.base import Metric, mean_of_items, score_of
 from octis_m3l.metrics.on_view import output_of_view
 from octis_m3l.metrics.scores import applicable, reason
-from octis_m3l.optimization.runs import Job, Outcome, Task
+from octis_m3l.search.runs import Job, Outcome, Task
 
 ACROSS_ONLY = ("mrr", "uap", "jsd", "cnpmi", "topic-quality")
 _COUNTED = ("cnpmi", "topic-quality")
@@ -29,30 +29,14 @@ _NAMES_OF_VIEWS = ("query", "target", "first", "second", "view")
 
 @dataclass(frozen=True)
 class Compared(Outcome):
-    """What came of a run, with its scores.
-
-    Parameters
-    ----------
-    result : Run, optional
-        None if it failed.
-    """
+    """What came of a run, with its scores."""
 
     result: Run | None = None
 
 
 @dataclass
 class ComparisonJob(Job):
-    """What all runs share.
-
-    Parameters
-    ----------
-    contenders : mapping of name to Contender
-        In the order of the tasks' calls.
-    terms : Terms
-        What is the same for all.
-    measures, others, topk, corpus
-        What is scored.
-    """
+    """What all runs share."""
 
     contenders: Mapping[str, Contender] = field(default_factory=dict)
     terms: Terms = field(default_factory=Terms)
@@ -63,13 +47,7 @@ class ComparisonJob(Job):
     _said: set[str] = field(default_factory=set)
 
     def do(self, task: Task) -> Outcome:
-        """Return what comes of a run.
-
-        Parameters
-        ----------
-        task : Task
-            Its call is the number of the contender.
-        """
+        """Return what comes of a run."""
         self._result: Run | None = None
         outcome = super().do(task)
         return Compared(**vars(outcome), result=self._result if outcome.error is None else None)

@@ -28,24 +28,6 @@ def embeddings_for_octis_ctm(
     OCTIS's CTM encodes texts with a model that it downloads, unless it finds pickles of
     embeddings. They are written to a temporary folder and deleted when the block ends; nothing
     here reads a pickle.
-
-    Parameters
-    ----------
-    dataset : MultiviewDataset
-        The data that CTM is trained on, or whose `monolingual` it is trained on.
-    embeddings : array (items × dimensions)
-        For all items of the view, as stored: ``view.embeddings``, or `octis_m3l.encode`'s.
-    view : str, optional
-        Default: the pivot.
-    use_partitions : bool
-        As CTM's.
-    test : {'test', 'validation', 'train'}
-        The partition that is CTM's test documents.
-
-    Yields
-    ------
-    str
-        For ``CTM(bert_path=…)``.
     """
     items = dataset.text_view(view or dataset.pivot)
     check_embeddings(embeddings, len(items), items.name)

@@ -32,9 +32,9 @@ from octis_m3l.data.views import TextView
 from octis_m3l.devices import on_device
 from octis_m3l.errors import DataError, SettingsError
 from octis_m3l.metrics.outputs import THETA_KEYS
-from octis_m3l.optimization.record import described_model
-from octis_m3l.optimization.result import as_json
-from octis_m3l.optimization.runs import own_seed, seeded
+from octis_m3l.search.record import described_model
+from octis_m3l.search.result import as_json
+from octis_m3l.search.runs import own_seed, seeded
 
 _WORDS_OF_AVITM = 10
 
@@ -51,38 +51,14 @@ class PerView(Contender):
 
     @abstractmethod
     def of_view(self, dataset: MultiviewDataset, view: TextView, terms: Terms) -> dict[str, Any]:
-        """Return 'topics' in words, and θ (items × K) by partition: 'train' and the scored one.
-
-        Parameters
-        ----------
-        dataset : MultiviewDataset
-            The data.
-        view : TextView
-            What is trained.
-        terms : Terms
-            What is the same for all.
-        """
+        """Return 'topics' in words, and θ (items × K) by partition: 'train' and the scored one."""
 
     def needs(self, terms: Terms) -> tuple[str, ...]:
-        """Return the partitions of which every language must have documents.
-
-        Parameters
-        ----------
-        terms : Terms
-            What is the same for all.
-        """
+        """Return the partitions of which every language must have documents."""
         return "train", terms.partition
 
     def check(self, dataset: MultiviewDataset, terms: Terms) -> None:
-        """Raise if a language lacks documents or words that the model needs.
-
-        Parameters
-        ----------
-        dataset : MultiviewDataset
-            The data.
-        terms : Terms
-            What is the same for all.
-        """
+        """Raise if a language lacks documents or words that the model needs."""
         for name, view in dataset.text_views.items():
             words = max(terms.top_words, self.least_words)
             if len(view.vocabulary) < words:
@@ -101,13 +77,7 @@ class PerView(Contender):
     def run(
         self, dataset: MultiviewDataset, seed: int, number: int, terms: Terms
     ) -> dict[str, Any]:
-        """Return one run's output.
-
-        Parameters
-        ----------
-        dataset, seed, number, terms
-            As for `Contender`.
-        """
+        """Return one run's output."""
         output: dict[str, Any] = {}
         # Models that take no seed draw from the global generators.
         with seeded(seed):

@@ -25,18 +25,7 @@ ALL = "all views"
 
 @dataclass(frozen=True)
 class Measured:
-    """What one measure said of one run.
-
-    Parameters
-    ----------
-    score : float
-        The score.
-    higher : bool
-        Whether higher is better.
-    items, tuples : arrays, optional
-        The scores of documents or queries, if these are the same for every model, and which tuple
-        each belongs to.
-    """
+    """What one measure said of one run."""
 
     score: float
     higher: bool
@@ -46,25 +35,7 @@ class Measured:
 
 @dataclass(frozen=True)
 class Run:
-    """One run of one contender.
-
-    Parameters
-    ----------
-    contender : str
-        Its name.
-    seed : int
-        From which it can be repeated.
-    seconds : float
-        That training and scoring took.
-    measured : dict of measure to dict of view or pair of views to Measured
-        Empty if the run failed.
-    topics : dict of view to list of list of str
-        The topics' words.
-    notes : dict of measure to str
-        Why it has no score of this run.
-    error, trace : str, optional
-        Why and where it failed.
-    """
+    """One run of one contender."""
 
     contender: str
     seed: int
@@ -76,13 +47,7 @@ class Run:
     trace: str | None = None
 
     def write(self, folder: Path) -> None:
-        """Keep the run: its items first, then the file that says that it is there.
-
-        Parameters
-        ----------
-        folder : Path
-            The comparison's.
-        """
+        """Keep the run: its items first, then the file that says that it is there."""
         path = run_file(folder, self.contender, self.seed)
         arrays: dict[str, NDArray[Any]] = {}
         scores: dict[str, dict[str, dict[str, Any]]] = {}
@@ -103,18 +68,7 @@ class Run:
 
     @classmethod
     def read(cls, path: Path) -> Self:
-        """Return the run that `write` kept.
-
-        Parameters
-        ----------
-        path : Path
-            Its JSON file.
-
-        Raises
-        ------
-        StorageError
-            If a file is missing or damaged.
-        """
+        """Return the run that `write` kept."""
         stored = read_json(path)
         arrays: dict[str, NDArray[Any]] = {}
         try:
@@ -157,18 +111,7 @@ _PLAIN = ("contender", "seed", "seconds", "topics", "notes", "error", "trace")
 
 
 def read_comparison(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return the contenders of a comparison, and what they are compared on.
-
-    Parameters
-    ----------
-    folder : Path
-        The comparison's.
-
-    Raises
-    ------
-    StorageError
-        If its file is damaged.
-    """
+    """Return the contenders of a comparison, and what they are compared on."""
     info = read_json(folder / FILE)
     contenders = info.pop("contenders", None)
     whole = isinstance(contenders, dict) and all(isinstance(c, dict) for c in contenders.values())
@@ -178,17 +121,7 @@ def read_comparison(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 def run_file(folder: Path, contender: str, seed: int) -> Path:
-    """Return where a run is kept.
-
-    Parameters
-    ----------
-    folder : Path
-        The comparison's.
-    contender : str
-        Its name, of any characters.
-    seed : int
-        The run's.
-    """
+    """Return where a run is kept."""
     name = quote(contender, safe=" ()+,=")
     # Files that begin with a dot are those that a killed process left.
     return folder / RUNS / f"{'%2E' + name[1:] if name.startswith('.') else name}-{seed}.json"

@@ -14,7 +14,7 @@ from octis_m3l.comparison.per_view import OfContextualized, OfOCTIS
 from octis_m3l.errors import SettingsError, suggest
 from octis_m3l.files import read_yaml
 from octis_m3l.models import MODELS
-from octis_m3l.optimization.record import unpickled_by
+from octis_m3l.search.record import unpickled_by
 
 TOPICS = 50
 """K of every model, unless it is said: without it each would have its package's own."""
@@ -44,25 +44,7 @@ NAMES = (*MODELS, *OCTIS, *CONTEXTUALIZED)
 def contender(
     name: str, topics: int | None = None, *, trusted: bool = False, **settings: Any
 ) -> Contender:
-    """Return a contender.
-
-    Parameters
-    ----------
-    name : str
-        One of `NAMES`. OCTIS's LDA and NMF read the documents 20 times unless ``passes`` says
-        otherwise, and LDA takes up to 200 iterations a document.
-    topics : int, optional
-        K. Default: `TOPICS`.
-    trusted : bool
-        Whether OCTIS's ETM may read ``embeddings_path`` as a pickle, which can run any code.
-    **settings
-        Hyperparameters.
-
-    Raises
-    ------
-    SettingsError
-        If the name or a hyperparameter is unknown, or a pickle would be read.
-    """
+    """Return a contender."""
     if name not in NAMES:
         raise SettingsError(f"unknown model '{name}'.{suggest(name, NAMES)}")
     called = "n_components" if name in CONTEXTUALIZED else "num_topics"
@@ -110,20 +92,6 @@ def read_contenders(
     ``{name: {model: octis.LDA, passes: 5}}``; for results of something else
     ``{name: {topics: {en: FILE.json}, theta: {en: FILE.npy}, aligned: false}}``, with paths from
     the YAML file's folder on.
-
-    Parameters
-    ----------
-    path : Path
-        The file.
-    topics : int, optional
-        K, where an entry doesn't say it. Default: `TOPICS`.
-    trusted : bool
-        As for `contender`.
-
-    Raises
-    ------
-    SettingsError
-        If it isn't as said here.
     """
     content = read_yaml(path)
     if not isinstance(content, dict) or not all(isinstance(v, dict) for v in content.values()):

@@ -14,15 +14,7 @@ _NOTHING = 1e-12
 
 @dataclass(frozen=True)
 class Items:
-    """Scores of the documents or queries of one view, or pair of views: the same for every model.
-
-    Parameters
-    ----------
-    scores : array (runs × items)
-        Of each run; NaN of items that could not be scored, which are left out.
-    tuples : array of int (items)
-        Which tuple each item belongs to.
-    """
+    """Scores of the documents or queries of one view, or pair of views."""
 
     scores: NDArray[np.float64]
     tuples: NDArray[np.int64]
@@ -62,26 +54,7 @@ class Sample:
 
 @dataclass(frozen=True)
 class Standing:
-    """A model's place in one measure.
-
-    Parameters
-    ----------
-    mean, std : float
-        Of the runs' scores; std is 0 of a single run.
-    low, high : float
-        95 % confidence interval of the mean (`interval`).
-    runs, tuples : int
-        How many; tuples are 0 where items are the model's own.
-    p : float
-        Of no difference to the best, corrected for how many are compared with it; NaN for the best
-        itself and where nothing can be said.
-    best : bool
-        Whether no mean is better.
-    tied : bool
-        Whether it is not shown to be worse than the best: p ≥ .05, or nothing can be said.
-    contested : bool
-        Whether there is another model to be better than.
-    """
+    """A model's place in one measure."""
 
     mean: float
     std: float
@@ -105,15 +78,6 @@ def standings(
 
     Every model is compared with the best (`difference`); Benjamini and Hochberg's correction for
     the number of models follows.
-
-    Parameters
-    ----------
-    samples : mapping of model to Sample
-        Of one measure.
-    higher : bool
-        Whether higher scores are better.
-    bounds : tuple of float
-        Of the measure, where intervals end.
     """
     means = {name: float(np.mean(sample.scores)) for name, sample in samples.items()}
     best = (max if higher else min)(means, key=lambda name: means[name])
@@ -150,11 +114,6 @@ def difference(one: Sample, other: Sample) -> float:
     mean over runs, with the items of a tuple taken together (cluster-robust; with one item to a
     tuple, the plain paired test). Over runs where both have two or more: Welch's t-test. The larger
     p counts, so that a difference holds for other documents and for other seeds both.
-
-    Parameters
-    ----------
-    one, other : Sample
-        Of the same measure.
 
     References
     ----------
@@ -195,11 +154,6 @@ def interval(sample: Sample) -> tuple[float, float]:
 
     Over tuples where items are the same for all models, and over runs where there are two or more:
     as in `difference`, what is said holds for other documents and for other seeds.
-
-    Parameters
-    ----------
-    sample : Sample
-        NaN where it has one value alone.
     """
     middle, halves = float(np.mean(sample.scores)), []
     if sample.cells:
@@ -233,19 +187,7 @@ def _clustered(
 
 
 def pooled(samples: Sequence[Sample]) -> Sample | None:
-    """Return the mean over views, or pairs of views, each with the same weight.
-
-    Parameters
-    ----------
-    samples : sequence of Sample
-        Of one model in one measure, one for each view, with their seeds.
-
-    Returns
-    -------
-    Sample or None
-        Of the runs that have a score of every view: a run that lacks one would change the mean by
-        what it lacks. None if there are none.
-    """
+    """Return the mean over views, or pairs of views, each with the same weight."""
     seeds = [s for s in samples[0].seeds if all(s in sample.seeds for sample in samples)]
     if not seeds:
         return None

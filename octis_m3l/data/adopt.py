@@ -113,11 +113,6 @@ def partition_sizes(data: Dataset) -> tuple[int, int, int]:
     """Return how many documents of an OCTIS data set are in train, validation and test.
 
     OCTIS's own ``get_partitioned_corpus`` fails where one of the three is missing.
-
-    Parameters
-    ----------
-    data : octis.dataset.dataset.Dataset
-        All of it is training data unless its metadata say otherwise.
     """
     documents, metadata = len(data.get_corpus() or ()), data.get_metadata() or {}
     train = int(metadata.get("last-training-doc", documents))

@@ -13,20 +13,7 @@ _HASHED_AT_ONCE = 4096
 
 
 def read_array(given: NDArray[Any] | str | Path, name: str) -> NDArray[Any]:
-    """Return an array, memory-mapped from a ``.npy`` file when a path is given.
-
-    Parameters
-    ----------
-    given : array, str or Path
-        The array or its file.
-    name : str
-        The view, for the message.
-
-    Raises
-    ------
-    DataError
-        If the file is missing or is no whole ``.npy`` file.
-    """
+    """Return an array, memory-mapped from a ``.npy`` file when a path is given."""
     if not isinstance(given, str | Path):
         return np.asarray(given)
     try:
@@ -42,13 +29,7 @@ def read_array(given: NDArray[Any] | str | Path, name: str) -> NDArray[Any]:
 
 
 def hash_of_rows(array: NDArray[Any]) -> str:
-    """Return a SHA-256 of an array's shape and values.
-
-    Parameters
-    ----------
-    array : array (rows × dimensions)
-        May be memory-mapped; it is read in pieces.
-    """
+    """Return a SHA-256 of an array's shape and values."""
     digest = hashlib.sha256(repr(array.shape).encode())
     for start in range(0, len(array), _HASHED_AT_ONCE):
         piece = array[start : start + _HASHED_AT_ONCE]

@@ -23,17 +23,7 @@ ROWS_TOGETHER = 1024
 
 @dataclass(frozen=True)
 class SparseRows:
-    """Some rows of a bag of words: who holds which word how often.
-
-    Parameters
-    ----------
-    rows, words : Tensor of int64 (entries)
-        Row within the batch, and word index, of each non-zero count.
-    counts : Tensor of float (entries)
-        The counts.
-    totals : Tensor of float (rows)
-        How many words each row holds.
-    """
+    """Some rows of a bag of words: who holds which word how often."""
 
     rows: Tensor
     words: Tensor
@@ -41,13 +31,7 @@ class SparseRows:
     totals: Tensor
 
     def take(self, chosen: Tensor) -> "SparseRows":
-        """Return some of the rows, in the order given.
-
-        Parameters
-        ----------
-        chosen : Tensor of int64
-            Different rows.
-        """
+        """Return some of the rows, in the order given."""
         place = torch.full_like(self.totals, -1, dtype=torch.int64)
         place[chosen] = torch.arange(len(chosen), device=chosen.device)
         rows = place[self.rows]
@@ -56,13 +40,7 @@ class SparseRows:
 
     @staticmethod
     def joined(several: Sequence["SparseRows"]) -> "SparseRows":
-        """Return rows of several, one after another.
-
-        Parameters
-        ----------
-        several : sequence of SparseRows
-            Over the same words.
-        """
+        """Return rows of several, one after another."""
         starts = np.cumsum([0, *(len(one.totals) for one in several)]).tolist()
         return SparseRows(
             torch.cat([one.rows + start for one, start in zip(several, starts, strict=False)]),
@@ -72,13 +50,7 @@ class SparseRows:
         )
 
     def dense(self, vocabulary: int) -> Tensor:
-        """Return the rows as a dense matrix (rows × vocabulary).
-
-        Parameters
-        ----------
-        vocabulary : int
-            How many columns.
-        """
+        """Return the rows as a dense matrix (rows × vocabulary)."""
         matrix = self.counts.new_zeros(len(self.totals), vocabulary)
         return matrix.index_put_((self.rows, self.words), self.counts, accumulate=True)
 
@@ -88,21 +60,6 @@ class ViewTensors(CTMDataset):  # type: ignore[misc]
 
     Item by item it answers as contextualized-topic-models' CTMDataset, so that package's own
     models can be trained on it; `embeddings` and `words` give whole batches at once.
-
-    Parameters
-    ----------
-    embeddings : array or memory map (items × dimensions)
-        Moved to `device` when it fits in `resident_bytes`; else read batch by batch.
-    bag_of_words : sparse array (items × vocabulary), or None for images
-        Word counts.
-    vocabulary : sequence of str
-        The words.
-    device : torch.device or str
-        Where batches are wanted.
-    dtype : torch.dtype
-        Of embeddings and counts.
-    resident_bytes : int
-        The largest array of embeddings that is held on the device as a whole.
     """
 
     def __init__(
@@ -138,38 +95,18 @@ class ViewTensors(CTMDataset):  # type: ignore[misc]
         self._totals = torch.tensor(totals, dtype=self.dtype, device=self.device)
 
     def embeddings(self, items: Tensor) -> Tensor:
-        """Return the embeddings of some items (items × dimensions).
-
-        Parameters
-        ----------
-        items : Tensor of int64
-            Row numbers, on the device.
-        """
+        """Return the embeddings of some items (items × dimensions)."""
         if self._resident is not None:
             return self._resident.index_select(0, items)
         rows = np.asarray(self._source[items.cpu().numpy()])
         return torch.from_numpy(rows).to(self.device, self.dtype)
 
     def words(self, items: Tensor) -> SparseRows:
-        """Return the bags of words of some items.
-
-        Parameters
-        ----------
-        items : Tensor of int64
-            Row numbers, on the device.
-        """
+        """Return the bags of words of some items."""
         return self.words_in_parts(items, [len(items)])[0]
 
     def words_in_parts(self, items: Tensor, sizes: Sequence[int]) -> list[SparseRows]:
-        """Return the bags of words of several batches, found all at once.
-
-        Parameters
-        ----------
-        items : Tensor of int64
-            Row numbers, on the device: batch after batch.
-        sizes : sequence of int
-            How many items each batch has.
-        """
+        """Return the bags of words of several batches, found all at once."""
         starts = self._offsets[items]
         lengths = self._offsets[items + 1] - starts
         ends = lengths.cumsum(0)
@@ -190,17 +127,7 @@ class ViewTensors(CTMDataset):  # type: ignore[misc]
     def batches(
         self, items: Tensor, sizes: Sequence[int], rows: "Sequence[Tensor | None] | None" = None
     ) -> "list[ViewBatch]":
-        """Return several batches of the view: one by one, that would take many times as long.
-
-        Parameters
-        ----------
-        items : Tensor of int64
-            Row numbers, on the device: batch after batch.
-        sizes : sequence of int
-            How many items each batch has.
-        rows : sequence of Tensor or None, optional
-            For each batch, to which of its tuples the items belong. Default: one to one.
-        """
+        """Return several batches of the view: one by one, that would take many times as long."""
         words: Sequence[SparseRows | None] = [None] * len(sizes)
         if self.vocabulary_size:
             words = self.words_in_parts(items, sizes)
@@ -212,19 +139,7 @@ class ViewTensors(CTMDataset):  # type: ignore[misc]
 
 @dataclass(frozen=True)
 class ViewBatch:
-    """What a batch holds of one view.
-
-    Parameters
-    ----------
-    items : Tensor of int64 (rows)
-        The view's item numbers.
-    rows : Tensor of int64 (rows), or None
-        To which tuple of the batch each item belongs; None when every tuple has one.
-    embeddings : Tensor (rows × dimensions)
-        The items' embeddings.
-    words : SparseRows or None
-        The items' bags of words; None for images.
-    """
+    """What a batch holds of one view."""
 
     items: Tensor
     rows: Tensor | None
@@ -234,19 +149,7 @@ class ViewBatch:
 
 @dataclass(frozen=True)
 class Batch:
-    """Some tuples: for each view, those of its items that the tuples have.
-
-    Parameters
-    ----------
-    size : int
-        How many tuples.
-    views : mapping of view to ViewBatch
-        Views with fewer than two items in the batch are left out.
-    text_share, item_share, pair_share : float
-        The share of all the sampler's tuples that have a text view, a view of any kind, or both of
-        a pair of views, averaged over those that occur at least once. 1 without gaps, and the same
-        in every batch.
-    """
+    """Some tuples: for each view, those of its items that the tuples have."""
 
     size: int
     views: Mapping[str, ViewBatch]
@@ -256,28 +159,7 @@ class Batch:
 
 
 class TupleSampler:
-    """Visits each tuple once an epoch, and draws one of its items from every view that has any.
-
-    Parameters
-    ----------
-    dataset : MultiviewDataset
-        The data.
-    partition : {'train', 'validation', 'test'} or sequence of them
-        Which tuples.
-    embeddings : mapping of view to array
-        The views' embeddings, for all items as stored. Only these views are visited.
-    batch_size : int
-        Tuples in a batch. A last batch of one tuple joins the batch before it.
-    device, dtype
-        Of the batches.
-    shrinks : bool
-        Whether fewer tuples than make one batch become one; else they are an error.
-
-    Raises
-    ------
-    DataError
-        If there are fewer tuples than two, or than make one batch.
-    """
+    """Visits each tuple once an epoch, and draws one of its items from every view that has any."""
 
     def __init__(
         self,
@@ -341,14 +223,7 @@ class TupleSampler:
         return full + (rest > 1)
 
     def epoch(self, *, shuffle: bool = True) -> Iterator[Batch]:
-        """Yield an epoch's batches, with torch's global random state.
-
-        Parameters
-        ----------
-        shuffle : bool
-            Whether tuples come in random order and items are drawn at random; if not, tuples
-            come as they are and the first item of each is taken.
-        """
+        """Yield an epoch's batches, with torch's global random state."""
         total = len(self.tuples)
         order = torch.randperm(total) if shuffle else torch.arange(total)
         order = order.to(self.device)
@@ -412,17 +287,7 @@ def view_tensors(
     device: torch.device | str = "cpu",
     dtype: torch.dtype = torch.float32,
 ) -> dict[str, ViewTensors]:
-    """Put the views of a data set on a device.
-
-    Parameters
-    ----------
-    dataset : MultiviewDataset
-        The data.
-    embeddings : mapping of view to array (items × dimensions)
-        The embeddings of the views wanted.
-    device, dtype
-        Where, and of what type.
-    """
+    """Put the views of a data set on a device."""
     tensors = {}
     for name, array in embeddings.items():
         view = dataset.view(name)

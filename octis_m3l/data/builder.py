@@ -22,21 +22,7 @@ _SHOWN = 5
 
 
 class Builder:
-    """Collects views one by one, then sorts, links and reports.
-
-    Parameters
-    ----------
-    records : Records
-        What to build from.
-    marks : array of int8 (records)
-        0 (train), 1 (validation) or 2 (test).
-    others : mapping of str to array of int8 (records)
-        Further partitions.
-    labels : sequence of str (records), optional
-        A label for each.
-    unusable : {'drop', 'error'}
-        What to do with an item that can't be used.
-    """
+    """Collects views one by one, then sorts, links and reports."""
 
     def __init__(
         self,
@@ -55,22 +41,7 @@ class Builder:
         self._reports: list[str] = []
 
     def add_text(self, name: str, language: str | None, preprocessor: TextPreprocessor) -> None:
-        """Add a view of texts.
-
-        Parameters
-        ----------
-        name : str
-            The view.
-        language : str, optional
-            ISO 639-1 code.
-        preprocessor : TextPreprocessor
-            Turns its documents into words; the vocabulary is chosen on the training documents.
-
-        Raises
-        ------
-        DataError
-            If a document is in two partitions, or none is usable.
-        """
+        """Add a view of texts."""
         texts = self._records.columns[name].items
         mark = self._item_marks(name, self._marks)
         corpus = preprocessor.fit_transform(texts, mark == 0, name)
@@ -94,18 +65,7 @@ class Builder:
         self._place(view, np.where(empty, MISSING, mark))
 
     def add_images(self, name: str) -> None:
-        """Add a view of images.
-
-        Parameters
-        ----------
-        name : str
-            The view.
-
-        Raises
-        ------
-        DataError
-            If a picture is in two partitions, or none is usable.
-        """
+        """Add a view of images."""
         pictures: list[Any] = self._records.columns[name].items
         known = bool(pictures) and isinstance(pictures[0], Path | np.ndarray)
         faults = [fault(picture) if known else None for picture in pictures]
@@ -121,15 +81,7 @@ class Builder:
         self._place(view, np.where(bad, MISSING, self._item_marks(name, self._marks)))
 
     def finish(self, pivot: str | None, metadata: Mapping[str, Any] | None) -> MultiviewDataset:
-        """Return the data set of the views that were added, linked.
-
-        Parameters
-        ----------
-        pivot : str, optional
-            The view that OCTIS sees.
-        metadata : mapping, optional
-            Name, licence and so on.
-        """
+        """Return the data set of the views that were added, linked."""
         described = dict(metadata or {})
         if self._dropped:
             described["dropped"] = self._dropped

@@ -19,17 +19,7 @@ _SPLIT = (0.7, 0.1)
 
 @dataclass(frozen=True)
 class Theme:
-    """A planted theme.
-
-    Parameters
-    ----------
-    name : str
-        In English.
-    words : dict of language to tuple of str
-        Its ten words, as they stand in the sentences.
-    sentences : tuple of dict of language to str
-        Each sentence in every language.
-    """
+    """A planted theme."""
 
     name: str
     words: dict[str, tuple[str, ...]]

@@ -23,20 +23,7 @@ def describe_parts(
     *,
     tuples: Sequence[NDArray[np.int64]] | None = None,
 ) -> dict[str, Any]:
-    """Return what is in a data set, as JSON can hold it: views, items, gaps, links.
-
-    Parameters
-    ----------
-    views, links, pivot, metadata, dictionaries, partitions
-        What the data set is made of.
-    tuples : sequence of arrays of int64 (items of a view), optional
-        For each view, the tuple of each of its items. Default: as the links say.
-
-    Raises
-    ------
-    DataError
-        If the links do not fit the views.
-    """
+    """Return what is in a data set, as JSON can hold it: views, items, gaps, links."""
     if links is None:
         links = np.zeros((0, len(views)), np.int64)
     if tuples is None:
@@ -54,13 +41,7 @@ def describe_parts(
 
 
 def describe_view(view: View) -> dict[str, Any]:
-    """Return a view's kind, items and embeddings, and a text view's language and words.
-
-    Parameters
-    ----------
-    view : View
-        The view.
-    """
+    """Return a view's kind, items and embeddings, and a text view's language and words."""
     described: dict[str, Any] = {
         "kind": view.kind,
         "items": dict(zip(PARTITIONS, view.sizes, strict=True)),
@@ -86,13 +67,7 @@ def describe_view(view: View) -> dict[str, Any]:
 
 
 def describe_tuples(numbers: Sequence[NDArray[np.int64]]) -> dict[str, int]:
-    """Return how many tuples there are, how many have every view, and the items of the largest.
-
-    Parameters
-    ----------
-    numbers : sequence of arrays of int64 (items of a view)
-        For each view, the tuple of each of its items.
-    """
+    """Return how many tuples there are, how many have every view, and the items of the largest."""
     total = 1 + max(int(n.max(initial=-1)) for n in numbers)
     counts = np.array([np.bincount(n, minlength=total) for n in numbers])
     return {
@@ -103,15 +78,7 @@ def describe_tuples(numbers: Sequence[NDArray[np.int64]]) -> dict[str, int]:
 
 
 def content_fingerprints(views: Iterable[View], links: NDArray[np.int64]) -> dict[str, str]:
-    """Return a SHA-256 of each view's items, order and partitions, and of the links.
-
-    Parameters
-    ----------
-    views : iterable of View
-        The views.
-    links : array of int64 (rows × views)
-        Their links.
-    """
+    """Return a SHA-256 of each view's items, order and partitions, and of the links."""
     found = {view.name: _view_fingerprint(view) for view in views}
     found["links"] = hashlib.sha256(np.ascontiguousarray(links).tobytes()).hexdigest()
     return found
@@ -120,15 +87,7 @@ def content_fingerprints(views: Iterable[View], links: NDArray[np.int64]) -> dic
 def content_hashes(
     views: Iterable[View], dictionaries: Mapping[tuple[str, str], NDArray[np.int64]]
 ) -> dict[str, str]:
-    """Return a SHA-256 of what the fingerprints say nothing of, and results depend on.
-
-    Parameters
-    ----------
-    views : iterable of View
-        Their embeddings, labels and word vectors.
-    dictionaries : mapping of two views to array of int64 (pairs × 2)
-        Pairs of words.
-    """
+    """Return a SHA-256 of what the fingerprints say nothing of, and results depend on."""
     found = {}
     for view in views:
         if view.embeddings is not None:

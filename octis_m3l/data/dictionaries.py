@@ -18,26 +18,7 @@ def word_pairs(
     second: TextView,
     pairs: Iterable[Any] | Mapping[Any, Any] | NDArray[Any] | str | Path,
 ) -> NDArray[np.int64]:
-    """Return translations as pairs of indices; those outside a vocabulary are left out.
-
-    Parameters
-    ----------
-    first, second : TextView
-        The views.
-    pairs : iterable of (str, str), mapping, path, or array of int (pairs × 2)
-        A word of the first view and its translation in the second: words, a file of them, or
-        indices in the vocabularies.
-
-    Returns
-    -------
-    array of int64 (pairs × 2)
-        Each pair once, ascending.
-
-    Raises
-    ------
-    DataError
-        If no pair is within the vocabularies, the file can't be read, or an index points nowhere.
-    """
+    """Return translations as pairs of indices; those outside a vocabulary are left out."""
     if isinstance(pairs, str | Path):
         path = Path(pairs)
         pairs = read_array(path, first.name) if path.suffix == ".npy" else read_pairs(path)
@@ -74,20 +55,7 @@ def _whole(entry: Sequence[Any]) -> bool:
 
 
 def check_dictionary(first: TextView, second: TextView, pairs: NDArray[np.int64]) -> None:
-    """Check that a dictionary points at words that exist.
-
-    Parameters
-    ----------
-    first, second : TextView
-        The views.
-    pairs : array of int64 (pairs × 2)
-        Word index in the first view, word index in the second.
-
-    Raises
-    ------
-    DataError
-        If it is empty, of another shape, of one view with itself, or points nowhere.
-    """
+    """Check that a dictionary points at words that exist."""
     if first.name == second.name:
         raise DataError(f"a dictionary ties two views; given '{first.name}' twice.")
     if not len(pairs):

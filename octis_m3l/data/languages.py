@@ -27,19 +27,7 @@ _TOP_WORDS = 20
 
 
 def checked_language(language: object) -> str | None:
-    """Return the ISO 639 code of a language, None if none is given.
-
-    Parameters
-    ----------
-    language : object
-        None, a code ("en", "zh-CN", "deu"), an English name ("chinese"), or a country's code that
-        is often taken for its language's ("cn").
-
-    Raises
-    ------
-    SettingsError
-        If it is none of these.
-    """
+    """Return the ISO 639 code of a language, None if none is given."""
     if language is None:
         return None
     if isinstance(language, str):
@@ -59,13 +47,6 @@ def language_of(view: str, languages: Mapping[str, str | None] | None = None) ->
     ``chinese``, ``cn``), or if it begins or ends with a language's English name or code of two
     letters (``german_abstract``, ``en_title``). Codes that are English words or abbreviations
     count as whole names only (``it``, but not ``it_news``). There must be stop words for it.
-
-    Parameters
-    ----------
-    view : str
-        The name.
-    languages : mapping of view to str or None, optional
-        What is given.
     """
     if languages is not None and view in languages:
         return checked_language(languages[view])
@@ -104,21 +85,7 @@ def doubts_of_language(
     separates_at_spaces: bool,
     leaves_out_stop_words: bool,
 ) -> list[str]:
-    """Return what speaks against the language that the texts of a view were split in.
-
-    Parameters
-    ----------
-    view : str
-        Its name.
-    language : str, optional
-        ISO 639-1 code.
-    corpus : TokenizedCorpus
-        Its words.
-    separates_at_spaces : bool
-        Whether its words were found by spaces and punctuation alone, by default.
-    leaves_out_stop_words : bool
-        Whether the stop words of the language are left out, by default.
-    """
+    """Return what speaks against the language that the texts of a view were split in."""
     doubts = []
     known = "is not known" if language is None else f"is '{language}'"
     long = [word for word in corpus.vocabulary if _WITHOUT_SPACES.match(word)]

@@ -16,22 +16,7 @@ MISSING = -1
 
 
 def row_links(views: Sequence[View]) -> NDArray[np.int64]:
-    """Link views that hold the same number of items, row by row.
-
-    Parameters
-    ----------
-    views : sequence of View
-        The views, whose item `i` belong together for every `i`.
-
-    Returns
-    -------
-    array of int64 (items × views)
-
-    Raises
-    ------
-    DataError
-        If the views differ in their number of items in some partition.
-    """
+    """Link views that hold the same number of items, row by row."""
     sizes = {view.sizes for view in views}
     if len(sizes) != 1:
         given = ", ".join(f"{view.name}: {view.sizes}" for view in views)
@@ -44,20 +29,7 @@ def row_links(views: Sequence[View]) -> NDArray[np.int64]:
 
 
 def check_links(links: NDArray[np.int64], views: Sequence[View]) -> None:
-    """Check that links point at items that exist, and stay within a partition.
-
-    Parameters
-    ----------
-    links : array of int64 (rows × views)
-        Item numbers, −1 where a row has no item of a view.
-    views : sequence of View
-        The views, one a column.
-
-    Raises
-    ------
-    DataError
-        If a link points nowhere, or ties items of different partitions.
-    """
+    """Check that links point at items that exist, and stay within a partition."""
     if links.ndim != 2 or links.shape[1] != len(views) or links.dtype.kind not in "iu":
         raise DataError(
             f"links of shape {links.shape} and type {links.dtype}; expected integers with one "
@@ -94,19 +66,6 @@ def tuple_numbers(links: NDArray[np.int64], views: Sequence[View]) -> list[NDArr
     """Give every item the number of its tuple: a connected group of link rows.
 
     An item in no row is a tuple by itself.
-
-    Parameters
-    ----------
-    links : array of int64 (rows × views)
-        Item numbers, −1 where missing.
-    views : sequence of View
-        The views, one a column.
-
-    Returns
-    -------
-    list of arrays of int64 (items of the view)
-        For each view, the tuple of each of its items. Tuples are numbered from 0, in the order
-        of partitions, then of their first item.
     """
     starts = np.concatenate([[0], np.cumsum([len(view) for view in views])])
     nodes = np.where(links >= 0, links + starts[:-1], MISSING)
@@ -138,15 +97,6 @@ def restrict_links(
 
     Items that were tied only by way of a view that is left out are tied by new rows. Items of one
     single view can't be: a row holds one item of each view.
-
-    Parameters
-    ----------
-    links : array of int64 (rows × views)
-        Item numbers, −1 where missing.
-    views : sequence of View
-        The views, one a column.
-    columns : sequence of int
-        Which of the views to keep, in their new order.
     """
     kept_views = [views[column] for column in columns]
     kept = links[:, list(columns)]
@@ -179,15 +129,7 @@ def restrict_links(
 
 @dataclass(frozen=True, eq=False)
 class TupleItems:
-    """Which items of one view each tuple of a partition holds.
-
-    Parameters
-    ----------
-    items : array of int64
-        The items, one tuple after another.
-    offsets : array of int64 (tuples + 1)
-        Where each tuple's items begin and end.
-    """
+    """Which items of one view each tuple of a partition holds."""
 
     items: NDArray[np.int64]
     offsets: NDArray[np.int64]
@@ -199,15 +141,7 @@ class TupleItems:
 
 
 def items_of_tuples(numbers: NDArray[np.int64], tuples: NDArray[np.int64]) -> TupleItems:
-    """List the items of each tuple.
-
-    Parameters
-    ----------
-    numbers : array of int64 (items)
-        The tuple of each item, as from `tuple_numbers`.
-    tuples : array of int64, ascending
-        The tuples wanted.
-    """
+    """List the items of each tuple."""
     order = np.argsort(numbers, kind="stable")
     ordered = numbers[order]
     starts = np.searchsorted(ordered, tuples, side="left")

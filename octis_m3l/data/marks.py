@@ -13,22 +13,7 @@ from octis_m3l.errors import DataError, SettingsError
 
 
 def check_marks(name: str, marks: Mapping[str, NDArray[np.int8]], views: Iterable[View]) -> None:
-    """Check that a named partition has a mark for each item of each view.
-
-    Parameters
-    ----------
-    name : str
-        The partition, for the message.
-    marks : mapping of view to array of int8 (items)
-        The marks.
-    views : iterable of View
-        The views.
-
-    Raises
-    ------
-    DataError
-        If a view has no marks, more or fewer than items, or other marks than these.
-    """
+    """Check that a named partition has a mark for each item of each view."""
     for view in views:
         mark = np.asarray(marks.get(view.name, []))
         if mark.shape != (len(view),) or not np.isin(mark, (MISSING, 0, 1, 2)).all():
@@ -40,18 +25,7 @@ def check_marks(name: str, marks: Mapping[str, NDArray[np.int8]], views: Iterabl
 
 @dataclass(frozen=True, eq=False)
 class Arrangement:
-    """How items are sorted by partition, those in none left out.
-
-    Parameters
-    ----------
-    order : array of int64
-        The items that are kept, in their new order.
-    sizes : tuple of three ints
-        How many are in train, validation and test.
-    places : array of int64 (items + 1)
-        The new place of each item, −1 for those left out. A last −1 is the place of item −1, the
-        missing one.
-    """
+    """How items are sorted by partition, those in none left out."""
 
     order: NDArray[np.int64]
     sizes: tuple[int, int, int]
@@ -59,13 +33,7 @@ class Arrangement:
 
 
 def arrange(mark: NDArray[np.integer[Any]]) -> Arrangement:
-    """Sort items by partition; within one they keep their order.
-
-    Parameters
-    ----------
-    mark : array of int (items)
-        The mark of each item.
-    """
+    """Sort items by partition; within one they keep their order."""
     order = np.argsort(mark, kind="stable")
     order = order[mark[order] >= 0]
     train, validation, test = (int((mark == p).sum()) for p in range(3))
@@ -87,21 +55,7 @@ def drawn_order(count: int, seed: int) -> NDArray[np.int64]:
 
 
 def drawn_marks(count: int, train: float, validation: float, seed: int) -> NDArray[np.int8]:
-    """Draw marks at random.
-
-    Parameters
-    ----------
-    count : int
-        How many.
-    train, validation : float
-        Shares of train and validation; the rest is the test partition.
-    seed : int
-        Of the draw.
-
-    Returns
-    -------
-    array of int8 (count)
-    """
+    """Draw marks at random."""
     place = drawn_order(count, seed)
     cuts = np.rint(np.array([train, train + validation]) * count)
     return np.searchsorted(cuts, place, side="right").astype(np.int8)

@@ -10,13 +10,7 @@ _SCORES_AT_ONCE = 2**22
 
 
 def unit_rows(vectors: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Return the rows at length one; zeros stay.
-
-    Parameters
-    ----------
-    vectors : array (words × dimensions)
-        Any.
-    """
+    """Return the rows at length one; zeros stay."""
     given = np.asarray(vectors, np.float64)
     lengths = np.linalg.norm(given, axis=1, keepdims=True)
     return given / np.where(lengths > 0, lengths, 1.0)
@@ -25,24 +19,7 @@ def unit_rows(vectors: NDArray[np.floating]) -> NDArray[np.float64]:
 def nearest_words(
     vectors: NDArray[np.floating], others: NDArray[np.floating] | None, count: int
 ) -> NDArray[np.int64]:
-    """Return the nearest words of each word by cosine.
-
-    Parameters
-    ----------
-    vectors : array (words × dimensions)
-        Of the words.
-    others : array (other words × dimensions), or None
-        Of the words to choose from; None: the words themselves, a word being no neighbour of its
-        own.
-    count : int
-        k; all of the others, if they are fewer.
-
-    Returns
-    -------
-    array of int64 (words × k)
-        Nearest first, of equally near ones the lower index. A word whose vector is zero has no
-        neighbours and is none: −1 stands in their place.
-    """
+    """Return the nearest words of each word by cosine."""
     own = unit_rows(vectors)
     other = own if others is None else unit_rows(others)
     possible = max(0, min(count, len(other) - (others is None)))
@@ -98,21 +75,7 @@ def mutually_nearest(
 
 
 def near_words(vectors: NDArray[np.floating], threshold: float) -> "csr_array[Any]":
-    """Return which words are near which, by a threshold.
-
-    Parameters
-    ----------
-    vectors : array (words × dimensions)
-        Of one language.
-    threshold : float
-        The cosine from which words are near. A word is always near itself, one whose vector is
-        zero to no other.
-
-    Returns
-    -------
-    sparse array of float64 (words × words)
-        Ones; symmetric.
-    """
+    """Return which words are near which, by a threshold."""
     unit = unit_rows(vectors)
     rows, columns = [], []
     step = max(1, _SCORES_AT_ONCE // max(1, len(unit)))

@@ -33,20 +33,7 @@ _ADDRESS = re.compile(r"(?i)[a-z][a-z0-9+.-]+:/|data:")
 
 
 def open_picture(item: Any, row: int) -> Image.Image:
-    """Return a picture as RGB, upright and on white, as this module says.
-
-    Parameters
-    ----------
-    item : path, PIL image or array of uint8
-        The picture.
-    row : int
-        Which one it is, for the message.
-
-    Raises
-    ------
-    DataError
-        If it is an address, can't be opened, is too large or is no picture.
-    """
+    """Return a picture as RGB, upright and on white, as this module says."""
     if isinstance(item, np.ndarray):
         return as_rgb(_of_array(item, row))
     if isinstance(item, Image.Image):
@@ -65,13 +52,7 @@ def open_picture(item: Any, row: int) -> Image.Image:
 
 
 def fault_of(path: Path) -> str | None:
-    """Return what keeps a file from being opened by `open_picture`; None where nothing does.
-
-    Parameters
-    ----------
-    path : Path
-        The file.
-    """
+    """Return what keeps a file from being opened by `open_picture`; None where nothing does."""
     try:
         with Image.open(path) as image:
             _check_size(image)
@@ -92,31 +73,12 @@ def fault_of(path: Path) -> str | None:
 
 
 def is_address(item: str | Path) -> bool:
-    """Return whether a picture is given by its address on the net.
-
-    Parameters
-    ----------
-    item : str or Path
-        What was given for a file.
-    """
+    """Return whether a picture is given by its address on the net."""
     return _ADDRESS.match(str(item)) is not None
 
 
 def check_no_address(item: str | Path, what: str) -> None:
-    """Refuse an address on the net.
-
-    Parameters
-    ----------
-    item : str or Path
-        What was given for a file.
-    what : str
-        Which picture, for the message.
-
-    Raises
-    ------
-    DataError
-        If it is one.
-    """
+    """Refuse an address on the net."""
     if is_address(item):
         raise DataError(
             f"{what} is an address ({str(item)[:100]}): nothing is fetched from the net. Download "
@@ -125,13 +87,7 @@ def check_no_address(item: str | Path, what: str) -> None:
 
 
 def as_rgb(image: Image.Image) -> Image.Image:
-    """Return an image upright, on white, with 8 bits in each of three channels.
-
-    Parameters
-    ----------
-    image : PIL image
-        Of any mode.
-    """
+    """Return an image upright, on white, with 8 bits in each of three channels."""
     _scale_transparent_colour(image)
     image.load()
     image = _upright(image)

@@ -22,13 +22,7 @@ def available_stop_words() -> tuple[str, ...]:
 
 
 def has_stop_words(language: str) -> bool:
-    """Return whether there is a list of stop words for a language.
-
-    Parameters
-    ----------
-    language : str
-        ISO 639-1 code.
-    """
+    """Return whether there is a list of stop words for a language."""
     return _SAME_LIST.get(language, language) in stopwordsiso.langs()
 
 
@@ -38,16 +32,6 @@ def stop_words(language: str) -> frozenset[str]:
 
     They are normalised, in lower case, and without marks in Arabic and Greek. Elided words such
     as the French "qu" and "jusqu" are among them.
-
-    Parameters
-    ----------
-    language : str
-        ISO 639-1 code, one of `available_stop_words` ("nb" and "nn" are "no", "fil" is "tl").
-
-    Raises
-    ------
-    SettingsError
-        If there is no list for the language.
     """
     if not has_stop_words(language):
         raise SettingsError(
@@ -62,15 +46,7 @@ def stop_words(language: str) -> frozenset[str]:
 
 @lru_cache(maxsize=128)
 def comparable_words(entries: frozenset[str], language: str | None) -> frozenset[str]:
-    """Return words as `stop_words` has them, so that they can be compared.
-
-    Parameters
-    ----------
-    entries : frozenset of str
-        Words of one's own.
-    language : str, optional
-        ISO 639-1 code.
-    """
+    """Return words as `stop_words` has them, so that they can be compared."""
     words = {stop_word_key(normalise(entry, language), language) for entry in entries}
     found = map(unicode_forms, words)
     return frozenset(words | {forms[0] for forms in found if len(forms) == 1})

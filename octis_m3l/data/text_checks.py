@@ -15,17 +15,7 @@ from octis_m3l.errors import DataError, SettingsError, suggest
 
 
 def checked_whole_number(name: str, value: object, optional: bool) -> int | None:
-    """Return a setting that must be a whole number from 1.
-
-    Parameters
-    ----------
-    name : str
-        The setting, for the error.
-    value : object
-        What it was given.
-    optional : bool
-        Whether None will do.
-    """
+    """Return a setting that must be a whole number from 1."""
     if value is None and optional:
         return None
     if isinstance(value, bool) or not isinstance(value, Integral) or value < 1:
@@ -45,30 +35,14 @@ def checked_share(value: object) -> float:
 
 
 def checked_switch(name: str, value: object) -> bool:
-    """Return a setting that must be True or False.
-
-    Parameters
-    ----------
-    name : str
-        The setting, for the error.
-    value : object
-        What it was given.
-    """
+    """Return a setting that must be True or False."""
     if not isinstance(value, (bool, np.bool_)):
         raise SettingsError(f"{name} is {value!r}; expected True or False.")
     return bool(value)
 
 
 def check_tokenizer(tokenizer: object, language: str | None) -> None:
-    """Refuse an unknown tokenizer, and "auto" for a language that it has none for.
-
-    Parameters
-    ----------
-    tokenizer : object
-        What was given.
-    language : str, optional
-        ISO 639-1 code, already checked.
-    """
+    """Refuse an unknown tokenizer, and "auto" for a language that it has none for."""
     if callable(tokenizer):
         return
     if not isinstance(tokenizer, str):
@@ -90,15 +64,7 @@ def check_tokenizer(tokenizer: object, language: str | None) -> None:
 
 
 def checked_stop_words(value: object, language: str | None) -> bool | frozenset[str]:
-    """Return the setting `stop_words`, words of one's own as a frozen set.
-
-    Parameters
-    ----------
-    value : object
-        What was given.
-    language : str, optional
-        ISO 639-1 code, which must have a list if that is wanted.
-    """
+    """Return the setting `stop_words`, words of one's own as a frozen set."""
     if isinstance(value, bool):
         if value and language is not None:
             stop_words(language)
@@ -115,20 +81,7 @@ def checked_stop_words(value: object, language: str | None) -> bool | frozenset[
 
 
 def as_items(given: Any, what: str) -> list[Any]:
-    """Return several items as a list; refuse a single one, and what has no order.
-
-    Parameters
-    ----------
-    given : iterable
-        Texts, pictures, labels, … in their order.
-    what : str
-        What they are, for the error.
-
-    Raises
-    ------
-    DataError
-        If it is a text, a path, a mapping, a set, a table, or nothing to iterate over.
-    """
+    """Return several items as a list; refuse a single one, and what has no order."""
     single = isinstance(given, str | bytes | PurePath | Mapping | Set)
     # A table gives the names of its columns.
     if single or not isinstance(given, Iterable) or _is_scalar(given) or hasattr(given, "columns"):
@@ -162,17 +115,7 @@ def is_missing(value: object) -> bool:
 def checked_training_mask(
     training: NDArray[np.bool_] | None, documents: int, view: str
 ) -> NDArray[np.bool_]:
-    """Return the training mask, all rows if none is given.
-
-    Parameters
-    ----------
-    training : array of bool, shape (documents,), optional
-        What was given.
-    documents : int
-        Number of rows.
-    view : str
-        Name of the view, for the error.
-    """
+    """Return the training mask, all rows if none is given."""
     if training is None:
         return np.ones(documents, dtype=np.bool_)
     mask = np.asarray(training)
@@ -185,15 +128,7 @@ def checked_training_mask(
 
 
 def checked_vocabulary(vocabulary: Sequence[str], view: str) -> tuple[str, ...]:
-    """Return a vocabulary of different words, none of which has white space.
-
-    Parameters
-    ----------
-    vocabulary : sequence of str
-        What was given.
-    view : str
-        Name of the view, for the error.
-    """
+    """Return a vocabulary of different words, none of which has white space."""
     words = () if isinstance(vocabulary, str) else tuple(vocabulary)
     if not words:
         raise DataError(

@@ -12,23 +12,7 @@ _ROWS_SHOWN = 10
 
 @dataclass(frozen=True)
 class PreprocessingReport:
-    """What the preprocessing of one view dropped.
-
-    Parameters
-    ----------
-    view : str
-        Name of the view.
-    documents : int
-        Number of rows, missing ones among them.
-    empty_documents : tuple of int
-        Rows that have a document of which no token is left, in order; missing rows do not count.
-    tokens_before : int
-        Tokens that `TextPreprocessor.tokenize` gives, before the vocabulary.
-    tokens_after : int
-        Tokens in the vocabulary.
-    vocabulary_size : int
-        Words in the vocabulary.
-    """
+    """What the preprocessing of one view dropped."""
 
     view: str
     documents: int
@@ -56,19 +40,7 @@ class PreprocessingReport:
 
 @dataclass(frozen=True, eq=False)
 class TokenizedCorpus:
-    """The documents of one view as ids of its vocabulary, one after another.
-
-    Parameters
-    ----------
-    token_ids : array of int32, shape (tokens,)
-        Positions in the vocabulary, from 0 to ``len(vocabulary) - 1``.
-    offsets : array of int64, shape (documents + 1,)
-        Document ``i`` is ``token_ids[offsets[i]:offsets[i + 1]]``.
-    vocabulary : tuple of str
-        The words.
-    report : PreprocessingReport
-        What was dropped.
-    """
+    """The documents of one view as ids of its vocabulary, one after another."""
 
     token_ids: NDArray[np.int32]
     offsets: NDArray[np.int64]

@@ -123,15 +123,7 @@ _TURKIC_STEM = re.compile(r"kur'an|[^']+", re.IGNORECASE)
 
 
 def normalise(text: str, language: str | None = None) -> str:
-    """Return the text in the one spelling that words are counted in.
-
-    Parameters
-    ----------
-    text : str
-        Any text; its case stays.
-    language : str, optional
-        ISO 639-1 code.
-    """
+    """Return the text in the one spelling that words are counted in."""
     if text.isascii() and text.isprintable():
         return text
     text = _INVISIBLE.sub("", _SPACES.sub(" ", text))
@@ -143,15 +135,7 @@ def normalise(text: str, language: str | None = None) -> str:
 
 
 def lower_case(text: str, language: str | None = None) -> str:
-    """Return the text in lower case, with the dotless i in Turkish and Azerbaijani.
-
-    Parameters
-    ----------
-    text : str
-        Normalised text.
-    language : str, optional
-        ISO 639-1 code.
-    """
+    """Return the text in lower case, with the dotless i in Turkish and Azerbaijani."""
     if language in _DOTLESS:
         text = text.replace("I", "\u0131")
     # Python writes the small form of İ with a dot above the i, which has one already.
@@ -163,13 +147,6 @@ def stop_word_key(word: str, language: str | None = None) -> str:
 
     It is in lower case, and without accents in Greek and vowel signs in Arabic, since lists and
     texts have them or not.
-
-    Parameters
-    ----------
-    word : str
-        Normalised word.
-    language : str, optional
-        ISO 639-1 code.
     """
     word = lower_case(word, language)
     if language not in _OPTIONAL_MARKS:
@@ -179,55 +156,25 @@ def stop_word_key(word: str, language: str | None = None) -> str:
 
 
 def unicode_forms(text: str) -> list[str]:
-    """Return the words of a text as they are written, with hyphens and apostrophes inside.
-
-    Parameters
-    ----------
-    text : str
-        Normalised text.
-    """
+    """Return the words of a text as they are written, with hyphens and apostrophes inside."""
     return _FORM.findall(text)
 
 
 def clitics(language: str | None) -> frozenset[str]:
-    """Return the elided and leaning words that an apostrophe ties to others.
-
-    Parameters
-    ----------
-    language : str, optional
-        ISO 639-1 code.
-    """
+    """Return the elided and leaning words that an apostrophe ties to others."""
     code = language or ""
     return frozenset(_LEADING.get(code, ())).union(_TRAILING.get(code, ()))
 
 
 def elides(language: str | None) -> bool:
-    """Return whether words of the language lose their end before an apostrophe.
-
-    Parameters
-    ----------
-    language : str, optional
-        ISO 639-1 code.
-    """
+    """Return whether words of the language lose their end before an apostrophe."""
     return language in _LEADING
 
 
 def split_form(
     form: str, language: str | None, is_stop_word: Callable[[str], bool], keep_clitics: bool
 ) -> list[str]:
-    """Split what `unicode_forms` found at hyphens and at the apostrophes of clitics.
-
-    Parameters
-    ----------
-    form : str
-        One written word.
-    language : str, optional
-        ISO 639-1 code.
-    is_stop_word : callable
-        Whether a word is dropped; asked of the form and its parts before they are split.
-    keep_clitics : bool
-        Whether clitics are returned too.
-    """
+    """Split what `unicode_forms` found at hyphens and at the apostrophes of clitics."""
     if is_stop_word(form):
         return []
     return [
@@ -262,20 +209,7 @@ def _split_apostrophes(
 
 
 def form_finder(name: str, language: str | None) -> Callable[[str], Iterable[str]]:
-    """Return the function that finds the written words of a text.
-
-    Parameters
-    ----------
-    name : str
-        One of `TOKENIZERS`.
-    language : str, optional
-        ISO 639-1 code; decides what "auto" is.
-
-    Raises
-    ------
-    MissingDependencyError
-        If jieba or fugashi is wanted and not installed.
-    """
+    """Return the function that finds the written words of a text."""
     name = automatic_tokenizer(language) if name == "auto" else name
     if name == "jieba":
         return _jieba_forms()
@@ -287,13 +221,7 @@ def form_finder(name: str, language: str | None) -> Callable[[str], Iterable[str
 
 
 def automatic_tokenizer(language: str | None) -> str:
-    """Return the name of the tokenizer that "auto" stands for.
-
-    Parameters
-    ----------
-    language : str, optional
-        ISO 639-1 code.
-    """
+    """Return the name of the tokenizer that "auto" stands for."""
     return "unicode" if language is None else _AUTOMATIC.get(language, "unicode")
 
 

@@ -10,25 +10,7 @@ from octis_m3l.errors import DataError
 
 
 def translations(dataset: MultiviewDataset, model: str) -> dict[tuple[str, str], NDArray[np.int64]]:
-    """Return the translations between text views, in both directions of every dictionary.
-
-    Parameters
-    ----------
-    dataset : MultiviewDataset
-        With one dictionary or more.
-    model : str
-        Who asks, for the message.
-
-    Returns
-    -------
-    dict of (view, view) to array of int64 (pairs × 2)
-        Word of the first view, word of the second; each pair once, ascending.
-
-    Raises
-    ------
-    DataError
-        If no chain of dictionaries ties all text views.
-    """
+    """Return the translations between text views, in both directions of every dictionary."""
     found: dict[tuple[str, str], NDArray[np.int64]] = {}
     for (first, second), pairs in dataset.dictionaries.items():
         for source, target, rows in ((first, second, pairs), (second, first, pairs[:, ::-1])):

@@ -30,11 +30,6 @@ def typed(function: Callable[_Given, _Result]) -> Callable[_Given, _Result]:
     """Return a function that refuses arguments of another kind than its annotations say.
 
     Mappings are looked into; what is annotated as a sequence is left to the function.
-
-    Parameters
-    ----------
-    function : callable
-        With annotations.
     """
     expected = signature(function)
     named = [n for n, p in expected.parameters.items() if p.kind != Parameter.VAR_KEYWORD]
@@ -55,24 +50,7 @@ def typed(function: Callable[_Given, _Result]) -> Callable[_Given, _Result]:
 
 
 def check_kinds(who: str, given: Mapping[str, Any], annotated: Any, *, sized: bool = False) -> None:
-    """Refuse values of another kind than the annotations of a function or a class say.
-
-    Parameters
-    ----------
-    who : str
-        Whose they are, for the message.
-    given : mapping of str to value
-        By the names of the annotations.
-    annotated : function or class
-        What has the annotations.
-    sized : bool
-        Whether sequences must have a length, and arrays be such already.
-
-    Raises
-    ------
-    DataError
-        Naming the value and what was expected.
-    """
+    """Refuse values of another kind than the annotations of a function or a class say."""
     hints = _hints(annotated)
     for name, value in given.items():
         if name in hints and not _fits(value, hints[name], sized):
@@ -81,22 +59,7 @@ def check_kinds(who: str, given: Mapping[str, Any], annotated: Any, *, sized: bo
 
 
 def checked(name: str, adapter: "TypeAdapter[Any]", value: Any) -> Any:
-    """Return a setting, if it may be what it is.
-
-    Parameters
-    ----------
-    name : str
-        Its name.
-    adapter : TypeAdapter
-        What it may be.
-    value : Any
-        What it is.
-
-    Raises
-    ------
-    SettingsError
-        If it may not.
-    """
+    """Return a setting, if it may be what it is."""
     try:
         return adapter.validate_python(value, strict=True)
     except ValidationError as error:

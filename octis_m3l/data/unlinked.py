@@ -18,26 +18,6 @@ class UnlinkedSampler:
 
     Every batch has as many items of each view, none of them tied to those of another: links are
     not looked at. A shorter view is gone through again in a new random order as often as needed.
-
-    Parameters
-    ----------
-    dataset : MultiviewDataset
-        The data.
-    partition : {'train', 'validation', 'test'}
-        Which items; None: all.
-    embeddings : mapping of view to array
-        Of all items as stored; only these views are visited.
-    batch_size : int
-        Items of each view in a batch. A last batch of one item joins the batch before it.
-    device, dtype
-        Of the batches.
-    shrinks : bool
-        Whether fewer items than make one batch become one; else they are an error.
-
-    Raises
-    ------
-    DataError
-        If a view has less than two items there, or the longest fewer than make one batch.
     """
 
     def __init__(
@@ -82,13 +62,7 @@ class UnlinkedSampler:
         return full + (rest > 1)
 
     def epoch(self, *, shuffle: bool = True) -> Iterator[Batch]:
-        """Yield an epoch's batches, with torch's global random state.
-
-        Parameters
-        ----------
-        shuffle : bool
-            Whether items come in random order.
-        """
+        """Yield an epoch's batches, with torch's global random state."""
         orders = {name: self._order(rows, shuffle) for name, rows in self.rows.items()}
         bounds = [number * self.batch_size for number in range(len(self))] + [self.longest]
         together = max(1, ROWS_TOGETHER // self.batch_size)

@@ -365,24 +365,7 @@ class ImageView(View):
 def check_embeddings(
     embeddings: NDArray[Any], rows: int, name: str, numbers: NDArray[np.int64] | None = None
 ) -> None:
-    """Check that embeddings are a matrix, finite in single precision, with one row for each item.
-
-    Parameters
-    ----------
-    embeddings : array (rows × dimensions)
-        What to check; read in pieces, so that a memory-mapped file stays on disk.
-    rows : int
-        How many rows are expected.
-    name : str
-        The view, for the message.
-    numbers : array of int (rows), optional
-        The numbers that a message gives to rows. Default: from 0.
-
-    Raises
-    ------
-    DataError
-        If the shape is another or a value is NaN, infinite or too large for single precision.
-    """
+    """Check embeddings: a matrix, finite in single precision, one row for each item."""
     if embeddings.ndim != 2 or embeddings.shape[1] < 1 or embeddings.dtype.kind != "f":
         raise DataError(
             f"view '{name}': embeddings of shape {embeddings.shape} and type {embeddings.dtype}, "

@@ -32,32 +32,7 @@ def read_word_vectors(
     view: str,
     without_vector: WithoutVector = "error",
 ) -> NDArray[np.float32]:
-    """Return a vector for each word of a vocabulary.
-
-    Parameters
-    ----------
-    given : array, or path
-        An array, a ``.npy`` or a ``.npz`` of one matrix (scipy's sparse format too): rows as the
-        vocabulary. Any other file (``.gz`` too) is the text format of word2vec, GloVe and fastText,
-        a word and its numbers on a line; words are looked up as they are written. Lines that
-        can't be read are left out, with one warning that counts them.
-    vocabulary : sequence of str
-        The words.
-    view : str
-        For messages.
-    without_vector : {'error', 'zeros'}
-        What becomes of words that a text file lacks: refused, or zeros.
-
-    Returns
-    -------
-    array of float32 (words × dimensions)
-
-    Raises
-    ------
-    DataError
-        If the file can't be read, rows do not fit the vocabulary, a word has no vector, or a number
-        is NaN or infinite.
-    """
+    """Return a vector for each word of a vocabulary."""
     if without_vector not in _POLICIES:
         raise SettingsError(
             f"without_vector='{without_vector}'.{suggest(without_vector, _POLICIES)}"
@@ -209,18 +184,7 @@ def _is_utf8(line: bytes) -> bool:
 
 
 def read_pairs(path: str | Path) -> list[tuple[str, str]]:
-    """Return the pairs of words of a dictionary file, as MUSE's or tab-separated.
-
-    Parameters
-    ----------
-    path : str or Path
-        A word and its translation on a line, a tab or else a space between them (``.gz`` too).
-
-    Raises
-    ------
-    DataError
-        If the file can't be read, or a line is something else.
-    """
+    """Return the pairs of words of a dictionary file, as MUSE's or tab-separated."""
     pairs = []
     with _opened(Path(path), "dictionary") as file:
         lines = TextIOWrapper(file, encoding="utf-8-sig", newline="\n")

@@ -20,21 +20,7 @@ _SETTLED_SECONDS = 2.0
 
 
 def content_keys(items: Sequence[Any], known_files: Path | None = None) -> list[bytes]:
-    """Return a key for each item; equal content, equal key.
-
-    Parameters
-    ----------
-    items : sequence of str (texts), Path (files), array or PIL image
-        Texts and arrays are hashed; of files, what is in them.
-    known_files : Path, optional
-        A small database of the files hashed before. A file whose place, size and times of change
-        are those of then isn't read again.
-
-    Raises
-    ------
-    DataError
-        If a file can't be read, or an item is none of these.
-    """
+    """Return a key for each item; equal content, equal key."""
     keys: list[bytes] = [b""] * len(items)
     files: list[int] = []
     for row, item in enumerate(items):

@@ -28,13 +28,7 @@ def described(encoder: Encoder) -> dict[str, Any] | None:
 
 
 def from_description(description: Mapping[str, Any]) -> Encoder | None:
-    """Return the encoder that `described` spoke of; or warn, and return None, if it can't be made.
-
-    Parameters
-    ----------
-    description : mapping
-        As `described` gave it, maybe in a newer version or changed by hand.
-    """
+    """Return the encoder that `described` stands for; None, with a warning, if that fails."""
     try:
         kind = _KINDS.get(str(description["kind"]))
         if kind is None:

@@ -55,20 +55,7 @@ _known: "WeakKeyDictionary[MultiviewDataset, dict[tuple[str, int, int], Encoding
 def check_encoder(
     dataset: MultiviewDataset, encoder: EncoderName, own: Mapping[str, Encoder] | None = None
 ) -> list[str]:
-    """Raise what `encode` would refuse, without encoding; return the views to fit encoders for.
-
-    Parameters
-    ----------
-    dataset, encoder
-        As for `encode`.
-    own : mapping of view to Encoder, optional
-        As `encoders` of `encode`.
-
-    Raises
-    ------
-    SettingsError, DataError
-        As `encode`.
-    """
+    """Raise what `encode` would refuse, without encoding; return the views to fit encoders for."""
     if encoder not in get_args(EncoderName):
         raise SettingsError(
             f"unknown encoder '{encoder}'.{suggest(str(encoder), get_args(EncoderName))}"

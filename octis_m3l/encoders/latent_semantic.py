@@ -229,15 +229,7 @@ def from_word_vectors(dataset: MultiviewDataset, view: str) -> LatentSemanticEnc
 
 
 def given_word_vectors(dataset: MultiviewDataset, view: str) -> NDArray[Any]:
-    """Return a view's word vectors, or raise DataError if it has none.
-
-    Parameters
-    ----------
-    dataset : MultiviewDataset
-        The data.
-    view : str
-        A text view.
-    """
+    """Return a view's word vectors, or raise DataError if it has none."""
     vectors = dataset.text_view(view).word_vectors
     if vectors is None:
         raise DataError(
@@ -248,15 +240,7 @@ def given_word_vectors(dataset: MultiviewDataset, view: str) -> NDArray[Any]:
 
 
 def check_linked(dataset: MultiviewDataset, views: Sequence[str]) -> None:
-    """Raise DataError if there are several views and no training tuple links two of them.
-
-    Parameters
-    ----------
-    dataset : MultiviewDataset
-        The data.
-    views : sequence of str
-        Text views.
-    """
+    """Raise DataError if there are several views and no training tuple links two of them."""
     if len(views) > 1 and not languages_are_linked(dataset, views):
         raise DataError(
             f"cross-language LSI needs training tuples that link {' and '.join(views)}; there is "
@@ -265,15 +249,7 @@ def check_linked(dataset: MultiviewDataset, views: Sequence[str]) -> None:
 
 
 def languages_are_linked(dataset: MultiviewDataset, views: Sequence[str]) -> bool:
-    """Return whether some training tuple holds items of two of the views.
-
-    Parameters
-    ----------
-    dataset : MultiviewDataset
-        The data.
-    views : sequence of str
-        Text views.
-    """
+    """Return whether some training tuple holds items of two of the views."""
     of_view = [np.unique(dataset.tuples(n)[dataset.view(n).rows("train")]) for n in views]
     _, members = np.unique(np.concatenate(of_view), return_counts=True)
     return bool((members > 1).any())

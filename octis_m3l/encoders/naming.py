@@ -11,29 +11,12 @@ from octis_m3l.errors import DataError
 
 
 def has_fingerprint(encoder: Encoder) -> bool:
-    """Return whether an encoder says which vectors are its own.
-
-    Parameters
-    ----------
-    encoder : Encoder
-        Any.
-    """
+    """Return whether an encoder says which vectors are its own."""
     return callable(getattr(encoder, "fingerprint", None))
 
 
 def fingerprint_hash(encoder: Encoder) -> str:
-    """Return a SHA-256 of an encoder's fingerprint, whatever that is written like.
-
-    Parameters
-    ----------
-    encoder : Encoder
-        With a `fingerprint()` that changes whenever its vectors would.
-
-    Raises
-    ------
-    DataError
-        If it has none.
-    """
+    """Return a SHA-256 of an encoder's fingerprint, whatever that is written like."""
     if not has_fingerprint(encoder):
         raise DataError(
             f"the encoder '{encoder.name}' has no fingerprint() that says which vectors are its "
@@ -44,40 +27,20 @@ def fingerprint_hash(encoder: Encoder) -> str:
 
 
 def safe_name(encoder: Encoder) -> str:
-    """Return an encoder's name, fit for a file's.
-
-    Parameters
-    ----------
-    encoder : Encoder
-        Any.
-    """
+    """Return an encoder's name, fit for a file's."""
     safe = "".join(c if c.isascii() and (c.isalnum() or c in "._-") else "-" for c in encoder.name)
     return safe.strip("-._") or "encoder"
 
 
 def embedding_name(encoder: Encoder) -> str:
-    """Return what an encoder's vectors are called in a data set's folder.
-
-    Parameters
-    ----------
-    encoder : Encoder
-        Any; one with a `fingerprint()` is told from others of its name by it.
-    """
+    """Return what an encoder's vectors are called in a data set's folder."""
     short = safe_name(encoder)[:60]
     return f"{short}-{fingerprint_hash(encoder)[:8]}" if has_fingerprint(encoder) else short
 
 
 @contextmanager
 def shown(encoder: Encoder, progress: bool) -> Iterator[None]:
-    """Set whether an encoder shows a progress bar of its own, for as long as the block lasts.
-
-    Parameters
-    ----------
-    encoder : Encoder
-        One that has no such attribute is left as it is.
-    progress : bool
-        Whether it does.
-    """
+    """Set whether an encoder shows a progress bar of its own, for as long as the block lasts."""
     changeable: Any = encoder
     before = getattr(encoder, "progress", None)
     try:
@@ -93,15 +56,7 @@ def shown(encoder: Encoder, progress: bool) -> Iterator[None]:
 
 
 def as_read(encoder: Encoder, items: Sequence[Any]) -> Sequence[Any]:
-    """Return items as an encoder reads them: a str given to one of pictures is a path.
-
-    Parameters
-    ----------
-    encoder : Encoder
-        It may say in ``reads`` what it reads, 'text' or 'picture'.
-    items : sequence
-        Texts or pictures.
-    """
+    """Return items as an encoder reads them: a str given to one of pictures is a path."""
     if getattr(encoder, "reads", None) != "picture":
         return items
     return [Path(item) if isinstance(item, str) else item for item in items]

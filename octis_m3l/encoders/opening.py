@@ -33,18 +33,7 @@ _COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
 def required(package: str, module: str, extra: str) -> Any:
-    """Import an optional package.
-
-    Parameters
-    ----------
-    package, module, extra : str
-        What it is called where it is installed from, in Python, and among this package's extras.
-
-    Raises
-    ------
-    MissingDependencyError
-        If it isn't there, with the command that installs it.
-    """
+    """Import an optional package."""
     try:
         return import_module(module)
     except ImportError:
@@ -55,13 +44,7 @@ def required(package: str, module: str, extra: str) -> Any:
 
 
 def local(text: str | None) -> Path | None:
-    """Return the file or folder that a text names, if it is there.
-
-    Parameters
-    ----------
-    text : str, optional
-        A path, or the name of a model.
-    """
+    """Return the file or folder that a text names, if it is there."""
     try:
         path = Path(text).expanduser() if text else None
         return path if path is not None and path.exists() else None
@@ -70,25 +53,13 @@ def local(text: str | None) -> Path | None:
 
 
 def is_path(text: str) -> bool:
-    """Return whether a text can only be meant as a path.
-
-    Parameters
-    ----------
-    text : str
-        A path, or the name of a model.
-    """
+    """Return whether a text can only be meant as a path."""
     begins = text.startswith((".", "~")) or Path(text).is_absolute()
     return begins or (":" not in text and text.count("/") > 1) or Path(text).suffix in _WEIGHTS
 
 
 def content_hash(path: Path) -> str:
-    """Return a SHA-256 of a file, or of the files of weights and settings in a folder.
-
-    Parameters
-    ----------
-    path : Path
-        A file or folder.
-    """
+    """Return a SHA-256 of a file, or of the files of weights and settings in a folder."""
     digest = hashlib.sha256()
     paths = [path] if path.is_file() else sorted(path.rglob("*"))
     for one in paths:
@@ -104,18 +75,6 @@ def commit_on_hub(names: Sequence[str], revision: str | None) -> tuple[str, str]
     """Return the repository and the commit of a model of the Hugging Face Hub.
 
     One that is in the cache is taken as it is there; else the Hub is asked.
-
-    Parameters
-    ----------
-    names : sequence of str
-        Repositories that may be meant, the likeliest first.
-    revision : str, optional
-        A branch, tag or commit. Default: 'main'.
-
-    Raises
-    ------
-    Exception
-        Whatever the Hub's client raises when there is none, or no network.
     """
     from huggingface_hub import HfApi, constants
     from huggingface_hub.file_download import repo_folder_name
@@ -138,14 +97,7 @@ def commit_on_hub(names: Sequence[str], revision: str | None) -> tuple[str, str]
 
 
 def no_network(error: BaseException | None) -> bool:
-    """Return whether an error, or one that it comes from, is of a network that isn't there.
-
-    Parameters
-    ----------
-    error : exception
-        Of whichever library: they are known by the names of their classes, of which several are of
-        optional packages.
-    """
+    """Return whether an error, or one that it comes from, is of a network that isn't there."""
     while error is not None:
         if isinstance(error, filelock.Timeout):
             return False
@@ -158,18 +110,7 @@ def no_network(error: BaseException | None) -> bool:
 
 
 def checked_texts(items: Sequence[str]) -> list[str]:
-    """Return the texts as a list.
-
-    Parameters
-    ----------
-    items : sequence of str
-        Raw texts.
-
-    Raises
-    ------
-    DataError
-        If one is empty, no text or badly decoded, with its row.
-    """
+    """Return the texts as a list."""
     texts = as_items(items, "texts to encode")
     for row, text in enumerate(texts):
         if not isinstance(text, str):
@@ -181,22 +122,7 @@ def checked_texts(items: Sequence[str]) -> list[str]:
 
 
 def opened(items: Sequence[Any], rows: Sequence[int], transform: Callable[[Any], Any]) -> list[Any]:
-    """Open some of the pictures, several at once, and do something with each.
-
-    Parameters
-    ----------
-    items : sequence of path, PIL image or array of uint8
-        All pictures.
-    rows : sequence of int
-        Which of them to open.
-    transform : callable
-        What is done with each image.
-
-    Raises
-    ------
-    DataError
-        If one can't be opened.
-    """
+    """Open some of the pictures, several at once, and do something with each."""
 
     def one(row: int) -> Any:
         return transform(open_picture(items[row], row))
@@ -210,24 +136,7 @@ def opened(items: Sequence[Any], rows: Sequence[int], transform: Callable[[Any],
 def finished(
     vectors: NDArray[Any], what: str, *, normalise: bool, precision: str = "float32"
 ) -> NDArray[np.float32]:
-    """Return vectors as float32, of length 1 if that is wanted.
-
-    Parameters
-    ----------
-    vectors : array (items × dimensions)
-        What a network gave.
-    what : str
-        'text' or 'picture', for the message.
-    normalise : bool
-        Whether to divide each by its length; one of zeros stays as it is.
-    precision : str
-        What the network computed in, for the message.
-
-    Raises
-    ------
-    DataError
-        If one is not finite, with its row.
-    """
+    """Return vectors as float32, of length 1 if that is wanted."""
     vectors = np.ascontiguousarray(vectors, np.float32)
     bad = np.flatnonzero(~np.isfinite(vectors).all(axis=1))
     if len(bad):
@@ -256,31 +165,6 @@ def in_batches(
 
     A batch that does not fit into the device's memory is halved, and so are those after it. With
     'auto' batches begin at 32, and on CUDA they grow while there is room.
-
-    Parameters
-    ----------
-    order : array of int64
-        A permutation of the rows: in which order they are read.
-    run : callable
-        From some of the rows to their vectors.
-    batch_size : int or 'auto'
-        Items of a batch.
-    device : str
-        Where the network is.
-    progress : bool
-        Whether to show a progress bar.
-    what : str
-        'text' or 'picture'.
-
-    Returns
-    -------
-    array of float32 (items × dimensions)
-        By row, whatever the order.
-
-    Raises
-    ------
-    SettingsError
-        If a single item does not fit.
     """
     import torch
 
@@ -314,22 +198,7 @@ def in_batches(
 
 
 def halved(size: int, what: str, device: str) -> int:
-    """Return half of a batch size that was too large, with the device's memory given back.
-
-    Parameters
-    ----------
-    size : int
-        What did not fit.
-    what : str
-        'text' or 'picture', for the message.
-    device : str
-        The device, for the message.
-
-    Raises
-    ------
-    SettingsError
-        If it was one item.
-    """
+    """Return half of a batch size that was too large, with the device's memory given back."""
     import torch
 
     if size <= 1:
@@ -351,28 +220,14 @@ def _has_room(device: str) -> bool:
 
 
 def chosen_precision(precision: Precision, device: str) -> str:
-    """Return what a network computes in: for 'auto' float16 on CUDA, else float32.
-
-    Parameters
-    ----------
-    precision : {'auto', 'float32', 'float16', 'bfloat16'}
-        What was asked for.
-    device : str
-        Where the network is.
-    """
+    """Return what a network computes in: for 'auto' float16 on CUDA, else float32."""
     if precision != "auto":
         return precision
     return "float16" if device.startswith("cuda") else "float32"
 
 
 def dtype_of(precision: str) -> "torch.dtype":
-    """Return torch's type of that name.
-
-    Parameters
-    ----------
-    precision : {'float32', 'float16', 'bfloat16'}
-        The name.
-    """
+    """Return torch's type of that name."""
     import torch
 
     return {

@@ -256,24 +256,7 @@ def windows_of(
     room: int,
     tokenized: Callable[[str], Sequence[tuple[int, int]]],
 ) -> list[tuple[str, int]]:
-    """Cut a text into windows of at most so many tokens, between words where there are spaces.
-
-    Parameters
-    ----------
-    text : str
-        The whole text.
-    spans : sequence of pairs of ints
-        For each of its tokens, between which characters it is.
-    room : int
-        Tokens of a window.
-    tokenized : callable
-        From a text to its spans: a window by itself may have more tokens than it has in the text.
-
-    Returns
-    -------
-    list of pairs of str and int
-        The windows, which put together are the text, and how many tokens each has.
-    """
+    """Cut a text into windows of at most so many tokens, between words where there are spaces."""
     if len(spans) <= room:
         return [(text, max(1, len(spans)))]
     windows, begin, first = [], 0, 0

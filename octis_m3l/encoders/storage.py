@@ -30,13 +30,7 @@ _KINDS: dict[str, Any] = {
 
 
 def is_stored(encoder: Encoder) -> bool:
-    """Return whether an encoder is of a kind that is saved with a model.
-
-    Parameters
-    ----------
-    encoder : Encoder
-        Any encoder; a user's own are not.
-    """
+    """Return whether an encoder is of a kind that is saved with a model."""
     return type(encoder) in _KINDS.values()
 
 

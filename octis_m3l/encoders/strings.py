@@ -14,37 +14,17 @@ _UNFIT = re.compile(r"[^A-Za-z0-9._-]+")
 
 
 def file_name(text: str) -> str:
-    """Return a text as a name of at most 100 letters, digits, '.', '_' and '-'.
-
-    Parameters
-    ----------
-    text : str
-        Any text.
-    """
+    """Return a text as a name of at most 100 letters, digits, '.', '_' and '-'."""
     return _UNFIT.sub("-", text).lstrip(".-")[:100] or "encoder"
 
 
 def quoted(text: str, special: str) -> str:
-    """Return a text with '%' and one more character written as in an address.
-
-    Parameters
-    ----------
-    text : str
-        Any text.
-    special : str
-        The character.
-    """
+    """Return a text with '%' and one more character written as in an address."""
     return text.replace("%", "%25").replace(special, f"%{ord(special):02X}")
 
 
 def written(value: Any) -> str:
-    """Return a setting as it stands after '?'.
-
-    Parameters
-    ----------
-    value : None, bool, int, str or sequence of str
-        The setting.
-    """
+    """Return a setting as it stands after '?'."""
     if value is None:
         return "none"
     if isinstance(value, bool):
@@ -56,17 +36,7 @@ def written(value: Any) -> str:
 
 
 def read(key: str, hint: Any, text: str) -> Any:
-    """Return a setting from what stands after '?'.
-
-    Parameters
-    ----------
-    key : str
-        Its name.
-    hint : type
-        What it may be.
-    text : str
-        As `written` wrote it.
-    """
+    """Return a setting from what stands after '?'."""
     if text == "none" and NoneType in get_args(hint):
         return None
     text = unquote(text)

@@ -8,20 +8,7 @@ from octis_m3l.errors import SettingsError
 
 
 def pairs(given: Iterable[str] | None, option: str) -> dict[str, str]:
-    """Return values by name.
-
-    Parameters
-    ----------
-    given : iterable of str, optional
-        Each NAME=VALUE.
-    option : str
-        For the message.
-
-    Raises
-    ------
-    SettingsError
-        If one is no pair, or a name comes twice.
-    """
+    """Return values by name."""
     found: dict[str, str] = {}
     for entry in given or ():
         name, sign, value = entry.partition("=")
@@ -34,20 +21,7 @@ def pairs(given: Iterable[str] | None, option: str) -> dict[str, str]:
 
 
 def settings(given: Iterable[str] | None, **own: Any) -> dict[str, Any]:
-    """Return the values of ``--set`` by name, what JSON can read as JSON does, and others.
-
-    Parameters
-    ----------
-    given : iterable of str, optional
-        Each NAME=VALUE.
-    **own
-        Settings that have an option of their own; None: not given.
-
-    Raises
-    ------
-    SettingsError
-        As `pairs`, or if a setting is given both ways.
-    """
+    """Return the values of ``--set`` by name, what JSON can read as JSON does, and others."""
     found: dict[str, Any] = {name: value for name, value in own.items() if value is not None}
     for name, text in pairs(given, "--set").items():
         if name in found:
@@ -57,20 +31,7 @@ def settings(given: Iterable[str] | None, **own: Any) -> dict[str, Any]:
 
 
 def settings_by_model(given: Iterable[str] | None, models: Iterable[str]) -> dict[str, Any]:
-    """Return the values of ``--set`` by model and name, as `settings` reads them.
-
-    Parameters
-    ----------
-    given : iterable of str, optional
-        Each MODEL.NAME=VALUE.
-    models : iterable of str
-        Which may be named.
-
-    Raises
-    ------
-    SettingsError
-        As `settings`, or if none of the models is named.
-    """
+    """Return the values of ``--set`` by model and name, as `settings` reads them."""
     found: dict[str, dict[str, Any]] = {model: {} for model in models}
     for entry, value in settings(given).items():
         model, dot, name = entry.rpartition(".")

@@ -23,21 +23,7 @@ in the evidence lower bound.
 
 
 def planted_recovery(dataset: MultiviewDataset, output: ModelOutput) -> dict[str, dict[str, Any]]:
-    """Return, for each planted theme, the topic that is its and how many of its words it has.
-
-    Parameters
-    ----------
-    dataset : MultiviewDataset
-        With ``metadata['themes']``: theme → language → planted words.
-    output : ModelOutput
-        Of a model trained on it.
-
-    Returns
-    -------
-    dict of theme to {'topic': int, 'planted': int, 'found': dict of language to int}
-        How many words were planted, and how many of them are among the topic's first. Each topic
-        belongs to one theme at most; the assignment has the most words in all.
-    """
+    """Return, for each planted theme, the topic that is its and how many of its words it has."""
     themes: dict[str, dict[str, Any]] = dataset.metadata["themes"]
     languages = [name for name in dataset.text_views if f"topics/{name}" in output]
     topics = {name: output.topics(name) for name in languages}

@@ -22,23 +22,7 @@ FITTED = ("lsa", "clsi", "word-vectors")
 def encoders_of(
     dataset: MultiviewDataset, given: Mapping[str, str], device: str | None
 ) -> dict[str, Encoder]:
-    """Return an encoder for each view; views with the same words share one.
-
-    Parameters
-    ----------
-    dataset : MultiviewDataset
-        Whose views they are.
-    given : mapping of view to str
-        As `encoder_from` reads them. 'texts' and 'images': all views of the kind that are not
-        named themselves.
-    device : str, optional
-        For those that use one and whose words don't say it; several with commas.
-
-    Raises
-    ------
-    SettingsError
-        If one is not known.
-    """
+    """Return an encoder for each view; views with the same words share one."""
     wanted: dict[str, str] = {}
     for name, words in given.items():
         kinds: dict[str, Any] = {"texts": dataset.text_views, "images": dataset.image_views}
@@ -63,18 +47,7 @@ def encoders_of(
 
 
 def check_encoders(given: Iterable[str]) -> None:
-    """Refuse strings that name no encoder, before anything is read for them.
-
-    Parameters
-    ----------
-    given : iterable of str
-        As `encoder_from` reads them.
-
-    Raises
-    ------
-    SettingsError
-        If one names none, or one that is fitted when a model is trained.
-    """
+    """Refuse strings that name no encoder, before anything is read for them."""
     for words in given:
         if words in FITTED:
             raise SettingsError(
@@ -93,26 +66,7 @@ def encode_folder(
     replace: bool,
     progress: bool,
 ) -> dict[str, Any]:
-    """Encode views of a saved data set, and write their embeddings into its folder.
-
-    Parameters
-    ----------
-    folder : Path
-        The data set.
-    given, device
-        What to encode, and by what; as for `encoders_of`.
-    cache : EmbeddingCache, path, 'default' or None
-        As for `embed`.
-    replace : bool
-        Whether other embeddings of these views are taken away.
-    progress : bool
-        Whether to show a progress bar.
-
-    Returns
-    -------
-    dict
-        For each view the embeddings' name, items, dimensions and encoder.
-    """
+    """Encode views of a saved data set, and write their embeddings into its folder."""
     dataset = read_folder(folder, embeddings=ANY)
     check_can_create(folder / MANIFEST)
     encoders = encoders_of(dataset, given, device)

@@ -18,18 +18,7 @@ _LONGEST_NAME = 200
 
 
 def only_language(model: Any) -> str:
-    """Return the one view of texts that a model infers.
-
-    Parameters
-    ----------
-    model : TopicModel
-        Trained.
-
-    Raises
-    ------
-    DataError
-        If there are several, or none.
-    """
+    """Return the one view of texts that a model infers."""
     output: ModelOutput = model.output
     languages = [name for name in output.views if name in output.vocabularies]
     if len(languages) != 1:
@@ -42,25 +31,7 @@ def only_language(model: Any) -> str:
 
 
 def read_items(given: Sequence[str], model: Any, view: str, column: str | None = None) -> Any:
-    """Return texts, paths of pictures, or embeddings.
-
-    Parameters
-    ----------
-    given : sequence of str
-        Texts, paths of text files (``.txt``) or pictures, one ``.npy`` of embeddings, or '-' for
-        lines from standard input.
-    model : TopicModel
-        The model that will infer them.
-    view : str
-        Their view.
-    column : str, optional
-        What is given is one table, which has the texts or the pictures' paths in this column.
-
-    Raises
-    ------
-    DataError
-        If the view or the column is unknown, there is nothing, or a file is missing or a table.
-    """
+    """Return texts, paths of pictures, or embeddings."""
     output: ModelOutput = model.output
     model._known_view(view, output.views)
     if len(given) == 1 and given[0].endswith(".npy"):

@@ -24,23 +24,7 @@ _PACKAGES = (
 
 
 def describe(folder: Path | None, *, verify: bool = False) -> dict[str, Any]:
-    """Describe a data set, a model, or this installation.
-
-    Parameters
-    ----------
-    folder : Path, optional
-        A folder that a data set or a model was saved to. None: the installation.
-    verify : bool
-        Whether to compare all files of the folder with the hashes in its manifest; the answer then
-        says under ``verified`` how many have one.
-
-    Raises
-    ------
-    StorageError
-        If the folder holds neither, or is damaged.
-    SettingsError
-        If there is no folder to verify.
-    """
+    """Describe a data set, a model, or this installation."""
     if folder is None:
         if verify:
             raise SettingsError("--verify: name the folder whose files are to be verified.")
@@ -66,13 +50,7 @@ def describe(folder: Path | None, *, verify: bool = False) -> dict[str, Any]:
 
 
 def describe_model(name: str) -> dict[str, Any]:
-    """Return what a model is, and its hyperparameters with defaults and ranges.
-
-    Parameters
-    ----------
-    name : str
-        One of `MODELS`.
-    """
+    """Return what a model is, and its hyperparameters with defaults and ranges."""
     found = MODELS.registered[name]
     return {
         "class": found.attribute,

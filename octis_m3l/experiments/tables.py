@@ -38,37 +38,7 @@ def dataset_from_table(
     encoding: str | None = None,
     linked_by_row: bool = False,
 ) -> MultiviewDataset:
-    """Return a data set from a table in a file, or from folders of words.
-
-    Parameters
-    ----------
-    source : Path, or mapping of view to Path
-        The file; paths of pictures in it start at its folder. Or a folder as `from_bow_folder` or
-        `from_octis` reads it, or several of OCTIS; with these only languages and embeddings go.
-    texts, images : mapping of view to column
-        The views. '-': a view of images that has embeddings alone.
-    partition, label, group : str, optional
-        Columns. Without a partition the data set is split 80 : 10 : 10, with seed 0.
-    languages : mapping of view to ISO 639-1 code
-        Where it isn't the view's name.
-    vocabulary : int
-        Words of each language.
-    tokenizers : mapping of view to str
-        Where 'auto' isn't wanted.
-    embeddings : mapping of view to path
-        ``.npy`` files, row by row with the table.
-    settings : mapping, optional
-        Any other setting of `TextPreprocessor`, for all texts.
-    delimiter, encoding : str, optional
-        Of the file, where they are not to be detected.
-    linked_by_row : bool
-        Whether the rows of several folders of OCTIS belong together.
-
-    Raises
-    ------
-    DataError
-        If the file is missing or of an unknown kind, or as `from_table`.
-    """
+    """Return a data set from a table in a file, or from folders of words."""
     if not isinstance(source, Path) or source.is_dir():
         said: dict[str, Any] = {
             "--text": texts,
@@ -143,24 +113,7 @@ def with_words(
     without_vector: str,
     dictionaries: Mapping[str, str],
 ) -> MultiviewDataset:
-    """Return the data set with word vectors and dictionaries from files.
-
-    Parameters
-    ----------
-    dataset : MultiviewDataset
-        What was built.
-    word_vectors : mapping of view to path
-        As `MultiviewDataset.with_word_vectors` reads them.
-    without_vector : {'error', 'zeros'}
-        Of words that a file lacks.
-    dictionaries : mapping of 'view,view' to path
-        As `MultiviewDataset.with_dictionary` reads them.
-
-    Raises
-    ------
-    SettingsError
-        If a dictionary is not named by two views.
-    """
+    """Return the data set with word vectors and dictionaries from files."""
     policy: Any = without_vector
     dataset = dataset.with_word_vectors(word_vectors, without_vector=policy)
     for views, path in dictionaries.items():

@@ -26,43 +26,7 @@ def train_and_save(
     progress: bool = True,
     top_words: int = 10,
 ) -> Any:
-    """Train a model, resuming where an earlier call stopped, and save it.
-
-    Parameters
-    ----------
-    dataset : MultiviewDataset
-        The data.
-    model : str
-        One of `MODELS`.
-    out : Path
-        Folder of the model.
-    settings : mapping
-        Hyperparameters.
-    views : sequence of str, optional
-        Train on these views only.
-    data_path : str, optional
-        Where the data set is, for later commands.
-    checkpoint : Path, optional
-        Default: beside `out`, with ``.checkpoint`` at its end. Removed when training has ended.
-    overwrite : bool
-        Whether a model that is there already may be replaced, and the default `checkpoint` of an
-        interrupted run with other settings or data be thrown away.
-    progress : bool
-        Whether to show a progress bar.
-    top_words : int
-        How many words a topic is shown and scored by.
-
-    Returns
-    -------
-    the trained model
-
-    Raises
-    ------
-    SettingsError
-        If the model or a hyperparameter is unknown.
-    StorageError
-        Before any training, if `out` is taken or can't be written, or another process trains it.
-    """
+    """Train a model, resuming where an earlier call stopped, and save it."""
     if model not in MODELS:
         raise SettingsError(f"unknown model '{model}'.{suggest(model, MODELS)}")
     recover(out, MARKER)
@@ -105,20 +69,7 @@ def train_and_save(
 
 
 def check_device(model: str, devices: Sequence[str] | None) -> None:
-    """Refuse a device for a model that is computed on the processor alone.
-
-    Parameters
-    ----------
-    model : str
-        One of `MODELS`.
-    devices : sequence of str, optional
-        As given.
-
-    Raises
-    ------
-    SettingsError
-        If it would do nothing.
-    """
+    """Refuse a device for a model that is computed on the processor alone."""
     others = [device for device in devices or () if device not in ("auto", "cpu")]
     if others and "device" not in MODELS[model].settings_class.model_fields:
         raise SettingsError(

@@ -12,9 +12,9 @@ from octis_m3l.experiments.training import check_device
 from octis_m3l.files import read_yaml
 from octis_m3l.metrics import METRICS, OverViews
 from octis_m3l.models import MODELS
-from octis_m3l.optimization import OnRay, Optimizer, SearchResult, search_space
-from octis_m3l.optimization.record import class_path, described_space
-from octis_m3l.optimization.resuming import read_search, runs_file
+from octis_m3l.search import OnRay, Optimizer, SearchResult, search_space
+from octis_m3l.search.record import class_path, described_space
+from octis_m3l.search.resuming import read_search, runs_file
 
 NAME = "search"
 _OPTIONS = {
@@ -31,18 +31,7 @@ _OPTIONS = {
 
 
 def read_space(path: Path) -> dict[str, Any]:
-    """Return the ranges in a YAML file.
-
-    Parameters
-    ----------
-    path : Path
-        Each hyperparameter with ``{low: …, high: …, prior: log-uniform}``, or a list of values.
-
-    Raises
-    ------
-    SettingsError
-        If it is no such file.
-    """
+    """Return the ranges in a YAML file."""
     content = read_yaml(path)
     if not isinstance(content, dict) or not content:
         raise SettingsError(
@@ -55,26 +44,7 @@ def read_space(path: Path) -> dict[str, Any]:
 def workplace(
     processes: int, ray: str | None, gpus: float, device: str, threads: int | None
 ) -> dict[str, Any]:
-    """Return where runs are done, as `Optimizer.optimize` and `compare` take it.
-
-    Parameters
-    ----------
-    processes : int
-        Runs at once.
-    ray : str, optional
-        The address of a Ray cluster, 'auto', or 'local'; then `processes` are its workers.
-    gpus : float
-        Of each run, on Ray.
-    device : str
-        'auto', or one or several, separated by commas.
-    threads : int, optional
-        Of each run.
-
-    Raises
-    ------
-    SettingsError
-        If GPUs are asked for without Ray, which gives them out.
-    """
+    """Return where runs are done, as `Optimizer.optimize` and `compare` take it."""
     if gpus and ray is None:
         raise SettingsError(
             f"gpus={gpus:g}: only Ray gives out GPUs (--ray); here name them: --device cuda, or "
@@ -107,42 +77,7 @@ def tune(
     progress: bool = True,
     search: Mapping[str, Any],
 ) -> SearchResult:
-    """Search on the validation partition; a search that is there already goes on.
-
-    Parameters
-    ----------
-    dataset : MultiviewDataset
-        With validation items.
-    model : str
-        One of `MODELS`.
-    out : Path
-        Folder of the search.
-    settings : mapping
-        Hyperparameters that are not searched.
-    measure : str
-        One of `METRICS`; its mean over all views or pairs of views is searched by.
-    names : sequence of str
-        What to search of that which the model declares. Default: all, or what `space` names.
-    space : Path, optional
-        As `read_space` reads it.
-    calls, runs : int
-        Points, and runs of each.
-    top_words : int
-        That topics are scored by.
-    where : mapping
-        As `workplace` says.
-    progress : bool
-        Whether to show a progress bar.
-    search : mapping
-        What else `Optimizer.optimize` takes: ``batch``, ``surrogate_model``, ``n_random_starts``, …
-
-    Raises
-    ------
-    SettingsError, DataError
-        Before any run, if something does not fit.
-    StorageError
-        If another search is there.
-    """
+    """Search on the validation partition; a search that is there already goes on."""
     if model not in MODELS:
         raise SettingsError(f"unknown model '{model}'.{suggest(model, MODELS)}")
     if measure not in METRICS:

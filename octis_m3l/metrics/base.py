@@ -18,20 +18,7 @@ Direction = Literal["higher", "lower"]
 
 
 def check_dataset(given: object, who: str) -> None:
-    """Refuse what is no data set, before anything is asked of it.
-
-    Parameters
-    ----------
-    given : object
-        What should be a `MultiviewDataset`.
-    who : str
-        Who needs it, for the message.
-
-    Raises
-    ------
-    DataError
-        If it is something else.
-    """
+    """Refuse what is no data set, before anything is asked of it."""
     from octis_m3l.data.dataset import MultiviewDataset
 
     if isinstance(given, str | Path):
@@ -60,13 +47,6 @@ def score_of(metric: Any, output: Mapping[str, Any]) -> float:
 
     OCTIS's classification metrics remember the last score by an abbreviated print of the output,
     in which two outputs can look the same.
-
-    Parameters
-    ----------
-    metric : OCTIS metric
-        Ours, OCTIS's or anybody's.
-    output : mapping
-        The output of a trained model.
     """
     module: Any = sys.modules.get("octis.evaluation_metrics.classification_metrics")
     if module is not None:
@@ -75,18 +55,7 @@ def score_of(metric: Any, output: Mapping[str, Any]) -> float:
 
 
 def mean_of_items(items: NDArray[np.float64]) -> float:
-    """Return the mean of the items that have a score.
-
-    Parameters
-    ----------
-    items : array of float (items)
-        NaN where an item could not be scored.
-
-    Raises
-    ------
-    DataError
-        If none has one.
-    """
+    """Return the mean of the items that have a score."""
     scored = items[~np.isnan(items)]
     if not len(scored):
         raise DataError(f"none of {len(items)} items can be scored.")

@@ -34,26 +34,6 @@ def cross_lingual_npmi(
     NPMI(a, b) = ln(P(a, b) / (P(a) P(b))) / −ln P(a, b). A pair that never meets is 0, be it that
     a word is never seen; one that meets in every document is 1.
 
-    Parameters
-    ----------
-    first, second : array of int (K × N)
-        Columns of the counts; −1 is a word that the reference corpus does not know.
-    first_counts, second_counts : sparse array (D × words)
-        Word counts of D linked documents in each language.
-    counting : {'documents', 'tokens'}
-        P(a): in which share of documents the word occurs; or how often it occurs over how many
-        documents there are, as the line's script has it (then not confined to −1 … 1). P(a, b) is
-        the share of documents with both.
-
-    Returns
-    -------
-    array of float64 (K)
-
-    Raises
-    ------
-    DataError
-        If there is no document.
-
     References
     ----------
     Hao, Boyd-Graber & Paul (2018), section 4.

@@ -9,20 +9,7 @@ TOLERANCE = 1e-3
 
 
 def as_distributions(rows: ArrayLike, name: str) -> NDArray[np.float64]:
-    """Return a copy of the rows in float64, each scaled to sum to one.
-
-    Parameters
-    ----------
-    rows : array (items × K)
-        Each row sums to one within 1e-3.
-    name : str
-        What the rows are, for the error.
-
-    Raises
-    ------
-    DataError
-        If there are no columns, or a row has a negative, infinite or missing value or another sum.
-    """
+    """Return a copy of the rows in float64, each scaled to sum to one."""
     matrix = np.array(rows, dtype=np.float64, order="C")
     if matrix.ndim != 2 or matrix.shape[1] == 0:
         raise DataError(

@@ -24,23 +24,6 @@ def document_npmi(
     the words. A pair that never meets, be it that a word is never seen, is −1; a pair that every
     document has is 1, since the two always meet.
 
-    Parameters
-    ----------
-    topics : array of int (K × N)
-        Columns of `bag_of_words`; two or more a topic.
-    bag_of_words : sparse array (documents × V)
-        Counts; only the columns in `topics` are read, and stay sparse.
-
-    Returns
-    -------
-    array of float64 (K)
-        Between −1 and 1.
-
-    Raises
-    ------
-    DataError
-        If there is no document.
-
     References
     ----------
     Bouma (2009). Normalized (pointwise) mutual information in collocation extraction.

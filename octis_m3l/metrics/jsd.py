@@ -20,26 +20,7 @@ _PAIRS_AT_ONCE = 2**14
 def linked_pairs(
     first: NDArray[np.int64], second: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return the positions of every two items with the same tuple number.
-
-    Parameters
-    ----------
-    first : array of int64 (N)
-        Tuple numbers; −1 is an item without links.
-    second : array of int64 (M)
-        The same of the other view.
-
-    Returns
-    -------
-    tuple of two arrays of int64 (pairs)
-        Positions in the first and in the second array, in the order of the first.
-
-    Examples
-    --------
-    >>> rows, columns = linked_pairs(np.array([4, -1, 7]), np.array([7, -1, 4, 7]))
-    >>> rows.tolist(), columns.tolist()
-    ([0, 2, 2], [2, 0, 3])
-    """
+    """Return the positions of every two items with the same tuple number."""
     order = np.argsort(second, kind="stable")
     begin = np.searchsorted(second, first, side="left", sorter=order)
     count = np.searchsorted(second, first, side="right", sorter=order) - begin

@@ -13,30 +13,6 @@ def reciprocal_ranks(
 
     Ties: the expectation over every order of the tied targets.
 
-    Parameters
-    ----------
-    distances : array of float (queries × targets)
-        Smaller is nearer; equal is tied.
-    relevant : array of bool (queries × targets)
-        What each query should find; at least one.
-
-    Returns
-    -------
-    array of float64 (queries)
-        In (0, 1].
-
-    Raises
-    ------
-    DataError
-        If the shapes differ, a distance is NaN or a query has nothing to find.
-
-    Examples
-    --------
-    >>> distances = np.array([[0.1, 0.2, 0.3], [0.5, 0.5, 0.9]])
-    >>> relevant = np.array([[False, True, False], [True, False, False]])
-    >>> reciprocal_ranks(distances, relevant).tolist()
-    [0.5, 0.75]
-
     References
     ----------
     McSherry & Najork (2008). Computing information retrieval performance measures efficiently in
@@ -53,20 +29,7 @@ def reciprocal_ranks(
 
 
 def mean_reciprocal_rank(distances: NDArray[np.float64], relevant: NDArray[np.bool_]) -> float:
-    """Return the mean of `reciprocal_ranks`.
-
-    Parameters
-    ----------
-    distances : array of float (queries × targets)
-        Smaller is nearer; equal is tied.
-    relevant : array of bool (queries × targets)
-        What each query should find; at least one.
-
-    Raises
-    ------
-    DataError
-        If the shapes differ, a distance is NaN or a query has nothing to find.
-    """
+    """Return the mean of `reciprocal_ranks`."""
     return float(np.mean(reciprocal_ranks(distances, relevant)))
 
 
@@ -74,23 +37,6 @@ def expected_by_chance(targets: int, relevant: NDArray[np.int64]) -> NDArray[np.
     """Return the expected reciprocal rank of a random order.
 
     With one relevant among N targets that is (1 + 1/2 + … + 1/N) / N.
-
-    Parameters
-    ----------
-    targets : int
-        How many targets are ranked.
-    relevant : array of int (queries)
-        How many of them each query should find; between 1 and `targets`.
-
-    Returns
-    -------
-    array of float64 (queries)
-        In (0, 1].
-
-    Examples
-    --------
-    >>> expected_by_chance(2, np.array([1, 2])).tolist()
-    [0.75, 1.0]
     """
     counts = np.asarray(relevant)
     return _expected_reciprocal_ranks(np.zeros_like(counts), np.full_like(counts, targets), counts)

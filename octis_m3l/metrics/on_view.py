@@ -73,22 +73,7 @@ class OnView(AbstractMetric):  # type: ignore[misc]
 def output_of_view(
     output: Mapping[str, Any], view: str, dataset: "MultiviewDataset"
 ) -> dict[str, Any]:
-    """Return a view's part of an output under OCTIS's own keys, with `topics` in words.
-
-    Parameters
-    ----------
-    output : mapping
-        The output of a trained model; one of OCTIS's own models is of one view already.
-    view : str
-        A view; of images there are no topics in words.
-    dataset : MultiviewDataset
-        Gives the view's vocabulary.
-
-    Raises
-    ------
-    DataError
-        If the output has words outside the view's vocabulary.
-    """
+    """Return a view's part of an output under OCTIS's own keys, with `topics` in words."""
     check_output(output)
     items = dataset.view(view)
     vocabulary = getattr(items, "vocabulary", None)

@@ -21,74 +21,26 @@ THETA_KEYS = {
 
 
 def check_partition(partition: str) -> str:
-    """Return the partition if there is one of that name.
-
-    Parameters
-    ----------
-    partition : str
-        'train', 'validation' or 'test'.
-
-    Raises
-    ------
-    SettingsError
-        If it is none of these.
-    """
+    """Return the partition if there is one of that name."""
     return check_option("partition", partition, THETA_KEYS)
 
 
 def check_option(name: str, value: str, known: Collection[str]) -> str:
-    """Return the value of an argument if it is one of those that it can have.
-
-    Parameters
-    ----------
-    name, value : str
-        The argument's.
-    known : collection of str
-        What it can be.
-
-    Raises
-    ------
-    SettingsError
-        If it is something else.
-    """
+    """Return the value of an argument if it is one of those that it can have."""
     if not isinstance(value, str) or value not in known:
         raise SettingsError(f"unknown {name} '{value}'.{suggest(str(value), known)}")
     return value
 
 
 def check_whole(name: str, value: int, lowest: int) -> int:
-    """Return the value of an argument if it is a whole number and large enough.
-
-    Parameters
-    ----------
-    name : str
-        The argument's.
-    value, lowest : int
-        Its value, and the smallest that it can have.
-
-    Raises
-    ------
-    SettingsError
-        If it is something else.
-    """
+    """Return the value of an argument if it is a whole number and large enough."""
     if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < lowest:
         raise SettingsError(f"{name}={value!r}: expected a whole number, {lowest} or more.")
     return int(value)
 
 
 def check_output(output: object) -> None:
-    """Refuse what is no output of a model.
-
-    Parameters
-    ----------
-    output : object
-        What should be a mapping.
-
-    Raises
-    ------
-    DataError
-        If it is something else.
-    """
+    """Refuse what is no output of a model."""
     if not isinstance(output, Mapping):
         raise DataError(
             f"the output is a {type(output).__name__}; expected what train_model returned (a model "
@@ -97,20 +49,7 @@ def check_output(output: object) -> None:
 
 
 def check_topk(topk: int, lowest: int) -> int:
-    """Return the number of top words if the measure is defined for it.
-
-    Parameters
-    ----------
-    topk : int
-        Words of a topic to look at.
-    lowest : int
-        The fewest that the measure is defined for.
-
-    Raises
-    ------
-    SettingsError
-        If there are fewer, or it is no whole number.
-    """
+    """Return the number of top words if the measure is defined for it."""
     if not isinstance(topk, int | np.integer) or isinstance(topk, bool):
         raise SettingsError(f"topk={topk!r}: expected a whole number, as in topk=10.")
     if topk < lowest:
@@ -119,17 +58,7 @@ def check_topk(topk: int, lowest: int) -> int:
 
 
 def partition_rows(dataset: "MultiviewDataset", view: str, partition: str) -> NDArray[np.int64]:
-    """Return the positions of a partition's items in their view.
-
-    Parameters
-    ----------
-    dataset : MultiviewDataset
-        The data.
-    view : str
-        A view of it.
-    partition : str
-        'train', 'validation' or 'test'.
-    """
+    """Return the positions of a partition's items in their view."""
     items = dataset.view(view)
     return np.arange(len(items), dtype=np.int64)[items.rows(partition)]
 
@@ -140,28 +69,6 @@ def document_topics(
     """Return θ of one partition of a view: a row for each item, summing to one.
 
     Rows that are not finite become NaN, with a warning that counts them.
-
-    Parameters
-    ----------
-    output : mapping
-        The output of a trained model.
-    dataset : MultiviewDataset
-        What it was trained on.
-    view : str
-        A view of the dataset.
-    partition : str
-        'train', 'validation' or 'test'.
-
-    Returns
-    -------
-    array of float64 (items × K)
-        A copy.
-
-    Raises
-    ------
-    DataError
-        If the output has no such key, another number of items, or no distributions; or if θ of
-        no item is finite.
     """
     key = _key(output, THETA_KEYS[partition], view)
     hint = "train the model on this view and with partitions (use_partitions=True)."
@@ -190,15 +97,7 @@ def document_topics(
 
 
 def possible_output(dataset: "MultiviewDataset", topk: int) -> dict[str, Any]:
-    """Return an output that has every key a model of the data set can give, of two equal topics.
-
-    Parameters
-    ----------
-    dataset : MultiviewDataset
-        The data.
-    topk : int
-        Words of a topic.
-    """
+    """Return an output that has every key a model of the data set can give, of two equal topics."""
     output: dict[str, Any] = {}
     for name, view in dataset.views.items():
         for partition, key in THETA_KEYS.items():
@@ -212,30 +111,7 @@ def possible_output(dataset: "MultiviewDataset", topk: int) -> dict[str, Any]:
 def top_words(
     output: Mapping[str, Any], dataset: "MultiviewDataset", view: str, topk: int
 ) -> NDArray[np.int64]:
-    """Return the indices of each topic's first words in a text view.
-
-    Parameters
-    ----------
-    output : mapping
-        The output of a trained model.
-    dataset : MultiviewDataset
-        What it was trained on.
-    view : str
-        A text view of the dataset.
-    topk : int
-        How many words of each topic.
-
-    Returns
-    -------
-    array of int64 (K × topk)
-        A copy.
-
-    Raises
-    ------
-    DataError
-        If the output has no such key, too few words, a word twice in a topic, or an index that is
-        not in the view's vocabulary.
-    """
+    """Return the indices of each topic's first words in a text view."""
     key = _key(output, "topics", view)
     found = _fetch(output, key, "train the model on this view.")
     topics = _array(_numbers(found, dataset, view) if key == "topics" else found, key)

@@ -20,20 +20,7 @@ _DECIMALS = 12
 
 
 def check_ranking(distances: NDArray[np.float64], relevant: NDArray[np.bool_]) -> None:
-    """Check that every query has distances to rank and something to find.
-
-    Parameters
-    ----------
-    distances : array of float (queries × targets)
-        Smaller is nearer.
-    relevant : array of bool (queries × targets)
-        What each query should find.
-
-    Raises
-    ------
-    DataError
-        If the shapes differ, a distance is missing (NaN) or a query has nothing to find.
-    """
+    """Check that every query has distances to rank and something to find."""
     if distances.ndim != 2 or distances.shape != relevant.shape:
         raise DataError(
             f"distances have shape {distances.shape}, relevant has {relevant.shape}; expected "
@@ -55,22 +42,6 @@ class Retrieval(Metric):
     all items of the target view; both of one partition. Divergences are compared after rounding
     to 12 decimals, so equal documents tie, and a subclass scores ties by expectation over their
     random order. `per_item` has one score for each query, in stored order.
-
-    Parameters
-    ----------
-    dataset : MultiviewDataset
-        Gives the links.
-    query, target : str
-        Two different views.
-    partition : {'test', 'validation', 'train'}
-        Which items.
-
-    Raises
-    ------
-    DataError
-        If a view is unknown, or no query has a linked item in the partition.
-    SettingsError
-        If the partition is unknown or both views are the same.
     """
 
     _same_items = True
@@ -106,18 +77,7 @@ class Retrieval(Metric):
     def _expected_by_chance(self, relevant: NDArray[np.int64]) -> NDArray[np.float64]: ...
 
     def per_item(self, output: Mapping[str, Any]) -> NDArray[np.float64]:
-        """Return the score of each query.
-
-        Parameters
-        ----------
-        output : mapping
-            The output of a trained model.
-
-        Raises
-        ------
-        DataError
-            If the output has no distributions for the items of both views.
-        """
+        """Return the score of each query."""
         queries = document_topics(output, self._dataset, self.query, self.partition)[self._rows]
         targets = document_topics(output, self._dataset, self.target, self.partition)
         known = ~np.isnan(targets[:, 0])

@@ -46,18 +46,7 @@ _NEEDS = {
 
 
 def check_name(name: Any) -> str:
-    """Return the name of a measure if there is one of that name.
-
-    Parameters
-    ----------
-    name : str
-        One of `METRICS`.
-
-    Raises
-    ------
-    SettingsError
-        If it is none.
-    """
+    """Return the name of a measure if there is one of that name."""
     if not isinstance(name, str) or name not in METRICS:
         given = str(getattr(name, "__name__", name))
         raise SettingsError(f"unknown metric '{given}'.{suggest(given, METRICS)}")
@@ -65,32 +54,13 @@ def check_name(name: Any) -> str:
 
 
 def name_of(metric: Any) -> str:
-    """Return what a metric calls itself.
-
-    Parameters
-    ----------
-    metric : OCTIS metric
-        Ours, OCTIS's or anybody's.
-    """
+    """Return what a metric calls itself."""
     info = metric.info() if callable(getattr(metric, "info", None)) else None
     return str((info or {}).get("name") or type(metric).__name__)
 
 
 def check_built(metric: Any, instead: str = "") -> Any:
-    """Return a metric if it is one, and no class or name of one.
-
-    Parameters
-    ----------
-    metric : OCTIS metric
-        Ours, OCTIS's or anybody's.
-    instead : str
-        What else is expected, for the message.
-
-    Raises
-    ------
-    SettingsError
-        If it is none.
-    """
+    """Return a metric if it is one, and no class or name of one."""
     if isinstance(metric, type) or not callable(getattr(metric, "score", None)):
         shown = f"the class {metric.__name__}" if isinstance(metric, type) else repr(metric)
         raise SettingsError(
@@ -101,18 +71,7 @@ def check_built(metric: Any, instead: str = "") -> Any:
 
 
 def chosen_metrics(metrics: Any) -> tuple[list[str] | None, dict[str, Any]]:
-    """Return the measures that are given by name, and further metrics, each with a name.
-
-    Parameters
-    ----------
-    metrics : str, or iterable of str and OCTIS metrics, optional
-        As for `score_all`.
-
-    Raises
-    ------
-    SettingsError
-        If a name is unknown, or something is neither a name nor a metric.
-    """
+    """Return the measures that are given by name, and further metrics, each with a name."""
     if metrics is None:
         return None, {}
     given = [metrics] if isinstance(metrics, str) or not isinstance(metrics, Iterable) else metrics
@@ -129,17 +88,7 @@ def chosen_metrics(metrics: Any) -> tuple[list[str] | None, dict[str, Any]]:
 
 
 def missing(metrics: Any, found: Collection[str], partition: str) -> list[str]:
-    """Return, for each measure that was asked for by name and does not apply, what it needs.
-
-    Parameters
-    ----------
-    metrics : as for `score_all`
-        What was asked for.
-    found : collection of str
-        Names of the measures that apply.
-    partition : str
-        Which documents are scored.
-    """
+    """Return, for each measure that was asked for by name and does not apply, what it needs."""
     linked = f"needs items of two views that are linked in the {partition} partition."
     names, _ = chosen_metrics(metrics)
     return [f"'{n}' {_NEEDS.get(n, linked)}" for n in names or () if n not in found]
@@ -256,15 +205,7 @@ def score_all(
 def scores_of(
     measures: Mapping[str, Mapping[str, Any]], output: Mapping[str, Any]
 ) -> dict[str, dict[str, float]]:
-    """Return each measure's score; NaN, with a warning, where it can't be taken.
-
-    Parameters
-    ----------
-    measures : mapping of name to mapping of view or pair to metric
-        As `applicable` finds them.
-    output : mapping
-        The output of a trained model.
-    """
+    """Return each measure's score; NaN, with a warning, where it can't be taken."""
     return {
         name: {where: _score(metric, output, name, where) for where, metric in by_view.items()}
         for name, by_view in measures.items()
@@ -284,13 +225,7 @@ def _score(metric: Any, output: Mapping[str, Any], name: str, where: str) -> flo
 
 
 def reason(error: Exception) -> str:
-    """Return why something failed: what our errors say; of others the kind and the first line.
-
-    Parameters
-    ----------
-    error : Exception
-        What was raised.
-    """
+    """Return why something failed: what our errors say; of others the kind and the first line."""
     if isinstance(error, OctisM3LError):
         return str(error)
     return f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"

@@ -16,21 +16,6 @@ if TYPE_CHECKING:
 def topic_uniqueness(topics: NDArray[np.int64]) -> NDArray[np.float64]:
     """Return, for each topic, the mean over its words of 1 / number of topics with that word.
 
-    Parameters
-    ----------
-    topics : array of int (K × N)
-        The indices of each topic's words, no word twice in a topic.
-
-    Returns
-    -------
-    array of float64 (K)
-        From 1/K, where every topic has the same words, to 1, where no two share one.
-
-    Examples
-    --------
-    >>> topic_uniqueness(np.array([[0, 1], [1, 2]])).tolist()
-    [0.75, 0.75]
-
     References
     ----------
     Nan et al. (2019). Topic modeling with Wasserstein autoencoders.

@@ -14,30 +14,6 @@ def average_precisions(
     The mean, over relevant targets, of the share of relevant ones among all that stand as high.
     Ties: the expectation over every order of the tied targets, in closed form.
 
-    Parameters
-    ----------
-    distances : array of float (queries × targets)
-        Smaller is nearer; equal is tied.
-    relevant : array of bool (queries × targets)
-        What each query should find; at least one.
-
-    Returns
-    -------
-    array of float64 (queries)
-        In (0, 1].
-
-    Raises
-    ------
-    DataError
-        If the shapes differ, a distance is NaN or a query has nothing to find.
-
-    Examples
-    --------
-    >>> distances = np.array([[0.1, 0.2, 0.3, 0.4], [0.5, 0.5, 0.9, 0.9]])
-    >>> relevant = np.array([[True, False, False, True], [True, True, False, False]])
-    >>> average_precisions(distances, relevant).tolist()
-    [0.75, 1.0]
-
     References
     ----------
     McSherry & Najork (2008). Computing information retrieval performance measures efficiently in
@@ -72,23 +48,6 @@ def expected_by_chance(targets: int, relevant: NDArray[np.int64]) -> NDArray[np.
     """Return the expected average precision of a random order.
 
     With one relevant among N targets that is (1 + 1/2 + … + 1/N) / N.
-
-    Parameters
-    ----------
-    targets : int
-        How many targets are ranked.
-    relevant : array of int (queries)
-        How many of them each query should find; between 1 and `targets`.
-
-    Returns
-    -------
-    array of float64 (queries)
-        In (0, 1].
-
-    Examples
-    --------
-    >>> expected_by_chance(2, np.array([1, 2])).tolist()
-    [0.75, 1.0]
     """
     counts = np.asarray(relevant)
     none = np.zeros_like(counts)

@@ -108,13 +108,7 @@ class WordsNetwork(nn.Module):
 
 
 def words_of(batch: Batch) -> dict[str, SparseRows]:
-    """Return the bags of words of a batch of texts.
-
-    Parameters
-    ----------
-    batch : Batch
-        Some documents of every view.
-    """
+    """Return the bags of words of a batch of texts."""
     return {name: view.words for name, view in batch.views.items() if view.words is not None}
 
 
@@ -355,15 +349,7 @@ class BagOfWordsModel(ReadingModel):
 
 
 def word_frequencies(view: TextView, partition: str | None) -> NDArray[np.int64]:
-    """Return how often each word of a view occurs.
-
-    Parameters
-    ----------
-    view : TextView
-        The view.
-    partition : {'train', 'validation', 'test'}
-        In which documents; None: in all.
-    """
+    """Return how often each word of a view occurs."""
     rows = view.rows(partition) if partition else slice(0, len(view))
     ids = view.token_ids[view.offsets[rows.start] : view.offsets[rows.stop]]
     return np.bincount(ids, minlength=len(view.vocabulary))

@@ -71,13 +71,6 @@ class GloCTMNetwork(WordsNetwork):
 
     G_l is the bag of words w_l widened by its words' neighbours, over all vocabularies; the global
     β is the local ones side by side.
-
-    Parameters
-    ----------
-    vocabularies : mapping of view to int
-        How many words.
-    settings : GloCTMSettings
-        Weights and sizes.
     """
 
     def __init__(self, vocabularies: Mapping[str, int], settings: GloCTMSettings) -> None:
@@ -123,15 +116,7 @@ class GloCTMNetwork(WordsNetwork):
         )
 
     def posterior(self, view: str, words: SparseRows) -> tuple[Tensor, Tensor]:
-        """Return μ and log σ² of a view's documents.
-
-        Parameters
-        ----------
-        view : str
-            The documents' view.
-        words : SparseRows
-            Their bags of words.
-        """
+        """Return μ and log σ² of a view's documents."""
         if self.settings.inferred_by == "global":
             widened = self.wide_lengths[view](self.expansions[view](words))
             mean, log_variance = self.everywhere.upper(self.everywhere.input_layer(widened), view)
@@ -148,13 +133,7 @@ class GloCTMNetwork(WordsNetwork):
         return dict(zip(self.local, self.topics, strict=True))
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:
-        """Return the weighted terms of the loss, each a sum over views of means over documents.
-
-        Parameters
-        ----------
-        batch : Batch
-            Some documents of every view.
-        """
+        """Return the weighted terms of the loss, each a sum over views of means over documents."""
         settings, words, betas = self.settings, words_of(batch), self.betas()
         posteriors = {name: self._local(name, of_view) for name, of_view in words.items()}
         terms, thetas = self.autoencoded(posteriors, words, betas)

@@ -46,15 +46,6 @@ class InfoCTMNetwork(WordsNetwork):
     """The network and the loss of InfoCTM.
 
     L = Σ_l [ RL_l + KL(q_l ‖ prior) ] + λ_MI Σ_{a<b} (mutual information of words of a and b)
-
-    Parameters
-    ----------
-    vocabularies : mapping of view to int
-        How many words.
-    settings : InfoCTMSettings
-        Weights and sizes.
-    links : mapping of (view, view) to LinkedWords
-        Each two languages once.
     """
 
     def __init__(
@@ -82,15 +73,7 @@ class InfoCTMNetwork(WordsNetwork):
         self.links = nn.ModuleList(_Links(a, b, linked) for (a, b), linked in (links or {}).items())
 
     def posterior(self, view: str, words: SparseRows) -> tuple[Tensor, Tensor]:
-        """Return μ and log σ² of a view's documents.
-
-        Parameters
-        ----------
-        view : str
-            The documents' view.
-        words : SparseRows
-            Their bags of words.
-        """
+        """Return μ and log σ² of a view's documents."""
         mean, log_variance = self.encoders[view](self.lengths[view](words))
         return mean, log_variance
 
@@ -99,13 +82,7 @@ class InfoCTMNetwork(WordsNetwork):
         return dict(zip(self.encoders, self.topics, strict=True))
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:
-        """Return the weighted terms of the loss.
-
-        Parameters
-        ----------
-        batch : Batch
-            Some documents of every view.
-        """
+        """Return the weighted terms of the loss."""
         settings, words, betas = self.settings, words_of(batch), self.betas()
         posteriors = {name: self.posterior(name, of_view) for name, of_view in words.items()}
         terms, _ = self.autoencoded(posteriors, words, betas)

@@ -126,20 +126,6 @@ class M3LContrastNetwork(ViewNetwork):
 
     Each view has an inference network of its own, each language a β; images have no
     reconstruction. A missing item takes no part in any term.
-
-    Parameters
-    ----------
-    dimensions : mapping of view to int
-        Of the embeddings.
-    vocabularies : mapping of text view to int
-        How many words.
-    settings : M3LContrastSettings
-        Weights, and the networks' sizes.
-
-    Raises
-    ------
-    DataError
-        If views are to share a network and their embeddings differ in dimensions.
     """
 
     def __init__(
@@ -183,15 +169,7 @@ class M3LContrastNetwork(ViewNetwork):
         self.theta_dropout = nn.Dropout(settings.theta_dropout)
 
     def posterior(self, view: str, embeddings: Tensor) -> tuple[Tensor, Tensor]:
-        """Return μ and log σ² of a view's items.
-
-        Parameters
-        ----------
-        view : str
-            The items' view.
-        embeddings : Tensor (rows × dimensions)
-            As the encoder gave them.
-        """
+        """Return μ and log σ² of a view's items."""
         network = self.networks[self.network_of[view]]
         mean, log_variance = network(self.standardisers[view](embeddings))
         return mean, log_variance
@@ -208,11 +186,6 @@ class M3LContrastNetwork(ViewNetwork):
         """Return the weighted terms of the loss, each a mean over the rows that have it.
 
         How a mean is taken over views with gaps, the setting `average` says.
-
-        Parameters
-        ----------
-        batch : Batch
-            Some tuples.
         """
         settings = self.settings
         if not batch.views:

@@ -50,17 +50,6 @@ class NMTMNetwork(WordsNetwork):
 
     L = Σ_l [ RL_l + KL(q_l ‖ prior) ], decoded with β_l = λ · mean_m φ_m M_{m→l} + (1 − λ) φ_l over
     the languages m that a dictionary translates into l. Encoders share all layers but the first.
-
-    Parameters
-    ----------
-    vocabularies : mapping of view to int
-        How many words.
-    pairs : mapping of (source view, target view) to array of int64 (pairs × 2)
-        Translations in every direction there is.
-    frequencies : mapping of view to array (words)
-        How often each word occurs in training.
-    settings : NMTMSettings
-        Weights and sizes.
     """
 
     def __init__(
@@ -112,26 +101,12 @@ class NMTMNetwork(WordsNetwork):
         return mixed
 
     def posterior(self, view: str, words: SparseRows) -> tuple[Tensor, Tensor]:
-        """Return μ and log σ² of a view's documents.
-
-        Parameters
-        ----------
-        view : str
-            The documents' view.
-        words : SparseRows
-            Their bags of words.
-        """
+        """Return μ and log σ² of a view's documents."""
         mean, log_variance = self.shared.upper(self.first[view](self.lengths[view](words)), view)
         return mean, log_variance
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:
-        """Return the terms of the loss, each a sum over views of means over documents.
-
-        Parameters
-        ----------
-        batch : Batch
-            Some documents of every view.
-        """
+        """Return the terms of the loss, each a sum over views of means over documents."""
         words = words_of(batch)
         posteriors = {name: self.posterior(name, of_view) for name, of_view in words.items()}
         terms, _ = self.autoencoded(posteriors, words, self.betas())

@@ -153,15 +153,7 @@ class ModelOutput(dict[str, Any]):
 
 
 def finite_topics(theta: NDArray[Any], view: str) -> NDArray[Any]:
-    """Return θ; an item whose own is not finite gets equal proportions, with a warning.
-
-    Parameters
-    ----------
-    theta : array (items × K)
-        Topic proportions.
-    view : str
-        For the message.
-    """
+    """Return θ; an item whose own is not finite gets equal proportions, with a warning."""
     unknown = ~np.isfinite(theta).all(axis=1)
     if not unknown.any():
         return theta

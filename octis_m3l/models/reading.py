@@ -17,15 +17,7 @@ from octis_m3l.models.word_reader import WordReader
 
 
 class ReadingModel(TopicModel):
-    """A topic model that keeps each view's preprocessing and vocabulary.
-
-    Parameters
-    ----------
-    num_topics : int, optional
-        As for `TopicModel`.
-    **arguments
-        As for `TopicModel`.
-    """
+    """A topic model that keeps each view's preprocessing and vocabulary."""
 
     def __init__(self, num_topics: int | None = None, **arguments: Any) -> None:
         super().__init__(num_topics, **arguments)
@@ -64,40 +56,14 @@ class ReadingModel(TopicModel):
 
 
 def present_items(items: Any, view: str) -> NDArray[np.bool_]:
-    """Return which items are not None; those of an array of numbers all are.
-
-    Parameters
-    ----------
-    items : sequence or matrix
-        Of one view.
-    view : str
-        For the message.
-
-    Raises
-    ------
-    DataError
-        If it is one item instead of several.
-    """
+    """Return which items are not None; those of an array of numbers all are."""
     if is_numeric(items):
         return np.ones(items.shape[0], bool)
     return np.array([item is not None for item in as_items(items, f"view '{view}'")], bool)
 
 
 def check_samples(samples: int | None, *, least: int = 1) -> None:
-    """Refuse a number of samples that is none.
-
-    Parameters
-    ----------
-    samples : int, optional
-        What was given.
-    least : int
-        The lowest number.
-
-    Raises
-    ------
-    SettingsError
-        If it is something else.
-    """
+    """Refuse a number of samples that is none."""
     if samples is not None and (
         isinstance(samples, bool) or not isinstance(samples, int | np.integer) or samples < least
     ):

@@ -176,20 +176,7 @@ def _range_of(field: FieldInfo) -> str:
 
 
 def check_memory(settings: Settings, vocabularies: Collection[int]) -> None:
-    """Refuse a model whose weights alone are larger than the memory of this machine.
-
-    Parameters
-    ----------
-    settings : Settings
-        With the number of topics, and the sizes of hidden layers where there are any.
-    vocabularies : collection of int
-        How many words each view whose topics are learned has.
-
-    Raises
-    ------
-    SettingsError
-        If they are.
-    """
+    """Refuse a model whose weights alone are larger than the memory of this machine."""
     topics, there = settings.num_topics, _memory()
     needed, sizes = 4 * topics * sum(vocabularies), f"num_topics={topics:,}"
     if isinstance(settings, TrainingSettings):
@@ -214,15 +201,7 @@ def _memory() -> int | None:
 
 
 def warn_of_many_topics(settings: Settings, documents: int) -> None:
-    """Warn where there are more topics than documents could tell apart.
-
-    Parameters
-    ----------
-    settings : Settings
-        With the number of topics.
-    documents : int
-        Training documents of the largest view.
-    """
+    """Warn where there are more topics than documents could tell apart."""
     if settings.num_topics > max(_FEW_TOPICS, documents / 2):
         warnings.warn(
             f"num_topics={settings.num_topics:,} for {documents:,} training documents: most topics "
@@ -233,15 +212,7 @@ def warn_of_many_topics(settings: Settings, documents: int) -> None:
 
 
 def warn_of_few_updates(settings: TrainingSettings, batches: int) -> None:
-    """Warn where the default epochs, which are for thousands of documents, are too few.
-
-    Parameters
-    ----------
-    settings : TrainingSettings
-        With epochs, given or not.
-    batches : int
-        In an epoch.
-    """
+    """Warn where the default epochs, which are for thousands of documents, are too few."""
     updates = settings.epochs * batches
     if updates < _FEW_UPDATES and "epochs" not in settings.model_fields_set:
         warnings.warn(

@@ -33,24 +33,7 @@ FORMAT, VERSION, MARKER = "octis-m3l model", 1, "model.json"
 
 
 def save_model(model: "TopicModel", folder: Path, *, overwrite: bool) -> None:
-    """Write a trained model: what all models have, and the model's own parts.
-
-    Parameters
-    ----------
-    model : TopicModel
-        What to write.
-    folder : Path
-        Written whole.
-    overwrite : bool
-        Whether a model that is there already may be replaced.
-
-    Raises
-    ------
-    StorageError
-        If the folder is taken.
-    NotTrainedError
-        If there is nothing to write.
-    """
+    """Write a trained model: what all models have, and the model's own parts."""
     output = model._trained()
     assert model.trained_settings is not None and model.history is not None
     with folder_written_whole(folder, overwrite=overwrite, marker=MARKER) as temporary:
@@ -140,20 +123,7 @@ def load_model(folder: Path | str, *, device: str = "cpu", **given_again: Any) -
 
 
 def load_network(folder: Path, network: Callable[[], Network]) -> Network:
-    """Return a network with a saved model's weights.
-
-    Parameters
-    ----------
-    folder : Path
-        Of the model.
-    network : function
-        Returns the network that `model.json` describes, not trained.
-
-    Raises
-    ------
-    RuntimeError
-        If the weights are of a network with other shapes; then no memory was taken for it.
-    """
+    """Return a network with a saved model's weights."""
     weights = load_tensors(folder / "weights.safetensors")
     with torch.device("meta"):
         network().load_state_dict(weights, assign=True)
@@ -163,15 +133,7 @@ def load_network(folder: Path, network: Callable[[], Network]) -> Network:
 
 
 def check_view_name(folder: Path, name: str) -> None:
-    """Refuse a saved model that names a view as none can be named.
-
-    Parameters
-    ----------
-    folder : Path
-        Of the model.
-    name : str
-        The name.
-    """
+    """Refuse a saved model that names a view as none can be named."""
     if not VIEW_NAME.fullmatch(name):
         raise StorageError(f"{folder / MARKER} names a view '{name}', which none can be.")
 

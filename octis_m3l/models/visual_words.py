@@ -19,19 +19,6 @@ _ROWS_AT_ONCE = 4096
 class VisualWords:
     """A view of images read as words, kept with a model.
 
-    Parameters
-    ----------
-    view : str
-        Its name.
-    mean, scale : array of float32 (dimensions)
-        By which embeddings are standardised.
-    centroids : array of float32 (words × dimensions)
-        Of standardised embeddings.
-    per_picture : int
-        How many of the nearest centroids are a picture's words.
-    encoded : bool
-        Whether the embeddings come from pictures through `PictureEncoder`; else they are given.
-
     References
     ----------
     Sivic & Zisserman (2003), Video Google; here with embeddings of whole pictures.
@@ -48,26 +35,7 @@ class VisualWords:
     def fit(
         cls, view: ImageView, rows: slice, *, words: int, per_picture: int, seed: int
     ) -> tuple[Self, TextView]:
-        """Learn the words on some items; return them and all items as words.
-
-        Parameters
-        ----------
-        view : ImageView
-            The images.
-        rows : slice
-            The training items.
-        words : int
-            How many centroids, at most one for each training item.
-        per_picture : int
-            How many of them a picture has.
-        seed : int
-            Of k-means.
-
-        Raises
-        ------
-        DataError
-            If there is no training item.
-        """
+        """Learn the words on some items; return them and all items as words."""
         encoded = view.embeddings is None
         vectors = (
             PictureEncoder().encode(view.items(slice(0, len(view)))) if encoded else view.embeddings
@@ -95,18 +63,7 @@ class VisualWords:
         return learned, learned._words(vectors, view.sizes)
 
     def read(self, items: Sequence[Any] | NDArray[Any]) -> TextView:
-        """Return pictures as a view of words.
-
-        Parameters
-        ----------
-        items : array of floats (items × dimensions), or sequence of pictures
-            Pictures only where the model was trained on pictures without embeddings.
-
-        Raises
-        ------
-        DataError
-            If embeddings are expected, or have other dimensions or NaN.
-        """
+        """Return pictures as a view of words."""
         if not len(items):
             return self.empty()
         if not self.encoded and not isinstance(items, np.ndarray):
@@ -155,17 +112,7 @@ class VisualWords:
     def restored(
         cls, view: str, arrays: Mapping[str, NDArray[Any]], settings: Mapping[str, Any]
     ) -> Self:
-        """Return what was stored.
-
-        Parameters
-        ----------
-        view : str
-            The view's name.
-        arrays : mapping of str to array
-            As `arrays` gave them.
-        settings : mapping
-            ``per_picture`` and ``encoded``.
-        """
+        """Return what was stored."""
         return cls(
             view,
             arrays["mean"],

@@ -16,17 +16,7 @@ from octis_m3l.errors import DataError
 
 @dataclass(frozen=True, eq=False)
 class WordReader:
-    """A view's preprocessing and vocabulary, kept with a model that reads words.
-
-    Parameters
-    ----------
-    view : str
-        Its name.
-    vocabulary : tuple of str
-        The words.
-    preprocessor : TextPreprocessor
-        How texts become words.
-    """
+    """A view's preprocessing and vocabulary, kept with a model that reads words."""
 
     view: str
     vocabulary: tuple[str, ...]
@@ -34,31 +24,13 @@ class WordReader:
 
     @classmethod
     def of_view(cls, view: TextView) -> Self:
-        """Return the reader of a view.
-
-        Parameters
-        ----------
-        view : TextView
-            One without preprocessing of its own (from an OCTIS folder) is read by
-            `TextPreprocessor.of_vocabulary`.
-        """
+        """Return the reader of a view."""
         own = view.preprocessor
         preprocessor = own or TextPreprocessor.of_vocabulary(view.vocabulary, view.language)
         return cls(view.name, view.vocabulary, preprocessor)
 
     def read(self, items: Sequence[str] | NDArray[Any] | Any) -> TextView:
-        """Return documents as a view.
-
-        Parameters
-        ----------
-        items : sequence of str, or matrix of word counts (items × vocabulary)
-            Raw texts; or an array of integers or a sparse matrix, columns as in the vocabulary.
-
-        Raises
-        ------
-        DataError
-            If a matrix has other columns or negative counts, or an item is not text.
-        """
+        """Return documents as a view."""
         if issparse(items) or (isinstance(items, np.ndarray) and items.dtype.kind in "iufb"):
             token_ids, offsets = self._of_counts(items)
         else:
@@ -99,26 +71,10 @@ class WordReader:
         )
 
     def with_tokenizer(self, tokenizer: Tokenizer) -> Self:
-        """Return the reader with a tokenizer that its stored settings could not bring back.
-
-        Parameters
-        ----------
-        tokenizer : callable
-            The function from a text to its words.
-        """
+        """Return the reader with a tokenizer that its stored settings could not bring back."""
         return replace(self, preprocessor=self.preprocessor.with_tokenizer(tokenizer))
 
     @classmethod
     def restored(cls, view: str, vocabulary: Sequence[str], settings: Mapping[str, Any]) -> Self:
-        """Return the reader whose preprocessing was stored.
-
-        Parameters
-        ----------
-        view : str
-            Its name.
-        vocabulary : sequence of str
-            The words.
-        settings : mapping
-            As `TextPreprocessor.as_dict` gave them.
-        """
+        """Return the reader whose preprocessing was stored."""
         return cls(view, tuple(vocabulary), TextPreprocessor.from_dict(settings))

@@ -18,15 +18,7 @@ _ENOUGH_PAIRS, _CHANCE = 200, 0.55
 
 
 def encoder_of_words(dataset: MultiviewDataset, encoder: str) -> str | None:
-    """Return the encoder that gives words vectors in one space where no view has any, or None.
-
-    Parameters
-    ----------
-    dataset : MultiviewDataset
-        The data.
-    encoder : str
-        The model's; 'auto' leaves the choice.
-    """
+    """Return the encoder that gives words vectors in one space where no view has any, or None."""
     views = dataset.text_views
     if any(view.word_vectors is not None for view in views.values()):
         return None
@@ -36,20 +28,7 @@ def encoder_of_words(dataset: MultiviewDataset, encoder: str) -> str | None:
 
 
 def check_word_vectors(dataset: MultiviewDataset, encoder: str) -> None:
-    """Raise if words of several languages have no vectors in one space and can't be given any.
-
-    Parameters
-    ----------
-    dataset : MultiviewDataset
-        The data.
-    encoder : str
-        The model's.
-
-    Raises
-    ------
-    DataError
-        Saying which views lack word vectors.
-    """
+    """Raise if words of several languages have no vectors in one space and can't be given any."""
     views = dataset.text_views
     lacking = _lacking(views)
     if lacking and len(views) > 1 and encoder_of_words(dataset, encoder) is None:
@@ -80,19 +59,6 @@ def vectors_of_words(
 
     The views' own word vectors, where every view has them; else what the views' encoders say of
     each word as a document of its own.
-
-    Parameters
-    ----------
-    dataset : MultiviewDataset
-        The data.
-    encoders : mapping of view to Encoder
-        Those that documents were encoded by.
-
-    Raises
-    ------
-    DataError
-        If some views have word vectors and others none, a view has neither vectors nor an encoder,
-        vectors or encoders are not of one space, or dimensions differ.
     """
     views = dataset.text_views
     lacking = _lacking(views)

@@ -28,18 +28,7 @@ class ZeroshotTMSettings(NeuralSettings):
 
 
 class ZeroshotTMNetwork(ViewNetwork):
-    """The network and the loss of ZeroshotTM: L = RL + λ KL(q‖prior), on one view.
-
-    Parameters
-    ----------
-    dimensions : mapping of view to int
-        Of the embeddings. Views whose embeddings have other dimensions than the trained view's
-        are left out.
-    vocabularies : mapping of view to int
-        How many words the trained view has; one entry.
-    settings : ZeroshotTMSettings
-        Weights and sizes.
-    """
+    """The network and the loss of ZeroshotTM: L = RL + λ KL(q‖prior), on one view."""
 
     def __init__(
         self,
@@ -65,15 +54,7 @@ class ZeroshotTMNetwork(ViewNetwork):
         self.theta_dropout = nn.Dropout(settings.theta_dropout)
 
     def posterior(self, view: str, embeddings: Tensor) -> tuple[Tensor, Tensor]:
-        """Return μ and log σ² of a view's items, all through the one network.
-
-        Parameters
-        ----------
-        view : str
-            The items' view.
-        embeddings : Tensor (rows × dimensions)
-            As the encoder gave them.
-        """
+        """Return μ and log σ² of a view's items, all through the one network."""
         mean, log_variance = self.inference(self.standardisers[view](embeddings))
         return mean, log_variance
 
@@ -86,11 +67,6 @@ class ZeroshotTMNetwork(ViewNetwork):
 
         contextualized-topic-models sums over the batch instead: its loss is this times the
         number of rows.
-
-        Parameters
-        ----------
-        batch : Batch
-            Items of the trained view.
         """
         view = batch.views[self.view]
         assert view.words is not None

@@ -70,17 +70,6 @@ class ZeroshotTMKDNetwork(ViewNetwork):
 
     L = Σ_v RL_v + λ KL(q_v ‖ q_teacher) over the students v. An item whose tuple lacks the
     teacher's view is drawn to the teacher's learned prior instead.
-
-    Parameters
-    ----------
-    dimensions : mapping of view to int
-        Of the embeddings.
-    vocabularies : mapping of text view to int
-        How many words; the teacher's first.
-    settings : ZeroshotTMKDSettings
-        Weights and sizes.
-    teacher : ZeroshotTMSettings
-        Of the teacher.
     """
 
     def __init__(
@@ -123,27 +112,13 @@ class ZeroshotTMKDNetwork(ViewNetwork):
         self.theta_dropout = nn.Dropout(settings.theta_dropout)
 
     def train(self, mode: bool = True) -> "ZeroshotTMKDNetwork":
-        """Set training mode for the students; the teacher only ever answers.
-
-        Parameters
-        ----------
-        mode : bool
-            Whether training.
-        """
+        """Set training mode for the students; the teacher only ever answers."""
         super().train(mode)
         self.teacher.eval()
         return self
 
     def posterior(self, view: str, embeddings: Tensor) -> tuple[Tensor, Tensor]:
-        """Return μ and log σ² of a view's items.
-
-        Parameters
-        ----------
-        view : str
-            The items' view.
-        embeddings : Tensor (rows × dimensions)
-            As the encoder gave them.
-        """
+        """Return μ and log σ² of a view's items."""
         if view == self.view:
             return self.teacher.posterior(view, embeddings)
         network = self.networks[view]
@@ -160,13 +135,7 @@ class ZeroshotTMKDNetwork(ViewNetwork):
         }
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:
-        """Return the two terms of the loss, each a mean over each student's items, summed.
-
-        Parameters
-        ----------
-        batch : Batch
-            Some tuples.
-        """
+        """Return the two terms of the loss, each a mean over each student's items, summed."""
         zero = next(self.networks.parameters()).new_zeros(())
         terms = {"reconstruction": zero, "distillation": zero}
         for name, view in batch.views.items():
@@ -231,13 +200,6 @@ def teacher_settings(settings: ZeroshotTMKDSettings, view: str) -> ZeroshotTMSet
     """Return the settings of the teacher: those that it shares with its students.
 
     What the user did not set, and is the teacher's default too, is not set there either.
-
-    Parameters
-    ----------
-    settings : ZeroshotTMKDSettings
-        Of the students.
-    view : str
-        That teaches.
     """
     shared = settings.model_dump(include={*NeuralSettings.model_fields, *_OF_TEACHER})
     defaults = ZeroshotTMSettings.checked({}, ZeroshotTM.name).model_dump()

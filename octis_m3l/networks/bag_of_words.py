@@ -16,13 +16,6 @@ from octis_m3l.networks.view_modules import ViewModules
 class ShiftedBatchNorm(nn.BatchNorm1d):
     """Batch normalisation with a learned shift and a scale that stays 1.
 
-    Parameters
-    ----------
-    columns : int
-        Of the input.
-    epsilon : float
-        Added to the variance.
-
     References
     ----------
     Wu et al. (2020), NMTM; Wu et al. (2023), InfoCTM; Phat et al. (2026), GloCTM.
@@ -39,15 +32,6 @@ class ViewBatchNorm(nn.Module):
     In training every batch is of one view and normalised by itself. Were the running statistics
     shared, as in the released code, a new document would be normalised by those of whatever view
     came last.
-
-    Parameters
-    ----------
-    columns : int
-        Of the input.
-    views : sequence of str
-        The views.
-    epsilon : float
-        Added to the variance.
     """
 
     def __init__(self, columns: int, views: Sequence[str], epsilon: float = 1e-5) -> None:
@@ -58,15 +42,7 @@ class ViewBatchNorm(nn.Module):
         )
 
     def forward(self, values: Tensor, view: str) -> Tensor:
-        """Return the normalised columns.
-
-        Parameters
-        ----------
-        values : Tensor (rows × columns)
-            Of one view.
-        view : str
-            Which.
-        """
+        """Return the normalised columns."""
         return cast(Tensor, self.of_view[view](values) + self.bias)
 
 

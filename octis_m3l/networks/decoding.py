@@ -19,21 +19,6 @@ def decoded_loss(values: Tensor, norm: nn.BatchNorm1d, words: SparseRows) -> Ten
     In training what ``reconstruction(norm(values), words)`` gives, with its gradients and running
     statistics, in two thirds of the time: documents × vocabulary is what models of words spend
     theirs on.
-
-    Parameters
-    ----------
-    values : Tensor (documents × vocabulary)
-        θβ; two documents or more in training.
-    norm : nn.BatchNorm1d
-        With a learned shift or without; a learned scale is not trained.
-    words : SparseRows
-        The documents' bags of words.
-
-    Returns
-    -------
-    Tensor (documents)
-        In nats a document. In single precision a word counts 87 at most, which only batches of
-        thousands of documents come near; gradients know no such limit. They can be taken once.
     """
     if not norm.training:
         return reconstruction(norm(values), words)

@@ -7,13 +7,5 @@ class ViewModules(nn.ModuleDict):
     """A ModuleDict whose keys may be any view's name: 'half', 'to' or 'items' too."""
 
     def __setitem__(self, key: str, module: nn.Module) -> None:
-        """Keep a module under a view's name.
-
-        Parameters
-        ----------
-        key : str
-            The view.
-        module : nn.Module
-            Its module.
-        """
+        """Keep a module under a view's name."""
         self._modules[key] = module

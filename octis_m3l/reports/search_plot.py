@@ -12,8 +12,8 @@ from sklearn.inspection import permutation_importance
 
 from octis_m3l.errors import DataError, SettingsError
 from octis_m3l.files import check_can_write_file, written_whole
-from octis_m3l.optimization import SearchResult
 from octis_m3l.reports.tables import measured
+from octis_m3l.search import SearchResult
 
 FEWEST = 4
 """Calls that did not fail, of which something can be said."""

@@ -9,7 +9,7 @@ from rich.text import Text
 
 from octis_m3l.errors import visible
 from octis_m3l.models.base import TopicModel
-from octis_m3l.optimization import SearchResult
+from octis_m3l.search import SearchResult
 
 UAP_NOTE = "uap is left out where it equals mrr, as wherever each query has one right answer"
 _EDGE = 0.02
@@ -18,13 +18,7 @@ _TOPICS_SHOWN = 200
 
 
 def cell(value: object) -> Text:
-    """Return what a table shows of a value: never as markup, its control characters visible.
-
-    Parameters
-    ----------
-    value : object
-        A text, or anything that has one.
-    """
+    """Return what a table shows of a value: never as markup, its control characters visible."""
     return Text(visible(str(value)))
 
 
@@ -118,13 +112,7 @@ def scores_table(
 
 
 def same(score: float, other: float | None) -> bool:
-    """Say whether two scores are equal but for rounding.
-
-    Parameters
-    ----------
-    score, other : float
-        NaN equals nothing; None is no score.
-    """
+    """Say whether two scores are equal but for rounding."""
     return other is not None and math.isclose(score, other, rel_tol=1e-9)
 
 
@@ -149,13 +137,7 @@ def recovery_table(recovered: Mapping[str, Mapping[str, Any]]) -> Table:
 
 
 def measured(result: SearchResult) -> str:
-    """Return what a search was steered by.
-
-    Parameters
-    ----------
-    result : SearchResult
-        The search.
-    """
+    """Return what a search was steered by."""
     info = result.metric.info() if hasattr(result.metric, "info") else {}
     return str(info.get("name", type(result.metric).__name__))
 

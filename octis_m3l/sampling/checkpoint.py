@@ -23,21 +23,7 @@ def write_checkpoint(
     history: Progress,
     run: Mapping[str, Any],
 ) -> None:
-    """Write a chain's state.
-
-    Parameters
-    ----------
-    folder : Path
-        Holds the one file.
-    state : mapping of str to array
-        As `Chain.state`.
-    averages : Averages
-        Samples so far.
-    history : Progress
-        What has happened.
-    run : mapping
-        What run this is, as JSON can hold it.
-    """
+    """Write a chain's state."""
     arrays = {**state, **as_arrays(averages.samples)}
     if averages.samples:
         arrays[_SUM] = averages.document_topics
@@ -48,27 +34,7 @@ def write_checkpoint(
 def read_checkpoint(
     folder: Path, run: Mapping[str, Any], chain: Chain
 ) -> tuple[Averages, Progress] | None:
-    """Bring a chain where a checkpoint left it, if there is one.
-
-    Parameters
-    ----------
-    folder : Path
-        Where `write_checkpoint` wrote.
-    run : mapping
-        What run this is; a checkpoint of another is refused.
-    chain : Chain
-        Of the same corpus and settings; changed in place.
-
-    Returns
-    -------
-    (Averages, Progress) or None
-        What there was so far.
-
-    Raises
-    ------
-    StorageError
-        If the file is damaged, foreign, or of a run with other settings or data.
-    """
+    """Bring a chain where a checkpoint left it, if there is one."""
     found = read_checkpoint_file(folder / FILE, run)
     if found is None:
         return None

@@ -22,19 +22,6 @@ def fit_asymmetric(
     α_k ← α_k Σ_d [ψ(n_dk + α_k) − ψ(α_k)] / Σ_d [ψ(N_d + Σα) − ψ(Σα)], over again until it moves
     less than 10⁻⁵ of itself.
 
-    Parameters
-    ----------
-    pairs : array of int (different pairs × 2)
-        Topic k and count n_dk above 0.
-    weights : array of int (different pairs)
-        In how many documents k has that count.
-    lengths : array of int (documents)
-        N_d.
-    alpha : array of float64 (K)
-        Where to start.
-    steps : int
-        At most so many.
-
     References
     ----------
     Minka (2000), Estimating a Dirichlet distribution, equation 55; Wallach et al. (2009).
@@ -67,19 +54,6 @@ def fit_symmetric(
     """Return the η that makes topics' word counts likelier.
 
     η ← η Σ_kw [ψ(n_kw + η) − ψ(η)] / (V Σ_k [ψ(n_k + Vη) − ψ(Vη)]).
-
-    Parameters
-    ----------
-    counts : array of int
-        All n_kw above 0.
-    totals : array of int (K)
-        n_k.
-    size : int
-        V.
-    eta : float
-        Where to start.
-    steps : int
-        At most so many.
 
     References
     ----------

@@ -23,11 +23,6 @@ def compiled(**options: Any) -> Callable[[Callable[..., Any]], Callable[..., Any
     Without a place to write to (neither the package's folder nor the user's cache), functions are
     compiled anew in every process. All of them stand in this file: numba notices a change in the
     file of a function, not in those of the functions that it calls.
-
-    Parameters
-    ----------
-    **options
-        Of numba.njit.
     """
 
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -5,17 +5,7 @@ from dataclasses import dataclass, field
 
 @dataclass
 class Progress:
-    """What happened: log p(w | z) a token after every 50 sweeps, and why it ended.
-
-    Parameters
-    ----------
-    log_likelihood : list of float
-        In nats.
-    stopped : {'finished', 'interrupted'}
-        Why the run ended.
-    seconds : float
-        Wall-clock time, with that before a resumption.
-    """
+    """What happened: log p(w | z) a token after every 50 sweeps, and why it ended."""
 
     log_likelihood: list[float] = field(default_factory=list)
     stopped: str = "finished"

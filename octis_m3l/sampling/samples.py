@@ -11,19 +11,7 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True, eq=False)
 class WordCounts:
-    """How often each word of a language has each topic.
-
-    Parameters
-    ----------
-    offsets : array of int64 (vocabulary + 1)
-        Where each word's entries begin.
-    topics : array of int16 (entries)
-        The topics that a word has.
-    counts : array of int32 (entries)
-        How often.
-    eta : float
-        η of the language.
-    """
+    """How often each word of a language has each topic."""
 
     offsets: NDArray[np.int64]
     topics: NDArray[np.int16]
@@ -36,15 +24,7 @@ class WordCounts:
         return np.bincount(self.topics, weights=self.counts).astype(np.float64)
 
     def fill(self, words: NDArray[np.int64], phi: NDArray[np.float64]) -> None:
-        """Write φ of some words: (n_kw + η) / (n_k + V η).
-
-        Parameters
-        ----------
-        words : array of int64
-            Their numbers within the language.
-        phi : array of float64 (these words × K)
-            Where it is written to.
-        """
+        """Write φ of some words: (n_kw + η) / (n_k + V η)."""
         places, lengths = positions(self.offsets, words)
         phi[:] = self.eta
         phi[np.repeat(np.arange(len(words)), lengths), self.topics[places]] += self.counts[places]
@@ -168,30 +148,14 @@ def from_arrays(arrays: Mapping[str, NDArray[Any]], count: int, languages: int) 
 def positions(
     offsets: NDArray[np.int64], rows: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return where the entries of some ragged rows are, and how many each has.
-
-    Parameters
-    ----------
-    offsets : array of int64 (all rows + 1)
-        Where each row begins.
-    rows : array of int64
-        Which.
-    """
+    """Return where the entries of some ragged rows are, and how many each has."""
     lengths = offsets[rows + 1] - offsets[rows]
     shifts = np.repeat(offsets[rows] - (np.cumsum(lengths) - lengths), lengths)
     return np.arange(int(lengths.sum()), dtype=np.int64) + shifts, lengths
 
 
 class Averages:
-    """Samples of φ and α, and the sum of θ over them.
-
-    Parameters
-    ----------
-    samples : list of Sample
-        So far.
-    document_topics : array of float32 (documents × K)
-        Σ θ; each row sums to the number of samples.
-    """
+    """Samples of φ and α, and the sum of θ over them."""
 
     def __init__(self, samples: list[Sample], document_topics: NDArray[np.float32]) -> None:
         self.samples = samples

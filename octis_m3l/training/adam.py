@@ -14,17 +14,6 @@ class Adam(optim.Adam):
     that it raises one by one, take longer than the update. Here all counters are one tensor, and
     lists are made once. A parameter without a gradient is left as it is, its counter too.
 
-    Parameters
-    ----------
-    parameters : iterable of nn.Parameter
-        Of one device and type.
-    lr : float
-        Learning rate.
-    betas : pair of float
-        β₁ and β₂.
-    weight_decay : float
-        L2.
-
     References
     ----------
     Kingma & Ba (2015), Adam: a method for stochastic optimization.
@@ -61,24 +50,12 @@ class Adam(optim.Adam):
         ]
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take over a state.
-
-        Parameters
-        ----------
-        state_dict : dict
-            As `state_dict` gave it, here or of torch's own Adam.
-        """
+        """Take over a state."""
         super().load_state_dict(state_dict)
         self._begin()
 
     def zero_grad(self, set_to_none: bool = True) -> None:
-        """Forget all gradients.
-
-        Parameters
-        ----------
-        set_to_none : bool
-            For torch's sake.
-        """
+        """Forget all gradients."""
         if not set_to_none:
             super().zero_grad(set_to_none=False)
             return
@@ -87,13 +64,7 @@ class Adam(optim.Adam):
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> None:  # type: ignore[override]
-        """Do one step.
-
-        Parameters
-        ----------
-        closure : None
-            For torch's sake; there is none.
-        """
+        """Do one step."""
         there = [n for n, parameter in enumerate(self._parameters) if parameter.grad is not None]
         if not there:
             return

@@ -19,19 +19,7 @@ def write_checkpoint(
     best: Mapping[str, Tensor] | None,
     state: Mapping[str, Any],
 ) -> None:
-    """Write a run's state.
-
-    Parameters
-    ----------
-    folder : Path
-        Holds the one file.
-    network, optimizer
-        What is trained, and by what.
-    best : mapping of str to Tensor, or None
-        The weights of the best epoch so far.
-    state : mapping
-        JSON-serialisable: epoch, history, what run this is.
-    """
+    """Write a run's state."""
     tensors = {f"network/{name}": value for name, value in network.state_dict().items()}
     tensors |= {f"best/{name}": value for name, value in (best or {}).items()}
     for number, values in optimizer.state_dict()["state"].items():
@@ -45,26 +33,7 @@ def write_checkpoint(
 def read_checkpoint(
     folder: Path, network: nn.Module, optimizer: optim.Optimizer, run: Mapping[str, Any]
 ) -> tuple[dict[str, Any], dict[str, Tensor] | None] | None:
-    """Restore a run's state, if there is one.
-
-    Parameters
-    ----------
-    folder : Path
-        Where `write_checkpoint` wrote.
-    network, optimizer
-        Restored in place.
-    run : mapping
-        What run this is; a checkpoint of another is refused.
-
-    Returns
-    -------
-    (state, best weights) or None
-
-    Raises
-    ------
-    StorageError
-        If the file is damaged, foreign, or of a run with other settings or data.
-    """
+    """Restore a run's state, if there is one."""
     found = read_checkpoint_file(folder / FILE, run)
     if found is None:
         return None

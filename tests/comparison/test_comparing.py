@@ -45,8 +45,6 @@ from octis_m3l.comparison.contenders import Terms
 from octis_m3l.comparison.result import ALL
 from octis_m3l.comparison.specifications import contender, read_contenders
 from octis_m3l.errors import DataError, OctisM3LError, SettingsError, StorageError
-from octis_m3l.optimization import Executor, Outcome, Task
-from octis_m3l.optimization.runs import seeded
 from octis_m3l.reports import (
     comparison_latex,
     comparison_markdown,
@@ -54,6 +52,8 @@ from octis_m3l.reports import (
     write_comparison,
 )
 from octis_m3l.reports.comparison_tables import _latex
+from octis_m3l.search import Executor, Outcome, Task
+from octis_m3l.search.runs import seeded
 from tests.comparison.toy import Broken, Guesser
 
 QUICK = {"metrics": ["mrr", "tu"], "progress": False}

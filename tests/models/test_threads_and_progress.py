@@ -14,7 +14,7 @@ from octis_m3l.comparison import compare
 from octis_m3l.errors import SettingsError
 from octis_m3l.metrics import TopicUniqueness
 from octis_m3l.models import NMTM, PLTM, M3LContrast
-from octis_m3l.optimization import Optimizer
+from octis_m3l.search import Optimizer
 
 TINY: dict[str, Any] = {"num_topics": 3, "epochs": 1, "batch_size": 16, "hidden_size": 8}
 

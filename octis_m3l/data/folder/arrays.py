@@ -16,20 +16,7 @@ from octis_m3l.files import read_json, write_json, written_whole
 def store_embeddings(
     folder: Path, view: View, embeddings: NDArray[Any], description: Mapping[str, Any]
 ) -> None:
-    """Write a view's embeddings with their record.
-
-    Parameters
-    ----------
-    folder : Path
-        The folder of the data set.
-    view : View
-        The items they are of; its `embedding_name` names them, its `embedding_encoder` says what
-        made them.
-    embeddings : array (items × dimensions)
-        The embeddings.
-    description : mapping
-        What made them.
-    """
+    """Write a view's embeddings with their record."""
     record = {
         "name": view.embedding_name,
         **_array_record(embeddings, view.fingerprint()),
@@ -43,19 +30,7 @@ def store_embeddings(
 def write_word_vectors(
     place: Path, word_vectors: NDArray[Any], vocabulary: Sequence[str], space: str | None
 ) -> None:
-    """Write the word vectors of a vocabulary with their record.
-
-    Parameters
-    ----------
-    place : Path
-        Their path without ``.npy``.
-    word_vectors : array (words × dimensions)
-        The word vectors.
-    vocabulary : sequence of str
-        The words.
-    space : str, optional
-        As `TextView.word_space`.
-    """
+    """Write the word vectors of a vocabulary with their record."""
     record = _array_record(word_vectors, _vocabulary_fingerprint(vocabulary)) | {"space": space}
     write_array(place, word_vectors, record)
 
@@ -63,15 +38,7 @@ def write_word_vectors(
 def read_word_vectors(
     place: Path, vocabulary: tuple[str, ...]
 ) -> tuple[NDArray[np.float32], str | None]:
-    """Return the word vectors of a vocabulary, and what their space is called.
-
-    Parameters
-    ----------
-    place : Path
-        Their path without ``.npy``.
-    vocabulary : tuple of str
-        The words they must have been written for.
-    """
+    """Return the word vectors of a vocabulary, and what their space is called."""
     values, fingerprint = read_array(place, len(vocabulary))
     space = read_json(place.with_name(f"{place.name}.json")).get("space")
     if fingerprint != _vocabulary_fingerprint(vocabulary):
@@ -92,32 +59,14 @@ def _array_record(values: NDArray[Any], fingerprint: str) -> dict[str, Any]:
 
 
 def write_array(place: Path, values: NDArray[Any], record: Mapping[str, Any]) -> None:
-    """Write an array as float32, and its record beside it.
-
-    Parameters
-    ----------
-    place : Path
-        Both paths without ``.npy`` and ``.json``.
-    values : array
-        The array.
-    record : mapping
-        What says which items the array is of.
-    """
+    """Write an array as float32, and its record beside it."""
     with written_whole(place.with_name(f"{place.name}.npy")) as temporary:
         np.save(temporary, np.ascontiguousarray(values, np.float32), allow_pickle=False)
     write_json(place.with_name(f"{place.name}.json"), record)
 
 
 def read_array(place: Path, rows: int) -> tuple[NDArray[np.float32], str]:
-    """Return an array and its record's fingerprint of the items it was made for.
-
-    Parameters
-    ----------
-    place : Path
-        Both paths without ``.npy`` and ``.json``.
-    rows : int
-        Number of rows that it must have.
-    """
+    """Return an array and its record's fingerprint of the items it was made for."""
     path = place.with_name(f"{place.name}.npy")
     record = read_json(place.with_name(f"{place.name}.json"))
     try:

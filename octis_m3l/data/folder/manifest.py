@@ -61,15 +61,7 @@ class Manifest(BaseModel):
 
 
 def read_manifest(folder: Path, *, hashes: bool = False) -> Manifest:
-    """Return the manifest of a folder of which every file is there in its whole size.
-
-    Parameters
-    ----------
-    folder : Path
-        The folder.
-    hashes : bool
-        Whether to compare the files' contents with their hashes.
-    """
+    """Return the manifest of a folder of which every file is there in its whole size."""
     path = folder / MANIFEST
     if not path.is_file():
         recover(folder, MANIFEST)
@@ -127,15 +119,7 @@ def octis_marks(sizes: tuple[int, int, int]) -> dict[str, int]:
 
 
 def check_json(content: Mapping[str, Any], what: str) -> None:
-    """Refuse what can't be written as JSON.
-
-    Parameters
-    ----------
-    content : mapping
-        What to write.
-    what : str
-        What it is, for the error.
-    """
+    """Refuse what can't be written as JSON."""
     try:
         json.dumps(dict(content), allow_nan=False)
     except (TypeError, ValueError) as error:

@@ -13,15 +13,7 @@ from octis_m3l.errors import DataError
 
 
 def check_pictures(view: str, pictures: Sequence[Picture]) -> None:
-    """Refuse picture files that are missing and arrays that are no pictures.
-
-    Parameters
-    ----------
-    view : str
-        Name of the view, for the error.
-    pictures : sequence of Path or array
-        Its pictures.
-    """
+    """Refuse picture files that are missing and arrays that are no pictures."""
     missing = [str(p) for p in pictures if isinstance(p, Path) and not p.is_file()]
     if missing:
         shown = ", ".join(missing[:3]) + (", …" if len(missing) > 3 else "")
@@ -56,17 +48,7 @@ def keep_pictures(views: Iterable[ImageView], folder: Path, new: Path) -> dict[P
 
 
 def stored_pictures(view: ImageView, new: Path, kept: Mapping[Path, Path]) -> list[Path]:
-    """Write the pictures that are arrays as PNG; say where each picture is now.
-
-    Parameters
-    ----------
-    view : ImageView
-        Its pictures are what to store.
-    new : Path
-        The folder that is being written.
-    kept : mapping of Path to Path
-        What `keep_pictures` returned.
-    """
+    """Write the pictures that are arrays as PNG; say where each picture is now."""
     stored: list[Path] = []
     number = 0
     for picture in view.pictures or []:
@@ -91,17 +73,7 @@ def relative_path(path: Path, folder: Path) -> str:
 
 
 def read_pictures(folder: Path, view: str, paths: list[str]) -> list[Path]:
-    """Return the paths of a view's pictures, all of which are there.
-
-    Parameters
-    ----------
-    folder : Path
-        The folder of the data set.
-    view : str
-        Name of the view, for the error.
-    paths : list of str
-        Paths as ``images.tsv`` gives them, absolute or relative to the folder.
-    """
+    """Return the paths of a view's pictures, all of which are there."""
     base = folder.resolve()
     pictures = [Path(os.path.normpath(base / path)) for path in paths]
     check_pictures(view, pictures)

@@ -74,13 +74,7 @@ def read_parts(
     embeddings: str | Mapping[str, str] | None = None,
     tokenizers: Mapping[str, Tokenizer] | None = None,
 ) -> dict[str, Any]:
-    """Return what a data set in a folder is made of: the arguments of `MultiviewDataset`.
-
-    Parameters
-    ----------
-    folder, embeddings, tokenizers
-        As for `read_folder`.
-    """
+    """Return what a data set in a folder is made of: the arguments of `MultiviewDataset`."""
     manifest = read_manifest(folder, hashes=True)
     choices = _choices(manifest, embeddings)
     views = [
@@ -181,23 +175,7 @@ def read_view(
     embedding_name: str,
     embedding_encoder: Mapping[str, Any] | None = None,
 ) -> View:
-    """Return a view without its stored embeddings, or with others in their place.
-
-    Parameters
-    ----------
-    folder : Path
-        The folder of the data set.
-    manifest : Manifest
-        Its manifest.
-    entry : ViewEntry
-        The view's entry there.
-    embeddings : array (items × dimensions), optional
-        What the view gets as embeddings.
-    embedding_name : str
-        What they are called.
-    embedding_encoder : mapping, optional
-        What made them.
-    """
+    """Return a view without its stored embeddings, or with others in their place."""
     place = folder / entry.name
     is_text = entry.kind == "text"
     firsts, labels = read_items(place / ("corpus.tsv" if is_text else "images.tsv"), entry)

@@ -21,17 +21,7 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def write_items(path: Path, firsts: Iterable[str], view: View) -> None:
-    """Write a table with a row for each item of a view: a field, the partition, any label.
-
-    Parameters
-    ----------
-    path : Path
-        The table.
-    firsts : iterable of str
-        The first field of each row.
-    view : View
-        What the partitions and labels are of.
-    """
+    """Write a table with a row for each item of a view: a field, the partition, any label."""
     marks = _item_marks(view.sizes)
     if view.labels is None:
         write_table(path, zip(firsts, marks, strict=True))
@@ -85,15 +75,7 @@ def _field(value: str) -> str:
 
 
 def read_table(path: Path, width: int) -> list[list[str]]:
-    """Return the columns of a table, every field as text.
-
-    Parameters
-    ----------
-    path : Path
-        The table.
-    width : int
-        Number of columns that it must have, unless it is empty.
-    """
+    """Return the columns of a table, every field as text."""
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, ValueError) as error:

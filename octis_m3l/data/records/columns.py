@@ -14,19 +14,7 @@ from octis_m3l.data.text_checks import is_missing
 
 @dataclass(frozen=True, eq=False)
 class Column:
-    """The items of one view, and which of them each record holds.
-
-    Parameters
-    ----------
-    items : list
-        Texts, pictures, or numbers where a view has embeddings alone.
-    cells : list (records) of list of int
-        The items of each record.
-    sources : list of int (items)
-        Each item's row in the input.
-    inputs : int
-        How many rows the input had: the records, or the items where a cell holds several.
-    """
+    """The items of one view, and which of them each record holds."""
 
     items: list[Any]
     cells: list[list[int]]
@@ -41,24 +29,7 @@ def read_column(
     are_images: bool,
     members: NDArray[np.int64] | None,
 ) -> Column:
-    """Return the items of a view's cells; the same picture is one item, wherever it occurs.
-
-    Parameters
-    ----------
-    name : str
-        The view, for messages.
-    given : sequence of (item, None or list of items)
-        One cell for each record.
-    are_images : bool
-        Whether the items are pictures.
-    members : array of int64 (records), optional
-        The group of each record, in which equal items are one. None: there are no groups.
-
-    Raises
-    ------
-    DataError
-        If a picture is none.
-    """
+    """Return the items of a view's cells; the same picture is one item, wherever it occurs."""
     items: list[Any] = []
     sources: list[int] = []
     cells: list[list[int]] = [[] for _ in given]

@@ -27,23 +27,7 @@ _SHOWN = 60
 
 
 def read_text(path: Path, encoding: str | None = None) -> str:
-    """Return the text of a file.
-
-    Parameters
-    ----------
-    path : Path
-        The file, gzipped if its name ends in ``.gz``.
-    encoding : str, optional
-        As Python names it. Default: a byte order mark, UTF-8, UTF-16, or what the bytes look
-        like, with a warning.
-
-    Raises
-    ------
-    DataError
-        If the file is missing or damaged, or its bytes are of another encoding.
-    SettingsError
-        If there is no such encoding.
-    """
+    """Return the text of a file."""
     content = _content(path)
     if encoding is None:
         return _detected(content, path).removeprefix("\ufeff")

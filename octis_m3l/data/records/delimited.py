@@ -23,22 +23,6 @@ def read_delimited(path: Path, text: str, delimiter: str | None) -> tuple[str, I
 
     A record is a line, or several where a cell in quotes holds line breaks. Quotes that do not
     enclose a cell are taken as they are.
-
-    Parameters
-    ----------
-    path : Path
-        Where the text is from; a table whose name ends in ``.tsv`` has tabs if it can.
-    text : str
-        The file's content.
-    delimiter : str, optional
-        One character. Default: the one at which the rows have as many cells as the header.
-
-    Raises
-    ------
-    DataError
-        If a line can't be told to be one row or a part of one.
-    SettingsError
-        If the delimiter is none.
     """
     lines = list(io.StringIO(text, newline=""))
     said = _SAID.fullmatch(lines[0]) if lines else None

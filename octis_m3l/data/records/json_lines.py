@@ -13,18 +13,6 @@ def read_objects(path: Path, encoding: str | None = None) -> list[dict[str, Any]
     """Return the JSON objects of a file; empty lines are passed over.
 
     Whole numbers are kept as text, digit by digit: as labels they may be longer than a float.
-
-    Parameters
-    ----------
-    path : Path
-        The file, gzipped if its name ends in ``.gz``.
-    encoding : str, optional
-        Default: detected, as `read_text` does.
-
-    Raises
-    ------
-    DataError
-        If the file is missing or damaged, or a line is no JSON object.
     """
     rows: list[dict[str, Any]] = []
     for number, line in enumerate(io.StringIO(read_text(path, encoding), newline=""), 1):

@@ -10,20 +10,7 @@ _EXACT = 2**53
 
 
 def record_labels(labels: Sequence[Any] | None, count: int) -> list[str] | None:
-    """Return the label of each record, "" where it has none.
-
-    Parameters
-    ----------
-    labels : sequence, optional
-        As given; None where the records have no labels.
-    count : int
-        How many records there are.
-
-    Raises
-    ------
-    DataError
-        If there are more or fewer labels than records.
-    """
+    """Return the label of each record, "" where it has none."""
     if labels is None:
         return None
     labels = as_items(labels, "labels")

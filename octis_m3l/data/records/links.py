@@ -11,20 +11,7 @@ from octis_m3l.data.records.reading import Records
 
 
 def record_links(records: Records, places: Mapping[str, NDArray[np.int64]]) -> NDArray[np.int64]:
-    """Return link rows that tie the items of each group of records.
-
-    Parameters
-    ----------
-    records : Records
-        The records.
-    places : mapping of view to array of int64
-        Where each item of the view is stored, −1 where it was left out.
-
-    Returns
-    -------
-    array of int64 (rows × views)
-        Views in the order of `places`; rows sorted by their item of the first.
-    """
+    """Return link rows that tie the items of each group of records."""
     rows: list[list[int]] = []
     for group in pd.Series(range(records.count)).groupby(records.members):
         cells = [

@@ -15,27 +15,7 @@ _MARKS = {"train": 0, "training": 0, "val": 1, "valid": 1, "validation": 1, "dev
 
 
 def given_marks(given: Sequence[str] | None, records: Records, what: str) -> NDArray[np.int8]:
-    """Return the mark of each record: 0 (train), 1 (validation) or 2 (test).
-
-    Parameters
-    ----------
-    given : sequence of str, optional
-        The partition of each record. None: all are training records.
-    records : Records
-        The records.
-    what : str
-        What the partition is called, for the messages.
-
-    Returns
-    -------
-    array of int8 (records)
-
-    Raises
-    ------
-    DataError
-        If there are more or fewer entries than records, one is unknown, or a group is in two
-        partitions.
-    """
+    """Return the mark of each record: 0 (train), 1 (validation) or 2 (test)."""
     if given is None:
         return np.zeros(records.count, np.int8)
     given = as_items(given, what)
@@ -61,26 +41,7 @@ def given_marks(given: Sequence[str] | None, records: Records, what: str) -> NDA
 
 
 def split_marks(records: Records, split: tuple[float, float], seed: int) -> NDArray[np.int8]:
-    """Draw the mark of each record; records that belong together have the same.
-
-    Parameters
-    ----------
-    records : Records
-        The records.
-    split : (float, float)
-        The shares of training and validation records.
-    seed : int
-        Of the draw.
-
-    Returns
-    -------
-    array of int8 (records)
-
-    Raises
-    ------
-    SettingsError
-        If the shares are not between 0 and 1, or their sum is over 1.
-    """
+    """Draw the mark of each record; records that belong together have the same."""
     train, validation = split
     if not are_shares(train, validation):
         raise SettingsError(

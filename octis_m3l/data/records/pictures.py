@@ -16,22 +16,7 @@ class Unseen(int):
 
 
 def as_picture(item: Any, name: str, record: int) -> Picture | Unseen:
-    """Return a picture as views hold it.
-
-    Parameters
-    ----------
-    item : path, array of uint8 (height × width × 3), PIL image or Unseen
-        The picture.
-    name : str
-        The view, for the message.
-    record : int
-        The record, for the message.
-
-    Raises
-    ------
-    DataError
-        If it is none of these, or can't be opened.
-    """
+    """Return a picture as views hold it."""
     if isinstance(item, str | Path):
         check_no_address(item, f"view '{name}', record {record}: the picture")
         return Path(item)

@@ -19,19 +19,7 @@ from octis_m3l.errors import DataError, suggest
 
 @dataclass(frozen=True, eq=False)
 class Records:
-    """The columns of every view, and which records are one.
-
-    Parameters
-    ----------
-    count : int
-        How many records there are.
-    image_names : list of str
-        The views of images.
-    columns : dict of view to Column
-        Their items.
-    members : array of int64 (records)
-        The group of each record.
-    """
+    """The columns of every view, and which records are one."""
 
     count: int
     image_names: list[str]
@@ -63,14 +51,7 @@ def read_records(
     embeddings: Mapping[str, Any],
     group: Sequence[Hashable] | None,
 ) -> Records:
-    """Return the records of lists; the arguments are those of `from_lists`.
-
-    Raises
-    ------
-    DataError
-        If a name is taken twice or is no view, lists differ in length, there is no record, a
-        record has no group, or a picture is none.
-    """
+    """Return the records of lists; the arguments are those of `from_lists`."""
     given = _given(texts, images, embeddings)
     count = _count(given, group)
     members = _members(group, count)

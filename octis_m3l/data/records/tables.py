@@ -31,24 +31,6 @@ def read_table(
     """Return a table from a file: every cell a str, None where it is empty.
 
     Fields of JSON lines that hold lists, numbers with a fraction, true or false stay such.
-
-    Parameters
-    ----------
-    path : str or Path
-        A .csv, .tsv, .jsonl (all of them also as .gz) or .xlsx file, of which the first sheet is
-        read.
-    delimiter : str, optional
-        Between the cells of a .csv or .tsv file. Default: detected from its header and rows.
-    encoding : str, optional
-        Of anything but .xlsx. Default: detected, with a warning where it is not Unicode.
-
-    Raises
-    ------
-    DataError
-        If the file is missing, damaged or of another kind, or a row has more cells than the
-        header.
-    SettingsError
-        If the delimiter or the encoding is none, or the file has none.
     """
     path = Path(path)
     kind = format_of(path)
@@ -72,15 +54,7 @@ def read_table(
 
 
 def read_json_lines(path: Path, encoding: str | None = None) -> pd.DataFrame:
-    """Return the objects of a JSON lines file; a field within a field is a column with a dot.
-
-    Parameters
-    ----------
-    path : Path
-        The file, gzipped if its name ends in ``.gz``.
-    encoding : str, optional
-        Default: detected.
-    """
+    """Return the objects of a JSON lines file; a field within a field is a column with a dot."""
     objects = read_objects(path, encoding)
     try:
         frame: pd.DataFrame = pd.json_normalize(objects)

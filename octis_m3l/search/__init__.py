@@ -1,0 +1,21 @@
+"""Search of hyperparameters: OCTIS's Optimizer, resumed, in parallel, on anybody's models."""
+
+from octis_m3l.search.executors import Executor, Processes, Sequential
+from octis_m3l.search.on_ray import OnRay
+from octis_m3l.search.optimizer import Optimizer
+from octis_m3l.search.result import SearchResult
+from octis_m3l.search.runs import Job, Outcome, Task
+from octis_m3l.search.spaces import search_space
+
+__all__ = [
+    "Executor",
+    "Job",
+    "OnRay",
+    "Optimizer",
+    "Outcome",
+    "Processes",
+    "SearchResult",
+    "Sequential",
+    "Task",
+    "search_space",
+]

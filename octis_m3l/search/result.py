@@ -1,0 +1,93 @@
+"""What a search found, as OCTIS has it and more; and numbers as JSON holds them."""
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from octis.optimization.optimizer_evaluation import OptimizerEvaluation
+
+from octis_m3l.files import write_json
+
+
+class SearchResult(OptimizerEvaluation):  # type: ignore[misc]
+    """OCTIS's result of a search, with the best point and every run's outcome.
+
+    Attributes
+    ----------
+    name_json : str
+        The file that it was written to.
+    best : dict
+        The hyperparameters whose median score is best; empty if every call failed.
+    best_score : float, optional
+        That score.
+    outcomes : list of Outcome
+        Of all runs, failed ones too, with their seeds.
+    surrogate : scikit-optimize result, or None
+        With the last model of the response surface.
+    medians : list of float or None
+        Of each call's scores; None where all of its runs failed.
+    search_space : dict of str to Dimension
+        What was searched.
+    """
+
+    x_iters: dict[str, list[Any]]
+    func_vals: list[float]
+
+    def __init__(self, optimizer: Any, found: Any) -> None:
+        super().__init__(optimizer, BO_results=found)
+        self.outcomes = [optimizer.outcomes[key] for key in sorted(optimizer.outcomes)]
+        self.x_iters = {name: [plain(x) for x in of] for name, of in self.x_iters.items()}
+        self.func_vals = [float(value) for value in self.func_vals]
+        self.info |= {"x_iters": self.x_iters, "f_val": self.func_vals}
+        self.surrogate = found if getattr(found, "models", None) else None
+        self.medians = [optimizer.median(call) for call in range(len(self.func_vals))]
+        self.search_space = dict(optimizer.search_space)
+        known = [(value, call) for call, value in enumerate(self.medians) if value is not None]
+        sign = 1 if optimizer.optimization_type == "Maximize" else -1
+        self.best: dict[str, Any] = {}
+        self.best_score: float | None = None
+        if known:
+            self.best_score, call = max(known, key=lambda entry: sign * entry[0])
+            self.best = {name: points[call] for name, points in self.x_iters.items()}
+
+    def __repr__(self) -> str:
+        """Say what was found."""
+        score = "none" if self.best_score is None else f"{self.best_score:.4g}"
+        return f"<SearchResult: {len(self.medians)} calls, best {score} at {self.best}>"
+
+    def save(self, name_file: str) -> None:
+        """Write the search to a JSON file, whole.
+
+        Parameters
+        ----------
+        name_file : str
+            The file.
+        """
+        self.name_json = name_file
+        write_json(Path(name_file), without_nan(self.info))
+
+
+def without_nan(value: Any) -> Any:
+    """Return what JSON holds: None for NaN and infinite numbers."""
+    if isinstance(value, Mapping):
+        return {name: without_nan(of) for name, of in value.items()}
+    if isinstance(value, list | tuple):
+        return [without_nan(of) for of in value]
+    number = plain(value)
+    return None if isinstance(number, float) and not math.isfinite(number) else number
+
+
+def as_json(value: Any) -> Any:
+    """Return what JSON holds of a setting."""
+    if isinstance(value, Mapping):
+        return {name: as_json(of) for name, of in value.items()}
+    if isinstance(value, list | tuple):
+        return [as_json(of) for of in value]
+    return plain(value)
+
+
+def plain(value: Any) -> Any:
+    """Return Python's own number or text for numpy's."""
+    return value.item() if isinstance(value, np.generic) else value

@@ -1,0 +1,164 @@
+"""Bible passages in six languages: documents aligned by their numbering."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from octis_m3l.errors import DataError
+from octis_m3l.sources.bible_books import BOOKS
+from octis_m3l.sources.choices import chosen_views
+from octis_m3l.sources.source import RemoteFile, Repository, Source
+from octis_m3l.sources.splits import shuffled
+
+if TYPE_CHECKING:
+    from octis_m3l.data.dataset import MultiviewDataset
+
+TRANSLATIONS = {
+    "en": ("ASV", "American Standard Version, 1901"),
+    "de": ("GerElb1905", "Elberfelder, 1905"),
+    "es": ("SpaRV", "Reina-Valera, 1909"),
+    "nl": ("DutSVV", "Statenvertaling"),
+    "cs": ("CzeBKR", "Bible kralická"),
+    "zh": ("ChiUn", "Chinese Union Version, traditional characters"),
+}
+VERSES = 5
+SEED = 7
+_REPOSITORY = Repository("scrollmapper/bible_databases", "a228a19a29099a41c196c2a310cd93e50a390e30")
+# Of the 6,155 passages of the six translations; other numbers have the same shares.
+_ALL, _TEST, _VALIDATION = 6155, 1000, 500
+
+Verses = list[tuple[int, str]]
+Chapters = dict[tuple[str, int], Verses]
+
+
+def build_bible_passages(
+    raw: Path, *, views: Sequence[str] | None = None, vocabulary_size: int | None = 2000
+) -> "MultiviewDataset":
+    """Return passages of about five verses, labelled with the group of their book.
+
+    Only chapters whose verses have the same numbers in all six translations are taken, whatever
+    the views, so that the passages and their partition don't depend on them.
+    """
+    read = {
+        language: read_translation(raw / f"{name}.json")
+        for language, (name, _) in TRANSLATIONS.items()
+    }
+    places = list(_passages(read))
+    if not places:
+        raise DataError(f"{raw}: no chapter has the same verses in all translations.")
+    languages = chosen_views(views, tuple(TRANSLATIONS))
+    marks = passage_partition(len(places))
+    from octis_m3l.data.build import from_lists
+    from octis_m3l.data.text import TextPreprocessor
+
+    return from_lists(
+        {
+            language: [
+                _text(read[language][book, chapter], verses, language)
+                for book, chapter, verses in places
+            ]
+            for language in languages
+        },
+        partition=marks,
+        labels=[BOOKS[book] for book, _, _ in places],
+        preprocessing={
+            language: TextPreprocessor(language=language, vocabulary_size=vocabulary_size)
+            for language in languages
+        },
+        metadata={
+            "translations": {language: TRANSLATIONS[language][1] for language in languages},
+            "partition": f"drawn with seed {SEED} among the passages in the order of the books",
+        },
+    )
+
+
+def passage_ranges(count: int) -> list[range]:
+    """Return the verses of each passage of a chapter, counted from 0.
+
+    Five verses make a passage; one or two that are left over join the last one.
+    """
+    starts = list(range(0, count, VERSES))
+    if len(starts) > 1 and count - starts[-1] <= VERSES // 2:
+        starts.pop()
+    return [range(start, stop) for start, stop in zip(starts, [*starts[1:], count], strict=True)]
+
+
+def passage_partition(count: int) -> list[str]:
+    """Return the partition of each passage, in the order of the books."""
+    test = round(count * _TEST / _ALL)
+    validation = round(count * _VALIDATION / _ALL)
+    marks = ["train"] * count
+    for number, passage in enumerate(shuffled(range(count), SEED)):
+        if number < test + validation:
+            marks[passage] = "test" if number < test else "validation"
+    return marks
+
+
+def read_translation(path: Path) -> Chapters:
+    """Return the verses of each chapter of a translation, with their numbers."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        chapters: Chapters = {}
+        for book in content["books"]:
+            for chapter in book["chapters"]:
+                place = str(book["name"]), int(chapter["chapter"])
+                chapters[place] = [
+                    (int(verse["verse"]), " ".join(str(verse["text"]).split()))
+                    for verse in chapter["verses"]
+                ]
+    except (OSError, UnicodeError, ValueError, KeyError, TypeError) as error:
+        raise DataError(
+            f"{path} can't be read as a translation ({type(error).__name__}: {error}); expected "
+            "JSON with books, chapters and verses. Fetch it again: octis-m3l datasets fetch "
+            "bible-passages --again"
+        ) from None
+    return chapters
+
+
+def _passages(read: Mapping[str, Chapters]) -> Iterator[tuple[str, int, range]]:
+    first = next(iter(read.values()))
+    order = {book: number for number, book in enumerate(BOOKS)}
+    for book, chapter in sorted(
+        (place for place in first if place[0] in BOOKS),
+        key=lambda place: (order[place[0]], place[1]),
+    ):
+        numberings = {
+            tuple(number for number, _ in chapters.get((book, chapter), ()))
+            for chapters in read.values()
+        }
+        if len(numberings) == 1:
+            for verses in passage_ranges(len(numberings.pop())):
+                yield book, chapter, verses
+
+
+def _text(verses: Verses, rows: range, language: str) -> str:
+    text = " ".join(verses[row][1] for row in rows if verses[row][1])
+    # Spaces stand between some Chinese words and not between others; jieba finds them itself.
+    return text.replace(" ", "") if language == "zh" else text
+
+
+def _options() -> dict[str, Any]:
+    return {
+        "repositories": (_REPOSITORY,),
+        "files": tuple(
+            RemoteFile(f"{name}.json", _REPOSITORY.name, f"formats/json/{name}.json")
+            for name, _ in TRANSLATIONS.values()
+        ),
+    }
+
+
+BIBLE_SOURCE = Source(
+    name="bible-passages",
+    title="Bible passages of about five verses in six languages, all linked; ten groups of books",
+    views=tuple(TRANSLATIONS),
+    linked=True,
+    homepage="https://github.com/scrollmapper/bible_databases",
+    licence="Public Domain",
+    citation="scrollmapper/bible_databases: SWORD modules "
+    + ", ".join(f"{name} ({what})" for name, what in TRANSLATIONS.values()),
+    build=build_bible_passages,
+    size=50_000_000,
+    notes="The Chinese view needs octis-m3l[chinese].",
+    **_options(),
+)

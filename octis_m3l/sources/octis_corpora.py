@@ -1,0 +1,52 @@
+"""OCTIS's own preprocessed corpora, each a data set of one view."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from octis_m3l.sources.source import NONE_STATED, RemoteFile, Repository, Source
+
+if TYPE_CHECKING:
+    from octis_m3l.data.dataset import MultiviewDataset
+
+_REPOSITORY = Repository("MIND-Lab/OCTIS")
+_FILES = ("corpus.tsv", "vocabulary.txt")
+_CITATION = (
+    "Terragni, Fersini, Galuzzi, Tropeano & Candelieri: OCTIS: Comparing and Optimizing Topic "
+    "Models is Simple! EACL 2021 (system demonstrations)"
+)
+_CORPORA = {
+    "20newsgroup": ("20NewsGroup", "Posts to twenty newsgroups, in English, one label a group"),
+    "bbc-news": ("BBC_News", "BBC news stories in English, five labels"),
+    "dblp": ("DBLP", "Titles of papers in computer science, in English, four labels"),
+    "m10": ("M10", "Titles of scientific papers in English, ten labels"),
+}
+
+
+def build_octis(raw: Path) -> "MultiviewDataset":
+    """Return a data set of a folder as OCTIS has it: one view, ``en``."""
+    from octis_m3l.data.adopt import from_octis
+
+    return from_octis({"en": raw})
+
+
+def _source(name: str) -> Source:
+    folder, title = _CORPORA[name]
+    return Source(
+        name=name,
+        title=title,
+        views=("en",),
+        linked=False,
+        homepage="https://github.com/MIND-Lab/OCTIS",
+        licence=NONE_STATED,
+        citation=_CITATION,
+        build=build_octis,
+        repositories=(_REPOSITORY,),
+        files=tuple(
+            RemoteFile(file, _REPOSITORY.name, f"preprocessed_datasets/{folder}/{file}")
+            for file in _FILES
+        ),
+        notes=f"OCTIS itself calls it {folder}. OCTIS's own licence (MIT) is of its program.",
+    )
+
+
+OCTIS_SOURCES = tuple(_source(name) for name in _CORPORA)

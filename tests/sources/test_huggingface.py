@@ -1,0 +1,274 @@
+"""Sets of the Hugging Face hub, loaded through the library from local files instead."""
+
+import builtins
+import io
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from PIL import Image
+
+from octis_m3l.errors import DataError, MissingDependencyError, SettingsError, StorageError
+from octis_m3l.sources.build import build, describe
+from octis_m3l.sources.catalogue import source_of
+from octis_m3l.sources.fetch import fetch
+from octis_m3l.sources.fetching import FetchError
+from octis_m3l.sources.huggingface import build_huggingface
+
+NAME = "huggingface:some/pairs"
+Hub = Callable[..., list[tuple[Any, ...]]]
+
+
+def rows(count: int, start: int = 0) -> list[dict[str, Any]]:
+    return [
+        {
+            "title": f"ship number{i} sails",
+            "translation": {"de": f"schiff nummer{i} segelt", "fr": f"bateau numero{i} vogue"},
+            "kind": i % 3,
+        }
+        for i in range(start, start + count)
+    ]
+
+
+@pytest.fixture
+def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Hub:
+    """Say what the hub has: JSON lines for each split; gives the calls that are made."""
+    datasets = pytest.importorskip("datasets")
+    real = datasets.load_dataset
+    calls: list[tuple[Any, ...]] = []
+
+    def has(**splits: list[dict[str, Any]]) -> list[tuple[Any, ...]]:
+        files = {}
+        for split, content in splits.items():
+            path = tmp_path / f"{split}.jsonl"
+            path.write_text("".join(json.dumps(row) + "\n" for row in content))
+            files[split] = str(path)
+
+        def load(name: str, config: str | None, *, revision: str | None) -> Any:
+            calls.append((name, config, revision))
+            loaded = real("json", data_files=files, cache_dir=str(tmp_path / "cache"))
+            names = datasets.ClassLabel(names=["sea", "land", "sky"])
+            return loaded.cast_column("kind", names) if "kind" in content[0] else loaded
+
+        monkeypatch.setattr(datasets, "load_dataset", load)
+        return calls
+
+    return has
+
+
+def test_splits_are_partitions_and_fields_are_columns(hub: Hub, tmp_path: Path) -> None:
+    calls = hub(train=rows(6), dev=rows(2, 6), test=rows(3, 8))
+    name = "huggingface:some/pairs@v1.0#de-fr"
+    record = fetch(name, tmp_path / "raw")
+    assert calls == [("some/pairs", "de-fr", "v1.0")]
+    assert record["collected"]["rows"] == {"train": 6, "dev": 2, "test": 3}
+    assert fetch(name, tmp_path / "raw") == record
+    assert len(calls) == 1
+    dataset = build(
+        name,
+        tmp_path / "out",
+        tmp_path / "raw",
+        texts={"en": "title", "german": "translation.de"},
+        languages={"german": "de"},
+        label="kind",
+        vocabulary_size=4,
+    )
+    english, german = dataset.text_view("en"), dataset.text_view("german")
+    assert english.sizes == german.sizes == (6, 2, 3)
+    assert german.language == "de"
+    assert len(english.vocabulary) == 4
+    assert str(german.items(slice(0, 1))[0]) == "schiff nummer0 segelt"
+    assert list(english.labels or [])[:4] == ["sea", "land", "sky", "sea"]
+    assert dataset.is_linked
+    assert dataset.metadata["licence"] == "see https://huggingface.co/datasets/some/pairs"
+    assert describe(name, tmp_path / "raw")["fetched"]["files"] == 4
+
+
+def test_a_single_split_is_drawn(hub: Hub, tmp_path: Path) -> None:
+    hub(train=rows(40))
+    fetch(NAME, tmp_path / "raw")
+    chosen: dict[str, Any] = {"texts": {"en": "title"}, "seed": 3}
+    dataset = build(NAME, tmp_path / "out", tmp_path / "raw", **chosen)
+    assert dataset.text_view("en").sizes == (32, 4, 4)
+    again = build(NAME, tmp_path / "again", tmp_path / "raw", **chosen)
+    assert again.fingerprints() == dataset.fingerprints()
+
+
+def picture(*colour: int) -> dict[str, Any]:
+    """Return a picture as the hub stores it."""
+    stream = io.BytesIO()
+    Image.new("RGB", (8, 6), colour).save(stream, "PNG")
+    return {"bytes": stream.getvalue(), "path": None}
+
+
+def split_of(raw: Path, name: str, cells: list[Any], texts: list[str]) -> None:
+    raw.mkdir(exist_ok=True)
+    pd.DataFrame({"text": texts, "photo": cells}).to_parquet(raw / f"{name}.parquet")
+    (raw / "labels.json").write_text("{}")
+
+
+CHOSEN: dict[str, Any] = {
+    "texts": {"en": "text"},
+    "images": {"photos": "photo"},
+    "vocabulary_size": 5,
+}
+
+
+def test_pictures(tmp_path: Path) -> None:
+    red = picture(200, 10, 10)
+    cells = [red, {"bytes": b"broken", "path": "x"}, None]
+    split_of(tmp_path / "raw", "train", cells, ["red ship", "blue ship", "old ship"])
+    with pytest.warns(UserWarning, match=r"1 of 2 items can't be opened .*[0-9a-f]{32} is no pict"):
+        dataset = build_huggingface(tmp_path / "raw", **CHOSEN)
+    assert len(dataset.text_view("en")) == 3
+    (path,) = [Path(str(each)) for each in dataset.image_views["photos"].pictures or ()]
+    assert path.read_bytes() == red["bytes"]
+    assert path.parent == tmp_path / "pictures" / "train"
+    assert sorted(file.name for file in (tmp_path / "raw").iterdir()) == [
+        "labels.json",
+        "train.parquet",
+    ]
+    path.write_bytes(b"")
+    with pytest.warns(UserWarning, match="1 of 2 items"):
+        build_huggingface(tmp_path / "raw", **CHOSEN)
+    assert path.read_bytes() == red["bytes"]
+
+
+def test_each_row_s_picture_is_an_item_of_its_own(tmp_path: Path) -> None:
+    placeholder = picture(1, 2, 3)
+    for name, count in (("train", 6), ("test", 3)):
+        split_of(tmp_path / "raw", name, [placeholder] * count, ["a ship sails"] * count)
+    dataset = build_huggingface(tmp_path / "raw", **CHOSEN)
+    assert dataset.view("photos").sizes == dataset.view("en").sizes == (6, 0, 3)
+
+
+def test_columns_that_are_not_there(hub: Hub, tmp_path: Path) -> None:
+    hub(train=rows(4), test=rows(2, 4))
+    fetch(NAME, tmp_path / "raw")
+    message = r"name at least one text column: --text VIEW=COLUMN. There are: kind, title, transl"
+    with pytest.raises(SettingsError, match=message):
+        build(NAME, tmp_path / "out", tmp_path / "raw")
+    with pytest.raises(DataError, match=r"there is no column 'titel'. Did you mean 'title'\?"):
+        build(NAME, tmp_path / "out", tmp_path / "raw", texts={"en": "titel"})
+    with pytest.raises(DataError, match="an image column holds a str"):
+        build(
+            NAME, tmp_path / "out", tmp_path / "raw", texts={"en": "title"}, images={"p": "title"}
+        )
+    assert not (tmp_path / "out").exists()
+
+
+def test_splits_of_no_partition(hub: Hub, tmp_path: Path) -> None:
+    hub(train=rows(4), extra=rows(2, 4))
+    fetch(NAME, tmp_path / "raw")
+    with pytest.raises(SettingsError, match="the split 'extra' of extra, train is neither train"):
+        build(
+            NAME, tmp_path / "out", tmp_path / "raw", texts={"en": "title"}, images={"p": "title"}
+        )
+    assert not list(tmp_path.rglob("pictures"))
+
+
+def test_an_occupied_folder_is_refused_before_anything_is_read(hub: Hub, tmp_path: Path) -> None:
+    hub(train=rows(4))
+    fetch(NAME, tmp_path / "raw")
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "mine").write_text("x")
+    with pytest.raises(StorageError, match="exists already and is not empty"):
+        build(NAME, tmp_path / "out", tmp_path / "raw", texts={"en": "titel"})
+
+
+def test_what_can_not_be_loaded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    datasets = pytest.importorskip("datasets")
+
+    def load(*_: Any, **__: Any) -> Any:
+        raise ConnectionError("no such host\nand more")
+
+    monkeypatch.setattr(datasets, "load_dataset", load)
+    message = r"huggingface:some/pairs: it can't be loaded \(ConnectionError: no such host\)\. Chec"
+    with pytest.raises(FetchError, match=message):
+        fetch(NAME, tmp_path)
+    assert list(tmp_path.glob("huggingface-some-pairs-*/raw")) == []
+
+
+def test_labels_that_are_missing(hub: Hub, tmp_path: Path) -> None:
+    content = rows(10)
+    content[3]["kind"] = None
+    hub(train=content)
+    fetch(NAME, tmp_path / "raw")
+    chosen = {"texts": {"en": "title"}, "label": "kind"}
+    dataset = build(NAME, tmp_path / "out", tmp_path / "raw", **chosen)
+    labels = list(dataset.text_view("en").labels or ())
+    assert labels.count("") == 1
+    assert set(labels) == {"", "sea", "land", "sky"}
+
+
+def test_splits_that_are_gone_do_not_stay(hub: Hub, tmp_path: Path) -> None:
+    hub(train=rows(4), test=rows(2, 4))
+    fetch(NAME, tmp_path)
+    (raw,) = tmp_path.glob("huggingface-some-pairs-*/raw")
+    hub(train=rows(6))
+    (raw / "train.parquet").write_bytes(b"x")
+    record = fetch(NAME, tmp_path)
+    assert sorted(record["files"]) == ["labels.json", "train.parquet"]
+    assert not (raw / "test.parquet").exists()
+
+
+def test_the_commit_is_written_down(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    datasets = pytest.importorskip("datasets")
+
+    def load(*_: Any, **__: Any) -> Any:
+        table = datasets.Dataset.from_dict({"text": ["a ship"] * 10})
+        url = f"hf://datasets/some/pairs@{'1a' * 20}/train.csv"
+        table.info.download_checksums = {url: {"num_bytes": 3, "checksum": None}}
+        return datasets.DatasetDict({"train": table})
+
+    monkeypatch.setattr(datasets, "load_dataset", load)
+    assert fetch(NAME, tmp_path)["collected"]["revision"] == "1a" * 20
+    dataset = build(NAME, tmp_path / "out", tmp_path, texts={"en": "text"})
+    assert dataset.metadata["source"]["revision"] == "1a" * 20
+
+
+def test_a_local_folder_is_not_taken_for_the_hub_s(
+    hub: Hub, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    calls = hub(train=rows(4))
+    (tmp_path / "some" / "pairs").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SettingsError, match="would take it in place of the hub's"):
+        fetch(NAME, tmp_path / "raw")
+    assert calls == []
+
+
+def test_without_the_library(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setitem(sys.modules, "datasets", None)
+    with pytest.raises(MissingDependencyError, match=r'pip install "octis-m3l\[huggingface\]"'):
+        fetch(NAME, tmp_path)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "huggingface:",
+        "huggingface:a/b/c",
+        "huggingface:../x y",
+        "huggingface:..",
+        "huggingface:./x",
+    ],
+)
+def test_names_of_another_form(name: str) -> None:
+    with pytest.raises(SettingsError, match="expected huggingface:NAME, with @REVISION"):
+        source_of(name)
+
+
+def test_the_library_is_imported_only_when_it_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = builtins.__import__
+
+    def guarded(name: str, *arguments: Any, **keywords: Any) -> Any:
+        assert name.partition(".")[0] not in ("datasets", "pyarrow")
+        return real(name, *arguments, **keywords)
+
+    monkeypatch.setattr(builtins, "__import__", guarded)
+    assert source_of(NAME).name == NAME

@@ -1,0 +1,263 @@
+"""The data set of articles and pictures that are there, and the store that they are in."""
+
+import csv
+import errno
+import hashlib
+import tempfile
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from octis_m3l.data import MultiviewDataset
+from octis_m3l.errors import DataError, SettingsError, StorageError
+from octis_m3l.sources.wikipedia_m3l import build_wikipedia_m3l
+from octis_m3l.sources.wikipedia_pictures import description_page
+from octis_m3l.sources.wikipedia_store import PICTURES, WikipediaStore, articles_of
+
+from .wikipedia_server import address, drawn, written
+
+Row = tuple[str, str, str]
+
+
+class Fetched:
+    """A folder as fetching leaves it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.store = WikipediaStore(folder)
+        self.rows: dict[str, list[Row]] = {"train": [], "test": []}
+
+    def add(self, partition: str, number: int, **changed: str) -> Row:
+        row = (
+            changed.get("de", f"seite {number}"),
+            changed.get("en", f"page {number}"),
+            changed.get("picture", address(f"{number}.jpg")),
+        )
+        self.rows[partition].append(row)
+        for language, title in zip(("de", "en"), row, strict=False):
+            if self.store.read(articles_of(language), title) is None:
+                self.article(language, title, page=2 * number + (language == "en"))
+        self.picture(row[2], number)
+        self.write()
+        return row
+
+    def article(self, language: str, title: str, page: int, words: int = 30) -> None:
+        content = {
+            "title": title.capitalize(),
+            "page": page,
+            "revision": 1000 + page,
+            "text": written(page, language, words),
+        }
+        self.store.keep(articles_of(language), title, content)
+
+    def picture(self, url: str, seed: int) -> None:
+        body = drawn(seed)
+        place = self.store.stem(PICTURES, url).with_suffix(".jpg")
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_bytes(body)
+        self.store.keep(PICTURES, url, {"file": place.name, "bytes": len(body)})
+
+    def write(self) -> None:
+        for partition, rows in self.rows.items():
+            with (self.folder / f"{partition}-titles.csv").open("w", newline="") as stream:
+                table = csv.writer(stream)
+                table.writerow(["de_title", "en_title", "image_url"])
+                table.writerows(rows)
+
+
+@pytest.fixture
+def fetched(tmp_path: Path) -> Fetched:
+    made = Fetched(tmp_path)
+    for number in range(20):
+        made.add("test" if number % 5 == 4 else "train", number)
+    return made
+
+
+def items(dataset: MultiviewDataset, view: str) -> dict[str, int]:
+    counts: dict[str, int] = dataset.info()["views"][view]["items"]
+    return counts
+
+
+class TestPartitions:
+    def test_are_as_published(self, fetched: Fetched) -> None:
+        dataset = build_wikipedia_m3l(fetched.folder, validation=0)
+        for view in ("en", "de", "pictures"):
+            assert items(dataset, view) == {"train": 16, "validation": 0, "test": 4}
+        assert dataset.pivot == "en"
+        assert dataset.info()["tuples"] == 20
+
+    def test_validation_follows_from_the_titles(self, fetched: Fetched) -> None:
+        dataset = build_wikipedia_m3l(fetched.folder, validation=0.3)
+        below = {
+            en.capitalize()
+            for de, en, _ in fetched.rows["train"]
+            if int(hashlib.sha256(f"{en}\t{de}".encode()).hexdigest(), 16) / 2**256 < 0.3
+        }
+        view = dataset.view("en")
+        records = dataset.metadata["records"]
+        marked = {
+            records[row]["articles"]["en"]["title"] for row in view.indexes[view.rows("validation")]
+        }
+        assert marked == below
+        assert 0 < len(below) < 16
+
+    def test_validation_does_not_depend_on_what_else_is_there(self, fetched: Fetched) -> None:
+        texts = build_wikipedia_m3l(fetched.folder, validation=0.3).view("en")
+        before = {texts.texts[row] for row in range(*_range(texts.rows("validation")))}
+        for number in range(30, 40):
+            fetched.add("train", number)
+        texts = build_wikipedia_m3l(fetched.folder, validation=0.3).view("en")
+        assert before <= {texts.texts[row] for row in range(*_range(texts.rows("validation")))}
+
+    @pytest.mark.parametrize("shared", ["de", "en", "picture"])
+    def test_what_is_tested_is_not_trained_on(self, fetched: Fetched, shared: str) -> None:
+        de, en, picture = fetched.rows["test"][0]
+        fetched.add("train", 50, **{shared: {"de": de, "en": en, "picture": picture}[shared]})
+        dataset = build_wikipedia_m3l(fetched.folder, validation=0)
+        assert dataset.metadata["training_tuples_left_out"] == 1
+        assert items(dataset, "en") == {"train": 16, "validation": 0, "test": 4}
+
+    @pytest.mark.parametrize("told", [True, False])
+    def test_also_by_way_of_a_picture_under_another_address(
+        self, fetched: Fetched, told: bool
+    ) -> None:
+        tested = fetched.rows["test"][0][2]
+        fetched.add("train", 50)
+        url, body = address("50.jpg"), drawn(4)
+        assert (fetched.store.picture_record(tested) or {})["sha256"] == hashlib.sha256(
+            body
+        ).hexdigest()
+        place = fetched.store.stem(PICTURES, url).with_suffix(".jpg")
+        place.write_bytes(body)
+        content = {"file": place.name, "bytes": len(body)}
+        more = {"sha256": hashlib.sha256(body).hexdigest()} if told else {}
+        fetched.store.keep(PICTURES, url, content | more)
+        dataset = build_wikipedia_m3l(fetched.folder, validation=0)
+        assert dataset.metadata["training_tuples_left_out"] == 1
+
+    def test_also_by_way_of_others(self, fetched: Fetched) -> None:
+        fetched.add("train", 50, en=fetched.rows["test"][0][1])
+        fetched.add("train", 51, de="seite 50")
+        fetched.add("train", 52, picture=address("51.jpg"))
+        dataset = build_wikipedia_m3l(fetched.folder, validation=0)
+        assert dataset.metadata["training_tuples_left_out"] == 3
+
+    def test_also_by_way_of_redirects(self, fetched: Fetched) -> None:
+        # Two titles that lead to one page.
+        fetched.article("en", "other name of 4", page=9)
+        fetched.add("train", 50, en="other name of 4")
+        dataset = build_wikipedia_m3l(fetched.folder, validation=0)
+        assert dataset.metadata["training_tuples_left_out"] == 1
+
+    def test_tuples_that_share_an_item_stay_together(self, fetched: Fetched) -> None:
+        for number in range(60, 90):
+            fetched.add("train", number, picture=address("60.jpg"))
+        dataset = build_wikipedia_m3l(fetched.folder, validation=0.5)
+        assert sum(items(dataset, "pictures").values()) == 21
+        assert dataset.info()["tuples"] == 21
+
+    def test_an_article_with_two_pictures_is_one_item(self, fetched: Fetched) -> None:
+        de, en, _ = fetched.rows["train"][0]
+        fetched.add("train", 50, de=de, en=en)
+        dataset = build_wikipedia_m3l(fetched.folder, validation=0)
+        assert items(dataset, "en")["train"] == 16
+        assert items(dataset, "pictures")["train"] == 17
+
+
+def _range(rows: slice) -> tuple[int, int]:
+    return rows.start, rows.stop
+
+
+class TestItems:
+    def test_what_is_missing_is_a_gap(self, fetched: Fetched) -> None:
+        fetched.store.give_up(articles_of("de"), "seite 0", "missing")
+        fetched.store.give_up(PICTURES, address("1.jpg"), "deleted")
+        dataset = build_wikipedia_m3l(fetched.folder, validation=0)
+        assert [items(dataset, v)["train"] for v in ("en", "de", "pictures")] == [16, 15, 15]
+        whole = build_wikipedia_m3l(fetched.folder, validation=0, complete=True)
+        assert [items(whole, v)["train"] for v in ("en", "de", "pictures")] == [14, 14, 14]
+
+    def test_articles_are_cut_after_so_many_words(self, fetched: Fetched) -> None:
+        fetched.article("en", "page 0", page=1, words=500)
+        view = build_wikipedia_m3l(fetched.folder, validation=0).view("en")
+        assert max(len(text.split()) for text in view.texts) == 200
+        view = build_wikipedia_m3l(fetched.folder, validation=0, words=7).view("en")
+        assert {len(text.split()) for text in view.texts} == {7}
+        view = build_wikipedia_m3l(fetched.folder, validation=0, words=None).view("en")
+        assert max(len(text.split()) for text in view.texts) == 500
+
+    def test_the_vocabulary_is_as_large_as_wanted(self, fetched: Fetched) -> None:
+        dataset = build_wikipedia_m3l(fetched.folder, validation=0, vocabulary_size=11)
+        assert len(dataset.view("en").vocabulary) == len(dataset.view("de").vocabulary) == 11
+
+    def test_says_where_everything_is_from(self, fetched: Fetched, tmp_path: Path) -> None:
+        dataset = build_wikipedia_m3l(fetched.folder)
+        dataset.save(tmp_path / "saved")
+        about = MultiviewDataset.from_folder(tmp_path / "saved").metadata
+        assert "CC BY-SA 4.0" in about["license"]
+        assert "COLING 2022" in about["citation"]
+        assert about["retrieved"]["first"] <= about["retrieved"]["last"]
+        assert about["records"][0] == {
+            "articles": {
+                "en": {"title": "Page 0", "revision": 1001},
+                "de": {"title": "Seite 0", "revision": 1000},
+            },
+            "pictures": ["https://commons.wikimedia.org/wiki/File:0.jpg"],
+        }
+
+    def test_pictures_of_one_wikipedia_alone_have_their_page_there(self) -> None:
+        url = "https://upload.wikimedia.org/wikipedia/en/a/ab/X.jpg"
+        assert description_page(url) == "https://en.wikipedia.org/wiki/File:X.jpg"
+        assert description_page("https://example.org/x.jpg") is None
+
+    def test_what_is_unfinished_can_be_built_of(self, fetched: Fetched) -> None:
+        fetched.rows["train"].append(("nie", "never", address("Never.jpg")))
+        fetched.write()
+        assert build_wikipedia_m3l(fetched.folder, validation=0).info()["tuples"] == 20
+
+
+class TestErrors:
+    def test_nothing_to_train_on(self, tmp_path: Path) -> None:
+        made = Fetched(tmp_path)
+        made.add("test", 0)
+        with pytest.raises(DataError, match="has no training tuple whose articles or picture came"):
+            build_wikipedia_m3l(tmp_path)
+
+    def test_arguments(self, tmp_path: Path) -> None:
+        with pytest.raises(SettingsError, match="validation=1: expected a share"):
+            build_wikipedia_m3l(tmp_path, validation=1)
+        with pytest.raises(SettingsError, match="words=0: expected 1 or more"):
+            build_wikipedia_m3l(tmp_path, words=0)
+
+
+class TestStore:
+    @settings(max_examples=40, deadline=None)
+    @given(st.lists(st.text(st.characters(exclude_categories=["Cs"])), unique=True, max_size=4))
+    def test_keeps_names_of_any_kind_apart(self, names: list[str]) -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            store = WikipediaStore(Path(folder))
+            for name in names:
+                store.keep("articles/en", name, {"text": name})
+            for name in names:
+                record = store.read("articles/en", name)
+                assert record is not None
+                assert record["text"] == name
+                assert store.read("articles/de", name) is None
+
+    def test_a_full_disk(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        def full(*_: object, **__: object) -> None:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        monkeypatch.setattr("octis_m3l.files.json.dumps", full)
+        with pytest.raises(StorageError, match=r"can't be written: no space is left on the disk"):
+            WikipediaStore(tmp_path).keep("articles/en", "a", {"text": "x"})
+
+    def test_a_record_in_another_s_place_is_not_taken(self, tmp_path: Path) -> None:
+        store = WikipediaStore(tmp_path)
+        store.keep("articles/en", "a", {"text": "x"})
+        place = store.stem("articles/en", "b").with_suffix(".json")
+        place.parent.mkdir(parents=True, exist_ok=True)
+        store.stem("articles/en", "a").with_suffix(".json").rename(place)
+        assert store.read("articles/en", "b") is None
