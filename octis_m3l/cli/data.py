@@ -97,8 +97,8 @@ def build(
     10 % test. A folder of bags of words or of OCTIS says itself what is train and what test.
     """
     from octis_m3l.data.folder.manifest import MANIFEST
-    from octis_m3l.encoders import embed
-    from octis_m3l.experiments.encoding import check_encoders, encoders_of
+    from octis_m3l.encoders import embed, encoder_from
+    from octis_m3l.encoders.embedding import encoders_of
     from octis_m3l.experiments.tables import dataset_from_table, with_words
 
     chosen, own = pairs(encoder, "--encoder"), pairs(embeddings, "--embeddings")
@@ -110,7 +110,8 @@ def build(
     if without_vector != "error" and not word_vectors:
         raise SettingsError("--without-vector goes with --word-vectors VIEW=FILE alone.")
     kept = _cache(cache, no_cache)
-    check_encoders(chosen.values())
+    for specification in chosen.values():
+        encoder_from(specification)
     known = [*pairs(text, "--text"), *pairs(image, "--image"), "texts", "images"]
     folders = pairs(octis, "--octis")
     if (source is None) == (not folders):
@@ -178,7 +179,7 @@ def encode(
     options follow a question mark: sentence-transformers:NAME?max_length=128. VIEW may be texts or
     images: all of them.
     """
-    from octis_m3l.experiments.encoding import encode_folder
+    from octis_m3l.encoders.embedding import encode_folder
 
     chosen = pairs(encoder, "--encoder")
     if not chosen:

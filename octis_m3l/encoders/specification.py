@@ -13,6 +13,7 @@ from octis_m3l.encoders.strings import read
 from octis_m3l.encoders.timm_encoder import TimmEncoder
 from octis_m3l.errors import SettingsError, suggest
 
+FITTED = ("lsa", "clsi", "word-vectors")
 _PRETRAINED: tuple[type[PretrainedEncoder], ...] = (
     SentenceEncoder,
     StaticEncoder,
@@ -48,6 +49,11 @@ def encoder_from(text: str, **options: Any) -> Encoder:
     """
     before, _, after = text.partition("?")
     scheme, colon, target = before.partition(":")
+    if text in FITTED:
+        raise SettingsError(
+            f"'{text}' is fitted on the training items when a model is trained: give it to train, "
+            f"--set encoder={text}."
+        )
     if scheme not in _SCHEMES:
         raise SettingsError(f"unknown encoder '{scheme}'.{suggest(scheme, _SCHEMES)}")
     if scheme == "picture":

@@ -17,8 +17,8 @@ from octis_m3l.data.demo import demo_corpus
 from octis_m3l.data.folder import write_embeddings
 from octis_m3l.data.folder.manifest import read_manifest
 from octis_m3l.encoders import PictureEncoder, encode, encode_words
+from octis_m3l.encoders.embedding import encode_folder, encoders_of
 from octis_m3l.errors import DataError, SettingsError, StorageError
-from octis_m3l.experiments.encoding import encode_folder, encoders_of
 
 FAST = {"num_topics": 3, "epochs": 2, "batch_size": 16, "hidden_size": 8}
 

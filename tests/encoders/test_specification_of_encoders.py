@@ -143,7 +143,11 @@ def test_options_beside_the_string_come_first() -> None:
         ),
         (
             "lsa",
-            "unknown encoder 'lsa'. Known: model2vec, open-clip, open-clip-text, picture, sent",
+            "'lsa' is fitted on the training items when a model is trained: give it to train",
+        ),
+        (
+            "bert",
+            "unknown encoder 'bert'. Known: model2vec, open-clip, open-clip-text, picture, sent",
         ),
         ("timm:", "'timm:' names no model; expected timm:NAME."),
         ("timm", "'timm' names no model; expected timm:NAME."),
