@@ -48,6 +48,16 @@ def check_device_name(name: str) -> None:
         )
 
 
+def check_used(model: Any, names: Sequence[str] | None) -> None:
+    """Refuse a device for a model class that computes on the processor only."""
+    others = [name for name in names or () if name not in ("auto", "cpu")]
+    if others and "device" not in model.settings_class.model_fields:
+        raise SettingsError(
+            f"{model.name} computes on the processor only: device='{others[0]}' would have no "
+            "effect; leave it out."
+        )
+
+
 def each_device(names: Sequence[str], processes: int) -> list[str]:
     """Return the devices to give out to processes: of 'cuda' and 'auto', every card."""
     import torch

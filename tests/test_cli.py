@@ -22,7 +22,7 @@ from rich.text import Text
 
 import octis_m3l
 from octis_m3l.cli import main
-from octis_m3l.cli.shared import Terminal, print_json, show
+from octis_m3l.cli.printing import Terminal, print_json, show
 from octis_m3l.data import opening
 from octis_m3l.data.demo import demo_corpus
 from octis_m3l.errors import DataError
@@ -257,15 +257,15 @@ def test_infer_texts_pictures_and_embeddings(run: Run, trained: Path, tmp_path: 
         (("build", "no.csv", "--out", "x"), "name at least one text column"),
         (
             ("build", "no.csv", "--out", "x", "--text", "en=a", "--no-cache"),
-            "--no-cache goes with --encoder VIEW=ENCODER alone; leave it out.",
+            "--no-cache goes with --encoder VIEW=ENCODER only; leave it out.",
         ),
         (
             ("build", "no.csv", "--out", "x", "--text", "en=a", "--without-vector", "zeros"),
-            "--without-vector goes with --word-vectors VIEW=FILE alone.",
+            "--without-vector goes with --word-vectors VIEW=FILE only.",
         ),
         (
             ("train", "{corpus}", "--out", "new", "--model", "pltm", "--device", "cuda"),
-            "pltm is computed on the processor alone: device='cuda' would do nothing",
+            "pltm computes on the processor only: device='cuda' would have no effect",
         ),
         (
             ("tune", "{corpus}", "--out", "new", "--gpus", "1"),
@@ -381,7 +381,7 @@ def test_scores_of_few_items_are_told_to_say_little(run: Run, trained: Path) -> 
     command = ("evaluate", trained / "model", "--json", "--metric", "mrr", "--partition")
     few = " ".join(run(*command, "validation")[2].split())
     assert "the validation partition has few linked items (en-de: " in few
-    assert few.endswith("scores of so few say little, and to find one among few is easy.")
+    assert few.endswith("uncertain, and it is easy to find one item among few.")
     assert run(*command, "train")[2] == ""
 
 

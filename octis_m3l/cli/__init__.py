@@ -9,12 +9,14 @@ from typing import Annotated, Any
 import typer
 
 from octis_m3l import __version__
-from octis_m3l.cli.data import build, encode, info
+from octis_m3l.cli.compare import compare
+from octis_m3l.cli.corpus import build, encode
 from octis_m3l.cli.datasets import datasets
-from octis_m3l.cli.looking import evaluate, infer, topics
-from octis_m3l.cli.searching import compare, tune
-from octis_m3l.cli.shared import errors
-from octis_m3l.cli.training import demo, models, train
+from octis_m3l.cli.information import info, models
+from octis_m3l.cli.look import evaluate, infer, topics
+from octis_m3l.cli.printing import errors
+from octis_m3l.cli.train import demo, train
+from octis_m3l.cli.tune import tune
 from octis_m3l.errors import OctisM3LError
 
 
@@ -26,7 +28,7 @@ def _print_version(wanted: bool) -> None:
 
 Version = Annotated[
     bool,
-    typer.Option("--version", callback=_print_version, is_eager=True, help="Say which it is."),
+    typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version."),
 ]
 __all__ = ["app", "main"]
 
@@ -66,8 +68,7 @@ def main() -> None:
     try:
         app()
     except OctisM3LError as error:
-        errors.print("[bold red]error:[/bold red]", end=" ")
-        errors.print(_one_line(error), markup=False, highlight=False)
+        _say("[bold red]error:[/bold red]", error)
         raise SystemExit(1) from None
     except KeyboardInterrupt:
         raise SystemExit(130) from None
@@ -75,17 +76,17 @@ def main() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise SystemExit(141) from None
     except (OSError, UnicodeError) as error:
-        errors.print("[bold red]error:[/bold red]", end=" ")
-        errors.print(f"{_one_line(error)}; check the path and its permissions.", markup=False)
+        _say("[bold red]error:[/bold red]", f"{error}; check the path and its permissions.")
         raise SystemExit(1) from None
 
 
-def _one_line(message: object) -> str:
-    """Return a message on one line, so that no part of it looks like another message."""
-    return re.sub(r"\s*\n\s*", " ", str(message))
+def _say(kind: str, message: object) -> None:
+    """Print a message on one line, so that no part of it looks like another message."""
+    errors.print(kind, end=" ")
+    one_line = re.sub(r"\s*\n\s*", " ", str(message))
+    errors.print(one_line, markup=False, highlight=False)
 
 
 def _show_warning(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
     if issubclass(category, UserWarning):
-        errors.print("[yellow]warning:[/yellow]", end=" ")
-        errors.print(_one_line(message), markup=False, highlight=False)
+        _say("[yellow]warning:[/yellow]", message)

@@ -8,9 +8,20 @@ import typer
 from rich.table import Column, Table
 from rich.text import Text
 
-from octis_m3l.cli.shared import AsJson, Overwrite, Pairs, errors, print_json, screen, show
-from octis_m3l.experiments.arguments import pairs, settings
-from octis_m3l.progress import is_watched
+from octis_m3l.cli.options import (
+    AsJson,
+    Group,
+    Label,
+    Language,
+    Overwrite,
+    Set,
+    ViewColumns,
+    Views,
+    names,
+    pairs,
+    settings,
+)
+from octis_m3l.cli.printing import errors, print_json, screen, show, shows_progress
 
 datasets = typer.Typer(no_args_is_help=True, help="Public data sets: list, fetch and build them.")
 
@@ -53,7 +64,7 @@ def list_(folder: Fetched = None, as_json: AsJson = False) -> None:
 
 @datasets.command()
 def info(name: Name, folder: Fetched = None, as_json: AsJson = False) -> None:
-    """Say where a data set is from, its licence, what to cite, and what is here of it."""
+    """Show a data set's source, licence and citation, and what has been fetched of it."""
     from octis_m3l.sources.build import describe
 
     show(describe(name, folder), as_json)
@@ -63,39 +74,26 @@ def info(name: Name, folder: Fetched = None, as_json: AsJson = False) -> None:
 def fetch(
     name: Name,
     folder: Fetched = None,
-    set_: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="NAME=VALUE", help="A choice of this set: limit=100, say."),
-    ] = None,
-    again: Annotated[
-        bool, typer.Option("--again", help="Fetch everything anew, whatever is there.")
-    ] = False,
+    set_: Set = None,
+    again: Annotated[bool, typer.Option("--again", help="Fetch everything anew.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Fetch a data set's files; interrupted, the same command goes on where it stopped."""
+    """Fetch a data set's files; interrupted, the same command continues where it stopped."""
     from octis_m3l.sources.fetch import fetch as fetch_files
 
     record = fetch_files(
-        name, folder, progress=not as_json and is_watched(), **settings(set_, again=again)
+        name, folder, progress=shows_progress(as_json), **settings(set_, again=again)
     )
     if as_json:
         print_json(record)
         return
     size = sum(file["size"] for file in record["files"].values())
-    screen.print(
-        f"{record['name']}: {len(record['files'])} files, {_megabytes(size)}. Licence: "
-        f"{record['licence']}",
-        markup=False,
-        soft_wrap=True,
-    )
+    count, licence = len(record["files"]), record["licence"]
+    screen.say(f"{record['name']}: {count} files, {_megabytes(size)}. Licence: {licence}")
     if record["left_out"]:
-        errors.print(f"not there: {', '.join(record['left_out'])}", markup=False, soft_wrap=True)
+        errors.say(f"not available: {', '.join(record['left_out'])}")
     where = "" if folder is None else f" --folder {folder}"
-    screen.print(
-        f"Build it: octis-m3l datasets build {name} --out FOLDER{where}",
-        markup=False,
-        soft_wrap=True,
-    )
+    screen.say(f"Build it: octis-m3l datasets build {name} --out FOLDER{where}")
 
 
 @datasets.command()
@@ -103,28 +101,22 @@ def build(
     name: Name,
     out: Annotated[Path, typer.Option(help="Folder of the data set.")],
     folder: Fetched = None,
-    views: Annotated[str | None, typer.Option(help="Only these views: en,de,pictures")] = None,
+    views: Views = None,
     vocabulary: Annotated[int | None, typer.Option(min=1, help="Words of each language.")] = None,
-    text: Pairs = None,
-    image: Pairs = None,
-    label: Annotated[str | None, typer.Option(help="Column of labels.")] = None,
-    group: Annotated[str | None, typer.Option(help="Column: rows that are one record.")] = None,
-    language: Annotated[
-        list[str] | None,
-        typer.Option(metavar="VIEW=LANGUAGE", help="Where the name doesn't say it."),
-    ] = None,
-    set_: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="NAME=VALUE", help="Any other choice; see datasets info."),
-    ] = None,
+    text: ViewColumns = None,
+    image: ViewColumns = None,
+    label: Label = None,
+    group: Group = None,
+    language: Language = None,
+    set_: Set = None,
     overwrite: Overwrite = False,
     as_json: AsJson = False,
 ) -> None:
-    """Build a fetched data set; columns are named for those of the Hugging Face hub alone."""
+    """Build a fetched data set; only those of the Hugging Face hub need columns named."""
     from octis_m3l.sources.build import build as build_dataset
 
     own: dict[str, Any] = {
-        "views": [view.strip() for view in views.split(",")] if views else None,
+        "views": names(views) or None,
         "vocabulary_size": vocabulary,
         "texts": pairs(text, "--text") or None,
         "images": pairs(image, "--image") or None,

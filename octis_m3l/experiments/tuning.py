@@ -6,9 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from octis_m3l.data import MultiviewDataset
-from octis_m3l.devices import each_device
+from octis_m3l.devices import check_used, each_device
 from octis_m3l.errors import DataError, SettingsError, StorageError, suggest
-from octis_m3l.experiments.training import check_device
 from octis_m3l.files import read_yaml
 from octis_m3l.metrics import METRICS, OverViews
 from octis_m3l.models import MODELS
@@ -87,7 +86,7 @@ def tune(
             "the data set has no validation items to search by; split it anew "
             "(dataset.with_split), or build it with a partition that has some."
         )
-    check_device(model, where.get("device"))
+    check_used(MODELS[model], where.get("device"))
     fresh = MODELS[model](**settings)
     changes = None if space is None else read_space(space)
     both = [name for name in (*names, *(changes or {})) if name in settings]

@@ -6,11 +6,11 @@ from octis_m3l.reports.comparison_tables import (
     comparison_table,
     write_comparison,
 )
+from octis_m3l.reports.recovery import planted_recovery, recovery_table
 from octis_m3l.reports.search_plot import FEWEST, check_picture, draw_search, importances
 from octis_m3l.reports.tables import (
     at_edge,
     listed_topics,
-    recovery_table,
     scores_table,
     search_table,
     topics_table,
@@ -28,6 +28,7 @@ __all__ = [
     "draw_topic_sheet",
     "importances",
     "listed_topics",
+    "planted_recovery",
     "recovery_table",
     "scores_table",
     "search_table",

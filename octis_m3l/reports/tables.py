@@ -120,22 +120,6 @@ def _shown(score: float) -> str:
     return "–" if math.isnan(score) else f"{score:.4f}"
 
 
-def recovery_table(recovered: Mapping[str, Mapping[str, Any]]) -> Table:
-    """Return how many of each planted theme's words its topic shows.
-
-    Parameters
-    ----------
-    recovered : mapping of theme to mapping
-        As `octis_m3l.experiments.demo.planted_recovery` found.
-    """
-    languages = next(iter(recovered.values()))["found"].keys()
-    table = Table("planted theme", "topic", *languages, title="Planted words among the top 10")
-    for theme, entry in recovered.items():
-        found = [f"{n} of {entry['planted']}" for n in entry["found"].values()]
-        table.add_row(theme, str(entry["topic"]), *found)
-    return table
-
-
 def measured(result: SearchResult) -> str:
     """Return what a search was steered by."""
     info = result.metric.info() if hasattr(result.metric, "info") else {}

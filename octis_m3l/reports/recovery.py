@@ -1,29 +1,18 @@
-"""The demo's model, and whether it found the planted themes."""
+"""Whether a model recovered the themes that were planted in a corpus."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from rich.table import Table
 from scipy.optimize import linear_sum_assignment
 
 from octis_m3l.data.dataset import MultiviewDataset
 from octis_m3l.models.output import ModelOutput
 
-DEMO_SETTINGS: dict[str, Any] = {
-    "num_topics": 10,
-    "epochs": 200,
-    "prior_weight": 1.0,
-    "temperature": 0.3,
-}
-"""A topic for each theme, and 2,000 updates: an epoch has only ten batches.
-
-A spare topic would split a theme. A higher temperature than the default lets the reconstruction
-find the themes before the contrast parts documents of one theme, and a weight of 1 is the prior's
-in the evidence lower bound.
-"""
-
 
 def planted_recovery(dataset: MultiviewDataset, output: ModelOutput) -> dict[str, dict[str, Any]]:
-    """Return, for each planted theme, the topic that is its and how many of its words it has."""
+    """Return, for each planted theme, its topic and how many of its words the topic shows."""
     themes: dict[str, dict[str, Any]] = dataset.metadata["themes"]
     languages = [name for name in dataset.text_views if f"topics/{name}" in output]
     topics = {name: output.topics(name) for name in languages}
@@ -43,3 +32,13 @@ def planted_recovery(dataset: MultiviewDataset, output: ModelOutput) -> dict[str
         }
         for theme, topic in zip(theme_numbers, topic_numbers, strict=True)
     }
+
+
+def recovery_table(recovered: Mapping[str, Mapping[str, Any]]) -> Table:
+    """Return how many of each planted theme's words its topic shows."""
+    languages = next(iter(recovered.values()))["found"].keys()
+    table = Table("planted theme", "topic", *languages, title="Planted words among the top 10")
+    for theme, entry in recovered.items():
+        found = [f"{n} of {entry['planted']}" for n in entry["found"].values()]
+        table.add_row(theme, str(entry["topic"]), *found)
+    return table

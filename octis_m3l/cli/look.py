@@ -1,30 +1,38 @@
-"""Commands that look at a trained model."""
+"""Commands that look at a trained model: evaluate, topics, infer."""
 
 import math
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.table import Table
 from rich.text import Text
 
-from octis_m3l.cli.shared import AsJson, Device, errors, model_and_data, print_json, screen
+from octis_m3l.cli.options import (
+    AsJson,
+    Corpus,
+    DataOfModel,
+    Device,
+    Metrics,
+    Partition,
+    Picture,
+    TrainedModel,
+    model_and_data,
+    pairs,
+)
+from octis_m3l.cli.printing import errors, print_json, screen
 from octis_m3l.errors import DataError, SettingsError, visible
-from octis_m3l.experiments.arguments import pairs
 
 _OF_PAIRS = ("mrr", "uap", "jsd")
 _FEW = 30
 
 
 def evaluate(
-    model: Annotated[Path, typer.Argument(help="Folder of a model.")],
-    data: Annotated[Path | None, typer.Option(help="Default: what it was trained on.")] = None,
-    partition: Annotated[str, typer.Option(help="test, validation or train.")] = "test",
-    metric: Annotated[list[str] | None, typer.Option(help="Default: all that apply.")] = None,
-    topk: Annotated[int, typer.Option(min=1, help="Words of a topic that are looked at.")] = 10,
-    corpus: Annotated[
-        Path | None, typer.Option(help="Folder of linked documents that CNPMI counts words in.")
-    ] = None,
+    model: TrainedModel,
+    data: DataOfModel = None,
+    partition: Partition = "test",
+    metric: Metrics = None,
+    topk: Annotated[int, typer.Option(min=1, help="Top words of a topic that are scored.")] = 10,
+    corpus: Corpus = None,
     as_json: AsJson = False,
 ) -> None:
     """Score a model: every measure that applies, on every view and pair of views."""
@@ -39,51 +47,46 @@ def evaluate(
     if lacking := missing(metric, measures, partition):
         raise DataError(lacking[0])
     scores = scores_of(measures, output)
-    covered = {
+    coverage = {
         where: metric.coverage(output)
         for where, metric in measures.get("cnpmi", {}).items()
         if math.isfinite(scores["cnpmi"][where])
     }
     if as_json:
-        print_json({"partition": partition, "scores": scores, "coverage": covered})
+        print_json({"partition": partition, "scores": scores, "coverage": coverage})
     else:
-        screen.print(scores_table(scores, measures, covered))
-    pairs = {
+        screen.print(scores_table(scores, measures, coverage))
+    linked = {
         where: len({*metric.item_tuples().tolist()})
         for name in _OF_PAIRS
         for where, metric in measures.get(name, {}).items()
     }
-    few = [f"{where}: {count}" for where, count in pairs.items() if count < _FEW]
+    few = [f"{where}: {count}" for where, count in linked.items() if count < _FEW]
     if few:
-        errors.print(
-            f"the {partition} partition has few linked items ({', '.join(few)}): scores of so few "
-            "say little, and to find one among few is easy.",
-            markup=False,
-            highlight=False,
+        errors.say(
+            f"the {partition} partition has few linked items ({', '.join(few)}): these scores are "
+            "uncertain, and it is easy to find one item among few."
         )
     languages = [name for name in dataset.text_views if f"topics/{name}" in output]
     if metric is None and "cnpmi" not in measures and len(languages) > 1:
-        errors.print(
-            "cnpmi and topic-quality are left out: they count words in linked documents, and there "
-            "are less than 200 held out; --corpus FOLDER names some, --metric cnpmi asks for it.",
-            markup=False,
-            highlight=False,
+        errors.say(
+            "cnpmi and topic-quality are left out: they count words in linked documents, and fewer "
+            "than 200 are held out; name others with --corpus FOLDER, or ask for it with --metric "
+            "cnpmi."
         )
 
 
 def topics(
-    model: Annotated[Path, typer.Argument(help="Folder of a model.")],
+    model: TrainedModel,
     words: Annotated[int, typer.Option(min=1, help="Of each topic.")] = 10,
     documents: Annotated[
-        int, typer.Option(min=0, help="Show so many typical items of each view.")
+        int, typer.Option(min=0, help="Show this many typical items of each view.")
     ] = 0,
-    data: Annotated[Path | None, typer.Option(help="Default: what it was trained on.")] = None,
-    picture: Annotated[
-        Path | None, typer.Option(help="Draw the topics, with their pictures, to this file.")
-    ] = None,
+    data: DataOfModel = None,
+    picture: Picture = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show the aligned topics, most frequent first."""
+    """Show the aligned topics, most frequent first; --picture draws them with their pictures."""
     from octis_m3l.models import load_model
     from octis_m3l.reports import check_picture, draw_topic_sheet, listed_topics, topics_table
 
@@ -91,8 +94,7 @@ def topics(
         check_picture(picture)
     loaded: Any = load_model(model)
     if documents or picture:
-        loaded, dataset = model_and_data(model, data)
-        loaded.dataset = dataset
+        loaded, loaded.dataset = model_and_data(model, data)
     listed = listed_topics(loaded, words)
     for entry in listed if documents else ():
         entry["documents"] = {
@@ -108,7 +110,7 @@ def topics(
         }
     if picture:
         draw_topic_sheet(loaded, picture, words=words)
-        errors.print(f"drawn to {picture}", markup=False, highlight=False)
+        errors.say(f"drawn to {picture}")
     if as_json:
         print_json({"topics": listed})
         return
@@ -122,12 +124,12 @@ def topics(
 
 
 def infer(
-    model: Annotated[Path, typer.Argument(help="Folder of a model.")],
+    model: TrainedModel,
     items: Annotated[
         list[str] | None,
         typer.Argument(
             help="Texts, paths of pictures, one .npy of embeddings, or a table with --text; "
-            "- : lines of stdin"
+            "- : lines of standard input"
         ),
     ] = None,
     text: Annotated[
@@ -137,7 +139,7 @@ def infer(
         ),
     ] = None,
     view: Annotated[
-        str, typer.Option(help="The items' view; may be left out where there is one language.")
+        str, typer.Option(help="The items' view; not needed where the model has one language.")
     ] = "",
     topics: Annotated[int, typer.Option(min=1, help="How many topics of each item.")] = 3,
     words: Annotated[int, typer.Option(min=1, help="How many words of each topic.")] = 6,
@@ -145,7 +147,7 @@ def infer(
     as_json: AsJson = False,
 ) -> None:
     """Show the topics of new documents or pictures, with their words in every language."""
-    from octis_m3l.experiments.inference import only_language, read_items
+    from octis_m3l.cli.items import only_language, read_items
     from octis_m3l.models import load_model
 
     column = None
@@ -160,18 +162,11 @@ def infer(
         ((view, column),) = pairs(text, "--text").items()
     loaded: Any = load_model(model, device=device)
     chosen = view or only_language(loaded)
-    given = read_items(items or ["-"], loaded, chosen, column)
-    theta = loaded.infer(given, chosen)
+    theta = loaded.infer(read_items(items or ["-"], loaded, chosen, column), chosen)
     found = loaded.words_of(theta, topics=topics, words=words)
     if as_json:
-        rows = found.to_dict("records")
-        print_json(
-            {
-                "view": chosen,
-                "topics": rows,
-                "theta": [[round(float(x), 6) for x in t] for t in theta],
-            }
-        )
+        proportions = [[round(float(share), 6) for share in row] for row in theta]
+        print_json({"view": chosen, "topics": found.to_dict("records"), "theta": proportions})
         return
     table = Table(*[str(column) for column in found.columns])
     for row in found.itertuples(index=False):

@@ -1,15 +1,24 @@
-"""Commands that make data sets, and say what is in them."""
+"""Commands that make data sets: build, encode."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from octis_m3l.cli.shared import AsJson, Overwrite, Pairs, show
+from octis_m3l.cli.options import (
+    AsJson,
+    Data,
+    Group,
+    Label,
+    Language,
+    Overwrite,
+    ViewColumns,
+    pairs,
+    settings,
+)
+from octis_m3l.cli.printing import show, shows_progress
 from octis_m3l.errors import SettingsError, suggest
-from octis_m3l.experiments.arguments import pairs, settings
 from octis_m3l.files import check_can_write
-from octis_m3l.progress import is_watched
 
 Encoders = Annotated[
     list[str] | None,
@@ -22,7 +31,7 @@ EncodingDevice = Annotated[
     str | None,
     typer.Option(help="Of encoders: auto, cpu, cuda, or several: cuda:0,cuda:1.  [default: auto]"),
 ]
-NoCache = Annotated[bool, typer.Option("--no-cache", help="Keep no vectors but the data set's.")]
+NoCache = Annotated[bool, typer.Option("--no-cache", help="Keep vectors in the data set only.")]
 
 
 def build(
@@ -35,22 +44,20 @@ def build(
     ] = None,
     *,
     out: Annotated[Path, typer.Option(help="Folder of the data set.")],
-    text: Pairs = None,
-    image: Pairs = None,
+    text: ViewColumns = None,
+    image: ViewColumns = None,
     octis: Annotated[
         list[str] | None,
         typer.Option(metavar="VIEW=FOLDER", help="A data set of OCTIS; several become one."),
     ] = None,
     linked_by_row: Annotated[
-        bool, typer.Option("--linked-by-row", help="With --octis: row by row they belong together.")
+        bool,
+        typer.Option("--linked-by-row", help="With --octis: link equal rows."),
     ] = False,
     partition: Annotated[str | None, typer.Option(help="Column: train, validation, test.")] = None,
-    label: Annotated[str | None, typer.Option(help="Column of labels.")] = None,
-    group: Annotated[str | None, typer.Option(help="Column: rows that are one record.")] = None,
-    language: Annotated[
-        list[str] | None,
-        typer.Option(metavar="VIEW=LANGUAGE", help="Where the name doesn't say it."),
-    ] = None,
+    label: Label = None,
+    group: Group = None,
+    language: Language = None,
     vocabulary: Annotated[int, typer.Option(min=1, help="Words of each language.")] = 2000,
     tokenizer: Annotated[
         list[str] | None,
@@ -104,11 +111,11 @@ def build(
     chosen, own = pairs(encoder, "--encoder"), pairs(embeddings, "--embeddings")
     for name in {*chosen} & {*own}:
         raise SettingsError(f"view '{name}' has both --embeddings and --encoder; give one of them.")
-    alone = {"--device": device, "--cache": cache, "--no-cache": no_cache}
-    for option in [option for option, given in alone.items() if given and not chosen]:
-        raise SettingsError(f"{option} goes with --encoder VIEW=ENCODER alone; leave it out.")
+    for option, given in {"--device": device, "--cache": cache, "--no-cache": no_cache}.items():
+        if given and not chosen:
+            raise SettingsError(f"{option} goes with --encoder VIEW=ENCODER only; leave it out.")
     if without_vector != "error" and not word_vectors:
-        raise SettingsError("--without-vector goes with --word-vectors VIEW=FILE alone.")
+        raise SettingsError("--without-vector goes with --word-vectors VIEW=FILE only.")
     kept = _cache(cache, no_cache)
     for specification in chosen.values():
         encoder_from(specification)
@@ -117,7 +124,7 @@ def build(
     if (source is None) == (not folders):
         raise SettingsError("give one of the two: a table or a folder, or --octis VIEW=FOLDER.")
     if linked_by_row and not folders:
-        raise SettingsError("--linked-by-row goes with --octis VIEW=FOLDER alone.")
+        raise SettingsError("--linked-by-row goes with --octis VIEW=FOLDER only.")
     for name in () if source is None or source.is_dir() else chosen:
         if name not in known:
             raise SettingsError(f"unknown view '{name}'.{suggest(name, known)}")
@@ -149,7 +156,7 @@ def build(
             dataset,
             encoders_of(dataset, chosen, device),
             cache=kept,
-            progress=not as_json and is_watched(),
+            progress=shows_progress(as_json),
         )
     dataset.save(out, overwrite=overwrite)
     show(dataset.info(), as_json)
@@ -162,17 +169,17 @@ def _cache(folder: Path | None, without: bool) -> Path | str | None:
 
 
 def encode(
-    data: Annotated[Path, typer.Argument(help="Folder of a data set; see build.")],
+    data: Data,
     encoder: Encoders = None,
     cache: Cache = None,
     no_cache: NoCache = False,
     keep: Annotated[
-        bool, typer.Option("--keep", help="Keep what other encoders made beside the new ones.")
+        bool, typer.Option("--keep", help="Keep the embeddings of other encoders too.")
     ] = False,
     device: EncodingDevice = None,
     as_json: AsJson = False,
 ) -> None:
-    """Encode texts and pictures of a data set; interrupted, the same command goes on.
+    """Encode texts and pictures of a data set; interrupted, the same command continues.
 
     Encoders: sentence-transformers:NAME, model2vec:NAME, open-clip:ARCHITECTURE/PRETRAINED,
     open-clip-text:ARCHITECTURE/PRETRAINED, timm:NAME, picture; NAME may be a local folder, and
@@ -183,28 +190,13 @@ def encode(
 
     chosen = pairs(encoder, "--encoder")
     if not chosen:
-        raise SettingsError("say what to encode by what: --encoder en=sentence-transformers:NAME.")
-    told = encode_folder(
+        raise SettingsError("name an encoder for a view: --encoder en=sentence-transformers:NAME.")
+    encoded = encode_folder(
         data,
         chosen,
         device=device,
         cache=_cache(cache, no_cache),
         replace=not keep,
-        progress=not as_json and is_watched(),
+        progress=shows_progress(as_json),
     )
-    show(told, as_json)
-
-
-def info(
-    folder: Annotated[
-        Path | None, typer.Argument(help="A data set or a model; default: this installation.")
-    ] = None,
-    verify: Annotated[
-        bool, typer.Option("--verify", help="Compare every file with its hash, large ones too.")
-    ] = False,
-    as_json: AsJson = False,
-) -> None:
-    """Say what a data set or a model holds, or what is installed here."""
-    from octis_m3l.experiments.information import describe
-
-    show(describe(folder, verify=verify), as_json)
+    show(encoded, as_json)

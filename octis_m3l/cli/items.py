@@ -1,4 +1,4 @@
-"""New items for a trained model, from the command line."""
+"""New items for a trained model, as they are named on the command line."""
 
 import sys
 from collections.abc import Sequence
@@ -18,14 +18,14 @@ _LONGEST_NAME = 200
 
 
 def only_language(model: Any) -> str:
-    """Return the one view of texts that a model infers."""
+    """Return the one text view that a model infers."""
     output: ModelOutput = model.output
     languages = [name for name in output.views if name in output.vocabularies]
     if len(languages) != 1:
+        example = (languages or output.views)[0]
         raise DataError(
             f"the model knows the views {', '.join(output.views)}; say which one the items are of: "
-            f"--view {(languages or output.views)[0]}, or for a table --text "
-            f"{(languages or output.views)[0]}=COLUMN."
+            f"--view {example}, or for a table --text {example}=COLUMN."
         )
     return languages[0]
 
@@ -42,11 +42,12 @@ def read_items(given: Sequence[str], model: Any, view: str, column: str | None =
             lines += _column(item, column)
         else:
             lines += _standard_input() if item == "-" else [item]
-    if view not in output.vocabularies:
+    are_texts = view in output.vocabularies
+    if not are_texts:
         lines = [line for line in lines if line.strip()]
     if not any(line.strip() for line in lines):
         raise DataError("there is nothing to infer: give texts, paths, or lines on stdin.")
-    if view in output.vocabularies:
+    if are_texts:
         return lines if column is not None else [_text(line) for line in lines]
     missing = [line for line in lines if not Path(line).is_file()]
     if missing:
@@ -74,19 +75,19 @@ def _standard_input() -> list[str]:
 
 
 def _text(item: str) -> str:
-    """Return a text, or what is in the text file that it names."""
+    """Return a text, or the content of the text file that it names."""
     path = Path(item)
     if len(item.split()) != 1 or len(item) > _LONGEST_NAME or not path.suffix:
         return item
-    if format_of(path) and not path.is_file():
-        raise DataError(f"there is no file {item}.")
+    if path.suffix == ".txt":
+        return read_text(path)
     if format_of(path):
         raise DataError(
             f"{item} is a table; say which view its texts are of, and their column: "
             "--text VIEW=COLUMN."
+            if path.is_file()
+            else f"there is no file {item}."
         )
-    if path.suffix == ".txt":
-        return read_text(path)
     if path.is_file():
         raise DataError(
             f"{item} is a file; expected a text, a .txt file, or - for lines of standard input."

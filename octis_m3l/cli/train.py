@@ -1,0 +1,218 @@
+"""Commands that train one model: demo, train."""
+
+import shutil
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from octis_m3l.cli.options import (
+    AsJson,
+    Data,
+    Device,
+    Embeddings,
+    Model,
+    Out,
+    Overwrite,
+    Seed,
+    Set,
+    Threads,
+    Topics,
+    TopWords,
+    Views,
+    read_data,
+)
+from octis_m3l.cli.options import settings as given_settings
+from octis_m3l.cli.printing import print_json, screen, shows_progress
+from octis_m3l.devices import check_used
+from octis_m3l.errors import OtherRunError, StorageError
+from octis_m3l.files import check_can_write, check_can_write_file, held, read_json, recover
+from octis_m3l.models import MODELS
+
+# A topic for each theme, and 2,000 updates, since an epoch has only ten batches. A spare topic
+# would split a theme. A higher temperature than the default lets the reconstruction find the
+# themes before the contrastive term separates documents of one theme.
+_DEMO: dict[str, Any] = {
+    "num_topics": 10,
+    "epochs": 200,
+    "prior_weight": 1.0,
+    "temperature": 0.3,
+}
+
+
+def demo(
+    out: Annotated[
+        Path | None, typer.Option(help="Keep data set, model and a picture of the topics here.")
+    ] = None,
+    seed: Seed = 0,
+    device: Device = "auto",
+    threads: Threads = None,
+    as_json: AsJson = False,
+) -> None:
+    """Train on the corpus in the package: aligned topics in three languages, with pictures."""
+    from octis_m3l.data import MultiviewDataset
+    from octis_m3l.data.demo import demo_corpus
+    from octis_m3l.data.folder.manifest import MANIFEST
+    from octis_m3l.metrics.scores import applicable, scores_of
+    from octis_m3l.models import M3LContrast
+    from octis_m3l.models.storage import MARKER
+    from octis_m3l.reports import (
+        draw_topic_sheet,
+        listed_topics,
+        planted_recovery,
+        recovery_table,
+        scores_table,
+        topics_table,
+    )
+
+    if out is not None:
+        check_can_write(out / "data", overwrite=True, marker=MANIFEST)
+        check_can_write(out / "model", overwrite=True, marker=MARKER)
+        check_can_write_file(out / "topics.png")
+    dataset = demo_corpus()
+    progress = shows_progress(as_json)
+    model = M3LContrast(**_DEMO, seed=seed, device=device, threads=threads or 0, progress=progress)
+    output = model.train_model(dataset)
+    measures = applicable(dataset, output)
+    scores = scores_of(measures, output)
+    recovered = planted_recovery(dataset, output)
+    if out is not None:
+        dataset.save(out / "data", overwrite=True)
+        model.data_path = str((out / "data").resolve())
+        model.data_fingerprints = MultiviewDataset.from_folder(out / "data").fingerprints()
+        model.save(out / "model", overwrite=True)
+        draw_topic_sheet(model, out / "topics.png")
+    if as_json:
+        listed = listed_topics(model, 10)
+        print_json({"scores": scores, "planted_themes": recovered, "topics": listed})
+        return
+    screen.print(topics_table(model, 7))
+    screen.print(scores_table(scores, measures))
+    screen.print(recovery_table(recovered))
+    screen.print(
+        "Keep data set, model and a picture of the topics: octis-m3l demo --out FOLDER"
+        if out is None
+        else f"Data set, model and topics.png are in {out}. Next: octis-m3l topics {out}/model"
+    )
+
+
+def train(
+    data: Data,
+    out: Out,
+    model: Model = "m3l-contrast",
+    topics: Topics = None,
+    set_: Set = None,
+    views: Views = None,
+    embeddings: Embeddings = None,
+    top_words: TopWords = 10,
+    seed: Seed = 0,
+    device: Device = "auto",
+    threads: Threads = None,
+    checkpoint: Annotated[
+        Path | None, typer.Option(help="Folder to resume from; default: OUT.checkpoint")
+    ] = None,
+    overwrite: Overwrite = False,
+    as_json: AsJson = False,
+) -> None:
+    """Train a model; interrupted with Ctrl-C or killed, the same command continues."""
+    from octis_m3l.reports import topics_table
+
+    trained = _train_and_save(
+        read_data(data, embeddings, views),
+        model,
+        out,
+        {
+            "seed": seed,
+            "device": device,
+            **given_settings(set_, num_topics=topics, threads=threads),
+        },
+        data_path=str(data.resolve()),
+        checkpoint=checkpoint,
+        overwrite=overwrite,
+        progress=shows_progress(as_json),
+        top_words=top_words,
+    )
+    history = trained.history
+    if as_json:
+        print_json({"model": str(out), "history": vars(history)})
+    else:
+        epochs = "epochs" in type(trained.trained_settings).model_fields
+        counted = f"after {len(history.epochs)} epochs " if epochs else ""
+        screen.print(
+            f"{model} {history.stopped} {counted}({history.seconds:.0f} s); saved in {out}"
+        )
+        if history.stopped == "interrupted":
+            screen.print("The same command continues where this one stopped.")
+        screen.print(topics_table(trained, 7))
+    if history.stopped == "interrupted":
+        raise typer.Exit(130)
+
+
+def _train_and_save(
+    dataset: Any,
+    name: str,
+    out: Path,
+    settings: dict[str, Any],
+    *,
+    data_path: str,
+    checkpoint: Path | None,
+    overwrite: bool,
+    progress: bool,
+    top_words: int,
+) -> Any:
+    """Train a model, continuing where an earlier call stopped, and save it."""
+    from octis_m3l.models.storage import MARKER
+
+    recover(out, MARKER)
+    stored = read_json(out / MARKER) if (out / MARKER).is_file() else {}
+    state = checkpoint or out.parent / f"{out.name}.checkpoint"
+    interrupted = _stopped(stored) == "interrupted"
+    continues = interrupted and state.is_dir() and _is_same_run(stored, name, settings)
+    if interrupted and not (overwrite or continues):
+        raise StorageError(
+            f"{out} holds a training that was interrupted, with other settings or another model: "
+            "repeat its command to continue, pass --overwrite to discard it, or choose another "
+            "folder."
+        )
+    check_used(MODELS[name], [settings["device"]])
+    check_can_write(out, overwrite=overwrite or continues, marker=MARKER)
+    if "device" not in MODELS[name].settings_class.model_fields:
+        del settings["device"]
+    new = partial(MODELS[name], checkpoint=state, progress=progress, **settings)
+    trained = new()
+    with held(out):
+        try:
+            try:
+                trained.train_model(dataset, top_words=top_words)
+            except OtherRunError:
+                if checkpoint is not None or not overwrite:
+                    raise
+                shutil.rmtree(state)
+                trained = new()
+                trained.train_model(dataset, top_words=top_words)
+        except KeyboardInterrupt:
+            if trained.output is None or not trained.history.epochs:
+                raise
+        trained.data_path = data_path
+        trained.save(out, overwrite=overwrite or continues)
+        if trained.history.stopped != "interrupted" and checkpoint is None:
+            shutil.rmtree(state, ignore_errors=True)
+    return trained
+
+
+def _stopped(stored: Mapping[str, Any]) -> Any:
+    """Return why the training of a saved model ended."""
+    history = stored.get("history")
+    return history.get("stopped") if isinstance(history, dict) else None
+
+
+def _is_same_run(stored: Mapping[str, Any], name: str, settings: Mapping[str, Any]) -> bool:
+    """Return whether a saved model is of this name and these settings."""
+    before = stored.get("settings")
+    return (
+        stored.get("model") == name
+        and isinstance(before, dict)
+        and all(before.get(n) == v for n, v in settings.items() if n not in ("device", "threads"))
+    )
