@@ -16,10 +16,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 from turns import in_turn
 
-from octis_m3l.data.batches import Batch, ViewTensors
+from octis_m3l.data.batches import Batch, UnlinkedSampler, ViewTensors
 from octis_m3l.data.neighbours import near_words
 from octis_m3l.data.translations import translations
-from octis_m3l.data.unlinked import UnlinkedSampler
 from octis_m3l.models import MODELS
 from octis_m3l.networks import Expansion, expansion_table
 

@@ -1,7 +1,9 @@
-"""Batches of linked tuples: slices of tensors on a device, never a loop over documents."""
+"""Batches: slices of tensors that lie on a device, drawn without a loop over documents."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 from typing import Any
 
@@ -17,13 +19,13 @@ from octis_m3l.data.links import items_of_tuples
 from octis_m3l.data.views import TextView
 from octis_m3l.errors import DataError
 
-# Tuples whose batches are arranged together.
+# Tuples whose batches are arranged in one go.
 ROWS_TOGETHER = 1024
 
 
 @dataclass(frozen=True)
 class SparseRows:
-    """Some rows of a bag of words: who holds which word how often."""
+    """Bags of words: document rows[i] has words[i] counts[i] times; totals are their lengths."""
 
     rows: Tensor
     words: Tensor
@@ -31,7 +33,7 @@ class SparseRows:
     totals: Tensor
 
     def take(self, chosen: Tensor) -> "SparseRows":
-        """Return some of the rows, in the order given."""
+        """Return some of the documents, in the order given."""
         place = torch.full_like(self.totals, -1, dtype=torch.int64)
         place[chosen] = torch.arange(len(chosen), device=chosen.device)
         rows = place[self.rows]
@@ -40,7 +42,7 @@ class SparseRows:
 
     @staticmethod
     def joined(several: Sequence["SparseRows"]) -> "SparseRows":
-        """Return rows of several, one after another."""
+        """Return the documents of several, one after another."""
         starts = np.cumsum([0, *(len(one.totals) for one in several)]).tolist()
         return SparseRows(
             torch.cat([one.rows + start for one, start in zip(several, starts, strict=False)]),
@@ -50,9 +52,102 @@ class SparseRows:
         )
 
     def dense(self, vocabulary: int) -> Tensor:
-        """Return the rows as a dense matrix (rows × vocabulary)."""
+        """Return the counts as a dense matrix (documents × vocabulary)."""
         matrix = self.counts.new_zeros(len(self.totals), vocabulary)
         return matrix.index_put_((self.rows, self.words), self.counts, accumulate=True)
+
+
+@dataclass(frozen=True)
+class ViewBatch:
+    """The items of one view in a batch; `rows` are their tuples, None if every tuple has one."""
+
+    items: Tensor
+    rows: Tensor | None
+    embeddings: Tensor
+    words: SparseRows | None
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Some tuples: for each view, the items that these tuples have.
+
+    Losses that need every item join the views' rows one after another (N × K). `split` undoes
+    that, `stack` arranges them by view and tuple, and `present` says which places are filled.
+
+    Parameters
+    ----------
+    size : int
+        B, the number of tuples.
+    views : mapping of view to ViewBatch
+        V views; one with fewer than two items is left out.
+    text_share, item_share, pair_share : float
+        Over all training tuples: the mean share of tuples that have a text view, any view, and
+        both views of a pair.
+    """
+
+    size: int
+    views: Mapping[str, ViewBatch]
+    text_share: float = 1.0
+    item_share: float = 1.0
+    pair_share: float = 1.0
+
+    def split(self, rows: Tensor) -> tuple[Tensor, ...]:
+        """Return each view's part of joined rows.
+
+        Parameters
+        ----------
+        rows : Tensor (N × …)
+            The views' rows, one after another.
+        """
+        return torch.split(rows, [len(view.items) for view in self.views.values()])
+
+    def stack(self, rows: Tensor) -> Tensor:
+        """Return joined rows by view and tuple (V × B × K), zeros where a tuple has no item.
+
+        Parameters
+        ----------
+        rows : Tensor (N × K)
+            The views' rows, one after another.
+        """
+        views, columns = len(self.views), rows.shape[1]
+        if self._places is not None:
+            empty = rows.new_zeros(views * self.size, columns)
+            rows = empty.index_copy(0, self._places, rows)
+        return rows.reshape(views, self.size, columns)
+
+    def present(self) -> Tensor | None:
+        """Return which views each tuple has (V × B, bool); None if every tuple has all."""
+        if self._places is None:
+            return None
+        views = len(self.views)
+        filled = torch.zeros(views * self.size, dtype=torch.bool, device=self._places.device)
+        return filled.index_fill_(0, self._places, True).reshape(views, self.size)
+
+    def common(self, first: str, second: str) -> tuple[Tensor, Tensor]:
+        """Return the rows of two views' items whose tuples have both.
+
+        Parameters
+        ----------
+        first, second : str
+            Views of the batch.
+        """
+        rows, others = (self._tuples(self.views[name]) for name in (first, second))
+        place = torch.full((self.size,), -1, dtype=torch.long, device=rows.device)
+        place[others] = torch.arange(len(others), device=rows.device)
+        found = place[rows]
+        shared = (found >= 0).nonzero().squeeze(1)
+        return shared, found[shared]
+
+    @cached_property
+    def _places(self) -> Tensor | None:
+        """Where the views' items stand among V × B; None if every tuple has every view."""
+        if all(view.rows is None for view in self.views.values()):
+            return None
+        rows = [self._tuples(view) for view in self.views.values()]
+        return torch.cat([row + number * self.size for number, row in enumerate(rows)])
+
+    def _tuples(self, view: ViewBatch) -> Tensor:
+        return torch.arange(self.size, device=view.items.device) if view.rows is None else view.rows
 
 
 class ViewTensors(CTMDataset):  # type: ignore[misc]
@@ -85,14 +180,12 @@ class ViewTensors(CTMDataset):  # type: ignore[misc]
         )
         self.vocabulary_size = len(vocabulary)
         if bag_of_words is not None:
-            self._load_counts(csr_array(bag_of_words))
-
-    def _load_counts(self, matrix: "csr_array[Any]") -> None:
-        self._offsets = torch.tensor(matrix.indptr, dtype=torch.int64, device=self.device)
-        self._words = torch.tensor(matrix.indices, dtype=torch.int32, device=self.device)
-        self._counts = torch.tensor(matrix.data, dtype=self.dtype, device=self.device)
-        totals = np.asarray(matrix.sum(axis=1)).ravel()
-        self._totals = torch.tensor(totals, dtype=self.dtype, device=self.device)
+            matrix = csr_array(bag_of_words)
+            totals = np.asarray(matrix.sum(axis=1)).ravel()
+            self._offsets = torch.tensor(matrix.indptr, dtype=torch.int64, device=self.device)
+            self._words = torch.tensor(matrix.indices, dtype=torch.int32, device=self.device)
+            self._counts = torch.tensor(matrix.data, dtype=dtype, device=self.device)
+            self._totals = torch.tensor(totals, dtype=dtype, device=self.device)
 
     def embeddings(self, items: Tensor) -> Tensor:
         """Return the embeddings of some items (items × dimensions)."""
@@ -103,10 +196,19 @@ class ViewTensors(CTMDataset):  # type: ignore[misc]
 
     def words(self, items: Tensor) -> SparseRows:
         """Return the bags of words of some items."""
-        return self.words_in_parts(items, [len(items)])[0]
+        return self._words_of_batches(items, [len(items)])[0]
 
-    def words_in_parts(self, items: Tensor, sizes: Sequence[int]) -> list[SparseRows]:
-        """Return the bags of words of several batches, found all at once."""
+    def batches(
+        self, items: Tensor, sizes: Sequence[int], rows: Sequence[Tensor | None] | None = None
+    ) -> list[ViewBatch]:
+        """Return several batches of the view, gathered at once: one by one takes far longer."""
+        words: Sequence[SparseRows | None] = [None] * len(sizes)
+        if self.vocabulary_size:
+            words = self._words_of_batches(items, sizes)
+        parts = torch.split(items, list(sizes)), rows or [None] * len(sizes)
+        return list(map(ViewBatch, *parts, torch.split(self.embeddings(items), list(sizes)), words))
+
+    def _words_of_batches(self, items: Tensor, sizes: Sequence[int]) -> list[SparseRows]:
         starts = self._offsets[items]
         lengths = self._offsets[items + 1] - starts
         ends = lengths.cumsum(0)
@@ -124,41 +226,71 @@ class ViewTensors(CTMDataset):  # type: ignore[misc]
         parts = [torch.split(each, counted) for each in (rows, words, counts)]
         return list(map(SparseRows, *parts, torch.split(totals, list(sizes))))
 
-    def batches(
-        self, items: Tensor, sizes: Sequence[int], rows: "Sequence[Tensor | None] | None" = None
-    ) -> "list[ViewBatch]":
-        """Return several batches of the view: one by one, that would take many times as long."""
-        words: Sequence[SparseRows | None] = [None] * len(sizes)
-        if self.vocabulary_size:
-            words = self.words_in_parts(items, sizes)
-        placed = rows or [None] * len(sizes)
-        listed, given = list(sizes), self.embeddings(items)
-        parts = torch.split(items, listed), placed, torch.split(given, listed), words
-        return list(map(ViewBatch, *parts))
+
+def view_tensors(
+    dataset: MultiviewDataset,
+    embeddings: Mapping[str, NDArray[Any]],
+    *,
+    device: torch.device | str = "cpu",
+    dtype: torch.dtype = torch.float32,
+) -> dict[str, ViewTensors]:
+    """Put the views of a data set on a device."""
+    tensors = {}
+    for name, array in embeddings.items():
+        view = dataset.view(name)
+        text = (view.bag_of_words, view.vocabulary) if isinstance(view, TextView) else ()
+        tensors[name] = ViewTensors(array, *text, device=device, dtype=dtype)
+    return tensors
 
 
-@dataclass(frozen=True)
-class ViewBatch:
-    """What a batch holds of one view."""
+class Sampler(ABC):
+    """An epoch of batches; the last one takes a single tuple that would be left over."""
 
-    items: Tensor
-    rows: Tensor | None
-    embeddings: Tensor
-    words: SparseRows | None
+    def __init__(self, rows: int, batch_size: int, tensors: Mapping[str, ViewTensors]) -> None:
+        self.rows, self.batch_size, self.tensors = rows, batch_size, dict(tensors)
+        self.device = next(iter(self.tensors.values())).device
+        # Views of which every tuple has an item, so that no place is empty.
+        self._whole: frozenset[str] = frozenset(self.tensors)
+        self._shares = 1.0, 1.0, 1.0
+
+    @abstractmethod
+    def _draw(self, shuffle: bool) -> dict[str, Tensor]:
+        """Return each view's items in the order of an epoch's tuples, −1 where there is none."""
+
+    def __len__(self) -> int:
+        """Return the number of batches in an epoch."""
+        full, rest = divmod(self.rows, self.batch_size)
+        return full + (rest > 1)
+
+    def epoch(self, *, shuffle: bool = True) -> Iterator[Batch]:
+        """Yield an epoch's batches, with torch's global random state."""
+        drawn = self._draw(shuffle)
+        bounds = [number * self.batch_size for number in range(len(self))] + [self.rows]
+        together = max(1, ROWS_TOGETHER // self.batch_size)
+        for first in range(0, len(self), together):
+            part = bounds[first : first + together + 1]
+            sizes = [stop - start for start, stop in pairwise(part)]
+            views: list[dict[str, ViewBatch]] = [{} for _ in sizes]
+            for name, items in drawn.items():
+                found = self._of_view(name, items[part[0] : part[-1]], sizes)
+                for batch, of_view in zip(views, found, strict=True):
+                    if len(of_view.items) > 1:
+                        batch[name] = of_view
+            yield from (Batch(n, v, *self._shares) for n, v in zip(sizes, views, strict=True))
+
+    def _of_view(self, name: str, drawn: Tensor, sizes: list[int]) -> list[ViewBatch]:
+        if name in self._whole:
+            return self.tensors[name].batches(drawn, sizes)
+        present = drawn >= 0
+        counts = torch.stack([part.sum() for part in torch.split(present, sizes)]).tolist()
+        rows = [
+            None if count == size else part.nonzero().squeeze(1)
+            for part, count, size in zip(torch.split(present, sizes), counts, sizes, strict=True)
+        ]
+        return self.tensors[name].batches(drawn[present], counts, rows)
 
 
-@dataclass(frozen=True)
-class Batch:
-    """Some tuples: for each view, those of its items that the tuples have."""
-
-    size: int
-    views: Mapping[str, ViewBatch]
-    text_share: float = 1.0
-    item_share: float = 1.0
-    pair_share: float = 1.0
-
-
-class TupleSampler:
+class TupleSampler(Sampler):
     """Visits each tuple once an epoch, and draws one of its items from every view that has any."""
 
     def __init__(
@@ -174,70 +306,43 @@ class TupleSampler:
         shrinks: bool = False,
     ) -> None:
         partitions = [partition] if isinstance(partition, str) else list(partition)
-        self.device = torch.device(device)
-        self.batch_size = batch_size
+        shown = " and ".join(partitions)
         numbers = {}
         for name in embeddings:
-            kept = np.full(len(dataset.view(name)), -1, np.int64)
+            numbers[name] = np.full(len(dataset.view(name)), -1, np.int64)
             for wanted in partitions:
                 rows = dataset.view(name).rows(wanted)
-                kept[rows] = dataset.tuples(name)[rows]
-            numbers[name] = kept
+                numbers[name][rows] = dataset.tuples(name)[rows]
         found = np.concatenate(list(numbers.values()))
         self.tuples: NDArray[np.int64] = np.unique(found[found >= 0])
-        if shrinks:
-            self.batch_size = min(batch_size, max(2, len(self.tuples)))
-        self._check_size(partitions)
-        self.tensors = dict(
-            tensors or view_tensors(dataset, embeddings, device=device, dtype=dtype)
-        )
+        if len(self.tuples) < 2:
+            raise DataError(
+                f"{len(self.tuples)} tuples in {shown}: a model needs two at least, since batch "
+                "normalisation compares rows."
+            )
+        batch_size = _fitting(batch_size, len(self.tuples), f"tuples in {shown}", shrinks)
+        made = tensors or view_tensors(dataset, embeddings, device=device, dtype=dtype)
+        super().__init__(len(self.tuples), batch_size, made)
         self._items: dict[str, tuple[Tensor, Tensor, Tensor]] = {}
-        self._single: dict[str, bool] = {}
         for name, given in numbers.items():
             listed = items_of_tuples(given, self.tuples)
-            self._single[name] = bool((listed.counts == 1).all())
             self._items[name] = tuple(  # type: ignore[assignment]
                 torch.from_numpy(array).to(self.device)
                 for array in (listed.items, listed.offsets[:-1].copy(), listed.counts)
             )
-        self._shares = _shares(
-            [counts for _, _, counts in self._items.values()],
-            [self.tensors[name].vocabulary_size > 0 for name in self._items],
-        )
+        counts = {name: counts for name, (_, _, counts) in self._items.items()}
+        self._whole = frozenset(name for name, count in counts.items() if (count == 1).all())
+        texts = [self.tensors[name].vocabulary_size > 0 for name in counts]
+        self._shares = _shares(list(counts.values()), texts)
 
-    def _check_size(self, partitions: Sequence[str]) -> None:
-        if len(self.tuples) < 2:
-            raise DataError(
-                f"{len(self.tuples)} tuples in {' and '.join(partitions)}: a model needs two at "
-                "least, since batch normalisation compares rows."
-            )
-        if self.batch_size > len(self.tuples):
-            raise DataError(
-                f"batch_size={self.batch_size} is larger than the data: {len(self.tuples)} "
-                f"tuples in {' and '.join(partitions)}; use at most that."
-            )
-
-    def __len__(self) -> int:
-        """Return the number of batches in an epoch."""
-        full, rest = divmod(len(self.tuples), self.batch_size)
-        return full + (rest > 1)
-
-    def epoch(self, *, shuffle: bool = True) -> Iterator[Batch]:
-        """Yield an epoch's batches, with torch's global random state."""
-        total = len(self.tuples)
-        order = torch.randperm(total) if shuffle else torch.arange(total)
+    def _draw(self, shuffle: bool) -> dict[str, Tensor]:
+        order = torch.randperm(self.rows) if shuffle else torch.arange(self.rows)
         order = order.to(self.device)
-        drawn = {name: self._draw(name, order, shuffle) for name in self._items}
-        bounds = [number * self.batch_size for number in range(len(self))] + [total]
-        together = max(1, ROWS_TOGETHER // self.batch_size)
-        for first in range(0, len(self), together):
-            part = bounds[first : first + together + 1]
-            sizes = [stop - start for start, stop in pairwise(part)]
-            yield from self._batches({n: d[part[0] : part[-1]] for n, d in drawn.items()}, sizes)
+        return {name: self._draw_items(name, order, shuffle) for name in self._items}
 
-    def _draw(self, name: str, order: Tensor, shuffle: bool) -> Tensor:
+    def _draw_items(self, name: str, order: Tensor, shuffle: bool) -> Tensor:
         items, offsets, counts = self._items[name]
-        if self._single[name]:
+        if name in self._whole:
             return items[order]
         if not len(items):
             return torch.full_like(order, -1)
@@ -248,25 +353,62 @@ class TupleSampler:
         place = (offsets[order] + position).clamp(max=len(items) - 1)
         return torch.where(counts[order] > 0, items[place], -1)
 
-    def _batches(self, drawn: Mapping[str, Tensor], sizes: list[int]) -> list[Batch]:
-        """Return several batches, arranged together."""
-        parts: list[dict[str, ViewBatch]] = [{} for _ in sizes]
-        for name, drawn_items in drawn.items():
-            for views, part in zip(parts, self._of_view(name, drawn_items, sizes), strict=True):
-                if len(part.items) > 1:
-                    views[name] = part
-        return [Batch(n, v, *self._shares) for n, v in zip(sizes, parts, strict=True)]
 
-    def _of_view(self, name: str, drawn: Tensor, sizes: list[int]) -> list[ViewBatch]:
-        if self._single[name]:
-            return self.tensors[name].batches(drawn, sizes)
-        there = drawn >= 0
-        counts = torch.stack([part.sum() for part in torch.split(there, sizes)]).tolist()
-        rows = [
-            None if count == size else part.nonzero().squeeze(1)
-            for part, count, size in zip(torch.split(there, sizes), counts, sizes, strict=True)
-        ]
-        return self.tensors[name].batches(drawn[there], counts, rows)
+class UnlinkedSampler(Sampler):
+    """Visits the items of every view, whatever links there are.
+
+    Every batch has the same number of items of each view. An epoch is as long as the longest view;
+    a shorter one is gone through again in a new random order as often as needed.
+    """
+
+    def __init__(
+        self,
+        dataset: MultiviewDataset,
+        partition: str | None,
+        embeddings: Mapping[str, NDArray[Any]],
+        batch_size: int,
+        *,
+        device: torch.device | str = "cpu",
+        dtype: torch.dtype = torch.float32,
+        tensors: Mapping[str, ViewTensors] | None = None,
+        shrinks: bool = False,
+    ) -> None:
+        shown = partition or "all partitions"
+        self._slices: dict[str, slice] = {}
+        for name in embeddings:
+            view = dataset.view(name)
+            rows = view.rows(partition) if partition else slice(0, len(view))
+            if rows.stop - rows.start < 2:
+                raise DataError(
+                    f"view '{name}' has {rows.stop - rows.start} items in {shown}: a model needs "
+                    "two at least, since batch normalisation compares rows."
+                )
+            self._slices[name] = rows
+        longest = max(rows.stop - rows.start for rows in self._slices.values())
+        what = f"items in the largest view of {shown}"
+        batch_size = _fitting(batch_size, longest, what, shrinks)
+        made = tensors or view_tensors(dataset, embeddings, device=device, dtype=dtype)
+        super().__init__(longest, batch_size, made)
+
+    def _draw(self, shuffle: bool) -> dict[str, Tensor]:
+        drawn = {}
+        for name, rows in self._slices.items():
+            count = rows.stop - rows.start
+            rounds = range(-(-self.rows // count))
+            orders = [torch.randperm(count) if shuffle else torch.arange(count) for _ in rounds]
+            drawn[name] = (torch.cat(orders)[: self.rows] + rows.start).to(self.device)
+        return drawn
+
+
+def _fitting(batch_size: int, rows: int, what: str, shrinks: bool) -> int:
+    """Return the batch size, made smaller for small data if it may be, else an error."""
+    if shrinks:
+        batch_size = min(batch_size, rows)
+    if batch_size > rows:
+        raise DataError(
+            f"batch_size={batch_size} is larger than the data: {rows} {what}; use at most that."
+        )
+    return batch_size
 
 
 def _shares(counts: Sequence[Tensor], texts: Sequence[bool]) -> tuple[float, float, float]:
@@ -278,22 +420,3 @@ def _shares(counts: Sequence[Tensor], texts: Sequence[bool]) -> tuple[float, flo
     return tuple(  # type: ignore[return-value]
         float(s[s > 0].mean()) if (s > 0).any() else 1.0 for s in (of_texts, items, pairs)
     )
-
-
-def view_tensors(
-    dataset: MultiviewDataset,
-    embeddings: Mapping[str, NDArray[Any]],
-    *,
-    device: torch.device | str = "cpu",
-    dtype: torch.dtype = torch.float32,
-) -> dict[str, ViewTensors]:
-    """Put the views of a data set on a device."""
-    tensors = {}
-    for name, array in embeddings.items():
-        view = dataset.view(name)
-        if isinstance(view, TextView):
-            counts, vocabulary = view.bag_of_words, view.vocabulary
-            tensors[name] = ViewTensors(array, counts, vocabulary, device=device, dtype=dtype)
-        else:
-            tensors[name] = ViewTensors(array, device=device, dtype=dtype)
-    return tensors

@@ -1,7 +1,9 @@
-"""How sums over items with gaps become means."""
+"""How sums over items become means where some tuples lack some views."""
 
+from collections.abc import Sequence
 from typing import Literal
 
+import torch
 from torch import Tensor
 
 Average = Literal["pooled", "present", "batch"]
@@ -10,26 +12,26 @@ Average = Literal["pooled", "present", "batch"]
 def averaged(
     sums: Tensor, counts: Tensor | None, rows: int, average: Average, share: float = 1.0
 ) -> Tensor:
-    """Return Σ of the terms of all views, or of all pairs of views, each made a mean.
+    """Return the sum of the terms of all views, or of all pairs of views, each made a mean.
 
-    With no gaps the three ways are one: every term is a mean over the batch.
+    Where no item is missing, the three ways agree: every term is a mean over the batch.
 
     Parameters
     ----------
     sums : Tensor (terms)
-        Of each term over its items, or pairs of items.
+        Each term's sum over its items, or pairs of items.
     counts : Tensor of int (terms), or None
-        How many those are; None where each is B.
+        How many items or pairs each sum is over; None if B each.
     rows : int
         B, the tuples in the batch.
     average : {'pooled', 'present', 'batch'}
-        'present': each term is a mean over its own items, so that every view, or pair of views,
-        weighs the same, and an item of a rare one more. 'batch': each term is divided by B.
-        'pooled': by B × `share`, so that every item, or pair of items, weighs the same in every
-        batch, and all terms together as much as without gaps.
+        'present': each term is divided by its own count, so that all views (or pairs of views)
+        weigh the same, and an item of a rare view more than others. 'batch': each term is divided
+        by B. 'pooled': by B × `share`, so that all items (or pairs) weigh the same in every batch,
+        and all terms together as much as if nothing were missing.
     share : float
-        Of 'pooled': the share of the training tuples that have a view, or a pair of views,
-        averaged over the views or pairs that these terms are of and that occur at least once.
+        For 'pooled': the share of the training tuples that have the view (or pair), averaged over
+        the views (or pairs) of these terms that occur at least once.
 
     Returns
     -------
@@ -38,3 +40,26 @@ def averaged(
     if average == "present" and counts is not None:
         return (sums / counts.clamp(min=1)).sum()
     return sums.sum() / (rows * share if average == "pooled" else rows)
+
+
+def averaged_over_views(
+    losses: Sequence[Tensor], rows: int, average: Average, share: float = 1.0
+) -> Tensor:
+    """Return the sum over views of each view's mean loss.
+
+    Parameters
+    ----------
+    losses : sequence of Tensor (items)
+        One view or more: the loss of each of its items.
+    rows, average, share
+        As for `averaged`.
+
+    Returns
+    -------
+    Tensor (scalar)
+    """
+    sizes = [len(loss) for loss in losses]
+    if average != "present" or all(size == rows for size in sizes):
+        return averaged(torch.cat(list(losses)), None, rows, average, share)
+    sums = torch.stack([loss.sum() for loss in losses])
+    return averaged(sums, sums.new_tensor(sizes), rows, average, share)

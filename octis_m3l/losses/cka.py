@@ -3,14 +3,14 @@
 import torch
 from torch import Tensor
 
-# Below it, rounding is all there is; its root's gradient would have no bound.
+# Below this value there is only rounding, and the gradient of the root has no bound.
 _LEAST = 1e-24
 
 
 def cka_loss(first: Tensor, second: Tensor) -> Tensor:
     """Return 1 − ‖S̃ᵀT̃‖_F / √(‖S̃ᵀS̃‖_F ‖T̃ᵀT̃‖_F), of column-centred S̃ and T̃.
 
-    That is 1 less the square root of the usual linear CKA.
+    That is 1 minus the square root of the usual linear CKA.
 
     Parameters
     ----------
@@ -21,7 +21,7 @@ def cka_loss(first: Tensor, second: Tensor) -> Tensor:
     -------
     Tensor (scalar)
         From 0, where the rows' inner products agree up to a factor, to 1. Computed in double
-        precision; 1, with no gradient, where one side does not vary.
+        precision. If one side does not vary, it is 1 and has no gradient.
 
     References
     ----------
@@ -30,7 +30,7 @@ def cka_loss(first: Tensor, second: Tensor) -> Tensor:
     """
     one, other = first.double(), second.double()
     one, other = one - one.mean(dim=0), other - other.mean(dim=0)
-    # ‖SᵀT‖_F² = ⟨SSᵀ, TTᵀ⟩: with more columns than rows, products of rows are the smaller ones.
+    # ‖SᵀT‖_F² = ⟨SSᵀ, TTᵀ⟩: with more columns than rows, products of rows are smaller.
     if max(one.shape[1], other.shape[1]) > len(one):
         of_one, of_other = one @ one.T, other @ other.T
         across = (of_one * of_other).sum()

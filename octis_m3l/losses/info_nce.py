@@ -31,7 +31,7 @@ def info_nce(
     Parameters
     ----------
     vectors : Tensor (V × B × K)
-        One vector for each view of each tuple. Those of missing items are ignored.
+        One vector for each view of each tuple. Vectors of missing items are ignored.
     present : Tensor of bool (V × B), optional
         Which items are there. Default: all.
     temperature : float
@@ -39,17 +39,19 @@ def info_nce(
     similarity : {'cosine', 'dot'}
         sim.
     negatives : {'other-view', 'both-views', 'printed'}
-        Against what a positive pair (i^a, i^b) stands: items of other tuples in view b (the
-        paper's prose: B − 1 of them); in views a and b (NT-Xent, as the authors' code: 2B − 2);
-        or equation 1 as printed, whose denominator is Σ_j Σ_{c,d} exp(s_ij^cd), over every
-        tuple, the anchor's own too, and every pair of views, a view with itself too.
+        The negatives of a positive pair (i^a, i^b). 'other-view': items of other tuples in view b
+        (the paper's prose: B − 1 of them). 'both-views': items of other tuples in views a and b
+        (NT-Xent, as in the authors' code: 2B − 2). 'printed': equation 1 as printed, whose
+        denominator Σ_j Σ_{c,d} exp(s_ij^cd) is over every tuple including the anchor's own, and
+        every pair of views including a view with itself.
     groups : Tensor of int (B), optional
-        Rows with the same number are linked: never each other's negatives. Default: all differ.
+        Rows with the same number are linked, and never negatives of each other. Default: all
+        differ.
     average : {'pooled', 'present', 'batch'}
-        What the sums over i are divided by where items are missing; see
+        What the sums over i are divided by if items are missing; see
         `octis_m3l.losses.averaged`.
     share : float
-        Of 'pooled': the mean share of the training tuples that have both of a pair of views.
+        For 'pooled': the mean share of the training tuples that have both views of a pair.
 
     Returns
     -------
@@ -83,7 +85,7 @@ def info_nce(
     if negatives == "printed":
         others_linked = linked & ~torch.eye(rows, dtype=torch.bool, device=vectors.device)
         loss = _whole_denominator(scores, present, others_linked, low) - positive
-    # A view stands against the others, not against itself.
+    # A view is not compared with itself.
     itself = torch.eye(views, dtype=torch.bool, device=vectors.device)
     if present is None:
         sums, counts = loss.masked_fill(itself[:, :, None], 0.0), None

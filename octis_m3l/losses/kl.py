@@ -1,6 +1,13 @@
 """Kullback–Leibler divergence between diagonal Gaussians."""
 
+from typing import Literal
+
+import torch
 from torch import Tensor
+
+from octis_m3l.losses.averages import Average, averaged
+
+Pairs = Literal["all-pairs", "one-way"]
 
 
 def kl_between_gaussians(
@@ -25,3 +32,43 @@ def kl_between_gaussians(
     difference = other_log_variance - log_variance
     squares = (other_mean - mean).square() * (-other_log_variance).exp()
     return 0.5 * ((-difference).exp() + squares - 1.0 + difference).sum(dim=-1)
+
+
+def kl_between_views(
+    means: Tensor,
+    log_variances: Tensor,
+    present: Tensor | None = None,
+    *,
+    pairs: Pairs = "all-pairs",
+    average: Average = "present",
+    share: float = 1.0,
+) -> Tensor:
+    """Return Σ KL(q_a ‖ q_b) over pairs of views of the same tuples, each term a mean.
+
+    Parameters
+    ----------
+    means, log_variances : Tensor (V × B × K)
+        The posterior of each view of each tuple. Those of missing items are ignored.
+    present : Tensor of bool (V × B), optional
+        Which items are there. Default: all.
+    pairs : {'all-pairs', 'one-way'}
+        All ordered pairs of views, or only those with b before a.
+    average, share
+        As for `octis_m3l.losses.averaged`.
+
+    Returns
+    -------
+    Tensor (scalar)
+    """
+    views, rows, _ = means.shape
+    # V × V × B
+    divergence = kl_between_gaussians(
+        means[:, None], log_variances[:, None], means[None], log_variances[None]
+    )
+    wanted = torch.ones(views, views, dtype=torch.bool, device=means.device)
+    wanted = wanted.tril(-1) if pairs == "one-way" else wanted.fill_diagonal_(False)
+    if present is None:
+        return averaged(divergence[wanted], None, rows, average, share)
+    both = present[:, None] & present[None] & wanted[:, :, None]
+    divergence = torch.where(both, divergence, 0.0)
+    return averaged(divergence.sum(dim=2), both.sum(dim=2), rows, average, share)

@@ -1,4 +1,4 @@
-"""Mutual information of words' topics across two languages."""
+"""Mutual information between the topics of words in two languages."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -26,19 +26,19 @@ def word_alignment(
     cos(first_i, second_j) / τ, and the same from the second language to the first; divided by the
     sum of all weights of both.
 
-    No matrix of the two vocabularies is kept: similarities are made in blocks, once for both
+    No vocabulary × vocabulary matrix is kept: similarities are computed in blocks, once for both
     directions, and again in the backward pass.
 
     Parameters
     ----------
     first, second : Tensor (words × K)
-        What topics say of each word: columns of β.
+        The weight of each topic for each word: columns of β.
     pairs : pair of Tensor of int64 (pairs)
-        Words of the first language and of the second; ascending, each pair once.
+        Word of the first language and word of the second; ascending, each pair once.
     forward, backward : Tensor (pairs)
-        w: above 0 where the second word is a positive of the first, and the other way round.
+        w: above 0 where the second word is a positive of the first, and the reverse.
     temperature : float
-        τ; in single precision .025 or more, below which exp(−2/τ) is 0.
+        τ; at least .025 in single precision, because exp(−2/τ) underflows below that.
 
     Returns
     -------
@@ -61,9 +61,9 @@ def word_alignment(
 
 
 class _Negatives(torch.autograd.Function):
-    """Σ exp over the negatives of each word, of the one language and of the other; s at the pairs.
+    """Returns Σ exp(s) over each word's negatives, for both languages, and s of the pairs.
 
-    s is less by 1/τ, its greatest, so that no exponential is above 1.
+    1/τ, the largest possible s, is subtracted so that no exponential exceeds 1.
     """
 
     @staticmethod
@@ -113,7 +113,7 @@ class _Negatives(torch.autograd.Function):
 def _blocks(
     one: Tensor, other: Tensor, first: Tensor, second: Tensor, temperature: float
 ) -> Iterator[tuple[slice, slice, Tensor, Tensor]]:
-    """Yield s less 1/τ in blocks of rows, each with the pairs that lie in it and their places."""
+    """Yield s − 1/τ in blocks of rows, each with the pairs that lie in it and their places."""
     step = max(1, _SCORES_AT_ONCE // len(other))
     starts = torch.arange(0, len(one) + step, step, device=first.device)
     bounds = torch.searchsorted(first, starts).tolist()

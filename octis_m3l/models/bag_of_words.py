@@ -13,9 +13,8 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from octis_m3l.data.arrays import hash_of_rows
-from octis_m3l.data.batches import Batch, SparseRows, ViewTensors
+from octis_m3l.data.batches import Batch, SparseRows, UnlinkedSampler, ViewTensors
 from octis_m3l.data.dataset import MultiviewDataset
-from octis_m3l.data.unlinked import UnlinkedSampler
 from octis_m3l.data.views import PARTITIONS, TextView
 from octis_m3l.devices import chosen_device, on_threads
 from octis_m3l.errors import SettingsError

@@ -1,7 +1,8 @@
 """M3L-Contrast: topics of many languages and images, aligned by contrast."""
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from functools import partial
 from typing import Any, ClassVar, Literal
 
 import torch
@@ -11,8 +12,7 @@ from torch import Tensor, nn
 from octis_m3l.data.batches import Batch
 from octis_m3l.data.dataset import MultiviewDataset
 from octis_m3l.errors import DataError
-from octis_m3l.losses import averaged, info_nce, kl_between_gaussians
-from octis_m3l.losses.averages import Average
+from octis_m3l.losses import averaged_over_views, info_nce, kl_between_views
 from octis_m3l.models.neural import NeuralTopicModel, ViewNetwork
 from octis_m3l.models.settings import NeuralSettings
 from octis_m3l.networks import (
@@ -20,6 +20,7 @@ from octis_m3l.networks import (
     InferenceNetwork,
     TopicDecoder,
     ViewModules,
+    mean_sample,
     sample_topics,
 )
 
@@ -183,127 +184,48 @@ class M3LContrastNetwork(ViewNetwork):
         }
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:
-        """Return the weighted terms of the loss, each a mean over the rows that have it.
-
-        How a mean is taken over views with gaps, the setting `average` says.
-        """
+        """Return the weighted terms of the loss, each a mean over the rows that have it."""
         settings = self.settings
+        zero = next(self.parameters()).new_zeros(())
         if not batch.views:
-            return {"reconstruction": next(self.parameters()).new_zeros(())}
+            return {"reconstruction": zero}
         posteriors = [self.posterior(name, view.embeddings) for name, view in batch.views.items()]
         mean, log_variance = (torch.cat(parts) for parts in zip(*posteriors, strict=True))
         theta = sample_topics(mean, log_variance)
-        terms = {"reconstruction": self._reconstruction(theta, batch)}
+        over_views = partial(averaged_over_views, rows=batch.size, average=settings.average)
+        over_pairs: dict[str, Any] = {
+            "present": batch.present(),
+            "average": settings.average,
+            "share": batch.pair_share,
+        }
+
+        decoded = [
+            self.decoders[name].loss(self.theta_dropout(rows), view.words)  # type: ignore[operator]
+            for (name, view), rows in zip(batch.views.items(), batch.split(theta), strict=True)
+            if view.words is not None
+        ]
+        terms = {"reconstruction": over_views(decoded, share=batch.text_share) if decoded else zero}
         if settings.prior_weight:
-            sizes = [len(view.items) for view in batch.views.values()]
-            diverged = torch.split(self.prior.divergence(mean, log_variance), sizes)
-            terms["prior"] = settings.prior_weight * self._over_views(
-                diverged, batch, batch.item_share
-            )
-        if len(batch.views) < 2:
-            return terms
-        places = _places(batch)
-        present = _presence(places, batch)
-        if settings.contrastive_weight:
-            drawn = _mean_sample(theta, mean, log_variance, settings.contrastive_samples)
+            divergences = batch.split(self.prior.divergence(mean, log_variance))
+            prior = over_views(divergences, share=batch.item_share)
+            terms["prior"] = settings.prior_weight * prior
+        if settings.contrastive_weight and len(batch.views) > 1:
+            drawn = mean_sample(theta, mean, log_variance, settings.contrastive_samples)
             terms["contrast"] = settings.contrastive_weight * info_nce(
-                _stacked(drawn, places, batch),
-                present,
+                batch.stack(drawn),
                 temperature=settings.temperature,
                 similarity=settings.similarity,
                 negatives=settings.negatives,
-                average=settings.average,
-                share=batch.pair_share,
+                **over_pairs,
             )
-        if settings.alignment_weight:
-            terms["alignment"] = settings.alignment_weight * _alignment(
-                _stacked(mean, places, batch),
-                _stacked(log_variance, places, batch),
-                present,
-                settings.alignment,
-                settings.average,
-                batch.pair_share,
+        if settings.alignment_weight and len(batch.views) > 1:
+            terms["alignment"] = settings.alignment_weight * kl_between_views(
+                batch.stack(mean),
+                batch.stack(log_variance),
+                pairs=settings.alignment,
+                **over_pairs,
             )
         return terms
-
-    def _reconstruction(self, theta: Tensor, batch: Batch) -> Tensor:
-        sizes = [len(view.items) for view in batch.views.values()]
-        lost = [
-            self.decoders[name].loss(self.theta_dropout(rows), view.words)  # type: ignore[operator]
-            for (name, view), rows in zip(
-                batch.views.items(), torch.split(theta, sizes), strict=True
-            )
-            if view.words is not None
-        ]
-        return self._over_views(lost, batch, batch.text_share)
-
-    def _over_views(self, losses: Sequence[Tensor], batch: Batch, share: float) -> Tensor:
-        if not losses:
-            return next(self.parameters()).new_zeros(())
-        sizes = [len(loss) for loss in losses]
-        average = self.settings.average
-        if average != "present" or all(size == batch.size for size in sizes):
-            return averaged(torch.cat(list(losses)), None, batch.size, average, share)
-        sums = torch.stack([loss.sum() for loss in losses])
-        return averaged(sums, sums.new_tensor(sizes), batch.size, average, share)
-
-
-def _mean_sample(theta: Tensor, mean: Tensor, log_variance: Tensor, samples: int) -> Tensor:
-    """Return the mean of a sample of θ and `samples` − 1 further ones."""
-    if samples == 1:
-        return theta
-    several = (samples - 1, *mean.shape)
-    further = sample_topics(mean.expand(several), log_variance.expand(several))
-    return (theta + further.sum(dim=0)) / samples
-
-
-def _places(batch: Batch) -> Tensor | None:
-    """Return where the views' items stand among V × B, None when every tuple has every view."""
-    if all(view.rows is None for view in batch.views.values()):
-        return None
-    device = next(iter(batch.views.values())).items.device
-    every = torch.arange(batch.size, device=device)
-    rows = [every if view.rows is None else view.rows for view in batch.views.values()]
-    return torch.cat([row + number * batch.size for number, row in enumerate(rows)])
-
-
-def _presence(places: Tensor | None, batch: Batch) -> Tensor | None:
-    """Return which views each tuple has (V × B), None when it is all."""
-    if places is None:
-        return None
-    views = len(batch.views)
-    present = torch.zeros(views * batch.size, dtype=torch.bool, device=places.device)
-    return present.index_fill_(0, places, True).reshape(views, batch.size)
-
-
-def _stacked(items: Tensor, places: Tensor | None, batch: Batch) -> Tensor:
-    """Return one row for each tuple of each view (V × B × K), zeros where it has no item."""
-    views, topics = len(batch.views), items.shape[1]
-    if places is not None:
-        items = items.new_zeros(views * batch.size, topics).index_copy(0, places, items)
-    return items.reshape(views, batch.size, topics)
-
-
-def _alignment(
-    means: Tensor,
-    log_variances: Tensor,
-    present: Tensor | None,
-    form: str,
-    average: Average,
-    share: float,
-) -> Tensor:
-    """Return Σ KL(q_a‖q_b) over ordered pairs of views, or over those with b before a."""
-    views, rows, _ = means.shape
-    divergence = kl_between_gaussians(
-        means[:, None], log_variances[:, None], means[None], log_variances[None]
-    )
-    wanted = torch.ones(views, views, dtype=torch.bool, device=means.device)
-    wanted = wanted.tril(-1) if form == "one-way" else wanted.fill_diagonal_(False)
-    if present is None:
-        return averaged(divergence[wanted], None, rows, average, share)
-    both = present[:, None] & present[None] & wanted[:, :, None]
-    divergence = torch.where(both, divergence, 0.0)
-    return averaged(divergence.sum(dim=2), both.sum(dim=2), rows, average, share)
 
 
 class M3LContrast(NeuralTopicModel):

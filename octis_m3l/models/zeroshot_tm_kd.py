@@ -163,7 +163,7 @@ class ZeroshotTMKDNetwork(ViewNetwork):
             return mean, log_variance
         with torch.no_grad():
             means, log_variances = self.teacher.posterior(self.view, teaching.embeddings)
-        mine, theirs = _common(view, teaching, batch.size)
+        mine, theirs = batch.common(name, self.view)
         mean[mine], log_variance[mine] = means[theirs], log_variances[theirs]
         return mean, log_variance
 
@@ -175,25 +175,11 @@ class ZeroshotTMKDNetwork(ViewNetwork):
         teaching = batch.views.get(self.view)
         if name not in decoders or teaching is None or teaching.words is None:
             return None
-        mine, theirs = _common(view, teaching, batch.size)
+        mine, theirs = batch.common(name, self.view)
         if len(mine) < 2:
             return None
         borrowed: Tensor = decoders[name].loss(theta[mine], teaching.words.take(theirs)).mean()
         return borrowed
-
-
-def _common(view: ViewBatch, teaching: ViewBatch, size: int) -> tuple[Tensor, Tensor]:
-    """Return the rows of a student's items, and of the teacher's, whose tuples have both."""
-    device = view.items.device
-    rows = [
-        torch.arange(size, device=device) if one.rows is None else one.rows
-        for one in (view, teaching)
-    ]
-    place = torch.full((size,), -1, dtype=torch.long, device=device)
-    place[rows[1]] = torch.arange(len(rows[1]), device=device)
-    found = place[rows[0]]
-    mine = (found >= 0).nonzero().squeeze(1)
-    return mine, found[mine]
 
 
 def teacher_settings(settings: ZeroshotTMKDSettings, view: str) -> ZeroshotTMSettings:

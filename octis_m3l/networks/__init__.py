@@ -7,6 +7,7 @@ from octis_m3l.networks.inference import (
     InferenceNetwork,
     Posterior,
     expected_topics,
+    mean_sample,
     sample_topics,
 )
 from octis_m3l.networks.prior import GaussianPrior, PriorForm
@@ -36,6 +37,7 @@ __all__ = [
     "expansion_table",
     "expected_topics",
     "linked_words",
+    "mean_sample",
     "sample_topics",
     "xavier",
 ]

@@ -88,6 +88,25 @@ def sample_topics(mean: Tensor, log_variance: Tensor) -> Tensor:
     return (mean + (0.5 * log_variance).exp() * noise).softmax(dim=-1)
 
 
+def mean_sample(theta: Tensor, mean: Tensor, log_variance: Tensor, samples: int) -> Tensor:
+    """Return the mean of a sample of θ and of further ones.
+
+    Parameters
+    ----------
+    theta : Tensor (rows × K)
+        The first sample, drawn from the posterior already.
+    mean, log_variance : Tensor (rows × K)
+        The posterior.
+    samples : int
+        How many samples the mean is over.
+    """
+    if samples == 1:
+        return theta
+    several = (samples - 1, *mean.shape)
+    further = sample_topics(mean.expand(several), log_variance.expand(several))
+    return (theta + further.sum(dim=0)) / samples
+
+
 @torch.no_grad()
 def expected_topics(mean: Tensor, log_variance: Tensor, samples: int, seed: int) -> Tensor:
     """Return θ averaged over samples; the answer for a row does not depend on other rows.

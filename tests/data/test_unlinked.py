@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from octis_m3l.data import ImageView, MultiviewDataset, TextView
-from octis_m3l.data.unlinked import UnlinkedSampler
+from octis_m3l.data.batches import UnlinkedSampler
 from octis_m3l.errors import DataError
 
 
@@ -100,7 +100,7 @@ def test_batches_are_the_same_however_many_are_arranged_together(
 ) -> None:
     found = []
     for together in (1, 8, 1024):
-        monkeypatch.setattr("octis_m3l.data.unlinked.ROWS_TOGETHER", together)
+        monkeypatch.setattr("octis_m3l.data.batches.ROWS_TOGETHER", together)
         torch.manual_seed(3)
         found.append(
             [
