@@ -31,6 +31,7 @@ from octis_m3l.models import (
     m3l_contrast,
 )
 from octis_m3l.models.m3l_contrast import M3LContrastNetwork, M3LContrastSettings
+from octis_m3l.networks import inference
 
 from .contract import (
     TOP_WORDS,
@@ -384,7 +385,8 @@ def losses(case: Case, monkeypatch: pytest.MonkeyPatch) -> dict[str, Tensor]:
         drawn = (mean + (log_variance / 2).exp() * taken).softmax(dim=-1)
         return drawn if mean.ndim == 3 else drawn[0]
 
-    monkeypatch.setattr(m3l_contrast, "sample_topics", sample)
+    for module in (m3l_contrast, inference):
+        monkeypatch.setattr(module, "sample_topics", sample)
     return case.network.loss(case.batch)
 
 
