@@ -14,14 +14,14 @@ from scipy.sparse import csr_array
 from octis_m3l.data.dataset import MultiviewDataset
 from octis_m3l.data.languages import language_of
 from octis_m3l.data.text_checks import as_items
-from octis_m3l.data.typed import typed
 from octis_m3l.data.views import PARTITIONS, TextView
 from octis_m3l.errors import DataError, SettingsError, suggest
+from octis_m3l.validation import Unchecked, validated
 
 _UNNAMED = "text"
 
 
-@typed
+@validated
 def from_octis(
     source: Dataset | str | Path | Mapping[str, Dataset | str | Path],
     *,
@@ -77,13 +77,13 @@ def from_octis(
     return MultiviewDataset.linked_by_row(views, metadata=described)
 
 
-@typed
+@validated
 def text_view_from_octis(
     source: Dataset | str | Path,
     name: str,
     *,
     language: str | None = None,
-    texts: Sequence[str] | None = None,
+    texts: Unchecked[Sequence[str] | None] = None,
 ) -> TextView:
     """Return an OCTIS data set as a view; link it with others in a `MultiviewDataset`.
 
@@ -126,7 +126,7 @@ def _text_view(
     name: str,
     *,
     language: str | None,
-    texts: Sequence[str] | None = None,
+    texts: Unchecked[Sequence[str] | None] = None,
 ) -> TextView:
     corpus = data.get_corpus()
     if not corpus:
@@ -156,9 +156,13 @@ def _text_view(
     )
 
 
-@typed
+@validated
 def text_view_from_ctm(
-    source: Any, name: str, *, language: str | None = None, texts: Sequence[str] | None = None
+    source: Any,
+    name: str,
+    *,
+    language: str | None = None,
+    texts: Unchecked[Sequence[str] | None] = None,
 ) -> TextView:
     """Return a CTMDataset as a view, with its embeddings; all of it is training data.
 

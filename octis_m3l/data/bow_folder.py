@@ -18,16 +18,16 @@ from scipy.sparse import csr_array, csr_matrix, load_npz, save_npz, vstack
 
 from octis_m3l.data.dataset import MultiviewDataset
 from octis_m3l.data.languages import language_of
-from octis_m3l.data.typed import typed
 from octis_m3l.data.views import TextView
 from octis_m3l.errors import DataError, SettingsError, StorageError, suggest
 from octis_m3l.files import folder_written_whole
+from octis_m3l.validation import validated
 
 _MATRIX = "train_bow_matrix_{}.npz"
 _FOUND = re.compile(r"train_bow_matrix_(.+)\.npz")
 
 
-@typed
+@validated
 def from_bow_folder(
     folder: str | Path,
     *,

@@ -1,12 +1,11 @@
 """Data sets from lists, frames and JSON lines: records in, views and links out."""
 
-from collections.abc import Collection, Hashable, Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from inspect import signature
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from numpy.typing import NDArray
 
 from octis_m3l.data.builder import Builder
 from octis_m3l.data.dataset import MultiviewDataset
@@ -18,22 +17,22 @@ from octis_m3l.data.records.reading import read_records
 from octis_m3l.data.records.tables import read_json_lines, read_table
 from octis_m3l.data.text import TextPreprocessor
 from octis_m3l.data.text_checks import as_items
-from octis_m3l.data.typed import typed
 from octis_m3l.errors import DataError, SettingsError, suggest
+from octis_m3l.validation import ArrayLike, Listed, Unchecked, validated
 
 
-@typed
+@validated
 def from_lists(
-    texts: Mapping[str, Sequence[Any]],
+    texts: Mapping[str, Unchecked[Sequence[Any]]],
     *,
-    images: Mapping[str, Sequence[Any] | None] | None = None,
-    partition: Sequence[str] | None = None,
+    images: Mapping[str, Unchecked[Sequence[Any] | None]] | None = None,
+    partition: Unchecked[Sequence[str] | None] = None,
     split: tuple[float, float] | None = None,
     split_seed: int = 0,
-    other_partitions: Mapping[str, Sequence[str]] | None = None,
-    labels: Sequence[Any] | None = None,
-    group: Sequence[Hashable] | None = None,
-    embeddings: Mapping[str, NDArray[Any] | str | Path] | None = None,
+    other_partitions: Mapping[str, Unchecked[Sequence[str]]] | None = None,
+    labels: Unchecked[Sequence[Any] | None] = None,
+    group: Unchecked[Sequence[Hashable] | None] = None,
+    embeddings: Mapping[str, ArrayLike[Any] | str | Path] | None = None,
     preprocessing: TextPreprocessor | Mapping[str, TextPreprocessor] | None = None,
     languages: Mapping[str, str | None] | None = None,
     unusable: str = "drop",
@@ -126,14 +125,14 @@ def _check_names(texts: Mapping[str, Any], languages: object, preprocessing: obj
                 )
 
 
-@typed
+@validated
 def from_frame(
     frame: pd.DataFrame,
     *,
-    texts: Mapping[str, Hashable] | Collection[Hashable] | str,
-    images: Mapping[str, Hashable] | Collection[Hashable] | str | None = None,
+    texts: Mapping[str, Hashable] | Listed[Hashable] | str,
+    images: Mapping[str, Hashable] | Listed[Hashable] | str | None = None,
     partition: Hashable | None = None,
-    other_partitions: str | Collection[str] = (),
+    other_partitions: str | Listed[str] = (),
     label: Hashable | None = None,
     group: Hashable | None = None,
     image_folder: str | Path | None = None,
@@ -188,7 +187,7 @@ def from_frame(
     )
 
 
-@typed
+@validated
 def from_table(
     path: str | Path,
     *,
@@ -230,7 +229,7 @@ def from_table(
     return from_frame(frame, image_folder=image_folder or path.parent, **arguments)
 
 
-@typed
+@validated
 def from_jsonl(
     path: str | Path, *, image_folder: str | Path | None = None, **arguments: Any
 ) -> MultiviewDataset:

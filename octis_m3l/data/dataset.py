@@ -13,12 +13,10 @@ from octis_m3l.data.describe import content_fingerprints, describe_parts
 from octis_m3l.data.dictionaries import check_dictionary
 from octis_m3l.data.links import check_links, row_links, tuple_numbers
 from octis_m3l.data.marks import check_marks
-from octis_m3l.data.typed import typed
 from octis_m3l.data.variations import Variations
 from octis_m3l.data.views import PARTITIONS, ImageView, TextView, View
 from octis_m3l.errors import DataError, suggest
-
-Dictionaries = Mapping[tuple[str, str], NDArray[np.int64]]
+from octis_m3l.validation import ArrayLike, Listed, validated
 
 
 class MultiviewDataset(Variations, Dataset):  # type: ignore[misc]
@@ -50,16 +48,16 @@ class MultiviewDataset(Variations, Dataset):  # type: ignore[misc]
         If names repeat, there is no text view, a link points nowhere or across partitions.
     """
 
-    @typed
+    @validated
     def __init__(
         self,
-        views: Iterable[View],
-        links: NDArray[np.int64] | None = None,
+        views: Listed[View],
+        links: ArrayLike[np.int64] | None = None,
         *,
         pivot: str | None = None,
         metadata: Mapping[str, Any] | None = None,
-        dictionaries: Dictionaries | None = None,
-        partitions: Mapping[str, Mapping[str, NDArray[np.int8]]] | None = None,
+        dictionaries: Mapping[tuple[str, str], ArrayLike[np.int64]] | None = None,
+        partitions: Mapping[str, Mapping[str, ArrayLike[np.int8]]] | None = None,
     ) -> None:
         listed = list(views)
         self.views: dict[str, View] = {view.name: view for view in listed}
@@ -106,7 +104,7 @@ class MultiviewDataset(Variations, Dataset):  # type: ignore[misc]
         view = self.text_view(self.pivot)
         return view.documents(slice(0, len(view)))
 
-    @typed
+    @validated
     def get_partitioned_corpus(self, use_validation: bool = True) -> list[list[list[str]]]:
         """Return the pivot's documents by partition, as OCTIS does.
 
@@ -129,7 +127,7 @@ class MultiviewDataset(Variations, Dataset):  # type: ignore[misc]
         labels = self.views[self.pivot].labels
         return None if labels is None else list(labels)
 
-    @typed
+    @validated
     def save(self, path: str | Path, multilabel: bool = False, *, overwrite: bool = False) -> None:
         """Write the data set to a folder; see `octis_m3l.data.folder`.
 
@@ -149,7 +147,7 @@ class MultiviewDataset(Variations, Dataset):  # type: ignore[misc]
 
     # Views.
 
-    @typed
+    @validated
     def view(self, name: str) -> View:
         """Return a view.
 
@@ -167,7 +165,7 @@ class MultiviewDataset(Variations, Dataset):  # type: ignore[misc]
             raise DataError(f"unknown view '{name}'.{suggest(name, self.views)}")
         return self.views[name]
 
-    @typed
+    @validated
     def text_view(self, name: str) -> TextView:
         """Return a text view.
 
@@ -199,7 +197,7 @@ class MultiviewDataset(Variations, Dataset):  # type: ignore[misc]
         """The image views, by name."""
         return {n: view for n, view in self.views.items() if isinstance(view, ImageView)}
 
-    @typed
+    @validated
     def monolingual(self, name: str) -> Dataset:
         """Return one text view as a plain OCTIS Dataset.
 
@@ -233,7 +231,7 @@ class MultiviewDataset(Variations, Dataset):  # type: ignore[misc]
         numbers = tuple_numbers(self.links, list(self.views.values()))
         return dict(zip(self.views, numbers, strict=True))
 
-    @typed
+    @validated
     def tuples(self, name: str) -> NDArray[np.int64]:
         """Return the tuple number of each item of a view.
 
@@ -252,7 +250,7 @@ class MultiviewDataset(Variations, Dataset):  # type: ignore[misc]
         self.view(name)
         return self._tuples[name]
 
-    @typed
+    @validated
     def partition_tuples(self, partition: str) -> NDArray[np.int64]:
         """Return the tuples of a partition, ascending.
 
@@ -305,7 +303,7 @@ class MultiviewDataset(Variations, Dataset):  # type: ignore[misc]
         }
         return type(self)(views, links, **(arguments | changes))
 
-    @typed
+    @validated
     def linked_items(self, partition: str) -> dict[str, int]:
         """Return for each view how many of a partition's items are linked to another view.
 
@@ -323,7 +321,7 @@ class MultiviewDataset(Variations, Dataset):  # type: ignore[misc]
     # Other ways in.
 
     @classmethod
-    @typed
+    @validated
     def from_folder(
         cls,
         folder: str | Path,
@@ -390,8 +388,8 @@ class MultiviewDataset(Variations, Dataset):  # type: ignore[misc]
         return from_octis(source, **arguments)
 
     @classmethod
-    @typed
-    def linked_by_row(cls, views: Iterable[View], **arguments: Any) -> "MultiviewDataset":
+    @validated
+    def linked_by_row(cls, views: Listed[View], **arguments: Any) -> "MultiviewDataset":
         """Build from views whose items belong together row by row.
 
         Parameters

@@ -1,22 +1,23 @@
 """Variations: what a data set becomes with other embeddings, views, tuples or partitions."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import InstanceOf
 
 from octis_m3l.data.arrays import read_array
 from octis_m3l.data.dictionaries import word_pairs
 from octis_m3l.data.links import MISSING, restrict_links
 from octis_m3l.data.marks import are_shares, arrange, drawn_marks, drawn_order
-from octis_m3l.data.typed import typed
 from octis_m3l.data.views import PARTITIONS, TextView, View, check_embeddings
 from octis_m3l.data.word_files import WithoutVector, read_word_vectors
 from octis_m3l.errors import DataError, suggest
+from octis_m3l.validation import ArrayLike, Listed, validated
 
 
 class Variations(ABC):
@@ -49,10 +50,10 @@ class Variations(ABC):
     def _with(self, views: Iterable[View], links: NDArray[np.int64], **changes: Any) -> Self:
         """Return the data set with other views and links, and what else changes."""
 
-    @typed
+    @validated
     def with_embeddings(
         self,
-        embeddings: Mapping[str, NDArray[Any] | str | Path],
+        embeddings: Mapping[str, ArrayLike[Any] | str | Path],
         *,
         name: str = "given",
         order: str = "input",
@@ -107,10 +108,10 @@ class Variations(ABC):
             )
         return self._with(views.values(), self.links)
 
-    @typed
+    @validated
     def with_word_vectors(
         self,
-        vectors: Mapping[str, NDArray[Any] | str | Path],
+        vectors: Mapping[str, ArrayLike[Any] | str | Path],
         *,
         without_vector: WithoutVector = "error",
     ) -> Self:
@@ -145,12 +146,12 @@ class Variations(ABC):
             views[name] = replace(self.text_view(name), word_vectors=array, word_space=None)
         return self._with(views.values(), self.links)
 
-    @typed
+    @validated
     def with_dictionary(
         self,
         first: str,
         second: str,
-        pairs: Iterable[Any] | Mapping[Any, Any] | NDArray[Any] | str | Path,
+        pairs: InstanceOf[Iterable[Any]] | Path,
     ) -> Self:
         """Return the data set with translations between two views.
 
@@ -180,8 +181,8 @@ class Variations(ABC):
             },
         )
 
-    @typed
-    def with_views(self, names: Collection[str]) -> Self:
+    @validated
+    def with_views(self, names: Listed[str]) -> Self:
         """Return the data set with some of its views only.
 
         Parameters
@@ -208,12 +209,12 @@ class Variations(ABC):
             },
         )
 
-    @typed
+    @validated
     def complete(
         self,
-        names: Collection[str] | None = None,
+        names: Listed[str] | None = None,
         *,
-        partitions: Collection[str] = PARTITIONS,
+        partitions: Listed[str] = PARTITIONS,
     ) -> Self:
         """Return the data set with only those tuples that have an item of every view.
 
@@ -236,7 +237,7 @@ class Variations(ABC):
             marks[name] = np.where(kept, mark, MISSING).astype(np.int8)
         return self._arranged(marks)
 
-    @typed
+    @validated
     def with_partition(self, name: str) -> Self:
         """Return the data set sorted by another of its named partitions.
 
@@ -257,7 +258,7 @@ class Variations(ABC):
             raise DataError(f"unknown partition mark '{name}'.{suggest(name, self.partitions)}")
         return self._arranged(self.partitions[name])
 
-    @typed
+    @validated
     def with_split(self, train: float = 0.8, validation: float = 0.1, *, seed: int = 0) -> Self:
         """Return the data set split at random into train, validation and test, tuple by tuple.
 
@@ -286,7 +287,7 @@ class Variations(ABC):
         mark = drawn_marks(total, train, validation, seed)
         return self._arranged({name: mark[numbers] for name, numbers in tuples.items()})
 
-    @typed
+    @validated
     def sample(self, count: int, *, partition: str = "train", seed: int = 0) -> Self:
         """Return the data set with fewer items in one partition, for a quick trial.
 

@@ -3,7 +3,7 @@
 import hashlib
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from octis_m3l.data.text import TextPreprocessor
-from octis_m3l.data.typed import check_kinds
 from octis_m3l.errors import DataError, suggest
+from octis_m3l.validation import Items, validated_fields
 
 PARTITIONS = ("train", "validation", "test")
 Picture = Path | NDArray[np.uint8]
@@ -60,14 +60,13 @@ class View(ABC):
     sizes: tuple[int, int, int]
     indexes: NDArray[np.int64] | None = None
     inputs: int | None = None
-    labels: Sequence[str] | None = None
+    labels: Items[str] | None = None
     embeddings: NDArray[np.float32] | None = None
     embedding_name: str = "given"
     embedding_encoder: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
         """Check lengths, the name and the embeddings."""
-        check_kinds(type(self).__name__, vars(self), type(self), sized=True)
         if not VIEW_NAME.fullmatch(self.name):
             raise DataError(
                 f"view name '{self.name}': expected lower-case letters, digits, '_' and '-' only."
@@ -155,6 +154,7 @@ class View(ABC):
     def _take(self, order: NDArray[np.int64]) -> dict[str, Any]: ...
 
 
+@validated_fields
 @dataclass(frozen=True, eq=False, kw_only=True, repr=False)
 class TextView(View):
     """The documents of one language, as a ragged array of word indices.
@@ -191,7 +191,7 @@ class TextView(View):
     token_ids: NDArray[np.int32]
     offsets: NDArray[np.int64]
     language: str | None = None
-    texts: Sequence[str] | None = None
+    texts: Items[str] | None = None
     word_vectors: NDArray[np.float32] | None = None
     word_space: str | None = None
     preprocessor: TextPreprocessor | None = None
@@ -296,6 +296,7 @@ class TextView(View):
         }
 
 
+@validated_fields
 @dataclass(frozen=True, eq=False, kw_only=True, repr=False)
 class ImageView(View):
     """Images, as files, as arrays, or known by their embeddings alone.
@@ -313,7 +314,7 @@ class ImageView(View):
 
     kind: ClassVar[Literal["text", "image"]] = "image"
 
-    pictures: Sequence[Picture] | None = None
+    pictures: Items[Picture] | None = None
 
     def __post_init__(self) -> None:
         """Check that there is something to look at."""

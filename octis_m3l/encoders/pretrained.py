@@ -15,10 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import TypeAdapter
 
-from octis_m3l.data.typed import checked
 from octis_m3l.encoders.opening import commit_on_hub, is_path, local, no_network
 from octis_m3l.encoders.strings import file_name, quoted, written
 from octis_m3l.errors import DataError, SettingsError, StorageError
+from octis_m3l.validation import checked
 
 _WITHOUT_EFFECT = frozenset({"batch_size", "device", "progress"})
 _WHICH_WEIGHTS = frozenset({"model", "revision", "pretrained", "weights"})

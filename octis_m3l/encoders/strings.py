@@ -7,8 +7,8 @@ from urllib.parse import unquote
 
 from pydantic import TypeAdapter, ValidationError
 
-from octis_m3l.data.typed import reasons
 from octis_m3l.errors import SettingsError
+from octis_m3l.validation import reasons
 
 _UNFIT = re.compile(r"[^A-Za-z0-9._-]+")
 

@@ -6,9 +6,9 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from octis_m3l.data.typed import checked
 from octis_m3l.errors import SettingsError, suggest
 from octis_m3l.sources.source import Source
+from octis_m3l.validation import checked
 
 PROGRESS = "progress"
 

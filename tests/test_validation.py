@@ -103,17 +103,30 @@ def test_arguments_of_any_kind_end_well_or_in_one_line(
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda data: data.with_views([1]), "with_views: names=[1]; expected a list of str."),
-        (lambda data: data.complete("en"), "complete: names='en'; expected a list of str or None."),
-        (lambda data: data.view(1), "view: name=1; expected str."),
-        (lambda data: data.with_split("a"), "with_split: train='a'; expected a number."),
+        (lambda data: data.with_views([1]), "with_views: names[0]=1: it should be a valid string."),
+        (lambda data: data.complete("en"), "complete: names='en': it should be a valid list."),
+        (lambda data: data.view(1), "view: name=1: it should be a valid string."),
+        (lambda data: data.with_split("a"), "with_split: train='a': it should be a valid number."),
+        (lambda data: data.sample(True), "sample: count=True: it should be a valid integer."),
         (lambda _: from_lists({"en": None}), "texts of view 'en': expected a list of items, given"),
-        (lambda _: from_lists("sea"), "from_lists: texts='sea'; expected a mapping of str to a li"),
+        (lambda _: from_lists("sea"), "from_lists: texts='sea': it should be a valid dictionary."),
+        (
+            lambda _: from_lists({1: ["a"]}),
+            "from_lists: texts, key=1: it should be a valid str",
+        ),
         (
             lambda _: from_lists(TEXTS, languages={"en": 3}),
-            "from_lists: languages={'en': 3}; expected a mapping of str to (str or None) or None.",
+            "from_lists: languages['en']=3: it should be a valid string.",
         ),
-        (lambda data: MultiviewDataset(data.views), "__init__: views={'en': <TextView 'en'"),
+        (
+            lambda data: data.with_embeddings({"en": 3}),
+            "with_embeddings: embeddings['en']=3: it should be an instance of ndarray or should be "
+            "a valid string or should be an instance of Path.",
+        ),
+        (
+            lambda data: MultiviewDataset(data.views),
+            "MultiviewDataset: views={'en': <TextView",
+        ),
     ],
 )
 def test_what_is_said(data: MultiviewDataset, call: Any, message: str) -> None:
@@ -131,3 +144,14 @@ def test_arguments_that_are_not_there() -> None:
         SettingsError, match=r"^from_frame has no argument 'labels'. Did you mean 'l"
     ):
         MultiviewDataset.from_frame(pd.DataFrame(TEXTS), texts=["en"], labels="x")
+    with pytest.raises(SettingsError, match=r"^from_lists needs the argument 'texts'\.$"):
+        from_lists()  # type: ignore[call-arg]
+
+
+def test_numpy_scalars_are_taken_and_arrays_are_not_copied(data: MultiviewDataset) -> None:
+    assert len(data.sample(np.int64(1)).view("en").input_rows) == 2
+    vectors = np.ones((2, 3), np.float32)
+    assert data.with_embeddings({"en": vectors}).view("en").embeddings is vectors
+    labels = ["a", "b"]
+    view = ImageView(name="p", sizes=(2, 0, 0), embeddings=vectors, labels=labels)
+    assert view.labels is labels

@@ -1,0 +1,171 @@
+"""Arguments and settings checked by pydantic, with errors of one line."""
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from functools import wraps
+from inspect import signature
+from typing import TYPE_CHECKING, Annotated, Any, ParamSpec, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import (
+    BeforeValidator,
+    PlainValidator,
+    SkipValidation,
+    TypeAdapter,
+    ValidationError,
+    validate_call,
+)
+
+from octis_m3l.errors import DataError, SettingsError, suggest
+
+_Given = ParamSpec("_Given")
+_Result = TypeVar("_Result")
+_T = TypeVar("_T")
+_Scalar = TypeVar("_Scalar", bound=np.generic)
+_SHOWN = 80
+_SUBJECT = re.compile(r"^(Value error,|\w+) (?=should|is |must)")
+
+
+def validated(function: Callable[_Given, _Result]) -> Callable[_Given, _Result]:
+    """Return a function that checks its arguments against their annotations.
+
+    Numpy's scalars are passed on as Python's; nothing else changes its type, except as the
+    annotations of this file say.
+    """
+
+    @wraps(function)
+    def received(*args: Any, **kwargs: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        return args, kwargs
+
+    # Only the check is pydantic's, so that errors of the function itself pass as they are.
+    check = validate_call(
+        config={"strict": True, "arbitrary_types_allowed": True, "defer_build": True}
+    )(received)
+
+    @wraps(function)
+    def checked_first(*args: _Given.args, **kwargs: _Given.kwargs) -> _Result:
+        given = {name: _as_python(value) for name, value in kwargs.items()}
+        try:
+            args, kwargs = check(*map(_as_python, args), **given)  # type: ignore[assignment]
+        except ValidationError as error:
+            raise _argument_error(function, error, args, given) from None
+        return function(*args, **kwargs)
+
+    return checked_first
+
+
+def validated_fields(dataclass: type[_T]) -> type[_T]:
+    """Return a dataclass that checks its fields against their annotations."""
+    dataclass.__init__ = validated(dataclass.__init__)  # type: ignore[method-assign]
+    return dataclass
+
+
+def checked(name: str, adapter: "TypeAdapter[Any]", value: Any) -> Any:
+    """Return a setting if it has the type that is expected."""
+    try:
+        return adapter.validate_python(value, strict=True)
+    except ValidationError as error:
+        raise SettingsError(f"{name}={value!r}: {reasons(error)}.") from None
+
+
+def reasons(error: ValidationError) -> str:
+    """Return pydantic's reasons in one line."""
+    return _in_one_line(one["msg"] for one in error.errors())
+
+
+def _in_one_line(messages: Iterable[str]) -> str:
+    found = [
+        _SUBJECT.sub("", one.replace("Field required", "should have more")) for one in messages
+    ]
+    return "it " + " or ".join(dict.fromkeys(found))
+
+
+def _argument_error(
+    function: Callable[..., Any],
+    error: ValidationError,
+    args: Sequence[Any],
+    kwargs: dict[str, Any],
+) -> DataError | SettingsError:
+    who = function.__qualname__.removesuffix(".__init__").rpartition(".")[2]
+    parameters = [n for n in signature(function).parameters if n not in ("self", "cls")]
+    faults = error.errors(include_url=False)
+    for fault in faults:
+        name = str(fault["loc"][-1])
+        if fault["type"] == "unexpected_keyword_argument":
+            return SettingsError(f"{who} has no argument '{name}'.{suggest(name, parameters)}")
+        if fault["type"].startswith("missing_"):
+            return SettingsError(f"{who} needs the argument '{name}'.")
+        if fault["type"] in ("unexpected_positional_argument", "multiple_argument_values"):
+            return SettingsError(f"{who}: {fault['msg'].lower()} ({fault['input']!r}).")
+    names = list(signature(function).parameters)
+    given = dict(zip(names, args, strict=False)) | kwargs
+    places = []
+    for fault in faults:
+        first, *path = fault["loc"]
+        name = names[first] if isinstance(first, int) else first
+        places.append(_place(name, given[name], path))
+    # Of the alternatives in a union, the one that goes deepest into the value is meant.
+    deepest = max(places, key=lambda place: place[0])
+    messages = [fault["msg"] for fault, at in zip(faults, places, strict=True) if at == deepest]
+    return DataError(f"{who}: {deepest[1]}: {_in_one_line(messages)}.")
+
+
+def _place(name: str, value: Any, path: Sequence[int | str]) -> tuple[int, str]:
+    """Return how deep in an argument a fault is, and how to write the place and the value."""
+    place, depth = name, 0
+    for step in path:
+        # Pydantic also names the alternatives of unions, which are no part of the value.
+        if step == "[key]":
+            head, _, key = place.rpartition("[")
+            return depth, f"{head}, key={key.removesuffix(']')}"
+        with suppress(LookupError, TypeError):
+            place, value, depth = f"{place}[{step!r}]", value[step], depth + 1
+    shown = " ".join(repr(value).split())[:_SHOWN]
+    return depth, f"{place}={shown}"
+
+
+def _as_python(value: Any) -> Any:
+    is_scalar = isinstance(value, np.generic) or (isinstance(value, np.ndarray) and not value.ndim)
+    return value.item() if is_scalar else value
+
+
+def _as_list(value: Any) -> Any:
+    if isinstance(value, Iterable) and not isinstance(value, Mapping | str | bytes):
+        with suppress(TypeError):
+            return list(value)
+    return value
+
+
+def _as_array(value: Any) -> Any:
+    if isinstance(value, np.ndarray) or not (
+        hasattr(value, "dtype") or isinstance(value, list | tuple)
+    ):
+        return value
+    try:
+        return np.asarray(value)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"should be an array ({error})") from None
+
+
+def _has_items(value: Any) -> Any:
+    shape = getattr(value, "shape", None)
+    if shape == () or isinstance(value, str | bytes) or not hasattr(value, "__len__"):
+        raise ValueError("should be a list, a tuple or an array")
+    return value
+
+
+if TYPE_CHECKING:
+    Listed = Iterable[_T]
+    Items = Sequence[_T]
+    ArrayLike = NDArray[_Scalar]
+else:
+    # Any iterable except a text or a mapping, passed on as a list of which each item was checked.
+    Listed = Annotated[list[_T], BeforeValidator(_as_list)]
+    # A list, a tuple, an array or the like: only that it is one is checked, not its items.
+    Items = Annotated[Sequence[_T], PlainValidator(_has_items)]
+    # An array, or what numpy makes one from.
+    ArrayLike = Annotated[NDArray[_Scalar], BeforeValidator(_as_array)]
+
+Unchecked = Annotated[_T, SkipValidation]
