@@ -1,4 +1,4 @@
-"""The README's three commands: from a table of texts and pictures to topics and scores."""
+"""Three commands of the docs: from a table of texts and pictures to topics and scores."""
 
 import json
 import re
@@ -22,11 +22,11 @@ from octis_m3l.cli import main
 from octis_m3l.data.demo import demo_corpus
 
 assert offline
-README = Path(__file__).parents[2] / "README.md"
+PAGE = Path(__file__).parents[2] / "docs" / "command-line.md"
 
 
 def _commands() -> list[list[str]]:
-    section = README.read_text("utf-8").split("### From raw texts and pictures to scores")[1]
+    section = PAGE.read_text("utf-8").split("An encoder for each view, in three commands")[1]
     block = re.search(r"```text\n(.*?)```", section, re.S)
     assert block is not None
     lines = block[1].replace("\\\n", " ").strip().splitlines()
@@ -61,7 +61,7 @@ def _run(monkeypatch: pytest.MonkeyPatch, capsys: Any, *arguments: str) -> Any:
     return json.loads(out)
 
 
-def test_three_commands_of_the_readme(
+def test_three_commands_of_the_docs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     _write_table(tmp_path)
