@@ -1,25 +1,28 @@
-"""The small corpus that the package carries: written and drawn for it, with planted themes."""
+"""The demonstration corpus of the package, whose themes are known."""
 
 import json
+import lzma
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.resources import files
 from typing import Any
 
 import numpy as np
+from PIL import Image, ImageDraw
 
 from octis_m3l.data.dataset import MultiviewDataset
-from octis_m3l.data.pictures import THEMES, draw
 
 LANGUAGES = ("en", "de", "fr")
 PICTURES = "pictures"
 _SENTENCES = 4
-_SPLIT = (0.7, 0.1)
+_TRAIN, _VALIDATION = 0.7, 0.1
+_SIDE, _DRAWN_SIDE, _INSET_SIDE, _MARGIN, _FRAME = 64, 256, 92, 8, 5
+_WHITE = (250, 250, 248)
 
 
 @dataclass(frozen=True)
 class Theme:
-    """A planted theme."""
+    """A theme: its typical words, and sentences that are translations of each other."""
 
     name: str
     words: dict[str, tuple[str, ...]]
@@ -28,10 +31,8 @@ class Theme:
 
 @lru_cache(maxsize=1)
 def demo_themes() -> tuple[Theme, ...]:
-    """Return the planted themes."""
-    content = json.loads(
-        files("octis_m3l.data").joinpath("demo_texts.json").read_text(encoding="utf-8")
-    )
+    """Return the themes of the corpus."""
+    content = json.loads(_asset("demo_texts.json"))
     return tuple(
         Theme(
             theme["name"],
@@ -45,54 +46,63 @@ def demo_themes() -> tuple[Theme, ...]:
 def demo_corpus(tuples: int = 400, *, missing: float = 0.15, seed: int = 0) -> MultiviewDataset:
     """Return linked reports in three languages, each with a picture, some with a view missing.
 
-    A report has four sentences: all of one theme, or three of one and one of another, which then
-    shows in a corner of the picture. The translations in the corpus carry the sentences in
-    another order, as comparable texts do.
+    A report has four sentences: all of one theme, or three of one theme and one of another, which
+    is then shown in a corner of the picture. The order of the sentences differs between the
+    languages, as in comparable texts. There are 40 pictures of each theme; in corpora of more than
+    400 tuples they repeat.
 
     Parameters
     ----------
     tuples : int
-        How many.
+        Number of reports.
     missing : float
-        The share of German and French reports and of pictures that are left out.
+        Share of German and French reports and of pictures that are left out.
     seed : int
-        Of the draw.
+        Seed of the random choices.
 
     Returns
     -------
     MultiviewDataset
         Views 'en', 'de', 'fr' and 'pictures'; the label is the main theme; 70 % train, 10 %
-        validation, 20 % test. ``metadata['themes']`` has each theme's planted words.
+        validation, 20 % test. ``metadata['themes']`` has the typical words of each theme.
     """
     random = np.random.default_rng(seed)
     themes = demo_themes()
-    names = [theme.name for theme in themes]
-    assert tuple(names) == THEMES
+    drawings = _drawings()
+    # How far drawing the pictures of the corpus with seed 0 moved the generator of its texts.
+    moves = drawings["generator"] if seed == 0 else []
+    insets_used = dict.fromkeys(drawings["insets"], seed)
     columns: dict[str, list[Any]] = {name: [] for name in (*LANGUAGES, PICTURES)}
-    labels: list[str] = []
     for number in range(tuples):
-        main = number % len(themes)
-        other = int(random.integers(len(themes)))
-        mixed = other != main and random.random() < 0.4
-        sentences = _drawn(themes[main], _SENTENCES - mixed, random)
+        main = themes[number % len(themes)]
+        other = themes[random.integers(len(themes))]
+        mixed = other is not main and random.random() < 0.4
+        sentences = _choose_sentences(main, _SENTENCES - mixed, random)
         if mixed:
-            sentences += _drawn(themes[other], 1, random)
+            sentences += _choose_sentences(other, 1, random)
         for language in LANGUAGES:
             order = random.permutation(len(sentences))
-            gone = language != LANGUAGES[0] and random.random() < missing
+            dropped = language != LANGUAGES[0] and random.random() < missing
             text = " ".join(sentences[i][language] for i in order)
-            columns[language].append(None if gone else text)
-        picture = np.asarray(draw(names[main], names[other] if mixed else None, random))
-        columns[PICTURES].append(None if random.random() < missing else picture)
-        labels.append(names[main])
+            columns[language].append(None if dropped else text)
+        picture = demo_picture(
+            main.name,
+            seed + number // len(themes),
+            other.name if mixed else None,
+            insets_used[other.name],
+        )
+        insets_used[other.name] += mixed
+        if number < len(moves):
+            _move(random, *moves[number])
+        columns[PICTURES].append(None if random.random() < missing else np.asarray(picture))
     place = random.permutation(tuples) / tuples
-    cut, end = _SPLIT[0], sum(_SPLIT)
-    partition = ["train" if p < cut else "validation" if p < end else "test" for p in place]
     return MultiviewDataset.from_lists(
         {language: columns[language] for language in LANGUAGES},
         images={PICTURES: columns[PICTURES]},
-        partition=partition,
-        labels=labels,
+        partition=np.select(
+            [place < _TRAIN, place < _TRAIN + _VALIDATION], ["train", "validation"], "test"
+        ).tolist(),
+        labels=[themes[number % len(themes)].name for number in range(tuples)],
         metadata={
             "name": "octis-m3l demo",
             "license": "MIT",
@@ -101,6 +111,70 @@ def demo_corpus(tuples: int = 400, *, missing: float = 0.15, seed: int = 0) -> M
     )
 
 
-def _drawn(theme: Theme, count: int, random: np.random.Generator) -> list[dict[str, str]]:
+def demo_picture(
+    theme: str, number: int, other: str | None = None, other_number: int = 0
+) -> Image.Image:
+    """Return one of the pictures of a theme, with another theme in a corner if one is given."""
+    scenes, insets = (_drawings()[kind] for kind in ("scenes", "insets"))
+    image = _draw(scenes[theme][number % len(scenes[theme])], _DRAWN_SIDE)
+    if other is not None:
+        corner, commands = insets[other][other_number % len(insets[other])]
+        far = _DRAWN_SIDE - _INSET_SIDE - _MARGIN
+        place = (far if corner % 2 else _MARGIN, far if corner // 2 else _MARGIN)
+        image.paste(_WHITE, place, _disc(_INSET_SIDE, 0))
+        image.paste(_draw(commands, _INSET_SIDE), place, _disc(_INSET_SIDE, _FRAME))
+    return image.resize((_SIDE, _SIDE), Image.Resampling.LANCZOS)
+
+
+@lru_cache(maxsize=1)
+def _drawings() -> dict[str, Any]:
+    """Return what benchmarks/demo_pictures.py wrote."""
+    content: dict[str, Any] = json.loads(lzma.decompress(_asset("demo_pictures.json.xz")))
+    return content
+
+
+def _asset(name: str) -> bytes:
+    return files("octis_m3l.data").joinpath(name).read_bytes()
+
+
+def _draw(commands: list[list[Any]], side: int) -> Image.Image:
+    image = Image.new("RGB", (side, side))
+    pen = ImageDraw.Draw(image)
+    for shape, colour, numbers in commands:
+        fill = tuple(colour)
+        if shape == "gradient":
+            *last, top, bottom = numbers
+            box = (0, top, side, bottom)
+            image.paste(fill, box)
+            mask = Image.linear_gradient("L").resize((side, bottom - top))
+            image.paste(tuple(last), box, mask)
+        elif shape == "line":
+            pen.line(numbers[1:], fill, width=numbers[0], joint="curve")
+        elif shape == "rounded":
+            pen.rounded_rectangle(numbers[1:], numbers[0], fill)
+        else:
+            {"rectangle": pen.rectangle, "ellipse": pen.ellipse, "polygon": pen.polygon}[shape](
+                numbers, fill
+            )
+    return image
+
+
+def _disc(side: int, frame: int) -> Image.Image:
+    mask = Image.new("L", (side, side))
+    end = side - 1 - frame
+    ImageDraw.Draw(mask).ellipse((frame, frame, end, end), 255)
+    return mask
+
+
+def _choose_sentences(
+    theme: Theme, count: int, random: np.random.Generator
+) -> list[dict[str, str]]:
     chosen = random.choice(len(theme.sentences), size=count, replace=False)
     return [theme.sentences[i] for i in chosen]
+
+
+def _move(random: np.random.Generator, steps: int, is_buffered: int, buffer: int) -> None:
+    """Move a generator on, and give it the half of a number that it had left over."""
+    bits: Any = random.bit_generator
+    bits.advance(steps)
+    bits.state = bits.state | {"has_uint32": is_buffered, "uinteger": buffer}

@@ -8,11 +8,12 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from octis_m3l.data.pictures import THEMES, draw
+from octis_m3l.data.demo import demo_picture, demo_themes
 from octis_m3l.encoders import PictureEncoder
 from octis_m3l.errors import DataError
 
 ENCODER = PictureEncoder()
+THEMES = [theme.name for theme in demo_themes()]
 
 
 def plain(*colour: int, side: int = 40) -> NDArray[np.uint8]:
@@ -25,14 +26,10 @@ def stripes(axis: int) -> NDArray[np.uint8]:
     return np.repeat((square if axis == 0 else square.T)[:, :, None], 3, axis=2)
 
 
-def scene(theme: str, seed: int) -> Image.Image:
-    return draw(theme, None, np.random.default_rng(seed))
-
-
 def test_vectors_have_the_dimensions_that_it_says() -> None:
     assert ENCODER.name == "picture"
     assert ENCODER.dimensions == 284
-    found = ENCODER.encode([plain(0, 0, 0), plain(9, 200, 7, side=1), scene("sea", 0)])
+    found = ENCODER.encode([plain(0, 0, 0), plain(9, 200, 7, side=1), demo_picture("sea", 0)])
     assert found.shape == (3, 284)
     assert found.dtype == np.float32
     assert np.isfinite(found).all()
@@ -40,7 +37,7 @@ def test_vectors_have_the_dimensions_that_it_says() -> None:
 
 
 def test_it_is_deterministic_and_minds_no_neighbour() -> None:
-    pictures = [scene(theme, 0) for theme in THEMES[:4]]
+    pictures = [demo_picture(theme, 0) for theme in THEMES[:4]]
     together = ENCODER.encode(pictures)
     np.testing.assert_array_equal(PictureEncoder().encode(pictures), together)
     for row, picture in enumerate(pictures):
@@ -48,7 +45,7 @@ def test_it_is_deterministic_and_minds_no_neighbour() -> None:
 
 
 def test_a_file_an_array_and_an_image_are_one_picture(tmp_path: Path) -> None:
-    image = scene("sea", 1)
+    image = demo_picture("sea", 1)
     image.save(tmp_path / "a.png")
     array = np.asarray(image)
     found = ENCODER.encode([image, array, tmp_path / "a.png", array.copy()])
@@ -97,16 +94,16 @@ def test_the_direction_of_edges_is_seen() -> None:
 
 
 def test_pictures_of_one_theme_lie_nearer_than_others() -> None:
-    themes = list(THEMES)[:6]
-    first = ENCODER.encode([scene(theme, 0) for theme in themes])
-    second = ENCODER.encode([scene(theme, 1) for theme in themes])
+    themes = THEMES[:6]
+    first = ENCODER.encode([demo_picture(theme, 0) for theme in themes])
+    second = ENCODER.encode([demo_picture(theme, 1) for theme in themes])
     distance = np.linalg.norm(first[:, None] - second[None], axis=2)
     assert distance.argmin(axis=1).tolist() == list(range(6))
 
 
 def test_an_unreadable_picture_says_which(tmp_path: Path) -> None:
     good, broken, cut = tmp_path / "good.jpg", tmp_path / "broken.jpg", tmp_path / "cut.jpg"
-    scene("sea", 0).save(good)
+    demo_picture("sea", 0).save(good)
     broken.write_bytes(b"no picture")
     cut.write_bytes(good.read_bytes()[:-200])
     for path, reason in (
