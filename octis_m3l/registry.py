@@ -1,10 +1,15 @@
-"""What packages hold, found without being imported."""
+"""Classes that files of a package define, found without importing the files."""
 
 import ast
+import math
+import re
+import sys
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib import import_module
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -13,7 +18,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Registered:
-    """A class that a file of a package defines."""
+    """Where a class is, and the first paragraph of its docstring."""
 
     module: str
     attribute: str
@@ -21,15 +26,21 @@ class Registered:
 
 
 class Registry(Mapping[str, T]):
-    """Classes by name, each imported when it is asked for."""
+    """The classes of a package by name, each imported when it is first asked for.
 
-    def __init__(self, find: Callable[[], Mapping[str, Registered]]) -> None:
-        self._find = find
+    A class is registered by assigning `name` in its body, at the top level of a file of the
+    package: a string, or a tuple of strings. Classes that also assign a number to `order` come
+    first, in that order; the others follow by name. Other distributions add classes by entry
+    points, whose group is the name of the package.
+    """
+
+    def __init__(self, package: str) -> None:
+        self._package = package
 
     @property
     def registered(self) -> Mapping[str, Registered]:
         """Where each class is, by name."""
-        return self._find()
+        return _classes_of(self._package, *sys.modules[self._package].__path__)
 
     def __getitem__(self, name: str) -> T:
         """Import a class."""
@@ -46,50 +57,51 @@ class Registry(Mapping[str, T]):
         return iter(self.registered)
 
     def __len__(self) -> int:
-        """Return how many there are."""
+        """Return how many names there are."""
         return len(self.registered)
 
 
 @lru_cache(maxsize=8)
-def models_in(package: str, *path: str) -> dict[str, Registered]:
-    """Return the models of a package by name, in alphabetical order, without importing them.
-
-    A model is a class at the top level of one of the package's files that says ``name = "..."``
-    and ``settings_class = ...`` in its body.
-    """
-    found = {}
-    for file in (file for folder in path for file in Path(folder).glob("*.py")):
+def _classes_of(package: str, *folders: str) -> dict[str, Registered]:
+    """Return the classes of a package's files that have a name; then those of entry points."""
+    found: list[tuple[float, str, Registered]] = []
+    for file in (file for folder in folders for file in Path(folder).glob("*.py")):
         text = file.read_text(encoding="utf-8")
-        for node in ast.parse(text).body if "settings_class" in text else ():
+        for node in ast.parse(text).body if re.search(r"\n\s+name\b", text) else ():
             if isinstance(node, ast.ClassDef):
-                said = _assigned(node)
-                name = said.get("name")
-                if "settings_class" in said and isinstance(name, ast.Constant):
-                    summary = (ast.get_docstring(node) or "").partition("\n\n")[0]
-                    place = f"{package}.{file.stem}"
-                    found[str(name.value)] = Registered(
-                        place, node.name, summary.replace("\n", " ")
-                    )
-    return dict(sorted(found.items()))
+                constants = _constants(node)
+                names = constants.get("name", ())
+                summary = (ast.get_docstring(node) or "").partition("\n\n")[0].replace("\n", " ")
+                place = Registered(f"{package}.{file.stem}", node.name, summary)
+                for name in [names] if isinstance(names, str) else names:
+                    found.append((constants.get("order", math.inf), name, place))
+    ours = {name: place for _, name, place in sorted(found, key=lambda entry: entry[:2])}
+    others = {
+        point.name: Registered(
+            point.module, point.attr, f"Of the package {point.dist.name if point.dist else '?'}."
+        )
+        for point in entry_points(group=package)
+        if point.name not in ours
+    }
+    return {**ours, **dict(sorted(others.items()))}
 
 
-def _assigned(node: ast.ClassDef) -> dict[str, ast.expr | None]:
-    """Return what the body of a class assigns to names."""
-    found: dict[str, ast.expr | None] = {}
+def _constants(node: ast.ClassDef) -> dict[str, Any]:
+    """Return the constants that the body of a class assigns to names."""
+    found: dict[str, Any] = {}
     for statement in node.body:
-        if isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name):
-            found[statement.target.id] = statement.value
-        elif isinstance(statement, ast.Assign):
-            for target in statement.targets:
-                if isinstance(target, ast.Name):
-                    found[target.id] = statement.value
+        if isinstance(statement, ast.Assign | ast.AnnAssign) and statement.value is not None:
+            target = statement.targets[0] if isinstance(statement, ast.Assign) else statement.target
+            if isinstance(target, ast.Name):
+                with suppress(ValueError):
+                    found[target.id] = ast.literal_eval(statement.value)
     return found
 
 
 def lazily(package: str, file: str) -> Callable[[str], Any]:
     """Return a package's ``__getattr__``, which imports a public name when it is first asked for.
 
-    What stands under ``if TYPE_CHECKING:`` in the package's file says where each name is.
+    The imports under ``if TYPE_CHECKING:`` in the package's file say where each name is.
     """
     places: dict[str, str] = {}
     for block in ast.parse(Path(file).read_text(encoding="utf-8")).body:

@@ -1,8 +1,8 @@
-"""One measure a file, each an OCTIS metric class."""
+"""One measure a file, each an OCTIS metric class: a class here that assigns `name` is a metric."""
 
 from typing import TYPE_CHECKING
 
-from octis_m3l.registry import Registered, Registry, lazily
+from octis_m3l.registry import Registry, lazily
 
 if TYPE_CHECKING:
     from octis_m3l.metrics.base import Metric
@@ -20,25 +20,8 @@ if TYPE_CHECKING:
     from octis_m3l.metrics.topic_uniqueness import TopicUniqueness
     from octis_m3l.metrics.uap import UAP
 
-_CLASSES = {
-    "mrr": "mrr.MRR",
-    "uap": "uap.UAP",
-    "jsd": "jsd.JSD",
-    "tu": "topic_uniqueness.TopicUniqueness",
-    "npmi": "npmi.NPMI",
-    "document-npmi": "document_npmi.DocumentNPMI",
-    "cnpmi": "cnpmi.CNPMI",
-    "topic-quality": "topic_quality.TopicQuality",
-    "classification": "classification.CrosslingualClassification",
-    "classification-f1": "classification.CrosslingualClassification",
-}
-METRICS: "Registry[type[Metric]]" = Registry(
-    lambda: {
-        name: Registered(f"{__name__}.{place.partition('.')[0]}", place.partition(".")[2])
-        for name, place in _CLASSES.items()
-    }
-)
-"""The measures by the names of the command line, in the order of tables."""
+METRICS: "Registry[type[Metric]]" = Registry(__name__)
+"""Every metric by its name on the command line, in the order of tables."""
 
 __getattr__ = lazily(__name__, __file__)
 

@@ -15,6 +15,7 @@ from octis.evaluation_metrics.metrics import AbstractMetric
 from octis_m3l.errors import DataError
 
 Direction = Literal["higher", "lower"]
+_OCTIS_CLASSIFICATION = "octis.evaluation_metrics.classification_metrics"
 
 
 def check_dataset(given: object, who: str) -> None:
@@ -48,10 +49,23 @@ def score_of(metric: Any, output: Mapping[str, Any]) -> float:
     OCTIS's classification metrics remember the last score by an abbreviated print of the output,
     in which two outputs can look the same.
     """
-    module: Any = sys.modules.get("octis.evaluation_metrics.classification_metrics")
+    module: Any = sys.modules.get(_OCTIS_CLASSIFICATION)
     if module is not None:
         module.stored_model_output_hash = None
     return float(metric.score(output))
+
+
+def partitions_read(metric: Any) -> frozenset[str]:
+    """Return the partitions of the data set whose documents anybody's metric reads.
+
+    A metric declares them as `partitions`, or reads the one that its `partition` names; OCTIS's
+    classification metrics train on training documents and score test documents.
+    """
+    if any(c.__module__ == _OCTIS_CLASSIFICATION for c in type(metric).__mro__):
+        return frozenset({"train", "test"})
+    one = getattr(metric, "partition", None)
+    found: frozenset[str] = getattr(metric, "partitions", frozenset({one} if one else ()))
+    return found
 
 
 def mean_of_items(items: NDArray[np.float64]) -> float:
@@ -66,7 +80,8 @@ class Metric(AbstractMetric):  # type: ignore[misc]
     """An OCTIS metric that keeps the score of every item, for significance tests.
 
     A subclass takes a dataset and scalar arguments, keeps each scalar under the argument's own
-    name, and writes `per_item`.
+    name, and writes `per_item`. In a file of `octis_m3l/metrics`, a subclass that assigns `name`
+    is known to `score_all` and to the command line.
 
     Parameters
     ----------
@@ -75,6 +90,10 @@ class Metric(AbstractMetric):  # type: ignore[misc]
 
     Attributes
     ----------
+    name : str or tuple of str
+        What the command line calls the metric.
+    order : int
+        Where it stands in tables: lower numbers first, metrics without one last.
     direction : {'higher', 'lower'}
         Which scores are better.
     range : tuple of two floats
@@ -83,6 +102,8 @@ class Metric(AbstractMetric):  # type: ignore[misc]
         Where the measure is defined.
     """
 
+    name: ClassVar[str | tuple[str, ...]]
+    order: ClassVar[int]
     direction: ClassVar[Direction]
     range: ClassVar[tuple[float, float]]
     reference: ClassVar[str]
@@ -105,6 +126,16 @@ class Metric(AbstractMetric):  # type: ignore[misc]
         output : mapping
             The output of a trained model; it is not changed.
         """
+
+    @property
+    def partitions(self) -> frozenset[str]:
+        """The partitions of the data set whose documents the metric reads.
+
+        By default the one that the argument `partition` names, if there is one. A search refuses
+        metrics that read test documents.
+        """
+        partition = getattr(self, "partition", None)
+        return frozenset({partition} if partition else ())
 
     @property
     def same_items(self) -> bool:

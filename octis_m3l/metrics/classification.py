@@ -67,6 +67,8 @@ class CrosslingualClassification(Metric):
         If an option is unknown.
     """
 
+    name = ("classification", "classification-f1")
+    order = 90
     direction = "higher"
     range = (0.0, 1.0)
     reference = (
@@ -118,6 +120,11 @@ class CrosslingualClassification(Metric):
                 f"the {len(chosen)} training documents of '{first}' all have the label "
                 f"'{self._learned[0]}'; there is nothing to tell apart."
             )
+
+    @property
+    def partitions(self) -> frozenset[str]:
+        """Training documents, and those that are classified."""
+        return frozenset({"train", self.partition})
 
     def item_tuples(self) -> NDArray[np.int64]:
         """Return the tuple of each document, where it is documents that are scored."""

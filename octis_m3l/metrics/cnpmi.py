@@ -9,15 +9,21 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csc_array, csr_array
 
+from octis_m3l.data.views import PARTITIONS
 from octis_m3l.errors import DataError, SettingsError
 from octis_m3l.metrics.base import Metric
-from octis_m3l.metrics.outputs import check_option, check_topk, top_words
+from octis_m3l.metrics.outputs import check_option, check_topk, partition_rows, top_words
 
 if TYPE_CHECKING:
     from octis_m3l.data.dataset import MultiviewDataset
 
 COUNTING = ("documents", "tokens")
-PARTITIONS = ("auto", "held-out", "all", "train", "validation", "test")
+DOCUMENTS = {
+    "auto": (),
+    "held-out": PARTITIONS[1:],
+    "all": PARTITIONS,
+    **{partition: (partition,) for partition in PARTITIONS},
+}
 _LITTLE = 0.8
 
 
@@ -101,6 +107,8 @@ class CNPMI(Metric):
         If both views are the same, `topk` is not positive, or an option is unknown.
     """
 
+    name = "cnpmi"
+    order = 70
     direction = "higher"
     range = (-1.0, 1.0)
     reference = (
@@ -121,7 +129,7 @@ class CNPMI(Metric):
         counting: str = "documents",
     ) -> None:
         super().__init__(dataset, *([] if corpus is None else [corpus]))
-        for value, known in ((documents, PARTITIONS), (counting, COUNTING)):
+        for value, known in ((documents, DOCUMENTS), (counting, COUNTING)):
             check_option("option", value, known)
         if first == second:
             raise SettingsError(f"first and second are both '{first}'; name two different views.")
@@ -164,20 +172,21 @@ class CNPMI(Metric):
         both: NDArray[np.int64] = np.intersect1d(numbers[0], numbers[1])
         return both[both >= 0]
 
+    @cached_property
+    def _counted(self) -> tuple[str, ...]:
+        """The partitions of the reference in which words are counted."""
+        if self.documents == "auto":
+            return DOCUMENTS["held-out" if self._own else "all"]
+        return DOCUMENTS[self.documents]
+
+    @property
+    def partitions(self) -> frozenset[str]:
+        """Those in which words are counted; none where the reference is another data set."""
+        return frozenset(self._counted if self._own else ())
+
     def _rows(self, view: str) -> NDArray[np.int64]:
-        items = self._corpus.view(view)
-        chosen = self.documents
-        if chosen == "auto":
-            chosen = "held-out" if self._own else "all"
-        train, validation, _ = items.sizes
-        bounds = {
-            "all": slice(0, len(items)),
-            "held-out": slice(train, len(items)),
-            "train": slice(0, train),
-            "validation": slice(train, train + validation),
-            "test": slice(train + validation, len(items)),
-        }
-        return np.arange(len(items))[bounds[chosen]]
+        of_parts = [partition_rows(self._corpus, view, part) for part in self._counted]
+        return np.concatenate(of_parts)
 
     @cached_property
     def _counts(self) -> "tuple[csc_array[Any], csc_array[Any]]":
@@ -213,12 +222,6 @@ class CNPMI(Metric):
             words = self._dataset.text_view(view).vocabulary
             found.append(np.array([index.get(word, -1) for word in words], np.int64))
         return found[0], found[1]
-
-    @property
-    def counts_test_documents(self) -> bool:
-        """Whether words are counted in the data set's own test documents."""
-        own = self._corpus is self._dataset
-        return own and self.documents in ("auto", "held-out", "all", "test")
 
     def _topics(self, output: Mapping[str, Any]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         one, other = (

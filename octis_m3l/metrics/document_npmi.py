@@ -87,6 +87,8 @@ class DocumentNPMI(Metric):
         If `topk` is less than two.
     """
 
+    name = "document-npmi"
+    order = 60
     direction = "higher"
     range = (-1.0, 1.0)
     reference = (
@@ -102,6 +104,11 @@ class DocumentNPMI(Metric):
         self.topk = check_topk(topk, lowest=2)
         self._dataset = dataset
         dataset.text_view(self.view)
+
+    @property
+    def partitions(self) -> frozenset[str]:
+        """Training documents: words are counted in them."""
+        return frozenset({"train"})
 
     def per_item(self, output: Mapping[str, Any]) -> NDArray[np.float64]:
         """Return the coherence of each topic.

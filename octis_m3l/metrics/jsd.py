@@ -53,6 +53,8 @@ class JSD(Metric):
         If the partition is unknown or both views are the same.
     """
 
+    name = "jsd"
+    order = 30
     _same_items = True
     direction = "lower"
     range = (0.0, float(np.log(2)))

@@ -84,6 +84,8 @@ class MRR(Retrieval):
         If the partition is unknown or both views are the same.
     """
 
+    name = "mrr"
+    order = 10
     reference = (
         "Voorhees (1999). The TREC-8 question answering track report. Ties: McSherry & Najork "
         "(2008). Computing information retrieval performance measures efficiently in the presence "

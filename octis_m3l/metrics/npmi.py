@@ -43,6 +43,8 @@ class NPMI(Metric):
         If `topk` is less than two or the measure is unknown.
     """
 
+    name = "npmi"
+    order = 50
     direction = "higher"
     range = (-1.0, 1.0)
     reference = (
@@ -71,6 +73,11 @@ class NPMI(Metric):
         view = self._dataset.text_view(self.view)
         texts = view.documents(view.rows("train"))
         return Coherence(texts=texts, topk=self.topk, measure=self.measure)
+
+    @property
+    def partitions(self) -> frozenset[str]:
+        """Training documents: words are counted in them."""
+        return frozenset({"train"})
 
     def per_item(self, output: Mapping[str, Any]) -> NDArray[np.float64]:
         """Return the coherence of each topic.

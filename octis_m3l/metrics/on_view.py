@@ -7,7 +7,7 @@ import numpy as np
 from octis.evaluation_metrics.metrics import AbstractMetric
 
 from octis_m3l.errors import DataError
-from octis_m3l.metrics.base import check_dataset, score_of
+from octis_m3l.metrics.base import check_dataset, partitions_read, score_of
 from octis_m3l.metrics.outputs import THETA_KEYS, check_output
 
 if TYPE_CHECKING:
@@ -41,8 +41,13 @@ class OnView(AbstractMetric):  # type: ignore[misc]
         super().__init__()
         check_dataset(dataset, "OnView")
         self.view = view
-        self._metric, self._dataset = metric, dataset
+        self.metric, self._dataset = metric, dataset
         dataset.view(view)
+
+    @property
+    def partitions(self) -> frozenset[str]:
+        """The partitions that the metric reads."""
+        return partitions_read(self.metric)
 
     def score(self, output: Mapping[str, Any]) -> float:
         """Return what the metric says of the view.
@@ -57,7 +62,7 @@ class OnView(AbstractMetric):  # type: ignore[misc]
         DataError
             If the output lacks what the metric reads, or has words outside the view's vocabulary.
         """
-        return score_of(self._metric, output_of_view(output, self.view, self._dataset))
+        return score_of(self.metric, output_of_view(output, self.view, self._dataset))
 
     def get_params(self) -> list[str]:
         """Return the name of the scalar argument."""
@@ -65,8 +70,8 @@ class OnView(AbstractMetric):  # type: ignore[misc]
 
     def info(self) -> dict[str, str]:
         """Return the metric's name with the view, and its citation."""
-        given = self._metric.info() if hasattr(self._metric, "info") else {}
-        name = given.get("name", type(self._metric).__name__)
+        given = self.metric.info() if hasattr(self.metric, "info") else {}
+        name = given.get("name", type(self.metric).__name__)
         return {"name": f"{name} ({self.view})", "citation": given.get("citation", "")}
 
 

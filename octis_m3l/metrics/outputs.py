@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from octis_m3l.data.views import PARTITIONS
 from octis_m3l.errors import DataError, SettingsError, suggest
 from octis_m3l.metrics.distributions import as_distributions
 
@@ -14,10 +15,10 @@ if TYPE_CHECKING:
     from octis_m3l.data.dataset import MultiviewDataset
 
 THETA_KEYS = {
-    "train": "topic-document-matrix",
-    "validation": "validation-topic-document-matrix",
-    "test": "test-topic-document-matrix",
+    partition: ("" if partition == "train" else f"{partition}-") + "topic-document-matrix"
+    for partition in PARTITIONS
 }
+"""The key of θ in a model's output, by partition."""
 
 
 def check_partition(partition: str) -> str:

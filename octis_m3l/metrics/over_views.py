@@ -70,6 +70,12 @@ class OverViews(AbstractMetric):  # type: ignore[misc]
         """The lowest and the highest score there can be."""
         return METRICS[self.measure].range
 
+    @property
+    def partitions(self) -> frozenset[str]:
+        """The partitions of the data set whose documents the measure reads."""
+        measures = self._measures(possible_output(self._dataset, self.topk), "any model")
+        return frozenset().union(*(metric.partitions for metric in measures.values()))
+
     def score(self, output: Mapping[str, Any]) -> float:
         """Return the mean.
 

@@ -24,6 +24,8 @@ class TopicQuality(CNPMI):
         As for `CNPMI`.
     """
 
+    name = "topic-quality"
+    order = 80
     direction = "higher"
     range = (-1.0, 1.0)
     reference = (

@@ -47,6 +47,8 @@ class TopicUniqueness(Metric):
         If `topk` is not positive.
     """
 
+    name = "tu"
+    order = 40
     direction = "higher"
     range = (0.0, 1.0)
     reference = "Nan et al. (2019). Topic modeling with Wasserstein autoencoders. ACL."

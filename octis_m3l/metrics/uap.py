@@ -98,6 +98,8 @@ class UAP(Retrieval):
         If the partition is unknown or both views are the same.
     """
 
+    name = "uap"
+    order = 20
     reference = (
         "McSherry & Najork (2008). Computing information retrieval performance measures "
         "efficiently in the presence of tied scores. ECIR."

@@ -1,8 +1,8 @@
-"""One OCTIS model a file: a class here that has a name and settings is a model."""
+"""One OCTIS model a file: a class here that assigns `name` is a model."""
 
 from typing import TYPE_CHECKING, Any
 
-from octis_m3l.registry import Registry, lazily, models_in
+from octis_m3l.registry import Registry, lazily
 
 if TYPE_CHECKING:
     from octis_m3l.models.gloctm import GloCTM
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from octis_m3l.models.zeroshot_tm import ZeroshotTM
     from octis_m3l.models.zeroshot_tm_kd import ZeroshotTMKD
 
-MODELS: Registry[Any] = Registry(lambda: models_in(__name__, *__path__))
+MODELS: Registry[Any] = Registry(__name__)
 """Every model by its name."""
 
 _imported = lazily(__name__, __file__)

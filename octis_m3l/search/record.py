@@ -24,12 +24,12 @@ from octis_m3l.data.adopt import partition_sizes
 from octis_m3l.data.dataset import MultiviewDataset
 from octis_m3l.data.describe import content_hashes
 from octis_m3l.errors import DataError, SettingsError, StorageError
-from octis_m3l.metrics import CNPMI
+from octis_m3l.metrics import OnView
+from octis_m3l.metrics.base import partitions_read
 from octis_m3l.models.base import TopicModel
 from octis_m3l.search.result import as_json, plain
 from octis_m3l.search.spaces import categorical
 
-_CLASSIFICATION = "octis.evaluation_metrics.classification_metrics"
 _FETCHED = "_py3.pkz"
 _BASE = 10
 # What scikit-optimize makes of a dimension without one, and a Gaussian process of any.
@@ -373,21 +373,20 @@ def check_test_use(metric: Any, *, extra: bool) -> None:
 
 def _test_use(metric: Any) -> tuple[str, str] | None:
     """Return how a metric looks at the test partition, and what to do instead; None: it doesn't."""
+    if "test" not in partitions_read(metric):
+        return None
+    if isinstance(metric, OnView):
+        metric = metric.metric
     name = type(metric).__name__
-    inner = getattr(metric, "_metric", None)
-    of_inner = _test_use(inner) if isinstance(inner, AbstractMetric) else None
-    if of_inner is not None:
-        return of_inner
-    if isinstance(metric, CNPMI) and metric.counts_test_documents:
+    if hasattr(metric, "documents"):
         remedy = f"say {name}(…, documents='validation'), or give it another corpus"
         return f"{name} counts words in test documents", remedy
-    if getattr(metric, "partition", None) == "test":
+    if hasattr(metric, "partition"):
         remedy = f"score the validation partition: {name}(…, partition='validation')"
         return f"{name} scores the test partition", remedy
-    if any(c.__module__ == _CLASSIFICATION for c in type(metric).__mro__):
-        remedy = "take CrosslingualClassification(dataset, view, view, 'validation')"
-        return f"OCTIS's {name} scores the test partition", remedy
-    return None
+    owner = "OCTIS's " if type(metric).__module__.startswith("octis.") else ""
+    remedy = "take CrosslingualClassification(dataset, view, view, 'validation')"
+    return f"{owner}{name} scores the test partition", remedy
 
 
 def warn_of_test_words(metric: Any, dataset: Any) -> None:
