@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from octis_m3l.data import MultiviewDataset, TextPreprocessor, from_bow_folder
-from octis_m3l.data.neighbours import mutually_nearest
+from octis_m3l.data.words import mutually_nearest
 from octis_m3l.encoders import encode_words
 
 NAMES = ("bible-passages", "storybooks", "storybooks-joined", "ecnews", "amazon-review")

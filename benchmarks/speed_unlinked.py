@@ -17,8 +17,7 @@ from torch.nn import functional
 from turns import in_turn
 
 from octis_m3l.data.batches import Batch, UnlinkedSampler, ViewTensors
-from octis_m3l.data.neighbours import near_words
-from octis_m3l.data.translations import translations
+from octis_m3l.data.words import near_words, translations
 from octis_m3l.models import MODELS
 from octis_m3l.networks import Expansion, expansion_table
 
@@ -54,7 +53,7 @@ class Dense(nn.Module):
             self.joint_norm = nn.BatchNorm1d(joint)
         else:
             one, other = self.views
-            pairs = translations(dataset, name)
+            pairs = translations(dataset.dictionaries, dataset.text_views, name)
             self.matrices = {}
             for source, target in ((one, other), (other, one)):
                 matrix = torch.zeros(self.sizes[source], self.sizes[target])

@@ -15,6 +15,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
+import platformdirs
 import yaml
 from filelock import FileLock, Timeout
 from numpy.typing import NDArray
@@ -432,3 +433,9 @@ def check_same_run(path: Path, stored: Mapping[str, Any], run: Mapping[str, Any]
             f"{path} belongs to another run: {', '.join(differing)} differ. Use the settings and "
             "data of that run, another checkpoint folder, or delete the file."
         )
+
+
+def cache_folder() -> Path:
+    """Return the folder of all that can be made again: ``OCTIS_M3L_CACHE``, or the user's own."""
+    given = os.environ.get("OCTIS_M3L_CACHE")
+    return Path(given).expanduser() if given else Path(platformdirs.user_cache_dir("octis-m3l"))

@@ -23,7 +23,7 @@ from rich.text import Text
 import octis_m3l
 from octis_m3l.cli import main
 from octis_m3l.cli.printing import Terminal, print_json, show
-from octis_m3l.data import opening
+from octis_m3l.data import pictures as opening
 from octis_m3l.data.demo import demo_corpus
 from octis_m3l.errors import DataError
 from octis_m3l.metrics import NPMI

@@ -9,9 +9,9 @@ if TYPE_CHECKING:
     from octis_m3l.data.bow_folder import from_bow_folder, write_bow_folder
     from octis_m3l.data.build import from_frame, from_jsonl, from_lists, from_table
     from octis_m3l.data.dataset import MultiviewDataset
-    from octis_m3l.data.neighbours import mutually_nearest
     from octis_m3l.data.text import TextPreprocessor
     from octis_m3l.data.views import ImageView, TextView
+    from octis_m3l.data.words import mutually_nearest
 
 __getattr__ = lazily(__name__, __file__)
 

@@ -12,8 +12,8 @@ from octis.dataset.dataset import Dataset
 from scipy.sparse import csr_array
 
 from octis_m3l.data.dataset import MultiviewDataset
+from octis_m3l.data.item_checks import as_items
 from octis_m3l.data.languages import language_of
-from octis_m3l.data.text_checks import as_items
 from octis_m3l.data.views import PARTITIONS, TextView
 from octis_m3l.errors import DataError, SettingsError, suggest
 from octis_m3l.validation import Unchecked, validated

@@ -9,14 +9,14 @@ import pandas as pd
 
 from octis_m3l.data.builder import Builder
 from octis_m3l.data.dataset import MultiviewDataset
+from octis_m3l.data.item_checks import as_items
 from octis_m3l.data.languages import language_of
-from octis_m3l.data.opening import is_address
+from octis_m3l.data.pictures import is_address
 from octis_m3l.data.records.labels import record_labels
 from octis_m3l.data.records.partitions import given_marks, split_marks
 from octis_m3l.data.records.reading import read_records
 from octis_m3l.data.records.tables import read_json_lines, read_table
 from octis_m3l.data.text import TextPreprocessor
-from octis_m3l.data.text_checks import as_items
 from octis_m3l.errors import DataError, SettingsError, suggest
 from octis_m3l.validation import ArrayLike, Listed, Unchecked, validated
 

@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 from octis.dataset.dataset import Dataset
 
 from octis_m3l.data.describe import content_fingerprints, describe_parts
-from octis_m3l.data.dictionaries import check_dictionary
 from octis_m3l.data.links import check_links, row_links, tuple_numbers
 from octis_m3l.data.marks import check_marks
 from octis_m3l.data.variations import Variations
 from octis_m3l.data.views import PARTITIONS, ImageView, TextView, View
+from octis_m3l.data.words import check_dictionary
 from octis_m3l.errors import DataError, suggest
 from octis_m3l.validation import ArrayLike, Listed, validated
 

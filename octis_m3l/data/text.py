@@ -11,11 +11,10 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from octis_m3l.data.item_checks import as_items, check_characters, is_missing, kind_of
 from octis_m3l.data.languages import checked_language, doubts_of_language
 from octis_m3l.data.stop_words import available_stop_words, comparable_words, stop_words
 from octis_m3l.data.text_checks import (
-    as_items,
-    check_characters,
     check_tokenizer,
     checked_share,
     checked_stop_words,
@@ -24,8 +23,6 @@ from octis_m3l.data.text_checks import (
     checked_training_mask,
     checked_vocabulary,
     checked_whole_number,
-    is_missing,
-    kind_of,
     not_text,
 )
 from octis_m3l.data.tokenized import (

@@ -1,14 +1,12 @@
 """Checks of the settings of text preprocessing, and of the texts that come in."""
 
-import sys
-from collections.abc import Collection, Iterable, Mapping, Sequence, Set
+from collections.abc import Collection, Iterable, Sequence
 from numbers import Integral, Real
-from pathlib import PurePath
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from octis_m3l.data.item_checks import is_scalar, kind_of
 from octis_m3l.data.stop_words import stop_words
 from octis_m3l.data.tokenizers import TOKENIZERS, UNSEGMENTED
 from octis_m3l.errors import DataError, SettingsError, suggest
@@ -69,7 +67,7 @@ def checked_stop_words(value: object, language: str | None) -> bool | frozenset[
         if value and language is not None:
             stop_words(language)
         return value
-    if isinstance(value, str) or not isinstance(value, Collection) or _is_scalar(value):
+    if isinstance(value, str) or not isinstance(value, Collection) or is_scalar(value):
         raise SettingsError(
             f"stop_words is {value!r}; expected True for the language's list, False for none, or "
             "a collection of words."
@@ -78,38 +76,6 @@ def checked_stop_words(value: object, language: str | None) -> bool | frozenset[
         if not isinstance(word, str):
             raise SettingsError(f"stop_words has {word!r} of type {kind_of(word)}; expected words.")
     return frozenset(value)
-
-
-def as_items(given: Any, what: str) -> list[Any]:
-    """Return several items as a list; refuse a single one, and what has no order."""
-    single = isinstance(given, str | bytes | PurePath | Mapping | Set)
-    # A table gives the names of its columns.
-    if single or not isinstance(given, Iterable) or _is_scalar(given) or hasattr(given, "columns"):
-        raise DataError(
-            f"{what}: expected a list of items, given one {kind_of(given)}; put a single item in a "
-            "list."
-        )
-    return list(given)
-
-
-def is_numeric(given: Any) -> bool:
-    """Return whether something is an array or a sparse matrix of numbers."""
-    return hasattr(given, "shape") and getattr(getattr(given, "dtype", None), "kind", "") in "iufb"
-
-
-def _is_scalar(value: object) -> bool:
-    """Return whether an array has no dimension, and so no items."""
-    return getattr(value, "ndim", 1) == 0
-
-
-def is_missing(value: object) -> bool:
-    """Return whether a document is missing: None, NaN or pandas's NA."""
-    if value is None:
-        return True
-    if isinstance(value, (float, np.floating)):
-        return bool(np.isnan(value))
-    pandas: Any = sys.modules.get("pandas")
-    return pandas is not None and (value is pandas.NA or value is pandas.NaT)
 
 
 def checked_training_mask(
@@ -173,25 +139,7 @@ def checked_tokens(tokens: Sequence[str]) -> list[str]:
     return words
 
 
-def check_characters(text: str, what: str = "the document") -> None:
-    """Refuse a text with half of a surrogate pair, which encoders and files can't take."""
-    try:
-        text.encode()
-    except UnicodeEncodeError as error:
-        raise DataError(
-            f"{what} holds half of a surrogate pair ({error.object[error.start]!r} at "
-            f"character {error.start}), which is no character: it was decoded wrongly. Decode it "
-            "again, or repair it with text.encode('utf-16', 'surrogatepass').decode('utf-16', "
-            "'replace')."
-        ) from None
-
-
 def not_text(value: object) -> str:
     """Return what to say of a document that is no text."""
     mend = "Decode it" if isinstance(value, bytes) else "Convert it with str() if it is text"
     return f"the document is of type {kind_of(value)}; expected str, or None if missing. {mend}."
-
-
-def kind_of(value: object) -> str:
-    """Return the name of a value's type, for errors."""
-    return type(value).__name__

@@ -11,11 +11,10 @@ from numpy.typing import NDArray
 from pydantic import InstanceOf
 
 from octis_m3l.data.arrays import read_array
-from octis_m3l.data.dictionaries import word_pairs
 from octis_m3l.data.links import MISSING, restrict_links
 from octis_m3l.data.marks import are_shares, arrange, drawn_marks, drawn_order
 from octis_m3l.data.views import PARTITIONS, TextView, View, check_embeddings
-from octis_m3l.data.word_files import WithoutVector, read_word_vectors
+from octis_m3l.data.words import WithoutVector, read_word_vectors, word_pairs
 from octis_m3l.errors import DataError, suggest
 from octis_m3l.validation import ArrayLike, Listed, validated
 

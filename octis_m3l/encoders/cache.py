@@ -15,7 +15,7 @@ from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
-from octis_m3l.data.text_checks import as_items
+from octis_m3l.data.item_checks import as_items
 from octis_m3l.encoders.content import KEY_BYTES, content_keys
 from octis_m3l.encoders.naming import as_read, fingerprint_hash, safe_name, shown
 from octis_m3l.encoders.pretrained import PretrainedEncoder

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from octis_m3l.data.text_checks import as_items
+from octis_m3l.data.item_checks import as_items
 from octis_m3l.devices import chosen_device
 from octis_m3l.encoders.opening import (
     Precision,
@@ -142,7 +142,7 @@ class ClipEncoder(PretrainedEncoder):
         Parameters
         ----------
         items : sequence of path, PIL image or array of uint8; or of str, for the side 'text'
-            The pictures (`octis_m3l.data.opening` says how they are opened), or the texts.
+            The pictures (`octis_m3l.data.pictures` says how they are opened), or the texts.
 
         Raises
         ------

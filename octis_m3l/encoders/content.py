@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from octis_m3l.data.opening import open_picture
+from octis_m3l.data.pictures import open_picture
 from octis_m3l.errors import DataError
 
 KEY_BYTES = 16

@@ -11,7 +11,6 @@ from octis_m3l.data.dataset import MultiviewDataset
 from octis_m3l.data.folder import read_folder, write_embeddings
 from octis_m3l.data.folder.manifest import MANIFEST, read_manifest
 from octis_m3l.data.folder.reading import ANY
-from octis_m3l.data.places import cache_folder
 from octis_m3l.data.views import View, check_embeddings
 from octis_m3l.encoders.cache import EmbeddingCache
 from octis_m3l.encoders.description import described
@@ -19,7 +18,7 @@ from octis_m3l.encoders.naming import as_read, embedding_name, has_fingerprint, 
 from octis_m3l.encoders.protocol import Encoder
 from octis_m3l.encoders.specification import encoder_from
 from octis_m3l.errors import DataError, SettingsError, suggest
-from octis_m3l.files import check_can_create
+from octis_m3l.files import cache_folder, check_can_create
 from octis_m3l.validation import validated
 
 

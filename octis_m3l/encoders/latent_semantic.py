@@ -11,8 +11,8 @@ from sklearn.decomposition import TruncatedSVD
 from sklearn.feature_extraction.text import TfidfTransformer
 
 from octis_m3l.data.dataset import MultiviewDataset
+from octis_m3l.data.item_checks import as_items
 from octis_m3l.data.text import TextPreprocessor
-from octis_m3l.data.text_checks import as_items
 from octis_m3l.data.views import TextView
 from octis_m3l.devices import on_threads
 from octis_m3l.errors import DataError

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from octis_m3l.data.opening import open_picture
-from octis_m3l.data.text_checks import as_items, check_characters
+from octis_m3l.data.item_checks import as_items, check_characters
+from octis_m3l.data.pictures import open_picture
 from octis_m3l.errors import DataError, MissingDependencyError, SettingsError
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from octis_m3l.data.opening import open_picture
-from octis_m3l.data.text_checks import as_items
+from octis_m3l.data.item_checks import as_items
+from octis_m3l.data.pictures import open_picture
 from octis_m3l.data.views import Picture
 
 _SIDE, _GRID, _HUES, _ANGLES = 64, 4, 12, 8
@@ -52,7 +52,7 @@ class PictureEncoder:
         Parameters
         ----------
         items : sequence of path, array of uint8 or PIL image
-            The pictures; `octis_m3l.data.opening` says how they are opened.
+            The pictures; `octis_m3l.data.pictures` says how they are opened.
 
         Raises
         ------

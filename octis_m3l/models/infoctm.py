@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from octis_m3l.data.batches import Batch, SparseRows
 from octis_m3l.data.dataset import MultiviewDataset
-from octis_m3l.data.translations import translations
+from octis_m3l.data.words import translations
 from octis_m3l.encoders import encode_words
 from octis_m3l.losses import word_alignment
 from octis_m3l.models.bag_of_words import BagOfWordsModel, WordsNetwork, words_of
@@ -141,11 +141,11 @@ class InfoCTM(BagOfWordsModel):
     }
 
     def _check(self, dataset: MultiviewDataset, settings: Any) -> None:
-        translations(dataset, self.name)
+        translations(dataset.dictionaries, dataset.text_views, self.name)
 
     def _shape(self, dataset: MultiviewDataset, settings: Any) -> dict[str, Any]:
         sizes = {name: len(view.vocabulary) for name, view in dataset.text_views.items()}
-        pairs = translations(dataset, self.name)
+        pairs = translations(dataset.dictionaries, dataset.text_views, self.name)
         vectors = _vectors(dataset)
         links = {
             (a, b): linked_words(pairs[a, b], vectors[a], vectors[b], settings.threshold)

@@ -16,7 +16,7 @@ from octis_m3l.data.arrays import hash_of_rows
 from octis_m3l.data.batches import TupleSampler
 from octis_m3l.data.dataset import MultiviewDataset
 from octis_m3l.data.folder.reading import Tokenizer
-from octis_m3l.data.text_checks import as_items, is_numeric
+from octis_m3l.data.item_checks import as_items, is_numeric
 from octis_m3l.data.views import PARTITIONS, check_embeddings
 from octis_m3l.devices import chosen_device, on_threads
 from octis_m3l.encoders.encode import Encodings, check_encoder, encode

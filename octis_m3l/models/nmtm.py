@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from octis_m3l.data.batches import Batch, SparseRows
 from octis_m3l.data.dataset import MultiviewDataset
-from octis_m3l.data.translations import translations
+from octis_m3l.data.words import translations
 from octis_m3l.models.bag_of_words import (
     BagOfWordsModel,
     WordsNetwork,
@@ -140,13 +140,13 @@ class NMTM(BagOfWordsModel):
     }
 
     def _check(self, dataset: MultiviewDataset, settings: Any) -> None:
-        translations(dataset, self.name)
+        translations(dataset.dictionaries, dataset.text_views, self.name)
 
     def _shape(self, dataset: MultiviewDataset, settings: Any) -> dict[str, Any]:
         rows = "train" if self.use_partitions else None
         return {
             "vocabularies": {n: len(v.vocabulary) for n, v in dataset.text_views.items()},
-            "pairs": translations(dataset, self.name),
+            "pairs": translations(dataset.dictionaries, dataset.text_views, self.name),
             "frequencies": {n: word_frequencies(v, rows) for n, v in dataset.text_views.items()},
         }
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from octis_m3l.data.folder.reading import Tokenizer
-from octis_m3l.data.text_checks import as_items, is_numeric
+from octis_m3l.data.item_checks import as_items, is_numeric
 from octis_m3l.data.views import TextView
 from octis_m3l.errors import SettingsError, suggest
 from octis_m3l.models.base import TopicModel

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from octis_m3l.data.batches import SparseRows
-from octis_m3l.data.neighbours import nearest_words
+from octis_m3l.data.words import nearest_words
 
 
 def expansion_table(

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from octis_m3l.data.neighbours import near_words
+from octis_m3l.data.words import near_words
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from octis_m3l.data.dataset import MultiviewDataset
-from octis_m3l.data.opening import open_picture
+from octis_m3l.data.pictures import open_picture
 from octis_m3l.files import written_whole
 from octis_m3l.models.base import TopicModel
 from octis_m3l.reports.search_plot import check_picture

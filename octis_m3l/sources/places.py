@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from octis_m3l.data import places
+from octis_m3l import files
 
 
 def cache_folder() -> Path:
@@ -11,4 +11,4 @@ def cache_folder() -> Path:
     ``datasets`` in ``OCTIS_M3L_CACHE`` if the environment has it, else in the folder of the system
     for a user's caches (``~/.cache/octis-m3l`` on Linux).
     """
-    return places.cache_folder() / "datasets"
+    return files.cache_folder() / "datasets"

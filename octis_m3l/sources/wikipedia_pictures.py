@@ -9,7 +9,7 @@ from urllib.parse import unquote, urlsplit
 
 from PIL import Image
 
-from octis_m3l.data.opening import fault_of
+from octis_m3l.data.pictures import fault_of
 from octis_m3l.errors import SettingsError, suggest
 from octis_m3l.sources.fetching import Fetcher
 from octis_m3l.sources.fetching_answers import shown

@@ -11,8 +11,8 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from octis_m3l.data import opening
-from octis_m3l.data.opening import fault_of, open_picture
+from octis_m3l.data import pictures as opening
+from octis_m3l.data.pictures import fault_of, open_picture
 from octis_m3l.data.records.pictures import as_picture, fault
 from octis_m3l.encoders import PictureEncoder
 from octis_m3l.errors import DataError

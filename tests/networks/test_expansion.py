@@ -12,7 +12,7 @@ from torch import nn
 
 from octis_m3l.data import neighbours
 from octis_m3l.data.batches import SparseRows
-from octis_m3l.data.neighbours import nearest_words
+from octis_m3l.data.words import nearest_words
 from octis_m3l.networks import Expansion, SparseLinear, expansion_table
 
 

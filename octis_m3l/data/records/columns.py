@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from octis_m3l.data.item_checks import is_missing
 from octis_m3l.data.records.pictures import as_picture
-from octis_m3l.data.text_checks import is_missing
 
 
 @dataclass(frozen=True, eq=False)

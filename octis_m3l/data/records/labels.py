@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from octis_m3l.data.text_checks import as_items, check_characters, is_missing
+from octis_m3l.data.item_checks import as_items, check_characters, is_missing
 from octis_m3l.errors import DataError
 
 _EXACT = 2**53

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from octis_m3l.data.item_checks import as_items
 from octis_m3l.data.marks import are_shares, drawn_marks
 from octis_m3l.data.records.reading import Records
-from octis_m3l.data.text_checks import as_items
 from octis_m3l.data.views import PARTITIONS
 from octis_m3l.errors import DataError, SettingsError
 

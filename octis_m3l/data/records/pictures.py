@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from octis_m3l.data.opening import check_no_address, fault_of, open_picture
+from octis_m3l.data.pictures import check_no_address, fault_of, open_picture
 from octis_m3l.data.views import Picture
 from octis_m3l.errors import DataError
 

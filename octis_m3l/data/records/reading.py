@@ -11,9 +11,9 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from octis_m3l.data.arrays import read_array
+from octis_m3l.data.item_checks import as_items
 from octis_m3l.data.records.columns import Column, read_column
 from octis_m3l.data.records.pictures import Unseen
-from octis_m3l.data.text_checks import as_items
 from octis_m3l.errors import DataError, suggest
 
 

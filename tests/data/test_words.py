@@ -11,9 +11,13 @@ from hypothesis import strategies as st
 from scipy.sparse import csr_array, save_npz
 
 from octis_m3l.data.dataset import MultiviewDataset
-from octis_m3l.data.neighbours import mutually_nearest, nearest_words
-from octis_m3l.data.translations import translations
-from octis_m3l.data.word_files import read_pairs, read_word_vectors
+from octis_m3l.data.words import (
+    mutually_nearest,
+    nearest_words,
+    read_pairs,
+    read_word_vectors,
+    translations,
+)
 from octis_m3l.encoders import encode_words
 from octis_m3l.errors import DataError, SettingsError
 
@@ -271,9 +275,11 @@ def test_languages_that_no_chain_of_dictionaries_ties() -> None:
     for first, second in (("en", "de"), ("fi", "fr")):
         dataset = dataset.with_dictionary(first, second, np.array([[0, 0]]))
     with pytest.raises(DataError, match=r"nmtm ties .*, and none ties fi, fr to the rest"):
-        translations(dataset, "nmtm")
+        translations(dataset.dictionaries, dataset.text_views, "nmtm")
     whole = dataset.with_dictionary("fr", "de", np.array([[1, 0]]))
-    assert translations(whole, "nmtm")["de", "fr"].tolist() == [[0, 1]]
+    assert translations(whole.dictionaries, whole.text_views, "nmtm")["de", "fr"].tolist() == [
+        [0, 1]
+    ]
 
 
 def test_of_equal_vectors_the_first_is_nearest() -> None:

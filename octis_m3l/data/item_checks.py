@@ -1,0 +1,60 @@
+"""Items that a user gives: whether they are several, missing, numbers or valid text."""
+
+import sys
+from collections.abc import Iterable, Mapping, Set
+from pathlib import PurePath
+from typing import Any
+
+import numpy as np
+
+from octis_m3l.errors import DataError
+
+
+def as_items(given: Any, what: str) -> list[Any]:
+    """Return several items as a list; refuse a single one, and what has no order."""
+    single = isinstance(given, str | bytes | PurePath | Mapping | Set)
+    # A table gives the names of its columns.
+    if single or not isinstance(given, Iterable) or is_scalar(given) or hasattr(given, "columns"):
+        raise DataError(
+            f"{what}: expected a list of items, given one {kind_of(given)}; put a single item in a "
+            "list."
+        )
+    return list(given)
+
+
+def is_numeric(given: Any) -> bool:
+    """Return whether something is an array or a sparse matrix of numbers."""
+    return hasattr(given, "shape") and getattr(getattr(given, "dtype", None), "kind", "") in "iufb"
+
+
+def is_missing(value: object) -> bool:
+    """Return whether a document is missing: None, NaN or pandas's NA."""
+    if value is None:
+        return True
+    if isinstance(value, (float, np.floating)):
+        return bool(np.isnan(value))
+    pandas: Any = sys.modules.get("pandas")
+    return pandas is not None and (value is pandas.NA or value is pandas.NaT)
+
+
+def check_characters(text: str, what: str = "the document") -> None:
+    """Refuse a text with half of a surrogate pair, which encoders and files can't take."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise DataError(
+            f"{what} holds half of a surrogate pair ({error.object[error.start]!r} at "
+            f"character {error.start}), which is no character: it was decoded wrongly. Decode it "
+            "again, or repair it with text.encode('utf-16', 'surrogatepass').decode('utf-16', "
+            "'replace')."
+        ) from None
+
+
+def is_scalar(value: object) -> bool:
+    """Return whether an array has no dimension, and so no items."""
+    return getattr(value, "ndim", 1) == 0
+
+
+def kind_of(value: object) -> str:
+    """Return the name of a value's type, for errors."""
+    return type(value).__name__
