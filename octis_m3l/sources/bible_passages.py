@@ -1,15 +1,13 @@
 """Bible passages in six languages: documents aligned by their numbering."""
 
 import json
+import random
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from octis_m3l.errors import DataError
-from octis_m3l.sources.bible_books import BOOKS
-from octis_m3l.sources.choices import chosen_views
-from octis_m3l.sources.source import RemoteFile, Repository, Source
-from octis_m3l.sources.splits import shuffled
+from octis_m3l.sources.source import RemoteFile, Repository, Source, chosen_views
 
 if TYPE_CHECKING:
     from octis_m3l.data.dataset import MultiviewDataset
@@ -22,6 +20,29 @@ TRANSLATIONS = {
     "cs": ("CzeBKR", "Bible kralická"),
     "zh": ("ChiUn", "Chinese Union Version, traditional characters"),
 }
+_GROUPS = {
+    "Law": "Genesis, Exodus, Leviticus, Numbers, Deuteronomy",
+    "History": (
+        "Joshua, Judges, Ruth, I Samuel, II Samuel, I Kings, II Kings, I Chronicles, "
+        "II Chronicles, Ezra, Nehemiah, Esther"
+    ),
+    "Wisdom/Poetry": "Job, Psalms, Proverbs, Ecclesiastes, Song of Solomon",
+    "Major Prophets": "Isaiah, Jeremiah, Lamentations, Ezekiel, Daniel",
+    "Minor Prophets": (
+        "Hosea, Joel, Amos, Obadiah, Jonah, Micah, Nahum, Habakkuk, Zephaniah, Haggai, "
+        "Zechariah, Malachi"
+    ),
+    "Gospels": "Matthew, Mark, Luke, John",
+    "Acts": "Acts",
+    "Pauline Epistles": (
+        "Romans, I Corinthians, II Corinthians, Galatians, Ephesians, Philippians, Colossians, "
+        "I Thessalonians, II Thessalonians, I Timothy, II Timothy, Titus, Philemon"
+    ),
+    "General Epistles": "Hebrews, James, I Peter, II Peter, I John, II John, III John, Jude",
+    "Revelation": "Revelation of John",
+}
+BOOKS = {book: group for group, books in _GROUPS.items() for book in books.split(", ")}
+"""The group of each book, in the order of the books."""
 VERSES = 5
 SEED = 7
 _REPOSITORY = Repository("scrollmapper/bible_databases", "a228a19a29099a41c196c2a310cd93e50a390e30")
@@ -37,8 +58,8 @@ def build_bible_passages(
 ) -> "MultiviewDataset":
     """Return passages of about five verses, labelled with the group of their book.
 
-    Only chapters whose verses have the same numbers in all six translations are taken, whatever
-    the views, so that the passages and their partition don't depend on them.
+    Only chapters whose verses have the same numbers in all six translations are used, whichever
+    views are chosen, so that the passages and their partitions do not depend on the choice.
     """
     read = {
         language: read_translation(raw / f"{name}.json")
@@ -89,7 +110,9 @@ def passage_partition(count: int) -> list[str]:
     test = round(count * _TEST / _ALL)
     validation = round(count * _VALIDATION / _ALL)
     marks = ["train"] * count
-    for number, passage in enumerate(shuffled(range(count), SEED)):
+    order = list(range(count))
+    random.Random(SEED).shuffle(order)
+    for number, passage in enumerate(order):
         if number < test + validation:
             marks[passage] = "test" if number < test else "validation"
     return marks
@@ -138,16 +161,6 @@ def _text(verses: Verses, rows: range, language: str) -> str:
     return text.replace(" ", "") if language == "zh" else text
 
 
-def _options() -> dict[str, Any]:
-    return {
-        "repositories": (_REPOSITORY,),
-        "files": tuple(
-            RemoteFile(f"{name}.json", _REPOSITORY.name, f"formats/json/{name}.json")
-            for name, _ in TRANSLATIONS.values()
-        ),
-    }
-
-
 BIBLE_SOURCE = Source(
     name="bible-passages",
     title="Bible passages of about five verses in six languages, all linked; ten groups of books",
@@ -160,5 +173,9 @@ BIBLE_SOURCE = Source(
     build=build_bible_passages,
     size=50_000_000,
     notes="The Chinese view needs octis-m3l[chinese].",
-    **_options(),
+    repositories=(_REPOSITORY,),
+    files=tuple(
+        RemoteFile(f"{name}.json", _REPOSITORY.name, f"formats/json/{name}.json")
+        for name, _ in TRANSLATIONS.values()
+    ),
 )

@@ -1,16 +1,15 @@
 """Public data sets: built from their raw files, and described."""
 
 from collections.abc import Mapping
+from inspect import signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from octis_m3l.data.folder.manifest import MANIFEST
 from octis_m3l.errors import StorageError
 from octis_m3l.files import check_can_write
-from octis_m3l.sources.catalogue import SOURCES, source_of
-from octis_m3l.sources.options import building_options, check_building, fetching_options
-from octis_m3l.sources.places import cache_folder
-from octis_m3l.sources.record import RAW, damaged_files, home_of, read_record
+from octis_m3l.sources.catalogue import source_of, sources
+from octis_m3l.sources.fetch import RAW, damaged_files, home_of, read_record
 from octis_m3l.sources.source import Source
 
 if TYPE_CHECKING:
@@ -27,54 +26,64 @@ def build(
 ) -> "MultiviewDataset":
     """Build a public data set from its fetched files, and save it."""
     source = source_of(name) if isinstance(name, str) else name
-    check_building(source, options)
+    source.check_building(options)
     check_can_write(Path(out), overwrite=overwrite, marker=MANIFEST)
-    home = home_of(source, Path(folder) if folder is not None else cache_folder())
+    home = home_of(source, folder)
     record = read_record(home, source.name)
     if record is None:
         raise StorageError(
-            f"{source.name} has not been fetched to {home}, or not to its end: octis-m3l datasets "
+            f"{source.name} has not been fetched to {home}, or not completely: octis-m3l datasets "
             f"fetch {source.name}"
         )
-    damaged = damaged_files(home, record, thoroughly=True)
+    damaged = damaged_files(home, record)
     if damaged:
         raise StorageError(
             f"{home / RAW}: {len(damaged)} files are missing or damaged, the first is "
             f"{damaged[0]}; octis-m3l datasets fetch {source.name} fetches them again."
         )
-    dataset = _described(_built(source, home / RAW, options), source, record)
+    takes_views = "views" in signature(source.build).parameters
+    views = None if takes_views else options.pop("views", None)
+    dataset = source.build(home / RAW, **options)
+    dataset = _with_origin(dataset if views is None else dataset.with_views(views), source, record)
     dataset.save(out, overwrite=overwrite)
     return dataset
 
 
-def options_of(source: Source) -> dict[str, Any]:
-    """Return what a set lets a user choose when it is built, with the defaults."""
-    return {"views": None} | building_options(source)
-
-
 def describe(name: str | Source, folder: str | Path | None = None) -> dict[str, Any]:
-    """Describe a public data set, and say what is here of it."""
+    """Describe a public data set, and what of it has been fetched."""
     source = source_of(name) if isinstance(name, str) else name
-    home = home_of(source, Path(folder) if folder is not None else cache_folder())
-    return _told(source, home, read_record(home, source.name))
+    home = home_of(source, folder)
+    record = read_record(home, source.name)
+    description = _description(source, {} if record is None else record["commits"])
+    if record is not None:
+        description["fetched"] = {
+            "folder": str(home),
+            "date": record["date"],
+            "commits": record["commits"],
+            "files": len(record["files"]),
+            "size": sum(file["size"] for file in record["files"].values()),
+            "left_out": record["left_out"],
+        }
+    return description
 
 
 def describe_all(folder: str | Path | None = None) -> list[dict[str, Any]]:
-    """Describe every set of the catalogue.
+    """Describe every data set of the catalogue.
 
-    Where a set's record can't be read, ``fetched`` says why under ``unreadable``.
+    Where a record can't be read, ``fetched`` says why under ``unreadable``.
     """
     described = []
-    for source in SOURCES.values():
+    for source in sources().values():
         try:
             described.append(describe(source, folder))
         except StorageError as error:
-            about = _told(source, Path(), None)
-            described.append(about | {"fetched": {"unreadable": str(error)}})
+            unreadable = {"fetched": {"unreadable": str(error)}}
+            described.append(_description(source, {}) | unreadable)
     return described
 
 
-def _told(source: Source, home: Path, record: Mapping[str, Any] | None) -> dict[str, Any]:
+def _description(source: Source, commits: Mapping[str, str]) -> dict[str, Any]:
+    at = {each.name: each.commit or "HEAD" for each in source.repositories} | {**commits}
     return {
         "name": source.name,
         "title": source.title,
@@ -89,71 +98,53 @@ def _told(source: Source, home: Path, record: Mapping[str, Any] | None) -> dict[
             repository.name: repository.commit or "the newest at the first fetch"
             for repository in source.repositories
         },
-        "options": options_of(source),
-        "fetching_options": fetching_options(source),
+        "options": source.building_options,
+        "fetching_options": source.fetching_options,
         "files": [
             {
                 "path": file.path,
-                "url": source.address(file, _commit(source, file.repository, record)),
+                "url": source.address(file, at[file.repository]),
                 "sha256": file.sha256 or "not known: recorded on first fetch",
                 "size": file.size,
                 "required": file.required,
             }
             for file in source.files
         ],
-        "fetched": None if record is None else _fetched(home, record),
+        "fetched": None,
     }
 
 
-def _built(source: Source, raw: Path, options: Mapping[str, Any]) -> "MultiviewDataset":
-    passed = dict(options)
-    views = None if "views" in building_options(source) else passed.pop("views", None)
-    dataset = source.build(raw, **passed)
-    return dataset if views is None else dataset.with_views(views)
-
-
-def _fetched(home: Path, record: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        "folder": str(home),
-        "date": record["date"],
-        "commits": record["commits"],
-        "files": len(record["files"]),
-        "size": sum(file["size"] for file in record["files"].values()),
-        "left_out": record["left_out"],
-    }
-
-
-def _commit(source: Source, repository: str, record: Mapping[str, Any] | None) -> str:
-    if record is not None and repository in record["commits"]:
-        return str(record["commits"][repository])
-    pinned = {each.name: each.commit for each in source.repositories}
-    return pinned[repository] or "HEAD"
-
-
-def _described(
+def _with_origin(
     dataset: "MultiviewDataset", source: Source, record: Mapping[str, Any]
 ) -> "MultiviewDataset":
-    told = record.get("collected", {})
-    about = {
-        "name": source.name,
-        "title": source.title,
-        "licence": told.get("licence") or record["licence"],
-        "citation": told.get("citation") or record["citation"],
-        "source": {
-            "homepage": record["homepage"],
-            "commits": record["commits"],
-            **({"revision": told["revision"]} if told.get("revision") else {}),
-            **({"options": record["options"]} if record.get("options") else {}),
-            "fetched": record["date"],
-        },
-    }
+    """Return the data set with its licence, citation and origin among its metadata."""
     from octis_m3l.data.dataset import MultiviewDataset
 
+    collected = record.get("collected", {})
+    origin = {
+        "homepage": record["homepage"],
+        "commits": record["commits"],
+        "revision": collected.get("revision"),
+        "options": record.get("options"),
+        "fetched": record["date"],
+    }
+    metadata = {
+        **dataset.metadata,
+        "name": source.name,
+        "title": source.title,
+        "licence": collected.get("licence") or record["licence"],
+        "citation": collected.get("citation") or record["citation"],
+        "source": {
+            key: value
+            for key, value in origin.items()
+            if value or key not in ("revision", "options")
+        },
+    }
     return MultiviewDataset(
         dataset.views.values(),
         dataset.links if dataset.is_linked else None,
         pivot=dataset.pivot,
-        metadata={**dataset.metadata, **about},
+        metadata=metadata,
         dictionaries=dataset.dictionaries,
         partitions=dataset.partitions,
     )

@@ -1,41 +1,39 @@
 """The catalogue of public data sets."""
 
-from octis_m3l.errors import SettingsError, suggest
-from octis_m3l.sources.bible_passages import BIBLE_SOURCE
-from octis_m3l.sources.cross_lingual_bags import (
-    AMAZON_REVIEW_SOURCE,
-    ECNEWS_SOURCE,
-    RAKUTEN_AMAZON_SOURCE,
-)
-from octis_m3l.sources.huggingface import SCHEME, huggingface_source
-from octis_m3l.sources.octis_corpora import OCTIS_SOURCES
-from octis_m3l.sources.source import Source
-from octis_m3l.sources.storybooks import STORYBOOKS_SOURCE
-from octis_m3l.sources.wikipedia_m3l import WIKIPEDIA_M3L_SOURCE
+from functools import cache
+from importlib import import_module
+from pkgutil import iter_modules
 
-SOURCES: dict[str, Source] = {
-    source.name: source
-    for source in (
-        WIKIPEDIA_M3L_SOURCE,
-        BIBLE_SOURCE,
-        STORYBOOKS_SOURCE,
-        ECNEWS_SOURCE,
-        AMAZON_REVIEW_SOURCE,
-        RAKUTEN_AMAZON_SOURCE,
-        *OCTIS_SOURCES,
-    )
-}
-"""Public data sets by name; any of the Hugging Face hub besides, see `source_of`."""
+from octis_m3l.errors import SettingsError, suggest
+from octis_m3l.sources.huggingface import SCHEME, huggingface_source
+from octis_m3l.sources.source import Source
+
+
+@cache
+def sources() -> dict[str, Source]:
+    """Return the public data sets by name: each `Source` at the top level of a file beside this."""
+    package = __name__.rpartition(".")[0]
+    modules = [
+        import_module(f"{package}.{module.name}")
+        for module in iter_modules(import_module(package).__path__)
+    ]
+    found = {
+        value.name: value
+        for module in modules
+        for value in vars(module).values()
+        if isinstance(value, Source)
+    }
+    return dict(sorted(found.items()))
 
 
 def source_of(name: str) -> Source:
-    """Return a public data set."""
+    """Return a public data set, or one of the Hugging Face hub (``huggingface:OWNER/NAME``)."""
     if name.startswith(SCHEME):
         return huggingface_source(name)
     known = name.lower().replace("_", "-")
-    if known not in SOURCES:
+    if known not in sources():
         raise SettingsError(
-            f"unknown data set '{name}'.{suggest(known, SOURCES)} Any of the Hugging Face hub is "
-            "called huggingface:NAME."
+            f"unknown data set '{name}'.{suggest(known, sources())} Data sets of the Hugging Face "
+            "hub are called huggingface:NAME."
         )
-    return SOURCES[known]
+    return sources()[known]

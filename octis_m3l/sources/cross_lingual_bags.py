@@ -1,11 +1,10 @@
-"""The cross-lingual benchmarks in InfoCTM's repository: unlinked bags of words by language."""
+"""The cross-lingual benchmarks in InfoCTM's repository: unlinked bags of words."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from octis_m3l.sources.infoctm_checksums import AMAZON_REVIEW, ECNEWS
-from octis_m3l.sources.source import NONE_STATED, Builder, RemoteFile, Repository, Source
+from octis_m3l.sources.source import NONE_STATED, RemoteFile, Repository, Source
 
 if TYPE_CHECKING:
     from octis_m3l.data.dataset import MultiviewDataset
@@ -31,11 +30,45 @@ _NAMES = (
     "word2vec_{}.npz",
 )
 _ESSENTIAL = ("train_bow_matrix_", "test_bow_matrix_", "vocab_")
+# SHA-256, length and name of the files at the pinned commit.
+_ECNEWS = """
+1ba91a639f4ade1e38728d1a7e0b307e6075b211f219dc5cf71f88bde9af3dc0 222587 test_bow_matrix_cn.npz
+885e727419da68b6c14a9aeb9a8eb6a29996353c220b961bcea51e36142bbd32 227086 test_bow_matrix_en.npz
+c668e92f11510b260e6e6b868f77abae886bbe026cf7d0edc93cf1bd7655adfe 20000 test_labels_cn.txt
+1104d179b68cca0825c62172c4c54bfd658da64bb121fd8007ec09677c7031e2 18740 test_labels_en.txt
+15d268e3f9a69905da2b6dbd1be7ddb758dce5f9fd87f41322caf8ce1b528e87 725588 test_texts_cn.txt
+5f8a3bd99a0626a2c4e671440f31167e9173ec1e2d64066e75e6dae8d08bea5b 745272 test_texts_en.txt
+ce2bc700f3f1d9140a9b32d2e54ef194f1a2c31f909bcbae5c22548cdc55726f 859666 train_bow_matrix_cn.npz
+eb4aee0bbe73b6951175f6ea1d73c0729b8d4fff61f9d58b70df03d92c5cdf89 907570 train_bow_matrix_en.npz
+e44be911ec788fc544912220de0731eb79853d6eb06f1b7539b58c1228122cae 80000 train_labels_cn.txt
+ab9c7c6f5b0e51332876c13475959523779631643629687a2745b7c99c6dbed8 74960 train_labels_en.txt
+db6873893391493d516b38328c74c2dbc024267385fd453c6a92bd6163118147 2767285 train_texts_cn.txt
+f43c4aa0ef2f9199eb579bcb120315be4bbacaa4e84239d5fb597edc74996c1f 2997662 train_texts_en.txt
+8c61ccc1105763626ac02685450119056ea6f7b8b5358dd89477a9d4dd250850 34010 vocab_cn
+8dd59e24528cb8c2e6b00d37bd6e792ddb3868d31a34ed1ee0ed3e292a0a0481 36666 vocab_en
+87cebe41901b2e66caff87c62a9771022a9ff78179ca62bc23bcda02c9e81851 1883749 word2vec_cn.npz
+225e67452a4970019444cad5226ee5c193a55019b8ba64ff9b0277c44a0e3470 1884184 word2vec_en.npz
+"""
+_AMAZON_REVIEW = """
+98a552e6545a21bf91a69127b10cf245475fb06ade591c7c9f4fbf788223aba0 349324 test_bow_matrix_cn.npz
+d5c5bb58bb8d80d5dd4d7a8a148457f73debdab16145285c8d8ca48d4276ea47 270469 test_bow_matrix_en.npz
+37a5240439f28e81c98951c497ef113994ea16bdf54e2fbe273febc0bbaa63c8 10000 test_labels_cn.txt
+8d1f4daf0b3ba2eae14b0bec735b95a4d123d5e44a4bb08f14f78bb83b715eed 10000 test_labels_en.txt
+8955fda8c60e508592cec33e57b5577526a330f5e3de029d72a9196979080408 1347401 test_texts_cn.txt
+473d0449c43cfefd4fc0d3e42cca48f509e17b25603910975ea147109c7dc77c 987408 test_texts_en.txt
+f751d37a94d80a058579b9caf99e63134bd8012588639857e4c4c90b58808dd8 1376542 train_bow_matrix_cn.npz
+8786e381053012b6141fbc4e60f1364829000a0f5ba4320b1c24a6fb1f20088d 1077838 train_bow_matrix_en.npz
+dbb434134c0b08a46c92860d4d1cebb7cf1fdb713103f840f25d7300b61d94ef 40000 train_labels_cn.txt
+69271396baafd79c694f5610a130a508328995c40b25f33b31846864623cec34 40000 train_labels_en.txt
+67665ea48a86638ae5a99f05c8fba37eafd52950669c76544283c47dda1219c9 3955530 train_texts_en.txt
+ea2aa42142b31a4d1ddab411ccae49232d42cd734a5a00c3de184e4fb8145b7f 32843 vocab_cn
+dce6fb79ebffe61736a7cdddeecf1adfc4fba2e1e550633c91b0ab1a61c611e7 36675 vocab_en
+e5c3a9af417385e1d4f4e9f3a754d5bd8fcb61e27c123ff6e16e0b62feaf8aa8 1883705 word2vec_cn.npz
+8fa215d68265882b312ce3baa21998bbe11f311331a6d949d5af2d61ba1ab832 1884248 word2vec_en.npz
+"""
 
 
-def bags_builder(languages: Mapping[str, str]) -> Builder:
-    """Return what makes a data set of a folder of bags of words."""
-
+def _builder(languages: Mapping[str, str]) -> Callable[..., "MultiviewDataset"]:
     def build(
         raw: Path,
         *,
@@ -58,21 +91,24 @@ def _source(
     languages: Mapping[str, str],
     citation: str,
     checksums: str = "",
-    **rest: Any,
+    total: int | None = None,
 ) -> Source:
-    known = {
-        words[2]: (words[0], int(words[1]))
-        for line in checksums.splitlines()
-        if len(words := line.split()) == 3
-    }
+    known = {line.split()[2]: line.split() for line in checksums.strip().splitlines()}
     files = []
     for pattern in _NAMES:
         for language in languages:
             file = pattern.format(language)
-            sha256, size = known.get(file, (None, None))
-            origin = f"data/{folder}/{file}"
-            required = file.startswith(_ESSENTIAL)
-            files.append(RemoteFile(file, _REPOSITORY.name, origin, sha256, size, None, required))
+            sha256, size, _ = known.get(file, (None, None, None))
+            files.append(
+                RemoteFile(
+                    file,
+                    _REPOSITORY.name,
+                    f"data/{folder}/{file}",
+                    sha256=sha256,
+                    size=None if size is None else int(size),
+                    required=file.startswith(_ESSENTIAL),
+                )
+            )
     return Source(
         name=name,
         title=title,
@@ -81,37 +117,37 @@ def _source(
         homepage=_HOMEPAGE,
         licence=NONE_STATED,
         citation=citation,
-        build=bags_builder(languages),
+        build=_builder(languages),
         repositories=(_REPOSITORY,),
         files=tuple(files),
-        **rest,
+        size=total,
     )
 
 
 ECNEWS_SOURCE = _source(
     "ecnews",
-    "News headlines in English and Chinese, six labels, nothing linked",
+    "News headlines in English and Chinese, six labels, unlinked",
     "ECNews",
     {"cn": "zh", "en": "en"},
     "Wu, Li, Zhu & Miao: Learning Multilingual Topics with Neural Variational Inference. NLPCC "
     f"2020; as prepared in {_INFOCTM}",
-    ECNEWS,
-    size=14_000_000,
+    _ECNEWS,
+    total=14_000_000,
 )
 
 AMAZON_REVIEW_SOURCE = _source(
     "amazon-review",
-    "Product reviews in English and Chinese, two labels, nothing linked",
+    "Product reviews in English and Chinese, two labels, unlinked",
     "Amazon_Review",
     {"cn": "zh", "en": "en"},
     _REVIEWS + _INFOCTM,
-    AMAZON_REVIEW,
-    size=19_000_000,
+    _AMAZON_REVIEW,
+    total=19_000_000,
 )
 
 RAKUTEN_AMAZON_SOURCE = _source(
     "rakuten-amazon",
-    "Product reviews in English (Amazon) and Japanese (Rakuten), two labels, nothing linked",
+    "Product reviews in English (Amazon) and Japanese (Rakuten), two labels, unlinked",
     "Rakuten_Amazon",
     {"en": "en", "ja": "ja"},
     f"Zhang & LeCun: Which Encoding is the Best for Text Classification in Chinese, English, "

@@ -1,32 +1,31 @@
-"""Raw files of a public data set: fetched whole, going on after an interruption."""
+"""The raw files of a public data set: fetched as a whole, and recorded with their checksums."""
 
-from collections.abc import Iterator, Mapping
+import hashlib
+import os
+import re
+import shutil
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
+from pydantic import BaseModel, ValidationError
 
 from octis_m3l.errors import StorageError
-from octis_m3l.files import write_json
+from octis_m3l.files import cache_folder, read_json, sha256, write_errors, write_json
 from octis_m3l.sources.catalogue import source_of
-from octis_m3l.sources.fetching import Fetcher
-from octis_m3l.sources.options import (
-    PROGRESS,
-    check_fetching,
-    fetching_options,
-    takes_progress,
-)
-from octis_m3l.sources.places import cache_folder
-from octis_m3l.sources.record import FORMAT, damaged_files, home_of, read_record
-from octis_m3l.sources.repositories import whole_commit
-from octis_m3l.sources.repository_files import collected_files, fetch_files
-from octis_m3l.sources.source import Source
-from octis_m3l.sources.workplace import PLAN, begin, finish, recover
+from octis_m3l.sources.fetching import Fetcher, FetchError
+from octis_m3l.sources.source import RemoteFile, Repository, Source
 
-LOCK = ".lock"
+FORMAT = "octis-m3l source"
+RECORD, PLAN, LOCK = "source.json", "plan.json", ".lock"
+RAW, _UNFINISHED, _REPLACED = "raw", "raw.part", "raw.old"
 DELAY = 0.1
+_COMMIT = re.compile(r"[0-9a-f]{40}")
+_UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 
 
 def fetch(
@@ -40,47 +39,119 @@ def fetch(
 ) -> dict[str, Any]:
     """Fetch the raw files of a public data set, or what is missing of them.
 
-    They come to ``<folder>/<name>/raw``, which is there only when all have come;
-    ``<folder>/<name>/source.json`` says of each where it is from, with its checksum, and gives the
-    licence and what to cite. Interrupted, the same call goes on where it stopped. A set that is
-    there already is compared with its checksums, and no server is asked.
+    They are in ``<folder>/<name>/raw`` as soon as all have arrived;
+    ``<folder>/<name>/source.json`` records where each is from and its checksum, the licence and
+    what to cite. An interrupted call is continued by the same call. The files of a complete set
+    are compared with their checksums, and no server is asked.
     """
     source = source_of(name) if isinstance(name, str) else name
-    check_fetching(source, options)
-    home = home_of(source, Path(folder) if folder is not None else cache_folder())
-    record = None if again else _whole_record(home, source, options)
-    if record is not None:
+    source.check_fetching(options)
+    home = home_of(source, folder)
+    record = read_record(home, source.name)
+    if record is not None and not again and _is_current(source, home, record, options):
         return record
-    with _alone(home):
-        recover(home, read_record(home, source.name))
-        record = None if again else _whole_record(home, source, options)
-        asker = fetcher or Fetcher(delay=DELAY)
-        return record or _fetch_to(home, source, asker, progress, again, options)
+    with _locked(home):
+        return _fetch(source, home, fetcher or Fetcher(delay=DELAY), progress, again, options)
 
 
-def _fetch_to(
-    home: Path,
+def home_of(source: Source, folder: str | Path | None) -> Path:
+    """Return the folder of one data set, by default in the user's cache folder."""
+    above = cache_folder() / "datasets" if folder is None else Path(folder)
+    safe = _UNSAFE.sub("-", source.name)
+    if safe == source.name:
+        return above / safe
+    return above / f"{safe}-{hashlib.sha256(source.name.encode()).hexdigest()[:8]}"
+
+
+class _File(BaseModel, strict=True):
+    sha256: str
+    size: int
+
+
+class _Record(BaseModel, strict=True):
+    name: str
+    homepage: str
+    licence: str
+    citation: str
+    date: str
+    commits: dict[str, str]
+    files: dict[str, _File]
+    left_out: list[str]
+
+
+def read_record(home: Path, name: str) -> dict[str, Any] | None:
+    """Return what was recorded of a data set that was fetched completely, else None."""
+    path = home / RECORD
+    if not path.is_file():
+        return None
+    try:
+        record = read_json(path)
+        _Record.model_validate(record)
+    except (StorageError, ValidationError):
+        record = {}
+    if record.get("format") != FORMAT:
+        raise StorageError(
+            f"{path} is damaged, or no record of a fetched data set. Delete it and fetch the set: "
+            "the files that are there are used."
+        )
+    if record["name"] != name:
+        raise StorageError(
+            f"{home} holds the data set {record['name']}, where {name} was expected; give another "
+            "folder, or move it away."
+        )
+    return record
+
+
+def damaged_files(home: Path, record: Mapping[str, Any]) -> list[str]:
+    """Return which raw files are missing, or not as they were fetched."""
+    raw = home / RAW
+    return [
+        name
+        for name, known in record["files"].items()
+        if not (raw / name).is_file() or sha256(raw / name) != known["sha256"]
+    ]
+
+
+def _is_current(
+    source: Source, home: Path, record: Mapping[str, Any], options: Mapping[str, Any]
+) -> bool:
+    """Return whether nothing has to be fetched."""
+    _check_pins(source, home, record)
+    ask_again = any(options.get(name) for name, asks in source.actions.items() if asks)
+    failed = bool(record.get("collected", {}).get("failed"))
+    same = _properties(source, record.get("options", {})) == _properties(source, options)
+    return same and not ask_again and not failed and not damaged_files(home, record)
+
+
+def _fetch(
     source: Source,
+    home: Path,
     fetcher: Fetcher,
     progress: bool,
     again: bool,
     options: Mapping[str, Any],
 ) -> dict[str, Any]:
-    pins = _pins(source)
-    work, plan = begin(home, read_record(home, source.name), pins, again=again)
+    known = {} if again else read_record(home, source.name) or _plan(home)
+    if known:
+        _check_pins(source, home, known)
     commits = {
-        repository.name: plan["commits"].get(repository.name)
-        or whole_commit(repository, fetcher, source.hosts)
+        repository.name: known.get("commits", {}).get(repository.name)
+        or _whole_commit(source, repository, fetcher)
         for repository in source.repositories
     }
-    write_json(home / PLAN, plan | {"commits": commits})
-    described, left_out = fetch_files(source, work, commits, plan["checksums"], fetcher, progress)
-    collected: dict[str, Any] = {}
-    if source.collect:
-        more = {PROGRESS: progress} if takes_progress(source) else {}
-        collected = dict(source.collect(work, fetcher, **options, **more))
-        described |= collected_files(work, described)
-    record = {
+    pins = {repository.name: repository.commit for repository in source.repositories}
+    write_json(home / PLAN, {"pins": pins, "commits": commits})
+    work = _work_folder(home, again)
+    checksums = {name: file["sha256"] for name, file in known.get("files", {}).items()}
+    for name, checksum in checksums.items():
+        if (work / name).is_file() and sha256(work / name) != checksum:
+            (work / name).unlink()
+    files, left_out = _fetch_files(source, work, commits, checksums, fetcher, progress)
+    collected: Mapping[str, Any] = {}
+    if source.collect is not None:
+        collected = source.collect(work, fetcher, progress=progress, **options)
+        files |= _collected_files(work, files)
+    new = {
         "format": FORMAT,
         "name": source.name,
         "title": source.title,
@@ -88,64 +159,211 @@ def _fetch_to(
         "licence": source.licence,
         "citation": source.citation,
         "date": datetime.now(UTC).date().isoformat(),
-        "commits": dict(commits),
+        "commits": commits,
         "pins": pins,
-        "files": described,
+        "files": files,
         "left_out": left_out,
-        "collected": collected,
-        "options": _lasting(source, options),
+        "collected": dict(collected),
+        "options": _properties(source, options),
     }
-    finish(home, record)
-    return record
+    _replace(home, work, new)
+    return new
 
 
-def _pins(source: Source) -> dict[str, str | None]:
-    return {repository.name: repository.commit for repository in source.repositories}
+def _plan(home: Path) -> dict[str, Any]:
+    return read_json(home / PLAN) if (home / PLAN).is_file() else {}
 
 
-def _lasting(source: Source, options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the options that say what the set is, where they aren't the defaults."""
-    defaults = fetching_options(source)
+def _check_pins(source: Source, home: Path, known: Mapping[str, Any]) -> None:
+    pins = {repository.name: repository.commit for repository in source.repositories}
+    if known.get("pins") != pins:
+        raise StorageError(
+            f"{home} was fetched from other commits than the catalogue names now; fetch it from "
+            "the start with again=True (--again), or give another folder."
+        )
+
+
+def _properties(source: Source, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options that are properties of the data set and differ from the defaults."""
+    defaults = source.fetching_options
     return {
         name: value
         for name, value in options.items()
-        if name not in source.actions and not (name in defaults and defaults[name] == value)
+        if name not in source.actions and defaults.get(name, ...) != value
     }
 
 
-@contextmanager
-def _alone(home: Path) -> Iterator[None]:
-    """Let one process at a time work in a set's folder."""
+def _work_folder(home: Path, again: bool) -> Path:
+    """Return the folder to fetch to, with the files that are there already as hard links."""
+    work, raw = home / _UNFINISHED, home / RAW
+    with write_errors(work):
+        if again:
+            shutil.rmtree(work, ignore_errors=True)
+        if not work.is_dir() and raw.is_dir() and not again:
+            shutil.copytree(raw, work, copy_function=_link)
+        work.mkdir(parents=True, exist_ok=True)
+    return work
+
+
+def _link(origin: str, place: str) -> None:
     try:
-        home.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise StorageError(
-            f"{home} can't be made ({error.strerror or error}); expected a folder that may be "
-            "written to: give another one."
+        os.link(origin, place)
+    except OSError:
+        shutil.copy2(origin, place)
+
+
+def _replace(home: Path, work: Path, record: Mapping[str, Any]) -> None:
+    """Give the fetched files their place; interrupted, the next fetch does it again."""
+    raw, replaced = home / RAW, home / _REPLACED
+    with write_errors(raw):
+        if raw.is_dir():
+            shutil.rmtree(replaced, ignore_errors=True)
+            raw.rename(replaced)
+        work.rename(raw)
+    write_json(home / RECORD, record)
+    (home / PLAN).unlink(missing_ok=True)
+    shutil.rmtree(replaced, ignore_errors=True)
+
+
+def _fetch_files(
+    source: Source,
+    work: Path,
+    commits: Mapping[str, str],
+    checksums: Mapping[str, str],
+    fetcher: Fetcher,
+    progress: bool,
+) -> tuple[dict[str, Any], list[str]]:
+    from tqdm.auto import tqdm
+
+    described: dict[str, Any] = {}
+    left_out: list[str] = []
+    for files in _stages(source, work, commits, fetcher):
+        for file in tqdm(files, desc=source.name, unit="file", disable=not progress):
+            url, place = source.address(file, commits[file.repository]), work / file.path
+            try:
+                _fetch_file(file, url, place, checksums.get(file.path), fetcher)
+            except FetchError as error:
+                if file.required or error.status != HTTPStatus.NOT_FOUND:
+                    raise
+                left_out.append(file.path)
+                continue
+            described[file.path] = _description(place, url, file.sha256 or file.blob)
+    return described, left_out
+
+
+def _stages(
+    source: Source, work: Path, commits: Mapping[str, str], fetcher: Fetcher
+) -> Iterator[Sequence[RemoteFile]]:
+    yield source.files
+    if source.listings:
+        trees = {name: _list_files(source, name, commits[name], fetcher) for name in commits}
+        for listing in source.listings:
+            yield listing(trees, work)
+
+
+def _fetch_file(
+    file: RemoteFile, url: str, place: Path, recorded: str | None, fetcher: Fetcher
+) -> None:
+    checksum = file.sha256 or recorded
+    try:
+        fetcher.download(url, place, sha256=checksum, size=file.size, refuse_html=True)
+    except FetchError as error:
+        if file.sha256 is not None or recorded is None or recorded not in str(error):
+            raise
+        raise FetchError(
+            f"{error} The checksum is that of the first fetch; if the source was changed or that "
+            "fetch was wrong, again=True (--again) takes what is there now."
         ) from None
-    lock = FileLock(home / LOCK)
+    if file.blob is not None and _blob_name(place) != file.blob:
+        place.unlink()
+        raise FetchError(
+            f"{url}: what came is not the file that the repository's list names (git's "
+            f"{file.blob} was expected). It is deleted: fetch again."
+        )
+
+
+def _collected_files(work: Path, described: Iterable[str]) -> dict[str, Any]:
+    return {
+        name: _description(path, None, None)
+        for path in sorted(work.rglob("*"))
+        if path.is_file()
+        and (name := path.relative_to(work).as_posix()) not in described
+        and ".part" not in path.suffixes
+    }
+
+
+def _description(path: Path, url: str | None, checksum: str | None) -> dict[str, Any]:
+    return {
+        "url": url,
+        "sha256": sha256(path),
+        "size": path.stat().st_size,
+        "checked": "recorded on first fetch" if checksum is None else "with the catalogue",
+    }
+
+
+def _whole_commit(source: Source, repository: Repository, fetcher: Fetcher) -> str:
+    """Return the forty digits of a repository's commit."""
+    wanted = repository.commit or ""
+    if _COMMIT.fullmatch(wanted):
+        return wanted
+    url = f"{source.api}/repos/{repository.name}/commits/{wanted or 'HEAD'}"
+    answer = fetcher.json(url)
+    found = str(answer.get("sha")) if isinstance(answer, Mapping) else ""
+    if not _COMMIT.fullmatch(found) or not found.startswith(wanted):
+        raise FetchError(
+            f"{url}: the answer names no commit{f' that begins with {wanted}' if wanted else ''}; "
+            "expected GitHub's description of one. Try again later."
+        )
+    return found
+
+
+class _Entry(BaseModel):
+    path: str
+    type: str
+    sha: str
+    size: int | None = None
+
+
+class _Tree(BaseModel):
+    tree: list[_Entry]
+    truncated: bool = False
+
+
+def _list_files(source: Source, repository: str, commit: str, fetcher: Fetcher) -> list[RemoteFile]:
+    """Return all files of a repository at a commit, sorted by their paths."""
+    url = f"{source.api}/repos/{repository}/git/trees/{commit}"
+    answer = fetcher.json(url, {"recursive": "1"})
     try:
-        with lock.acquire(timeout=0):
+        found = _Tree.model_validate(answer)
+    except ValidationError:
+        found = _Tree(tree=[], truncated=True)
+    if found.truncated:
+        raise FetchError(
+            f"{url}: the answer is no complete list of files; expected GitHub's description of a "
+            "tree. Try again later."
+        )
+    return [
+        RemoteFile(entry.path, repository, entry.path, size=entry.size, blob=entry.sha)
+        for entry in sorted(found.tree, key=lambda entry: entry.path)
+        if entry.type == "blob"
+    ]
+
+
+def _blob_name(path: Path) -> str:
+    """Return the object name that git gives a file's content."""
+    content = path.read_bytes()
+    return hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
+
+
+@contextmanager
+def _locked(home: Path) -> Iterator[None]:
+    """Let one process at a time fetch to a data set's folder."""
+    with write_errors(home):
+        home.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(home / LOCK).acquire(timeout=0):
             yield
     except Timeout:
         raise StorageError(
-            f"{home} is being fetched to by another process; wait for it, or give another folder."
+            f"another process is fetching to {home}; wait for it, or give another folder."
         ) from None
-
-
-def _whole_record(home: Path, source: Source, options: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Return the record of a set that is there in all its files, as it is wanted."""
-    record = read_record(home, source.name)
-    if record is None:
-        return None
-    if record.get("pins") != _pins(source):
-        raise StorageError(
-            f"{home} was fetched from other commits than the catalogue names now; fetch it again "
-            "with again=True (--again), or give another folder."
-        )
-    asked_again = any(options.get(name) for name, asks in source.actions.items() if asks)
-    unfinished = bool(record.get("collected", {}).get("failed"))
-    others = _lasting(source, record.get("options", {})) != _lasting(source, options)
-    if asked_again or unfinished or others or damaged_files(home, record, thoroughly=True):
-        return None
-    return record

@@ -1,47 +1,84 @@
-"""Files and answers over HTTP: politely, again after a failure, whole or not at all."""
+"""Files and JSON over HTTP: retried, resumed, checked, and no faster than servers like it."""
 
+import hashlib
 import json
-import random
+import logging
+import os
+import re
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from http import HTTPStatus
+from importlib.metadata import metadata
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, NoReturn, TypeVar
+from urllib.parse import urlsplit, urlunsplit
 
+import pooch
 import requests
+from pydantic import Field, TypeAdapter
+from requests.adapters import HTTPAdapter
+from urllib3.exceptions import InvalidHeader
+from urllib3.util import Retry
 
-from octis_m3l.errors import visible
-from octis_m3l.sources.fetching_agent import CONTACT, sendable, user_agent_of
-from octis_m3l.sources.fetching_answers import (
-    Again,
-    check_status,
-    reason_of,
-    retry_after,
-    shown,
-)
-from octis_m3l.sources.fetching_checks import check_address, check_numbers
-from octis_m3l.sources.fetching_errors import FetchError
-from octis_m3l.sources.fetching_hosts import LONGEST_PAUSE, Hosts, Polite
-from octis_m3l.sources.fetching_parts import Part
-
-_LONGEST_BACKOFF = 120.0
-_LONGEST_JSON = 64 * 2**20
-# What a broken connection loses at most.
-_BLOCK = 1 << 14
-
-_Answer = TypeVar("_Answer")
+from octis_m3l.errors import OctisM3LError, SettingsError, StorageError
+from octis_m3l.files import read_json, write_errors, write_json
+from octis_m3l.validation import checked
 
 __all__ = ["CONTACT", "FetchError", "Fetcher", "user_agent_of"]
 
+CONTACT = "OCTIS_M3L_CONTACT"
+WIKIMEDIA = (".wikipedia.org", ".wikimedia.org")
+_WIKIMEDIA_DELAY = 0.5
+_PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
+# 416: a file that is shorter than what has arrived of it.
+_ANSWERED = frozenset({200, 206, 416})
+_LONGEST_BACKOFF, _LONGEST_PAUSE = 120.0, 3600.0
+_LONGEST_JSON = 64 * 2**20
+_BLOCK = 1 << 14
+_RANGE = re.compile(r"bytes (\d+)-\d+/(\d+)")
+_REMEDIES = {
+    401: "It asks for a login.",
+    403: f"Some servers want to know whom to write to: set {CONTACT} to your e-mail address.",
+    404: "It is not there (any more): check the address.",
+    410: "It has been removed for good.",
+}
+_Answer = TypeVar("_Answer")
+
+# Both log whole addresses, which may hold secrets.
+pooch.get_logger().setLevel(logging.WARNING)
+logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)
+
+
+class FetchError(OctisM3LError):
+    """A file or an answer could not be fetched; `passing` if it may work later."""
+
+    def __init__(self, message: str, *, status: int | None = None, passing: bool = False) -> None:
+        super().__init__(message)
+        self.status, self.passing = status, passing
+
 
 class Fetcher:
-    """Asks servers for files and for JSON, and takes no for an answer.
+    """Downloads files and JSON.
 
-    Requests to one host keep a distance in time. After a connection error, a time-out, a truncated
-    answer, 408, 425, 429 or 5xx it waits and asks again: as long as ``Retry-After`` says, and at
-    least ``backoff × 2ⁿ`` seconds, of which up to half are left to chance. So it does after a 403
-    that says that no more requests are allowed for now. All else that is no success is final. What
-    pause a host asked for holds for all further requests to it.
+    Connection errors, time-outs, truncated answers and the statuses 408, 425, 429, 500, 502, 503
+    and 504 are retried, after the pause that the server asks for (``Retry-After``) or an
+    exponential back-off. Other failures are final.
+
+    Parameters
+    ----------
+    retries : int
+        How often a request is repeated, counted anew when a download makes progress.
+    timeout : float
+        Seconds to wait for an answer.
+    delay : float
+        Least number of seconds between two requests to one host; for Wikimedia at least 0.5.
+    backoff : float
+        Seconds of the first back-off, which doubles from retry to retry.
+    user_agent : str, optional
+        What to send as user agent. None: that of `user_agent_of`.
+    contact : str, optional
+        Whom operators of servers can write to. None: the environment's ``OCTIS_M3L_CONTACT``.
     """
 
     def __init__(
@@ -51,22 +88,28 @@ class Fetcher:
         timeout: float = 30.0,
         delay: float = 0.0,
         backoff: float = 1.0,
-        progress: bool = False,
         user_agent: str | None = None,
         contact: str | None = None,
-        sleep: Callable[[float], None] = time.sleep,
-        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        check_numbers(retries, timeout, delay=delay, backoff=backoff)
-        self.retries, self.timeout, self.delay, self.backoff = retries, timeout, delay, backoff
-        self.progress = progress
-        self.user_agent = sendable(user_agent or user_agent_of(contact))
-        self._sleep = sleep
+        seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+        self.retries = checked("retries", TypeAdapter(Annotated[int, Field(ge=0)]), retries)
+        self.timeout = checked(
+            "timeout", TypeAdapter(Annotated[float, Field(gt=0, allow_inf_nan=False)]), timeout
+        )
+        self.delay = checked("delay", TypeAdapter(seconds), delay)
+        self.backoff = checked("backoff", TypeAdapter(seconds), backoff)
+        self.names_contact = bool(user_agent or contact or os.environ.get(CONTACT, "").strip())
+        self.user_agent = (user_agent or user_agent_of(contact)).strip()
+        if not (self.user_agent.isascii() and self.user_agent.isprintable() and self.user_agent):
+            raise SettingsError(
+                f"the user agent {self.user_agent!r} can't be sent: expected ASCII characters "
+                f"without line breaks (the contact is from the argument or from {CONTACT})."
+            )
         self._session = requests.Session()
         self._session.headers["User-Agent"] = self.user_agent
-        self.hosts = Hosts(delay, sleep, clock)
+        adapter = _PoliteAdapter(self)
         for scheme in ("http://", "https://"):
-            self._session.mount(scheme, Polite(self.hosts))
+            self._session.mount(scheme, adapter)
 
     def download(
         self,
@@ -77,129 +120,349 @@ class Fetcher:
         size: int | None = None,
         refuse_html: bool = False,
     ) -> Path:
-        """Fetch a file, or the rest of it, and give it its name when it is whole.
+        """Fetch a file, and give it its name when it is complete and correct.
 
-        What has come so far is kept in ``<destination>.part``, and the next call goes on from
-        there if the file at the source is still the same. A file that is there already, with the
-        right checksum and size where they are given, isn't fetched again. While another thread or
-        process downloads to the same place, it waits.
+        What has arrived of an interrupted download is kept in ``<destination>.part``; the next
+        call continues from there if the file at the source is still the same. A file that is
+        there with the right checksum and size, as far as they are given, is not fetched again.
         """
         check_address(url)
-        part = Part(destination, url, sha256=sha256, size=size, refuse_html=refuse_html)
-        if part.is_done():
-            return destination
-        with part.alone():
-            if not part.is_done():
-                if not part.is_complete():
-                    self._insist(lambda: self._receive(url, part), url, lambda: part.longest)
-                part.finish()
+        part = _Part(
+            destination, url, size=size, verified=sha256 is not None, refuse_html=refuse_html
+        )
+        with write_errors(destination):
+            destination.parent.mkdir(parents=True, exist_ok=True)
+            if destination.is_dir():
+                raise FetchError(f"{destination} is a folder, where a file was expected.")
+            if size is not None and destination.is_file() and destination.stat().st_size != size:
+                destination.unlink()
+            try:
+                pooch.retrieve(
+                    url,
+                    known_hash=sha256,
+                    fname=destination.name,
+                    path=destination.parent,
+                    downloader=partial(self._download, part=part),
+                )
+            except OctisM3LError:
+                raise
+            except ValueError as error:  # of pooch: another hash
+                raise FetchError(
+                    f"{shown(url)}: {error} Fetch it again; if that does not help, the file at "
+                    "the source has changed."
+                ) from None
         return destination
 
-    def json(
-        self,
-        url: str,
-        parameters: Mapping[str, str],
-        *,
-        again: Callable[[Any, Mapping[str, str]], float | None] | None = None,
-    ) -> Any:
+    def json(self, url: str, parameters: Mapping[str, str] | None = None) -> Any:
         """Return what a server answers in JSON."""
         check_address(url)
 
         def ask() -> Any:
-            with self._get(url, params=dict(parameters)) as answer:
-                check_status(answer, url)
-                decoded = _decoded(answer, url)
-                wait = None if again is None else again(decoded, answer.headers)
-                if wait is not None:
-                    pause = max(wait, retry_after(answer))
-                    self.hosts.hold(answer.url, pause)
-                    raise Again("the server answered that it can't answer now", pause=pause)
-                return decoded
+            content = bytearray()
+            with self._get(url, params=parameters) as answer:
+                for block in answer.iter_content(_BLOCK):
+                    content += block
+                    if len(content) > _LONGEST_JSON:
+                        raise FetchError(
+                            f"{shown(url)}: the answer is longer than {_LONGEST_JSON >> 20} MB. "
+                            "Check the address."
+                        )
+            try:
+                return json.loads(content)
+            except (ValueError, RecursionError):
+                raise _Interrupted("the answer is no JSON, or not all of it") from None
 
-        return self._insist(ask, url)
+        return self._until_complete(url, ask)
 
-    def pause(self, attempt: int, least: float = 0.0) -> None:
-        """Wait as before retry number `attempt`, counted from 0."""
-        longest = min(self.backoff * 2.0 ** min(attempt, 32), _LONGEST_BACKOFF)
-        self._sleep(max(least, longest * (1 - random.random() / 2)))
+    def _download(self, url: str, output_file: str, _: object, *, part: "_Part") -> None:
+        """Download as pooch asks for it."""
 
-    def _insist(
-        self, ask: Callable[[], _Answer], url: str, progress: Callable[[], int] = lambda: 0
+        def receive() -> None:
+            with self._get(url, headers=part.headers()) as answer:
+                part.receive(answer)
+
+        self._until_complete(url, receive, part.length)
+        part.bytes.replace(output_file)
+        part.discard()
+
+    def _until_complete(
+        self, url: str, ask: Callable[[], _Answer], arrived: Callable[[], int] = lambda: 0
     ) -> _Answer:
-        failures, reached = 0, progress()
+        """Ask again while answers break off: urllib3 retries only until the first byte."""
+        failures = 0
         while True:
+            before = arrived()
             try:
                 return ask()
             except requests.RequestException as error:
-                trouble = reason_of(error, url, self.timeout)
-            except Again as again:
-                trouble = again
-            if progress() > reached:
-                failures, reached = 0, progress()
-            if trouble.pause > LONGEST_PAUSE:
+                reason = _reason(error, url, self.timeout)
+            except _Interrupted as error:
+                reason = str(error)
+            failures = 1 if arrived() > before else failures + 1
+            if failures > self.retries:
                 raise FetchError(
-                    f"{shown(url)}: {trouble}, and the server asks to come back in "
-                    f"{trouble.pause:.0f} seconds. Run it again then.",
-                    status=trouble.status,
-                )
-            if failures >= self.retries:
-                times = "once" if failures == 0 else f"{failures + 1} times"
-                raise FetchError(
-                    f"{shown(url)}: {trouble}; asked {times}. Try again later: it goes on where "
-                    "it stopped.",
-                    status=trouble.status,
+                    f"{shown(url)}: {reason}. Try again later: it continues where it stopped.",
                     passing=True,
                 )
-            self.pause(failures, trouble.pause)
-            failures += 1
+            time.sleep(min(self.backoff * 2.0 ** (failures - 1), _LONGEST_BACKOFF))
 
     def _get(self, url: str, **arguments: Any) -> requests.Response:
+        """Return an answer with content."""
         try:
-            return self._session.get(url, timeout=self.timeout, stream=True, **arguments)
-        except (requests.RequestException, FetchError):
-            raise
-        except ValueError:
+            answer = self._session.get(url, timeout=self.timeout, stream=True, **arguments)
+        except requests.RequestException as error:
+            reason = _reason(error, url, self.timeout)
             raise FetchError(
-                f"{shown(url)}: it, or what it redirects to, is no address that can be asked."
+                f"{shown(url)}: {reason}. Try again later: it continues where it stopped.",
+                passing=True,
             ) from None
-
-    def _receive(self, url: str, part: Part) -> None:
-        headers = {"Accept-Encoding": "identity", **part.headers()}
-        with self._get(url, headers=headers) as answer:
-            if answer.status_code == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
-                part.drop()
-                raise Again("the file at the source is shorter than before")
-            check_status(answer, url)
-            part.accept(answer)
-            with part.open() as write, self._bar(part) as bar:
-                for block in answer.iter_content(_BLOCK):
-                    write(block)
-                    bar.update(len(block))
-        part.check_length()
-
-    def _bar(self, part: Part) -> Any:
-        from tqdm.auto import tqdm
-
-        return tqdm(
-            desc=visible(part.destination.name),
-            total=part.length,
-            initial=part.offset,
-            unit="B",
-            unit_scale=True,
-            disable=not self.progress,
+        except FetchError as error:
+            raise FetchError(f"{shown(url)}: {error}", status=error.status) from None
+        except ValueError:
+            raise FetchError(_not_an_address(url)) from None
+        status = answer.status_code
+        if status in _ANSWERED:
+            return answer
+        answer.close()
+        used_up = answer.headers.get("X-RateLimit-Remaining") == "0"
+        passing = status in _PASSING or (status == HTTPStatus.FORBIDDEN and used_up)
+        remedy = "Try again later." if passing else _REMEDIES.get(status, "")
+        limit = ", because no more requests are allowed for now" if used_up else ""
+        raise FetchError(
+            f"{shown(url)}: the server answered {status} {answer.reason}{limit}. {remedy}".rstrip(),
+            status=status,
+            passing=passing,
         )
 
 
-def _decoded(answer: requests.Response, url: str) -> Any:
-    content = bytearray()
-    for block in answer.iter_content(_BLOCK):
-        content += block
-        if len(content) > _LONGEST_JSON:
-            raise FetchError(
-                f"{shown(url)}: its answer is longer than {_LONGEST_JSON >> 20} MB, which no "
-                "sensible one is. Check the address."
-            )
+def user_agent_of(contact: str | None = None) -> str:
+    """Return the package, its version, its address, and whom to write to.
+
+    Parameters
+    ----------
+    contact : str, optional
+        Whom to write to. None: the environment's ``OCTIS_M3L_CONTACT``, if it is set.
+    """
+    about = metadata("octis-m3l")
+    pages = [entry.rpartition(",")[2].strip() for entry in about.get_all("Project-URL") or ()]
+    contact = contact or os.environ.get(CONTACT, "").strip()
+    remarks = "; ".join(remark for remark in (*pages[:1], contact) if remark)
+    return f"octis-m3l/{about['Version']}" + (f" ({remarks})" if remarks else "")
+
+
+def shown(url: str) -> str:
+    """Return an address for people: without user, password and query, which may hold secrets."""
     try:
-        return json.loads(content)
-    except (ValueError, RecursionError):
-        raise Again("the answer is no JSON, or not all of it") from None
+        parts = urlsplit(url)
+        port = "" if parts.port is None else f":{parts.port}"
+    except ValueError:
+        return "the address given"
+    query = "…" if parts.query else ""
+    return urlunsplit((parts.scheme, f"{parts.hostname or ''}{port}", parts.path, query, ""))
+
+
+class _Interrupted(Exception):  # noqa: N818
+    """An answer that is not complete, or not the one asked for; worth another try."""
+
+
+class _Part:
+    """The bytes of an unfinished download, with a description of the file that they belong to."""
+
+    def __init__(
+        self, destination: Path, url: str, *, size: int | None, verified: bool, refuse_html: bool
+    ) -> None:
+        self._url, self._size = url, size
+        self._verified, self._refuse_html = verified, refuse_html
+        self.bytes = destination.with_name(f"{destination.name}.part")
+        self._description = destination.with_name(f"{destination.name}.part.json")
+        self._version: str | None = None
+
+    def length(self) -> int:
+        """Return how many bytes have arrived."""
+        return self.bytes.stat().st_size if self.bytes.is_file() else 0
+
+    def discard(self) -> None:
+        """Delete what has arrived."""
+        self._description.unlink(missing_ok=True)
+        self.bytes.unlink(missing_ok=True)
+
+    def headers(self) -> dict[str, str]:
+        """Return headers that ask for the rest, if the file at the source is still the same."""
+        try:
+            known = read_json(self._description)
+        except StorageError:
+            known = {}
+        self._version = known.get("version") if known.get("url") == self._hashed_url() else None
+        if not self._version or not self.length():
+            self.discard()
+            return {"Accept-Encoding": "identity"}
+        wanted = {"Range": f"bytes={self.length()}-", "If-Range": self._version}
+        return {"Accept-Encoding": "identity", **wanted}
+
+    def receive(self, answer: requests.Response) -> None:
+        """Append the bytes of an answer, or start with them."""
+        self._check_kind(answer)
+        version = _version_of(answer)
+        length = answer.headers.get("Content-Length")
+        total = None if length is None else int(length)
+        if answer.status_code == HTTPStatus.OK:
+            self.discard()
+            write_json(self._description, {"url": self._hashed_url(), "version": version})
+        else:
+            found = _RANGE.match(answer.headers.get("Content-Range", ""))
+            changed = version is not None and version != self._version
+            if not found or int(found[1]) != self.length() or changed:
+                self.discard()
+                raise _Interrupted("the server sent another part of the file than asked for")
+            total = int(found[2])
+        if self._size is not None and total not in (None, self._size):
+            self._refuse_size(f"{total}")
+        limit = total if self._size is None else self._size
+        chunked = "chunked" in answer.headers.get("Transfer-Encoding", "")
+        if limit is None and not chunked and not self._verified:
+            self.discard()
+            raise FetchError(
+                f"{shown(self._url)}: the server does not say how long the file is, so it may be "
+                "incomplete. Try again later.",
+                passing=True,
+            )
+        with self.bytes.open("ab") as stream:
+            for block in answer.iter_content(_BLOCK):
+                stream.write(block)
+                if limit is not None and stream.tell() > limit:
+                    break
+        self._check_length(limit)
+
+    def _check_length(self, limit: int | None) -> None:
+        arrived = self.length()
+        if limit is None or arrived == limit:
+            return
+        if arrived > limit and limit == self._size:
+            self._refuse_size(f"more than {limit}")
+        if arrived > limit:
+            self.discard()
+        raise _Interrupted(f"{arrived} of {limit} bytes arrived")
+
+    def _check_kind(self, answer: requests.Response) -> None:
+        encoding = answer.headers.get("Content-Encoding", "identity").strip().lower()
+        kind = answer.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+        if encoding not in ("", "identity"):
+            self.discard()
+            raise FetchError(
+                f"{shown(self._url)}: the server sent it encoded ({encoding}), though asked not to."
+            )
+        if self._refuse_html and kind in ("text/html", "application/xhtml+xml"):
+            self.discard()
+            raise FetchError(
+                f"{shown(self._url)}: a web page came instead of the file (a log-in page?). Open "
+                "the address in a browser to see what it says."
+            )
+
+    def _refuse_size(self, found: str) -> NoReturn:
+        self.discard()
+        raise FetchError(
+            f"{shown(self._url)}: it has {found} bytes, where {self._size} were expected. The file "
+            "at the source has changed, or the server sent something else."
+        )
+
+    def _hashed_url(self) -> str:
+        # Not the address itself, which may hold secrets.
+        return hashlib.sha256(self._url.encode()).hexdigest()
+
+
+class _PoliteAdapter(HTTPAdapter):
+    """Waits between requests to one host, and as long as the host asks for; redirects included."""
+
+    def __init__(self, fetcher: Fetcher) -> None:
+        self._fetcher = fetcher
+        self._patience = _Patience(
+            total=fetcher.retries,
+            status_forcelist=_PASSING,
+            allowed_methods={"GET"},
+            raise_on_status=False,
+            backoff_factor=fetcher.backoff,
+            backoff_jitter=fetcher.backoff,
+            backoff_max=_LONGEST_BACKOFF,
+        )
+        super().__init__(max_retries=self._patience)
+        self._not_before: dict[str, float] = {}
+
+    def send(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> Any:
+        """Wait, send, and note when the host may be asked next."""
+        host = str(urlsplit(request.url or "").hostname)
+        pause = self._not_before.get(host, 0.0) - time.monotonic()
+        if pause > 0:
+            time.sleep(pause)
+        least = _WIKIMEDIA_DELAY if host.endswith(WIKIMEDIA) else 0.0
+        self._not_before[host] = time.monotonic() + max(self._fetcher.delay, least)
+        answer = super().send(request, *args, **kwargs)
+        asked_for = time.monotonic() + (self._patience.get_retry_after(answer.raw) or 0.0)
+        self._not_before[host] = max(self._not_before[host], asked_for)
+        return answer
+
+
+class _Patience(Retry):
+    """Retries as urllib3 does, but does not wait for hours, nor for what is no time."""
+
+    def get_retry_after(self, response: Any) -> float | None:
+        """Return how many seconds a server asks to wait."""
+        try:
+            seconds = super().get_retry_after(response)
+        except InvalidHeader:
+            return None
+        if seconds is not None and seconds > _LONGEST_PAUSE:
+            raise FetchError(
+                f"the server answered {response.status} and asks to come back in more than an "
+                "hour. Run it again then: it continues where it stopped.",
+                status=response.status,
+            )
+        return seconds
+
+
+def check_address(url: str) -> None:
+    """Reject what is no address of http or https."""
+    try:
+        parts = urlsplit(url)
+        good = (
+            parts.scheme.lower() in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        )
+    except ValueError:
+        good = False
+    if not good:
+        raise FetchError(
+            f"{shown(url)}: expected an address that starts with http:// or https:// and names a "
+            "host."
+        )
+
+
+def _version_of(answer: requests.Response) -> str | None:
+    """Return what identifies the file's version; a weak ETag does not."""
+    etag = answer.headers.get("ETag", "").strip()
+    return etag if etag and not etag.startswith("W/") else answer.headers.get("Last-Modified")
+
+
+def _reason(error: requests.RequestException, url: str, timeout: float) -> str:
+    """Say what failed if it may pass; raise what can't."""
+    if isinstance(error, requests.TooManyRedirects):
+        raise FetchError(f"{shown(url)}: it redirects without end.") from None
+    if isinstance(error, requests.exceptions.InvalidSchema | requests.exceptions.InvalidURL):
+        raise FetchError(_not_an_address(url)) from None
+    if isinstance(error, requests.exceptions.SSLError) and "CERTIFICATE" in str(error).upper():
+        raise FetchError(
+            f"{shown(url)}: the server's certificate can't be verified. If a proxy signs with its "
+            "own, name its certificates in REQUESTS_CA_BUNDLE."
+        ) from None
+    if isinstance(error, requests.Timeout) or "timed out" in str(error):
+        return f"no answer within {timeout:g} seconds"
+    if isinstance(error, requests.exceptions.ProxyError):
+        return "the proxy can't be reached"
+    if isinstance(error, requests.exceptions.ChunkedEncodingError):
+        return "the connection broke before everything had arrived"
+    return "the server can't be reached, or it hung up"
+
+
+def _not_an_address(url: str) -> str:
+    return (
+        f"{shown(url)}: it, or what it redirects to, is no address of http or https; nothing else "
+        "is followed."
+    )

@@ -9,28 +9,20 @@ if TYPE_CHECKING:
     from octis_m3l.data.dataset import MultiviewDataset
 
 _REPOSITORY = Repository("MIND-Lab/OCTIS")
-_FILES = ("corpus.tsv", "vocabulary.txt")
 _CITATION = (
     "Terragni, Fersini, Galuzzi, Tropeano & Candelieri: OCTIS: Comparing and Optimizing Topic "
     "Models is Simple! EACL 2021 (system demonstrations)"
 )
-_CORPORA = {
-    "20newsgroup": ("20NewsGroup", "Posts to twenty newsgroups, in English, one label a group"),
-    "bbc-news": ("BBC_News", "BBC news stories in English, five labels"),
-    "dblp": ("DBLP", "Titles of papers in computer science, in English, four labels"),
-    "m10": ("M10", "Titles of scientific papers in English, ten labels"),
-}
 
 
 def build_octis(raw: Path) -> "MultiviewDataset":
-    """Return a data set of a folder as OCTIS has it: one view, ``en``."""
+    """Return the data set of a folder in OCTIS's format, with one view, ``en``."""
     from octis_m3l.data.adopt import from_octis
 
     return from_octis({"en": raw})
 
 
-def _source(name: str) -> Source:
-    folder, title = _CORPORA[name]
+def _source(name: str, folder: str, title: str) -> Source:
     return Source(
         name=name,
         title=title,
@@ -43,10 +35,17 @@ def _source(name: str) -> Source:
         repositories=(_REPOSITORY,),
         files=tuple(
             RemoteFile(file, _REPOSITORY.name, f"preprocessed_datasets/{folder}/{file}")
-            for file in _FILES
+            for file in ("corpus.tsv", "vocabulary.txt")
         ),
-        notes=f"OCTIS itself calls it {folder}. OCTIS's own licence (MIT) is of its program.",
+        notes=f"OCTIS itself calls it {folder}. OCTIS's own licence (MIT) is that of its program.",
     )
 
 
-OCTIS_SOURCES = tuple(_source(name) for name in _CORPORA)
+NEWSGROUP_SOURCE = _source(
+    "20newsgroup", "20NewsGroup", "Posts to twenty newsgroups, in English, one label a group"
+)
+BBC_SOURCE = _source("bbc-news", "BBC_News", "BBC news stories in English, five labels")
+DBLP_SOURCE = _source(
+    "dblp", "DBLP", "Titles of papers in computer science, in English, four labels"
+)
+M10_SOURCE = _source("m10", "M10", "Titles of scientific papers in English, ten labels")

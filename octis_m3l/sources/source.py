@@ -1,30 +1,34 @@
 """What is known of a public data set: its files, licence and citation, and how it is built."""
 
-from collections.abc import Callable, Mapping, Sequence
+import inspect
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+from pydantic import TypeAdapter
+
+from octis_m3l.errors import DataError, SettingsError, suggest
+from octis_m3l.validation import checked
+
 if TYPE_CHECKING:
     from octis_m3l.data.dataset import MultiviewDataset
 
-
 NONE_STATED = "none stated"
-"""The licence of a set whose source says nothing of one."""
 
 
 @dataclass(frozen=True)
 class Repository:
-    """A git repository at one commit.
+    """A GitHub repository at one commit.
 
     Parameters
     ----------
     name : str
         Owner and name: ``scrollmapper/bible_databases``.
     commit : str, optional
-        The commit, whole or its first digits. None: the newest one when the set is first fetched,
-        which is written down and kept to.
+        The commit, whole or its first digits. None: the newest one at the first fetch; it is
+        recorded, and later fetches use it again.
     """
 
     name: str
@@ -38,22 +42,19 @@ class RemoteFile:
     Parameters
     ----------
     path : str
-        Where it goes, below the folder of raw files.
-    repository : str
-        The name of the repository that has it.
-    origin : str
-        Its path there.
+        Where it is stored, below the folder of raw files.
+    repository, origin : str
+        The name of the repository, and the path there.
     sha256 : str, optional
-        Its checksum. None: not known beforehand; that of the first fetch is written down, and
-        later fetches are checked with it.
+        Its checksum. None: the checksum of the first fetch is recorded and used from then on.
     size : int, optional
         Its length in bytes.
     blob : str, optional
-        Its name in git, where the repository's list of files gave it; it is a checksum too.
+        The object name that git gives its content, which serves as a checksum too.
     required : bool
-        Whether the set can't do without it; if not, and it isn't there, it is left out.
+        Whether a missing file (404) is an error; if not, it is left out.
     url : str, optional
-        Where it is fetched from, in place of its repository.
+        Where it is fetched from, instead of the repository.
     """
 
     path: str
@@ -66,92 +67,50 @@ class RemoteFile:
     url: str | None = None
 
 
-@dataclass(frozen=True)
-class Entry:
-    """A file in a repository's list.
-
-    Parameters
-    ----------
-    path : str
-        Where it is.
-    blob : str
-        Its name in git.
-    size : int, optional
-        Its length in bytes.
-    """
-
-    path: str
-    blob: str
-    size: int | None = None
-
-
-@dataclass(frozen=True)
-class Hosts:
-    """Where repositories are asked for.
-
-    Parameters
-    ----------
-    raw : str
-        Serves ``<repository>/<commit>/<path>``.
-    api : str
-        Answers as GitHub's REST API does.
-    """
-
-    raw: str = "https://raw.githubusercontent.com"
-    api: str = "https://api.github.com"
-
-
-Listing = Callable[[Mapping[str, Sequence[Entry]], Path], Sequence[RemoteFile]]
-"""From the repositories' lists of files, and what has come so far, to the next files to fetch."""
-
-
-Builder = Callable[..., "MultiviewDataset"]
-"""Makes a data set of the folder of raw files; its keywords are what a user may choose."""
+Listing = Callable[[Mapping[str, Sequence[RemoteFile]], Path], Sequence[RemoteFile]]
+"""From each repository's files, and the folder of what was fetched so far, to further files."""
 
 
 @dataclass(frozen=True)
 class Source:
     """A public data set.
 
+    A `Source` at the top level of any file in this package is in the catalogue.
+
     Parameters
     ----------
     name : str
-        What it is called on the command line.
+        Its name on the command line.
     title : str
         What it is, in one line.
     views : tuple of str
-        Its views; empty where they are chosen when it is built.
+        Its views; empty if they are chosen when it is built.
     linked : bool
         Whether its items are linked.
-    homepage : str
-        Where to read about it.
-    licence : str
-        As the source says it, or that it says none.
-    citation : str
-        What to cite.
-    build : Builder
-        From the raw files to the data set.
+    homepage, licence, citation : str
+        Where to read about it, under which terms the source offers it, and what to cite.
+    build : callable (folder of raw files, **options) → MultiviewDataset
+        Builds the data set. Its keyword-only, annotated arguments are what a user may choose.
     repositories : tuple of Repository
         Where its files are.
     files : tuple of RemoteFile
         The files.
     listings : tuple of Listing
-        Further files that are chosen from the repositories' lists, one after another.
-    collect : callable (folder, Fetcher, **options) → mapping, optional
-        Fetches what is in no repository to the folder of raw files, going on from what is there,
-        and returns what to write down. It raises if the set isn't whole in the end. What a user
-        may choose are its keyword arguments, but for ``progress``: whether to show a bar. Files
-        that are there already are replaced whole and never written into: a complete set may share
-        them.
+        Further files that are chosen from the repositories' lists, one listing after another.
+    collect : callable (folder, Fetcher, *, progress, **options) → mapping, optional
+        Fetches what is in no repository, continuing from what the folder holds, and returns what
+        to record; it raises if something is missing in the end. Its keyword-only arguments other
+        than ``progress`` are what a user may choose. It must replace files as a whole, because a
+        complete data set may share them through hard links.
     actions : mapping of str to bool
-        Which of these keyword arguments say what to do now, and not what the set is; and whether
-        it is asked again for the sake of them when everything is there.
+        Options of `collect` that are not properties of the data set, each with whether giving it
+        asks the servers again although everything is there.
     size : int, optional
-        About how many bytes are fetched.
+        Roughly how many bytes are fetched.
     notes : str
         What one should know before using it.
-    hosts : Hosts
-        Where repositories are asked for.
+    raw, api : str
+        Addresses that serve ``<repository>/<commit>/<path>`` and GitHub's REST API.
     """
 
     name: str
@@ -161,7 +120,7 @@ class Source:
     homepage: str
     licence: str
     citation: str
-    build: Builder
+    build: Callable[..., "MultiviewDataset"]
     repositories: tuple[Repository, ...] = ()
     files: tuple[RemoteFile, ...] = ()
     listings: tuple[Listing, ...] = ()
@@ -169,18 +128,54 @@ class Source:
     actions: Mapping[str, bool] = field(default_factory=dict)
     size: int | None = None
     notes: str = ""
-    hosts: Hosts = field(default_factory=Hosts)
+    raw: str = "https://raw.githubusercontent.com"
+    api: str = "https://api.github.com"
 
     def address(self, file: RemoteFile, commit: str) -> str:
-        """Return where a file is fetched from.
+        """Return where a file is fetched from, at a commit of its repository."""
+        return file.url or f"{self.raw}/{file.repository}/{commit}/{quote(file.origin)}"
 
-        Parameters
-        ----------
-        file : RemoteFile
-            The file.
-        commit : str
-            Of its repository.
-        """
-        if file.url is not None:
-            return file.url
-        return f"{self.hosts.raw}/{file.repository}/{commit}/{quote(file.origin)}"
+    @property
+    def fetching_options(self) -> dict[str, Any]:
+        """What a user may choose when the set is fetched, with the defaults."""
+        options = {} if self.collect is None else _options(self.collect)
+        return {name: one.default for name, one in options.items() if name != "progress"}
+
+    @property
+    def building_options(self) -> dict[str, Any]:
+        """What a user may choose when the set is built, with the defaults."""
+        return {"views": None} | {name: one.default for name, one in _options(self.build).items()}
+
+    def check_fetching(self, options: Mapping[str, Any]) -> None:
+        """Reject unknown options of `collect`, and values of a wrong type."""
+        self._check(options, self.fetching_options, self.collect)
+
+    def check_building(self, options: Mapping[str, Any]) -> None:
+        """Reject unknown options of `build`, and values of a wrong type."""
+        self._check(options, self.building_options, self.build)
+
+    def _check(
+        self,
+        options: Mapping[str, Any],
+        known: Collection[str],
+        function: Callable[..., Any] | None,
+    ) -> None:
+        for name, value in options.items():
+            if name not in known:
+                raise SettingsError(f"{self.name} has no option '{name}'.{suggest(name, known)}")
+            option = _options(function).get(name) if function else None
+            annotation: Any = Sequence[str] | None if option is None else option.annotation
+            checked(f"{self.name}: {name}", TypeAdapter(annotation), value)
+
+
+def chosen_views(wanted: Sequence[str] | None, known: Collection[str]) -> list[str]:
+    """Return the views to build, in the order of the data set."""
+    for name in wanted or ():
+        if name not in known:
+            raise DataError(f"there is no view '{name}'.{suggest(name, known)}")
+    return [name for name in known if wanted is None or name in wanted]
+
+
+def _options(function: Callable[..., Any]) -> dict[str, inspect.Parameter]:
+    parameters = inspect.signature(function).parameters
+    return {name: one for name, one in parameters.items() if one.kind is one.KEYWORD_ONLY}

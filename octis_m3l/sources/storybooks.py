@@ -1,15 +1,15 @@
-"""Picture books: pages in six languages, most of them missing some, and a picture for each."""
+"""Picture books: pages in up to six languages, most of them missing in some, with a picture."""
 
+import math
+import random
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from octis_m3l.errors import DataError
-from octis_m3l.sources.choices import chosen_views
-from octis_m3l.sources.source import Entry, RemoteFile, Repository, Source
-from octis_m3l.sources.splits import drawn_partition
-from octis_m3l.sources.story_files import read_stories
+from octis_m3l.sources.source import RemoteFile, Repository, Source, chosen_views
 
 if TYPE_CHECKING:
     from octis_m3l.data.dataset import MultiviewDataset
@@ -21,33 +21,27 @@ _TRANSLATIONS = Repository("global-asp/global-asp", "b0193c31edc6")
 _ORIGINALS = Repository("global-asp/asp-source")
 _IMAGES = Repository("global-asp/asp-imagebank", "a56e6dbe7aee")
 _STORY = re.compile(r"([a-z]{2,3})/(\d{4})_[^/]*\.md")
+_PAGE = re.compile(r"^##\s*$", re.MULTILINE)
+_FACT = re.compile(r"^\*\s*([A-Za-z]+)\s*:\s*(.*?)\s*$", re.MULTILINE)
 _STORY_SEED, _PAGE_SEED = 7, 11
 _TEST, _VALIDATION = 0.15, 0.10
+_Item = TypeVar("_Item", bound=Hashable)
 
 
-def list_stories(trees: Mapping[str, Sequence[Entry]], raw: Path) -> list[RemoteFile]:
-    """Return the text files to fetch: of each story and language one."""
-    found: dict[str, RemoteFile] = {}
-    for repository in (_TRANSLATIONS.name, _ORIGINALS.name):
-        for entry in trees[repository]:
-            match = _STORY.fullmatch(entry.path)
-            if match and match[1] in LANGUAGES:
-                path = f"texts/{match[1]}/{match[2]}.md"
-                found.setdefault(path, _remote(path, repository, entry))
-    return [found[path] for path in sorted(found)]
+@dataclass(frozen=True)
+class Story:
+    """A story in one language; a page without text is empty."""
+
+    title: str
+    pages: tuple[str, ...]
+    licence: str
+    author: str
+    illustrator: str
+    translator: str
 
 
-def list_pictures(trees: Mapping[str, Sequence[Entry]], raw: Path) -> list[RemoteFile]:
-    """Return the pictures to fetch: of the pages of stories that will be used."""
-    there = {entry.path: entry for entry in trees[_IMAGES.name]}
-    stories, _ = read_stories(raw / "texts", LANGUAGES, LICENCE)
-    files = []
-    for number, story in stories.items():
-        for page in range(1, len(story[LANGUAGES[0]].pages) + 1):
-            entry = there.get(f"medium/{_picture(number, page)}")
-            if entry is not None:
-                files.append(_remote(f"{PICTURES}/{_picture(number, page)}", _IMAGES.name, entry))
-    return files
+Stories = dict[str, dict[str, Story]]
+"""Stories by number and language."""
 
 
 def build_storybooks(
@@ -55,10 +49,12 @@ def build_storybooks(
 ) -> "MultiviewDataset":
     """Return the pages that have an English text and a picture, labelled with their story.
 
-    The partition keeps stories together; a further one, ``pages``, draws pages of all stories.
+    The default partition keeps stories together; the partition ``pages`` draws pages of all
+    stories.
     """
     chosen = chosen_views(views, (*LANGUAGES, PICTURES))
-    stories, left_out = read_stories(raw / "texts", LANGUAGES, LICENCE)
+    languages = [name for name in chosen if name != PICTURES]
+    stories, left_out = read_stories(raw / "texts")
     pages = [
         (number, page)
         for number, story in stories.items()
@@ -71,69 +67,154 @@ def build_storybooks(
             "again with again=True (--again)."
         )
     of_story, of_page, pages = story_partitions(pages)
-    languages = [name for name in chosen if name != PICTURES]
-    texts: dict[str, list[Any]] = {
-        language: [
-            (stories[number][language].pages[page - 1] or None)
-            if language in stories[number]
-            else None
-            for number, page in pages
-        ]
-        for language in languages
-    }
-    pictures = [raw / PICTURES / _picture(number, page) for number, page in pages]
     from octis_m3l.data.build import from_lists
     from octis_m3l.data.text import TextPreprocessor
 
+    def texts(language: str) -> list[str | None]:
+        translated = [(stories[number].get(language), page) for number, page in pages]
+        return [(story.pages[page - 1] or None) if story else None for story, page in translated]
+
     return from_lists(
-        texts,
-        images={PICTURES: pictures} if PICTURES in chosen else None,
+        {language: texts(language) for language in languages},
+        images={PICTURES: [raw / PICTURES / _picture(*page) for page in pages]}
+        if PICTURES in chosen
+        else None,
         partition=[of_story[number] for number, _ in pages],
-        other_partitions={"pages": [of_page[place] for place in pages]},
+        other_partitions={"pages": [of_page[page] for page in pages]},
         labels=[number for number, _ in pages],
         preprocessing={
             language: TextPreprocessor(language=language, vocabulary_size=vocabulary_size)
             for language in languages
         },
         metadata={
-            "stories": {
-                number: {
-                    "title": story[LANGUAGES[0]].title,
-                    "author": story[LANGUAGES[0]].author,
-                    "illustrator": story[LANGUAGES[0]].illustrator,
-                    "translators": {
-                        language: told.translator
-                        for language, told in story.items()
-                        if told.translator
-                    },
-                }
-                for number, story in stories.items()
-            },
+            "stories": {number: _authors(story) for number, story in stories.items()},
             "partition": f"by story, drawn with seed {_STORY_SEED}; pages: seed {_PAGE_SEED}",
             "left_out": left_out,
         },
     )
 
 
+def parse_story(text: str) -> Story:
+    """Return a story of the African Storybook project: a title, pages, and a page of facts."""
+    cover, *pages = _PAGE.split(text.removeprefix("\ufeff").replace("\r\n", "\n"))
+    title = cover.strip().partition("\n")[0].lstrip("#").strip()
+    facts = dict(_FACT.findall(pages[-1])) if pages else {}
+    licence = facts.get("License", "").strip("[] ")
+    if not title or len(pages) < 2 or not licence:
+        raise DataError(
+            "expected a title after '#', pages that begin with a line of '##', and a last section "
+            "with the licence."
+        )
+    texts = [" ".join(page.split()) for page in pages[:-1]]
+    return Story(
+        title=title,
+        pages=tuple("" if page == "%None%" else page for page in texts),
+        licence=licence,
+        author=facts.get("Text", ""),
+        illustrator=facts.get("Illustration", ""),
+        translator=facts.get("Translation", ""),
+    )
+
+
+def read_stories(folder: Path) -> tuple[Stories, dict[str, str]]:
+    """Return the stories that have a translation, and why others are left out.
+
+    A story is used if it exists in English and in another language with as many pages, under the
+    free licence.
+    """
+    stories: Stories = {}
+    left_out: dict[str, str] = {}
+    for language in LANGUAGES:
+        for path in sorted((folder / language).glob("*.md")):
+            try:
+                story = parse_story(path.read_text(encoding="utf-8"))
+            except (DataError, UnicodeError) as error:
+                left_out[f"{language}/{path.name}"] = f"can't be read as a story: {error}"
+                continue
+            original = stories.get(path.stem, {}).get(LANGUAGES[0])
+            if story.licence != LICENCE:
+                left_out[f"{language}/{path.name}"] = f"its licence is {story.licence}"
+            elif language != LANGUAGES[0] and original is None:
+                left_out[f"{language}/{path.name}"] = "there is no original that can be used"
+            elif original is not None and len(story.pages) != len(original.pages):
+                left_out[f"{language}/{path.name}"] = (
+                    f"it has {len(story.pages)} pages, and the original {len(original.pages)}"
+                )
+            else:
+                stories.setdefault(path.stem, {})[language] = story
+    for number in [number for number, translations in stories.items() if len(translations) < 2]:
+        left_out[f"{LANGUAGES[0]}/{number}.md"] = "there is no translation of it"
+        del stories[number]
+    return dict(sorted(stories.items())), left_out
+
+
 def story_partitions(
     pages: Sequence[tuple[str, int]],
 ) -> tuple[dict[str, str], dict[tuple[str, int], str], list[tuple[str, int]]]:
     """Return the partition of each story, that of each page, and the pages in their order."""
-    shares = {"test": _TEST, "validation": _VALIDATION}
-    of_story = drawn_partition(sorted({number for number, _ in pages}), _STORY_SEED, **shares)
     from octis_m3l.data.views import PARTITIONS
 
+    of_story = drawn_partition(sorted({number for number, _ in pages}), _STORY_SEED)
     ordered = sorted(pages, key=lambda page: (PARTITIONS.index(of_story[page[0]]), page))
-    return of_story, drawn_partition(ordered, _PAGE_SEED, **shares), ordered
+    return of_story, drawn_partition(ordered, _PAGE_SEED), ordered
+
+
+def drawn_partition(items: Sequence[_Item], seed: int) -> dict[_Item, str]:
+    """Return each item's partition: the first of a random order are test, then validation."""
+    order = list(items)
+    random.Random(seed).shuffle(order)
+    test = math.ceil(_TEST * len(order))
+    validation = math.ceil((_TEST + _VALIDATION) * len(order))
+    return {
+        item: "test" if number < test else "validation" if number < validation else "train"
+        for number, item in enumerate(order)
+    }
+
+
+def _authors(story: Mapping[str, Story]) -> dict[str, Any]:
+    original = story[LANGUAGES[0]]
+    return {
+        "title": original.title,
+        "author": original.author,
+        "illustrator": original.illustrator,
+        "translators": {
+            language: translated.translator
+            for language, translated in story.items()
+            if translated.translator
+        },
+    }
+
+
+def _list_stories(trees: Mapping[str, Sequence[RemoteFile]], raw: Path) -> list[RemoteFile]:
+    """Return the text files to fetch, one for each story and language."""
+    found: dict[str, RemoteFile] = {}
+    for file in (*trees[_TRANSLATIONS.name], *trees[_ORIGINALS.name]):
+        match = _STORY.fullmatch(file.origin)
+        if match and match[1] in LANGUAGES:
+            path = f"texts/{match[1]}/{match[2]}.md"
+            found.setdefault(path, replace(file, path=path))
+    return [found[path] for path in sorted(found)]
+
+
+def _list_pictures(trees: Mapping[str, Sequence[RemoteFile]], raw: Path) -> list[RemoteFile]:
+    """Return the pictures to fetch, of the pages of stories that will be used."""
+    there = {file.origin: file for file in trees[_IMAGES.name]}
+    stories, _ = read_stories(raw / "texts")
+    pictures = [
+        _picture(number, page)
+        for number, story in stories.items()
+        for page in range(1, len(story[LANGUAGES[0]].pages) + 1)
+    ]
+    return [
+        replace(there[f"medium/{picture}"], path=f"{PICTURES}/{picture}")
+        for picture in pictures
+        if f"medium/{picture}" in there
+    ]
 
 
 def _picture(story: str, page: int) -> str:
-    # The first picture is the cover's.
+    # The first picture is that of the cover.
     return f"{story}/{page + 1:02}.jpg"
-
-
-def _remote(path: str, repository: str, entry: Entry) -> RemoteFile:
-    return RemoteFile(path, repository, entry.path, size=entry.size, blob=entry.blob)
 
 
 STORYBOOKS_SOURCE = Source(
@@ -147,7 +228,7 @@ STORYBOOKS_SOURCE = Source(
     "global-asp/asp-imagebank, after the African Storybook Initiative, africanstorybook.org",
     build=build_storybooks,
     repositories=(_TRANSLATIONS, _ORIGINALS, _IMAGES),
-    listings=(list_stories, list_pictures),
+    listings=(_list_stories, _list_pictures),
     notes="Thousands of small files. The Chinese view needs octis-m3l[chinese]. The data set "
     "refers to the fetched pictures: keep them where they are.",
 )

@@ -1,15 +1,96 @@
-"""What came from Wikipedia, on disk: one record for each article and picture, written whole."""
+"""The published list of Wikipedia tuples, and what has been fetched of them."""
 
+import csv
 import hashlib
-from collections.abc import Mapping
+import unicodedata
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from octis_m3l.errors import StorageError
+from octis_m3l.errors import DataError, StorageError
 from octis_m3l.files import read_json, sha256, write_json
 
+REPOSITORY = "ezosa/M3L-topic-model"
+COMMIT = "b16be9269dc8322eb06cefbbb23073a28be488dc"
+LANGUAGES = ("en", "de")
+PARTITIONS = ("train", "test")
 PICTURES = "pictures"
+
+
+@dataclass(frozen=True)
+class WikipediaEndpoints:
+    """Where articles, titles and pictures are asked for.
+
+    Parameters
+    ----------
+    api : str
+        MediaWiki's API, with ``{language}`` for the code of the language.
+    titles : str
+        The folder of the published lists of titles.
+    pictures : str
+        Wikimedia's server of pictures.
+    """
+
+    api: str = "https://{language}.wikipedia.org/w/api.php"
+    titles: str = f"https://raw.githubusercontent.com/{REPOSITORY}/{COMMIT}/data"
+    pictures: str = "https://upload.wikimedia.org"
+
+
+@dataclass(frozen=True)
+class Published:
+    """One row of the published lists."""
+
+    partition: str
+    titles: dict[str, str]
+    pictures: tuple[str, ...]
+
+
+def titles_file(folder: Path, partition: str) -> Path:
+    """Return where a list of titles is stored."""
+    return folder / f"{partition}-titles.csv"
+
+
+def read_titles(folder: Path, limit: int | None = None) -> list[Published]:
+    """Return the published tuples, training tuples first; with a limit, the first of each list."""
+    return [
+        row
+        for partition in PARTITIONS
+        for row in list(_rows(titles_file(folder, partition), partition))[:limit]
+    ]
+
+
+def _rows(path: Path, partition: str) -> Iterator[Published]:
+    wanted = [*sorted(f"{language}_title" for language in LANGUAGES), "image_url"]
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as lines:
+            rows = csv.DictReader(lines, strict=True)
+            if sorted(rows.fieldnames or ()) != wanted:
+                raise DataError(
+                    f"{path} has the columns {', '.join(rows.fieldnames or ()) or 'none'}; "
+                    f"expected {', '.join(wanted)}. Delete it and fetch again."
+                )
+            for row in rows:
+                # csv puts None for missing cells, and surplus cells under the key None.
+                if None in row or None in row.values():
+                    raise DataError(
+                        f"{path}, line {rows.line_num}: expected {len(wanted)} cells. Delete the "
+                        "file and fetch again."
+                    )
+                titles = {
+                    language: unicodedata.normalize("NFC", row[f"{language}_title"].strip())
+                    for language in LANGUAGES
+                }
+                yield Published(partition, titles, tuple(row["image_url"].split()))
+    except FileNotFoundError:
+        raise StorageError(
+            f"{path} is missing: fetch the data first, with fetch_wikipedia_m3l."
+        ) from None
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise DataError(
+            f"{path} is no CSV in UTF-8 ({error}); delete it and fetch again."
+        ) from None
 
 
 def articles_of(language: str) -> str:
@@ -17,66 +98,43 @@ def articles_of(language: str) -> str:
     return f"articles/{language}"
 
 
-def today() -> str:
-    """Return the date, in UTC."""
-    return datetime.now(UTC).date().isoformat()
-
-
 class WikipediaStore:
-    """Records by kind and name: what was asked for, and what came or why nothing came.
+    """What has been fetched, by kind and name: one JSON file each, a picture beside its own.
 
-    A record is in ``<kind>/<2 digits>/<hash of the name>.json``, so names may be of any length and
-    have any letters; a picture lies beside its record, which is written after it.
+    A record is in ``<kind>/<2 digits>/<hash of the name>.json``; it says what came, or under
+    ``gone`` why there is nothing.
     """
 
     def __init__(self, folder: Path) -> None:
-        self.folder = folder
+        self._folder = folder
 
-    def stem(self, kind: str, name: str) -> Path:
-        """Return the path of a record without its ending."""
+    def path(self, kind: str, name: str, suffix: str = ".json") -> Path:
+        """Return the path of a record, or of a file beside it."""
         digits = hashlib.sha256(name.encode()).hexdigest()[:32]
-        return self.folder / kind / digits[:2] / digits
+        return self._folder / kind / digits[:2] / f"{digits}{suffix}"
 
     def read(self, kind: str, name: str) -> dict[str, Any] | None:
-        """Return a record; None where there is none, or its picture isn't there as it came."""
-        path = self._record(kind, name)
+        """Return a record; None if it is missing or damaged, or its picture is."""
         try:
-            record = read_json(path)
+            record = read_json(self.path(kind, name))
         except StorageError:
             return None
         if record.get("asked") != name:
             return None
         if "file" in record:
-            picture = path.with_name(str(record["file"]))
-            if not picture.is_file() or picture.stat().st_size != record.get("bytes"):
+            picture = self.picture_path(name, record)
+            if not picture.is_file() or sha256(picture) != record.get("sha256"):
                 return None
-            if record.get("sha256", found := sha256(picture)) != found:
-                return None
-            record["sha256"] = found
         return record
 
-    def picture(self, name: str) -> Path | None:
-        """Return where a picture is, if it came."""
-        record = self.picture_record(name)
-        return None if record is None else self.place_of(name, record)
+    def picture_path(self, name: str, record: Mapping[str, Any]) -> Path:
+        """Return where the picture of a record is."""
+        return self.path(PICTURES, name).with_name(str(record["file"]))
 
-    def picture_record(self, name: str) -> dict[str, Any] | None:
-        """Return the record of a picture, if it came; its ``sha256`` is in hexadecimal."""
-        record = self.read(PICTURES, name)
-        return record if record is not None and "file" in record else None
+    def write(self, kind: str, name: str, content: Mapping[str, Any]) -> None:
+        """Write what came, or why nothing came."""
+        write_json(self.path(kind, name), {"asked": name, **content, "retrieved": _today()})
 
-    def place_of(self, name: str, record: Mapping[str, Any]) -> Path:
-        """Return where a picture is."""
-        return self._record(PICTURES, name).with_name(str(record["file"]))
 
-    def keep(self, kind: str, name: str, content: Mapping[str, Any]) -> None:
-        """Write what came."""
-        about = {"asked": name, **content, "retrieved": today()}
-        write_json(self._record(kind, name), about)
-
-    def give_up(self, kind: str, name: str, reason: str, **more: str) -> None:
-        """Write down that there is nothing to be had."""
-        self.keep(kind, name, {"gone": reason, **more})
-
-    def _record(self, kind: str, name: str) -> Path:
-        return self.stem(kind, name).with_suffix(".json")
+def _today() -> str:
+    return datetime.now(UTC).date().isoformat()

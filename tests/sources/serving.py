@@ -5,8 +5,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import replace
 
-from octis_m3l.sources.fetching import Fetcher
-from octis_m3l.sources.source import Hosts, Source
+from octis_m3l.sources.source import Source
 
 from .local_server import LocalServer, Reply
 
@@ -48,9 +47,6 @@ def serve(server: LocalServer, source: Source, files: Mapping[str, Mapping[str, 
     return replace(
         source,
         files=tuple(replace(file, sha256=None, size=None) for file in source.files),
-        hosts=Hosts(f"{server.root}/raw", f"{server.root}/api"),
+        raw=f"{server.root}/raw",
+        api=f"{server.root}/api",
     )
-
-
-def quick_fetcher() -> Fetcher:
-    return Fetcher(retries=2, timeout=5.0, sleep=lambda _: None)

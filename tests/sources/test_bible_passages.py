@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +11,8 @@ from hypothesis import strategies as st
 
 from octis_m3l.data import MultiviewDataset
 from octis_m3l.errors import DataError
-from octis_m3l.sources.bible_books import BOOKS
 from octis_m3l.sources.bible_passages import (
+    BOOKS,
     TRANSLATIONS,
     build_bible_passages,
     passage_partition,
@@ -21,12 +20,12 @@ from octis_m3l.sources.bible_passages import (
     read_translation,
 )
 from octis_m3l.sources.build import build
-from octis_m3l.sources.catalogue import SOURCES
+from octis_m3l.sources.catalogue import sources
 from octis_m3l.sources.fetch import fetch
 from octis_m3l.sources.source import Source
 
 from .local_server import LocalServer
-from .serving import quick_fetcher, serve
+from .serving import serve
 
 REPOSITORY = "scrollmapper/bible_databases"
 CHAPTERS = {("Genesis", 1): 12, ("Ruth", 2): 8, ("Ruth", 1): 5, ("Acts", 1): 3, ("III John", 1): 4}
@@ -52,13 +51,13 @@ def served(server: LocalServer, **chapters: Mapping[tuple[str, int], int]) -> So
         f"formats/json/{name}.json": translation(language, chapters.get(language, CHAPTERS))
         for language, (name, _) in TRANSLATIONS.items()
     }
-    return serve(server, SOURCES["bible-passages"], {REPOSITORY: files})
+    return serve(server, sources()["bible-passages"], {REPOSITORY: files})
 
 
 def test_passages_of_six_languages(server: LocalServer, tmp_path: Path) -> None:
     counted_otherwise = CHAPTERS | {("III John", 1): 5, ("Tobit", 1): 5}
     source = served(server, es=counted_otherwise)
-    fetch(source, tmp_path, fetcher=quick_fetcher())
+    fetch(source, tmp_path)
     build(source, tmp_path / "out", tmp_path)
     dataset = MultiviewDataset.from_folder(tmp_path / "out")
     assert list(dataset.views) == ["en", "de", "es", "nl", "cs", "zh"]
@@ -86,7 +85,7 @@ def test_passages_of_six_languages(server: LocalServer, tmp_path: Path) -> None:
 
 def test_the_passages_do_not_depend_on_the_views(server: LocalServer, tmp_path: Path) -> None:
     source = served(server)
-    fetch(source, tmp_path, fetcher=quick_fetcher())
+    fetch(source, tmp_path)
     whole = build(source, tmp_path / "whole", tmp_path)
     some = build(source, tmp_path / "some", tmp_path, views=["de", "en"], vocabulary_size=7)
     again = build(source, tmp_path / "again", tmp_path, views=["de", "en"], vocabulary_size=7)
@@ -156,7 +155,7 @@ def test_verses_are_paired_by_their_numbers(tmp_path: Path) -> None:
 
 
 def test_the_files_are_those_of_the_pinned_commit() -> None:
-    source = replace(SOURCES["bible-passages"])
+    source = sources()["bible-passages"]
     file = source.files[0]
     commit = source.repositories[0].commit
     assert commit is not None

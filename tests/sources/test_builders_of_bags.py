@@ -7,12 +7,12 @@ import pytest
 from octis_m3l.data import MultiviewDataset
 from octis_m3l.errors import DataError, SettingsError, StorageError
 from octis_m3l.sources.build import build
-from octis_m3l.sources.catalogue import SOURCES
+from octis_m3l.sources.catalogue import sources
 from octis_m3l.sources.fetch import fetch
 
 from .bags import small_bags
 from .local_server import LocalServer
-from .serving import quick_fetcher, serve
+from .serving import serve
 
 
 @pytest.mark.parametrize(
@@ -30,8 +30,8 @@ def test_bags_of_words(
         path.replace("ECNews", folder).replace("_cn", f"_{other}"): body
         for path, body in small_bags().items()
     }
-    source = serve(server, SOURCES[name], {"BobXWu/InfoCTM": files})
-    fetch(source, tmp_path, fetcher=quick_fetcher())
+    source = serve(server, sources()[name], {"BobXWu/InfoCTM": files})
+    fetch(source, tmp_path)
     build(source, tmp_path / "out", tmp_path)
     dataset = MultiviewDataset.from_folder(tmp_path / "out")
     assert set(dataset.views) == set(source.views) == {"en", other}
@@ -46,13 +46,13 @@ def test_bags_of_words(
     assert dataset.metadata["licence"] == "none stated"
     assert dataset.metadata["citation"] == source.citation
     assert dataset.metadata["source"]["commits"] == {
-        "BobXWu/InfoCTM": SOURCES[name].repositories[0].commit
+        "BobXWu/InfoCTM": sources()[name].repositories[0].commit
     }
 
 
 def test_choices_of_bags(server: LocalServer, tmp_path: Path) -> None:
-    source = serve(server, SOURCES["ecnews"], {"BobXWu/InfoCTM": small_bags()})
-    fetch(source, tmp_path, fetcher=quick_fetcher())
+    source = serve(server, sources()["ecnews"], {"BobXWu/InfoCTM": small_bags()})
+    fetch(source, tmp_path)
     dataset = build(source, tmp_path / "out", tmp_path, views=["en"], validation=0.34)
     assert list(dataset.views) == ["en"]
     assert dataset.text_view("en").sizes == (2, 1, 1)
@@ -68,11 +68,11 @@ def test_choices_of_bags(server: LocalServer, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["20newsgroup", "bbc-news", "dblp", "m10"])
 def test_octis_own_corpora(server: LocalServer, tmp_path: Path, name: str) -> None:
-    folder = SOURCES[name].files[0].origin.rpartition("/")[0]
+    folder = sources()[name].files[0].origin.rpartition("/")[0]
     corpus = b"sea ship sea\ttrain\t1\nwood\tval\t2\nship wood\ttest\t1\nsea\ttrain\t2\n"
     files = {f"{folder}/corpus.tsv": corpus, f"{folder}/vocabulary.txt": b"sea\nship\nwood\n"}
-    source = serve(server, SOURCES[name], {"MIND-Lab/OCTIS": files})
-    fetch(source, tmp_path, fetcher=quick_fetcher())
+    source = serve(server, sources()[name], {"MIND-Lab/OCTIS": files})
+    fetch(source, tmp_path)
     view = build(source, tmp_path / "out", tmp_path).text_view("en")
     assert view.sizes == (2, 1, 1)
     assert view.documents(slice(0, 4)) == [

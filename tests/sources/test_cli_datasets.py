@@ -12,8 +12,7 @@ import octis_m3l.cli  # noqa: F401
 from octis_m3l.cli.datasets import datasets
 from octis_m3l.data import MultiviewDataset
 from octis_m3l.errors import SettingsError, StorageError
-from octis_m3l.sources import catalogue
-from octis_m3l.sources.catalogue import SOURCES
+from octis_m3l.sources.catalogue import sources
 
 from .bags import small_bags
 from .local_server import LocalServer
@@ -25,9 +24,8 @@ app.add_typer(datasets, name="datasets")
 
 @pytest.fixture(autouse=True)
 def served(server: LocalServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> LocalServer:
-    source = serve(server, SOURCES["ecnews"], {"BobXWu/InfoCTM": small_bags()})
-    monkeypatch.setitem(catalogue.SOURCES, "ecnews", source)
-    monkeypatch.setattr("octis_m3l.sources.fetch.DELAY", 0.0)
+    source = serve(server, sources()["ecnews"], {"BobXWu/InfoCTM": small_bags()})
+    monkeypatch.setitem(sources(), "ecnews", source)
     monkeypatch.setenv("OCTIS_M3L_CACHE", str(tmp_path / "cache"))
     return server
 
@@ -44,7 +42,7 @@ def said(*arguments: Any) -> Any:
 
 def test_list_info_fetch_build(tmp_path: Path) -> None:
     listed = {entry["name"]: entry for entry in said("list")["datasets"]}
-    assert list(listed) == list(SOURCES)
+    assert list(listed) == list(sources())
     assert listed["ecnews"]["fetched"] is None
     assert said("info", "ecnews")["options"] == {"views": None, "validation": 0.0, "seed": 0}
     record = said("fetch", "ecnews")

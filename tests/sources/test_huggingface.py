@@ -85,7 +85,7 @@ def test_splits_are_partitions_and_fields_are_columns(hub: Hub, tmp_path: Path) 
     assert list(english.labels or [])[:4] == ["sea", "land", "sky", "sea"]
     assert dataset.is_linked
     assert dataset.metadata["licence"] == "see https://huggingface.co/datasets/some/pairs"
-    assert describe(name, tmp_path / "raw")["fetched"]["files"] == 4
+    assert describe(name, tmp_path / "raw")["fetched"]["files"] == 1 + 3 * 3
 
 
 def test_a_single_split_is_drawn(hub: Hub, tmp_path: Path) -> None:
@@ -105,10 +105,12 @@ def picture(*colour: int) -> dict[str, Any]:
     return {"bytes": stream.getvalue(), "path": None}
 
 
-def split_of(raw: Path, name: str, cells: list[Any], texts: list[str]) -> None:
-    raw.mkdir(exist_ok=True)
-    pd.DataFrame({"text": texts, "photo": cells}).to_parquet(raw / f"{name}.parquet")
-    (raw / "labels.json").write_text("{}")
+def save_splits(raw: Path, **splits: dict[str, list[Any]]) -> None:
+    datasets = pytest.importorskip("datasets")
+    features = datasets.Features({"text": datasets.Value("string"), "photo": datasets.Image()})
+    datasets.DatasetDict(
+        {name: datasets.Dataset.from_dict(cells, features) for name, cells in splits.items()}
+    ).save_to_disk(raw)
 
 
 CHOSEN: dict[str, Any] = {
@@ -121,17 +123,16 @@ CHOSEN: dict[str, Any] = {
 def test_pictures(tmp_path: Path) -> None:
     red = picture(200, 10, 10)
     cells = [red, {"bytes": b"broken", "path": "x"}, None]
-    split_of(tmp_path / "raw", "train", cells, ["red ship", "blue ship", "old ship"])
+    texts = ["red ship", "blue ship", "old ship"]
+    save_splits(tmp_path / "raw", train={"text": texts, "photo": cells})
+    before = sorted((tmp_path / "raw").rglob("*"))
     with pytest.warns(UserWarning, match=r"1 of 2 items can't be opened .*[0-9a-f]{32} is no pict"):
         dataset = build_huggingface(tmp_path / "raw", **CHOSEN)
     assert len(dataset.text_view("en")) == 3
     (path,) = [Path(str(each)) for each in dataset.image_views["photos"].pictures or ()]
     assert path.read_bytes() == red["bytes"]
     assert path.parent == tmp_path / "pictures" / "train"
-    assert sorted(file.name for file in (tmp_path / "raw").iterdir()) == [
-        "labels.json",
-        "train.parquet",
-    ]
+    assert sorted((tmp_path / "raw").rglob("*")) == before
     path.write_bytes(b"")
     with pytest.warns(UserWarning, match="1 of 2 items"):
         build_huggingface(tmp_path / "raw", **CHOSEN)
@@ -139,11 +140,28 @@ def test_pictures(tmp_path: Path) -> None:
 
 
 def test_each_row_s_picture_is_an_item_of_its_own(tmp_path: Path) -> None:
-    placeholder = picture(1, 2, 3)
-    for name, count in (("train", 6), ("test", 3)):
-        split_of(tmp_path / "raw", name, [placeholder] * count, ["a ship sails"] * count)
+    splits = {
+        name: {"text": ["a ship sails"] * count, "photo": [picture(1, 2, 3)] * count}
+        for name, count in (("train", 6), ("test", 3))
+    }
+    save_splits(tmp_path / "raw", **splits)
     dataset = build_huggingface(tmp_path / "raw", **CHOSEN)
     assert dataset.view("photos").sizes == dataset.view("en").sizes == (6, 0, 3)
+
+
+def test_a_column_that_one_split_lacks_and_what_version_0_1_fetched(tmp_path: Path) -> None:
+    datasets = pytest.importorskip("datasets")
+    splits = {
+        "train": datasets.Dataset.from_dict({"a": ["ship", "sea", "wood"], "b": ["x", "y", "x"]}),
+        "test": datasets.Dataset.from_dict({"a": ["ship sea"]}),
+    }
+    datasets.DatasetDict(splits).save_to_disk(tmp_path / "raw")
+    dataset = build_huggingface(tmp_path / "raw", texts={"en": "a"}, label="b", vocabulary_size=5)
+    assert list(dataset.text_view("en").labels or ()) == ["x", "y", "x", ""]
+    (tmp_path / "old").mkdir()
+    pd.DataFrame({"a": ["ship"]}).to_parquet(tmp_path / "old" / "train.parquet")
+    with pytest.raises(DataError, match=r"fetched by version 0\.1, fetch it again: .* --again"):
+        build_huggingface(tmp_path / "old", texts={"en": "a"})
 
 
 def test_columns_that_are_not_there(hub: Hub, tmp_path: Path) -> None:
@@ -154,7 +172,7 @@ def test_columns_that_are_not_there(hub: Hub, tmp_path: Path) -> None:
         build(NAME, tmp_path / "out", tmp_path / "raw")
     with pytest.raises(DataError, match=r"there is no column 'titel'. Did you mean 'title'\?"):
         build(NAME, tmp_path / "out", tmp_path / "raw", texts={"en": "titel"})
-    with pytest.raises(DataError, match="an image column holds a str"):
+    with pytest.raises(DataError, match="the column 'title' holds no pictures"):
         build(
             NAME, tmp_path / "out", tmp_path / "raw", texts={"en": "title"}, images={"p": "title"}
         )
@@ -210,10 +228,11 @@ def test_splits_that_are_gone_do_not_stay(hub: Hub, tmp_path: Path) -> None:
     fetch(NAME, tmp_path)
     (raw,) = tmp_path.glob("huggingface-some-pairs-*/raw")
     hub(train=rows(6))
-    (raw / "train.parquet").write_bytes(b"x")
+    next(raw.glob("train/*.arrow")).write_bytes(b"x")
     record = fetch(NAME, tmp_path)
-    assert sorted(record["files"]) == ["labels.json", "train.parquet"]
-    assert not (raw / "test.parquet").exists()
+    assert record["collected"]["rows"] == {"train": 6}
+    assert "train/dataset_info.json" in record["files"]
+    assert not (raw / "test").exists()
 
 
 def test_the_commit_is_written_down(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -237,7 +256,7 @@ def test_a_local_folder_is_not_taken_for_the_hub_s(
     calls = hub(train=rows(4))
     (tmp_path / "some" / "pairs").mkdir(parents=True)
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(SettingsError, match="would take it in place of the hub's"):
+    with pytest.raises(SettingsError, match="would take it instead of the hub's"):
         fetch(NAME, tmp_path / "raw")
     assert calls == []
 

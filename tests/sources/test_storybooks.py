@@ -12,18 +12,21 @@ from PIL import Image
 from octis_m3l.data import MultiviewDataset
 from octis_m3l.errors import DataError
 from octis_m3l.sources.build import build
-from octis_m3l.sources.catalogue import SOURCES
+from octis_m3l.sources.catalogue import sources
 from octis_m3l.sources.fetch import fetch
 from octis_m3l.sources.source import Source
-from octis_m3l.sources.splits import drawn_partition
-from octis_m3l.sources.story_files import parse_story
-from octis_m3l.sources.storybooks import build_storybooks, story_partitions
+from octis_m3l.sources.storybooks import (
+    build_storybooks,
+    drawn_partition,
+    parse_story,
+    story_partitions,
+)
 
 from .local_server import LocalServer
-from .serving import quick_fetcher, serve
+from .serving import serve
 
 TRANSLATIONS, ORIGINALS, IMAGES = (
-    repository.name for repository in SOURCES["storybooks"].repositories
+    repository.name for repository in sources()["storybooks"].repositories
 )
 
 
@@ -66,12 +69,12 @@ def served(server: LocalServer) -> Source:
     images["medium/0020/02.jpg"] = picture(20, 1)
     images["medium/0021/02.jpg"] = picture(21, 1)
     files = {TRANSLATIONS: translations, ORIGINALS: originals, IMAGES: images}
-    return serve(server, SOURCES["storybooks"], files)
+    return serve(server, sources()["storybooks"], files)
 
 
 def test_pages_with_their_pictures(server: LocalServer, tmp_path: Path) -> None:
     source = served(server)
-    record = fetch(source, tmp_path, fetcher=quick_fetcher())
+    record = fetch(source, tmp_path)
     asked = [request.path for request in server.requests]
     # Covers, other sizes, stories without a free licence or a translation: not asked for.
     assert not [path for path in asked if path.endswith("/01.jpg") or "/large/" in path]
@@ -112,7 +115,7 @@ def test_pages_with_their_pictures(server: LocalServer, tmp_path: Path) -> None:
 
 def test_partitions_by_story_and_by_page(server: LocalServer, tmp_path: Path) -> None:
     source = served(server)
-    fetch(source, tmp_path, fetcher=quick_fetcher())
+    fetch(source, tmp_path)
     dataset = build(source, tmp_path / "out", tmp_path, views=["en", "pictures"])
     english = dataset.text_view("en")
     stories = [
@@ -125,7 +128,7 @@ def test_partitions_by_story_and_by_page(server: LocalServer, tmp_path: Path) ->
     assert by_page.sizes == (46 - 12, 5, 7)
     twice = build(source, tmp_path / "twice", tmp_path, views=["en", "pictures"])
     assert twice.fingerprints() == dataset.fingerprints()
-    unpinned = SOURCES["storybooks"].repositories[1]
+    unpinned = sources()["storybooks"].repositories[1]
     assert unpinned.commit is None
     assert dataset.metadata["source"]["commits"][unpinned.name]
 
@@ -184,7 +187,7 @@ def test_a_file_that_is_no_story_is_left_out(tmp_path: Path) -> None:
 
 @given(st.integers(1, 300), st.integers(0, 5))
 def test_shares_of_a_drawn_partition(count: int, seed: int) -> None:
-    drawn = drawn_partition(range(count), seed, test=0.15, validation=0.1)
+    drawn = drawn_partition(range(count), seed)
     assert sorted(drawn) == list(range(count))
     marks = list(drawn.values())
     assert marks.count("test") == math.ceil(0.15 * count)

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from octis_m3l.data import MultiviewDataset
 from octis_m3l.errors import DataError, SettingsError, StorageError
+from octis_m3l.sources.wikipedia_fetching import description_page
 from octis_m3l.sources.wikipedia_m3l import build_wikipedia_m3l
-from octis_m3l.sources.wikipedia_pictures import description_page
 from octis_m3l.sources.wikipedia_store import PICTURES, WikipediaStore, articles_of
 
 from .wikipedia_server import address, drawn, written
@@ -50,14 +50,15 @@ class Fetched:
             "revision": 1000 + page,
             "text": written(page, language, words),
         }
-        self.store.keep(articles_of(language), title, content)
+        self.store.write(articles_of(language), title, content)
 
     def picture(self, url: str, seed: int) -> None:
         body = drawn(seed)
-        place = self.store.stem(PICTURES, url).with_suffix(".jpg")
+        place = self.store.path(PICTURES, url, ".jpg")
         place.parent.mkdir(parents=True, exist_ok=True)
         place.write_bytes(body)
-        self.store.keep(PICTURES, url, {"file": place.name, "bytes": len(body)})
+        checksum = hashlib.sha256(body).hexdigest()
+        self.store.write(PICTURES, url, {"file": place.name, "sha256": checksum})
 
     def write(self) -> None:
         for partition, rows in self.rows.items():
@@ -119,21 +120,9 @@ class TestPartitions:
         assert dataset.metadata["training_tuples_left_out"] == 1
         assert items(dataset, "en") == {"train": 16, "validation": 0, "test": 4}
 
-    @pytest.mark.parametrize("told", [True, False])
-    def test_also_by_way_of_a_picture_under_another_address(
-        self, fetched: Fetched, told: bool
-    ) -> None:
-        tested = fetched.rows["test"][0][2]
+    def test_also_by_way_of_a_picture_under_another_address(self, fetched: Fetched) -> None:
         fetched.add("train", 50)
-        url, body = address("50.jpg"), drawn(4)
-        assert (fetched.store.picture_record(tested) or {})["sha256"] == hashlib.sha256(
-            body
-        ).hexdigest()
-        place = fetched.store.stem(PICTURES, url).with_suffix(".jpg")
-        place.write_bytes(body)
-        content = {"file": place.name, "bytes": len(body)}
-        more = {"sha256": hashlib.sha256(body).hexdigest()} if told else {}
-        fetched.store.keep(PICTURES, url, content | more)
+        fetched.picture(address("50.jpg"), 4)
         dataset = build_wikipedia_m3l(fetched.folder, validation=0)
         assert dataset.metadata["training_tuples_left_out"] == 1
 
@@ -172,8 +161,8 @@ def _range(rows: slice) -> tuple[int, int]:
 
 class TestItems:
     def test_what_is_missing_is_a_gap(self, fetched: Fetched) -> None:
-        fetched.store.give_up(articles_of("de"), "seite 0", "missing")
-        fetched.store.give_up(PICTURES, address("1.jpg"), "deleted")
+        fetched.store.write(articles_of("de"), "seite 0", {"gone": "missing"})
+        fetched.store.write(PICTURES, address("1.jpg"), {"gone": "deleted"})
         dataset = build_wikipedia_m3l(fetched.folder, validation=0)
         assert [items(dataset, v)["train"] for v in ("en", "de", "pictures")] == [16, 15, 15]
         whole = build_wikipedia_m3l(fetched.folder, validation=0, complete=True)
@@ -239,7 +228,7 @@ class TestStore:
         with tempfile.TemporaryDirectory() as folder:
             store = WikipediaStore(Path(folder))
             for name in names:
-                store.keep("articles/en", name, {"text": name})
+                store.write("articles/en", name, {"text": name})
             for name in names:
                 record = store.read("articles/en", name)
                 assert record is not None
@@ -252,12 +241,12 @@ class TestStore:
 
         monkeypatch.setattr("octis_m3l.files.json.dumps", full)
         with pytest.raises(StorageError, match=r"can't be written: no space is left on the disk"):
-            WikipediaStore(tmp_path).keep("articles/en", "a", {"text": "x"})
+            WikipediaStore(tmp_path).write("articles/en", "a", {"text": "x"})
 
     def test_a_record_in_another_s_place_is_not_taken(self, tmp_path: Path) -> None:
         store = WikipediaStore(tmp_path)
-        store.keep("articles/en", "a", {"text": "x"})
-        place = store.stem("articles/en", "b").with_suffix(".json")
+        store.write("articles/en", "a", {"text": "x"})
+        place = store.path("articles/en", "b")
         place.parent.mkdir(parents=True, exist_ok=True)
-        store.stem("articles/en", "a").with_suffix(".json").rename(place)
+        store.path("articles/en", "a").rename(place)
         assert store.read("articles/en", "b") is None

@@ -1,7 +1,6 @@
 """The Wikipedia data of M3L-Contrast, fetched from a small Wikipedia."""
 
 import json
-from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,8 +11,8 @@ from octis_m3l.data import MultiviewDataset
 from octis_m3l.errors import DataError, SettingsError, StorageError
 from octis_m3l.sources.build import build as build_source
 from octis_m3l.sources.fetch import fetch as fetch_source
-from octis_m3l.sources.fetching import CONTACT, Fetcher, FetchError
-from octis_m3l.sources.source import Hosts
+from octis_m3l.sources.fetching import Fetcher, FetchError
+from octis_m3l.sources.wikipedia_fetching import thumbnail
 from octis_m3l.sources.wikipedia_m3l import (
     WIKIPEDIA_M3L_SOURCE,
     WikipediaEndpoints,
@@ -21,8 +20,6 @@ from octis_m3l.sources.wikipedia_m3l import (
     fetch_wikipedia_m3l,
     wikipedia_source,
 )
-from octis_m3l.sources.wikipedia_pictures import thumbnail
-from octis_m3l.sources.wikipedia_politeness import polite
 from octis_m3l.sources.wikipedia_store import PICTURES, WikipediaStore
 
 from .local_server import LocalServer, Reply, Request
@@ -58,13 +55,9 @@ def _plain(number: int) -> tuple[str, str, str]:
     return f"Seite {number}", f"Page {number}", f"Page_{number}.jpg"
 
 
-@pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[LocalServer]:
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    monkeypatch.delenv(CONTACT, raising=False)
-    monkeypatch.setattr("octis_m3l.sources.wikipedia_store.today", lambda: "2026-01-02")
-    with LocalServer() as local:
-        yield local
+@pytest.fixture(autouse=True)
+def one_day(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("octis_m3l.sources.wikipedia_store._today", lambda: "2026-01-02")
 
 
 @pytest.fixture
@@ -75,8 +68,7 @@ def wikipedia(server: LocalServer) -> Wikipedia:
 
 
 def quick(**arguments: Any) -> Fetcher:
-    settings = {"retries": 2, "timeout": 5.0, "sleep": lambda _: None}
-    return Fetcher(**(settings | arguments))
+    return Fetcher(**({"retries": 2, "timeout": 5.0} | arguments))
 
 
 def fetch(wikipedia: Wikipedia, folder: Path, **arguments: Any) -> dict[str, Any]:
@@ -90,6 +82,13 @@ def tree(folder: Path) -> dict[str, bytes]:
         for path in folder.rglob("*")
         if path.is_file()
     }
+
+
+def picture_of(folder: Path, name: str) -> Path:
+    store = WikipediaStore(folder)
+    record = store.read(PICTURES, name)
+    assert record is not None
+    return store.picture_path(name, record)
 
 
 def not_there(folder: Path) -> list[dict[str, Any]]:
@@ -124,8 +123,7 @@ class TestFetching:
 
     def test_a_picture_is_kept_as_it_came(self, wikipedia: Wikipedia, tmp_path: Path) -> None:
         fetch(wikipedia, tmp_path)
-        place = WikipediaStore(tmp_path).picture(address("War.jpg"))
-        assert place is not None
+        place = picture_of(tmp_path, address("War.jpg"))
         assert place.read_bytes() == drawn(0)
         assert place.suffix == ".jpg"
 
@@ -257,7 +255,7 @@ class TestPictures:
 
     good = Reply(drawn(1))
     away = Reply(status=404)
-    page = Reply(b"<!DOCTYPE html>\n<html><body>Log in</body></html>")
+    page = Reply(b"<html>Log in</html>", headers={"Content-Type": "text/html"})
 
     @pytest.mark.parametrize("status", [400, 404, 410])
     def test_where_there_is_no_thumbnail_the_original_is_taken(
@@ -287,14 +285,8 @@ class TestPictures:
     ) -> None:
         counts = self.take(wikipedia, tmp_path, self.page, self.page)
         assert (counts["there"], counts["gone"], counts["failed"]) == (0, {}, 1)
-        assert "a web page came, where a picture was expected" in not_there(tmp_path)[0]["failed"]
+        assert "a web page came instead of the file" in not_there(tmp_path)[0]["failed"]
         assert self.take(wikipedia, tmp_path, self.good, self.good)["there"] == 1
-
-    def test_the_bytes_tell_and_not_the_content_type(
-        self, wikipedia: Wikipedia, tmp_path: Path
-    ) -> None:
-        odd = replace(self.good, headers={"Content-Type": "text/html"})
-        assert self.take(wikipedia, tmp_path, odd, self.away)["there"] == 1
 
     def test_truncated_downloads_are_gone_on_with(
         self, wikipedia: Wikipedia, tmp_path: Path
@@ -306,8 +298,7 @@ class TestPictures:
             path_of(thumbnail(url, 500) or ""), replace(whole, cut=500), Reply(hang_up=True), whole
         )
         fetch(wikipedia, tmp_path)
-        place = WikipediaStore(tmp_path).picture(url)
-        assert place is not None
+        place = picture_of(tmp_path, url)
         assert place.read_bytes() == drawn(1)
 
     def test_a_server_that_fails_for_one_is_asked_for_the_others(
@@ -366,15 +357,14 @@ class TestPictures:
         self, wikipedia: Wikipedia, server: LocalServer, tmp_path: Path
     ) -> None:
         busy = Reply(status=429, headers={"Retry-After": "7200"})
-        with pytest.raises(FetchError, match="come back in 7200 seconds"):
+        with pytest.raises(FetchError, match="come back in more than an hour"):
             self.take(wikipedia, tmp_path, busy, self.good)
 
     def test_another_width_is_fetched_anew(self, wikipedia: Wikipedia, tmp_path: Path) -> None:
         fetch(wikipedia, tmp_path)
         wikipedia.picture(address("War.jpg"), 250, seed=99)
         fetch(wikipedia, tmp_path, width=250)
-        place = WikipediaStore(tmp_path).picture(address("War.jpg"))
-        assert place is not None
+        place = picture_of(tmp_path, address("War.jpg"))
         assert place.read_bytes() == drawn(99)
 
     def test_no_address(self, wikipedia: Wikipedia, tmp_path: Path) -> None:
@@ -427,22 +417,24 @@ class TestApi:
 
         wikipedia.trouble = trouble
 
-    def test_lag_and_limits_are_waited_for(self, wikipedia: Wikipedia, tmp_path: Path) -> None:
-        slept: list[float] = []
+    def test_lag_and_limits_are_waited_for(
+        self, wikipedia: Wikipedia, tmp_path: Path, slept: list[float]
+    ) -> None:
         lagged = Reply(b'{"error": {"code": "maxlag", "info": "Waiting", "lag": 6}}')
         limited = Reply(b'{"error": {"code": "ratelimited", "info": "Too often"}}')
         self.troubled(wikipedia, lagged, limited)
-        assert fetch(wikipedia, tmp_path, fetcher=quick(sleep=slept.append))["failed"] == 0
-        assert len([pause for pause in slept if pause >= 5]) >= 2
+        assert fetch(wikipedia, tmp_path)["failed"] == 0
+        assert slept == [5, 5]
         assert len([request for request in wikipedia.server.requests if request.query]) > 2
 
-    def test_what_the_server_says_is_waited(self, wikipedia: Wikipedia, tmp_path: Path) -> None:
-        slept: list[float] = []
+    def test_what_the_server_says_is_waited(
+        self, wikipedia: Wikipedia, tmp_path: Path, slept: list[float]
+    ) -> None:
         lagged = Reply(
             b'{"error": {"code": "maxlag", "info": "Waiting"}}', headers={"Retry-After": "120"}
         )
         self.troubled(wikipedia, lagged)
-        fetch(wikipedia, tmp_path, fetcher=quick(sleep=slept.append))
+        fetch(wikipedia, tmp_path)
         assert max(slept) >= 119
 
     def test_pages_of_other_kinds_are_no_articles(
@@ -476,7 +468,7 @@ class Killed(Fetcher):
     """Is interrupted after so many requests."""
 
     def __init__(self, after: int) -> None:
-        super().__init__(retries=2, sleep=lambda _: None)
+        super().__init__(retries=2)
         self.left = after
 
     def json(self, *arguments: Any, **more: Any) -> Any:
@@ -520,7 +512,7 @@ class TestInterruptions:
         monkeypatch: pytest.MonkeyPatch,
         late: bool,
     ) -> None:
-        broken, keep = tmp_path / "broken", WikipediaStore.keep
+        broken, keep = tmp_path / "broken", WikipediaStore.write
         left = [0]
 
         def killed(*arguments: Any) -> None:
@@ -531,7 +523,7 @@ class TestInterruptions:
                 raise KeyboardInterrupt
 
         with monkeypatch.context() as patch:
-            patch.setattr(WikipediaStore, "keep", killed)
+            patch.setattr(WikipediaStore, "write", killed)
             for left[0] in (0, 4, 5, 7, 3, 8):
                 with pytest.raises(KeyboardInterrupt):
                     fetch(wikipedia, broken)
@@ -556,8 +548,8 @@ class TestInterruptions:
         before = tree(unbroken)
         store = WikipediaStore(unbroken)
         for harm in (b"", b'{"asked": "horse", "te', b"[]", b"\xff", b"{}"):
-            store.stem("articles/en", "horse").with_suffix(".json").write_bytes(harm)
-            store.stem(PICTURES, address("DC.png")).with_suffix(".json").write_bytes(harm)
+            store.path("articles/en", "horse").write_bytes(harm)
+            store.path(PICTURES, address("DC.png")).write_bytes(harm)
             fetch(wikipedia, unbroken)
             assert tree(unbroken) == before
 
@@ -565,10 +557,9 @@ class TestInterruptions:
         self, wikipedia: Wikipedia, unbroken: Path
     ) -> None:
         before = tree(unbroken)
-        place = WikipediaStore(unbroken).picture(address("DC.png"))
-        assert place is not None
+        place = picture_of(unbroken, address("DC.png"))
         place.write_bytes(bytes(place.stat().st_size))
-        assert WikipediaStore(unbroken).picture(address("DC.png")) is None
+        assert WikipediaStore(unbroken).read(PICTURES, address("DC.png")) is None
         fetch(wikipedia, unbroken)
         assert tree(unbroken) == before
 
@@ -576,10 +567,9 @@ class TestInterruptions:
         self, wikipedia: Wikipedia, unbroken: Path
     ) -> None:
         before = tree(unbroken)
-        place = WikipediaStore(unbroken).picture(address("DC.png"))
-        assert place is not None
+        place = picture_of(unbroken, address("DC.png"))
         place.write_bytes(drawn(3)[:50])
-        assert WikipediaStore(unbroken).picture(address("DC.png")) is None
+        assert WikipediaStore(unbroken).read(PICTURES, address("DC.png")) is None
         fetch(wikipedia, unbroken)
         assert tree(unbroken) == before
 
@@ -602,25 +592,7 @@ class TestArguments:
         for call in (fetch_wikipedia_m3l, WIKIPEDIA_M3L_SOURCE.collect):
             assert call is not None
             with pytest.raises(SettingsError, match="set OCTIS_M3L_CONTACT to your e-mail"):
-                call(tmp_path, fetcher=quick(delay=2.0))
-
-    @pytest.mark.parametrize(("delay", "raised"), [(0.0, 0.5), (2.0, 2.0)])
-    def test_wikimedia_is_asked_slowly(self, delay: float, raised: float) -> None:
-        slept: list[float] = []
-        mine = quick(contact="me@example.org", delay=delay, sleep=slept.append, clock=lambda: 0.0)
-        with polite(mine, WikipediaEndpoints()) as asker:
-            assert asker is mine
-            for _ in range(2):
-                asker.hosts.wait("https://en.wikipedia.org/w/api.php")
-        assert slept == [raised]
-        slept.clear()
-        asker.hosts.wait("https://en.wikipedia.org/w/api.php")
-        assert slept == ([delay] if delay else [])
-
-    def test_others_are_asked_as_one_likes(self, wikipedia: Wikipedia, tmp_path: Path) -> None:
-        slept: list[float] = []
-        fetch(wikipedia, tmp_path, fetcher=quick(sleep=slept.append))
-        assert slept == []
+                call(tmp_path, fetcher=quick(delay=2.0), progress=False)
 
     def test_limit(self, tmp_path: Path) -> None:
         with pytest.raises(SettingsError, match="limit=0: expected 1 or more"):
@@ -663,19 +635,13 @@ class TestSource:
     def test_collects_and_builds(self, wikipedia: Wikipedia, tmp_path: Path) -> None:
         source = wikipedia_source(wikipedia.endpoints)
         assert source.collect is not None
-        clock: Callable[[], float] = lambda: 0.0  # noqa: E731
-        polite = Fetcher(delay=1.0, sleep=lambda _: None, clock=clock)
-        assert source.collect(tmp_path, polite)["failed"] == 0
+        assert source.collect(tmp_path, quick(delay=1.0))["failed"] == 0
         assert source.build(tmp_path, words=10).info()["pivot"] == "en"
 
     def test_goes_through_the_catalogue_s_calls(
         self, wikipedia: Wikipedia, server: LocalServer, tmp_path: Path
     ) -> None:
-        hosts = Hosts(server.root, server.root)
-        source = replace(wikipedia_source(wikipedia.endpoints), hosts=hosts)
-        for file in source.files:
-            path = f"/{file.repository}/{source.repositories[0].commit}/{file.origin}"
-            server.serve(path, Reply(wikipedia.titles(file.path.removesuffix("-titles.csv"))))
+        source = wikipedia_source(wikipedia.endpoints)
         record = fetch_source(source, tmp_path, fetcher=quick(delay=1.0))
         assert record["collected"]["items"]["pictures"]["there"] == 12
         server.requests.clear()
@@ -726,7 +692,9 @@ class TestSource:
         wikipedia.rows["train"].append(("hauspferd", "horse", stuck))
         source = wikipedia_source(wikipedia.endpoints)
         assert source.collect is not None
-        with pytest.raises(FetchError, match=r"1 items could not be had.*not-there.jsonl lists"):
+        with pytest.raises(
+            FetchError, match=r"1 items could not be fetched.*not-there.jsonl lists"
+        ):
             source.collect(tmp_path, quick(delay=0.5))
 
 

@@ -12,6 +12,7 @@ from urllib.parse import unquote, urlsplit
 import numpy as np
 from PIL import Image
 
+from octis_m3l.sources.wikipedia_fetching import thumbnail
 from octis_m3l.sources.wikipedia_m3l import WikipediaEndpoints
 
 from .local_server import LocalServer, Reply, Request
@@ -55,8 +56,6 @@ class Wikipedia:
 
     def picture(self, address: str, width: int = 500, *, seed: int = 0) -> bytes:
         """Draw a picture, and serve it where the thumbnail is, and the original."""
-        from octis_m3l.sources.wikipedia_pictures import thumbnail
-
         body = drawn(seed)
         small = thumbnail(address, width)
         for url in (small, address):
