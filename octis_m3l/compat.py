@@ -1,4 +1,4 @@
-"""What OCTIS and contextualized-topic-models need on today's numpy; nothing else."""
+"""What OCTIS and contextualized-topic-models need on today's numpy, and nothing else."""
 
 import sys
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-MENDED_MODULES = (
+PATCHED_MODULES = (
     "octis.models.early_stopping.pytorchtools",
     "contextualized_topic_models.utils.early_stopping.early_stopping",
     "contextualized_topic_models.evaluation.measures",
@@ -17,7 +17,7 @@ MENDED_MODULES = (
 
 
 class _OlderNumpy(ModuleType):
-    """numpy with the name that version 1.24 removed, and the one that version 2 did."""
+    """numpy with ``np.Inf``, which version 2 removed, and ``np.float``, which 1.24 did."""
 
     Inf = np.inf
     float = float
@@ -26,9 +26,7 @@ class _OlderNumpy(ModuleType):
         return getattr(np, name)
 
 
-class _MendingLoader(Loader):
-    """Loads a module as ever, then gives it the older numpy."""
-
+class _PatchingLoader(Loader):
     def __init__(self, loader: Loader) -> None:
         self.loader = loader
 
@@ -37,37 +35,35 @@ class _MendingLoader(Loader):
 
     def exec_module(self, module: ModuleType) -> None:
         self.loader.exec_module(module)
-        _mend(module)
+        _patch(module)
 
 
-class _MendingFinder(MetaPathFinder):
-    """Finds the three modules that still say ``np.Inf`` or ``np.float``."""
-
+class _PatchingFinder(MetaPathFinder):
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        if fullname not in MENDED_MODULES:
+        if fullname not in PATCHED_MODULES:
             return None
         spec = PathFinder.find_spec(fullname, path, target)
         if spec is not None and spec.loader is not None:
-            spec.loader = _MendingLoader(spec.loader)
+            spec.loader = _PatchingLoader(spec.loader)
         return spec
 
 
 def install() -> None:
-    """Mend the modules when they are imported, or now if they are there already.
+    """Give the modules above an older numpy when they are imported, or now if they are already.
 
-    Nothing is done where numpy itself has both names.
+    Other modules, and numpy itself, stay as they are.
     """
-    whole = hasattr(np, "Inf") and hasattr(np, "float")
-    if whole or any(isinstance(finder, _MendingFinder) for finder in sys.meta_path):
+    complete = hasattr(np, "Inf") and hasattr(np, "float")
+    if complete or any(isinstance(finder, _PatchingFinder) for finder in sys.meta_path):
         return
-    for name in MENDED_MODULES:
+    for name in PATCHED_MODULES:
         if name in sys.modules:
-            _mend(sys.modules[name])
-    sys.meta_path.insert(0, _MendingFinder())
+            _patch(sys.modules[name])
+    sys.meta_path.insert(0, _PatchingFinder())
 
 
-def _mend(module: Any) -> None:
+def _patch(module: Any) -> None:
     if getattr(module, "np", None) is np:
         module.np = _OlderNumpy("numpy")

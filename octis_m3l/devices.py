@@ -1,4 +1,4 @@
-"""Which device of torch a name means, and how many threads compute on the processor."""
+"""What computes and who watches: torch's devices, threads of the processor, a person's terminal."""
 
 import sys
 from collections.abc import Iterator, Sequence
@@ -9,12 +9,12 @@ from typing import Any
 from octis_m3l.errors import SettingsError
 
 MOST_THREADS = 1024
-"""More than any machine makes use of; a million of them end the process."""
+"""More than any machine can use; a million of them would end the process."""
 _LARGE = 2**23
 
 
 def chosen_device(name: str) -> str:
-    """Return the device of that name: for 'auto' CUDA where there is one, else the CPU."""
+    """Return a device of torch that works; for 'auto' CUDA if there is a GPU, else the CPU."""
     import torch
 
     if name == "auto":
@@ -30,7 +30,7 @@ def chosen_device(name: str) -> str:
 
 
 def check_device_name(name: str) -> None:
-    """Refuse a device that is not here, without touching it."""
+    """Refuse a device that this machine lacks, without starting CUDA."""
     import torch
 
     if name == "auto":
@@ -41,10 +41,10 @@ def check_device_name(name: str) -> None:
         raise SettingsError(
             f"device='{name}' is none that torch knows; use 'cpu', 'auto', 'cuda', 'cuda:1', …"
         ) from None
-    there = torch.cuda.device_count()
-    if device.type == "cuda" and (device.index or 0) >= there:
+    count = torch.cuda.device_count()
+    if device.type == "cuda" and (device.index or 0) >= count:
         raise SettingsError(
-            f"device='{name}' is not here: torch sees {there} CUDA device(s); use 'cpu' or 'auto'."
+            f"device='{name}' is not here: torch sees {count} CUDA device(s); use 'cpu' or 'auto'."
         )
 
 
@@ -59,18 +59,18 @@ def check_used(model: Any, names: Sequence[str] | None) -> None:
 
 
 def each_device(names: Sequence[str], processes: int) -> list[str]:
-    """Return the devices to give out to processes: of 'cuda' and 'auto', every card."""
+    """Return the devices for several processes: for 'cuda' and 'auto', every GPU."""
     import torch
 
-    there = torch.cuda.device_count()
-    if processes > 1 and there > 1 and list(names) in (["cuda"], ["auto"]):
-        return [f"cuda:{number}" for number in range(there)]
+    count = torch.cuda.device_count()
+    if processes > 1 and count > 1 and list(names) in (["cuda"], ["auto"]):
+        return [f"cuda:{number}" for number in range(count)]
     return list(names)
 
 
 @contextmanager
 def on_device(name: str | None) -> Iterator[None]:
-    """Make a CUDA device the one that torch takes by itself, for models that can't be told."""
+    """Make a CUDA device torch's default, for models that have no setting for it."""
     import torch
 
     if name is None or not name.startswith("cuda") or not torch.cuda.is_available():
@@ -81,7 +81,7 @@ def on_device(name: str | None) -> Iterator[None]:
 
 
 def checked_threads(threads: int | None) -> int | None:
-    """Return the number of threads if it is one, or None."""
+    """Return the number of threads, or refuse it."""
     if threads is not None and not 1 <= threads <= MOST_THREADS:
         raise SettingsError(f"threads={threads}: expected 1 to {MOST_THREADS}.")
     return threads
@@ -89,13 +89,13 @@ def checked_threads(threads: int | None) -> int | None:
 
 @contextmanager
 def on_threads(threads: int, numbers: int = 0) -> Iterator[None]:
-    """Let torch and the linear algebra of numpy compute on so many threads for a while.
+    """Set the threads of torch and of numpy's linear algebra for the block.
 
-    How many there were before is put back afterwards, whatever happens in the block. Threads that
-    wait for each other, as they do where other programs use the machine, can make small batches a
-    hundred times slower; so 0 means one thread, unless a batch is large: then as many as torch
-    has already (``torch.get_num_threads()``, which ``OMP_NUM_THREADS`` sets). The choice depends
-    on sizes and settings alone, since the last digits of a sum depend on the number of threads.
+    Threads that wait for each other, as they do when other programs use the machine, can make small
+    batches a hundred times slower. So 0 means one thread unless a batch holds many `numbers`; then
+    it means as many as torch has (``torch.get_num_threads()``, which ``OMP_NUM_THREADS`` sets). The
+    choice depends on sizes and settings alone, because the last digits of a sum depend on the
+    number of threads.
     """
     import torch
 
@@ -111,7 +111,16 @@ def on_threads(threads: int, numbers: int = 0) -> Iterator[None]:
 
 @lru_cache(maxsize=1)
 def _libraries(modules: int) -> Any:
-    """Return what sets the threads of the libraries that are loaded with so many modules."""
+    """Return the controller of all loaded libraries; it is stale when more modules are loaded."""
     from threadpoolctl import ThreadpoolController
 
     return ThreadpoolController()
+
+
+def is_watched() -> bool:
+    """Return whether a person sees what goes to stderr: in a terminal or a notebook."""
+    if sys.stderr is not None and sys.stderr.isatty():
+        return True
+    ipython: Any = sys.modules.get("IPython")
+    shell = None if ipython is None else ipython.get_ipython()
+    return shell is not None and "IPKernelApp" in shell.config

@@ -1,51 +1,51 @@
-"""The errors that users see: each says what was given, what was expected and how to mend it."""
+"""Errors that users see: what was given, what was expected, and the remedy."""
 
 import re
 from collections.abc import Collection
 from difflib import get_close_matches
 
-# C0 but tab and newline, C1, separators of lines and paragraphs, bidirectional embeddings,
-# overrides and isolates, halves of surrogate pairs.
+# C0 except tab and newline, C1, line and paragraph separators, bidirectional embeddings, overrides
+# and isolates, surrogates.
 _CONTROL = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
 )
 
 
 def visible(text: str) -> str:
-    r"""Return a text with control characters written as in JSON: ESC as \u001b.
+    r"""Return a text with control characters escaped as in JSON: ESC becomes \u001b.
 
-    In a terminal they could colour, move, hide or reverse what is shown. Tabs, newlines and text
-    that is written from right to left stay as they are.
+    A terminal could otherwise colour, move, hide or reverse text. Tabs, newlines and text written
+    from right to left stay unchanged.
     """
     return _CONTROL.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 class OctisM3LError(ValueError):
-    """Anything that a user can mend; the command line prints it without a traceback."""
+    """Anything that a user can correct; the command line prints it without a traceback."""
 
     def __str__(self) -> str:
-        """Return the message, with control characters of what was given made visible."""
+        """Return the message with control characters escaped."""
         return visible(super().__str__())
 
 
 class DataError(OctisM3LError):
-    """A data set, a view, a link or an item is not what it should be."""
+    """A data set, a view, a link or an item is invalid."""
 
 
 class SettingsError(OctisM3LError):
-    """A hyperparameter or an argument is misspelt or out of range."""
+    """A hyperparameter or another argument is misspelt or out of range."""
 
 
 class StorageError(OctisM3LError):
-    """A file or folder is missing, truncated, or of another kind."""
+    """A file or folder is missing, damaged, or of another kind."""
 
 
 class OtherRunError(StorageError):
-    """A checkpoint is of a run with other settings or data."""
+    """A checkpoint belongs to a run with other settings or data."""
 
 
 class MissingDependencyError(OctisM3LError, ImportError):
-    """An optional part is not installed; the message has the install command."""
+    """An optional dependency is not installed; the message has the install command."""
 
 
 def suggest(given: object, known: Collection[str]) -> str:

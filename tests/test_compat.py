@@ -17,16 +17,16 @@ import torch
 
 from octis_m3l import compat
 
-OCTIS, CTM, MEASURES = compat.MENDED_MODULES
+OCTIS, CTM, MEASURES = compat.PATCHED_MODULES
 
 
 @pytest.fixture
 def unmended(monkeypatch: pytest.MonkeyPatch) -> None:
     """Forget the three modules, and that anything mends them."""
-    kept = [finder for finder in sys.meta_path if not isinstance(finder, compat._MendingFinder)]
+    kept = [finder for finder in sys.meta_path if not isinstance(finder, compat._PatchingFinder)]
     assert len(kept) == len(sys.meta_path) - 1
     monkeypatch.setattr(sys, "meta_path", kept)
-    for name in compat.MENDED_MODULES:
+    for name in compat.PATCHED_MODULES:
         importlib.import_module(name)
         monkeypatch.delitem(sys.modules, name)
 
@@ -90,7 +90,7 @@ def calls(path: Path) -> dict[str, Callable[[ModuleType], Any]]:
     }
 
 
-@pytest.mark.parametrize("name", compat.MENDED_MODULES)
+@pytest.mark.parametrize("name", compat.PATCHED_MODULES)
 @pytest.mark.parametrize("imported_first", [False, True])
 @pytest.mark.usefixtures("unmended")
 def test_a_module_fails_until_it_is_mended(name: str, imported_first: bool, tmp_path: Path) -> None:
@@ -127,12 +127,12 @@ def test_it_is_installed_once_and_only_where_it_is_needed(
     compat.install()
     compat.install()
     assert sys.meta_path[1:] == without
-    assert isinstance(sys.meta_path[0], compat._MendingFinder)
+    assert isinstance(sys.meta_path[0], compat._PatchingFinder)
 
 
 def test_numpy_itself_and_other_modules_are_left_alone() -> None:
     assert not hasattr(np, "Inf")
-    finder = compat._MendingFinder()
+    finder = compat._PatchingFinder()
     for name in ("numpy", "octis.models", "octis.models.early_stopping", "json"):
         assert finder.find_spec(name, None) is None
 

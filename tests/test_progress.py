@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from octis_m3l.progress import is_watched
+from octis_m3l.devices import is_watched
 
 
 class Terminal(io.StringIO):

@@ -9,8 +9,8 @@ import yaml
 from rich.console import Console
 from rich.segment import Segment
 
+from octis_m3l.devices import is_watched
 from octis_m3l.errors import visible
-from octis_m3l.progress import is_watched
 
 
 class Terminal(Console):

@@ -18,7 +18,7 @@ from octis_m3l.comparison.job import ACROSS_ONLY, Compared, ComparisonJob
 from octis_m3l.comparison.per_view import OfOCTIS
 from octis_m3l.comparison.result import FILE, RUNS, Comparison, Run, read_comparison, run_file
 from octis_m3l.data.dataset import MultiviewDataset
-from octis_m3l.devices import check_device_name
+from octis_m3l.devices import check_device_name, is_watched
 from octis_m3l.encoders import encode
 from octis_m3l.encoders.encode import EncoderName, check_encoder
 from octis_m3l.errors import DataError, OctisM3LError, SettingsError, StorageError
@@ -28,7 +28,6 @@ from octis_m3l.metrics.base import check_dataset
 from octis_m3l.metrics.outputs import check_partition, check_topk, possible_output
 from octis_m3l.metrics.scores import applicable, check_built, chosen_metrics, missing
 from octis_m3l.models.base import TopicModel
-from octis_m3l.progress import is_watched
 from octis_m3l.search.placing import Place, place
 from octis_m3l.search.runs import Task
 

@@ -19,13 +19,13 @@ from octis_m3l.data.build import from_frame, from_lists
 from octis_m3l.data.dataset import MultiviewDataset
 from octis_m3l.data.folder.reading import Tokenizer
 from octis_m3l.data.views import PARTITIONS
+from octis_m3l.devices import is_watched
 from octis_m3l.errors import DataError, OctisM3LError, SettingsError, suggest
 from octis_m3l.files import check_can_create, held
 from octis_m3l.metrics.base import check_dataset
 from octis_m3l.models.exploration import Exploration
 from octis_m3l.models.output import ModelOutput
 from octis_m3l.models.settings import Settings, check_memory, warn_of_many_topics
-from octis_m3l.progress import is_watched
 from octis_m3l.training import History, derive_seed
 
 _RUNS = 1000

@@ -27,17 +27,13 @@ from octis_m3l.sampling import (
     RunSettings,
     Sample,
     as_arrays,
-    fold_in,
+    fold_in_samples,
     from_arrays,
     run_chain,
-    shared_out,
 )
-from octis_m3l.training import History, derive_seed
+from octis_m3l.training import derive_seed
 
-Reader = WordReader | VisualWords
-
-_BETWEEN = 5
-"""Sweeps over a new document after each change of φ, not counted."""
+_NO_ROWS = np.zeros(0, np.int64)
 
 
 class PLTMSettings(Settings):
@@ -45,43 +41,59 @@ class PLTMSettings(Settings):
 
     num_topics: int = Field(50, ge=2, le=32767, description="K, the number of topics")
     iterations: int = Field(1000, ge=1, description="sweeps of the sampler")
-    burn_in: float = Field(0.5, ge=0, lt=1, description="share of them before the first sample")
+    burn_in: float = Field(0.5, ge=0, lt=1, description="share of sweeps before the first sample")
     samples: int = Field(
-        25, ge=1, description="samples of φ and α that are kept; θ is a mean over them"
+        25, ge=1, description="samples of φ and α that are kept, and that θ is averaged over"
     )
-    alpha: float = Field(0.1, ge=1e-6, le=1e6, description="α of each topic, to begin with")
+    alpha: float = Field(0.1, ge=1e-6, le=1e6, description="initial α of each topic")
     alpha_burn_in: float = Field(
-        0.2, ge=0, le=1, description="share of the sweeps before α is first re-estimated"
+        0.2, ge=0, le=1, description="share of sweeps before α is first re-estimated"
     )
     alpha_interval: int = Field(
-        10, ge=0, description="sweeps between two estimates of α, asymmetric; 0: it stays"
+        10, ge=0, description="sweeps between two estimates of the asymmetric α; 0: α stays fixed"
     )
     eta: float = Field(0.01, ge=1e-6, le=1e6, description="η of each word")
     eta_fitted: bool = Field(False, description="whether η is re-estimated with α")
-    inference_burn_in: int = Field(50, ge=0, description="sweeps over a new document, not counted")
-    inference_samples: int = Field(100, ge=1, description="samples that its θ is averaged over")
+    inference_burn_in: int = Field(
+        50, ge=0, description="sweeps over a new document before those that are averaged"
+    )
+    inference_samples: int = Field(
+        100, ge=1, description="sweeps that θ of a new document is averaged over"
+    )
     threads: int = Field(
-        1, ge=1, le=MOST_THREADS, description="of the sampler; see octis_m3l.sampling.Chain"
+        1, ge=1, le=MOST_THREADS, description="threads of the sampler; see octis_m3l.sampling.Chain"
     )
     visual_words: int = Field(
-        0, ge=0, description="words that pictures are made of; 0: views of images are refused"
+        0, ge=0, description="number of visual words; 0: views of images are refused"
     )
     words_per_picture: int = Field(10, ge=1, description="visual words of each picture")
+
+    @property
+    def run(self) -> RunSettings:
+        """How long to sample, and what to average."""
+        return RunSettings(
+            self.iterations,
+            round(self.burn_in * self.iterations),
+            self.samples,
+            round(self.alpha_burn_in * self.iterations),
+            self.alpha_interval,
+            self.eta_fitted,
+        )
 
 
 class PLTM(ReadingModel):
     """The polylingual topic model: linked documents share their topics, each language its words.
 
     θ_d ~ Dir(α) for each tuple d, φ_k^l ~ Dir(η) for each topic and language; z ~ θ_d, w ~ φ_z^l.
-    Sampled by collapsed Gibbs, exactly with one thread; α is asymmetric and re-estimated (Wallach
-    et al. 2009). Several samples of φ and α are kept, as sparse counts: topics are their mean, and
-    θ, of training and of new documents, is averaged over them. A tuple without some language has
-    no tokens there. Of one language it is LDA.
+    Collapsed Gibbs sampling, exact with one thread; α is asymmetric and re-estimated (Wallach
+    et al. 2009). Several samples of φ and α are kept as sparse counts: topics are their mean, and
+    θ, of training documents and of new ones, is averaged over them. A tuple that lacks a language
+    has no tokens there. With one language the model is LDA.
 
-    The θ of a training document is its tuple's; of held-out and new documents it is inferred from
-    one view alone, or from several together (`infer_linked`), by Gibbs sampling with φ fixed.
-    Pictures have no words: a view of images is refused, unless ``visual_words`` asks for quantised
-    ones (the nearest of so many centroids of the embeddings).
+    The θ of a training document is its tuple's. The θ of held-out and new documents is inferred
+    from one view alone, or from several together (`infer_linked`), by Gibbs sampling with φ fixed.
+    Pictures have no words: views of images are refused unless ``visual_words`` is set, which
+    replaces a picture by the nearest of so many centroids of the embeddings.
 
     References
     ----------
@@ -110,61 +122,44 @@ class PLTM(ReadingModel):
         self.samples, self.word_topics = [], {}
         self._check(dataset, settings)
         with on_threads(settings.threads):
-            readers, views = self._readers(dataset, settings, seed)
+            views = self._views_of_words(dataset, settings, seed)
         partitions = ["train"] if self.use_partitions else list(PARTITIONS)
-        corpus, documents = _corpus(dataset, views, partitions)
+        corpus, documents = LinkedCorpus.of_tuples(dataset, views, partitions)
         if not len(corpus.words):
             raise DataError(
                 "pltm: the training partition holds no words; split the data with "
                 "dataset.with_split."
             )
-        chain = Chain(
-            corpus,
-            settings.num_topics,
-            alpha=settings.alpha,
-            eta=settings.eta,
-            seed=derive_seed(seed, 0),
-            threads=settings.threads,
-        )
-        averages, progress = run_chain(
-            chain,
-            RunSettings(
-                settings.iterations,
-                round(settings.burn_in * settings.iterations),
-                settings.samples,
-                round(settings.alpha_burn_in * settings.iterations),
-                settings.alpha_interval,
-                settings.eta_fitted,
+        samples, theta, self.history = run_chain(
+            Chain(
+                corpus,
+                settings.num_topics,
+                alpha=settings.alpha,
+                eta=settings.eta,
+                seed=derive_seed(seed, 0),
+                threads=settings.threads,
             ),
+            settings.run,
             checkpoint=None if self.checkpoint is None else self.checkpoint / f"seed-{seed}",
             run=self._run(dataset, settings, seed),
             progress=bool(self.progress),
         )
-        theta = averages.document_topics
-        theta /= theta.sum(axis=1, keepdims=True)
-        self.readers, self.trained_settings, self.run_seed = readers, settings, seed
-        self._keep(averages.samples)
-        self.history = History(
-            [{"log-likelihood": value} for value in progress.log_likelihood],
-            stopped=progress.stopped,
-            seconds=progress.seconds,
-        )
+        self.trained_settings, self.run_seed = settings, seed
+        self._keep(samples)
         found: dict[str, dict[str, NDArray[Any]]] = {}
         for view in views:
-            of_training = theta[documents[view.name]]
-            found[view.name] = {"train": of_training}
-            if self.use_partitions:
-                for partition in PARTITIONS[1:]:
-                    rows = np.arange(len(view))[view.rows(partition)]
-                    found[view.name][partition] = self._theta(view, rows)
-        words = {n: self.word_topics[n] for n in dataset.text_views}
-        vocabularies = {n: v.vocabulary for n, v in dataset.text_views.items()}
+            found[view.name] = {"train": theta[documents[view.name]]}
+            for partition in PARTITIONS[1:] if self.use_partitions else ():
+                rows = np.arange(len(view))[view.rows(partition)]
+                items = {view.name: (view, rows, np.arange(len(rows)))}
+                found[view.name][partition] = self._theta(items, len(rows))
+        words = {name: self.word_topics[name] for name in dataset.text_views}
+        vocabularies = {name: view.vocabulary for name, view in dataset.text_views.items()}
         return ModelOutput(dataset.pivot, words, found, vocabularies, top_words, seed)
 
     def _keep(self, samples: list[Sample]) -> None:
         self.samples = samples
         self.alpha = np.mean([sample.alpha for sample in samples], axis=0)
-        self.word_topics = {}
         for number, name in enumerate(self.readers):
             mean = np.zeros_like(samples[0].language(number))
             for sample in samples:
@@ -181,79 +176,63 @@ class PLTM(ReadingModel):
         if len(dataset.views) > 1:
             self._check_links(dataset, "train on one view")
 
-    def _readers(
+    def _views_of_words(
         self, dataset: MultiviewDataset, settings: PLTMSettings, seed: int
-    ) -> tuple[dict[str, Reader], list[TextView]]:
-        readers: dict[str, Reader] = {}
+    ) -> list[TextView]:
+        """Return all views as views of words, and keep their readers."""
+        self.readers = {}
         views: list[TextView] = []
         for name, view in dataset.views.items():
             if isinstance(view, ImageView):
-                rows = view.rows("train") if self.use_partitions else slice(0, len(view))
-                readers[name], read = VisualWords.fit(
+                self.readers[name], words = VisualWords.fit(
                     view,
-                    rows,
+                    view.rows("train") if self.use_partitions else slice(0, len(view)),
                     words=settings.visual_words,
                     per_picture=settings.words_per_picture,
                     seed=derive_seed(seed, 1),
                 )
-                views.append(read)
             else:
-                text = dataset.text_view(name)
-                readers[name] = WordReader.of_view(text)
-                views.append(text)
-        return readers, views
+                words = dataset.text_view(name)
+                self.readers[name] = WordReader.of_view(words)
+            views.append(words)
+        return views
 
     def _run(self, dataset: MultiviewDataset, settings: PLTMSettings, seed: int) -> dict[str, Any]:
-        """Say what run this is, so that no other run's checkpoint is taken for it."""
+        """Return what must be equal for a checkpoint to be resumed from."""
         if self.checkpoint is None:
             return {}
-        described = settings.model_dump(exclude={"inference_burn_in", "inference_samples", "seed"})
         return {
             "model": self.name,
-            **described,
+            **settings.model_dump(exclude={"inference_burn_in", "inference_samples"}),
+            "seed": seed,
             "use_partitions": self.use_partitions,
             "data": dataset.fingerprints(),
             "embeddings": {
                 name: hash_of_rows(view.embeddings)
-                for name, view in dataset.views.items()
-                if isinstance(view, ImageView) and view.embeddings is not None
+                for name, view in dataset.image_views.items()
+                if view.embeddings is not None
             },
-            "seed": seed,
         }
 
     def _theta(
-        self, view: TextView, rows: NDArray[np.int64], samples: int | None = None
-    ) -> NDArray[np.float32]:
-        """Return θ of some items of a view, inferred from it alone."""
-        return self._folded({view.name: (view, rows, np.arange(len(rows)))}, len(rows), samples)
-
-    def _folded(
         self,
         given: Mapping[str, tuple[TextView, NDArray[np.int64], NDArray[np.int64]]],
         count: int,
         samples: int | None = None,
     ) -> NDArray[np.float32]:
-        """Return θ of documents, from some views' items: which rows, and whose they are."""
-        settings = self.trained_settings
-        nothing = np.zeros(0, np.int64)
-        views, rows, documents = [], {}, {}
+        """Return θ of documents, given some views' items: their rows, and their documents."""
+        settings, views, rows, documents = self.trained_settings, [], {}, {}
         for name, reader in self.readers.items():
-            view, rows[name], documents[name] = given.get(name, (reader.empty(), nothing, nothing))
+            lacking = reader.empty(), _NO_ROWS, _NO_ROWS
+            view, rows[name], documents[name] = given.get(name, lacking)
             views.append(view)
         corpus = LinkedCorpus.of_views(views, rows, documents, count)
-        used = np.unique(corpus.words).astype(np.int64)
-        wanted = settings.inference_samples if samples is None else samples
-        states = (
-            (sample.word_topics(used), sample.alpha, sweeps)
-            for sample, sweeps in shared_out(self.samples, wanted)
-        )
-        theta = fold_in(
+        theta = fold_in_samples(
             corpus,
-            states,
+            self.samples,
+            settings.inference_samples if samples is None else samples,
             burn_in=settings.inference_burn_in,
-            between=_BETWEEN,
             seed=derive_seed(self.run_seed or 0, 2),
-            used=used,
             threads=settings.threads,
         )
         return theta.astype(np.float32)
@@ -266,23 +245,23 @@ class PLTM(ReadingModel):
         Parameters
         ----------
         items : sequence of str, or matrix of word counts (items × vocabulary)
-            Raw texts go through the preprocessing that the view was trained with. Of a view of
-            images: embeddings (items × dimensions), or pictures where it had no embeddings.
+            Raw texts are preprocessed as the view was. For a view of images: embeddings (items ×
+            dimensions), or pictures if the view had no embeddings.
         view : str
             The items' view.
         samples : int, optional
-            That θ is averaged over. Default: ``inference_samples``.
+            The number of sweeps that θ is averaged over. Default: ``inference_samples``.
 
         Returns
         -------
         array of float32 (items × K)
-            The answer for an item does not depend on the others. An item without known words has
-            the prior's mean.
+            The θ of an item does not depend on the others. An item without known words has the
+            prior's mean.
 
         Raises
         ------
         DataError
-            If the view is unknown, or items are not as said here.
+            If the view is unknown, or the items are of another kind.
         NotTrainedError
             If the model is not trained.
         """
@@ -290,7 +269,8 @@ class PLTM(ReadingModel):
         check_samples(samples)
         read = self._read(items, view)
         self._warn_of_unknown(np.diff(read.offsets) == 0, f"items of view '{view}'", view)
-        return self._theta(read, np.arange(len(read)), samples)
+        rows = np.arange(len(read))
+        return self._theta({view: (read, rows, rows)}, len(read), samples)
 
     def infer_linked(
         self, items: Mapping[str, Sequence[Any]], *, samples: int | None = None
@@ -300,9 +280,10 @@ class PLTM(ReadingModel):
         Parameters
         ----------
         items : mapping of view to sequence
-            As many of each view, linked by place; None where a tuple lacks a view.
+            The same number of items for each view, linked by position; None where a tuple lacks
+            a view.
         samples : int, optional
-            That θ is averaged over. Default: ``inference_samples``.
+            The number of sweeps that θ is averaged over. Default: ``inference_samples``.
 
         Returns
         -------
@@ -312,34 +293,32 @@ class PLTM(ReadingModel):
         Raises
         ------
         DataError
-            If a view is unknown, views differ in length, or items are not as `infer` takes them.
+            If a view is unknown, views differ in length, or `infer` would refuse the items.
         NotTrainedError
             If the model is not trained.
         """
         self._ready()
         check_samples(samples)
-        there = {name: present_items(of_view, name) for name, of_view in items.items()}
-        if len({len(present) for present in there.values()}) != 1:
-            given = ", ".join(f"{name} {len(present)}" for name, present in there.items())
+        present = {name: present_items(of_view, name) for name, of_view in items.items()}
+        if len({len(of_view) for of_view in present.values()}) != 1:
+            given = ", ".join(f"{name} {len(of_view)}" for name, of_view in present.items())
             raise DataError(
                 "infer_linked takes as many items of each view, None where one is missing; given: "
                 f"{given or 'none'}."
             )
-        read, count = {}, len(next(iter(there.values())))
-        words = np.zeros(count, np.int64)
+        read, words = {}, np.zeros(len(next(iter(present.values()))), np.int64)
         for name, of_view in items.items():
-            whole = there[name].all()
+            whole = present[name].all()
             view = self._read(of_view if whole else [i for i in of_view if i is not None], name)
-            places = np.flatnonzero(there[name])
-            read[name] = view, np.arange(len(view)), places
-            words[places] += np.diff(view.offsets)
+            documents = np.flatnonzero(present[name])
+            read[name] = view, np.arange(len(view)), documents
+            words[documents] += np.diff(view.offsets)
         self._warn_of_unknown(words == 0, "tuples")
-        return self._folded(read, count, samples)
+        return self._theta(read, len(words), samples)
 
-    def _ready(self) -> NDArray[np.float64]:
+    def _ready(self) -> None:
         if self.alpha is None:
             raise NotTrainedError(f"{self.name} is not trained yet; call fit or train_model first.")
-        return self.alpha
 
     def _save_parts(self, folder: Path) -> dict[str, Any]:
         self._ready()
@@ -350,14 +329,10 @@ class PLTM(ReadingModel):
                 texts[name] = reader.preprocessor.as_dict()
             else:
                 images[name] = {"per_picture": reader.per_picture, "encoded": reader.encoded}
-                arrays |= {f"{part}/{name}": one for part, one in reader.arrays().items()}
+                arrays |= reader.arrays()
         save_file(arrays, folder / "weights.safetensors")
-        return {
-            "views": list(self.readers),
-            "samples": len(self.samples),
-            "preprocessing": texts,
-            "visual_words": images,
-        }
+        described = {"views": list(self.readers), "samples": len(self.samples)}
+        return {**described, "preprocessing": texts, "visual_words": images}
 
     def _load_parts(
         self, folder: Path, described: Mapping[str, Any], device: str
@@ -365,29 +340,11 @@ class PLTM(ReadingModel):
         arrays = load_file(folder / "weights.safetensors")
         for name in described["views"]:
             check_view_name(folder, name)
-            settings = described["preprocessing"].get(name)
-            if settings is not None:
-                self.readers[name] = WordReader.restored(
-                    name, described["vocabularies"][name], settings
-                )
+            if name in described["preprocessing"]:
+                vocabulary, texts = described["vocabularies"][name], described["preprocessing"]
+                self.readers[name] = WordReader.restored(name, vocabulary, texts[name])
             else:
-                parts = {part: arrays[f"{part}/{name}"] for part in ("mean", "scale", "centroids")}
-                self.readers[name] = VisualWords.restored(
-                    name, parts, described["visual_words"][name]
-                )
+                pictures = described["visual_words"][name]
+                self.readers[name] = VisualWords.restored(name, arrays, pictures)
         self._keep(from_arrays(arrays, described["samples"], len(self.readers)))
         return {name: self.word_topics[name] for name in described["preprocessing"]}
-
-
-def _corpus(
-    dataset: MultiviewDataset, views: Sequence[TextView], partitions: Sequence[str]
-) -> tuple[LinkedCorpus, dict[str, NDArray[np.int64]]]:
-    """Return the tuples of some partitions as documents, and each item's document."""
-    rows = {
-        view.name: np.concatenate([np.arange(len(view))[view.rows(p)] for p in partitions])
-        for view in views
-    }
-    tuples = {name: dataset.tuples(name)[taken] for name, taken in rows.items()}
-    numbers = np.unique(np.concatenate(list(tuples.values())))
-    documents = {name: np.searchsorted(numbers, of) for name, of in tuples.items()}
-    return LinkedCorpus.of_views(views, rows, documents, len(numbers)), documents

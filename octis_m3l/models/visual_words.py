@@ -17,11 +17,10 @@ _ROWS_AT_ONCE = 4096
 
 @dataclass(frozen=True, eq=False)
 class VisualWords:
-    """A view of images read as words, kept with a model.
+    """A reader of pictures as words, kept with a model.
 
-    References
-    ----------
-    Sivic & Zisserman (2003), Video Google; here with embeddings of whole pictures.
+    The words of a picture are the nearest centroids of its standardised embedding (Sivic &
+    Zisserman 2003, Video Google; here with embeddings of whole pictures).
     """
 
     view: str
@@ -35,12 +34,9 @@ class VisualWords:
     def fit(
         cls, view: ImageView, rows: slice, *, words: int, per_picture: int, seed: int
     ) -> tuple[Self, TextView]:
-        """Learn the words on some items; return them and all items as words."""
-        encoded = view.embeddings is None
-        vectors = (
-            PictureEncoder().encode(view.items(slice(0, len(view)))) if encoded else view.embeddings
-        )
-        assert vectors is not None
+        """Learn the words on some items; return the reader, and all items as words."""
+        given = view.embeddings
+        vectors = PictureEncoder().encode(view.items(slice(None))) if given is None else given
         training = np.asarray(vectors[rows], np.float32)
         if not len(training):
             raise DataError(f"view '{view.name}' has no training item to learn visual words from.")
@@ -51,19 +47,18 @@ class VisualWords:
         clusters = MiniBatchKMeans(count, random_state=seed, n_init=3).fit(
             (training - mean) * scale
         )
-        centroids = clusters.cluster_centers_.astype(np.float32)
         learned = cls(
             view.name,
             mean.astype(np.float32),
             scale.astype(np.float32),
-            centroids,
+            clusters.cluster_centers_.astype(np.float32),
             min(per_picture, count),
-            encoded,
+            encoded=given is None,
         )
         return learned, learned._words(vectors, view.sizes)
 
     def read(self, items: Sequence[Any] | NDArray[Any]) -> TextView:
-        """Return pictures as a view of words."""
+        """Return pictures, or embeddings, as a view of words."""
         if not len(items):
             return self.empty()
         if not self.encoded and not isinstance(items, np.ndarray):
@@ -101,30 +96,25 @@ class VisualWords:
         )
 
     def empty(self) -> TextView:
-        """Return no pictures."""
+        """Return a view of no pictures."""
         return self._words(np.zeros((0, len(self.mean)), np.float32), (0, 0, 0))
 
     def arrays(self) -> dict[str, NDArray[np.float32]]:
         """Return the arrays to store."""
-        return {"mean": self.mean, "scale": self.scale, "centroids": self.centroids}
+        parts = {"mean": self.mean, "scale": self.scale, "centroids": self.centroids}
+        return {f"{part}/{self.view}": array for part, array in parts.items()}
 
     @classmethod
     def restored(
         cls, view: str, arrays: Mapping[str, NDArray[Any]], settings: Mapping[str, Any]
     ) -> Self:
-        """Return what was stored."""
-        return cls(
-            view,
-            arrays["mean"],
-            arrays["scale"],
-            arrays["centroids"],
-            settings["per_picture"],
-            settings["encoded"],
-        )
+        """Return the reader that was stored."""
+        mean, scale, centroids = (arrays[f"{n}/{view}"] for n in ("mean", "scale", "centroids"))
+        return cls(view, mean, scale, centroids, settings["per_picture"], settings["encoded"])
 
 
 def _stacked(items: Sequence[Any], view: str) -> Any:
-    """Return embeddings given one by one as one array; anything else as it is."""
+    """Return embeddings given one by one as one array; anything else unchanged."""
     if not all(isinstance(item, np.ndarray) and item.dtype.kind == "f" for item in items):
         return items
     shapes = {item.shape for item in items}

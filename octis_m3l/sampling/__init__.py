@@ -2,9 +2,9 @@
 
 from octis_m3l.sampling.chain import Chain
 from octis_m3l.sampling.corpus import LinkedCorpus
-from octis_m3l.sampling.folding import fold_in
+from octis_m3l.sampling.folding import fold_in, fold_in_samples, shared_out
 from octis_m3l.sampling.run import RunSettings, run_chain
-from octis_m3l.sampling.samples import Sample, as_arrays, from_arrays, shared_out
+from octis_m3l.sampling.samples import Sample, as_arrays, from_arrays
 
 __all__ = [
     "Chain",
@@ -13,6 +13,7 @@ __all__ = [
     "Sample",
     "as_arrays",
     "fold_in",
+    "fold_in_samples",
     "from_arrays",
     "run_chain",
     "shared_out",

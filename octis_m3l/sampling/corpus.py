@@ -7,29 +7,30 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
+from octis_m3l.data.dataset import MultiviewDataset
 from octis_m3l.data.views import TextView
-from octis_m3l.sampling.samples import positions
 
 
 @dataclass(frozen=True, eq=False)
 class LinkedCorpus:
-    """Tokens in the order of documents, and within one in the order of languages.
+    """All tokens, ordered by document and within a document by language.
 
-    A segment is what a document has in one language; a language that it lacks has none, so that
-    gaps cost nothing. Words of all languages are numbered through.
+    A segment is the part of a document in one language. A document has no segment of a language
+    that it lacks, so missing views cost nothing. The words of all languages are numbered
+    consecutively.
 
     Parameters
     ----------
     languages : tuple of str
         The views.
     vocabularies : array of int64 (languages)
-        How many words each has.
+        The size of each vocabulary.
     words : array of int32 (tokens)
-        Word numbers, those of a language after all words of the languages before it.
+        Word numbers; those of a language come after all words of the languages before it.
     segment_starts : array of int64 (segments + 1)
         Where each segment's tokens begin; the last entry is the number of tokens.
     segment_languages : array of int32 (segments)
-        Their languages.
+        The language of each segment.
     document_segments : array of int64 (documents + 1)
         Where each document's segments begin.
     """
@@ -42,7 +43,7 @@ class LinkedCorpus:
     document_segments: NDArray[np.int64]
 
     def __len__(self) -> int:
-        """Return how many documents there are."""
+        """Return the number of documents."""
         return len(self.document_segments) - 1
 
     @property
@@ -53,7 +54,7 @@ class LinkedCorpus:
     @property
     def first_words(self) -> NDArray[np.int64]:
         """The number of each language's first word (languages + 1)."""
-        return np.concatenate([[0], np.cumsum(self.vocabularies)])
+        return _starts(self.vocabularies)
 
     @classmethod
     def of_views(
@@ -70,67 +71,99 @@ class LinkedCorpus:
         views : sequence of TextView
             The languages, in this order.
         rows : mapping of view to array of int64
-            Which of its items.
+            The items of each view.
         documents : mapping of view to array of int64
-            The document, from 0 to `count` − 1, that each of these items belongs to; several
-            items of one view may belong to one document.
+            The document, from 0 to `count` − 1, that each of these items belongs to. Several items
+            of one view may belong to one document.
         count : int
-            How many documents there are.
+            The number of documents.
         """
         sizes = np.array([len(view.vocabulary) for view in views], np.int64)
-        firsts = np.concatenate([[0], np.cumsum(sizes)])
-        words, places = [], []
-        for number, view in enumerate(views):
-            taken, lengths = positions(view.offsets, rows[view.name])
-            words.append(view.token_ids[taken].astype(np.int32) + np.int32(firsts[number]))
-            places.append(np.repeat(documents[view.name], lengths) * len(views) + number)
-        place = np.concatenate(places) if places else np.zeros(0, np.int64)
-        order = np.argsort(place, kind="stable")
-        segments, lengths = np.unique(place, return_counts=True)
-        of_document = np.bincount(segments // len(views), minlength=count)
+        words, segments_of_tokens = [], []
+        for number, (view, first) in enumerate(zip(views, _starts(sizes), strict=False)):
+            begins = view.offsets[rows[view.name]]
+            lengths = view.offsets[rows[view.name] + 1] - begins
+            words.append(view.token_ids[ranges(begins, lengths)].astype(np.int32) + np.int32(first))
+            segment = documents[view.name] * len(views) + number
+            segments_of_tokens.append(np.repeat(segment, lengths))
+        segment_of_token = np.concatenate(segments_of_tokens)
+        order = np.argsort(segment_of_token, kind="stable")
+        segments, lengths = np.unique(segment_of_token, return_counts=True)
         return cls(
             tuple(view.name for view in views),
             sizes,
             np.concatenate(words)[order],
-            np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
+            _starts(lengths),
             (segments % len(views)).astype(np.int32),
-            np.concatenate([[0], np.cumsum(of_document)]).astype(np.int64),
+            _starts(np.bincount(segments // len(views), minlength=count)),
         )
 
+    @classmethod
+    def of_tuples(
+        cls, dataset: MultiviewDataset, views: Sequence[TextView], partitions: Sequence[str]
+    ) -> tuple[Self, dict[str, NDArray[np.int64]]]:
+        """Return a data set's tuples as documents, and the document of each item.
+
+        Parameters
+        ----------
+        dataset : MultiviewDataset
+            Its links form the tuples.
+        views : sequence of TextView
+            Its views, those of images as words.
+        partitions : sequence of str
+            The partitions whose items are taken.
+        """
+        rows = {
+            view.name: np.concatenate([np.arange(len(view))[view.rows(p)] for p in partitions])
+            for view in views
+        }
+        tuples = {name: dataset.tuples(name)[of_view] for name, of_view in rows.items()}
+        numbers = np.unique(np.concatenate(list(tuples.values())))
+        documents = {name: np.searchsorted(numbers, of_view) for name, of_view in tuples.items()}
+        return cls.of_views(views, rows, documents, len(numbers)), documents
+
     def in_blocks(self, count: int) -> tuple[Self, NDArray[np.int32]]:
-        """Return the corpus with its segments divided by blocks of words, and each one's block.
+        """Return the corpus with every segment divided by blocks of words, and each one's block.
 
         Parameters
         ----------
         count : int
-            How many blocks, with about as many tokens each.
+            The number of blocks; each gets about as many tokens as the others.
 
         Returns
         -------
         LinkedCorpus
-            With the tokens of each segment in the order of their blocks.
+            The tokens of each former segment are ordered by their blocks.
         array of int32 (segments)
         """
-        blocks = np.zeros(int(self.vocabularies.sum()), np.int32)
         if count == 1:
             return self, np.zeros(len(self.segment_languages), np.int32)
-        tokens = np.bincount(self.words, minlength=len(blocks))
-        blocks[np.argsort(-tokens, kind="stable")] = _to_and_fro(len(blocks), count)
+        blocks = np.zeros(int(self.vocabularies.sum()), np.int32)
+        frequencies = np.bincount(self.words, minlength=len(blocks))
+        # From the most frequent word on: 0, 1, …, count − 1, count − 1, …, 1, 0, 0, 1 and so on.
+        there_and_back = np.concatenate([np.arange(count), np.arange(count)[::-1]])
+        by_frequency = np.argsort(-frequencies, kind="stable")
+        blocks[by_frequency] = np.resize(there_and_back, len(blocks))
         segment = np.repeat(np.arange(len(self.segment_languages)), np.diff(self.segment_starts))
         place = segment * count + blocks[self.words]
         pieces, lengths = np.unique(place, return_counts=True)
-        of_document = np.searchsorted(pieces, self.document_segments * count)
         divided = replace(
             self,
             words=self.words[np.argsort(place, kind="stable")],
-            segment_starts=np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
+            segment_starts=_starts(lengths),
             segment_languages=self.segment_languages[pieces // count],
-            document_segments=of_document.astype(np.int64),
+            document_segments=np.searchsorted(pieces, self.document_segments * count),
         )
         return divided, (pieces % count).astype(np.int32)
 
 
-def _to_and_fro(length: int, count: int) -> NDArray[np.int32]:
-    """Return 0, 1, …, count − 1, count − 1, …, 1, 0, 0, 1 and so on."""
-    there = np.arange(count)
-    return np.resize(np.concatenate([there, there[::-1]]), length).astype(np.int32)
+def _starts(lengths: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return where pieces of these lengths begin, and where the last one ends."""
+    return np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+
+
+def ranges(begins: NDArray[np.int64], lengths: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the numbers in several ranges, one range after another."""
+    shifts = np.repeat(begins - (np.cumsum(lengths) - lengths), lengths)
+    found: NDArray[np.int64] = np.arange(len(shifts), dtype=np.int64) + shifts
+    return found

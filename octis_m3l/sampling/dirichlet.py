@@ -1,4 +1,4 @@
-"""Parameters of Dirichlet–multinomials from counts: Minka's fixed point."""
+"""Parameters of Dirichlet–multinomials, estimated from counts by Minka's fixed point."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -6,7 +6,7 @@ from scipy.special import digamma
 
 # Beyond these, differences of ψ are rounding errors.
 _LEAST, _MOST = 1e-6, 1e6
-_ENOUGH = 1e-5
+_TOLERANCE = 1e-5
 
 
 def fit_asymmetric(
@@ -17,14 +17,11 @@ def fit_asymmetric(
     *,
     steps: int = 50,
 ) -> NDArray[np.float64]:
-    """Return the α that makes documents' topic counts likelier, topic by topic.
+    """Return the α, one of each topic, that maximises the likelihood of documents' topic counts.
 
-    α_k ← α_k Σ_d [ψ(n_dk + α_k) − ψ(α_k)] / Σ_d [ψ(N_d + Σα) − ψ(Σα)], over again until it moves
-    less than 10⁻⁵ of itself.
-
-    References
-    ----------
-    Minka (2000), Estimating a Dirichlet distribution, equation 55; Wallach et al. (2009).
+    α_k ← α_k Σ_d [ψ(n_dk + α_k) − ψ(α_k)] / Σ_d [ψ(N_d + Σα) − ψ(Σα)], repeated until no α changes
+    by more than 10⁻⁵ of the largest (Minka 2000, Estimating a Dirichlet distribution, equation 55;
+    Wallach et al. 2009). `pairs` are the distinct pairs (k, n_dk), `weights` how often each occurs.
     """
     if not len(pairs):
         return alpha
@@ -36,28 +33,25 @@ def fit_asymmetric(
         numerator = np.bincount(topics, weights=gained, minlength=len(alpha))
         denominator = (documents * (digamma(sizes + total) - digamma(total))).sum()
         updated = np.clip(alpha * numerator / denominator, _LEAST, _MOST)
-        moved = np.abs(updated - alpha).max()
+        change = np.abs(updated - alpha).max()
         alpha = updated
-        if moved < _ENOUGH * alpha.max():
+        if change < _TOLERANCE * alpha.max():
             break
     return alpha
 
 
 def fit_symmetric(
-    counts: NDArray[np.int64],
+    counts: NDArray[np.int32],
     totals: NDArray[np.int64],
     size: int,
     eta: float,
     *,
     steps: int = 50,
 ) -> float:
-    """Return the η that makes topics' word counts likelier.
+    """Return the η that maximises the likelihood of topics' word counts.
 
-    η ← η Σ_kw [ψ(n_kw + η) − ψ(η)] / (V Σ_k [ψ(n_k + Vη) − ψ(Vη)]).
-
-    References
-    ----------
-    Minka (2000), equation 55, with all parameters equal.
+    η ← η Σ_kw [ψ(n_kw + η) − ψ(η)] / (V Σ_k [ψ(n_k + Vη) − ψ(Vη)]): equation 55 with all parameters
+    equal. `counts` are the n_kw above 0, `totals` the n_k, `size` is V.
     """
     if not len(counts):
         return eta
@@ -66,7 +60,7 @@ def fit_symmetric(
         numerator = (number * (digamma(values + eta) - digamma(eta))).sum()
         denominator = size * (digamma(totals + size * eta) - digamma(size * eta)).sum()
         updated = min(max(float(eta * numerator / denominator), _LEAST), _MOST)
-        moved, eta = abs(updated - eta), updated
-        if moved < _ENOUGH * eta:
+        change, eta = abs(updated - eta), updated
+        if change < _TOLERANCE * eta:
             break
     return eta

@@ -1,6 +1,6 @@
 """θ of new documents, given samples of the topics' words."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 
@@ -9,13 +9,14 @@ from numpy.typing import NDArray
 
 from octis_m3l.sampling.corpus import LinkedCorpus
 from octis_m3l.sampling.kernels import fold, seed_documents
+from octis_m3l.sampling.samples import Sample
 
-State = tuple[NDArray[np.float64], NDArray[np.float64], int]
+_BETWEEN_SAMPLES = 5
 
 
 def fold_in(
     corpus: LinkedCorpus,
-    states: Iterable[State],
+    states: Iterable[tuple[NDArray[np.float64], NDArray[np.float64], int]],
     *,
     burn_in: int,
     between: int,
@@ -25,30 +26,30 @@ def fold_in(
 ) -> NDArray[np.float64]:
     """Return θ of each document by Gibbs sampling with φ fixed, averaged over samples.
 
-    p(z = k | rest) ∝ (n_dk + α_k) φ_kw; θ_k is the mean of (n_dk + α_k) / (N_d + Σα), over
-    several samples of (φ, α) and over several sweeps with each, with each token counted by its
-    probabilities rather than by its draw, which has the same mean and a smaller variance
-    (Rao–Blackwell). A document's random numbers follow from its bag of words and the seed, so that
-    its answer depends neither on its neighbours nor on its place nor on `threads`, and equal bags
-    of words have equal answers.
+    p(z = k | rest) ∝ (n_dk + α_k) φ_kw; θ_k is the mean of (n_dk + α_k) / (N_d + Σα) over several
+    samples of (φ, α) and several sweeps with each. Each token is counted by the probabilities of
+    its topics rather than by the topic drawn, which has the same mean and a smaller variance
+    (Rao–Blackwell). A document's random numbers follow from its bag of words and the seed: its θ
+    depends neither on other documents, nor on its position, nor on `threads`, and equal bags of
+    words have equal θ.
 
     Parameters
     ----------
     corpus : LinkedCorpus
         The documents, in one language or several.
-    states : iterable of (φ, α, samples)
-        φ: array of float64 (words × K); α: array of float64 (K); and how many sweeps count with
-        them, at least 1. One state at least; of one chain, so that topic k is the same in all.
+    states : iterable of (φ, α, sweeps)
+        Samples of one chain: φ (words × K), α (K), and the number of sweeps, at least 1, that are
+        averaged with them.
     burn_in : int
-        Sweeps before the first sweep that counts.
+        Sweeps before the first one that is averaged.
     between : int
-        Sweeps that do not count after each change of (φ, α).
+        Sweeps that are not averaged after each change of (φ, α).
     seed : int
-        Of the random numbers.
+        The seed of the random numbers.
     used : array of int64, optional
-        The numbers of the words that φ has rows of, ascending. Default: all.
+        The numbers of the words that φ has rows for, ascending. Default: all words.
     threads : int
-        How many.
+        The number of threads.
 
     Returns
     -------
@@ -66,12 +67,47 @@ def fold_in(
     parts = list(pairwise([0, *cuts.tolist(), len(corpus)]))
     theta, number = np.zeros((len(corpus), 0)), 0
     with ThreadPoolExecutor(len(parts)) as pool:
-        for number, (word_topics, alpha, samples) in enumerate(states, 1):
+        for number, (word_topics, alpha, sweeps) in enumerate(states, 1):
             if number == 1:
                 theta = np.zeros((len(corpus), len(alpha)))
             skipped = burn_in if number == 1 else between
             phi = np.ascontiguousarray(word_topics)
-            given = words, starts, phi, alpha, skipped, samples, topics, random, theta
+            given = words, starts, phi, alpha, skipped, sweeps, topics, random, theta
             for done in [pool.submit(fold, *given, part) for part in parts]:
                 done.result()
     return theta / max(number, 1)
+
+
+def fold_in_samples(
+    corpus: LinkedCorpus,
+    samples: Sequence[Sample],
+    sweeps: int,
+    *,
+    burn_in: int,
+    seed: int,
+    threads: int = 1,
+) -> NDArray[np.float64]:
+    """Return θ of each document, averaged over sweeps that are divided among samples: `fold_in`."""
+    used = np.unique(corpus.words).astype(np.int64)
+    return fold_in(
+        corpus,
+        (
+            (sample.word_topics(used), sample.alpha, share)
+            for sample, share in shared_out(samples, sweeps)
+        ),
+        burn_in=burn_in,
+        between=_BETWEEN_SAMPLES,
+        seed=seed,
+        used=used,
+        threads=threads,
+    )
+
+
+def shared_out(samples: Sequence[Sample], sweeps: int) -> list[tuple[Sample, int]]:
+    """Divide sweeps among samples, evenly spaced ones if there are fewer sweeps than samples."""
+    used = min(len(samples), sweeps)
+    chosen = np.linspace(0, len(samples) - 1, used).round().astype(int)
+    return [
+        (samples[place], sweeps // used + (number < sweeps % used))
+        for number, place in enumerate(chosen)
+    ]

@@ -1,25 +1,20 @@
-"""A chain run to its end: samples averaged, progress shown, interrupted and gone on with."""
+"""A chain run to its end: samples, averages, checkpoints."""
 
-import time
-import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
 from octis_m3l.sampling.chain import Chain
-from octis_m3l.sampling.checkpoint import read_checkpoint, write_checkpoint
-from octis_m3l.sampling.progress import Progress
-from octis_m3l.sampling.samples import Averages
+from octis_m3l.sampling.samples import Sample, as_arrays, from_arrays
+from octis_m3l.training import History
+from octis_m3l.training.resumable import ResumableRun, State
 
-_SETTLED_EVERY = 10
-"""Sweeps between two states that a run can go on from."""
-
-_JUDGED_EVERY = 50
-"""Sweeps between two values of log p(w | z)."""
+_RESUMABLE_EVERY, _LIKELIHOOD_EVERY = 10, 50
 
 
 @dataclass(frozen=True)
@@ -29,11 +24,11 @@ class RunSettings:
     Parameters
     ----------
     iterations : int
-        Sweeps.
+        The number of sweeps.
     burn_in : int
         Sweeps before the first sample.
     samples : int
-        Samples that φ and θ are averaged over, evenly spaced after the burn-in.
+        The number of samples that φ and θ are averaged over, evenly spaced after the burn-in.
     alpha_burn_in : int
         Sweeps before α is first re-estimated.
     alpha_interval : int
@@ -41,7 +36,7 @@ class RunSettings:
     eta_fitted : bool
         Whether η is re-estimated with α.
     checkpoint_seconds : float
-        Least time between two checkpoints; they are written after every tenth sweep at most.
+        The least time between two checkpoints; they are written after every tenth sweep at most.
     """
 
     iterations: int
@@ -67,105 +62,105 @@ def run_chain(
     checkpoint: Path | None = None,
     run: Mapping[str, Any] | None = None,
     progress: bool = False,
-) -> tuple[Averages, Progress]:
-    """Sample to the end, or until Ctrl-C.
+) -> tuple[list[Sample], NDArray[np.float32], History]:
+    """Sample to the end or until Ctrl-C.
 
-    A run that goes on from a checkpoint ends as an unbroken one would have, bit for bit. After
-    Ctrl-C a run with a checkpoint goes back to the last state that it can go on from.
+    A run that is resumed from a checkpoint ends exactly as an uninterrupted one, bit for bit. After
+    Ctrl-C a run with a checkpoint returns to the last state that it can resume from.
 
     Parameters
     ----------
     chain : Chain
         Changed in place.
     settings : RunSettings
-        How long, and what to average.
+        How long to sample, and what to average.
     checkpoint : Path, optional
-        A folder. If it holds a checkpoint of this run, sampling goes on from there.
+        A folder. If it holds a checkpoint of this run, sampling continues from there.
     run : mapping, optional
-        What run this is, so that no other run's checkpoint is taken for it.
+        The run's settings and data, which the checkpoint must have been written with.
     progress : bool
         Whether to show a progress bar.
 
     Returns
     -------
-    (Averages, Progress)
-        With one sample at least: after Ctrl-C, of the chain as it was then.
+    samples : list of Sample
+        At least one; after an early Ctrl-C, the chain as it was then.
+    theta : array of float32 (documents × K)
+        The mean of θ over the samples.
+    history : History
+        log p(w | z) per token after every 50 sweeps.
 
     Raises
     ------
     StorageError
-        If the checkpoint is of another run, or not whole.
+        If the checkpoint belongs to another run or is damaged.
     """
-    shape = len(chain.corpus), len(chain.alpha)
-    averages, history = Averages([], np.zeros(shape, np.float32)), Progress()
-    chain.settle()
-    if checkpoint is not None:
-        found = read_checkpoint(checkpoint, run or {}, chain)
-        if found is not None:
-            averages, history = found
-    started = saved = time.monotonic()
-    before = history.seconds
-    bar = tqdm(
-        total=settings.iterations,
-        initial=chain.sweeps,
-        disable=not progress,
-        desc="sampling",
-        unit="sweep",
+    chain.recount()
+    sampling = _Sampling(chain, settings)
+    sampling.complete(
+        checkpoint,
+        run or {},
+        checkpoint_seconds=settings.checkpoint_seconds,
+        progress=progress,
     )
-    sampled = settings.sampled
-    whole = None if checkpoint is None else (chain.state(), averages.copy(), history.copy())
-    with bar:
-        try:
-            while chain.sweeps < settings.iterations:
-                _step(chain, settings, averages, sampled)
-                bar.update()
-                last = chain.sweeps == settings.iterations
-                if not (last or chain.sweeps % _SETTLED_EVERY == 0):
-                    continue
-                chain.settle()
-                history.seconds = before + time.monotonic() - started
-                if last or chain.sweeps % _JUDGED_EVERY == 0:
-                    history.log_likelihood.append(chain.log_likelihood())
-                    shown = f"{history.log_likelihood[-1]:.3f}"
-                    bar.set_postfix({"log p(w|z)": shown}, refresh=False)
-                if checkpoint is None or whole is None:
-                    continue
-                new = len(averages.samples) > len(whole[1].samples)
-                whole = chain.state(), averages.copy() if new else whole[1], history.copy()
-                if last or time.monotonic() - saved >= settings.checkpoint_seconds:
-                    write_checkpoint(checkpoint, *whole, run or {})
-                    saved = time.monotonic()
-        except KeyboardInterrupt:
-            if checkpoint is not None and whole is not None:
-                state, averages, history = whole
-                chain.restore(state)
-                write_checkpoint(checkpoint, *whole, run or {})
-            else:
-                history.seconds = before + time.monotonic() - started
-            history.stopped = "interrupted"
-            warnings.warn(
-                f"sampling was interrupted after {chain.sweeps} of {settings.iterations} sweeps; "
-                "the model keeps what it has learned so far.",
-                stacklevel=4,
-            )
-    if not averages.samples:
-        chain.settle()
-        _take(chain, averages)
-    return averages, history
+    if not sampling.samples:
+        chain.recount()
+        sampling.take_sample()
+    theta = sampling.theta
+    theta /= theta.sum(axis=1, keepdims=True)
+    return sampling.samples, theta, sampling.history
 
 
-def _take(chain: Chain, averages: Averages) -> None:
-    sample = chain.sample()
-    chain.add_document_topics(averages.document_topics)
-    averages.samples.append(sample)
+class _Sampling(ResumableRun):
+    verb: ClassVar[str] = "sampling"
+    unit: ClassVar[str] = "sweep"
 
+    def __init__(self, chain: Chain, settings: RunSettings) -> None:
+        self.chain, self.settings, self.total = chain, settings, settings.iterations
+        self.history = History()
+        self.samples: list[Sample] = []
+        self.theta = np.zeros((len(chain.corpus), len(chain.alpha)), np.float32)
+        self.sampled = settings.sampled
 
-def _step(chain: Chain, settings: RunSettings, averages: Averages, sampled: frozenset[int]) -> None:
-    chain.sweep()
-    done, interval = chain.sweeps, settings.alpha_interval
-    if interval and done >= settings.alpha_burn_in and done % interval == 0:
-        chain.fit_alpha()
-        if settings.eta_fitted:
-            chain.fit_eta()
-    if done in sampled:
-        _take(chain, averages)
+    @property
+    def done(self) -> int:
+        return self.chain.sweeps
+
+    def advance(self, bar: "tqdm[Any]") -> None:
+        """Sweep until the number of sweeps is a multiple of ten, or to the end."""
+        self._sweep(bar)
+        while self.done % _RESUMABLE_EVERY and not self.finished:
+            self._sweep(bar)
+        self.chain.recount()
+        if self.finished or self.done % _LIKELIHOOD_EVERY == 0:
+            likelihood = self.chain.log_likelihood()
+            self.history.epochs.append({"log-likelihood": likelihood})
+            bar.set_postfix({"log p(w|z)": f"{likelihood:.3f}"}, refresh=False)
+
+    def _sweep(self, bar: "tqdm[Any]") -> None:
+        chain, settings = self.chain, self.settings
+        chain.sweep()
+        interval = settings.alpha_interval
+        if interval and self.done >= settings.alpha_burn_in and self.done % interval == 0:
+            chain.fit_alpha()
+            if settings.eta_fitted:
+                chain.fit_eta()
+        if self.done in self.sampled:
+            self.take_sample()
+        bar.update()
+
+    def take_sample(self) -> None:
+        sample = self.chain.sample()
+        self.chain.add_document_topics(self.theta)
+        self.samples.append(sample)
+
+    def state(self) -> State:
+        arrays = {**self.chain.state(), **as_arrays(self.samples), "theta": self.theta.copy()}
+        return {"samples": len(self.samples), "history": asdict(self.history)}, arrays
+
+    def restore(self, description: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> None:
+        self.chain.restore(arrays)
+        languages = len(self.chain.corpus.languages)
+        self.samples = from_arrays(arrays, description["samples"], languages)
+        self.theta = arrays["theta"]
+        self.history = History(**description["history"])

@@ -1,17 +1,19 @@
-"""What a chain says at one moment, kept as the sparse counts that it says it with."""
+"""The topics of words at one moment of a chain, kept as sparse counts."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from octis_m3l.sampling.corpus import ranges
+
 
 @dataclass(frozen=True, eq=False)
 class WordCounts:
-    """How often each word of a language has each topic."""
+    """How often each word of a language has each topic; word w's entries begin at offsets[w]."""
 
     offsets: NDArray[np.int64]
     topics: NDArray[np.int16]
@@ -25,7 +27,9 @@ class WordCounts:
 
     def fill(self, words: NDArray[np.int64], phi: NDArray[np.float64]) -> None:
         """Write φ of some words: (n_kw + η) / (n_k + V η)."""
-        places, lengths = positions(self.offsets, words)
+        begins = self.offsets[words]
+        lengths = self.offsets[words + 1] - begins
+        places = ranges(begins, lengths)
         phi[:] = self.eta
         phi[np.repeat(np.arange(len(words)), lengths), self.topics[places]] += self.counts[places]
         sums = np.full(phi.shape[1], self.eta * (len(self.offsets) - 1))
@@ -35,7 +39,7 @@ class WordCounts:
 
 @dataclass(frozen=True, eq=False)
 class Sample:
-    """One state of a chain, without the topics of its tokens.
+    """A state of a chain without the topics of its tokens.
 
     Parameters
     ----------
@@ -54,7 +58,7 @@ class Sample:
         Parameters
         ----------
         words : array of int64
-            Their numbers, ascending, counted through all languages as in the corpus.
+            Word numbers as in the corpus, ascending.
         """
         phi = np.empty((len(words), len(self.alpha)))
         first = 0
@@ -66,13 +70,7 @@ class Sample:
         return phi
 
     def language(self, number: int) -> NDArray[np.float64]:
-        """Return φ of all words of a language (its vocabulary × K).
-
-        Parameters
-        ----------
-        number : int
-            Of the language.
-        """
+        """Return φ of all words of the language with this number (vocabulary × K)."""
         counts = self.languages[number]
         phi = np.empty((len(counts.offsets) - 1, len(self.alpha)))
         counts.fill(np.arange(len(phi)), phi)
@@ -80,13 +78,7 @@ class Sample:
 
 
 def as_arrays(samples: Sequence[Sample]) -> dict[str, NDArray[Any]]:
-    """Return samples as arrays to store.
-
-    Parameters
-    ----------
-    samples : sequence of Sample
-        Of one chain.
-    """
+    """Return samples of one chain as arrays to store."""
     arrays: dict[str, NDArray[Any]] = {}
     for number, sample in enumerate(samples):
         arrays[f"sample/{number}/alpha"] = sample.alpha
@@ -100,85 +92,34 @@ def as_arrays(samples: Sequence[Sample]) -> dict[str, NDArray[Any]]:
 
 
 def from_arrays(arrays: Mapping[str, NDArray[Any]], count: int, languages: int) -> list[Sample]:
-    """Return the samples that `as_arrays` made arrays of.
+    """Return the samples that `as_arrays` stored.
 
     Parameters
     ----------
     arrays : mapping of str to array
-        With others among them, maybe.
+        May hold other arrays too.
     count : int
-        How many samples.
+        The number of samples.
     languages : int
-        How many languages each has.
+        The number of languages.
 
     Raises
     ------
     KeyError
-        If one is missing.
+        If an array is missing.
     ValueError
-        If they do not fit each other.
+        If the arrays do not fit each other.
     """
-
-    def of_language(place: str, topics: int) -> WordCounts:
-        offsets, entries = arrays[f"{place}/offsets"], arrays[f"{place}/topics"]
-        if (
-            len(entries) != len(arrays[f"{place}/counts"])
-            or offsets[0] != 0
-            or offsets[-1] != len(entries)
-            or (np.diff(offsets) < 0).any()
-            or (entries < 0).any()
-            or (entries >= topics).any()
-        ):
-            raise ValueError(f"{place}: its arrays do not fit each other")
-        return WordCounts(
-            arrays[f"{place}/offsets"],
-            arrays[f"{place}/topics"],
-            arrays[f"{place}/counts"],
-            float(arrays[f"{place}/eta"][0]),
-        )
-
-    found = []
+    samples = []
     for number in range(count):
-        alpha = arrays[f"sample/{number}/alpha"]
-        places = [f"sample/{number}/{one}" for one in range(languages)]
-        found.append(Sample(alpha, tuple(of_language(place, len(alpha)) for place in places)))
-    return found
-
-
-def positions(
-    offsets: NDArray[np.int64], rows: NDArray[np.int64]
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return where the entries of some ragged rows are, and how many each has."""
-    lengths = offsets[rows + 1] - offsets[rows]
-    shifts = np.repeat(offsets[rows] - (np.cumsum(lengths) - lengths), lengths)
-    return np.arange(int(lengths.sum()), dtype=np.int64) + shifts, lengths
-
-
-class Averages:
-    """Samples of φ and α, and the sum of θ over them."""
-
-    def __init__(self, samples: list[Sample], document_topics: NDArray[np.float32]) -> None:
-        self.samples = samples
-        self.document_topics = document_topics
-
-    def copy(self) -> Self:
-        """Return what there is now."""
-        return type(self)(list(self.samples), self.document_topics.copy())
-
-
-def shared_out(samples: Sequence[Sample], sweeps: int) -> list[tuple[Sample, int]]:
-    """Return samples and how many sweeps each has: all of them, or as many as there are sweeps.
-
-    Parameters
-    ----------
-    samples : sequence of Sample
-        Of one chain.
-    sweeps : int
-        At least 1.
-    """
-    used = min(len(samples), sweeps)
-    chosen = np.linspace(0, len(samples) - 1, used).round().astype(int)
-    return [
-        (samples[place], sweeps // used + (number < sweeps % used))
-        for number, place in enumerate(chosen)
-    ]
+        alpha, parts = arrays[f"sample/{number}/alpha"], []
+        for language in range(languages):
+            place = f"sample/{number}/{language}"
+            offsets, topics, counts, eta = (
+                arrays[f"{place}/{name}"] for name in ("offsets", "topics", "counts", "eta")
+            )
+            if offsets[-1] != len(topics) or len(topics) != len(counts):
+                raise ValueError(f"{place}: its arrays do not fit each other")
+            parts.append(WordCounts(offsets, topics, counts, float(eta[0])))
+        samples.append(Sample(alpha, tuple(parts)))
+    return samples

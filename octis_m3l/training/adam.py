@@ -8,11 +8,12 @@ from torch import nn, optim
 
 
 class Adam(optim.Adam):
-    """torch's fused Adam, number for number, with less around it.
+    """torch's fused Adam with the same results, bit for bit, and less overhead per step.
 
-    With small batches, what torch's own does in Python for each parameter, and the step counters
-    that it raises one by one, take longer than the update. Here all counters are one tensor, and
-    lists are made once. A parameter without a gradient is left as it is, its counter too.
+    With small batches the work that torch's own class does in Python for every parameter, and its
+    step counters, raised one by one, take longer than the update. Here all counters are one tensor
+    and the lists of tensors are made once. Parameters without a gradient are skipped, as are their
+    counters.
 
     References
     ----------
@@ -28,16 +29,16 @@ class Adam(optim.Adam):
         weight_decay: float = 0.0,
     ) -> None:
         super().__init__(parameters, lr=lr, betas=betas, weight_decay=weight_decay, fused=True)
-        self._begin()
+        self._make_lists()
 
-    def _begin(self) -> None:
-        """Make the state of all parameters, or take over what was loaded."""
+    def _make_lists(self) -> None:
+        """Create the state of all parameters, or adopt the state that was loaded."""
         self._parameters: list[Any] = self.param_groups[0]["params"]
         if not self._parameters:
             return
-        first = self._parameters[0]
+        device = self._parameters[0].device
         loaded = [self.state[p].get("step", torch.zeros(())) for p in self._parameters]
-        self._steps = torch.stack([step.to(first.device, torch.float32) for step in loaded])
+        self._steps = torch.stack([step.to(device, torch.float32) for step in loaded])
         for parameter, step in zip(self._parameters, self._steps.unbind(), strict=True):
             state = self.state[parameter]
             state["step"] = step
@@ -50,29 +51,26 @@ class Adam(optim.Adam):
         ]
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take over a state."""
+        """Load a state."""
         super().load_state_dict(state_dict)
-        self._begin()
+        self._make_lists()
 
     def zero_grad(self, set_to_none: bool = True) -> None:
-        """Forget all gradients."""
-        if not set_to_none:
-            super().zero_grad(set_to_none=False)
-            return
+        """Drop all gradients."""
         for parameter in self._parameters:
             parameter.grad = None
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> None:  # type: ignore[override]
         """Do one step."""
-        there = [n for n, parameter in enumerate(self._parameters) if parameter.grad is not None]
-        if not there:
+        updated = [n for n, p in enumerate(self._parameters) if p.grad is not None]
+        if not updated:
             return
         lists = [self._parameters, *self._lists]
-        if len(there) == len(self._parameters):
+        if len(updated) == len(self._parameters):
             self._steps.add_(1)
         else:
-            lists = [[each[n] for n in there] for each in lists]
+            lists = [[each[n] for n in updated] for each in lists]
             for step in lists[-1]:
                 step.add_(1)
         parameters, averages, squares, steps = lists

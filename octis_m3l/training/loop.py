@@ -1,27 +1,22 @@
-"""One loop for every neural model: seeds, early stopping, checkpoints, progress, Ctrl-C."""
+"""The training loop of every neural model: epochs, early stopping, checks of what was learned."""
 
-import copy
-import logging
 import math
-import time
 import warnings
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from octis_m3l.data.batches import Batch
 from octis_m3l.errors import OctisM3LError
-from octis_m3l.files import checkpoint_errors
 from octis_m3l.training.adam import Adam
-from octis_m3l.training.checkpoint import FILE, read_checkpoint, write_checkpoint
+from octis_m3l.training.resumable import History, ResumableRun, State
 from octis_m3l.training.seeds import derive_seed, reproducible
-
-logger = logging.getLogger(__name__)
 
 _REMEDY = (
     "lower learning_rate (or raise temperature), and look for outliers: embeddings, or lengths of "
@@ -30,18 +25,18 @@ _REMEDY = (
 
 
 class TrainingError(OctisM3LError):
-    """Training can't go on: the loss, or a weight, is not a finite number any more."""
+    """Training cannot continue: the loss or a weight is no longer a finite number."""
 
 
 class Trainable(Protocol):
-    """What the loop trains: a torch module that knows its loss."""
+    """What the loop trains: a torch module that computes its own loss."""
 
     def loss(self, batch: Batch) -> Mapping[str, Tensor]:
         """Return the terms of the loss; their sum is minimised."""
 
 
 class Sampler(Protocol):
-    """What gives the loop its batches: a `TupleSampler`, or an `UnlinkedSampler`."""
+    """What gives the loop its batches: a `TupleSampler` or an `UnlinkedSampler`."""
 
     device: torch.device
 
@@ -59,19 +54,19 @@ class LoopSettings:
     Parameters
     ----------
     epochs : int
-        At most so many.
+        The largest number of epochs.
     learning_rate, momentum, second_momentum : float
-        Of Adam: lr, β₁, β₂.
+        Adam's learning rate, β₁ and β₂.
     schedule : {'constant', 'cosine', 'halving'}
-        Of the learning rate, epoch by epoch; 'cosine' goes down to 0 on half a cosine, 'halving'
-        halves it every 125 epochs.
+        How the learning rate changes from epoch to epoch: 'cosine' decays to 0 along half a cosine,
+        'halving' halves it every 125 epochs.
     weight_decay : float
-        Of Adam (L2).
+        Adam's L2 penalty.
     patience : int
-        Stop after so many epochs without a better validation loss, and keep the best weights;
+        Stop after this many epochs without a lower validation loss, and keep the best weights;
         0: never stop early.
     checkpoint_seconds : float
-        Least time between two checkpoints.
+        The least time between two checkpoints.
     """
 
     epochs: int
@@ -84,43 +79,12 @@ class LoopSettings:
     checkpoint_seconds: float = 30.0
 
     def rate(self, epoch: int) -> float:
-        """Return the learning rate of an epoch.
-
-        Parameters
-        ----------
-        epoch : int
-            From 0.
-        """
+        """Return the learning rate of an epoch, counted from 0."""
         if self.schedule == "cosine":
             return self.learning_rate * 0.5 * (1.0 + math.cos(math.pi * (epoch / self.epochs)))
         if self.schedule == "halving":
             return self.learning_rate * 0.5 ** (epoch // 125)
         return self.learning_rate
-
-
-@dataclass
-class History:
-    """What happened: one entry an epoch with each term's mean, and why it ended.
-
-    Parameters
-    ----------
-    epochs : list of dict
-        Mean of each term of the loss over the epoch's items; 'validation' where measured.
-    best_epoch : int or None
-        From 0; None without early stopping.
-    stopped : {'finished', 'early', 'interrupted'}
-        Why training ended.
-    seconds : float
-        Wall-clock time, with that before a resumption.
-    untrained : float or None
-        The loss of the first batch, before any step.
-    """
-
-    epochs: list[dict[str, float]] = field(default_factory=list)
-    best_epoch: int | None = None
-    stopped: str = "finished"
-    seconds: float = 0.0
-    untrained: float | None = None
 
 
 def train(
@@ -136,27 +100,27 @@ def train(
 ) -> History:
     """Train a network in place.
 
-    Ctrl-C ends training early: the history says so. With a checkpoint folder the network goes
-    back to the last whole epoch, from which the same call goes on; without one it keeps what it
-    has. Every epoch draws from a seed of its own, so that a run resumed after any epoch goes on
-    as an unbroken one would have, bit for bit.
+    Ctrl-C ends training early, which the history records. With a checkpoint folder the network
+    returns to the end of the last complete epoch, from which the same call continues; without one
+    it keeps the weights that it has. Every epoch has its own seed, so a run that is resumed after
+    any epoch ends exactly as an uninterrupted one, bit for bit.
 
     Parameters
     ----------
     network : nn.Module
         A `Trainable`, on the sampler's device.
     sampler : Sampler
-        Training tuples.
+        Batches of training tuples.
     settings : LoopSettings
         How to train.
     seed : int
-        Of all random draws.
+        The seed of all random draws.
     validation : Sampler, optional
         Needed for early stopping.
     checkpoint : Path, optional
-        A folder. If it holds a checkpoint of this run, training goes on from there.
+        A folder. If it holds a checkpoint of this run, training continues from there.
     run : mapping, optional
-        What run this is (settings, data), so that no other run's checkpoint is taken for it.
+        The run's settings and data, which the checkpoint must have been written with.
     progress : bool
         Whether to show a progress bar.
 
@@ -169,12 +133,30 @@ def train(
     TrainingError
         If the loss or a weight becomes NaN or infinite.
     StorageError
-        If the checkpoint is of another run, or not whole.
+        If the checkpoint belongs to another run or is damaged.
     """
-    return _Run(network, sampler, settings, seed, validation, checkpoint, run, progress).go()
+    training = _Training(network, sampler, settings, seed, validation)
+    with reproducible(sampler.device):
+        training.complete(
+            checkpoint,
+            {**(run or {}), "seed": seed},
+            checkpoint_seconds=settings.checkpoint_seconds,
+            progress=progress,
+        )
+    network.eval()
+    if training.best is not None:
+        network.load_state_dict(training.best)
+    history = training.history
+    if training.out_of_patience and history.stopped == "finished":
+        history.stopped = "early"
+    _warn_if_diverged(history)
+    return history
 
 
-class _Run:
+class _Training(ResumableRun):
+    verb: ClassVar[str] = "training"
+    unit: ClassVar[str] = "epoch"
+
     def __init__(
         self,
         network: nn.Module,
@@ -182,18 +164,11 @@ class _Run:
         settings: LoopSettings,
         seed: int,
         validation: Sampler | None,
-        checkpoint: Path | None,
-        run: Mapping[str, Any] | None,
-        progress: bool,
     ) -> None:
-        self.network, self.sampler, self.settings = network, sampler, settings
-        self.seed, self.validation, self.folder = seed, validation, checkpoint
-        self.run = {**(run or {}), "seed": seed}
-        self.progress = progress
+        self.network, self.sampler, self.validation = network, sampler, validation
+        self.settings, self.seed, self.total = settings, seed, settings.epochs
         self.history = History()
         self.best: dict[str, Tensor] | None = None
-        self.best_loss = math.inf
-        self.whole: tuple[Any, ...] | None = None
         self.optimizer = Adam(
             [p for p in network.parameters() if p.requires_grad],
             lr=settings.learning_rate,
@@ -201,75 +176,41 @@ class _Run:
             weight_decay=settings.weight_decay,
         )
 
-    def go(self) -> History:
-        self._resume()
-        started = time.monotonic() - self.history.seconds
-        saved = time.monotonic()
-        bar = tqdm(
-            total=self.settings.epochs,
-            initial=len(self.history.epochs),
-            disable=not self.progress,
-            desc="training",
-            unit="epoch",
-        )
-        with reproducible(self.sampler.device), bar:
-            try:
-                self._keep_whole()
-                while len(self.history.epochs) < self.settings.epochs and not self._is_over():
-                    self._epoch(bar)
-                    self._keep_whole()
-                    self.history.seconds = time.monotonic() - started
-                    last = len(self.history.epochs) == self.settings.epochs or self._is_over()
-                    if last or time.monotonic() - saved >= self.settings.checkpoint_seconds:
-                        self._save()
-                        saved = time.monotonic()
-            except KeyboardInterrupt:
-                self._back_to_whole()
-                if self.history.epochs:
-                    self._save()
-                self.history.stopped = "interrupted"
-                warnings.warn(
-                    f"training was interrupted after {len(self.history.epochs)} of "
-                    f"{self.settings.epochs} epochs; the model keeps what it has learned so far.",
-                    stacklevel=4,
-                )
-        self.network.eval()
-        if self.best is not None:
-            self.network.load_state_dict(self.best)
-        self._warn_if_diverged()
-        return self.history
+    @property
+    def done(self) -> int:
+        return len(self.history.epochs)
 
-    def _epoch(self, bar: "tqdm[Any]") -> None:
-        epoch = len(self.history.epochs)
+    @property
+    def out_of_patience(self) -> bool:
+        best, patience = self.history.best_epoch, self.settings.patience
+        return best is not None and 0 < patience <= self.done - 1 - best
+
+    @property
+    def finished(self) -> bool:
+        return self.done >= self.total or self.out_of_patience
+
+    def advance(self, bar: "tqdm[Any]") -> None:
+        """Train for one epoch."""
+        epoch = self.done
         torch.manual_seed(derive_seed(self.seed, epoch))
         self.optimizer.param_groups[0]["lr"] = self.settings.rate(epoch)
         self.network.train()
         means = self._pass(self.sampler, learn=True)
         if self.validation is not None:
             self.network.eval()
-            # The same noise in every epoch: losses of different epochs are compared.
+            # The same noise in every epoch, so that their losses can be compared.
             torch.manual_seed(derive_seed(self.seed, 0, 1))
             with torch.no_grad():
-                terms = self._pass(self.validation, learn=False)
-            means["validation"] = sum(terms.values())
-            self._remember(means["validation"], epoch)
-        for name, value in means.items():
-            if not math.isfinite(value):
-                raise TrainingError(
-                    f"the loss became {value} in epoch {epoch + 1} (term '{name}'); {_REMEDY}"
-                )
-        # The loss of a batch says nothing of the step that follows it.
-        for name, weight in self.network.state_dict().items():
-            if not weight.isfinite().all():
-                raise TrainingError(
-                    f"a weight became NaN or infinite in epoch {epoch + 1} ('{name}'); {_REMEDY}"
-                )
+                means["validation"] = sum(self._pass(self.validation, learn=False).values())
+        self._check_finite(means)
         self.history.epochs.append(means)
-        shown = {k: f"{v:.3g}" for k, v in means.items()}
-        bar.set_postfix(shown, refresh=False)
+        if self.settings.patience and self.validation is not None:
+            self._remember_best(epoch)
+        bar.set_postfix({name: f"{value:.3g}" for name, value in means.items()}, refresh=False)
         bar.update()
 
     def _pass(self, sampler: Sampler, *, learn: bool) -> dict[str, float]:
+        """Go through all batches once; return each term's mean over the items."""
         totals: dict[str, Tensor] = {}
         items = 0
         for batch in sampler.epoch(shuffle=learn):
@@ -291,73 +232,67 @@ class _Run:
             torch.autograd.backward(loss)
             self.optimizer.step()
 
-    def _warn_if_diverged(self) -> None:
-        """Warn of a loss that stayed finite and ended far above the least that it has been."""
-        if not self.history.epochs or self.history.untrained is None:
-            return
-        best = self.history.best_epoch
-        epochs = [
-            {name: value for name, value in epoch.items() if name != "validation"}
-            for epoch in self.history.epochs[: None if best is None else best + 1]
-        ]
-        terms = epochs[-1]
-        loss = sum(terms.values())
-        least = min(self.history.untrained, *(sum(epoch.values()) for epoch in epochs))
-        if loss > least + abs(least):
-            worst = max(terms, key=lambda name: terms[name])
-            warnings.warn(
-                f"training may have diverged: the loss ended at {loss:.4g} (most of it '{worst}', "
-                f"{terms[worst]:.4g}) and has been as low as {least:.4g}, so that topics may be "
-                f"meaningless; {_REMEDY}",
-                stacklevel=7,
-            )
+    def _check_finite(self, means: Mapping[str, float]) -> None:
+        epoch = self.done + 1
+        for name, value in means.items():
+            if not math.isfinite(value):
+                raise TrainingError(
+                    f"the loss became {value} in epoch {epoch} (term '{name}'); {_REMEDY}"
+                )
+        # A batch's loss is computed before its step, so the last step shows only in the weights.
+        for name, weight in self.network.state_dict().items():
+            if not weight.isfinite().all():
+                raise TrainingError(
+                    f"a weight became NaN or infinite in epoch {epoch} ('{name}'); {_REMEDY}"
+                )
 
-    def _remember(self, loss: float, epoch: int) -> None:
-        if self.settings.patience and loss < self.best_loss:
-            self.best_loss, self.history.best_epoch = loss, epoch
+    def _remember_best(self, epoch: int) -> None:
+        best, epochs = self.history.best_epoch, self.history.epochs
+        if best is None or epochs[epoch]["validation"] < epochs[best]["validation"]:
+            self.history.best_epoch = epoch
             self.best = {n: t.detach().clone() for n, t in self.network.state_dict().items()}
 
-    def _keep_whole(self) -> None:
-        """Remember the state after a whole epoch, for an interruption in the next."""
-        if self.folder is not None:
-            weights = {n: t.detach().clone() for n, t in self.network.state_dict().items()}
-            optimizer, history = copy.deepcopy((self.optimizer.state_dict(), self.history))
-            self.whole = weights, optimizer, history, self.best, self.best_loss
+    def state(self) -> State:
+        tensors = {f"network/{name}": value for name, value in self.network.state_dict().items()}
+        tensors |= {f"best/{name}": value for name, value in (self.best or {}).items()}
+        for number, values in self.optimizer.state_dict()["state"].items():
+            tensors |= {f"optimizer/{number}/{name}": value for name, value in values.items()}
+        arrays = {name: value.detach().cpu().numpy().copy() for name, value in tensors.items()}
+        return {"history": asdict(self.history)}, arrays
 
-    def _back_to_whole(self) -> None:
-        if self.whole is not None:
-            weights, optimizer, self.history, self.best, self.best_loss = self.whole
-            self.network.load_state_dict(weights)
-            self.optimizer.load_state_dict(optimizer)
+    def restore(self, description: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> None:
+        parts: dict[str, dict[str, Tensor]] = {"network": {}, "best": {}, "optimizer": {}}
+        for name, array in arrays.items():
+            part, _, rest = name.partition("/")
+            parts[part][rest] = torch.tensor(array)
+        self.network.load_state_dict(parts["network"])
+        self.best = parts["best"] or None
+        of_parameters: dict[int, dict[str, Tensor]] = {}
+        for name, value in parts["optimizer"].items():
+            number, _, key = name.partition("/")
+            of_parameters.setdefault(int(number), {})[key] = value
+        groups = self.optimizer.state_dict()["param_groups"]
+        self.optimizer.load_state_dict({"state": of_parameters, "param_groups": groups})
+        self.history = History(**description["history"])
 
-    def _is_over(self) -> bool:
-        best = self.history.best_epoch
-        if not self.settings.patience or best is None:
-            return False
-        over = len(self.history.epochs) - 1 - best >= self.settings.patience
-        if over:
-            self.history.stopped = "early"
-        return over
 
-    def _resume(self) -> None:
-        if self.folder is None:
-            return
-        found = read_checkpoint(self.folder, self.network, self.optimizer, self.run)
-        if found is None:
-            return
-        state, self.best = found
-        with checkpoint_errors(self.folder / FILE):
-            self.history = History(**state["history"])
-            best = state["best_loss"]
-            self.best_loss = math.inf if best is None else float(best)
-        logger.info("resumed after epoch %d", len(self.history.epochs))
-
-    def _save(self) -> None:
-        if self.folder is None:
-            return
-        state = {
-            "run": self.run,
-            "history": vars(self.history),
-            "best_loss": self.best_loss if math.isfinite(self.best_loss) else None,
-        }
-        write_checkpoint(self.folder, self.network, self.optimizer, self.best, state)
+def _warn_if_diverged(history: History) -> None:
+    """Warn if the loss stayed finite but ended far above the lowest that it has been."""
+    if not history.epochs or history.untrained is None:
+        return
+    best = history.best_epoch
+    epochs = [
+        {name: value for name, value in epoch.items() if name != "validation"}
+        for epoch in history.epochs[: None if best is None else best + 1]
+    ]
+    terms = epochs[-1]
+    loss = sum(terms.values())
+    least = min(history.untrained, *(sum(epoch.values()) for epoch in epochs))
+    if loss > least + abs(least):
+        worst = max(terms, key=lambda name: terms[name])
+        warnings.warn(
+            f"training may have diverged: the loss ended at {loss:.4g} (most of it '{worst}', "
+            f"{terms[worst]:.4g}) and has been as low as {least:.4g}, so that topics may be "
+            f"meaningless; {_REMEDY}",
+            stacklevel=6,
+        )

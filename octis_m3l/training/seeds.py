@@ -1,4 +1,4 @@
-"""Seeds: one number from which every random draw of a run follows."""
+"""Seeds: every random draw of a run follows from one number."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,7 +8,7 @@ import torch
 
 
 def derive_seed(seed: int, *path: int) -> int:
-    """Return a seed that follows from another and a path, and from nothing else.
+    """Return a seed from 0 to 2³¹ − 1 that depends on another seed and a path alone.
 
     Parameters
     ----------
@@ -16,24 +16,13 @@ def derive_seed(seed: int, *path: int) -> int:
         The run's seed, 0 or more.
     *path : int
         What the seed is for: a call, a run, an epoch.
-
-    Returns
-    -------
-    int
-        From 0 to 2³¹ − 1.
     """
     return int(np.random.SeedSequence(seed, spawn_key=path).generate_state(1)[0] >> 1)
 
 
 @contextmanager
 def reproducible(device: torch.device) -> Iterator[None]:
-    """Keep torch's global random state as it was, whatever the block draws.
-
-    Parameters
-    ----------
-    device : torch.device
-        The device that the block draws on beside the CPU.
-    """
+    """Restore torch's global random state, of the CPU and of this device, after the block."""
     devices = [device] if device.type == "cuda" else []
     with torch.random.fork_rng(devices=devices, device_type="cuda"):
         yield

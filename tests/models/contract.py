@@ -1180,7 +1180,9 @@ class NeuralModelContract(ModelContract):
         assert len(paths) == self.networks_trained
         for path in paths:
             path.write_bytes(path.read_bytes()[:-9])
-        with pytest.raises(StorageError, match=r"is no whole checkpoint .* delete it to start"):
+        with pytest.raises(
+            StorageError, match=r"is not a complete checkpoint .* delete it to start"
+        ):
             self.make(checkpoint=tmp_path).train_model(planted_data.dataset, top_words=TOP_WORDS)
 
 

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+import pytest
 
 from octis_m3l.data.views import TextView
 from octis_m3l.sampling import Chain, LinkedCorpus
@@ -73,3 +74,15 @@ def document_counts(chain: Chain) -> list[Counter[int]]:
     for (document, _, _), topic in zip(tokens(chain.corpus), chain.topics.tolist(), strict=True):
         found[document][topic] += 1
     return found
+
+
+def stop_after(monkeypatch: pytest.MonkeyPatch, sweeps: int) -> None:
+    """Have Ctrl-C pressed at the end of a sweep."""
+    sweep = Chain.sweep
+
+    def interrupted(self: Chain) -> None:
+        sweep(self)
+        if self.sweeps == sweeps:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(Chain, "sweep", interrupted)

@@ -327,7 +327,7 @@ def test_a_settled_chain_goes_on_from_its_state(threads: int) -> None:
     chain = chain_over(corpus, 5, threads=threads, seed=3, sweeps=8)
     chain.fit_alpha()
     chain.fit_eta()
-    chain.settle()
+    chain.recount()
     assert_counts_are_those_of_the_topics(chain)
     state = chain.state()
     kept = {name: array.copy() for name, array in state.items()}

@@ -51,8 +51,7 @@ def test_alpha_is_where_scipy_finds_the_maximum(alpha: list[float], seed: int) -
 
 
 def test_every_step_of_alpha_is_upwards() -> None:
-    counts = drawn([0.5, 0.1, 1.5], 4)
-    alpha = np.array([5.0, 5.0, 0.01])
+    counts, alpha = drawn([0.5, 0.1, 1.5], 4), np.array([5.0, 5.0, 0.01])
     for _ in range(20):
         before, alpha = alpha, fitted(counts, alpha.tolist(), steps=1)
         assert log_likelihood(counts, alpha) > log_likelihood(counts, before)
@@ -67,36 +66,28 @@ def test_a_topic_without_counts_has_the_least_alpha_and_comes_back() -> None:
     np.testing.assert_allclose(fitted(counts, found.tolist()), fitted(counts, [0.1] * 4), rtol=1e-2)
 
 
-def test_documents_of_one_topic_each_have_a_small_alpha() -> None:
-    found = fitted(np.repeat(9 * np.eye(3, dtype=np.int64), 5, axis=0), [0.1] * 3, steps=500)
-    assert (found < 1e-3).all()
-    assert (found >= LEAST).all()
-
-
-def test_documents_that_are_all_alike_have_a_large_alpha() -> None:
-    found = fitted(np.full((9, 3), 20), [0.1] * 3, steps=50)
-    assert np.isfinite(found).all()
-    assert (found > 5).all()
+def test_documents_of_one_topic_have_a_small_alpha_and_equal_documents_a_large_one() -> None:
+    small = fitted(np.repeat(9 * np.eye(3, dtype=np.int64), 5, axis=0), [0.1] * 3, steps=500)
+    assert ((small < 1e-3) & (small >= LEAST)).all()
+    large = fitted(np.full((9, 3), 20), [0.1] * 3, steps=50)
+    assert (np.isfinite(large) & (large > 5)).all()
 
 
 @pytest.mark.parametrize(("eta", "size", "seed"), [(0.5, 8, 0), (0.02, 200, 1), (2.0, 5, 2)])
 def test_eta_is_where_scipy_finds_the_maximum(eta: float, size: int, seed: int) -> None:
     counts = drawn([eta] * size, seed, documents=20)
+    totals, present = counts.sum(axis=1), counts[counts > 0].astype(np.int32)
 
-    def lost(x: NDArray[Any]) -> float:
+    def loss(x: NDArray[Any]) -> float:
         return -log_likelihood(counts, np.full(size, np.exp(x[0])))
 
-    best = minimize(lost, np.zeros(1), method="BFGS")
+    best = minimize(loss, np.zeros(1), method="BFGS")
     for start in (0.01, 3.0):
-        found = fit_symmetric(counts[counts > 0], counts.sum(axis=1), size, start, steps=STEPS)
+        found = fit_symmetric(present, totals, size, start, steps=STEPS)
         assert found == pytest.approx(np.exp(best.x[0]), rel=0.01)
-
-
-def test_topics_without_words_do_not_change_eta() -> None:
-    counts = drawn([0.5] * 8, 3, documents=20)
-    totals = counts.sum(axis=1)
-    found = fit_symmetric(counts[counts > 0], totals, 8, 0.1)
-    assert found == fit_symmetric(counts[counts > 0], np.append(totals, [0, 0]), 8, 0.1)
+        # Topics without words change nothing.
+        more = np.append(totals, [0, 0])
+        assert fit_symmetric(present, more, size, start, steps=STEPS) == found
 
 
 def test_eta_of_nothing_stays() -> None:

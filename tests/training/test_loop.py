@@ -1,7 +1,8 @@
-"""The training loop: what it minimises, when it stops, what it leaves behind."""
+"""The training loop: what it minimises, when it stops, how it is resumed."""
 
 import re
 import warnings
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,25 +10,15 @@ import pytest
 import torch
 from torch import Tensor, optim
 
-from octis_m3l.data.batches import Batch, TupleSampler
-from octis_m3l.data.dataset import MultiviewDataset
-from octis_m3l.data.views import ImageView, TextView
-from octis_m3l.models.m3l_contrast import M3LContrastNetwork, M3LContrastSettings
+from octis_m3l.data.batches import Batch
 from octis_m3l.training import LoopSettings, derive_seed, train
 from octis_m3l.training.loop import TrainingError
 
-from .toy import (
-    BATCH,
-    SIZES,
-    STEPS,
-    Toy,
-    Walker,
-    dataset,
-    differing,
-    loop,
-    sampler,
-    told,
-    weights,
+from .toy import SIZES, STEPS, Toy, Walker, differing, loop, sampler, without_time
+
+REMEDY = (
+    "lower learning_rate (or raise temperature), and look for outliers: embeddings, or lengths of "
+    "documents, that are out of proportion."
 )
 
 
@@ -49,7 +40,7 @@ def test_the_same_seed_gives_the_same_network_bit_for_bit() -> None:
     first, second, third = Toy(), Toy(), Toy()
     history = train(first, sampler(), loop(), seed=3)
     torch.manual_seed(99)
-    assert told(train(second, sampler(), loop(), seed=3)) == told(history)
+    assert without_time(train(second, sampler(), loop(), seed=3)) == without_time(history)
     assert differing(first, second) == []
     assert train(third, sampler(), loop(), seed=4).epochs != history.epochs
     assert "inner.weight" in differing(first, third)
@@ -86,39 +77,54 @@ def test_it_is_a_plain_loop_with_adam(schedule: str) -> None:
             assert history.epochs[epoch] == pytest.approx(means, rel=1e-4)
     for name, value in plain.state_dict().items():
         torch.testing.assert_close(ours.state_dict()[name], value, rtol=1e-3, atol=1e-4)
-
-
-def test_the_history_of_a_finished_run() -> None:
-    network = Toy()
-    history = train(network, sampler(), loop(), seed=0)
-    assert [sorted(epoch) for epoch in history.epochs] == [["error", "weight"]] * 5
-    assert all(type(value) is float for epoch in history.epochs for value in epoch.values())
+    assert (history.stopped, history.best_epoch) == ("finished", None)
     assert history.epochs[-1]["error"] < history.epochs[0]["error"]
-    assert history.stopped == "finished"
-    assert history.best_epoch is None
     assert history.seconds > 0
-    assert not network.training
+    assert not ours.training
+
+
+def test_the_rate_is_halved_every_125_epochs() -> None:
+    settings = LoopSettings(400, learning_rate=0.8, schedule="halving")
+    assert [settings.rate(epoch) for epoch in (0, 124, 125, 250)] == [0.8, 0.8, 0.4, 0.2]
 
 
 def test_validation_is_measured_without_learning_from_it() -> None:
     with_it, without = Toy(), Toy()
-    history = train(with_it, sampler(), loop(), seed=0, validation=sampler("validation"))
+    history = train(with_it, sampler(), loop(), seed=0, validation=sampler("validation", 9))
     plain = train(without, sampler(), loop(), seed=0)
     assert differing(with_it, without) == []
     for ours, theirs in zip(history.epochs, plain.epochs, strict=True):
         assert ours == {**theirs, "validation": ours["validation"]}
     with torch.no_grad():
-        terms = with_it.loss(next(sampler("validation").epoch(shuffle=False)))
+        terms = with_it.loss(next(sampler("validation", 9).epoch(shuffle=False)))
     assert history.epochs[-1]["validation"] == pytest.approx(
         sum(term.item() for term in terms.values())
     )
-    assert history.stopped == "finished"
     assert history.best_epoch is None
+
+
+def test_validation_has_the_same_noise_in_every_epoch_and_weighs_items() -> None:
+    class Noisy(Walker):
+        def loss(self, batch: Batch) -> dict[str, Tensor]:
+            if self.training:
+                return {"loss": -self.place}
+            return {"loss": torch.randn(()), "size": torch.tensor(float(batch.size))}
+
+    history = train(Noisy(), sampler(), loop(4), seed=0, validation=sampler())
+    [measured] = {epoch["validation"] for epoch in history.epochs}
+    sizes = [8, 8, 6]
+    torch.manual_seed(derive_seed(0, 0, 1))
+    noise = [float(torch.randn(())) for _ in sizes]
+    expected = sum((n + size) * size for n, size in zip(noise, sizes, strict=True)) / sum(sizes)
+    assert measured == pytest.approx(expected, rel=1e-5)
+
+
+# Early stopping.
 
 
 @pytest.mark.parametrize("patience", [1, 3])
 def test_early_stopping_keeps_the_best_weights(patience: int) -> None:
-    network, validation = Walker(), sampler("validation")
+    network, validation = Walker(), sampler("validation", 9)
     settings = loop(100, patience=patience)
     history = train(network, sampler(), settings, seed=0, validation=validation)
     measured = [epoch["validation"] for epoch in history.epochs]
@@ -127,78 +133,53 @@ def test_early_stopping_keeps_the_best_weights(patience: int) -> None:
     assert history.best_epoch == best
     assert history.stopped == "early"
     assert len(measured) == best + 1 + patience
-    assert measured[best:] == sorted(measured[best:])
-    assert not network.training
     with torch.no_grad():
         found = network.loss(next(validation.epoch(shuffle=False)))["loss"].item()
     assert found == pytest.approx(measured[best])
 
 
 def test_too_few_epochs_for_patience_still_keep_the_best_weights() -> None:
-    unbroken = Walker()
-    history = train(
-        unbroken, sampler(), loop(100, patience=1), seed=0, validation=sampler("validation")
-    )
-    short = Walker()
-    found = train(
-        short,
-        sampler(),
-        loop(len(history.epochs), patience=5),
-        seed=0,
-        validation=sampler("validation"),
-    )
+    stopped, short = Walker(), Walker()
+    given: dict[str, Any] = {"seed": 0, "validation": sampler("validation")}
+    history = train(stopped, sampler(), loop(100, patience=1), **given)
+    found = train(short, sampler(), loop(len(history.epochs), patience=5), **given)
     assert found.stopped == "finished"
     assert found.best_epoch == history.best_epoch == len(found.epochs) - 2
-    assert differing(short, unbroken) == []
+    assert differing(short, stopped) == []
 
 
 def test_an_equal_loss_is_not_a_better_one() -> None:
-    history = train(
-        Walker(),
-        sampler(),
-        loop(100, patience=2, learning_rate=1e-30),
-        seed=0,
-        validation=sampler("validation"),
-    )
+    settings = loop(100, patience=2, learning_rate=1e-30)
+    history = train(Walker(), sampler(), settings, seed=0, validation=sampler("validation"))
     assert (history.best_epoch, len(history.epochs), history.stopped) == (0, 3, "early")
+
+
+# Losses that are no numbers, or too large.
 
 
 @pytest.mark.parametrize(
     ("value", "shown"), [(float("nan"), "nan"), (float("inf"), "inf"), (-float("inf"), "-inf")]
 )
-def test_a_loss_that_is_no_number_is_an_error(value: float, shown: str) -> None:
-    message = (
-        f"the loss became {shown} in epoch 2 (term 'error'); lower learning_rate (or raise "
-        "temperature), and look for outliers: embeddings, or lengths of documents, that are out of "
-        "proportion."
-    )
+def test_a_loss_that_is_not_finite_is_an_error(value: float, shown: str) -> None:
+    message = f"the loss became {shown} in epoch 2 (term 'error'); {REMEDY}"
     with pytest.raises(TrainingError, match=f"^{re.escape(message)}$"):
         train(Broken(2 * STEPS, value), sampler(), loop(), seed=0)
-
-
-def test_a_validation_loss_that_is_no_number_is_an_error() -> None:
-    network = Broken(1, float("nan"), in_training=False)
-    with pytest.raises(TrainingError, match=r"became nan in epoch 1 \(term 'validation'\)"):
+    network = Broken(1, value, in_training=False)
+    with pytest.raises(TrainingError, match=rf"became {shown} in epoch 1 \(term 'validation'\)"):
         train(network, sampler(), loop(), seed=0, validation=sampler("validation"))
 
 
 def test_a_last_step_that_leaves_no_finite_weights_is_an_error() -> None:
     network = Toy()
     network.inner.weight.register_hook(lambda gradient: gradient * float("inf"))
-    settings = loop(1)
-    message = (
-        "a weight became NaN or infinite in epoch 1 ('inner.weight'); lower learning_rate (or "
-        "raise temperature), and look for outliers: embeddings, or lengths of documents, that are "
-        "out of proportion."
-    )
-    data = TupleSampler(dataset(), "train", {"en": np.zeros((sum(SIZES), 4))}, SIZES[0])
+    message = f"a weight became NaN or infinite in epoch 1 ('inner.weight'); {REMEDY}"
     with pytest.raises(TrainingError, match=f"^{re.escape(message)}$"):
-        train(network, data, settings, seed=0)
+        train(network, sampler(batch_size=SIZES[0]), loop(1), seed=0)
 
 
 def test_a_loss_that_explodes_and_stays_finite_is_warned_of() -> None:
     class Climbs(Walker):
-        """Its loss grows with each step by what it is told."""
+        """Its loss grows with each step by its goal."""
 
         def loss(self, batch: Batch) -> dict[str, Tensor]:
             prior = 1 + self.goal * self.place.detach() + 0 * self.place
@@ -206,71 +187,71 @@ def test_a_loss_that_explodes_and_stays_finite_is_warned_of() -> None:
             return {"error": torch.tensor(2.0), "prior": prior}
 
     message = (
-        r"^training may have diverged: the loss ended at 42.09 \(most of it 'prior', 40.09\) and "
-        r"has been as low as 3, so that topics may be meaningless; lower learning_rate \(or raise "
+        "training may have diverged: the loss ended at 42.09 (most of it 'prior', 40.09) and has "
+        f"been as low as 3, so that topics may be meaningless; {REMEDY}"
     )
-    with pytest.warns(UserWarning, match=message):
+    with pytest.warns(UserWarning, match=f"^{re.escape(message)}$"):
         train(Climbs(10.0), sampler(), loop(2), seed=0)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         train(Climbs(0.1), sampler(), loop(2), seed=0)
 
 
-def test_validation_sees_the_same_noise_in_every_epoch_and_weighs_items() -> None:
-    class Noisy(Walker):
-        def loss(self, batch: Batch) -> dict[str, Tensor]:
-            if self.training:
-                return {"loss": -self.place}
-            return {"loss": torch.randn(()), "size": torch.tensor(float(batch.size))}
-
-    batches = TupleSampler(dataset(), "train", {"en": np.zeros((sum(SIZES), 4))}, BATCH)
-    history = train(Noisy(), sampler(), loop(4), seed=0, validation=batches)
-    measured = [epoch["validation"] for epoch in history.epochs]
-    assert len(set(measured)) == 1
-    sizes = [8, 8, 6]
-    mean = sum(size * size for size in sizes) / sum(sizes)
-    assert measured[0] != pytest.approx(mean)
-    torch.manual_seed(derive_seed(0, 0, 1))
-    noise = [float(torch.randn(())) for _ in sizes]
-    drawn = sum(n * size for n, size in zip(noise, sizes, strict=True)) / sum(sizes)
-    assert measured[0] == pytest.approx(mean + drawn, rel=1e-5)
+# Interruptions.
 
 
-def test_an_interrupted_network_keeps_what_it_has_learned() -> None:
+@pytest.mark.parametrize("schedule", ["constant", "cosine"])
+@pytest.mark.parametrize("stop_at", [3, 4, 12])
+def test_a_resumed_training_is_an_uninterrupted_one(
+    stop_at: int, schedule: str, tmp_path: Path
+) -> None:
+    whole, resumed = Toy(), Toy(seed=7 if stop_at > STEPS else 0)
+    settings = loop(schedule=schedule)
+    expected = train(whole, sampler(), settings, seed=0)
+    done = (stop_at - 1) // STEPS
+    with pytest.warns(UserWarning, match=f"^training was interrupted after {done} of 5 epochs; "):
+        first = train(Toy(stop_at=stop_at), sampler(), settings, seed=0, checkpoint=tmp_path)
+    assert first.epochs == expected.epochs[:done]
+    assert first.stopped == "interrupted"
+    history = train(resumed, sampler(), settings, seed=0, checkpoint=tmp_path)
+    assert without_time(history) == without_time(expected)
+    assert differing(resumed, whole) == []
+    assert resumed.calls == (5 - done) * STEPS
+    finished = Toy(seed=9)
+    assert train(finished, sampler(), settings, seed=0, checkpoint=tmp_path) == history
+    assert finished.calls == 0
+    assert differing(finished, whole) == []
+    with pytest.raises(ValueError, match="belongs to another run: seed differ"):
+        train(Toy(), sampler(), settings, seed=1, checkpoint=tmp_path)
+
+
+def test_early_stopping_and_the_best_weights_survive_an_interruption(tmp_path: Path) -> None:
+    whole, stopped, resumed = Walker(), Walker(stop_at=0.7), Walker()
+    given: dict[str, Any] = {"seed": 0, "validation": sampler("validation")}
+    settings = loop(100, patience=8)
+    expected = train(whole, sampler(), settings, **given)
+    with pytest.warns(UserWarning, match="training was interrupted"):
+        first = train(stopped, sampler(), settings, checkpoint=tmp_path, **given)
+    assert first.best_epoch == expected.best_epoch
+    assert len(first.epochs) < len(expected.epochs)
+    assert differing(stopped, whole) == []
+    history = train(resumed, sampler(), settings, checkpoint=tmp_path, **given)
+    assert without_time(history) == without_time(expected)
+    assert differing(resumed, whole) == []
+
+
+def test_without_a_checkpoint_an_interrupted_network_keeps_what_it_has() -> None:
     network, whole = Toy(stop_at=2 * STEPS + 1), Toy()
-    message = (
-        "training was interrupted after 2 of 5 epochs; the model keeps what it has learned so far."
-    )
-    with pytest.warns(UserWarning, match=f"^{re.escape(message)}$"):
+    with pytest.warns(UserWarning, match="training was interrupted after 2 of 5 epochs"):
         history = train(network, sampler(), loop(), seed=0)
-    expected = train(whole, sampler(), loop(2), seed=0)
     assert history.stopped == "interrupted"
-    assert history.epochs == expected.epochs
+    assert history.epochs == train(whole, sampler(), loop(2), seed=0).epochs
     assert differing(network, whole) == []
     assert not network.training
 
 
-def test_an_interrupted_network_with_patience_has_its_best_weights() -> None:
-    class Stopped(Walker):
-        """Walks past its goal, and is hit by Ctrl-C there."""
-
-        def loss(self, batch: Batch) -> dict[str, Tensor]:
-            if self.place > 0.7:
-                raise KeyboardInterrupt
-            return super().loss(batch)
-
-    network, whole = Stopped(), Walker()
-    settings, validation = loop(100, patience=50), sampler("validation")
-    with pytest.warns(UserWarning, match="training was interrupted"):
-        history = train(network, sampler(), settings, seed=0, validation=validation)
-    assert history.best_epoch is not None
-    train(whole, sampler(), loop(history.best_epoch + 1), seed=0, validation=validation)
-    assert history.best_epoch < len(history.epochs) - 1
-    assert torch.equal(network.place, whole.place)
-
-
 @pytest.mark.parametrize("end", ["finished", "interrupted", "error"])
-def test_the_global_random_state_is_left_as_it_was(end: str) -> None:
+def test_the_global_random_state_is_restored(end: str) -> None:
     networks: dict[str, Toy] = {
         "finished": Toy(),
         "interrupted": Toy(stop_at=5),
@@ -287,7 +268,10 @@ def test_the_global_random_state_is_left_as_it_was(end: str) -> None:
     assert torch.equal(torch.get_rng_state(), state)
 
 
-def test_a_batch_that_has_nothing_to_learn_from_is_passed_over() -> None:
+# Other things that networks may do.
+
+
+def test_batches_without_a_gradient_are_skipped_and_frozen_weights_stay() -> None:
     class Half(Toy):
         """Learns from every second batch."""
 
@@ -296,45 +280,12 @@ def test_a_batch_that_has_nothing_to_learn_from_is_passed_over() -> None:
             return terms if self.calls % 2 else {name: torch.ones(()) for name in terms}
 
     network = Half()
-    before = weights(network)
+    network.outer.weight.requires_grad_(False)
     history = train(network, sampler(), loop(2), seed=0)
     assert len(history.epochs) == 2
-    assert not torch.equal(network.inner.weight, before["inner.weight"])
-
-
-def gappy(count: int = 9) -> MultiviewDataset:
-    """Return tuples that have a German document or a picture, but never two of them."""
-    texts = TextView(
-        name="de",
-        sizes=(count, 0, 0),
-        vocabulary=("a", "b"),
-        token_ids=np.arange(count, dtype=np.int32) % 2,
-        offsets=np.arange(count + 1),
-    )
-    random = np.random.default_rng(0)
-    images = ImageView(
-        name="image",
-        sizes=(count, 0, 0),
-        embeddings=random.normal(size=(count, 3)).astype(np.float32),
-    )
-    return MultiviewDataset([texts, images])
-
-
-def test_tuples_with_gaps_in_batches_of_two_can_be_trained_on() -> None:
-    data, random = gappy(), np.random.default_rng(0)
-    embeddings: dict[str, Any] = {
-        "de": random.normal(size=(9, 4)).astype(np.float32),
-        "image": data.view("image").embeddings,
-    }
-    batches = TupleSampler(data, "train", embeddings, 2)
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        assert {len(batch.views) for batch in batches.epoch()} == {0, 1}
-        settings = M3LContrastSettings(num_topics=2, hidden_size=4, batch_size=2)
-        network = M3LContrastNetwork({"de": 4, "image": 3}, {"de": 2}, settings)
-    history = train(network, batches, LoopSettings(5), seed=0)
-    assert history.stopped == "finished"
-    assert all(value.isfinite().all() for value in network.state_dict().values())
+    changed = differing(network, Toy())
+    assert "inner.weight" in changed
+    assert "outer.weight" not in changed
 
 
 def test_progress_is_shown_only_when_asked_for(capfd: pytest.CaptureFixture[str]) -> None:
@@ -343,20 +294,5 @@ def test_progress_is_shown_only_when_asked_for(capfd: pytest.CaptureFixture[str]
     train(Toy(), sampler(), loop(2), seed=0, progress=True)
     shown = capfd.readouterr()
     assert shown.out == ""
-    assert "training: 100%" in shown.err
-    assert "2/2" in shown.err
-
-
-def test_frozen_weights_stay() -> None:
-    network = Toy()
-    network.inner.weight.requires_grad_(False)
-    before = weights(network)
-    train(network, sampler(), loop(2), seed=0)
-    assert torch.equal(network.inner.weight, before["inner.weight"])
-    assert not torch.equal(network.outer.weight, before["outer.weight"])
-
-
-def test_the_toy_has_the_batches_that_these_tests_count_on() -> None:
-    assert len(sampler()) == STEPS
-    assert len(sampler("validation")) == 1
-    assert [batch.size for batch in sampler().epoch()] == [8, 8, SIZES[0] - 16]
+    for part in ("training: 100%", "2/2", "error="):
+        assert part in shown.err

@@ -16,26 +16,19 @@ BATCH = 8
 STEPS = 3
 
 
-def dataset() -> MultiviewDataset:
-    """Return documents of one word each, with embeddings, not linked to anything."""
+def sampler(partition: str = "train", batch_size: int = BATCH) -> TupleSampler:
+    """Return batches of documents of one word: three of training, two of validation."""
     count = sum(SIZES)
+    embeddings = np.random.default_rng(0).normal(size=(count, 4)).astype(np.float32)
     view = TextView(
         name="en",
         sizes=SIZES,
         vocabulary=("word",),
         token_ids=np.zeros(count, np.int32),
         offsets=np.arange(count + 1),
-        embeddings=np.random.default_rng(0).normal(size=(count, 4)).astype(np.float32),
+        embeddings=embeddings,
     )
-    return MultiviewDataset([view])
-
-
-def sampler(partition: str = "train") -> TupleSampler:
-    """Return batches of a partition: three of training documents, one of validation's."""
-    data = dataset()
-    embeddings = data.view("en").embeddings
-    assert embeddings is not None
-    return TupleSampler(data, partition, {"en": embeddings}, BATCH)
+    return TupleSampler(MultiviewDataset([view]), partition, {"en": embeddings}, batch_size)
 
 
 class Toy(nn.Module):
@@ -62,23 +55,20 @@ class Toy(nn.Module):
 
 
 class Walker(nn.Module):
-    """One number that goes up at each step; its validation loss is least on the way."""
+    """One number that grows at each step, beyond the one with the least validation loss."""
 
-    def __init__(self, goal: float = 0.5) -> None:
+    def __init__(self, goal: float = 0.5, stop_at: float = np.inf) -> None:
         super().__init__()
         self.place = nn.Parameter(torch.zeros(()))
-        self.goal = goal
+        self.goal, self.stop_at = goal, stop_at
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:
         """Return minus the number in training, and its distance from the goal in validation."""
+        if self.place > self.stop_at:
+            raise KeyboardInterrupt
         if self.training:
             return {"loss": -self.place}
         return {"loss": (self.place - self.goal).square()}
-
-
-def weights(network: nn.Module) -> dict[str, Tensor]:
-    """Return a copy of everything that the network holds."""
-    return {name: value.clone() for name, value in network.state_dict().items()}
 
 
 def differing(first: nn.Module, second: nn.Module) -> list[str]:
@@ -88,8 +78,8 @@ def differing(first: nn.Module, second: nn.Module) -> list[str]:
     return [name for name, value in ours.items() if not torch.equal(value, theirs[name])]
 
 
-def told(history: History) -> dict[str, Any]:
-    """Return a history without its time."""
+def without_time(history: History) -> dict[str, Any]:
+    """Return a history without its duration."""
     return {name: value for name, value in vars(history).items() if name != "seconds"}
 
 
