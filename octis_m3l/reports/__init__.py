@@ -6,13 +6,19 @@ from octis_m3l.reports.comparison_tables import (
     comparison_table,
     write_comparison,
 )
-from octis_m3l.reports.recovery import planted_recovery, recovery_table
-from octis_m3l.reports.search_plot import FEWEST, check_picture, draw_search, importances
-from octis_m3l.reports.tables import (
+from octis_m3l.reports.search_report import (
+    FEWEST,
     at_edge,
-    listed_topics,
-    scores_table,
+    check_picture,
+    draw_search,
+    importances,
     search_table,
+)
+from octis_m3l.reports.tables import (
+    listed_topics,
+    planted_recovery,
+    recovery_table,
+    scores_table,
     topics_table,
 )
 from octis_m3l.reports.topic_sheet import draw_topic_sheet

@@ -1,4 +1,4 @@
-"""A comparison as a table: in a terminal, Markdown, LaTeX and CSV."""
+"""A comparison as a table for terminals, Markdown, LaTeX and CSV."""
 
 import math
 import re
@@ -25,12 +25,12 @@ _BEST = "the best of two or more"
 _MARKS = {
     "±": "± standard deviation",
     "[": "[95 % confidence interval]",
-    "†": "†: its distance from the best could be chance (p ≥ .05), which does not make it as good",
+    "†": "†: the difference from the best could be chance (p ≥ .05); it may still be worse",
     "–": "–: not measured",
-    "‡": "‡: no test can tell",
+    "‡": "‡: no test is possible",
 }
 _BEST_IN = "best in"
-_COUNTED = "best in: of the measures that it has beside others"
+_COUNTED = "best in: of the measures that it shares with others"
 _FEW = 5
 _UP, _DOWN = "↑", "↓"
 
@@ -43,7 +43,7 @@ class _Cell:
 
 @dataclass(frozen=True)
 class _Content:
-    """What the tables of every format show: a row for each contender, a column for each measure."""
+    """The content of tables in every format: contenders as rows, measures as columns."""
 
     names: list[str]
     columns: dict[str, list[_Cell]]
@@ -52,7 +52,7 @@ class _Content:
     notes: list[str]
 
     def caption(self, bold: str) -> str:
-        """Say what the marks mean that the table shows; `bold` is how the best is marked."""
+        """Explain the marks in the table; `bold` is the mark of the best."""
         cells = [cell for column in self.columns.values() for cell in column]
         said = {m: text for m, text in _MARKS.items() if any(m in c.text for c in cells)}
         spread = " ".join(["mean", *(said.pop(mark) for mark in ("±", "[") if mark in said)])
@@ -66,20 +66,18 @@ class _Content:
 def comparison_table(
     result: Comparison, *, by_view: bool = False, intervals: bool = False
 ) -> JupyterMixin:
-    """Return the contenders, a row each, for a terminal or notebook of any width.
+    """Return a table for a terminal or notebook of any width, with a row for each contender.
 
-    Columns that do not fit beside each other come below, in a table of their own.
+    Columns that do not fit are continued in a further table below.
 
     Parameters
     ----------
     result : Comparison
-        What was found.
+        The comparison.
     by_view : bool
-        Whether each view and pair of views has a column; else each measure has, with the mean over
-        them.
+        Show a column for each view and pair of views, instead of the mean over them.
     intervals : bool
-        Whether means come with their 95 % confidence intervals; else with standard deviations over
-        runs.
+        Show 95 % confidence intervals, instead of standard deviations over runs.
     """
     return _Stacked(_content(result, by_view, intervals))
 
@@ -101,7 +99,7 @@ def comparison_markdown(
 
 
 def comparison_latex(result: Comparison, *, by_view: bool = False, intervals: bool = False) -> str:
-    """Return the same as LaTeX, for booktabs; its caption says what the signs mean.
+    """Return the same as LaTeX (needs booktabs); the caption explains the marks.
 
     Parameters
     ----------
@@ -121,14 +119,14 @@ def comparison_latex(result: Comparison, *, by_view: bool = False, intervals: bo
 
 
 def write_comparison(result: Comparison, folder: Path, *, intervals: bool = False) -> list[Path]:
-    """Write the tables beside a comparison's runs, and return the files.
+    """Write the tables into a comparison's folder, and return the files.
 
     Parameters
     ----------
     result, intervals
         As for `comparison_table`.
     folder : Path
-        Where.
+        The folder.
     """
     options = {"intervals": intervals}
     contents = {
@@ -163,9 +161,9 @@ def _content(result: Comparison, by_view: bool, intervals: bool) -> _Content:
     several = f"{fewest} to {max(counts)}" if len(counts) > 1 else f"{fewest}"
     notes = []
     if contested and fewest == 1:
-        notes.append("of one run no test sees how seeds vary")
+        notes.append("with one run, no test covers the variation over seeds")
     elif contested and fewest < _FEW:
-        notes.append(f"with fewer than {_FEW} runs little can be shown")
+        notes.append(f"with fewer than {_FEW} runs, few differences can be shown")
     if any(_is_mrr(result, *place) for place in result.standings):
         notes.append(UAP_NOTE)
     return _Content(names, columns, wins, f"{several} runs" if counts != {1} else "1 run", notes)
@@ -174,13 +172,13 @@ def _content(result: Comparison, by_view: bool, intervals: bool) -> _Content:
 def _wins(
     standings: Mapping[str, Mapping[str, Standing]], contested: Collection[str], name: str
 ) -> str:
-    """Return in how many columns a contender is best, of those where it has others beside it."""
+    """Return in how many of the columns that it shares with others a contender is best."""
     its = [by_name[name] for t in contested if name in (by_name := standings[t])]
     return f"{sum(standing.best for standing in its)} of {len(its)}"
 
 
 def _is_mrr(result: Comparison, measure: str, where: str) -> bool:
-    """Say whether a column is one of UAP that repeats MRR's."""
+    """Return whether a column of UAP equals that of MRR."""
     its = result.standings[measure, where]
     mrr = result.standings.get(("mrr", where), {})
     return measure == "uap" and all(n in mrr and same(s.mean, mrr[n].mean) for n, s in its.items())
@@ -207,7 +205,6 @@ def _cell(standing: Standing | None, intervals: bool) -> _Cell:
     elif not intervals and standing.runs > 1:
         text += f" ± {standing.std:.3f}"
     if standing.best:
-        # Nobody wins what it alone can have.
         return _Cell(text, won=standing.contested)
     return _Cell(text + ("‡" if _untold(standing) else "†" if standing.tied else ""))
 
@@ -217,7 +214,7 @@ def _untold(standing: Standing) -> bool:
 
 
 def _about(result: Comparison) -> str:
-    """Return what was compared on, for who finds the table later."""
+    """Return data, partition and settings of the comparison."""
     known = {
         "data": result.info.get("data"),
         "partition": result.info.get("partition"),
@@ -234,7 +231,7 @@ def _topics(result: Comparison, names: Collection[str]) -> list[int]:
 
 
 def _name(result: Comparison, name: str) -> str:
-    """Return a contender's name, with how many of its runs failed, and K where not all have one."""
+    """Return a contender's name, with the number of failed runs, and K if it differs."""
     runs = [run for run in result.runs if run.contender == name]
     notes = []
     if len(_topics(result, result.names)) > 1:
@@ -246,7 +243,7 @@ def _name(result: Comparison, name: str) -> str:
 
 
 class _Stacked(JupyterMixin):
-    """A table whose columns come below, in a further one, where they do not fit beside."""
+    """A table that continues in a further one below if its columns do not fit."""
 
     _FRAME = 3
 
@@ -255,7 +252,7 @@ class _Stacked(JupyterMixin):
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Any]:
         parts = list(self._parts(options.max_width))
-        # Bold is lost in a file: there a star says it.
+        # Files have no bold: a star marks the best.
         plain = not (console.is_terminal or console.is_jupyter)
         caption = self.content.caption("*" if plain else "bold")
         for titles in parts:
@@ -279,7 +276,7 @@ class _Stacked(JupyterMixin):
         yield Text(caption, style="dim italic")
 
     def _parts(self, width: int) -> Iterator[list[str]]:
-        """Yield titles of columns that fit beside each other."""
+        """Yield groups of columns that fit side by side."""
         names = max(map(cell_len, self.content.names), default=0)
         left = names + len(_BEST_IN) + 2 * self._FRAME + 1
         part: list[str] = []
@@ -293,18 +290,18 @@ class _Stacked(JupyterMixin):
         yield part
 
     def _width(self, title: str) -> int:
-        """Return how wide a column is whose cells and words of the title stay whole."""
+        """Return the width at which cells and words of the title are not broken."""
         cells = (f"{cell.text}*" for cell in self.content.columns[title])
         return max(map(cell_len, (*cells, *title.split())))
 
 
 def _one_line(text: str) -> str:
-    """Return a text as it may stand in a table of any format."""
+    """Return a text without line breaks and control characters."""
     return " ".join(visible(text).split())
 
 
 def _defused(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return a table without texts that a spreadsheet would take for formulas."""
+    """Return a table in which no text is read as a formula by a spreadsheet."""
     texts = frame.select_dtypes(exclude="number").columns
     defused = frame[texts].map(
         lambda value: f"'{value}" if isinstance(value, str) and _FORMULA.match(value) else value
@@ -327,7 +324,7 @@ def _markdown(text: str) -> str:
 
 
 def _latex(text: str) -> str:
-    """Return text as LaTeX has it: signs escaped, Greek letters and minus signs in mathematics."""
+    """Return text for LaTeX: special characters escaped, Greek letters and minus in math mode."""
     escaped = text.translate(_LATEX)
     named = re.sub(_GREEK, lambda found: _greek(found[0]), escaped)
     return re.sub(r"(?<![\w}])-(?=\d)", "$-$", named)
@@ -339,7 +336,7 @@ def _greek(letter: str) -> str:
     return f"$\\{name if size == 'SMALL' else name.capitalize()}$"
 
 
-# Those that LaTeX has a command for; the others look like Latin letters.
+# Greek letters that LaTeX has a command for; the others look like Latin letters.
 _GREEK = "[α-νξπρσ-ωΓΔΘΛΞΠΣΥΦΨΩ]"
 _MARKDOWN = str.maketrans(
     {"<": "&lt;", "&": "&amp;", **{character: f"\\{character}" for character in "\\`*_|~"}}

@@ -6,7 +6,7 @@ from octis_m3l.data.dataset import MultiviewDataset
 from octis_m3l.data.pictures import open_picture
 from octis_m3l.files import written_whole
 from octis_m3l.models.base import TopicModel
-from octis_m3l.reports.search_plot import check_picture
+from octis_m3l.reports.search_report import check_picture
 
 
 def draw_topic_sheet(
@@ -17,40 +17,40 @@ def draw_topic_sheet(
     words: int = 8,
     pictures: int = 5,
 ) -> None:
-    """Draw the aligned topics, the most frequent first, to a PNG, PDF or SVG.
+    """Draw the aligned topics, the most frequent first, as PNG, PDF or SVG.
 
     Parameters
     ----------
     model : TopicModel
         Trained.
     path : str or Path
-        The file to write; its ending says the format.
+        The file to write; its suffix decides the format.
     dataset : MultiviewDataset, optional
-        Default: the one trained on.
+        Default: the data set trained on.
     words : int
-        How many words of each topic.
+        Of each topic.
     pictures : int
-        How many pictures of each topic, from the first image view that has pictures.
+        Of each topic, from the first image view that has pictures.
     """
     from matplotlib.figure import Figure
 
     check_picture(path)
     data = dataset or model.dataset
     info = model.topic_info(words)
-    spoken = [name for name in info.columns if name not in ("topic", "share")]
+    languages = [name for name in info.columns if name not in ("topic", "share")]
     shown = next(
         (n for n, v in (data.image_views if data else {}).items() if v.pictures is not None), None
     )
     columns = 1 + (pictures if shown else 0)
-    longest = max(len(name) + len(text) for name in spoken for text in info[name])
+    longest = max(len(name) + len(text) for name in languages for text in info[name])
     wide = 0.5 + 0.085 * max(longest, 24)
-    figure = Figure(figsize=(wide + 1.1 * (columns - 1), 0.3 * (len(spoken) + 2) * len(info)))
+    figure = Figure(figsize=(wide + 1.1 * (columns - 1), 0.3 * (len(languages) + 2) * len(info)))
     axes = figure.subplots(
         len(info), columns, squeeze=False, width_ratios=[wide] + [1.1] * (columns - 1)
     )
     for row, (_, entry) in enumerate(info.iterrows()):
         lines = [f"topic {entry['topic']}   {entry['share']:.1%}"]
-        lines += [f"{name}   {entry[name]}" for name in spoken]
+        lines += [f"{name}   {entry[name]}" for name in languages]
         axes[row, 0].text(0, 0.5, "\n".join(lines), va="center", fontsize=9, parse_math=False)
         if shown is not None:
             best = model.representatives(

@@ -650,7 +650,7 @@ def test_columns_that_say_the_same_count_once(dataset: MultiviewDataset) -> None
     markdown = comparison_markdown(result)
     assert "1 of 1" in markdown, "with one right answer UAP is MRR"
     assert markdown.count("uap") == 1
-    assert "uap is left out where it equals mrr" in markdown
+    assert "uap is omitted where it equals mrr" in markdown
     assert {"mrr", "uap"} == {*result.frame().measure}
     alone = compare(both, dataset, seeds=1, metrics=["uap"], progress=False)
     assert "| uap ↑" in comparison_markdown(alone)
@@ -677,8 +677,8 @@ def test_where_k_differs_names_say_it_and_intervals_can_be_had(
     markdown = comparison_markdown(result, intervals=True)
     assert "few (K = 2)" in markdown
     assert "more (K = 3)" in markdown
-    assert "; ‡: no test can tell" in markdown
-    assert "; of one run no test sees how seeds vary" in markdown
+    assert "; ‡: no test is possible" in markdown
+    assert "; with one run, no test covers the variation over seeds" in markdown
     several = compare(
         {"a": Guesser(0.1), "b": Guesser(0.4)}, texts, seeds=2, metrics=["mrr"], progress=False
     )
@@ -921,6 +921,6 @@ def test_captions_explain_what_the_table_shows_and_nothing_else(
         for plain_mark, latex in (("±", "pm"), ("†", "\\dagger"), ("‡", "ddagger"), ("–", "--")):
             mark = latex if name == "latex" else plain_mark
             assert (mark in table) == (mark in caption), f"{mark} of {name}"
-        assert "best in: of the measures that it has beside others" in caption
+        assert "best in: of the measures that it shares with others" in caption
         assert "uap" not in caption
     assert "*" in shown["file"].rsplit("mean ", 1)[0]

@@ -337,7 +337,7 @@ def test_uap_is_shown_once_where_it_is_mrr(
     texts = dataset.with_views(["en", "de"])
     table = shown(texts, output, ["mrr", "uap"])
     assert table.count("uap") == 1
-    assert "uap is left out where it equals mrr" in table
+    assert "uap is omitted where it equals mrr" in table
     assert score_all(texts, output)["uap"] == pytest.approx(score_all(texts, output)["mrr"])
     pictures = [
         line for line in shown(dataset, output, ["mrr", "uap"]).splitlines() if "uap" in line

@@ -107,7 +107,7 @@ def test_ranges_from_a_file(run: Run, corpus: Path, tmp_path: Path) -> None:
         (("--set", "temprature=1"), "'temprature' is no hyperparameter."),
         (("--surrogate", "FR"), "unknown surrogate_model 'FR'."),
         (("--space", "gone.yaml"), "gone.yaml can't be read as YAML"),
-        (("--picture", "surface.xyz"), "can't be drawn to a file of this kind; use .png"),
+        (("--picture", "surface.xyz"), "pictures cannot be written in this format; use .png"),
         (("--device", "cdua"), "device='cdua' is none that torch knows"),
         (("--search", "num_topics", "--topics", 5), "num_topics is to be searched, and to stay 5"),
         (("--metric", "classification"), "'classification' applies to no view and no pair"),
@@ -215,7 +215,7 @@ def test_the_table_says_what_matters_and_where_the_range_ends(climbed: Any, tmp_
     table = shown(below, {})
     assert "medians of 2 runs" in table
     assert "lowest and highest run" in table
-    assert "end of the range of x (low): a wider one may" in " ".join(table.split())
+    assert "end of the range of x (low): try a wider range" in " ".join(table.split())
 
 
 def test_a_picture_of_numbers_and_categories(climbed: Any, tmp_path: Path) -> None:
@@ -224,11 +224,11 @@ def test_a_picture_of_numbers_and_categories(climbed: Any, tmp_path: Path) -> No
 
 
 def test_pictures_that_cannot_be_drawn(climbed: Any, tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match="can't be drawn to a file of this kind"):
+    with pytest.raises(SettingsError, match="pictures cannot be written in this format"):
         draw_search(climbed, tmp_path / "search.xyz")
     few = Optimizer().optimize(
         Hill(), Data(), Height(), SPACE, save_path=f"{tmp_path}/", number_of_call=2, model_runs=1
     )
-    with pytest.raises(DataError, match="2 calls of this search did not fail; 4 or more say"):
+    with pytest.raises(DataError, match="2 calls of this search did not fail, and 4 are needed"):
         importances(few)
     assert np.isfinite(few.func_vals).all()

@@ -1,22 +1,117 @@
-"""What a search found: each hyperparameter's importance, and a picture of the response surface."""
+"""What a search found: best points, importances, and the response surface."""
 
+import math
+from collections.abc import Mapping
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from rich.table import Column, Table
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.ensemble import RandomForestRegressor
 from sklearn.inspection import permutation_importance
 
 from octis_m3l.errors import DataError, SettingsError
 from octis_m3l.files import check_can_write_file, written_whole
-from octis_m3l.reports.tables import measured
+from octis_m3l.reports.tables import cell
 from octis_m3l.search import SearchResult
 
 FEWEST = 4
-"""Calls that did not fail, of which something can be said."""
+"""Successful calls that importances and the picture need."""
+_EDGE = 0.02
+_STEPS = 10
+
+
+def measured(result: SearchResult) -> str:
+    """Return the name of the metric that was optimised."""
+    info = result.metric.info() if hasattr(result.metric, "info") else {}
+    return str(info.get("name", type(result.metric).__name__))
+
+
+def search_table(result: SearchResult, weights: Mapping[str, float], best: int = 10) -> Table:
+    """Return the best points of a search, best first, with each hyperparameter's importance.
+
+    Parameters
+    ----------
+    result : SearchResult
+        The search.
+    weights : mapping of str to float
+        As returned by `importances`; may be empty.
+    best : int
+        Number of points shown.
+    """
+    sign = -1 if result.info["optimization_type"] == "Maximize" else 1
+    known = [call for call, median in enumerate(result.medians) if median is not None]
+    known.sort(key=lambda call: sign * (result.medians[call] or 0.0))
+    failed = len(result.medians) - len(known)
+    scored = {
+        call: [run.scores[0] for run in result.outcomes if run.call == call and run.scores]
+        for call in known[:best]
+    }
+    several = any(len(runs) > 1 for runs in scored.values())
+    title = f"The best of {len(result.medians)} calls"
+    if several:
+        title += f", medians of {result.info['model_runs']} runs"
+    table = Table(
+        "call",
+        Column(cell(measured(result))),
+        *(["lowest and highest run"] if several else []),
+        *(Column(cell(name)) for name in result.x_iters),
+        title=title + (f"; {failed} failed" if failed else ""),
+        caption=_edges(result),
+    )
+    for call, runs in scored.items():
+        spread = [f"{min(runs):.4f} – {max(runs):.4f}"] if several else []
+        point = [of[call] for of in result.x_iters.values()]
+        shown = [cell(f"{x:.4g}" if isinstance(x, float) else x) for x in point]
+        table.add_row(str(call), f"{result.medians[call]:.4f}", *spread, *shown)
+    if weights:
+        table.add_section()
+        shares = [f"{weights[name]:.0%}" for name in result.x_iters]
+        table.add_row("explains", "", *([""] if several else []), *shares)
+    return table
+
+
+def at_edge(result: SearchResult) -> dict[str, Literal["low", "high"]]:
+    """Return which values of the best point are within 2 % of an end of their range.
+
+    Needs at least ten calls. Ranges that begin at 0, and integers with fewer than ten steps, such
+    as dropout and layers, are expected to end there.
+
+    Parameters
+    ----------
+    result : SearchResult
+        The search.
+    """
+    found: dict[str, Literal["low", "high"]] = {}
+    if sum(median is not None for median in result.medians) < _STEPS:
+        return found
+    for name, value in result.best.items():
+        searched = result.search_space[name]
+        if not hasattr(searched, "low") or (
+            isinstance(value, int) and searched.high - searched.low < _STEPS
+        ):
+            continue
+        logarithmic = searched.prior == "log-uniform"
+        low, high, here = (
+            math.log(number) if logarithmic else number
+            for number in (searched.low, searched.high, value)
+        )
+        place = (here - low) / (high - low)
+        if place > 1.0 - _EDGE:
+            found[name] = "high"
+        elif place < _EDGE and searched.low != 0:
+            found[name] = "low"
+    return found
+
+
+def _edges(result: SearchResult) -> str | None:
+    ends = [f"{name} ({end})" for name, end in at_edge(result).items()]
+    if not ends:
+        return None
+    return f"the best is at the end of the range of {', '.join(ends)}: try a wider range"
 
 
 class _Surface(RegressorMixin, BaseEstimator):  # type: ignore[misc]
@@ -37,15 +132,15 @@ class _Surface(RegressorMixin, BaseEstimator):  # type: ignore[misc]
 
 
 def importances(result: SearchResult, *, seed: int = 0) -> dict[str, float]:
-    """Return which share of the scores' variation each hyperparameter explains, highest first.
+    """Return the share of the scores' variation that each hyperparameter explains, highest first.
 
-    By how much worse a random forest of the calls' scores becomes when a hyperparameter's values
-    are shuffled (permutation importance), over the sum. Of few calls it is a rough guide.
+    The permutation importance in a random forest fitted to the calls' scores, divided by the sum.
+    With few calls it is a rough guide.
 
     Parameters
     ----------
     result : SearchResult
-        Of four calls or more that did not fail.
+        With at least four calls that did not fail.
     seed : int
         Of the forest and of the shuffling.
 
@@ -68,15 +163,15 @@ def importances(result: SearchResult, *, seed: int = 0) -> dict[str, float]:
 
 
 def draw_search(result: SearchResult, path: str | Path, *, seed: int = 0) -> None:
-    """Draw how the score depends on each hyperparameter and on each two, to a PNG, PDF or SVG.
+    """Draw how the score depends on each hyperparameter and each pair, as PNG, PDF or SVG.
 
-    On the diagonal the partial dependence on one, below it on two; dots are the calls, the star is
-    the best of them.
+    The diagonal shows the partial dependence on one hyperparameter, the plots below it on two;
+    dots are the calls, the star is the best.
 
     Parameters
     ----------
     result : SearchResult
-        Of four calls or more that did not fail.
+        With at least four calls that did not fail.
     path : str or Path
         The file to write; its ending says the format.
     seed : int
@@ -87,7 +182,7 @@ def draw_search(result: SearchResult, path: str | Path, *, seed: int = 0) -> Non
     DataError
         If there are fewer calls.
     SettingsError
-        If the ending is of no format.
+        If the file's suffix is of no known format.
     """
     import matplotlib.pyplot as plt
     from matplotlib.ticker import MaxNLocator
@@ -97,11 +192,11 @@ def draw_search(result: SearchResult, path: str | Path, *, seed: int = 0) -> Non
     check_picture(path)
     surface, points, scores = _fitted(result, seed)
     drawn, listed = _even(surface.space, points.tolist())
-    told = create_result(listed, scores.tolist(), drawn, models=[surface.forest_])
+    fitted = create_result(listed, scores.tolist(), drawn, models=[surface.forest_])
     _, (best,) = _even(surface.space, [[result.best[name] for name in result.x_iters]])
     with plt.ioff():
         axes = plot_objective(
-            told,
+            fitted,
             dimensions=list(result.x_iters),
             minimum=best,
             cmap="viridis",
@@ -125,7 +220,7 @@ def draw_search(result: SearchResult, path: str | Path, *, seed: int = 0) -> Non
 
 
 def check_picture(path: str | Path) -> None:
-    """Refuse a file that no picture can be drawn to.
+    """Check that a picture can be written to a file.
 
     Parameters
     ----------
@@ -135,7 +230,7 @@ def check_picture(path: str | Path) -> None:
     Raises
     ------
     SettingsError
-        If the ending is of no format.
+        If the file's suffix is of no known format.
     StorageError
         If the file can't be written.
     """
@@ -143,15 +238,15 @@ def check_picture(path: str | Path) -> None:
 
     if Path(path).suffix[1:].lower() not in FigureCanvasBase.get_supported_filetypes():
         raise SettingsError(
-            f"{path}: a picture can't be drawn to a file of this kind; use .png, .pdf or .svg."
+            f"{path}: pictures cannot be written in this format; use .png, .pdf or .svg."
         )
     check_can_write_file(Path(path))
 
 
 def _even(space: Any, points: list[list[Any]]) -> tuple[Any, list[list[Any]]]:
-    """Return a space and its points with logarithms in place of what is log-uniform.
+    """Return a space and its points with log-uniform dimensions as logarithms.
 
-    scikit-optimize draws even steps on the numbers' own scale.
+    scikit-optimize draws equal steps on the original scale.
     """
     from skopt.space import Real, Space  # type: ignore[import-untyped]
 
@@ -188,12 +283,12 @@ def _fitted(result: SearchResult, seed: int) -> tuple[_Surface, NDArray[Any], ND
     known = [call for call, median in enumerate(result.medians) if median is not None]
     if len(known) < FEWEST:
         raise DataError(
-            f"{len(known)} calls of this search did not fail; {FEWEST} or more say something of "
-            "its hyperparameters: go on with it (resume_optimization, --calls)."
+            f"{len(known)} calls of this search did not fail, and {FEWEST} are needed to tell the "
+            "influence of hyperparameters: continue it (resume_optimization, --calls)."
         )
     points = np.array([[of[call] for of in result.x_iters.values()] for call in known], object)
     scores = np.array([result.medians[call] for call in known], np.float64)
-    # As scikit-optimize's forests see points: categories one by one, numbers on their own scale;
-    # a Gaussian process has normalised the dimensions that it was given.
+    # Points as scikit-optimize's forests get them: categories one-hot, numbers on their own scale.
+    # A Gaussian process would have normalised the dimensions.
     space = Space([_plain_dimension(result.search_space[name]) for name in result.x_iters])
     return _Surface(space, seed).fit(points, scores), points, scores
