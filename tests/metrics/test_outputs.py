@@ -120,7 +120,10 @@ def test_no_words_are_too_few(dataset: MultiviewDataset) -> None:
         (lambda d: DocumentNPMI(d, topk=True), "topk=True: expected a whole number"),
         (lambda d: CNPMI(d, "en", "de", topk=None), "topk=None: expected a whole number"),
         (lambda d: OverViews(d, "tu", topk=[5]), r"topk=\[5\]: expected a whole number"),
-        (lambda d: TopicUniqueness(d, view=["en"]), r"text_view: name=\['en'\]: it should be a valid string"),
+        (
+            lambda d: TopicUniqueness(d, view=["en"]),
+            r"text_view: name=\['en'\]: it should be a valid string",
+        ),
         (lambda d: NPMI(d, view=0), "text_view: name=0: it should be a valid string"),
         (lambda d: NPMI(d, measure=["c_npmi"]), "unknown measure"),
         (lambda d: MRR(d, "en", "de", partition=["test"]), "unknown partition"),
