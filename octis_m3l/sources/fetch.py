@@ -4,7 +4,7 @@ import hashlib
 import os
 import re
 import shutil
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from http import HTTPStatus
@@ -131,7 +131,10 @@ def _fetch(
     again: bool,
     options: Mapping[str, Any],
 ) -> dict[str, Any]:
-    known = {} if again else read_record(home, source.name) or _plan(home)
+    known: Mapping[str, Any] = {}
+    if not again:
+        unfinished = read_json(home / PLAN) if (home / PLAN).is_file() else {}
+        known = read_record(home, source.name) or unfinished
     if known:
         _check_pins(source, home, known)
     commits = {
@@ -139,19 +142,31 @@ def _fetch(
         or _whole_commit(source, repository, fetcher)
         for repository in source.repositories
     }
-    pins = {repository.name: repository.commit for repository in source.repositories}
-    write_json(home / PLAN, {"pins": pins, "commits": commits})
+    write_json(home / PLAN, {"pins": _pins(source), "commits": commits})
     work = _work_folder(home, again)
     checksums = {name: file["sha256"] for name, file in known.get("files", {}).items()}
     for name, checksum in checksums.items():
         if (work / name).is_file() and sha256(work / name) != checksum:
             (work / name).unlink()
-    files, left_out = _fetch_files(source, work, commits, checksums, fetcher, progress)
+    files: dict[str, Any] = {}
+    left_out = []
+    for file in _files(source, work, commits, fetcher, progress):
+        url = source.address(file, commits[file.repository])
+        try:
+            _fetch_file(file, url, work / file.path, checksums.get(file.path), fetcher)
+            files[file.path] = _description(work / file.path, url, file.sha256 or file.blob)
+        except FetchError as error:
+            if file.required or error.status != HTTPStatus.NOT_FOUND:
+                raise
+            left_out.append(file.path)
     collected: Mapping[str, Any] = {}
     if source.collect is not None:
         collected = source.collect(work, fetcher, progress=progress, **options)
-        files |= _collected_files(work, files)
-    new = {
+        for path in sorted(work.rglob("*")):
+            name = path.relative_to(work).as_posix()
+            if path.is_file() and name not in files and ".part" not in path.suffixes:
+                files[name] = _description(path, None, None)
+    record = {
         "format": FORMAT,
         "name": source.name,
         "title": source.title,
@@ -160,23 +175,22 @@ def _fetch(
         "citation": source.citation,
         "date": datetime.now(UTC).date().isoformat(),
         "commits": commits,
-        "pins": pins,
+        "pins": _pins(source),
         "files": files,
         "left_out": left_out,
         "collected": dict(collected),
         "options": _properties(source, options),
     }
-    _replace(home, work, new)
-    return new
+    _replace(home, work, record)
+    return record
 
 
-def _plan(home: Path) -> dict[str, Any]:
-    return read_json(home / PLAN) if (home / PLAN).is_file() else {}
+def _pins(source: Source) -> dict[str, str | None]:
+    return {repository.name: repository.commit for repository in source.repositories}
 
 
 def _check_pins(source: Source, home: Path, known: Mapping[str, Any]) -> None:
-    pins = {repository.name: repository.commit for repository in source.repositories}
-    if known.get("pins") != pins:
+    if known.get("pins") != _pins(source):
         raise StorageError(
             f"{home} was fetched from other commits than the catalogue names now; fetch it from "
             "the start with again=True (--again), or give another folder."
@@ -225,40 +239,18 @@ def _replace(home: Path, work: Path, record: Mapping[str, Any]) -> None:
     shutil.rmtree(replaced, ignore_errors=True)
 
 
-def _fetch_files(
-    source: Source,
-    work: Path,
-    commits: Mapping[str, str],
-    checksums: Mapping[str, str],
-    fetcher: Fetcher,
-    progress: bool,
-) -> tuple[dict[str, Any], list[str]]:
+def _files(
+    source: Source, work: Path, commits: Mapping[str, str], fetcher: Fetcher, progress: bool
+) -> Iterator[RemoteFile]:
+    """Yield the files to fetch; a listing is asked when those before it have been fetched."""
     from tqdm.auto import tqdm
 
-    described: dict[str, Any] = {}
-    left_out: list[str] = []
-    for files in _stages(source, work, commits, fetcher):
-        for file in tqdm(files, desc=source.name, unit="file", disable=not progress):
-            url, place = source.address(file, commits[file.repository]), work / file.path
-            try:
-                _fetch_file(file, url, place, checksums.get(file.path), fetcher)
-            except FetchError as error:
-                if file.required or error.status != HTTPStatus.NOT_FOUND:
-                    raise
-                left_out.append(file.path)
-                continue
-            described[file.path] = _description(place, url, file.sha256 or file.blob)
-    return described, left_out
-
-
-def _stages(
-    source: Source, work: Path, commits: Mapping[str, str], fetcher: Fetcher
-) -> Iterator[Sequence[RemoteFile]]:
-    yield source.files
+    yield from tqdm(source.files, desc=source.name, unit="file", disable=not progress)
     if source.listings:
         trees = {name: _list_files(source, name, commits[name], fetcher) for name in commits}
         for listing in source.listings:
-            yield listing(trees, work)
+            files = listing(trees, work)
+            yield from tqdm(files, desc=source.name, unit="file", disable=not progress)
 
 
 def _fetch_file(
@@ -280,16 +272,6 @@ def _fetch_file(
             f"{url}: what came is not the file that the repository's list names (git's "
             f"{file.blob} was expected). It is deleted: fetch again."
         )
-
-
-def _collected_files(work: Path, described: Iterable[str]) -> dict[str, Any]:
-    return {
-        name: _description(path, None, None)
-        for path in sorted(work.rglob("*"))
-        if path.is_file()
-        and (name := path.relative_to(work).as_posix()) not in described
-        and ".part" not in path.suffixes
-    }
 
 
 def _description(path: Path, url: str | None, checksum: str | None) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import os
 import re
 import time
 from collections.abc import Callable, Mapping
-from functools import partial
+from dataclasses import dataclass
 from http import HTTPStatus
 from importlib.metadata import metadata
 from pathlib import Path
@@ -16,14 +16,14 @@ from urllib.parse import urlsplit, urlunsplit
 
 import pooch
 import requests
-from pydantic import Field, TypeAdapter
+from pydantic import Field
 from requests.adapters import HTTPAdapter
 from urllib3.exceptions import InvalidHeader
 from urllib3.util import Retry
 
 from octis_m3l.errors import OctisM3LError, SettingsError, StorageError
 from octis_m3l.files import read_json, write_errors, write_json
-from octis_m3l.validation import checked
+from octis_m3l.validation import validated
 
 __all__ = ["CONTACT", "FetchError", "Fetcher", "user_agent_of"]
 
@@ -44,6 +44,7 @@ _REMEDIES = {
     410: "It has been removed for good.",
 }
 _Answer = TypeVar("_Answer")
+_Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 # Both log whole addresses, which may hold secrets.
 pooch.get_logger().setLevel(logging.WARNING)
@@ -81,23 +82,18 @@ class Fetcher:
         Whom operators of servers can write to. None: the environment's ``OCTIS_M3L_CONTACT``.
     """
 
+    @validated
     def __init__(
         self,
         *,
-        retries: int = 5,
-        timeout: float = 30.0,
-        delay: float = 0.0,
-        backoff: float = 1.0,
+        retries: Annotated[int, Field(ge=0)] = 5,
+        timeout: Annotated[_Seconds, Field(gt=0)] = 30.0,
+        delay: _Seconds = 0.0,
+        backoff: _Seconds = 1.0,
         user_agent: str | None = None,
         contact: str | None = None,
     ) -> None:
-        seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-        self.retries = checked("retries", TypeAdapter(Annotated[int, Field(ge=0)]), retries)
-        self.timeout = checked(
-            "timeout", TypeAdapter(Annotated[float, Field(gt=0, allow_inf_nan=False)]), timeout
-        )
-        self.delay = checked("delay", TypeAdapter(seconds), delay)
-        self.backoff = checked("backoff", TypeAdapter(seconds), backoff)
+        self.retries, self.timeout, self.delay, self.backoff = retries, timeout, delay, backoff
         self.names_contact = bool(user_agent or contact or os.environ.get(CONTACT, "").strip())
         self.user_agent = (user_agent or user_agent_of(contact)).strip()
         if not (self.user_agent.isascii() and self.user_agent.isprintable() and self.user_agent):
@@ -127,22 +123,20 @@ class Fetcher:
         there with the right checksum and size, as far as they are given, is not fetched again.
         """
         check_address(url)
-        part = _Part(
-            destination, url, size=size, verified=sha256 is not None, refuse_html=refuse_html
-        )
         with write_errors(destination):
             destination.parent.mkdir(parents=True, exist_ok=True)
             if destination.is_dir():
                 raise FetchError(f"{destination} is a folder, where a file was expected.")
             if size is not None and destination.is_file() and destination.stat().st_size != size:
                 destination.unlink()
+            verified = sha256 is not None
             try:
                 pooch.retrieve(
                     url,
                     known_hash=sha256,
                     fname=destination.name,
                     path=destination.parent,
-                    downloader=partial(self._download, part=part),
+                    downloader=_Download(self, url, destination, size, verified, refuse_html),
                 )
             except OctisM3LError:
                 raise
@@ -159,7 +153,7 @@ class Fetcher:
 
         def ask() -> Any:
             content = bytearray()
-            with self._get(url, params=parameters) as answer:
+            with self.get(url, params=parameters) as answer:
                 for block in answer.iter_content(_BLOCK):
                     content += block
                     if len(content) > _LONGEST_JSON:
@@ -172,23 +166,12 @@ class Fetcher:
             except (ValueError, RecursionError):
                 raise _Interrupted("the answer is no JSON, or not all of it") from None
 
-        return self._until_complete(url, ask)
+        return self.until_complete(url, ask)
 
-    def _download(self, url: str, output_file: str, _: object, *, part: "_Part") -> None:
-        """Download as pooch asks for it."""
-
-        def receive() -> None:
-            with self._get(url, headers=part.headers()) as answer:
-                part.receive(answer)
-
-        self._until_complete(url, receive, part.length)
-        part.bytes.replace(output_file)
-        part.discard()
-
-    def _until_complete(
+    def until_complete(
         self, url: str, ask: Callable[[], _Answer], arrived: Callable[[], int] = lambda: 0
     ) -> _Answer:
-        """Ask again while answers break off: urllib3 retries only until the first byte."""
+        """Ask again if connections fail or break off; urllib3 repeats the rest in `get`."""
         failures = 0
         while True:
             before = arrived()
@@ -196,8 +179,6 @@ class Fetcher:
                 return ask()
             except requests.RequestException as error:
                 reason = _reason(error, url, self.timeout)
-            except _Interrupted as error:
-                reason = str(error)
             failures = 1 if arrived() > before else failures + 1
             if failures > self.retries:
                 raise FetchError(
@@ -206,18 +187,14 @@ class Fetcher:
                 )
             time.sleep(min(self.backoff * 2.0 ** (failures - 1), _LONGEST_BACKOFF))
 
-    def _get(self, url: str, **arguments: Any) -> requests.Response:
+    def get(self, url: str, **arguments: Any) -> requests.Response:
         """Return an answer with content."""
         try:
             answer = self._session.get(url, timeout=self.timeout, stream=True, **arguments)
-        except requests.RequestException as error:
-            reason = _reason(error, url, self.timeout)
-            raise FetchError(
-                f"{shown(url)}: {reason}. Try again later: it continues where it stopped.",
-                passing=True,
-            ) from None
         except FetchError as error:
             raise FetchError(f"{shown(url)}: {error}", status=error.status) from None
+        except requests.RequestException:
+            raise
         except ValueError:
             raise FetchError(_not_an_address(url)) from None
         status = answer.status_code
@@ -261,113 +238,110 @@ def shown(url: str) -> str:
     return urlunsplit((parts.scheme, f"{parts.hostname or ''}{port}", parts.path, query, ""))
 
 
-class _Interrupted(Exception):  # noqa: N818
-    """An answer that is not complete, or not the one asked for; worth another try."""
+class _Interrupted(requests.RequestException):
+    """An answer that is not complete, or not the one asked for."""
 
 
-class _Part:
-    """The bytes of an unfinished download, with a description of the file that they belong to."""
+@dataclass
+class _Download:
+    """Downloads one file, as `pooch.retrieve` asks for it; goes on with what has arrived of it."""
 
-    def __init__(
-        self, destination: Path, url: str, *, size: int | None, verified: bool, refuse_html: bool
-    ) -> None:
-        self._url, self._size = url, size
-        self._verified, self._refuse_html = verified, refuse_html
-        self.bytes = destination.with_name(f"{destination.name}.part")
-        self._description = destination.with_name(f"{destination.name}.part.json")
+    fetcher: Fetcher
+    url: str
+    destination: Path
+    size: int | None
+    verified: bool
+    refuse_html: bool
+
+    def __post_init__(self) -> None:
+        self._bytes = self.destination.with_name(f"{self.destination.name}.part")
+        self._description = self.destination.with_name(f"{self.destination.name}.part.json")
         self._version: str | None = None
 
-    def length(self) -> int:
-        """Return how many bytes have arrived."""
-        return self.bytes.stat().st_size if self.bytes.is_file() else 0
+    def __call__(self, url: str, output_file: str, _: object) -> None:
+        """Download to a file."""
 
-    def discard(self) -> None:
-        """Delete what has arrived."""
+        def receive() -> None:
+            with self.fetcher.get(url, headers=self._headers()) as answer:
+                self._receive(answer)
+
+        self.fetcher.until_complete(url, receive, self._length)
+        self._bytes.replace(output_file)
+        self._discard()
+
+    def _length(self) -> int:
+        return self._bytes.stat().st_size if self._bytes.is_file() else 0
+
+    def _discard(self) -> None:
         self._description.unlink(missing_ok=True)
-        self.bytes.unlink(missing_ok=True)
+        self._bytes.unlink(missing_ok=True)
 
-    def headers(self) -> dict[str, str]:
+    def _headers(self) -> dict[str, str]:
         """Return headers that ask for the rest, if the file at the source is still the same."""
         try:
             known = read_json(self._description)
         except StorageError:
             known = {}
         self._version = known.get("version") if known.get("url") == self._hashed_url() else None
-        if not self._version or not self.length():
-            self.discard()
+        if not self._version or not self._length():
+            self._discard()
             return {"Accept-Encoding": "identity"}
-        wanted = {"Range": f"bytes={self.length()}-", "If-Range": self._version}
+        wanted = {"Range": f"bytes={self._length()}-", "If-Range": self._version}
         return {"Accept-Encoding": "identity", **wanted}
 
-    def receive(self, answer: requests.Response) -> None:
+    def _receive(self, answer: requests.Response) -> None:
         """Append the bytes of an answer, or start with them."""
-        self._check_kind(answer)
-        version = _version_of(answer)
-        length = answer.headers.get("Content-Length")
-        total = None if length is None else int(length)
+        headers, version = answer.headers, _version_of(answer)
+        if headers.get("Content-Encoding", "identity") != "identity":
+            self._refuse("the server sent it encoded, though asked not to.")
+        kind = headers.get("Content-Type", "").partition(";")[0].strip().lower()
+        if self.refuse_html and kind in ("text/html", "application/xhtml+xml"):
+            self._refuse(
+                "a web page came instead of the file (a log-in page?). Open the address in a "
+                "browser to see what it says."
+            )
+        total = int(headers["Content-Length"]) if "Content-Length" in headers else None
         if answer.status_code == HTTPStatus.OK:
-            self.discard()
+            self._discard()
             write_json(self._description, {"url": self._hashed_url(), "version": version})
         else:
-            found = _RANGE.match(answer.headers.get("Content-Range", ""))
-            changed = version is not None and version != self._version
-            if not found or int(found[1]) != self.length() or changed:
-                self.discard()
+            found = _RANGE.match(headers.get("Content-Range", ""))
+            is_same = version in (None, self._version)
+            if not found or int(found[1]) != self._length() or not is_same:
+                self._discard()
                 raise _Interrupted("the server sent another part of the file than asked for")
             total = int(found[2])
-        if self._size is not None and total not in (None, self._size):
+        if self.size is not None and total not in (None, self.size):
             self._refuse_size(f"{total}")
-        limit = total if self._size is None else self._size
-        chunked = "chunked" in answer.headers.get("Transfer-Encoding", "")
-        if limit is None and not chunked and not self._verified:
-            self.discard()
-            raise FetchError(
-                f"{shown(self._url)}: the server does not say how long the file is, so it may be "
-                "incomplete. Try again later.",
-                passing=True,
-            )
-        with self.bytes.open("ab") as stream:
+        limit = total if self.size is None else self.size
+        if limit is None and "Transfer-Encoding" not in headers and not self.verified:
+            self._refuse("the server does not say how long it is, so it may be incomplete.")
+        with self._bytes.open("ab") as stream:
             for block in answer.iter_content(_BLOCK):
                 stream.write(block)
                 if limit is not None and stream.tell() > limit:
                     break
-        self._check_length(limit)
-
-    def _check_length(self, limit: int | None) -> None:
-        arrived = self.length()
-        if limit is None or arrived == limit:
-            return
-        if arrived > limit and limit == self._size:
-            self._refuse_size(f"more than {limit}")
-        if arrived > limit:
-            self.discard()
-        raise _Interrupted(f"{arrived} of {limit} bytes arrived")
-
-    def _check_kind(self, answer: requests.Response) -> None:
-        encoding = answer.headers.get("Content-Encoding", "identity").strip().lower()
-        kind = answer.headers.get("Content-Type", "").partition(";")[0].strip().lower()
-        if encoding not in ("", "identity"):
-            self.discard()
-            raise FetchError(
-                f"{shown(self._url)}: the server sent it encoded ({encoding}), though asked not to."
-            )
-        if self._refuse_html and kind in ("text/html", "application/xhtml+xml"):
-            self.discard()
-            raise FetchError(
-                f"{shown(self._url)}: a web page came instead of the file (a log-in page?). Open "
-                "the address in a browser to see what it says."
-            )
+        arrived = self._length()
+        if limit is not None and arrived > limit:
+            if limit == self.size:
+                self._refuse_size(f"more than {limit}")
+            self._discard()
+        if limit is not None and arrived != limit:
+            raise _Interrupted(f"{arrived} of {limit} bytes arrived")
 
     def _refuse_size(self, found: str) -> NoReturn:
-        self.discard()
-        raise FetchError(
-            f"{shown(self._url)}: it has {found} bytes, where {self._size} were expected. The file "
-            "at the source has changed, or the server sent something else."
+        self._refuse(
+            f"it has {found} bytes, where {self.size} were expected. The file at the source has "
+            "changed, or the server sent something else."
         )
+
+    def _refuse(self, reason: str) -> NoReturn:
+        self._discard()
+        raise FetchError(f"{shown(self.url)}: {reason}")
 
     def _hashed_url(self) -> str:
         # Not the address itself, which may hold secrets.
-        return hashlib.sha256(self._url.encode()).hexdigest()
+        return hashlib.sha256(self.url.encode()).hexdigest()
 
 
 class _PoliteAdapter(HTTPAdapter):
@@ -376,7 +350,12 @@ class _PoliteAdapter(HTTPAdapter):
     def __init__(self, fetcher: Fetcher) -> None:
         self._fetcher = fetcher
         self._patience = _Patience(
-            total=fetcher.retries,
+            total=None,
+            connect=0,
+            read=0,
+            redirect=0,
+            other=0,
+            status=fetcher.retries,
             status_forcelist=_PASSING,
             allowed_methods={"GET"},
             raise_on_status=False,
@@ -458,6 +437,8 @@ def _reason(error: requests.RequestException, url: str, timeout: float) -> str:
         return "the proxy can't be reached"
     if isinstance(error, requests.exceptions.ChunkedEncodingError):
         return "the connection broke before everything had arrived"
+    if isinstance(error, _Interrupted):
+        return str(error)
     return "the server can't be reached, or it hung up"
 
 

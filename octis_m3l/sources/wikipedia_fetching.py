@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote, urlsplit
 
-from octis_m3l.errors import SettingsError, suggest, visible
+from octis_m3l.errors import SettingsError, suggest
 from octis_m3l.files import held, sha256, write_json, written_whole
 from octis_m3l.sources.fetching import (
     CONTACT,
@@ -99,8 +99,50 @@ def fetch_wikipedia_m3l(
     dict
         How many items came, do not exist, or failed; ``not-there.jsonl`` lists them.
     """
+    from tqdm.auto import tqdm
+
     folder, fetcher = Path(folder), fetcher or Fetcher()
     endpoints = endpoints or WikipediaEndpoints()
+    _check_arguments(fetcher, endpoints, limit, width)
+    store, failures = WikipediaStore(folder), _Failures()
+    with held(folder):
+        for partition in PARTITIONS:
+            place = titles_file(folder, partition)
+            fetcher.download(f"{endpoints.titles.rstrip('/')}/{place.name}", place)
+        tuples = read_titles(folder, limit)
+        wanted = {
+            articles_of(language): dict.fromkeys(t.titles[language] for t in tuples)
+            for language in LANGUAGES
+        }
+        wanted[PICTURES] = dict.fromkeys(address for t in tuples for address in t.pictures)
+        missing = {
+            kind: [name for name in names if _is_missing(store.read(kind, name), width, retry_gone)]
+            for kind, names in wanted.items()
+        }
+        total = sum(map(len, missing.values()))
+        with tqdm(total=total, desc="wikipedia-m3l", unit="item", disable=not progress) as bar:
+            for language in LANGUAGES:
+                wiki = Wiki(endpoints.api.format(language=language), fetcher)
+                kind = articles_of(language)
+                for start in range(0, len(missing[kind]), _MOST_TITLES):
+                    titles = missing[kind][start : start + _MOST_TITLES]
+                    pages: Mapping[str, Page | str] = {}
+                    with failures.noted(kind, *titles):
+                        pages = wiki.find(titles)
+                    for title, page in pages.items():
+                        with failures.noted(kind, title):
+                            store.write(kind, title, wiki.read(page))
+                        bar.update()
+            for address in missing[PICTURES]:
+                with failures.noted(PICTURES, address):
+                    _fetch_picture(fetcher, store, address, endpoints.pictures, width)
+                bar.update()
+        return _write_report(folder, store, tuples, wanted, failures.messages)
+
+
+def _check_arguments(
+    fetcher: Fetcher, endpoints: WikipediaEndpoints, limit: int | None, width: int
+) -> None:
     if limit is not None and limit < 1:
         raise SettingsError(f"limit={limit}: expected 1 or more, or None for all tuples.")
     if width not in WIDTHS:
@@ -109,61 +151,18 @@ def fetch_wikipedia_m3l(
             f"{suggest(width, [str(known) for known in WIDTHS])}"
         )
     asked = (endpoints.api.format(language=LANGUAGES[0]), endpoints.pictures)
-    hosts = [str(urlsplit(address).hostname) for address in asked]
-    if any(host.endswith(WIKIMEDIA) for host in hosts) and not fetcher.names_contact:
+    is_wikimedia = any(str(urlsplit(url).hostname).endswith(WIKIMEDIA) for url in asked)
+    if is_wikimedia and not fetcher.names_contact:
         raise SettingsError(
             f"Wikimedia asks programs to name a contact: set {CONTACT} to your e-mail address (it "
             "is sent to its servers), or pass fetcher=Fetcher(contact=...)."
         )
-    with held(folder):
-        return _fetch(fetcher, folder, limit, endpoints, width, retry_gone, progress)
 
 
-def _fetch(
-    fetcher: Fetcher,
-    folder: Path,
-    limit: int | None,
-    endpoints: WikipediaEndpoints,
-    width: int,
-    retry_gone: bool,
-    progress: bool,
-) -> dict[str, Any]:
-    from tqdm.auto import tqdm
-
-    for partition in PARTITIONS:
-        place = titles_file(folder, partition)
-        fetcher.download(f"{endpoints.titles.rstrip('/')}/{place.name}", place)
-    tuples = read_titles(folder, limit)
-    wanted = {
-        articles_of(language): dict.fromkeys(t.titles[language] for t in tuples)
-        for language in LANGUAGES
-    }
-    wanted[PICTURES] = dict.fromkeys(address for t in tuples for address in t.pictures)
-    store, failures = WikipediaStore(folder), _Failures()
-
-    def is_missing(kind: str, name: str) -> bool:
-        record = store.read(kind, name)
-        if record is not None and "gone" in record:
-            return retry_gone
-        return record is None or record.get("width", width) != width
-
-    missing = {
-        kind: [name for name in names if is_missing(kind, name)] for kind, names in wanted.items()
-    }
-    total = sum(map(len, missing.values()))
-    with tqdm(total=total, desc="wikipedia-m3l", unit="item", disable=not progress) as bar:
-        for language in LANGUAGES:
-            wiki = Wiki(endpoints.api.format(language=language), fetcher)
-            for start in range(0, len(missing[articles_of(language)]), _MOST_TITLES):
-                titles = missing[articles_of(language)][start : start + _MOST_TITLES]
-                for title in _fetch_articles(wiki, store, language, titles, failures):
-                    bar.set_postfix_str(visible(title[:30]), refresh=False)
-                    bar.update()
-        for address in missing[PICTURES]:
-            with failures.noted(PICTURES, address):
-                _fetch_picture(fetcher, store, address, endpoints.pictures, width)
-            bar.update()
-    return _write_report(folder, store, tuples, wanted, failures.messages)
+def _is_missing(record: Mapping[str, Any] | None, width: int, retry_gone: bool) -> bool:
+    if record is not None and "gone" in record:
+        return retry_gone
+    return record is None or record.get("width", width) != width
 
 
 class _Failures:
@@ -208,23 +207,6 @@ class Page:
     section: str | None = None
 
 
-def _fetch_articles(
-    wiki: "Wiki", store: WikipediaStore, language: str, titles: Sequence[str], failures: _Failures
-) -> Iterator[str]:
-    kind = articles_of(language)
-    pages: dict[str, Page | str] = {}
-    with failures.noted(kind, *titles):
-        pages = wiki.find(titles)
-    for title in titles:
-        page = pages.get(title)
-        if isinstance(page, str):
-            store.write(kind, title, {"gone": page})
-        elif page is not None:
-            with failures.noted(kind, title):
-                store.write(kind, title, wiki.read(page))
-        yield title
-
-
 class Wiki:
     """One Wikipedia, asked through MediaWiki's API."""
 
@@ -263,8 +245,10 @@ class Wiki:
                     look_up({title: candidate})
         return found
 
-    def read(self, page: Page) -> dict[str, Any]:
+    def read(self, page: Page | str) -> dict[str, Any]:
         """Return an article with its text and revision, or the reason why there is none."""
+        if isinstance(page, str):
+            return {"gone": page}
         query = {
             "prop": "extracts|info",
             "pageids": str(page.number),

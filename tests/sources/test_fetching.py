@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import requests
 
-from octis_m3l.errors import OctisM3LError, SettingsError, StorageError
+from octis_m3l.errors import DataError, OctisM3LError, SettingsError, StorageError
 from octis_m3l.sources.fetching import CONTACT, Fetcher, FetchError, user_agent_of
 
 from .local_server import LocalServer, Reply, Request
@@ -90,9 +90,8 @@ class TestDownload:
     ) -> None:
         cut, whole = Reply(BODY[:99], framed=False), Reply(BODY, framed=False)
         url = server.serve("/f", cut)
-        with pytest.raises(FetchError, match="does not say how long the file is") as caught:
+        with pytest.raises(FetchError, match="does not say how long it is"):
             fetcher().download(url, tmp_path / "f")
-        assert caught.value.passing
         assert names(tmp_path) == []
         server.serve("/f", cut, whole)
         fetcher().download(url, tmp_path / "f", size=len(BODY))
@@ -108,7 +107,7 @@ class TestDownload:
 
     def test_encoded_is_refused(self, server: LocalServer, tmp_path: Path) -> None:
         encoded = Reply(gzip.compress(BODY), headers={"Content-Encoding": "gzip"})
-        with pytest.raises(FetchError, match=r"sent it encoded \(gzip\)"):
+        with pytest.raises(FetchError, match="sent it encoded, though asked not to"):
             fetcher().download(server.serve("/f", encoded), tmp_path / "f")
         assert names(tmp_path) == []
 
@@ -457,7 +456,7 @@ class TestSettings:
         ],
     )
     def test_numbers_out_of_range(self, name: str, value: object) -> None:
-        with pytest.raises(SettingsError, match=f"{name}={value!r}: it should be"):
+        with pytest.raises(DataError, match=f"Fetcher: {name}={value!r}: it should be"):
             fetcher(**{name: value})
 
     @pytest.mark.parametrize("agent", ["a\r\nX-Other: 1", "größer", " "])
