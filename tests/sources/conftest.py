@@ -8,6 +8,7 @@ import pytest
 from octis_m3l.sources.fetching import CONTACT
 
 from .local_server import LocalServer
+from .wikipedia_server import Wikipedia, fill
 
 
 @pytest.fixture
@@ -24,3 +25,11 @@ def slept(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     pauses: list[float] = []
     monkeypatch.setattr(time, "sleep", pauses.append)
     return pauses
+
+
+@pytest.fixture
+def wikipedia(server: LocalServer, monkeypatch: pytest.MonkeyPatch) -> Wikipedia:
+    monkeypatch.setattr("octis_m3l.sources.wikipedia_store._today", lambda: "2026-01-02")
+    small = Wikipedia(server)
+    fill(small)
+    return small

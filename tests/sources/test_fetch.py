@@ -224,6 +224,24 @@ def choosing(collect: Any, **more: Any) -> Source:
     return replace(source_of("m10"), name="own", repositories=(), files=(), collect=collect, **more)
 
 
+class Collector:
+    """Writes its option to a file; fails if it is told to."""
+
+    def __init__(self) -> None:
+        self.fails = False
+        self.calls: list[list[str]] = []
+
+    def __call__(
+        self, folder: Path, fetcher: Fetcher, *, progress: bool, limit: int = 9
+    ) -> dict[str, Any]:
+        self.calls.append(sorted(path.name for path in folder.iterdir()))
+        with written_whole(folder / "article.json") as place:
+            place.write_text(f"{limit}")
+        if self.fails:
+            raise FetchError("no more today")
+        return {"articles": limit}
+
+
 @pytest.mark.parametrize(
     ("option", "value", "expected"),
     [
@@ -265,30 +283,29 @@ def test_choices_are_of_the_right_kind(
         build(source, tmp_path / "out", tmp_path, **{option: value})
 
 
-def test_a_failing_fetch_with_new_options_leaves_the_set_as_it_was(tmp_path: Path) -> None:
-    fails = [False]
-
-    def collect(
-        folder: Path, fetcher: Fetcher, *, progress: bool, limit: int = 9
-    ) -> dict[str, Any]:
-        with written_whole(folder / "article.json") as place:
-            place.write_text(f"{limit}")
-        if fails[0]:
-            raise FetchError("no more today")
-        return {"articles": limit}
-
+def test_a_collected_set_goes_on_and_a_failure_leaves_the_old_one(tmp_path: Path) -> None:
+    collect, article = Collector(), tmp_path / "own" / "raw" / "article.json"
     source = choosing(collect)
+    collect.fails = True
+    with pytest.raises(FetchError, match="no more today"):
+        fetch(source, tmp_path, limit=3)
+    assert not article.parent.exists()
+    collect.fails = False
     first = fetch(source, tmp_path, limit=3)
-    article, fails[0] = tmp_path / "own" / "raw" / "article.json", True
-    with pytest.raises(SettingsError):
-        fetch(source, tmp_path, limit="ten")
+    assert collect.calls == [[], ["article.json"]]
+    assert (first["options"], first["collected"]) == ({"limit": 3}, {"articles": 3})
+    assert list(first["files"]) == ["article.json"]
+    with pytest.raises(SettingsError, match=r"own has no option 'limti'.*limit"):
+        fetch(source, tmp_path, limti=3)
+    collect.fails = True
     with pytest.raises(FetchError, match="no more today"):
         fetch(source, tmp_path)
     assert article.read_text() == "3"
     assert fetch(source, tmp_path, limit=3) == first
-    fails[0] = False
+    collect.fails = False
     assert fetch(source, tmp_path)["collected"] == {"articles": 9}
     assert article.read_text() == "9"
+    assert len(collect.calls) == 4
     assert sorted(p.name for p in (tmp_path / "own").iterdir()) == [".lock", "raw", "source.json"]
 
 
@@ -296,29 +313,22 @@ def test_a_failing_fetch_with_new_options_leaves_the_set_as_it_was(tmp_path: Pat
 def test_interrupted_while_a_new_set_takes_the_place_of_the_old(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, written: bool
 ) -> None:
-    def collect(
-        folder: Path, fetcher: Fetcher, *, progress: bool, limit: int = 9
-    ) -> dict[str, Any]:
-        with written_whole(folder / "article.json") as place:
-            place.write_text(f"{limit}")
-        return {}
-
     def killed(path: Path, content: Mapping[str, Any]) -> None:
-        if written:
+        if written or path.name != "source.json":
             write_json(path, content)
-        raise KeyboardInterrupt
+        if path.name == "source.json":
+            raise KeyboardInterrupt
 
-    source = choosing(collect)
+    source = choosing(Collector())
     first = fetch(source, tmp_path, limit=3)
     with monkeypatch.context() as patch:
         patch.setattr("octis_m3l.sources.fetch.write_json", killed)
         with pytest.raises(KeyboardInterrupt):
             fetch(source, tmp_path)
-    limits = {"limit": 9} if written else {"limit": 3}
-    record = fetch(source, tmp_path, **limits)
+    limit = 9 if written else 3
+    record = fetch(source, tmp_path, limit=limit)
     assert (record == first) is not written
-    assert not (tmp_path / "own" / "raw.old").exists() or written
-    assert (tmp_path / "own" / "raw" / "article.json").read_text() == str(limits["limit"])
+    assert (tmp_path / "own" / "raw" / "article.json").read_text() == f"{limit}"
 
 
 def test_what_is_to_be_done_now_is_no_part_of_the_set(tmp_path: Path) -> None:
@@ -389,10 +399,7 @@ def listed(server: LocalServer) -> Source:
     """A set whose files stand in the repository's list."""
 
     def listing(trees: Mapping[str, Any], raw: Path) -> list[RemoteFile]:
-        return [
-            RemoteFile(e.path, "some/where", e.path, size=e.size, blob=e.blob)
-            for e in trees["some/where"]
-        ]
+        return list(trees["some/where"])
 
     pinned = replace(source_of("m10").repositories[0], name="some/where", commit="abc1230")
     source = replace(
@@ -403,80 +410,28 @@ def listed(server: LocalServer) -> Source:
 
 def test_files_of_a_repositorys_list(server: LocalServer, tmp_path: Path) -> None:
     source = listed(server)
-    record = fetch(source, tmp_path)
-    assert record["commits"] == {"some/where": whole("abc1230")}
-    assert (tmp_path / "listed" / "raw" / "a" / "b c#1.txt").read_bytes() == b"one"
-    assert {file["checked"] for file in record["files"].values()} == {"with the catalogue"}
-
-
-def test_a_file_that_is_not_the_one_in_the_list(server: LocalServer, tmp_path: Path) -> None:
-    source = listed(server)
     path = f"/raw/some/where/{whole('abc1230')}/z.txt"
     server.serve(path, Reply(b"TWO"))
     with pytest.raises(FetchError, match="is not the file that the repository's list names"):
         fetch(source, tmp_path)
     assert "z.txt" not in content(tmp_path / "listed")
     server.serve(path, Reply(b"two"))
-    assert len(fetch(source, tmp_path)["files"]) == 2
+    record = fetch(source, tmp_path)
+    assert record["commits"] == {"some/where": whole("abc1230")}
+    assert (tmp_path / "listed" / "raw" / "a" / "b c#1.txt").read_bytes() == b"one"
+    assert {file["checked"] for file in record["files"].values()} == {"with the catalogue"}
 
 
 @pytest.mark.parametrize(
-    ("answer", "message"),
+    "answer",
     [
-        (b'{"tree": [], "truncated": true}', "is no complete list of files"),
-        (b"[]", "is no complete list of files"),
-        (b'{"tree": [{"type": "blob", "path": "a", "sha": 3}]}', "is no complete list of files"),
+        b'{"tree": [], "truncated": true}',
+        b"[]",
+        b'{"tree": [{"type": "blob", "path": "a", "sha": 3}]}',
     ],
 )
-def test_lists_that_are_not_whole(
-    server: LocalServer, tmp_path: Path, answer: bytes, message: str
-) -> None:
+def test_lists_that_are_not_whole(server: LocalServer, tmp_path: Path, answer: bytes) -> None:
     source = listed(server)
     server.serve(f"/api/repos/some/where/git/trees/{whole('abc1230')}", Reply(answer))
-    with pytest.raises(FetchError, match=message):
+    with pytest.raises(FetchError, match="is no complete list of files"):
         fetch(source, tmp_path)
-
-
-def test_a_set_that_is_collected_in_its_own_way(server: LocalServer, tmp_path: Path) -> None:
-    calls = []
-
-    def collect(folder: Path, fetcher: Fetcher, *, progress: bool) -> dict[str, Any]:
-        calls.append(sorted(path.name for path in folder.iterdir()))
-        (folder / "one.txt").write_text("1")
-        if len(calls) == 1:
-            raise FetchError("no more today")
-        return {"gone": 3}
-
-    source = replace(source_of("m10"), name="own", repositories=(), files=(), collect=collect)
-    with pytest.raises(FetchError, match="no more today"):
-        fetch(source, tmp_path)
-    assert not (tmp_path / "own" / "raw").exists()
-    record = fetch(source, tmp_path)
-    assert calls == [[], ["one.txt"]]
-    assert record["collected"] == {"gone": 3}
-    assert list(record["files"]) == ["one.txt"]
-    assert fetch(source, tmp_path) == record
-    assert len(calls) == 2
-
-
-def test_choices_of_a_collected_set_are_checked_and_others_than_before_fetch_more(
-    server: LocalServer, tmp_path: Path
-) -> None:
-    asked: list[int] = []
-
-    def collect(
-        folder: Path, fetcher: Fetcher, *, progress: bool, limit: int = 9
-    ) -> dict[str, Any]:
-        asked.append(limit)
-        (folder / "article.json").write_text(f"{limit}")
-        return {"articles": limit}
-
-    source = replace(source_of("m10"), name="own", repositories=(), files=(), collect=collect)
-    with pytest.raises(SettingsError, match=r"own has no option 'limti'.*limit"):
-        fetch(source, tmp_path, limti=3)
-    assert fetch(source, tmp_path, limit=3)["options"] == {"limit": 3}
-    fetch(source, tmp_path, limit=3)
-    record = fetch(source, tmp_path)
-    assert record["collected"] == {"articles": 9}
-    assert asked == [3, 9]
-    assert (tmp_path / "own" / "raw" / "article.json").read_text() == "9"

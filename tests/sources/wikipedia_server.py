@@ -168,3 +168,33 @@ def written(seed: int, language: str, words: int = 30) -> str:
     known = [f"{language}wörter{a}{b}" for a in "abcdefgh" for b in "klmnopqrst"]
     text = " ".join(random.choice(known, words)).capitalize() + "."
     return unicodedata.normalize("NFD", text)
+
+
+LONG = "Sehr langer Titel " + "ä" * 80
+
+# German title, English title, picture; as published: in lower case.
+TUPLES = [
+    ("Großer Türkenkrieg", "Great Turkish War", "War.jpg"),
+    ("Hauspferd", "Horse", "Horse_%28brown%29.jpg"),
+    ("1/f-Rauschen", "Pink noise", "No%22ise%2C_pink.JPG"),
+    ("Washington, D.C.", 'Washington, "D.C."', "DC.png"),
+    ("Five Nights at Freddy’s (Spieleserie)", "Five Nights at Freddy's", "Freddy%27s.jpg"),
+    ("ʻEua", "ʻEua", "%CA%BBEua.gif"),
+    (LONG, "A very long title " + "o" * 200, "Long_" + "%C3%A4" * 90 + ".jpg"),
+    ("Königreich der Niederlande", "Kingdom of the Netherlands", "Nl.svg"),
+]
+
+
+def fill(wikipedia: Wikipedia) -> None:
+    for number in range(12):
+        tuples = TUPLES[number] if number < len(TUPLES) else plain(number)
+        german, english, picture = tuples
+        wikipedia.add("de", german, written(number, "de"))
+        wikipedia.add("en", english, written(number, "en"))
+        wikipedia.picture(address(picture), seed=number)
+        row = (german.lower(), english.lower(), address(picture))
+        wikipedia.rows["test" if number % 4 == 3 else "train"].append(row)
+
+
+def plain(number: int) -> tuple[str, str, str]:
+    return f"Seite {number}", f"Page {number}", f"Page_{number}.jpg"

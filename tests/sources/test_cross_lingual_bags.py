@@ -1,4 +1,4 @@
-"""Building the sets of one file a view: bags of words, and OCTIS's corpora."""
+"""The cross-lingual benchmarks in InfoCTM's repository."""
 
 from pathlib import Path
 
@@ -64,25 +64,3 @@ def test_choices_of_bags(server: LocalServer, tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="expected a share from 0 to below 1"):
         build(source, tmp_path / "other", tmp_path, validation=2)
     assert not (tmp_path / "other").exists()
-
-
-@pytest.mark.parametrize("name", ["20newsgroup", "bbc-news", "dblp", "m10"])
-def test_octis_own_corpora(server: LocalServer, tmp_path: Path, name: str) -> None:
-    folder = sources()[name].files[0].origin.rpartition("/")[0]
-    corpus = b"sea ship sea\ttrain\t1\nwood\tval\t2\nship wood\ttest\t1\nsea\ttrain\t2\n"
-    files = {f"{folder}/corpus.tsv": corpus, f"{folder}/vocabulary.txt": b"sea\nship\nwood\n"}
-    source = serve(server, sources()[name], {"MIND-Lab/OCTIS": files})
-    fetch(source, tmp_path)
-    view = build(source, tmp_path / "out", tmp_path).text_view("en")
-    assert view.sizes == (2, 1, 1)
-    assert view.documents(slice(0, 4)) == [
-        ["sea", "ship", "sea"],
-        ["sea"],
-        ["wood"],
-        ["ship", "wood"],
-    ]
-    assert list(view.labels or ()) == ["1", "2", "2", "1"]
-    assert view.vocabulary == ("sea", "ship", "wood")
-    assert list(build(source, tmp_path / "en", tmp_path, views=["en"]).views) == ["en"]
-    with pytest.raises(DataError, match="de"):
-        build(source, tmp_path / "de", tmp_path, views=["de"])
