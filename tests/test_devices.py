@@ -1,12 +1,16 @@
-"""Names of devices."""
+"""Names of devices, numbers of threads, and whether anybody watches."""
 
+import io
+import sys
 from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
 from threadpoolctl import threadpool_info
 
-from octis_m3l.devices import checked_threads, chosen_device, on_threads
+from octis_m3l.devices import checked_threads, chosen_device, is_watched, on_threads
 from octis_m3l.errors import SettingsError
 
 
@@ -35,16 +39,16 @@ def three_threads() -> Iterator[None]:
 
 @pytest.mark.usefixtures("three_threads")
 def test_threads_are_one_for_small_batches_and_torchs_own_for_large_ones() -> None:
-    seen = []
+    found = []
     for threads, numbers in ((0, 0), (0, 64 * 50_000), (0, 1024 * 50_000), (2, 0), (2, 10**9)):
         with on_threads(threads, numbers):
-            seen.append(torch.get_num_threads())
-    assert seen == [1, 1, 3, 2, 2]
+            found.append(torch.get_num_threads())
+    assert found == [1, 1, 3, 2, 2]
 
 
 @pytest.mark.usefixtures("three_threads")
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
-def test_threads_are_put_back_whatever_happens(error: type[BaseException]) -> None:
+def test_threads_are_restored_whatever_happens(error: type[BaseException]) -> None:
     before = threadpool_info()
     with pytest.raises(error), on_threads(2):
         assert {pool["num_threads"] for pool in threadpool_info()} == {2}
@@ -53,7 +57,29 @@ def test_threads_are_put_back_whatever_happens(error: type[BaseException]) -> No
     assert threadpool_info() == before
 
 
-@pytest.mark.parametrize("threads", [0, -1, 1025, 99_999_999])
+@pytest.mark.parametrize("threads", [0, -1, 1025])
 def test_numbers_of_threads_that_no_machine_has_are_refused(threads: int) -> None:
     with pytest.raises(SettingsError, match=f"^threads={threads}: expected 1 to 1024.$"):
         checked_threads(threads)
+
+
+@pytest.mark.parametrize(
+    ("terminal", "application", "watched"),
+    [
+        (True, None, True),
+        (False, None, False),
+        (None, None, False),
+        (False, "IPKernelApp", True),
+        (False, "TerminalIPythonApp", False),
+    ],
+)
+def test_terminals_and_notebooks_are_watched(
+    terminal: bool | None, application: str | None, watched: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stream: Any = None if terminal is None else io.StringIO()
+    if terminal:
+        stream.isatty = lambda: True
+    monkeypatch.setattr(sys, "stderr", stream)
+    shell = None if application is None else SimpleNamespace(config={application: {}})
+    monkeypatch.setitem(sys.modules, "IPython", SimpleNamespace(get_ipython=lambda: shell))
+    assert is_watched() == watched

@@ -1,4 +1,4 @@
-"""What a trained model shows to people: topics, typical items, words for pictures."""
+"""What people look at in a trained model: topics, typical items, words for pictures."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from octis_m3l.models.output import ModelOutput
 
 
 class Exploration(ABC):
-    """The calls that look at a trained model."""
+    """The part of `TopicModel` that only looks at a trained model."""
 
     dataset: MultiviewDataset | None
     use_partitions: bool
@@ -37,23 +37,24 @@ class Exploration(ABC):
         view : str, optional
             Default: the pivot.
         words : int, optional
-            How many, at most. Default: as many as training was asked for.
+            The largest number of words. Default: ``top_words`` of the training.
         """
         output = self._trained()
         return output.topics(view or output.pivot, words)
 
     def topic_info(self, words: int | None = None) -> pd.DataFrame:
-        """Return a table: topic, share of the pivot's training documents, words in every language.
+        """Return a table of the topics, the most frequent first.
 
         Parameters
         ----------
         words : int, optional
-            How many of each topic, at most. Default: as many as training was asked for.
+            The largest number of words per topic. Default: ``top_words`` of the training.
 
         Returns
         -------
         pandas.DataFrame
-            Most frequent topic first; a column of words for each text view.
+            topic, share (its mean proportion in the pivot's training documents), and a column of
+            words for each text view.
         """
         output = self._trained()
         columns: dict[str, Any] = {"topic": range(len(output["topics"]))}
@@ -67,7 +68,7 @@ class Exploration(ABC):
     def representatives(
         self, topic: int, view: str, *, count: int = 3, dataset: MultiviewDataset | None = None
     ) -> pd.DataFrame:
-        """Return the training documents or pictures that have most of a topic.
+        """Return the training documents or pictures with the highest proportion of a topic.
 
         Parameters
         ----------
@@ -76,9 +77,9 @@ class Exploration(ABC):
         view : str
             Any view.
         count : int
-            How many.
+            The number of items.
         dataset : MultiviewDataset, optional
-            Default: the one trained on. A loaded model needs it.
+            The data set that the model was trained on. Needed only by a loaded model.
 
         Returns
         -------
@@ -117,7 +118,7 @@ class Exploration(ABC):
         topics: int = 1,
         words: int = 5,
     ) -> pd.DataFrame:
-        """Return words, in any language, for new pictures or documents: their topics' first words.
+        """Describe new pictures or documents by the first words of their main topics.
 
         Parameters
         ----------
@@ -128,9 +129,9 @@ class Exploration(ABC):
         languages : sequence of str, optional
             Text views to take words from. Default: all.
         topics : int
-            How many topics of each item.
+            The number of topics per item.
         words : int
-            How many words of each topic.
+            The number of words per topic.
 
         Returns
         -------
@@ -153,25 +154,17 @@ class Exploration(ABC):
         topics: int = 1,
         words: int = 5,
     ) -> pd.DataFrame:
-        """Return words, in any language, for topic proportions: see `words_for`.
-
-        Parameters
-        ----------
-        theta : array (items × K)
-            As `infer` gave it.
-        languages, topics, words
-            As for `words_for`.
-        """
+        """Describe topic proportions (items × K), as `infer` returns them, as `words_for` does."""
         output = self._trained()
-        spoken = languages or [n for n in output.vocabularies if f"topics/{n}" in output]
-        listed = {name: output.topics(name, words) for name in spoken}
+        named = languages or [n for n in output.vocabularies if f"topics/{n}" in output]
+        listed = {name: output.topics(name, words) for name in named}
         best = np.argsort(-theta, axis=1, kind="stable")[:, :topics]
         rows = [
             {
                 "item": item,
                 "topic": int(topic),
                 "weight": float(theta[item, topic]),
-                **{name: " ".join(said[topic]) for name, said in listed.items()},
+                **{name: " ".join(of_view[topic]) for name, of_view in listed.items()},
             }
             for item, chosen in enumerate(best)
             for topic in chosen

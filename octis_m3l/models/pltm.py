@@ -14,7 +14,6 @@ from octis_m3l.data.dataset import MultiviewDataset
 from octis_m3l.data.views import PARTITIONS, ImageView, TextView
 from octis_m3l.devices import MOST_THREADS, on_threads
 from octis_m3l.errors import DataError
-from octis_m3l.models.base import NotTrainedError
 from octis_m3l.models.output import ModelOutput
 from octis_m3l.models.reading import ReadingModel, check_samples, present_items
 from octis_m3l.models.settings import Settings
@@ -42,30 +41,16 @@ class PLTMSettings(Settings):
     num_topics: int = Field(50, ge=2, le=32767, description="K, the number of topics")
     iterations: int = Field(1000, ge=1, description="sweeps of the sampler")
     burn_in: float = Field(0.5, ge=0, lt=1, description="share of sweeps before the first sample")
-    samples: int = Field(
-        25, ge=1, description="samples of φ and α that are kept, and that θ is averaged over"
-    )
+    samples: int = Field(25, ge=1, description="kept samples of φ and α; θ is averaged over them")
     alpha: float = Field(0.1, ge=1e-6, le=1e6, description="initial α of each topic")
-    alpha_burn_in: float = Field(
-        0.2, ge=0, le=1, description="share of sweeps before α is first re-estimated"
-    )
-    alpha_interval: int = Field(
-        10, ge=0, description="sweeps between two estimates of the asymmetric α; 0: α stays fixed"
-    )
+    alpha_burn_in: float = Field(0.2, ge=0, le=1, description="share of sweeps before α is fitted")
+    alpha_interval: int = Field(10, ge=0, description="sweeps between two fits of α; 0: no fits")
     eta: float = Field(0.01, ge=1e-6, le=1e6, description="η of each word")
-    eta_fitted: bool = Field(False, description="whether η is re-estimated with α")
-    inference_burn_in: int = Field(
-        50, ge=0, description="sweeps over a new document before those that are averaged"
-    )
-    inference_samples: int = Field(
-        100, ge=1, description="sweeps that θ of a new document is averaged over"
-    )
-    threads: int = Field(
-        1, ge=1, le=MOST_THREADS, description="threads of the sampler; see octis_m3l.sampling.Chain"
-    )
-    visual_words: int = Field(
-        0, ge=0, description="number of visual words; 0: views of images are refused"
-    )
+    eta_fitted: bool = Field(False, description="whether η is fitted with α")
+    inference_burn_in: int = Field(50, ge=0, description="first sweeps over a new document")
+    inference_samples: int = Field(100, ge=1, description="further sweeps, that θ is averaged over")
+    threads: int = Field(1, ge=1, le=MOST_THREADS, description="threads of the sampler")
+    visual_words: int = Field(0, ge=0, description="number of visual words; 0: no views of images")
     words_per_picture: int = Field(10, ge=1, description="visual words of each picture")
 
     @property
@@ -85,15 +70,14 @@ class PLTM(ReadingModel):
     """The polylingual topic model: linked documents share their topics, each language its words.
 
     θ_d ~ Dir(α) for each tuple d, φ_k^l ~ Dir(η) for each topic and language; z ~ θ_d, w ~ φ_z^l.
-    Collapsed Gibbs sampling, exact with one thread; α is asymmetric and re-estimated (Wallach
-    et al. 2009). Several samples of φ and α are kept as sparse counts: topics are their mean, and
-    θ, of training documents and of new ones, is averaged over them. A tuple that lacks a language
-    has no tokens there. With one language the model is LDA.
+    Collapsed Gibbs sampling, exact with one thread, with α asymmetric and re-estimated (Wallach et
+    al. 2009). Topics are the mean of several samples of φ, which are kept as sparse counts, and θ
+    is averaged over them. With one language the model is LDA.
 
     The θ of a training document is its tuple's. The θ of held-out and new documents is inferred
     from one view alone, or from several together (`infer_linked`), by Gibbs sampling with φ fixed.
-    Pictures have no words: views of images are refused unless ``visual_words`` is set, which
-    replaces a picture by the nearest of so many centroids of the embeddings.
+    Views of images are refused unless ``visual_words`` is set; then a picture's words are the
+    nearest of so many centroids of the embeddings.
 
     References
     ----------
@@ -245,10 +229,10 @@ class PLTM(ReadingModel):
         Parameters
         ----------
         items : sequence of str, or matrix of word counts (items × vocabulary)
-            Raw texts are preprocessed as the view was. For a view of images: embeddings (items ×
-            dimensions), or pictures if the view had no embeddings.
+            For a view of images: embeddings (items × dimensions), or pictures if the view had no
+            embeddings.
         view : str
-            The items' view.
+            The items' view; texts are preprocessed as it was.
         samples : int, optional
             The number of sweeps that θ is averaged over. Default: ``inference_samples``.
 
@@ -257,15 +241,8 @@ class PLTM(ReadingModel):
         array of float32 (items × K)
             The θ of an item does not depend on the others. An item without known words has the
             prior's mean.
-
-        Raises
-        ------
-        DataError
-            If the view is unknown, or the items are of another kind.
-        NotTrainedError
-            If the model is not trained.
         """
-        self._ready()
+        self._trained()
         check_samples(samples)
         read = self._read(items, view)
         self._warn_of_unknown(np.diff(read.offsets) == 0, f"items of view '{view}'", view)
@@ -280,8 +257,7 @@ class PLTM(ReadingModel):
         Parameters
         ----------
         items : mapping of view to sequence
-            The same number of items for each view, linked by position; None where a tuple lacks
-            a view.
+            The same number of items for each view; None where a tuple lacks a view.
         samples : int, optional
             The number of sweeps that θ is averaged over. Default: ``inference_samples``.
 
@@ -289,15 +265,8 @@ class PLTM(ReadingModel):
         -------
         array of float32 (tuples × K)
             A tuple without known words has the prior's mean.
-
-        Raises
-        ------
-        DataError
-            If a view is unknown, views differ in length, or `infer` would refuse the items.
-        NotTrainedError
-            If the model is not trained.
         """
-        self._ready()
+        self._trained()
         check_samples(samples)
         present = {name: present_items(of_view, name) for name, of_view in items.items()}
         if len({len(of_view) for of_view in present.values()}) != 1:
@@ -316,12 +285,7 @@ class PLTM(ReadingModel):
         self._warn_of_unknown(words == 0, "tuples")
         return self._theta(read, len(words), samples)
 
-    def _ready(self) -> None:
-        if self.alpha is None:
-            raise NotTrainedError(f"{self.name} is not trained yet; call fit or train_model first.")
-
     def _save_parts(self, folder: Path) -> dict[str, Any]:
-        self._ready()
         arrays = as_arrays(self.samples)
         texts, images = {}, {}
         for name, reader in self.readers.items():

@@ -4,9 +4,9 @@ The conditional of a token's topic (Mimno et al. 2009),
 
     p(z = k | rest) ∝ (n_dk + α_k) (n_kw + η) / (n_k + Vη) = a_k (n_kw + η),
 
-falls into two buckets (after Yao, Mimno & McCallum 2009): Σ_k a_k n_kw over the few topics that
-the word has, kept as a list whose most frequent come first; and η Σ_k a_k, a number that is kept
-up to date. Both are exact.
+is split into two buckets (after Yao, Mimno & McCallum 2009): Σ_k a_k n_kw over the few topics that
+the word has, which are kept in a list with the most frequent first; and η Σ_k a_k, which is
+updated with every draw. Both are exact.
 """
 
 from collections.abc import Callable
@@ -18,27 +18,27 @@ from numpy.typing import NDArray
 
 
 def compiled(**options: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Return a decorator that compiles a function, and keeps what is compiled where it can.
+    """Return a decorator that compiles a function, and caches the result on disk if it can.
 
-    Without a place to write to (neither the package's folder nor the user's cache), functions are
-    compiled anew in every process. All of them stand in this file: numba notices a change in the
-    file of a function, not in those of the functions that it calls.
+    If neither the package's folder nor the user's cache can be written to, functions are compiled
+    anew in every process. All functions stand in this file, because numba notices changes of the
+    file of a function but not changes of the functions that it calls.
     """
 
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
         settings = {"nogil": True, "error_model": "numpy", **options}
-        made: Callable[..., Any]
+        compiled_function: Callable[..., Any]
         try:
-            made = njit(cache=True, **settings)(function)
+            compiled_function = njit(cache=True, **settings)(function)
         except RuntimeError:
-            made = njit(**settings)(function)
-        return made
+            compiled_function = njit(**settings)(function)
+        return compiled_function
 
     return decorate
 
 
 class Tokens(NamedTuple):
-    """The corpus and its assignments, as `LinkedCorpus` has them."""
+    """The arrays of a `LinkedCorpus`, the topic of each token, and the block of each segment."""
 
     words: NDArray[np.int32]
     topics: NDArray[np.int16]
@@ -49,11 +49,11 @@ class Tokens(NamedTuple):
 
 
 class Counts(NamedTuple):
-    """How often each word has each topic, and each language each topic.
+    """How often each topic occurs with each word, and in each language (`totals`).
 
-    ``entries[begins[w] : begins[w] + lengths[w]]`` are the pairs (topic, count) of word w, none
-    of them zero, roughly by descending count. A word has room for as many pairs as it has tokens,
-    at most K: memory grows with the tokens, not with words × topics.
+    ``entries[begins[w] : begins[w] + lengths[w]]`` are the pairs (topic, count) of word w with
+    counts above 0, roughly in descending order. A word has space for as many pairs as it has
+    tokens, at most K, so memory grows with the tokens and not with words × topics.
     """
 
     entries: NDArray[np.int32]
@@ -85,7 +85,7 @@ def next_uniform(state: NDArray[np.uint64]) -> float:
 def count(
     words: NDArray[np.int32], topics: NDArray[np.int16], counts: Counts, languages: NDArray[Any]
 ) -> None:
-    """Count all tokens into empty counts; `languages` has each word's."""
+    """Count all tokens into empty counts; `languages` has the language of each word."""
     entries, begins, lengths, totals = counts
     for token in range(len(words)):
         word, topic = words[token], topics[token]
@@ -295,9 +295,9 @@ def fold(
     theta: NDArray[np.float64],
     documents: tuple[int, int],
 ) -> None:
-    """Go on with the chains of some documents, and add their mean θ.
+    """Continue the chains of some documents, and add their mean θ.
 
-    A topic of −1 is yet to be drawn, in a sweep before those that are asked for.
+    Topics of −1 have not been drawn yet; an additional first sweep draws them.
     """
     k_all = len(alpha)
     cumulated = np.zeros(k_all)

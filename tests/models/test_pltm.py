@@ -1,4 +1,4 @@
-"""PLTM: the contract, planted topics, and going on after an interruption."""
+"""PLTM: the contract, planted topics, new documents, interruptions."""
 
 import re
 from pathlib import Path
@@ -7,13 +7,13 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 from planted import IMAGE, Planted, holds_for_most_seeds, planted
+from sampling.corpora import stop_after
 from scipy.sparse import csr_array
 
 from octis_m3l.data.dataset import MultiviewDataset
 from octis_m3l.errors import DataError, SettingsError, StorageError
 from octis_m3l.metrics import MRR
 from octis_m3l.models import PLTM, ZeroshotTM
-from octis_m3l.sampling import Chain
 
 from .contract import TOP_WORDS, ModelContract, assert_distributions, assert_same
 
@@ -34,6 +34,19 @@ def small(**changes: Any) -> PLTM:
 def texts(planted_data: Planted) -> MultiviewDataset:
     """English and German, a quarter of the documents missing."""
     return planted_data.dataset.with_views(["en", "de"])
+
+
+@pytest.fixture(scope="module")
+def trained(texts: MultiviewDataset) -> PLTM:
+    """A trained model, to look at only."""
+    return small().fit(texts, top_words=TOP_WORDS)
+
+
+@pytest.fixture(scope="module")
+def of_pictures(planted_data: Planted) -> PLTM:
+    """A model of texts and pictures, to look at only."""
+    model = small(visual_words=20, iterations=200, words_per_picture=3)
+    return model.fit(planted_data.dataset, top_words=TOP_WORDS)
 
 
 @pytest.fixture(scope="module")
@@ -68,6 +81,8 @@ def test_finds_planted_topics_in_every_language(of_five_themes: PLTM, five_theme
         # A theme is one topic, whatever the language.
         assert len(set(leading["en"])) == 5
         assert leading["en"] == leading["de"] == leading["fi"]
+        for theme, topic in zip(five_themes.words["de"], leading["de"], strict=True):
+            assert model.infer([" ".join(sorted(theme))], "de")[0, topic] > 0.7
 
     holds_for_most_seeds(finds)
 
@@ -93,31 +108,17 @@ def test_finds_the_linked_document_from_one_language_alone(
         assert found > 2 * metric.score(baseline)
 
 
-def test_documents_of_a_theme_are_of_its_topic(of_five_themes: PLTM, five_themes: Planted) -> None:
-    for language, themes in five_themes.words.items():
-        topics = of_five_themes.topics(language, 8)
-        items = [" ".join(sorted(theme)) for theme in themes]
-        for theme, weights in zip(themes, of_five_themes.infer(items, language), strict=True):
-            best = weights.argmax()
-            assert weights[best] > 0.7
-            assert len(theme & set(topics[best])) >= 7
+def test_alpha_is_larger_for_common_topics(of_five_themes: PLTM) -> None:
+    model: Any = of_five_themes
+    used = model.output.theta("en").mean(axis=0)
+    assert model.alpha.max() > 5 * model.alpha.min()
+    assert np.corrcoef(model.alpha, used)[0, 1] > 0.7
+    assert len(model.history.epochs) == 300 // 50
+    assert all(epoch["log-likelihood"] < 0 for epoch in model.history.epochs)
 
 
-def test_alpha_says_which_topics_are_common(of_five_themes: PLTM) -> None:
-    assert of_five_themes.alpha is not None
-    assert of_five_themes.output is not None
-    used = of_five_themes.output.theta("en").mean(axis=0)
-    assert of_five_themes.alpha.max() > 5 * of_five_themes.alpha.min()
-    assert np.corrcoef(of_five_themes.alpha, used)[0, 1] > 0.7
-    assert of_five_themes.history is not None
-    rising = [epoch["log-likelihood"] for epoch in of_five_themes.history.epochs]
-    assert len(rising) == 300 // 50
-    assert all(value < 0 for value in rising)
-
-
-def test_theta_of_a_training_document_is_its_tuples(texts: MultiviewDataset) -> None:
-    output = small().train_model(texts, top_words=TOP_WORDS)
-    rows: dict[str, dict[int, Any]] = {}
+def test_theta_of_a_training_document_is_its_tuples(texts: MultiviewDataset, trained: Any) -> None:
+    output, rows = trained.output, {}
     for name in ("en", "de"):
         numbers = texts.tuples(name)[texts.view(name).rows("train")].tolist()
         rows[name] = dict(zip(numbers, output.theta(name), strict=True))
@@ -140,10 +141,12 @@ def test_one_language_alone_is_lda(five_themes: Planted) -> None:
     assert all(max(len(t & set(topic)) for topic in topics) >= 7 for t in five_themes.words["de"])
 
 
-# What it takes.
+# Data.
 
 
-def test_pictures_are_refused_unless_visual_words_are_asked_for(planted_data: Planted) -> None:
+def test_pictures_are_refused_unless_visual_words_are_asked_for(
+    planted_data: Planted, of_pictures: Any
+) -> None:
     message = (
         "pltm learns from words, and view(s) image hold images; leave them out "
         "(dataset.with_views, --views), or set visual_words (500, say) to have pictures "
@@ -151,36 +154,24 @@ def test_pictures_are_refused_unless_visual_words_are_asked_for(planted_data: Pl
     )
     with pytest.raises(DataError, match=f"^{re.escape(message)}$"):
         small().train_model(planted_data.dataset, top_words=TOP_WORDS)
-    model = small(visual_words=9, words_per_picture=2).fit(
-        planted_data.dataset, top_words=TOP_WORDS
-    )
-    output = model.output
-    assert output is not None
+    output = of_pictures.output
     assert output.views == ["en", "de", IMAGE]
     assert [key for key in output if key.startswith("topics/")] == ["topics/en", "topics/de"]
-    assert model.word_topics[IMAGE].shape == (4, 9)
-    with pytest.raises(DataError, match=r"embeddings of shape \(2, 3\), expected finite numbers"):
-        model.infer(np.zeros((2, 3), np.float32), IMAGE)
-
-
-def test_pictures_help_to_find_texts(planted_data: Planted) -> None:
-    model = small(visual_words=20, iterations=200, words_per_picture=3)
-    output = model.train_model(planted_data.dataset, top_words=TOP_WORDS)
+    assert of_pictures.word_topics[IMAGE].shape == (4, 20)
     metric = MRR(planted_data.dataset, IMAGE, "en")
     assert metric.score(output) > 1.5 * metric.chance()
+    with pytest.raises(DataError, match=r"embeddings of shape \(2, 3\), expected finite numbers"):
+        of_pictures.infer(np.zeros((2, 3), np.float32), IMAGE)
 
 
-def test_views_without_links_are_refused(texts: MultiviewDataset) -> None:
+def test_data_without_links_or_words_are_refused(texts: MultiviewDataset) -> None:
     message = (
         "pltm learns from linked items of two views or more, and this data set has 2 view(s) and "
         "no links between training items; link it, train on one view, or use gloctm (by word "
-        "vectors), infoctm or nmtm (by dictionaries) for languages that nothing links."
+        "vectors), infoctm or nmtm (by dictionaries) for "
     )
-    with pytest.raises(DataError, match=f"^{re.escape(message)}$"):
+    with pytest.raises(DataError, match=f"^{re.escape(message)}"):
         small().train_model(MultiviewDataset(texts.views.values()), top_words=TOP_WORDS)
-
-
-def test_a_training_partition_without_words_is_refused(texts: MultiviewDataset) -> None:
     view = texts.text_view("en")
     start = view.sizes[0] + view.sizes[1]
     held_out = view.take(np.arange(start, len(view)), (0, 0, view.sizes[2]))
@@ -190,12 +181,6 @@ def test_a_training_partition_without_words_is_refused(texts: MultiviewDataset) 
 
 
 # New documents.
-
-
-@pytest.fixture(scope="module")
-def trained(texts: MultiviewDataset) -> PLTM:
-    """A trained model, to look at only."""
-    return small().fit(texts, top_words=TOP_WORDS)
 
 
 def test_counts_are_read_as_texts_are(trained: PLTM, texts: MultiviewDataset) -> None:
@@ -223,11 +208,10 @@ def test_tuples_are_inferred_from_all_their_items(trained: PLTM) -> None:
     )
 
 
-def test_neither_the_order_of_views_nor_those_that_lack_change_an_answer(
+def test_neither_the_order_of_views_nor_missing_ones_change_an_answer(
     trained: PLTM, texts: MultiviewDataset
 ) -> None:
-    english = texts.text_view("en").items(slice(0, 20))
-    german = texts.text_view("de").items(slice(0, 20))
+    english, german = (texts.text_view(name).items(slice(0, 20)) for name in ("en", "de"))
     both = trained.infer_linked({"en": english, "de": german})
     np.testing.assert_array_equal(trained.infer_linked({"de": german, "en": english}), both)
     alone = trained.infer(english, "en")
@@ -237,22 +221,17 @@ def test_neither_the_order_of_views_nor_those_that_lack_change_an_answer(
     assert (both != alone).any(axis=1).all()
 
 
-def test_pictures_may_be_missing_from_tuples(planted_data: Planted) -> None:
-    model = small(visual_words=9, words_per_picture=2).fit(
-        planted_data.dataset, top_words=TOP_WORDS
-    )
+def test_pictures_may_be_missing_from_tuples(planted_data: Planted, of_pictures: PLTM) -> None:
     vectors = np.asarray(planted_data.dataset.view(IMAGE).embeddings[:2], np.float32)  # type: ignore[index]
     english = ["en_sea_1 en_sea_2", "en_any_1", "en_forest_1"]
-    together = model.infer_linked({"en": english, IMAGE: [vectors[0], None, vectors[1]]})
-    np.testing.assert_array_equal(together[1], model.infer(english[1:2], "en")[0])
-    assert (together[0] != model.infer(english[:1], "en")[0]).any()
-    none: dict[str, Any] = {"en": english, IMAGE: [None] * 3}
-    np.testing.assert_array_equal(model.infer_linked(none), model.infer(english, "en"))
+    together = of_pictures.infer_linked({"en": english, IMAGE: [vectors[0], None, vectors[1]]})
+    np.testing.assert_array_equal(together[1], of_pictures.infer(english[1:2], "en")[0])
+    assert (together[0] != of_pictures.infer(english[:1], "en")[0]).any()
     with pytest.warns(UserWarning, match=r"^1 of 2 tuples have no word that the model knows"):
-        model.infer_linked({"en": [None, "en_sea_1"], IMAGE: [None, None]})
+        of_pictures.infer_linked({"en": [None, "en_sea_1"], IMAGE: [None, None]})
 
 
-def test_as_many_samples_are_kept_as_are_asked_for(trained: PLTM, tmp_path: Path) -> None:
+def test_as_many_samples_are_kept_as_are_asked_for(trained: Any, tmp_path: Path) -> None:
     assert len(trained.samples) == 4
     alphas = [sample.alpha for sample in trained.samples]
     np.testing.assert_allclose(trained.alpha, np.mean(alphas, axis=0))
@@ -264,22 +243,25 @@ def test_as_many_samples_are_kept_as_are_asked_for(trained: PLTM, tmp_path: Path
     again: Any = PLTM.load(tmp_path / "model")
     assert len(again.samples) == 4
     np.testing.assert_array_equal(again.word_topics["de"], trained.word_topics["de"])
+    for tokenizers, message in (
+        ({"dee": str.split}, "the model splits no texts of a view 'dee' into words"),
+        ({"de": str.split}, "another tokenizer would find other words"),
+    ):
+        with pytest.raises(SettingsError, match=message):
+            PLTM.load(tmp_path / "model", tokenizers=tokenizers)
 
 
-@pytest.mark.parametrize("samples", [0, -5, 2.5, "x", True])
-def test_no_number_of_samples_is_refused(samples: Any, trained: PLTM) -> None:
-    message = f"samples={samples!r}: expected a whole number, 1 or more."
-    with pytest.raises(SettingsError, match=f"^{re.escape(message)}$"):
-        trained.infer(["en_sea_1"], "en", samples=samples)
-
-
-@pytest.mark.parametrize("setting", ["alpha", "eta"])
-def test_infinite_priors_are_refused(setting: str) -> None:
-    for value in (1e300, 1e-320):
-        with pytest.raises(SettingsError, match=rf"{setting}=1e.\d+: Input should be .* equal to"):
-            small(**{setting: value})
-    with pytest.raises(SettingsError, match=f"{setting}=inf: Input should be a finite number"):
-        small(**{setting: float("inf")})
+def test_numbers_out_of_range_are_refused(trained: PLTM) -> None:
+    for samples in (0, -5, 2.5, "x", True):
+        message = f"samples={samples!r}: expected a whole number, 1 or more."
+        with pytest.raises(SettingsError, match=f"^{re.escape(message)}$"):
+            trained.infer(["en_sea_1"], "en", samples=samples)  # type: ignore[arg-type]
+    for setting in ("alpha", "eta"):
+        for value in (1e300, 1e-320):
+            with pytest.raises(SettingsError, match=rf"{setting}=1e.\d+: Input should be .* equal"):
+                small(**{setting: value})
+        with pytest.raises(SettingsError, match=f"{setting}=inf: Input should be a finite number"):
+            small(**{setting: float("inf")})
 
 
 @pytest.mark.parametrize(
@@ -291,20 +273,17 @@ def test_infinite_priors_are_refused(setting: str) -> None:
         ({"en": "text"}, "put a single item in a list"),
     ],
 )
-def test_tuples_that_are_none_are_refused(
-    items: dict[str, Any], message: str, trained: PLTM
-) -> None:
+def test_invalid_tuples_are_refused(items: dict[str, Any], message: str, trained: PLTM) -> None:
     with pytest.raises(DataError, match=re.escape(message)):
         trained.infer_linked(items)
 
 
 def test_items_without_known_words_have_the_priors_mean(trained: PLTM) -> None:
     message = (
-        "2 of 3 items of view 'en' have no word that the model knows; their topics say nothing. "
-        "View 'en' is of no known language: if its words are not separated by spaces, separate "
-        "them, or say the language when the data set is made."
+        r"^2 of 3 items of view 'en' have no word that the model knows; their topic.* View 'en' is "
+        "of no known language: if its words are not separated by spaces, separate them, or "
     )
-    with pytest.warns(UserWarning, match=f"^{re.escape(message)}$"):
+    with pytest.warns(UserWarning, match=message):
         theta = trained.infer(["unheard of", "en_sea_1 en_sea_2", ""], "en")
     prior = np.mean([one.alpha / one.alpha.sum() for one in trained.samples], axis=0)
     np.testing.assert_allclose(theta[[0, 2]], [prior] * 2, rtol=1e-5)
@@ -318,27 +297,7 @@ def test_more_samples_are_another_answer(trained: PLTM) -> None:
     assert (trained.infer(items, "en", samples=3) != usual).any()
 
 
-def test_a_tokenizer_of_ones_own_is_given_again(texts: MultiviewDataset, tmp_path: Path) -> None:
-    small(iterations=2).fit(texts, top_words=TOP_WORDS).save(tmp_path / "model")
-    with pytest.raises(SettingsError, match="the model splits no texts of a view 'dee' into words"):
-        PLTM.load(tmp_path / "model", tokenizers={"dee": str.split})
-    with pytest.raises(SettingsError, match="another tokenizer would find other words"):
-        PLTM.load(tmp_path / "model", tokenizers={"de": str.split})
-
-
 # Runs.
-
-
-def stop_after(monkeypatch: pytest.MonkeyPatch, sweeps: int) -> None:
-    """Have Ctrl-C pressed at the end of a sweep."""
-    sweep = Chain.sweep
-
-    def interrupted(self: Chain) -> None:
-        sweep(self)
-        if self.sweeps == sweeps:
-            raise KeyboardInterrupt
-
-    monkeypatch.setattr(Chain, "sweep", interrupted)
 
 
 @pytest.mark.parametrize("sweeps", [1, 110])
@@ -347,11 +306,7 @@ def test_after_ctrl_c_it_keeps_what_it_has(
 ) -> None:
     stop_after(monkeypatch, sweeps)
     model = small()
-    message = (
-        f"sampling was interrupted after {sweeps} of 120 sweeps; the model keeps what it has "
-        "learned so far."
-    )
-    with pytest.warns(UserWarning, match=f"^{re.escape(message)}$"):
+    with pytest.warns(UserWarning, match=f"^sampling was interrupted after {sweeps} of 120 sweeps"):
         assert model.fit(texts, top_words=TOP_WORDS) is model
     assert model.interrupted
     assert model.output is not None
@@ -364,18 +319,18 @@ def test_after_ctrl_c_it_keeps_what_it_has(
         small().train_model(texts, top_words=TOP_WORDS)
 
 
-@pytest.mark.parametrize("threads", [1, 2])
-def test_goes_on_from_its_checkpoint_bit_for_bit(
-    threads: int, texts: MultiviewDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_resumed_training_is_an_uninterrupted_one(
+    texts: MultiviewDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    expected = small(threads=threads).train_model(texts, top_words=TOP_WORDS)
+    whole = small(threads=2).fit(texts, top_words=TOP_WORDS)
     stop_after(monkeypatch, 70)
     with pytest.warns(UserWarning, match="interrupted after 60 of 120 sweeps"):
-        small(threads=threads, checkpoint=tmp_path).fit(texts, top_words=TOP_WORDS)
+        small(threads=2, checkpoint=tmp_path).fit(texts, top_words=TOP_WORDS)
     monkeypatch.undo()
-    model = small(threads=threads, checkpoint=tmp_path, inference_samples=7)
+    model = small(threads=2, checkpoint=tmp_path, inference_samples=7)
     model.set_hyperparameters(inference_samples=100)
-    assert_same(model.train_model(texts, top_words=TOP_WORDS), expected)
+    assert whole.output is not None
+    assert_same(model.train_model(texts, top_words=TOP_WORDS), whole.output)
     assert not model.interrupted
     assert [path.name for path in tmp_path.iterdir()] == ["seed-0"]
 
@@ -394,19 +349,13 @@ def test_the_checkpoint_of_other_settings_or_data_is_refused(
             small(iterations=5, checkpoint=tmp_path, **changes).train_model(
                 data, top_words=TOP_WORDS
             )
-    # How new documents are inferred is no part of the run; another seed has another folder.
+    # The identity leaves out how new documents are inferred; another seed has its own folder.
     small(iterations=5, checkpoint=tmp_path, inference_samples=3).fit(texts, top_words=TOP_WORDS)
     small(iterations=5, checkpoint=tmp_path, seed=4).fit(texts, top_words=TOP_WORDS)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["seed-0", "seed-4"]
 
 
-def test_threads_are_reproducible_and_as_good(texts: MultiviewDataset) -> None:
-    models = [small(threads=threads).fit(texts, top_words=TOP_WORDS) for threads in (1, 2, 2)]
-    one, two, again = models
-    assert two.output is not None
-    assert again.output is not None
-    assert_same(two.output, again.output)
-    assert one.history is not None
-    assert two.history is not None
-    ends = [model.history.epochs[-1]["log-likelihood"] for model in (one, two)]
+def test_two_threads_are_as_good_as_one(trained: Any, texts: MultiviewDataset) -> None:
+    two: Any = small(threads=2).fit(texts, top_words=TOP_WORDS)
+    ends = [model.history.epochs[-1]["log-likelihood"] for model in (trained, two)]
     assert ends[1] == pytest.approx(ends[0], abs=0.1)
