@@ -84,16 +84,10 @@ def describe_all(folder: str | Path | None = None) -> list[dict[str, Any]]:
 
 def _description(source: Source, commits: Mapping[str, str]) -> dict[str, Any]:
     at = {each.name: each.commit or "HEAD" for each in source.repositories} | {**commits}
+    keys = ("name", "title", "views", "linked", "homepage", "licence", "citation", "size", "notes")
     return {
-        "name": source.name,
-        "title": source.title,
+        **{key: getattr(source, key) for key in keys},
         "views": list(source.views),
-        "linked": source.linked,
-        "homepage": source.homepage,
-        "licence": source.licence,
-        "citation": source.citation,
-        "size": source.size,
-        "notes": source.notes,
         "commits": {
             repository.name: repository.commit or "the newest at the first fetch"
             for repository in source.repositories

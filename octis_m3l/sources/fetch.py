@@ -24,6 +24,7 @@ FORMAT = "octis-m3l source"
 RECORD, PLAN, LOCK = "source.json", "plan.json", ".lock"
 RAW, _UNFINISHED, _REPLACED = "raw", "raw.part", "raw.old"
 DELAY = 0.1
+_ABOUT = ("name", "title", "homepage", "licence", "citation")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 
@@ -168,11 +169,7 @@ def _fetch(
                 files[name] = _description(path, None, None)
     record = {
         "format": FORMAT,
-        "name": source.name,
-        "title": source.title,
-        "homepage": source.homepage,
-        "licence": source.licence,
-        "citation": source.citation,
+        **{key: getattr(source, key) for key in _ABOUT},
         "date": datetime.now(UTC).date().isoformat(),
         "commits": commits,
         "pins": _pins(source),

@@ -121,6 +121,24 @@ class Fetcher:
         What has arrived of an interrupted download is kept in ``<destination>.part``; the next
         call continues from there if the file at the source is still the same. A file that is
         there with the right checksum and size, as far as they are given, is not fetched again.
+
+        Parameters
+        ----------
+        url : str
+            Its address.
+        destination : Path
+            Where to store it.
+        sha256 : str, optional
+            Its checksum, in hexadecimal digits.
+        size : int, optional
+            Its length in bytes; more are not read.
+        refuse_html : bool
+            Whether a web page in place of the file is an error.
+
+        Returns
+        -------
+        Path
+            The destination.
         """
         check_address(url)
         with write_errors(destination):
@@ -148,12 +166,20 @@ class Fetcher:
         return destination
 
     def json(self, url: str, parameters: Mapping[str, str] | None = None) -> Any:
-        """Return what a server answers in JSON."""
+        """Return what a server answers in JSON.
+
+        Parameters
+        ----------
+        url : str
+            Its address.
+        parameters : mapping, optional
+            The query.
+        """
         check_address(url)
 
         def ask() -> Any:
             content = bytearray()
-            with self.get(url, params=parameters) as answer:
+            with self._get(url, params=parameters) as answer:
                 for block in answer.iter_content(_BLOCK):
                     content += block
                     if len(content) > _LONGEST_JSON:
@@ -166,12 +192,12 @@ class Fetcher:
             except (ValueError, RecursionError):
                 raise _Interrupted("the answer is no JSON, or not all of it") from None
 
-        return self.until_complete(url, ask)
+        return self._until_complete(url, ask)
 
-    def until_complete(
+    def _until_complete(
         self, url: str, ask: Callable[[], _Answer], arrived: Callable[[], int] = lambda: 0
     ) -> _Answer:
-        """Ask again if connections fail or break off; urllib3 repeats the rest in `get`."""
+        """Ask again if connections fail or break off; urllib3 repeats the rest in `_get`."""
         failures = 0
         while True:
             before = arrived()
@@ -187,7 +213,7 @@ class Fetcher:
                 )
             time.sleep(min(self.backoff * 2.0 ** (failures - 1), _LONGEST_BACKOFF))
 
-    def get(self, url: str, **arguments: Any) -> requests.Response:
+    def _get(self, url: str, **arguments: Any) -> requests.Response:
         """Return an answer with content."""
         try:
             answer = self._session.get(url, timeout=self.timeout, stream=True, **arguments)
@@ -262,10 +288,10 @@ class _Download:
         """Download to a file."""
 
         def receive() -> None:
-            with self.fetcher.get(url, headers=self._headers()) as answer:
+            with self.fetcher._get(url, headers=self._headers()) as answer:
                 self._receive(answer)
 
-        self.fetcher.until_complete(url, receive, self._length)
+        self.fetcher._until_complete(url, receive, self._length)
         self._bytes.replace(output_file)
         self._discard()
 

@@ -112,33 +112,26 @@ class TestPartitions:
         texts = build_wikipedia_m3l(fetched.folder, validation=0.3).view("en")
         assert before <= {texts.texts[row] for row in range(*_range(texts.rows("validation")))}
 
-    @pytest.mark.parametrize("shared", ["de", "en", "picture"])
+    @pytest.mark.parametrize("shared", ["de", "en", "picture", "content", "page", "others"])
     def test_what_is_tested_is_not_trained_on(self, fetched: Fetched, shared: str) -> None:
         de, en, picture = fetched.rows["test"][0]
-        fetched.add("train", 50, **{shared: {"de": de, "en": en, "picture": picture}[shared]})
+        changed = {"de": de, "en": en, "picture": picture}
+        if shared in changed:
+            fetched.add("train", 50, **{shared: changed[shared]})
+        elif shared == "content":  # the same picture under another address
+            fetched.add("train", 50)
+            fetched.picture(address("50.jpg"), 4)
+        elif shared == "page":  # a title that leads to the same article
+            fetched.article("en", "other name of 4", page=9)
+            fetched.add("train", 50, en="other name of 4")
+        else:  # by way of other tuples
+            fetched.add("train", 50, en=en)
+            fetched.add("train", 51, de="seite 50")
+            fetched.add("train", 52, picture=address("51.jpg"))
         dataset = build_wikipedia_m3l(fetched.folder, validation=0)
-        assert dataset.metadata["training_tuples_left_out"] == 1
+        left_out = 3 if shared == "others" else 1
+        assert dataset.metadata["training_tuples_left_out"] == left_out
         assert items(dataset, "en") == {"train": 16, "validation": 0, "test": 4}
-
-    def test_also_by_way_of_a_picture_under_another_address(self, fetched: Fetched) -> None:
-        fetched.add("train", 50)
-        fetched.picture(address("50.jpg"), 4)
-        dataset = build_wikipedia_m3l(fetched.folder, validation=0)
-        assert dataset.metadata["training_tuples_left_out"] == 1
-
-    def test_also_by_way_of_others(self, fetched: Fetched) -> None:
-        fetched.add("train", 50, en=fetched.rows["test"][0][1])
-        fetched.add("train", 51, de="seite 50")
-        fetched.add("train", 52, picture=address("51.jpg"))
-        dataset = build_wikipedia_m3l(fetched.folder, validation=0)
-        assert dataset.metadata["training_tuples_left_out"] == 3
-
-    def test_also_by_way_of_redirects(self, fetched: Fetched) -> None:
-        # Two titles that lead to one page.
-        fetched.article("en", "other name of 4", page=9)
-        fetched.add("train", 50, en="other name of 4")
-        dataset = build_wikipedia_m3l(fetched.folder, validation=0)
-        assert dataset.metadata["training_tuples_left_out"] == 1
 
     def test_tuples_that_share_an_item_stay_together(self, fetched: Fetched) -> None:
         for number in range(60, 90):
@@ -147,12 +140,10 @@ class TestPartitions:
         assert sum(items(dataset, "pictures").values()) == 21
         assert dataset.info()["tuples"] == 21
 
-    def test_an_article_with_two_pictures_is_one_item(self, fetched: Fetched) -> None:
         de, en, _ = fetched.rows["train"][0]
-        fetched.add("train", 50, de=de, en=en)
+        fetched.add("train", 100, de=de, en=en)
         dataset = build_wikipedia_m3l(fetched.folder, validation=0)
-        assert items(dataset, "en")["train"] == 16
-        assert items(dataset, "pictures")["train"] == 17
+        assert (items(dataset, "en")["train"], items(dataset, "pictures")["train"]) == (46, 18)
 
 
 def _range(rows: slice) -> tuple[int, int]:
