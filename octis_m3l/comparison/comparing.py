@@ -25,7 +25,7 @@ from octis_m3l.errors import DataError, OctisM3LError, SettingsError, StorageErr
 from octis_m3l.files import check_can_create, held, read_json, remove_unfinished, write_json
 from octis_m3l.metrics import METRICS
 from octis_m3l.metrics.base import check_dataset
-from octis_m3l.metrics.outputs import check_partition, check_topk, possible_output
+from octis_m3l.metrics.outputs import check_partition, check_whole, possible_output
 from octis_m3l.metrics.scores import applicable, check_built, chosen_metrics, missing
 from octis_m3l.models.base import TopicModel
 from octis_m3l.search.placing import Place, place
@@ -120,7 +120,7 @@ def compare(
     _check_names(named, further)
     _check_measures(chosen, named)
     check_partition(partition)
-    check_topk(topk, lowest=2)
+    check_whole("topk", topk, 2)
     at = place(processes, device, threads, executor)
     terms = Terms(partition, topk, at.device, at.threads)
     if not any(len(range(len(v))[v.rows(partition)]) for v in dataset.views.values()):

@@ -7,16 +7,14 @@ from octis_m3l.registry import Registry, lazily
 if TYPE_CHECKING:
     from octis_m3l.metrics.base import Metric
     from octis_m3l.metrics.classification import CrosslingualClassification
-    from octis_m3l.metrics.cnpmi import CNPMI
+    from octis_m3l.metrics.cnpmi import CNPMI, TopicQuality
     from octis_m3l.metrics.divergence import jensen_shannon, jensen_shannon_matrix
     from octis_m3l.metrics.document_npmi import DocumentNPMI
     from octis_m3l.metrics.jsd import JSD
     from octis_m3l.metrics.mrr import MRR
     from octis_m3l.metrics.npmi import NPMI
     from octis_m3l.metrics.on_view import OnView
-    from octis_m3l.metrics.over_views import OverViews
-    from octis_m3l.metrics.scores import applicable, score_all
-    from octis_m3l.metrics.topic_quality import TopicQuality
+    from octis_m3l.metrics.scores import OverViews, applicable, score_all
     from octis_m3l.metrics.topic_uniqueness import TopicUniqueness
     from octis_m3l.metrics.uap import UAP
 

@@ -1,11 +1,11 @@
-"""What every measure has: a direction, a range, a reference and a score for each item."""
+"""What every metric has: a direction, a range, a reference, and a score for each item."""
 
 import inspect
 import sys
 from abc import abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,13 +13,17 @@ from octis.dataset.dataset import Dataset
 from octis.evaluation_metrics.metrics import AbstractMetric
 
 from octis_m3l.errors import DataError
+from octis_m3l.metrics.outputs import Request, check_whole, top_words
+
+if TYPE_CHECKING:
+    from octis_m3l.data.dataset import MultiviewDataset
 
 Direction = Literal["higher", "lower"]
 _OCTIS_CLASSIFICATION = "octis.evaluation_metrics.classification_metrics"
 
 
 def check_dataset(given: object, who: str) -> None:
-    """Refuse what is no data set, before anything is asked of it."""
+    """Raise if something is not a MultiviewDataset, and say how to make it one."""
     from octis_m3l.data.dataset import MultiviewDataset
 
     if isinstance(given, str | Path):
@@ -44,7 +48,7 @@ def check_dataset(given: object, who: str) -> None:
 
 
 def score_of(metric: Any, output: Mapping[str, Any]) -> float:
-    """Return what anybody's metric says of an output, computed anew.
+    """Return the score of an output by a metric of any package, computed anew.
 
     OCTIS's classification metrics remember the last score by an abbreviated print of the output,
     in which two outputs can look the same.
@@ -56,16 +60,18 @@ def score_of(metric: Any, output: Mapping[str, Any]) -> float:
 
 
 def partitions_read(metric: Any) -> frozenset[str]:
-    """Return the partitions of the data set whose documents anybody's metric reads.
+    """Return the partitions of the data set whose documents a metric of any package reads.
 
     A metric declares them as `partitions`, or reads the one that its `partition` names; OCTIS's
     classification metrics train on training documents and score test documents.
     """
     if any(c.__module__ == _OCTIS_CLASSIFICATION for c in type(metric).__mro__):
         return frozenset({"train", "test"})
-    one = getattr(metric, "partition", None)
-    found: frozenset[str] = getattr(metric, "partitions", frozenset({one} if one else ()))
-    return found
+    partition = getattr(metric, "partition", None)
+    read: frozenset[str] = getattr(
+        metric, "partitions", frozenset([partition] if partition else ())
+    )
+    return read
 
 
 def mean_of_items(items: NDArray[np.float64]) -> float:
@@ -79,14 +85,14 @@ def mean_of_items(items: NDArray[np.float64]) -> float:
 class Metric(AbstractMetric):  # type: ignore[misc]
     """An OCTIS metric that keeps the score of every item, for significance tests.
 
-    A subclass takes a dataset and scalar arguments, keeps each scalar under the argument's own
+    A subclass takes a data set and scalar arguments, keeps each scalar under the argument's own
     name, and writes `per_item`. In a file of `octis_m3l/metrics`, a subclass that assigns `name`
     is known to `score_all` and to the command line.
 
     Parameters
     ----------
     *datasets
-        What a subclass was given as data sets; each must be one.
+        The data sets that a subclass was given; checked to be some.
 
     Attributes
     ----------
@@ -100,6 +106,14 @@ class Metric(AbstractMetric):  # type: ignore[misc]
         The lowest and the highest score there can be.
     reference : str
         Where the measure is defined.
+    needs : str
+        What data the metric needs, for the message that it does not apply; ``{partition}`` stands
+        for the partition that is scored.
+    view_arguments : tuple of str
+        The arguments that name views.
+    compares_views : bool
+        Whether it only ever compares two different views, so that topic k has to mean the same in
+        both.
     """
 
     name: ClassVar[str | tuple[str, ...]]
@@ -107,12 +121,36 @@ class Metric(AbstractMetric):  # type: ignore[misc]
     direction: ClassVar[Direction]
     range: ClassVar[tuple[float, float]]
     reference: ClassVar[str]
-    _same_items: bool = False
+    needs: ClassVar[str] = "needs a view with topics, or with items in the {partition} partition."
+    view_arguments: ClassVar[tuple[str, ...]] = ("view",)
+    compares_views: ClassVar[bool] = False
 
     def __init__(self, *datasets: object) -> None:
         super().__init__()
         for dataset in datasets:
             check_dataset(dataset, type(self).__name__)
+
+    @classmethod
+    def applied(cls, request: Request) -> dict[str, Self]:
+        """Return the metric on every view or pair of views that it applies to.
+
+        By default, on each view with topics; or, if it takes a `partition`, on each view whose
+        items were inferred.
+
+        Parameters
+        ----------
+        request : Request
+            What is to be scored.
+
+        Returns
+        -------
+        dict of view, or of pair ('en-de'), to metric
+        """
+        options = {"topk": request.topk, "partition": request.partition}
+        takes = inspect.signature(cls).parameters
+        views = request.inferred_views if "partition" in takes else request.topic_views
+        given = {name: value for name, value in options.items() if name in takes}
+        return {view: cls(request.dataset, view, **given) for view in views}
 
     @abstractmethod
     def per_item(self, output: Mapping[str, Any]) -> NDArray[np.float64]:
@@ -125,7 +163,17 @@ class Metric(AbstractMetric):  # type: ignore[misc]
         ----------
         output : mapping
             The output of a trained model; it is not changed.
+
+        Raises
+        ------
+        DataError
+            If the output lacks what the metric reads, or is of another data set.
         """
+
+    @property
+    def views(self) -> tuple[str, ...]:
+        """The views that the metric scores or compares."""
+        return tuple(getattr(self, name) for name in self.view_arguments)
 
     @property
     def partitions(self) -> frozenset[str]:
@@ -134,25 +182,25 @@ class Metric(AbstractMetric):  # type: ignore[misc]
         By default the one that the argument `partition` names, if there is one. A search refuses
         metrics that read test documents.
         """
-        partition = getattr(self, "partition", None)
-        return frozenset({partition} if partition else ())
+        partition: str | None = getattr(self, "partition", None)
+        return frozenset([partition] if partition else ())
 
     @property
     def same_items(self) -> bool:
-        """Whether `per_item` speaks of the same documents or queries whatever the model.
+        """Whether `per_item` scores the same documents or queries whatever the model.
 
         They are in the same order then, so that two models can be compared item by item, and
         `item_tuples` says which tuple each belongs to. Topics are each model's own.
         """
-        return self._same_items
+        return False
 
     def item_tuples(self) -> NDArray[np.int64]:
-        """Return the tuple of each item of `per_item`, of metrics with the same items.
+        """Return the tuple of each item of `per_item`, for metrics with the same items.
 
-        Items of one tuple (a document and its translation; one query in two directions) say much
-        the same, which a significance test has to know.
+        Scores of one tuple (a document and its translation; one query in two directions) depend
+        on each other, which significance tests take into account.
         """
-        raise NotImplementedError(f"{type(self).__name__} scores what belongs to no tuple.")
+        raise NotImplementedError(f"{type(self).__name__} scores items that belong to no tuple.")
 
     def score(self, output: Mapping[str, Any]) -> float:
         """Return the mean over the items that can be scored.
@@ -176,3 +224,28 @@ class Metric(AbstractMetric):  # type: ignore[misc]
         """Return a name, which tells metrics of one class apart, and the citation."""
         arguments = ", ".join(str(getattr(self, name)) for name in self.get_params())
         return {"name": f"{type(self).__name__}({arguments})", "citation": self.reference}
+
+
+class TopicMetric(Metric):
+    """A metric of the top words of one text view's topics; `per_item` scores each topic."""
+
+    needs = "needs a view of texts."
+    least_words: ClassVar[int] = 1
+
+    def __init__(
+        self, dataset: "MultiviewDataset", view: str | None = None, topk: int = 10
+    ) -> None:
+        super().__init__(dataset)
+        self.view = dataset.pivot if view is None else view
+        self.topk = check_whole("topk", topk, self.least_words)
+        self._dataset = dataset
+        self._text_view = dataset.text_view(self.view)
+
+    @classmethod
+    def applied(cls, request: Request) -> dict[str, Self]:
+        """Return the metric on every view with topics."""
+        too_few = request.topk < cls.least_words and not request.explicit
+        return {} if too_few else super().applied(request)
+
+    def _top_words(self, output: Mapping[str, Any]) -> NDArray[np.int64]:
+        return top_words(output, self._dataset, self.view, self.topk)

@@ -5,11 +5,36 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import rel_entr, xlogy
 
 from octis_m3l.errors import DataError
-from octis_m3l.metrics.distributions import as_distributions
 
+_TOLERANCE = 1e-3
 _BLOCK = 2**17
 _TINY = np.finfo(np.float64).tiny
 _LOG_2 = float(np.log(2))
+
+
+def as_distributions(rows: ArrayLike, name: str) -> NDArray[np.float64]:
+    """Return a copy of the rows in float64, each scaled to sum to one."""
+    matrix = np.array(rows, dtype=np.float64, order="C")
+    if matrix.ndim != 2 or matrix.shape[1] == 0:
+        raise DataError(
+            f"{name} has shape {matrix.shape}; expected (items, topics): "
+            "one distribution over topics for each item."
+        )
+    for wrong, what in (
+        (~np.isfinite(matrix).all(axis=1), "has a value that is not finite; did it diverge?"),
+        ((matrix < 0).any(axis=1), "has a negative value; give probabilities, not logits."),
+    ):
+        if wrong.any():
+            raise DataError(f"{name}: item {np.flatnonzero(wrong)[0]} {what}")
+    sums = matrix.sum(axis=1, keepdims=True)
+    unscaled = np.flatnonzero(np.abs(sums[:, 0] - 1) > _TOLERANCE)
+    if len(unscaled):
+        raise DataError(
+            f"{name}: item {unscaled[0]} sums to {sums[unscaled[0], 0]:.6g}; expected 1: give "
+            "probabilities, normalised for each item."
+        )
+    matrix /= sums
+    return matrix
 
 
 def jensen_shannon(first: ArrayLike, second: ArrayLike) -> NDArray[np.float64]:

@@ -1,18 +1,14 @@
 """How often a topic's words meet in one document."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csc_array, csr_array
 
 from octis_m3l.errors import DataError
-from octis_m3l.metrics.base import Metric
-from octis_m3l.metrics.outputs import check_topk, top_words
-
-if TYPE_CHECKING:
-    from octis_m3l.data.dataset import MultiviewDataset
+from octis_m3l.metrics.base import TopicMetric
 
 
 def document_npmi(
@@ -21,7 +17,7 @@ def document_npmi(
     """Return, for each topic, the mean NPMI of its pairs of words in documents.
 
     NPMI(a, b) = ln(P(a, b) / (P(a) P(b))) / −ln P(a, b), with P the share of documents that have
-    the words. A pair that never meets, be it that a word is never seen, is −1; a pair that every
+    the words. A pair that never meets, also because a word never occurs, is −1; a pair that every
     document has is 1, since the two always meet.
 
     References
@@ -39,35 +35,32 @@ def document_npmi(
     together = np.stack([_meetings(presence[:, topic]) for topic in columns.reshape(topics.shape)])
     alone = np.diagonal(together, axis1=1, axis2=2)
     left, right = np.triu_indices(topics.shape[1], k=1)
-    return np.asarray(
-        _npmi(together[:, left, right], alone[:, left], alone[:, right], documents).mean(axis=1)
-    )
+    joint = together[:, left, right] / documents
+    expected = (alone[:, left] / documents) * (alone[:, right] / documents)
+    values = normalised_pmi(joint, expected, never=-1.0)
+    return np.asarray(np.clip(values, -1.0, 1.0).mean(axis=1))
 
 
 def _meetings(presence: "csc_array[np.float64]") -> NDArray[np.float64]:
     return np.asarray((presence.T @ presence).toarray(), dtype=np.float64)
 
 
-def _npmi(
-    together: NDArray[np.float64],
-    first: NDArray[np.float64],
-    second: NDArray[np.float64],
-    documents: int,
+def normalised_pmi(
+    joint: NDArray[np.float64], expected: NDArray[np.float64], never: float
 ) -> NDArray[np.float64]:
-    values = np.full(together.shape, -1.0)
-    values[together == documents] = 1.0
-    some = (together > 0) & (together < documents)
-    joint = together[some] / documents
-    independent = (first[some] / documents) * (second[some] / documents)
-    values[some] = np.log(joint / independent) / -np.log(joint)
-    np.clip(values, -1.0, 1.0, out=values)
+    """Return ln(joint / expected) / −ln joint; `never` for pairs that never meet, 1 for always."""
+    values = np.full(joint.shape, never)
+    met = (joint > 0) & (expected > 0)
+    values[met & (joint >= 1)] = 1.0
+    some = met & (joint < 1)
+    values[some] = np.log(joint[some] / expected[some]) / -np.log(joint[some])
     return values
 
 
-class DocumentNPMI(Metric):
+class DocumentNPMI(TopicMetric):
     """Mean NPMI of the pairs of a topic's top words, counted in training documents.
 
-    The quick measure of coherence: it reads sparse counts and nothing else. `per_item` has one
+    The quick measure of coherence: it reads nothing but sparse counts. `per_item` has one
     score for each topic.
 
     Parameters
@@ -89,6 +82,7 @@ class DocumentNPMI(Metric):
 
     name = "document-npmi"
     order = 60
+    least_words = 2
     direction = "higher"
     range = (-1.0, 1.0)
     reference = (
@@ -96,33 +90,12 @@ class DocumentNPMI(Metric):
         "For topics: Lau, Newman & Baldwin (2014). Machine reading tea leaves. EACL."
     )
 
-    def __init__(
-        self, dataset: "MultiviewDataset", view: str | None = None, topk: int = 10
-    ) -> None:
-        super().__init__(dataset)
-        self.view = dataset.pivot if view is None else view
-        self.topk = check_topk(topk, lowest=2)
-        self._dataset = dataset
-        dataset.text_view(self.view)
-
     @property
     def partitions(self) -> frozenset[str]:
         """Training documents: words are counted in them."""
         return frozenset({"train"})
 
     def per_item(self, output: Mapping[str, Any]) -> NDArray[np.float64]:
-        """Return the coherence of each topic.
-
-        Parameters
-        ----------
-        output : mapping
-            The output of a trained model.
-
-        Raises
-        ------
-        DataError
-            If the output has no topics of the view, or too few words in them.
-        """
-        topics = top_words(output, self._dataset, self.view, self.topk)
-        view = self._dataset.text_view(self.view)
-        return document_npmi(topics, view.bag_of_words[view.rows("train")])
+        """Return the coherence of each topic."""
+        view = self._text_view
+        return document_npmi(self._top_words(output), view.bag_of_words[view.rows("train")])

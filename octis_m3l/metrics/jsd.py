@@ -6,10 +6,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from octis_m3l.errors import DataError, SettingsError
-from octis_m3l.metrics.base import Metric
 from octis_m3l.metrics.divergence import jensen_shannon
-from octis_m3l.metrics.outputs import check_partition, document_topics, partition_rows
+from octis_m3l.metrics.linked import LinkedMetric
+from octis_m3l.metrics.outputs import document_topics
 
 if TYPE_CHECKING:
     from octis_m3l.data.dataset import MultiviewDataset
@@ -30,7 +29,7 @@ def linked_pairs(
     return rows, order[begin[rows] + within]
 
 
-class JSD(Metric):
+class JSD(LinkedMetric):
     """Mean Jensen-Shannon divergence of linked items of two views; 0 where they agree.
 
     An item linked to several of the other view is compared with each of them. `per_item` has one
@@ -55,7 +54,8 @@ class JSD(Metric):
 
     name = "jsd"
     order = 30
-    _same_items = True
+    view_arguments = ("first", "second")
+    symmetric = True
     direction = "lower"
     range = (0.0, float(np.log(2)))
     reference = (
@@ -67,37 +67,14 @@ class JSD(Metric):
         self, dataset: "MultiviewDataset", first: str, second: str, partition: str = "test"
     ) -> None:
         super().__init__(dataset)
-        self.first = first
-        self.second = second
-        self.partition = check_partition(partition)
-        if first == second:
-            raise SettingsError(f"first and second are both '{first}'; name two different views.")
+        self.first, self.second, self.partition = first, second, partition
         self._dataset = dataset
-        numbers = [
-            dataset.tuples(view)[partition_rows(dataset, view, partition)]
-            for view in (first, second)
-        ]
-        self._rows, self._columns = linked_pairs(numbers[0], numbers[1])
-        self._tuples = numbers[0][self._rows]
-        if not len(self._rows):
-            raise DataError(
-                f"no item of '{first}' is linked to an item of '{second}' in the {partition} "
-                "partition; choose views and a partition with links."
-            )
+        of_first, of_second = self._tuples_of(dataset)
+        self._rows, self._columns = linked_pairs(of_first, of_second)
+        self._tuples = of_first[self._rows]
 
     def per_item(self, output: Mapping[str, Any]) -> NDArray[np.float64]:
-        """Return the divergence of each linked pair, in natural units.
-
-        Parameters
-        ----------
-        output : mapping
-            The output of a trained model.
-
-        Raises
-        ------
-        DataError
-            If the output has no distributions for the items of both views.
-        """
+        """Return the divergence of each linked pair, in natural units."""
         first = document_topics(output, self._dataset, self.first, self.partition)
         second = document_topics(output, self._dataset, self.second, self.partition)
         scores = np.full(len(self._rows), np.nan)

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from octis_m3l.metrics.retrieval import Retrieval, check_ranking
+from octis_m3l.metrics.linked import Retrieval, check_ranking
 
 
 def reciprocal_ranks(
@@ -26,11 +26,6 @@ def reciprocal_ranks(
         tied=tied.sum(axis=1),
         relevant=(tied & relevant).sum(axis=1),
     )
-
-
-def mean_reciprocal_rank(distances: NDArray[np.float64], relevant: NDArray[np.bool_]) -> float:
-    """Return the mean of `reciprocal_ranks`."""
-    return float(np.mean(reciprocal_ranks(distances, relevant)))
 
 
 def expected_by_chance(targets: int, relevant: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -64,7 +59,7 @@ class MRR(Retrieval):
     """Mean reciprocal rank of the linked item (the best of several) among a view's items.
 
     Targets are ranked by Jensen-Shannon divergence of θ to the query. Ties are scored by
-    expectation, so a model that says the same of every item scores `chance`, not 1. `per_item`
+    expectation, so that a model with the same θ for every item scores `chance`, not 1. `per_item`
     has one score for each query: each item of the query view with a linked item, in stored order.
 
     Parameters
@@ -91,11 +86,5 @@ class MRR(Retrieval):
         "(2008). Computing information retrieval performance measures efficiently in the presence "
         "of tied scores. ECIR."
     )
-
-    def _score_queries(
-        self, distances: NDArray[np.float64], relevant: NDArray[np.bool_]
-    ) -> NDArray[np.float64]:
-        return reciprocal_ranks(distances, relevant)
-
-    def _expected_by_chance(self, relevant: NDArray[np.int64]) -> NDArray[np.float64]:
-        return expected_by_chance(len(self._targets), relevant)
+    _score_queries = staticmethod(reciprocal_ranks)
+    _expected_by_chance = staticmethod(expected_by_chance)

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from octis_m3l.errors import DataError
-from octis_m3l.metrics.base import Metric
-from octis_m3l.metrics.outputs import check_option, check_topk, top_words
+from octis_m3l.metrics.base import TopicMetric
+from octis_m3l.metrics.outputs import check_option
 
 if TYPE_CHECKING:
     from octis_m3l.data.dataset import MultiviewDataset
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 MEASURES = ("c_npmi", "c_v", "c_uci", "u_mass")
 
 
-class NPMI(Metric):
+class NPMI(TopicMetric):
     """Mean coherence of a topic's top words, as OCTIS's ``Coherence`` computes it with gensim.
 
     Words are counted in the view's training documents, for ``c_npmi`` in sliding windows of ten
@@ -45,6 +45,7 @@ class NPMI(Metric):
 
     name = "npmi"
     order = 50
+    least_words = 2
     direction = "higher"
     range = (-1.0, 1.0)
     reference = (
@@ -58,20 +59,14 @@ class NPMI(Metric):
         topk: int = 10,
         measure: str = "c_npmi",
     ) -> None:
-        super().__init__(dataset)
-        check_option("measure", measure, MEASURES)
-        self.view = dataset.pivot if view is None else view
-        self.topk = check_topk(topk, lowest=2)
-        self.measure = measure
-        self._dataset = dataset
-        dataset.text_view(self.view)
+        super().__init__(dataset, view, topk)
+        self.measure = check_option("measure", measure, MEASURES)
 
     @cached_property
     def _coherence(self) -> Any:
         from octis.evaluation_metrics.coherence_metrics import Coherence
 
-        view = self._dataset.text_view(self.view)
-        texts = view.documents(view.rows("train"))
+        texts = self._text_view.documents(self._text_view.rows("train"))
         return Coherence(texts=texts, topk=self.topk, measure=self.measure)
 
     @property
@@ -82,22 +77,15 @@ class NPMI(Metric):
     def per_item(self, output: Mapping[str, Any]) -> NDArray[np.float64]:
         """Return the coherence of each topic.
 
-        Parameters
-        ----------
-        output : mapping
-            The output of a trained model.
-
         Raises
         ------
         DataError
-            If the output has no topics of the view or too few words in them, or fewer than two
-            words of a topic are in the training documents.
+            Also if fewer than two words of a topic are in the training documents.
         """
         from gensim.models import CoherenceModel
 
-        words = top_words(output, self._dataset, self.view, self.topk)
-        vocabulary = self._dataset.text_view(self.view).vocabulary
-        topics = [[vocabulary[word] for word in topic] for topic in words]
+        vocabulary = self._text_view.vocabulary
+        topics = [[vocabulary[word] for word in topic] for topic in self._top_words(output)]
         texts, dictionary = self._coherence._texts, self._coherence._dictionary
         for number, topic in enumerate(topics):
             if sum(word in dictionary.token2id for word in topic) < 2:

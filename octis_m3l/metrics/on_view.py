@@ -8,16 +8,14 @@ from octis.evaluation_metrics.metrics import AbstractMetric
 
 from octis_m3l.errors import DataError
 from octis_m3l.metrics.base import check_dataset, partitions_read, score_of
-from octis_m3l.metrics.outputs import THETA_KEYS, check_output
+from octis_m3l.metrics.outputs import THETA_KEYS, check_output, is_of_one_view
 
 if TYPE_CHECKING:
     from octis_m3l.data.dataset import MultiviewDataset
 
-_MATRICES = ("topic-word-matrix", *THETA_KEYS.values())
-
 
 class OnView(AbstractMetric):  # type: ignore[misc]
-    """Run a metric of OCTIS on the output of one view, as if the view were all there is.
+    """Run a metric of OCTIS on the output of one view, as if there were no other view.
 
     The metric sees `topics` in words and the matrices of that view under OCTIS's own keys. What a
     metric needs of the corpus is given to the metric itself, such as the view's documents.
@@ -50,7 +48,7 @@ class OnView(AbstractMetric):  # type: ignore[misc]
         return partitions_read(self.metric)
 
     def score(self, output: Mapping[str, Any]) -> float:
-        """Return what the metric says of the view.
+        """Return the metric's score of the view.
 
         Parameters
         ----------
@@ -81,20 +79,17 @@ def output_of_view(
     """Return a view's part of an output under OCTIS's own keys, with `topics` in words."""
     check_output(output)
     items = dataset.view(view)
-    vocabulary = getattr(items, "vocabulary", None)
-    sizes: dict[str, tuple[int, ...]] = {
-        key: (n,) for key, n in zip(THETA_KEYS.values(), items.sizes, strict=True)
-    }
+    sizes = {key: {n} for key, n in zip(THETA_KEYS.values(), items.sizes, strict=True)}
     # Trained without partitions, a model gives θ of all items under the key of training items.
-    sizes[THETA_KEYS["train"]] += (len(items),)
+    sizes[THETA_KEYS["train"]].add(len(items))
     plain = _ViewOutput(view, output, sizes)
-    if "topics" in output and not any("/" in str(key) for key in output):
+    if "topics" in output and is_of_one_view(output):
         plain.update(output)
         return plain
-    for key in _MATRICES:
+    for key in ("topic-word-matrix", *THETA_KEYS.values()):
         if f"{key}/{view}" in output:
             plain[key] = output[f"{key}/{view}"]
-    topics = output.get(f"topics/{view}")
+    topics, vocabulary = output.get(f"topics/{view}"), getattr(items, "vocabulary", None)
     if vocabulary is not None and topics is not None:
         plain["topics"] = [[_word(word, view, vocabulary) for word in topic] for topic in topics]
     return plain
@@ -110,18 +105,20 @@ def _word(index: Any, view: str, vocabulary: Sequence[str]) -> str:
 
 
 class _ViewOutput(dict[str, Any]):
-    def __init__(self, view: str, output: Mapping[str, Any], items: Mapping[str, Any]) -> None:
+    """An output of one view, which checks an entry when a metric reads it."""
+
+    def __init__(self, view: str, output: Mapping[str, Any], sizes: Mapping[str, set[int]]) -> None:
         super().__init__()
-        self._view, self._items = view, items
+        self._view, self._sizes = view, sizes
         self._keys = sorted(str(key) for key in output)
 
     def __getitem__(self, key: str) -> Any:
         value = super().__getitem__(key)
-        shape, known = getattr(value, "shape", None), self._items.get(key, ())
-        if shape is not None and known and shape[1:] not in [(items,) for items in known]:
+        shape, sizes = getattr(value, "shape", None), self._sizes.get(key)
+        if shape is not None and sizes and not (len(shape) == 2 and shape[1] in sizes):
             raise DataError(
                 f"the output's '{key}/{self._view}' has shape {shape}; expected (topics, "
-                f"{known[0]}). Score it on the dataset that the model was trained on, with the "
+                f"{min(sizes)}). Score it on the dataset that the model was trained on, with the "
                 "same partitions."
             )
         return value

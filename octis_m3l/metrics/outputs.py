@@ -1,7 +1,8 @@
-"""What the metrics read from a model's output, with errors that say what is missing."""
+"""What metrics read from a model's output, with errors that say what is missing."""
 
 import warnings
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -9,7 +10,7 @@ from numpy.typing import NDArray
 
 from octis_m3l.data.views import PARTITIONS
 from octis_m3l.errors import DataError, SettingsError, suggest
-from octis_m3l.metrics.distributions import as_distributions
+from octis_m3l.metrics.divergence import as_distributions
 
 if TYPE_CHECKING:
     from octis_m3l.data.dataset import MultiviewDataset
@@ -21,13 +22,47 @@ THETA_KEYS = {
 """The key of θ in a model's output, by partition."""
 
 
+@dataclass(frozen=True)
+class Request:
+    """A metric that is asked for by name, and what it is to score.
+
+    Parameters
+    ----------
+    name : str
+        The metric's name in `METRICS`.
+    dataset, output, partition, topk, corpus
+        As for `applicable`.
+    explicit : bool
+        Whether the user named the metric, instead of asking for all that apply.
+    """
+
+    name: str
+    dataset: "MultiviewDataset"
+    output: Mapping[str, Any]
+    partition: str = "test"
+    topk: int = 10
+    corpus: "MultiviewDataset | None" = None
+    explicit: bool = False
+
+    @property
+    def inferred_views(self) -> list[str]:
+        """The views whose items of the partition have topic proportions."""
+        key = THETA_KEYS[self.partition]
+        return [view for view in self.dataset.views if f"{key}/{view}" in self.output]
+
+    @property
+    def topic_views(self) -> list[str]:
+        """The text views that have topics."""
+        return [view for view in self.dataset.text_views if f"topics/{view}" in self.output]
+
+
 def check_partition(partition: str) -> str:
     """Return the partition if there is one of that name."""
-    return check_option("partition", partition, THETA_KEYS)
+    return check_option("partition", partition, PARTITIONS)
 
 
 def check_option(name: str, value: str, known: Collection[str]) -> str:
-    """Return the value of an argument if it is one of those that it can have."""
+    """Return the value of an argument if it is one of the known ones."""
     if not isinstance(value, str) or value not in known:
         raise SettingsError(f"unknown {name} '{value}'.{suggest(str(value), known)}")
     return value
@@ -40,8 +75,15 @@ def check_whole(name: str, value: int, lowest: int) -> int:
     return int(value)
 
 
+def check_different(**views: str) -> None:
+    """Raise if two arguments name the same view."""
+    first, second = views.values()
+    if first == second:
+        raise SettingsError(f"{' and '.join(views)} are both '{first}'; name two different views.")
+
+
 def check_output(output: object) -> None:
-    """Refuse what is no output of a model."""
+    """Raise if something is not the output of a model."""
     if not isinstance(output, Mapping):
         raise DataError(
             f"the output is a {type(output).__name__}; expected what train_model returned (a model "
@@ -49,19 +91,22 @@ def check_output(output: object) -> None:
         )
 
 
-def check_topk(topk: int, lowest: int) -> int:
-    """Return the number of top words if the measure is defined for it."""
-    if not isinstance(topk, int | np.integer) or isinstance(topk, bool):
-        raise SettingsError(f"topk={topk!r}: expected a whole number, as in topk=10.")
-    if topk < lowest:
-        raise SettingsError(f"topk is {topk}; this measure needs {lowest} or more words a topic.")
-    return int(topk)
-
-
 def partition_rows(dataset: "MultiviewDataset", view: str, partition: str) -> NDArray[np.int64]:
     """Return the positions of a partition's items in their view."""
     items = dataset.view(view)
     return np.arange(len(items), dtype=np.int64)[items.rows(partition)]
+
+
+def shared_tuples(
+    dataset: "MultiviewDataset", first: str, second: str, partitions: Collection[str]
+) -> NDArray[np.int64]:
+    """Return the tuples that have items of both views in some partitions."""
+    in_first, in_second = (
+        np.concatenate([dataset.tuples(view)[partition_rows(dataset, view, p)] for p in partitions])
+        for view in (first, second)
+    )
+    shared: NDArray[np.int64] = np.intersect1d(in_first, in_second)
+    return shared[shared >= 0]
 
 
 def document_topics(
@@ -72,8 +117,8 @@ def document_topics(
     Rows that are not finite become NaN, with a warning that counts them.
     """
     key = _key(output, THETA_KEYS[partition], view)
-    hint = "train the model on this view and with partitions (use_partitions=True)."
-    matrix = _array(_fetch(output, key, hint), key)
+    remedy = "train the model on this view and with partitions (use_partitions=True)."
+    matrix = _array(_fetch(output, key, remedy), key)
     expected = len(partition_rows(dataset, view, partition))
     if matrix.ndim != 2 or matrix.shape[1] != expected:
         raise DataError(
@@ -82,23 +127,23 @@ def document_topics(
             "dataset that the model was trained on, with the same partitions."
         )
     name = f"the output's '{key}'"
-    lost = ~np.isfinite(matrix).all(axis=0)
-    if not lost.any():
+    infinite = ~np.isfinite(matrix).all(axis=0)
+    if not infinite.any():
         return as_distributions(matrix.T, name)
-    if lost.all():
+    if infinite.all():
         raise DataError(f"{name} is finite for none of {expected} items; did training diverge?")
     warnings.warn(
-        f"{name} is not finite for {lost.sum()} of {expected} items (the first: item "
-        f"{np.flatnonzero(lost)[0]}); they are left out.",
+        f"{name} is not finite for {infinite.sum()} of {expected} items (the first: item "
+        f"{np.flatnonzero(infinite)[0]}); they are left out.",
         stacklevel=3,
     )
-    theta = as_distributions(np.where(lost, 1 / len(matrix), matrix).T, name)
-    theta[lost] = np.nan
+    theta = as_distributions(np.where(infinite, 1 / len(matrix), matrix).T, name)
+    theta[infinite] = np.nan
     return theta
 
 
 def possible_output(dataset: "MultiviewDataset", topk: int) -> dict[str, Any]:
-    """Return an output that has every key a model of the data set can give, of two equal topics."""
+    """Return an output of two equal topics with every key that a model of the data set can give."""
     output: dict[str, Any] = {}
     for name, view in dataset.views.items():
         for partition, key in THETA_KEYS.items():
@@ -115,7 +160,7 @@ def top_words(
     """Return the indices of each topic's first words in a text view."""
     key = _key(output, "topics", view)
     found = _fetch(output, key, "train the model on this view.")
-    topics = _array(_numbers(found, dataset, view) if key == "topics" else found, key)
+    topics = _array(_word_indices(found, dataset, view) if key == "topics" else found, key)
     if topics.ndim != 2 or not len(topics) or not np.issubdtype(topics.dtype, np.integer):
         raise DataError(
             f"the output's '{key}' has shape {topics.shape} and type {topics.dtype}; expected "
@@ -135,27 +180,30 @@ def top_words(
             "was trained on."
         )
     ordered = np.sort(words, axis=1)
-    twice = (ordered[:, 1:] == ordered[:, :-1]).any(axis=1)
-    if twice.any():
+    repeated = (ordered[:, 1:] == ordered[:, :-1]).any(axis=1)
+    if repeated.any():
         raise DataError(
-            f"the output's '{key}' has a word twice in topic {np.flatnonzero(twice)[0]}; expected "
-            "different words."
+            f"the output's '{key}' has a word twice in topic {np.flatnonzero(repeated)[0]}; "
+            "expected different words."
         )
     return words
 
 
+def is_of_one_view(output: Mapping[str, Any]) -> bool:
+    """Return whether an output is of a single view, under OCTIS's own keys."""
+    return not any("/" in str(key) for key in output)
+
+
 def _key(output: Mapping[str, Any], key: str, view: str) -> str:
-    """Return the view's key, or OCTIS's own where the output is one of a single view."""
     check_output(output)
-    plain = key in output and not any("/" in str(known) for known in output)
-    return key if plain else f"{key}/{view}"
+    return key if key in output and is_of_one_view(output) else f"{key}/{view}"
 
 
-def _numbers(topics: Any, dataset: "MultiviewDataset", view: str) -> list[list[int]]:
+def _word_indices(topics: Any, dataset: "MultiviewDataset", view: str) -> list[list[int]]:
     """Return topics in words as word indices."""
-    number = {word: index for index, word in enumerate(dataset.text_view(view).vocabulary)}
+    index = {word: number for number, word in enumerate(dataset.text_view(view).vocabulary)}
     try:
-        return [[number[word] for word in topic] for topic in topics]
+        return [[index[word] for word in topic] for topic in topics]
     except TypeError:
         raise DataError("the output's 'topics' are no lists of words.") from None
     except KeyError as error:
@@ -176,8 +224,8 @@ def _array(given: Any, key: str) -> NDArray[Any]:
     return array
 
 
-def _fetch(output: Mapping[str, Any], key: str, hint: str) -> Any:
+def _fetch(output: Mapping[str, Any], key: str, remedy: str) -> Any:
     if key not in output:
         keys = ", ".join(sorted(str(known) for known in output)) or "none"
-        raise DataError(f"the output has no '{key}'; it has: {keys}. To mend it, {hint}")
+        raise DataError(f"the output has no '{key}'; it has: {keys}. To fix this, {remedy}")
     return output[key]

@@ -1,16 +1,12 @@
 """How little topics share their words."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from octis_m3l.metrics.base import Metric
-from octis_m3l.metrics.outputs import check_topk, top_words
-
-if TYPE_CHECKING:
-    from octis_m3l.data.dataset import MultiviewDataset
+from octis_m3l.metrics.base import TopicMetric
 
 
 def topic_uniqueness(topics: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -25,7 +21,7 @@ def topic_uniqueness(topics: NDArray[np.int64]) -> NDArray[np.float64]:
     return uniqueness
 
 
-class TopicUniqueness(Metric):
+class TopicUniqueness(TopicMetric):
     """Mean over a topic's top words of 1 / number of topics with that word, mean over topics.
 
     `per_item` has one score for each topic.
@@ -37,7 +33,7 @@ class TopicUniqueness(Metric):
     view : str, optional
         A text view; the pivot if not given.
     topk : int
-        Top words of a topic; 10 here unless said, 15 in GloCTM's line of work.
+        Top words of a topic; papers of GloCTM's line of work use 15.
 
     Raises
     ------
@@ -53,26 +49,6 @@ class TopicUniqueness(Metric):
     range = (0.0, 1.0)
     reference = "Nan et al. (2019). Topic modeling with Wasserstein autoencoders. ACL."
 
-    def __init__(
-        self, dataset: "MultiviewDataset", view: str | None = None, topk: int = 10
-    ) -> None:
-        super().__init__(dataset)
-        self.view = dataset.pivot if view is None else view
-        self.topk = check_topk(topk, lowest=1)
-        self._dataset = dataset
-        dataset.text_view(self.view)
-
     def per_item(self, output: Mapping[str, Any]) -> NDArray[np.float64]:
-        """Return the uniqueness of each topic.
-
-        Parameters
-        ----------
-        output : mapping
-            The output of a trained model.
-
-        Raises
-        ------
-        DataError
-            If the output has no topics of the view, or too few words in them.
-        """
-        return topic_uniqueness(top_words(output, self._dataset, self.view, self.topk))
+        """Return the uniqueness of each topic."""
+        return topic_uniqueness(self._top_words(output))

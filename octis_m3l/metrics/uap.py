@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from octis_m3l.metrics.retrieval import Retrieval, check_ranking
+from octis_m3l.metrics.linked import Retrieval, check_ranking
 
 
 def average_precisions(
@@ -78,7 +78,7 @@ class UAP(Retrieval):
     """Mean uninterpolated average precision of a query's linked items among a view's items.
 
     Targets are ranked by Jensen-Shannon divergence of θ to the query. Ties are scored by
-    expectation, so a model that says the same of every item scores `chance`. `per_item` has one
+    expectation, so that a model with the same θ for every item scores `chance`. `per_item` has one
     score for each query: each item of the query view with a linked item, in stored order.
 
     Parameters
@@ -104,11 +104,5 @@ class UAP(Retrieval):
         "McSherry & Najork (2008). Computing information retrieval performance measures "
         "efficiently in the presence of tied scores. ECIR."
     )
-
-    def _score_queries(
-        self, distances: NDArray[np.float64], relevant: NDArray[np.bool_]
-    ) -> NDArray[np.float64]:
-        return average_precisions(distances, relevant)
-
-    def _expected_by_chance(self, relevant: NDArray[np.int64]) -> NDArray[np.float64]:
-        return expected_by_chance(len(self._targets), relevant)
+    _score_queries = staticmethod(average_precisions)
+    _expected_by_chance = staticmethod(expected_by_chance)

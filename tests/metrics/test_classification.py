@@ -87,8 +87,8 @@ def test_some_training_documents_the_same_ones_each_time(
     few = [CrosslingualClassification(dataset, "en", "de", training_documents=9) for _ in range(2)]
     assert few[0].score(telling) == few[1].score(telling)
     whole = CrosslingualClassification(dataset, "en", "de", training_documents=0)
-    assert len(few[0]._learned) == 9
-    assert len(whole._learned) == dataset.view("en").sizes[0]
+    assert len(few[0]._training_labels) == 9
+    assert len(whole._training_labels) == dataset.view("en").sizes[0]
 
 
 def test_another_output_is_another_classifier(

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from octis_m3l.errors import DataError
-from octis_m3l.metrics.distributions import as_distributions
+from octis_m3l.metrics.divergence import as_distributions
 
 
 def test_scales_rows_in_a_copy() -> None:

@@ -94,5 +94,5 @@ def test_a_large_vocabulary_stays_sparse() -> None:
 def test_needs_documents_and_pairs(dataset: MultiviewDataset) -> None:
     with pytest.raises(DataError, match="there is no document to count words in"):
         document_npmi(np.array([[0, 1]]), csr_array(np.zeros((0, 2), np.float32)))
-    with pytest.raises(SettingsError, match="topk is 1; this measure needs 2 or more words"):
+    with pytest.raises(SettingsError, match="topk=1: expected a whole number, 2 or more"):
         DocumentNPMI(dataset, topk=1)
