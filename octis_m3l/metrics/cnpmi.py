@@ -276,7 +276,7 @@ class CNPMI(Metric):
         covered = self.coverage(output)
         if covered < _LOW_COVERAGE:
             warnings.warn(
-                f"CNPMI: the reference corpus has {covered:.0%} of the topics' words; the others "
+                f"CNPMI: the reference corpus contains {covered:.0%} of the topics' words; the others "
                 "count as 0, and the score is not comparable with scores on other corpora.",
                 stacklevel=3,
             )

@@ -113,7 +113,7 @@ def test_a_reference_of_its_own_and_words_that_it_never_saw() -> None:
     }
     metric = CNPMI(model, "en", "fi", 1, corpus, "eng", "fin")
     assert metric.coverage(output) == 0.75
-    with pytest.warns(UserWarning, match="corpus has 75% of the topics' words; the others count"):
+    with pytest.warns(UserWarning, match="corpus contains 75% of the topics' words; the others count"):
         assert metric.per_item(output).tolist() == [1.0, 0.0]
     with pytest.raises(DataError, match="unknown view 'en'"):
         CNPMI(model, "en", "fi", 1, corpus)
@@ -165,7 +165,7 @@ def test_a_reference_is_found_by_name_or_by_language(
     metric: Any = found["cnpmi"]["en-de"]
     assert (metric.corpus_first, metric.corpus_second, metric.topk) == ("en", "german", 4)
     assert found["tu"]["de"].topk == 4  # type: ignore[attr-defined]
-    with pytest.warns(UserWarning, match="CNPMI: the reference corpus has 12%"):
+    with pytest.warns(UserWarning, match="CNPMI: the reference corpus contains 12%"):
         scores = score_all(alone, output, metrics=["cnpmi"], topk=4, corpus=corpus)
     assert scores["cnpmi"]["en-de"] == CNPMI(alone, "en", "de", 4, corpus, "en", "german").score(
         output
