@@ -234,8 +234,9 @@ def ours(name: str, dataset: Any) -> tuple[Any, UnlinkedSampler]:
     given = {"encoder": "word-vectors"} if name == "gloctm" else {}
     model: Any = MODELS[name](num_topics=50, **given)
     settings = model.settings_class.checked(model.hyperparameters, name)
-    network = model._network(model._shape(dataset, settings), settings)
-    embeddings = model._given_data(dataset, settings, network)
+    embeddings = model._embed(dataset, settings, 0)
+    network = model._network(model._shape(dataset, settings, embeddings), settings)
+    model._fill(network, dataset, settings, embeddings)
     return network, UnlinkedSampler(dataset, "train", embeddings, settings.batch_size)
 
 

@@ -1,6 +1,8 @@
 """Errors that users see: what was given, what was expected, and the remedy."""
 
 import re
+import sys
+import warnings
 from collections.abc import Collection
 from difflib import get_close_matches
 
@@ -54,3 +56,11 @@ def suggest(given: object, known: Collection[str]) -> str:
     close = get_close_matches(given, known, n=1) or [n for n in known if given and given in n]
     hint = f" Did you mean '{close[0]}'?" if close else ""
     return f"{hint} Known: {', '.join(sorted(known)) or 'none'}."
+
+
+def warn(message: str) -> None:
+    """Warn, at the line of the caller's own code that led into this package."""
+    frame, level = sys._getframe(1), 2
+    while frame.f_back and str(frame.f_globals.get("__name__")).startswith(f"{__package__}."):
+        frame, level = frame.f_back, level + 1
+    warnings.warn(message, stacklevel=level)

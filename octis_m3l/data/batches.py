@@ -16,7 +16,7 @@ from torch import Tensor
 
 from octis_m3l.data.dataset import MultiviewDataset
 from octis_m3l.data.links import items_of_tuples
-from octis_m3l.data.views import TextView
+from octis_m3l.data.views import PARTITIONS, TextView
 from octis_m3l.errors import DataError
 
 # Tuples whose batches are arranged in one go.
@@ -296,7 +296,7 @@ class TupleSampler(Sampler):
     def __init__(
         self,
         dataset: MultiviewDataset,
-        partition: str | Sequence[str],
+        partition: str | Sequence[str] | None,
         embeddings: Mapping[str, NDArray[Any]],
         batch_size: int,
         *,
@@ -305,7 +305,7 @@ class TupleSampler(Sampler):
         tensors: Mapping[str, ViewTensors] | None = None,
         shrinks: bool = False,
     ) -> None:
-        partitions = [partition] if isinstance(partition, str) else list(partition)
+        partitions = [partition] if isinstance(partition, str) else partition or PARTITIONS
         shown = " and ".join(partitions)
         numbers = {}
         for name in embeddings:

@@ -7,11 +7,11 @@ from octis_m3l.registry import Registry, lazily
 if TYPE_CHECKING:
     from octis_m3l.models.gloctm import GloCTM
     from octis_m3l.models.infoctm import InfoCTM
+    from octis_m3l.models.loading import load_model
     from octis_m3l.models.m3l_contrast import M3LContrast
     from octis_m3l.models.nmtm import NMTM
     from octis_m3l.models.output import ModelOutput
     from octis_m3l.models.pltm import PLTM
-    from octis_m3l.models.storage import load_model
     from octis_m3l.models.zeroshot_tm import ZeroshotTM
     from octis_m3l.models.zeroshot_tm_kd import ZeroshotTMKD
 

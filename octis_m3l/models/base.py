@@ -7,26 +7,36 @@ from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Generic, Self
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from octis.dataset.dataset import Dataset
 from octis.models.model import AbstractModel
+from typing_extensions import TypeVar
 
 from octis_m3l.data.build import from_frame, from_lists
 from octis_m3l.data.dataset import MultiviewDataset
 from octis_m3l.data.folder.reading import Tokenizer
-from octis_m3l.data.views import PARTITIONS
-from octis_m3l.devices import is_watched
-from octis_m3l.errors import DataError, OctisM3LError, SettingsError, suggest
+from octis_m3l.data.views import PARTITIONS, View
+from octis_m3l.errors import DataError, OctisM3LError, SettingsError, suggest, warn
 from octis_m3l.files import check_can_create, held
 from octis_m3l.metrics.base import check_dataset
 from octis_m3l.models.exploration import Exploration
 from octis_m3l.models.output import ModelOutput
 from octis_m3l.models.settings import Settings, check_memory, warn_of_many_topics
+from octis_m3l.models.storage import (
+    loading_errors,
+    model_folder,
+    read_description,
+    read_output,
+    write_model,
+)
+from octis_m3l.devices import is_watched
 from octis_m3l.training import History, derive_seed
+
+S = TypeVar("S", bound=Settings, default=Any)
 
 _RUNS = 1000
 
@@ -44,7 +54,7 @@ def _listed(settings: type[Settings]) -> str:
     return "\n".join(lines)
 
 
-class TopicModel(Exploration, AbstractModel):  # type: ignore[misc]
+class TopicModel(Exploration, AbstractModel, Generic[S]):  # type: ignore[misc]
     """An OCTIS model over many views.
 
     Parameters
@@ -52,12 +62,12 @@ class TopicModel(Exploration, AbstractModel):  # type: ignore[misc]
     num_topics : int, optional
         K; the one hyperparameter that may be given without its name.
     checkpoint : str or Path, optional
-        A folder where training leaves its state and from which it goes on after an interruption.
+        A folder where training saves its state and from which it continues after an interruption.
     progress : bool, optional
-        Whether to show a progress bar. Default: `fit` shows one in a terminal or a notebook,
-        `train_model`, which searches call, none.
+        Whether to show a progress bar. Default: `fit` shows one in a terminal or a notebook;
+        `train_model`, which searches call, shows none.
     **hyperparameters
-        See the model's settings; also given to `train_model`, or to OCTIS's Optimizer.
+        See the model's settings; `train_model` and OCTIS's Optimizer take them too.
 
     Raises
     ------
@@ -66,8 +76,10 @@ class TopicModel(Exploration, AbstractModel):  # type: ignore[misc]
     """
 
     name: ClassVar[str]
-    settings_class: ClassVar[type[Settings]]
+    settings_class: type[S]
+    search_space: ClassVar[dict[str, tuple[Any, ...]]]
     least_views: ClassVar[int] = 1
+    trained_settings: S
 
     def __init__(
         self,
@@ -93,12 +105,11 @@ class TopicModel(Exploration, AbstractModel):  # type: ignore[misc]
         self.trained_given: tuple[str, ...] = ()
         self.data_fingerprints: dict[str, str] | None = None
         self.history: History | None = None
-        self.trained_settings: Any = None
 
     def __init_subclass__(cls, **arguments: Any) -> None:
         super().__init_subclass__(**arguments)
         if "settings_class" in vars(cls):
-            # For help(): a model takes its hyperparameters by keyword, so no signature shows them.
+            # For help(): hyperparameters are keyword arguments, so no signature shows them.
             cls.__doc__ = f"{inspect.getdoc(cls)}\n\n{_listed(cls.settings_class)}"
 
     # OCTIS's interface.
@@ -121,7 +132,7 @@ class TopicModel(Exploration, AbstractModel):  # type: ignore[misc]
         self._given = given
 
     def given_hyperparameters(self) -> dict[str, Any]:
-        """Return the hyperparameters that were set, by assignments to `hyperparameters` too."""
+        """Return the hyperparameters that the user set, also by changing `hyperparameters`."""
         before = self._settings(self._given).model_dump()
         changed = {
             name: value
@@ -137,12 +148,12 @@ class TopicModel(Exploration, AbstractModel):  # type: ignore[misc]
         return {"name": self.name, "citation": " ".join(rest.partition("\n\n")[0].split())}
 
     def partitioning(self, use_partitions: bool = True) -> None:
-        """Say whether to train on the training partition alone, as OCTIS's models do.
+        """Choose whether to train on the training partition alone, as OCTIS's models do.
 
         Parameters
         ----------
         use_partitions : bool
-            False: train on all items; then there is nothing to score on held-out items.
+            False: train on all items; then no items are held out.
         """
         self.use_partitions = use_partitions
 
@@ -152,20 +163,19 @@ class TopicModel(Exploration, AbstractModel):  # type: ignore[misc]
         hyperparameters: Mapping[str, Any] | None = None,
         top_words: int = 10,
     ) -> ModelOutput:
-        """Train, and return topics and documents' topics of every view.
+        """Train, and return the topics and the documents' topics of every view.
 
-        The first call uses the seed itself, every later call on the same object a seed derived
-        from it, so that OCTIS's `model_runs` differ; `run_seed` says which it was.
+        The first call uses the seed itself. Every later call on the same object uses a seed
+        derived from it, so that OCTIS's `model_runs` differ; `run_seed` has the one used.
 
         Parameters
         ----------
         dataset : MultiviewDataset or OCTIS dataset
-            The data. A data set of OCTIS's own is taken as one view: see
-            `MultiviewDataset.from_octis`.
+            The data. A plain OCTIS data set becomes one view: see `MultiviewDataset.from_octis`.
         hyperparameters : mapping, optional
             For this call only.
         top_words : int
-            How many words a topic is shown by.
+            How many words represent a topic.
 
         Returns
         -------
@@ -176,8 +186,8 @@ class TopicModel(Exploration, AbstractModel):  # type: ignore[misc]
         SettingsError, DataError
             Before any training, if something does not fit.
         StorageError
-            Before any training, if checkpoints can't be written, or another process trains with
-            them; if the checkpoint that is there is damaged; or if the disk is full.
+            Before any training, if checkpoints can't be written, or another process uses them; if
+            the existing checkpoint is damaged; or if the disk is full.
         KeyboardInterrupt
             After Ctrl-C, so that a search stops too; the model keeps what it has learned.
         """
@@ -203,7 +213,7 @@ class TopicModel(Exploration, AbstractModel):  # type: ignore[misc]
         return output
 
     def adopted(self, dataset: Dataset) -> MultiviewDataset:
-        """Return a data set of OCTIS's own as one of views; one of views as it is.
+        """Return a plain OCTIS data set as a data set of views; a `MultiviewDataset` as it is.
 
         Parameters
         ----------
@@ -222,14 +232,14 @@ class TopicModel(Exploration, AbstractModel):  # type: ignore[misc]
         return known
 
     def check(self, dataset: Dataset, top_words: int = 10) -> None:
-        """Raise what training would refuse of a data set, without training.
+        """Raise the errors that training on a data set would raise, without training.
 
         Parameters
         ----------
         dataset : MultiviewDataset or OCTIS dataset
             The data.
         top_words : int
-            How many words a topic is to be shown by.
+            How many words are to represent a topic.
 
         Raises
         ------
@@ -243,47 +253,47 @@ class TopicModel(Exploration, AbstractModel):  # type: ignore[misc]
             self._check(dataset, settings)
             self._check_items(dataset, settings)
 
-    def _fitting(self, dataset: MultiviewDataset, given: Mapping[str, Any], top_words: int) -> Any:
-        """Return the settings, if they and the data set are such."""
+    def _fitting(self, dataset: MultiviewDataset, given: Mapping[str, Any], top_words: int) -> S:
+        """Return the settings, if they fit the data set."""
         if len(dataset.views) < self.least_views:
             raise DataError(
                 f"{self.name} learns from two views or more, and this data set has one "
-                f"('{next(iter(dataset.views))}'); give it another (several data sets of OCTIS "
+                f"('{next(iter(dataset.views))}'); give it another (several OCTIS data sets "
                 "become one: MultiviewDataset.from_octis({'en': first, 'de': second}, "
                 "linked='by row')), or use zeroshot-tm, gloctm or pltm for one."
             )
         settings = self._settings(given)
-        sizes = {n: len(dataset.text_view(n).vocabulary) for n in self._spoken(dataset, settings)}
-        smallest = min(sizes.values())
+        views = self._topic_views(dataset, settings)
+        sizes = [len(dataset.text_view(name).vocabulary) for name in views]
         given_words: Any = top_words
-        if not isinstance(given_words, int | np.integer) or not 1 <= given_words <= smallest:
+        if not isinstance(given_words, int | np.integer) or not 1 <= given_words <= min(sizes):
             raise SettingsError(
-                f"top_words={top_words!r}: expected 1 to {smallest}, the size of the smallest "
+                f"top_words={top_words!r}: expected 1 to {min(sizes)}, the size of the smallest "
                 "vocabulary."
             )
-        check_memory(settings, sizes.values())
+        check_memory(settings, sizes)
         return settings
 
     @property
     def interrupted(self) -> bool:
-        """Whether the last training was ended by Ctrl-C; the model is usable all the same."""
+        """Whether Ctrl-C ended the last training; the model is usable all the same."""
         return self.history is not None and self.history.stopped == "interrupted"
 
     # What a model adds.
 
-    def _spoken(self, dataset: MultiviewDataset, settings: Any) -> list[str]:
+    def _topic_views(self, dataset: MultiviewDataset, settings: S) -> list[str]:
         """Return the text views whose topics are learned."""
         return list(dataset.text_views)
 
-    def _check(self, dataset: MultiviewDataset, settings: Any) -> None:
-        """Raise DataError if the model can't be trained on this data set."""
+    def _check(self, dataset: MultiviewDataset, settings: S) -> None:
+        """Raise an error if the model can't be trained on this data set."""
 
-    def _check_items(self, dataset: MultiviewDataset, settings: Any) -> None:
-        """Raise what training finds out only when it encodes items and makes batches of them."""
+    def _check_items(self, dataset: MultiviewDataset, settings: S) -> None:
+        """Raise the errors that training would raise when it makes batches of the items."""
 
     @abstractmethod
     def _train(
-        self, dataset: MultiviewDataset, settings: Any, seed: int, top_words: int
+        self, dataset: MultiviewDataset, settings: S, seed: int, top_words: int
     ) -> ModelOutput: ...
 
     @abstractmethod
@@ -294,7 +304,7 @@ class TopicModel(Exploration, AbstractModel):  # type: ignore[misc]
 
     @abstractmethod
     def _save_parts(self, folder: Path) -> dict[str, Any]:
-        """Write what only this kind of model has; return what JSON says of it."""
+        """Write what only this kind of model has; return what the JSON file says of it."""
 
     @abstractmethod
     def _load_parts(
@@ -303,7 +313,9 @@ class TopicModel(Exploration, AbstractModel):  # type: ignore[misc]
         """Restore what `_save_parts` wrote; return each language's topic–word matrix."""
 
     def _give_again(self, *, tokenizers: Mapping[str, Tokenizer] | None = None) -> None:
-        """Take what is not saved with a model."""
+        """Restore callables that `save` cannot store."""
+
+    # Storage.
 
     def save(self, folder: str | Path, *, overwrite: bool = False) -> None:
         """Write the model to a folder: safetensors and JSON.
@@ -313,11 +325,22 @@ class TopicModel(Exploration, AbstractModel):  # type: ignore[misc]
         folder : str or Path
             Written whole.
         overwrite : bool
-            Whether a model that is there already may be replaced.
+            Whether to replace a model that is there already.
         """
-        from octis_m3l.models.storage import save_model
-
-        save_model(self, Path(folder), overwrite=overwrite)
+        output = self._trained()
+        assert self.history is not None
+        with model_folder(Path(folder), overwrite=overwrite) as temporary:
+            described = {
+                "model": self.name,
+                "settings": self.trained_settings.model_dump(),
+                "given": self.trained_settings.model_dump(include=set(self.trained_given)),
+                "use_partitions": self.use_partitions,
+                "history": vars(self.history),
+                "data": self.data_path,
+                "data_fingerprints": self.data_fingerprints,
+                **self._save_parts(temporary),
+            }
+            write_model(temporary, output, described)
 
     @classmethod
     def load(cls, folder: str | Path, *, device: str = "cpu", **given_again: Any) -> Self:
@@ -330,24 +353,52 @@ class TopicModel(Exploration, AbstractModel):  # type: ignore[misc]
         device : str
             Where it goes, whatever device it was trained on.
         **given_again
-            What is not saved. ``tokenizers`` (mapping of text view to function): one's own
-            functions that split texts into words. ``encoders`` (mapping of view to Encoder), of
-            neural models: encoders of one's own. Only raw items need them.
+            Callables that `save` could not store. ``tokenizers`` (mapping of text view to
+            function): your own functions that split texts into words. ``encoders`` (mapping of
+            view to Encoder), of models that read embeddings: your own encoders. They are needed
+            for raw items only.
 
         Raises
         ------
         StorageError
             If the folder is missing, incomplete, or holds something else.
         SettingsError
-            If what is given again is of a view that needs none, or does not fit.
+            If a callable is given for a view that needs none, or does not fit.
         """
-        from octis_m3l.models.storage import load_model
-
-        model = load_model(folder, device=device, **given_again)
-        if not isinstance(model, cls):
+        described = read_description(Path(folder))
+        if described.get("model") != cls.name:
             raise DataError(
-                f"{folder} holds a {model.name}, not a {cls.name}; use octis_m3l.load_model."
+                f"{folder} holds a {described.get('model')}, not a {cls.name}; use "
+                "octis_m3l.load_model."
             )
+        return cls.restored(Path(folder), described, device=device, **given_again)
+
+    @classmethod
+    def restored(
+        cls, folder: Path, described: Mapping[str, Any], *, device: str, **given_again: Any
+    ) -> Self:
+        """Return a saved model whose description is read already.
+
+        Parameters
+        ----------
+        folder : Path
+            Where it is.
+        described : mapping
+            What its JSON file says.
+        device, **given_again
+            As for `load`.
+        """
+        with loading_errors(folder):
+            model = cls(**described["given"])
+            model.trained_settings = cls.settings_class.checked(described["settings"], cls.name)
+            model.use_partitions = described["use_partitions"]
+            model.trained_given = tuple(described["given"])
+            model.data_fingerprints = described["data_fingerprints"]
+            model.run_seed, model.data_path = described["seed"], described["data"]
+            model.history = History(**described["history"])
+            topic_words = model._load_parts(folder, described, device)
+            model.output = read_output(folder, described, topic_words)
+        model._give_again(**given_again)
         return model
 
     # Above train_model.
@@ -362,7 +413,7 @@ class TopicModel(Exploration, AbstractModel):  # type: ignore[misc]
         data : MultiviewDataset, OCTIS dataset, mapping of view to list, or pandas.DataFrame
             Lists and frames go through `MultiviewDataset.from_lists` and ``from_frame``.
         top_words : int
-            How many words a topic is shown by.
+            How many words represent a topic.
         **arguments
             For ``from_lists`` and ``from_frame``: ``images``, ``texts``, ``partition``, …
 
@@ -410,7 +461,7 @@ class TopicModel(Exploration, AbstractModel):  # type: ignore[misc]
         return self.infer(items, view or self._trained().pivot, samples=samples)
 
     def _check_links(self, dataset: MultiviewDataset, otherwise: str) -> None:
-        """Refuse data that nothing links in training; warn of views that nothing links."""
+        """Refuse data without links between training items; warn of unlinked views."""
         partitions = ["train"] if self.use_partitions else list(PARTITIONS)
         counted = [dataset.linked_items(partition) for partition in partitions]
         linked = {name: sum(of[name] for of in counted) for name in dataset.views}
@@ -419,17 +470,20 @@ class TopicModel(Exploration, AbstractModel):  # type: ignore[misc]
                 f"{self.name} learns from linked items of two views or more, and this data set has "
                 f"{len(dataset.views)} view(s) and no links between training items; link it, "
                 f"{otherwise}, or use gloctm (by word vectors), infoctm or nmtm (by dictionaries) "
-                "for languages that nothing links."
+                "for unlinked languages."
             )
         for name, count in linked.items():
             if not count:
-                warnings.warn(
+                warn(
                     f"no training item of view '{name}' is linked to another view: nothing aligns "
-                    "its topics with the others'; link it, or leave it out (dataset.with_views).",
-                    stacklevel=6,
+                    "its topics with the others'; link it, or leave it out (dataset.with_views)."
                 )
 
-    def _settings(self, given: Mapping[str, Any]) -> Any:
+    def _training_rows(self, view: View) -> slice:
+        """Return which items of a view the model is trained on."""
+        return view.rows("train") if self.use_partitions else slice(0, len(view))
+
+    def _settings(self, given: Mapping[str, Any]) -> S:
         return self.settings_class.checked(given, self.name)
 
     def _trained(self) -> ModelOutput:

@@ -1,7 +1,8 @@
-"""InfoCTM: topics of unlinked languages, drawn together by mutual information of words."""
+"""InfoCTM: topics of unlinked languages, aligned by the mutual information of words."""
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Literal
+from itertools import combinations
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -14,67 +15,41 @@ from octis_m3l.data.dataset import MultiviewDataset
 from octis_m3l.data.words import translations
 from octis_m3l.encoders import encode_words
 from octis_m3l.losses import word_alignment
-from octis_m3l.models.bag_of_words import BagOfWordsModel, WordsNetwork, words_of
-from octis_m3l.models.settings import TrainingSettings
-from octis_m3l.networks import (
-    BagOfWordsNetwork,
-    LinkedWords,
-    ViewModules,
-    linked_words,
-    xavier,
-)
+from octis_m3l.models.bag_of_words import BagOfWordsModel, WordsNetwork, words_encoder, words_of
+from octis_m3l.models.settings import BatchSize, Epochs, Units, UnlinkedSettings
+from octis_m3l.networks import LinkedWords, ViewModules, linked_words, xavier
 
 
-class InfoCTMSettings(TrainingSettings):
+class InfoCTMSettings(UnlinkedSettings):
     """Hyperparameters of `InfoCTM`; the defaults are those of the authors' script."""
 
-    alignment_weight: float = Field(50.0, ge=0, description="λ_MI, of words' mutual information")
-    temperature: float = Field(0.2, ge=0.025, description="τ of it")
+    alignment_weight: float = Field(50.0, ge=0, description="λ_MI, weight of mutual information")
+    temperature: float = Field(0.2, ge=0.025, description="τ of mutual information")
     threshold: float = Field(
-        0.4, ge=-1, le=1, description="cosine from which a word's translations are another's too"
+        0.4, ge=-1, le=1, description="cosine from which two words share their translations"
     )
-    hidden_size: int = Field(200, ge=1, description="units in each hidden layer")
-    dropout: float = Field(0.0, ge=0, lt=1, description="in the inference networks")
-    epochs: int = Field(500, ge=1, description="at most so many")
-    batch_size: int = Field(128, ge=2, description="documents of each view in a batch")
-    schedule: Literal["constant", "cosine", "halving"] = "constant"
-    momentum: float = Field(0.9, ge=0, lt=1, description="β₁ of Adam")
-    second_momentum: float = Field(0.999, ge=0, lt=1, description="β₂ of Adam")
+    hidden_size: Units = 200
+    epochs: Epochs = 500
+    batch_size: BatchSize = 128
 
 
 class InfoCTMNetwork(WordsNetwork):
-    """The network and the loss of InfoCTM.
+    """The network and the loss of InfoCTM."""
 
-    L = Σ_l [ RL_l + KL(q_l ‖ prior) ] + λ_MI Σ_{a<b} (mutual information of words of a and b)
-    """
-
-    def __init__(
-        self,
-        vocabularies: Mapping[str, int],
-        settings: InfoCTMSettings,
-        links: Mapping[tuple[str, str], LinkedWords] | None = None,
-    ) -> None:
+    def __init__(self, vocabularies: Mapping[str, int], settings: InfoCTMSettings) -> None:
         super().__init__(vocabularies, settings.num_topics)
         self.settings = settings
-        topics = settings.num_topics
-        self.topics = nn.ParameterList(xavier(topics, size) for size in vocabularies.values())
-        self.encoders = ViewModules(
-            {
-                name: BagOfWordsNetwork(
-                    size,
-                    topics,
-                    settings.hidden_sizes,
-                    activation=settings.activation,
-                    dropout=settings.dropout,
-                )
-                for name, size in vocabularies.items()
-            }
+        self.topics = nn.ParameterList(
+            xavier(settings.num_topics, size) for size in vocabularies.values()
         )
-        self.links = nn.ModuleList(_Links(a, b, linked) for (a, b), linked in (links or {}).items())
+        self.encoders = ViewModules(
+            {name: words_encoder(size, settings) for name, size in vocabularies.items()}
+        )
+        self.links = nn.ModuleList()
 
-    def posterior(self, view: str, words: SparseRows) -> tuple[Tensor, Tensor]:
+    def posterior(self, view: str, items: SparseRows) -> tuple[Tensor, Tensor]:
         """Return μ and log σ² of a view's documents."""
-        mean, log_variance = self.encoders[view](self.lengths[view](words))
+        mean, log_variance = self.encoders[view](self.lengths[view](items))
         return mean, log_variance
 
     def betas(self) -> dict[str, Tensor]:
@@ -92,8 +67,8 @@ class InfoCTMNetwork(WordsNetwork):
         return terms
 
 
-class _Links(nn.Module):
-    """The linked words of two languages; needed in training alone, and so not saved."""
+class Links(nn.Module):
+    """The linked words of two languages. Only training needs them, so they are not saved."""
 
     def __init__(self, first: str, second: str, linked: LinkedWords) -> None:
         super().__init__()
@@ -104,6 +79,7 @@ class _Links(nn.Module):
             self.register_buffer(f"of_{name}", wanted, persistent=False)
 
     def forward(self, betas: Mapping[str, Tensor], temperature: float) -> Tensor:
+        """Return the mutual-information term of the two languages."""
         pairs: Any = self.of_first, self.of_second
         forward: Any = self.of_forward
         backward: Any = self.of_backward
@@ -111,17 +87,21 @@ class _Links(nn.Module):
         return word_alignment(one, other, pairs, forward, backward, temperature=temperature)
 
 
-class InfoCTM(BagOfWordsModel):
-    """InfoCTM: topics of any number of languages without links, through dictionaries.
+class InfoCTM(BagOfWordsModel[InfoCTMSettings]):
+    """InfoCTM: topics of any number of unlinked languages, aligned through dictionaries.
 
-    What topics say of a word is drawn to what they say of its translations, and of the
-    translations of words near it. Needs a dictionary that ties each view to another
-    (``dataset.with_dictionary``). Which words are near is read off word vectors within each
-    language, which need share no space (``dataset.with_word_vectors``); a view without any takes
-    those of an LSA of its training documents. A word without a vector (zeros) is near none but
-    itself; in the released code not even that, and its translations are lost.
+    L = Σ_l [ RL_l + KL(q_l ‖ prior) ] + λ_MI Σ_{a<b} MI(β_a, β_b)
 
-    With more than two languages, each two that a dictionary ties have a term (the paper has two).
+    MI is the contrastive estimate of the mutual information between the topic representations of
+    words (columns of β): a word is drawn to its translations, and to the translations of words
+    near it. Needs dictionaries that tie all views (``dataset.with_dictionary``). Which words are
+    near is read from word vectors within each language, which need share no space
+    (``dataset.with_word_vectors``); a view without any gets those of an LSA of its training
+    documents.
+
+    Departures from the paper: with more than two languages, every two that a dictionary ties have
+    a term. A word without a vector (zeros) is near only itself; in the released code not even
+    that, and its translations are lost.
 
     References
     ----------
@@ -131,7 +111,9 @@ class InfoCTM(BagOfWordsModel):
 
     name: ClassVar[str] = "infoctm"
     least_views: ClassVar[int] = 2
+    needs_dictionary: ClassVar[bool] = True
     settings_class = InfoCTMSettings
+    network_class = InfoCTMNetwork
     search_space: ClassVar[dict[str, tuple[Any, ...]]] = {
         "num_topics": (10, 200),
         "alignment_weight": (1.0, 200.0, "log-uniform"),
@@ -140,27 +122,22 @@ class InfoCTM(BagOfWordsModel):
         "learning_rate": (2e-4, 2e-2, "log-uniform"),
     }
 
-    def _check(self, dataset: MultiviewDataset, settings: Any) -> None:
-        translations(dataset.dictionaries, dataset.text_views, self.name)
-
-    def _shape(self, dataset: MultiviewDataset, settings: Any) -> dict[str, Any]:
-        sizes = {name: len(view.vocabulary) for name, view in dataset.text_views.items()}
-        pairs = translations(dataset.dictionaries, dataset.text_views, self.name)
-        vectors = _vectors(dataset)
-        links = {
-            (a, b): linked_words(pairs[a, b], vectors[a], vectors[b], settings.threshold)
-            for number, a in enumerate(sizes)
-            for b in list(sizes)[number + 1 :]
-            if (a, b) in pairs
-        }
-        return {"vocabularies": sizes, "links": links}
-
-    def _network(self, described: Mapping[str, Any], settings: Any) -> WordsNetwork:
-        return InfoCTMNetwork(described["vocabularies"], settings, described.get("links"))
+    def _fill(
+        self,
+        network: Any,
+        dataset: MultiviewDataset,
+        settings: InfoCTMSettings,
+        embeddings: Mapping[str, NDArray[Any]],
+    ) -> None:
+        pairs, vectors = translations(dataset.dictionaries, dataset.text_views, self.name), _vectors(dataset)
+        for a, b in combinations(dataset.text_views, 2):
+            if (a, b) in pairs:
+                linked = linked_words(pairs[a, b], vectors[a], vectors[b], settings.threshold)
+                network.links.append(Links(a, b, linked))
 
 
 def _vectors(dataset: MultiviewDataset) -> dict[str, NDArray[np.floating]]:
-    """Return word vectors of each view: its own, else what its LSA says of each word."""
+    """Return word vectors of each view: its own, else those of an LSA."""
     given = {n: v.word_vectors for n, v in dataset.text_views.items() if v.word_vectors is not None}
     lacking = [name for name in dataset.text_views if name not in given]
     encoded = encode_words(dataset.with_views(lacking), "lsa") if lacking else {}

@@ -1,181 +1,181 @@
-"""What neural models share: encode, standardise, train, infer, save, load."""
+"""What neural models share, whatever their networks read: train, infer, save, load."""
 
-import warnings
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from safetensors.torch import save_file
 from torch import Tensor, nn
+from typing_extensions import TypeVar
 
 from octis_m3l.data.arrays import hash_of_rows
-from octis_m3l.data.batches import TupleSampler
+from octis_m3l.data.batches import Batch, TupleSampler, UnlinkedSampler
 from octis_m3l.data.dataset import MultiviewDataset
-from octis_m3l.data.folder.reading import Tokenizer
-from octis_m3l.data.item_checks import as_items, is_numeric
-from octis_m3l.data.views import PARTITIONS, check_embeddings
+from octis_m3l.data.views import PARTITIONS
 from octis_m3l.devices import chosen_device, on_threads
-from octis_m3l.encoders.encode import Encodings, check_encoder, encode
-from octis_m3l.encoders.latent_semantic import LatentSemanticEncoder
-from octis_m3l.encoders.pretrained import PretrainedEncoder
-from octis_m3l.encoders.protocol import Encoder, StoredEncoder
-from octis_m3l.encoders.storage import is_stored, load_encoder, save_encoder
-from octis_m3l.errors import DataError, SettingsError, suggest
-from octis_m3l.models.base import NotTrainedError, TopicModel
+from octis_m3l.errors import SettingsError
+from octis_m3l.models.base import TopicModel
 from octis_m3l.models.output import ModelOutput, finite_topics
 from octis_m3l.models.reading import check_samples
-from octis_m3l.models.settings import NeuralSettings, warn_of_few_updates
-from octis_m3l.models.storage import check_view_name, load_network
-from octis_m3l.networks import Standardiser, ViewModules, expected_topics
+from octis_m3l.models.settings import TrainingSettings, warn_of_few_updates
+from octis_m3l.models.storage import check_view_name, read_weights
+from octis_m3l.networks import expected_topics
 from octis_m3l.training import derive_seed, reproducible, train
 
-_ROWS_AT_ONCE = 8192
+T = TypeVar("T", bound=TrainingSettings, default=Any)
+_NOT_OF_THE_RUN = {"device", "threads", "inference_samples", "seed"}
 
 
-class ViewNetwork(nn.Module):
-    """A network that knows a posterior for each view and topics for some.
+class TopicNetwork(nn.Module):
+    """A network with a posterior for each view, topics for some, and a loss."""
 
-    Parameters
-    ----------
-    dimensions : mapping of view to int
-        Of the embeddings of each view that can be inferred.
-    vocabularies : mapping of text view to int
-        How many words, for the views whose topics are learned.
-    """
-
-    def __init__(self, dimensions: Mapping[str, int], vocabularies: Mapping[str, int]) -> None:
-        super().__init__()
-        self.shape = {"dimensions": dict(dimensions), "vocabularies": dict(vocabularies)}
-        self.standardisers = ViewModules({n: Standardiser(d) for n, d in dimensions.items()})
+    shape: dict[str, Any]
+    """What the network is built from besides the settings, as JSON holds it."""
 
     @abstractmethod
-    def posterior(self, view: str, embeddings: Tensor) -> tuple[Tensor, Tensor]:
-        """Return μ and log σ² (rows × K) of a view's items, from their embeddings."""
+    def posterior(self, view: str, items: Any) -> tuple[Tensor, Tensor]:
+        """Return μ and log σ² (rows × K) of a view's items: embeddings, or `SparseRows`."""
 
     @abstractmethod
     def topic_words(self) -> dict[str, Tensor]:
         """Return each text view's distributions of words (K × vocabulary)."""
 
+    @abstractmethod
+    def loss(self, batch: Batch) -> dict[str, Tensor]:
+        """Return the terms of the loss on a batch; their sum is minimised."""
 
-class NeuralTopicModel(TopicModel):
-    """A topic model whose posterior a network infers from embeddings.
 
-    Parameters
-    ----------
-    num_topics : int, optional
-        As for `TopicModel`.
-    encoders : mapping of view to Encoder, optional
-        Encoders of the user's own, used as they are. Others are fitted on the training items as
-        the hyperparameter ``encoder`` says. All are kept for new documents.
-    **arguments
-        As for `TopicModel`.
+class NeuralTopicModel(TopicModel[T]):
+    """A topic model whose posterior is a neural network's.
+
+    `EmbeddingModel` and `BagOfWordsModel` say what the network reads.
     """
 
-    def __init__(
-        self,
-        num_topics: int | None = None,
-        *,
-        encoders: Mapping[str, Encoder] | None = None,
-        **arguments: Any,
-    ) -> None:
+    network_class: ClassVar[type[nn.Module]]
+    sampler_class: ClassVar[type[TupleSampler | UnlinkedSampler]] = TupleSampler
+
+    def __init__(self, num_topics: int | None = None, **arguments: Any) -> None:
         super().__init__(num_topics, **arguments)
-        self.own_encoders = None if encoders is None else dict(encoders)
-        self.lost_encoders: tuple[str, ...] = ()
-        self.encoders: dict[str, Encoder] = {}
-        self.network: ViewNetwork | None = None
+        self.network: TopicNetwork | None = None
+
+    # What a kind of input adds.
 
     @abstractmethod
-    def _network(
-        self, dimensions: Mapping[str, int], vocabularies: Mapping[str, int], settings: Any
-    ) -> ViewNetwork:
-        """Return the network, not trained."""
+    def _embed(
+        self, dataset: MultiviewDataset, settings: T, seed: int
+    ) -> Mapping[str, NDArray[Any]]:
+        """Return the embeddings of the items of every view that the model reads."""
 
-    def _check_items(self, dataset: MultiviewDataset, settings: Any) -> None:
-        check_encoder(dataset, settings.encoder, self.own_encoders)
-        names = self._trained_views(dataset, settings)
-        self._check_patience(dataset, settings, names)
-        self._sampler(dataset, settings, {n: np.zeros((len(dataset.view(n)), 0)) for n in names})
+    @abstractmethod
+    def _known_items(
+        self, dataset: MultiviewDataset, embeddings: Mapping[str, NDArray[Any]]
+    ) -> Mapping[str, Any]:
+        """Return what θ is inferred from, for every view that can be inferred."""
+
+    @abstractmethod
+    def _pieces(self, view: str, items: Any, device: torch.device) -> Iterator[Any]:
+        """Yield what the network reads of some items, so many at once."""
+
+    @abstractmethod
+    def _read(self, items: Sequence[Any] | NDArray[Any], view: str) -> Any:
+        """Return new items of a view as `_known_items` returns stored ones."""
+
+    def _used(self, dataset: MultiviewDataset) -> MultiviewDataset:
+        """Return the part of a data set that the model can learn from."""
+        return dataset
+
+    def _trained_views(self, dataset: MultiviewDataset, settings: T) -> list[str]:
+        """Return the views whose items are visited in training."""
+        return list(dataset.views)
+
+    def _shape(
+        self, dataset: MultiviewDataset, settings: T, embeddings: Mapping[str, NDArray[Any]]
+    ) -> dict[str, Any]:
+        """Return what the network is built from besides the settings, as JSON holds it."""
+        names = self._topic_views(dataset, settings)
+        return {"vocabularies": {n: len(dataset.text_view(n).vocabulary) for n in names}}
+
+    def _network(self, shape: Mapping[str, Any], settings: T) -> TopicNetwork:
+        """Return the network, not trained."""
+        return cast(TopicNetwork, self.network_class(**shape, settings=settings))
+
+    def _fill(
+        self,
+        network: Any,
+        dataset: MultiviewDataset,
+        settings: T,
+        embeddings: Mapping[str, NDArray[Any]],
+    ) -> None:
+        """Give the network what it takes from the training data, before training."""
+
+    # Training.
+
+    def _check(self, dataset: MultiviewDataset, settings: T) -> None:
+        views = self._trained_views(dataset, settings)
+        held_out = [dataset.view(name).sizes[1] for name in views]
+        unlinked = self.sampler_class is UnlinkedSampler
+        enough = min(held_out) > 1 if unlinked else sum(held_out) > 0
+        if settings.patience and not (self.use_partitions and enough):
+            raise SettingsError(
+                f"patience={settings.patience}: early stopping needs a validation partition"
+                f"{' with items of every view' if unlinked else ''}, and the data set has none in "
+                "use; split it (dataset.with_split) or set patience=0."
+            )
+
+    def _check_items(self, dataset: MultiviewDataset, settings: T) -> None:
+        dataset = self._used(dataset)
+        views = self._trained_views(dataset, settings)
+        self._sampler(dataset, settings, {n: np.zeros((len(dataset.view(n)), 0)) for n in views})
 
     def _sampler(
         self,
         dataset: MultiviewDataset,
-        settings: NeuralSettings,
+        settings: T,
         embeddings: Mapping[str, NDArray[Any]],
         device: torch.device | str = "cpu",
-    ) -> TupleSampler:
-        return TupleSampler(
+    ) -> TupleSampler | UnlinkedSampler:
+        return self.sampler_class(
             dataset,
-            ["train"] if self.use_partitions else list(PARTITIONS),
+            "train" if self.use_partitions else None,
             embeddings,
             settings.batch_size,
             device=device,
             shrinks="batch_size" not in settings.model_fields_set,
         )
 
-    def _trained_views(self, dataset: MultiviewDataset, settings: Any) -> list[str]:
-        """Return the views whose tuples are visited in training."""
-        return list(dataset.views)
-
-    def _vocabularies(self, dataset: MultiviewDataset, settings: Any) -> dict[str, int]:
-        """Return the sizes of the vocabularies whose topics are learned."""
-        return {name: len(view.vocabulary) for name, view in dataset.text_views.items()}
-
-    def _check_encodings(
-        self, dataset: MultiviewDataset, encodings: Encodings, settings: Any
-    ) -> None:
-        """Warn of what the model can't do with these embeddings, before training."""
-
-    def _prepare(
-        self, dataset: MultiviewDataset, encodings: Encodings, settings: Any, seed: int
-    ) -> None:
-        """Do what must be done before the network is made."""
-
-    def _standardised_by(self, dataset: MultiviewDataset, settings: Any) -> dict[str, str]:
-        """Return, for each view, the view whose training items it is standardised by."""
-        return {name: name for name in dataset.views}
-
     def _train(
-        self, dataset: MultiviewDataset, settings: NeuralSettings, seed: int, top_words: int
+        self, dataset: MultiviewDataset, settings: T, seed: int, top_words: int
     ) -> ModelOutput:
         self.network = self.history = None
+        dataset = self._used(dataset)
         self._check(dataset, settings)
-        lost = [name for name in self.lost_encoders if name not in (self.own_encoders or {})]
-        if lost:
-            raise DataError(
-                f"the loaded model was trained through encoders of your own for {', '.join(lost)}, "
-                "which are not saved; give them again: load(folder, encoders={...})."
-            )
-        encodings = encode(
-            dataset,
-            settings.encoder,
-            dimensions=settings.dimensions,
-            encoders=self.own_encoders,
-        )
-        self._check_encodings(dataset, encodings, settings)
-        self._prepare(dataset, encodings, settings, seed)
+        embeddings = self._embed(dataset, settings, seed)
         device = torch.device(chosen_device(settings.device))
-        dimensions = {n: int(array.shape[1]) for n, array in encodings.embeddings.items()}
-        trained = self._trained_views(dataset, settings)
-        given = {name: encodings.embeddings[name] for name in trained}
-        sampler = self._sampler(dataset, settings, given, device)
-        validation = self._validation(dataset, settings, given, sampler)
+        visited = {name: embeddings[name] for name in self._trained_views(dataset, settings)}
+        sampler, validation = self._sampler(dataset, settings, visited, device), None
+        if settings.patience:
+            validation = self.sampler_class(
+                dataset,
+                "validation",
+                visited,
+                settings.batch_size,
+                device=device,
+                tensors=sampler.tensors,
+                shrinks=True,
+            )
         warn_of_few_updates(settings, len(sampler))
-        vocabularies = self._vocabularies(dataset, settings)
         with reproducible(device):
             torch.manual_seed(derive_seed(seed, 0))
-            network = self._network(dimensions, vocabularies, settings)
-        for name, source in self._standardised_by(dataset, settings).items():
-            if name in network.standardisers:
-                view = dataset.view(source)
-                rows = view.rows("train") if self.use_partitions else slice(0, len(view))
-                standardiser: Any = network.standardisers[name]
-                standardiser.fit(encodings.embeddings[source], rows, source)
+            network = self._network(self._shape(dataset, settings, embeddings), settings)
+        self._fill(network, dataset, settings, embeddings)
         network.to(device)
-        with on_threads(settings.threads, sampler.batch_size * sum(vocabularies.values())):
+        with on_threads(
+            settings.threads, sampler.batch_size * sum(network.shape["vocabularies"].values())
+        ):
             self.history = train(
                 network,
                 sampler,
@@ -183,91 +183,33 @@ class NeuralTopicModel(TopicModel):
                 seed=derive_seed(seed, 1),
                 validation=validation,
                 checkpoint=None if self.checkpoint is None else self.checkpoint / f"seed-{seed}",
-                run=self._run(dataset, settings, encodings.embeddings),
+                run={} if self.checkpoint is None else self._run(dataset, settings, embeddings),
                 progress=bool(self.progress),
             )
-        self.network, self.encoders = network, dict(encodings.encoders)
-        self.trained_settings, self.run_seed = settings, seed
-        return self._output(dataset, encodings.embeddings, settings, seed, top_words)
-
-    def _check_patience(
-        self, dataset: MultiviewDataset, settings: NeuralSettings, views: Sequence[str]
-    ) -> None:
-        held_out = sum(dataset.view(name).sizes[1] for name in views)
-        if settings.patience and not (self.use_partitions and held_out):
-            raise SettingsError(
-                f"patience={settings.patience}: early stopping needs a validation partition, and "
-                "the data set has none in use; split it (dataset.with_split) or set patience=0."
-            )
-
-    def _validation(
-        self,
-        dataset: MultiviewDataset,
-        settings: NeuralSettings,
-        embeddings: Mapping[str, NDArray[Any]],
-        sampler: TupleSampler,
-    ) -> TupleSampler | None:
-        if not settings.patience:
-            return None
-        self._check_patience(dataset, settings, list(embeddings))
-        tuples = len(
-            np.unique(
-                np.concatenate(
-                    [dataset.tuples(n)[dataset.view(n).rows("validation")] for n in embeddings]
-                )
-            )
-        )
-        return TupleSampler(
-            dataset,
-            "validation",
-            embeddings,
-            min(settings.batch_size, max(tuples, 2)),
-            device=sampler.device,
-            tensors=sampler.tensors,
-        )
+        self.network, self.trained_settings, self.run_seed = network, settings, seed
+        documents: dict[str, dict[str, NDArray[Any]]] = {}
+        for name, items in self._known_items(dataset, embeddings).items():
+            theta, view = self._theta(name, items), dataset.view(name)
+            parts = {partition: theta[view.rows(partition)] for partition in PARTITIONS}
+            documents[name] = parts if self.use_partitions else {"train": theta}
+        words = self._topic_words(network)
+        pivot = dataset.pivot if dataset.pivot in words else next(iter(words))
+        vocabularies = {name: view.vocabulary for name, view in dataset.text_views.items()}
+        return ModelOutput(pivot, words, documents, vocabularies, top_words, seed)
 
     def _run(
-        self,
-        dataset: MultiviewDataset,
-        settings: NeuralSettings,
-        embeddings: Mapping[str, NDArray[Any]],
+        self, dataset: MultiviewDataset, settings: T, embeddings: Mapping[str, NDArray[Any]]
     ) -> dict[str, Any]:
-        """Say what run this is, so that no other run's checkpoint is taken for it."""
-        if self.checkpoint is None:
-            return {}
-        described = settings.model_dump(exclude={"device", "threads", "inference_samples", "seed"})
+        """Describe the run, so that a checkpoint of another run is recognised."""
         return {
             "model": self.name,
-            **described,
+            **settings.model_dump(exclude=_NOT_OF_THE_RUN),
             "use_partitions": self.use_partitions,
             "data": dataset.fingerprints(),
             "embeddings": {name: hash_of_rows(array) for name, array in embeddings.items()},
         }
 
-    def _output(
-        self,
-        dataset: MultiviewDataset,
-        embeddings: Mapping[str, NDArray[Any]],
-        settings: NeuralSettings,
-        seed: int,
-        top_words: int,
-    ) -> ModelOutput:
-        network = self._ready()
-        documents: dict[str, dict[str, NDArray[Any]]] = {}
-        for name, array in embeddings.items():
-            if name not in network.standardisers:
-                continue
-            theta = self._theta(name, array, settings.inference_samples)
-            view = dataset.view(name)
-            documents[name] = (
-                {p: theta[view.rows(p)] for p in PARTITIONS}
-                if self.use_partitions
-                else {"train": theta}
-            )
-        words = {n: m.cpu().numpy() for n, m in network.topic_words().items()}
-        pivot = dataset.pivot if dataset.pivot in words else next(iter(words))
-        vocabularies = {n: v.vocabulary for n, v in dataset.text_views.items()}
-        return ModelOutput(pivot, words, documents, vocabularies, top_words, seed)
+    # Inference.
 
     def infer(
         self, items: Sequence[Any] | NDArray[Any], view: str, *, samples: int | None = None
@@ -276,12 +218,15 @@ class NeuralTopicModel(TopicModel):
 
         Parameters
         ----------
-        items : sequence of str or pictures, or array of embeddings (items × dimensions)
-            Raw items go through the encoder that the model was trained with.
+        items : sequence of str or pictures, or array
+            Raw texts and pictures go through the encoder or the preprocessing that the model was
+            trained with. Arrays: embeddings (items × dimensions) for models that read embeddings,
+            word counts (items × vocabulary) for models that read bags of words.
         view : str
             The items' view.
         samples : int, optional
-            That θ is averaged over; 0 gives softmax(μ). Default: ``inference_samples``.
+            How many samples θ is averaged over; 0 gives softmax(μ). Default:
+            ``inference_samples``.
 
         Returns
         -------
@@ -291,131 +236,50 @@ class NeuralTopicModel(TopicModel):
         Raises
         ------
         DataError
-            If the view is unknown, embeddings have other dimensions or hold NaN, or raw items are
-            given and the model was trained on given embeddings.
+            If the view is unknown, or items are not as described here.
         NotTrainedError
             If the model is not trained.
         """
-        network, settings = self._ready(), self.trained_settings
-        assert settings is not None
-        self._known_view(view, list(network.standardisers))
-        if not is_numeric(items):
-            items = as_items(items, f"view '{view}'")
+        self._trained()
         check_samples(samples, least=0)
-        vectors = self._encoded(items, view)
-        chosen = settings.inference_samples if samples is None else samples
-        return finite_topics(self._theta(view, vectors, chosen), view)
+        return self._theta(view, self._read(items, view), samples)
 
-    def _encoded(self, items: Sequence[Any] | NDArray[Any], view: str) -> NDArray[Any]:
-        network = self._ready()
-        standardiser: Any = network.standardisers[view]
-        expected = len(standardiser.mean)
-        if isinstance(items, np.ndarray) and items.dtype.kind == "f":
-            vectors = items
-        elif view in self.encoders:
-            vectors = self.encoders[view].encode(items)
-            unknown = int((~vectors.any(axis=1)).sum())
-            if unknown:
-                warnings.warn(
-                    f"{unknown} of {len(vectors)} items of view '{view}' have no word that the "
-                    "encoder knows; their topics say nothing.",
-                    stacklevel=4,
-                )
-        else:
-            raise DataError(
-                f"the model was trained on given embeddings of view '{view}', or through an "
-                "encoder of your own, which is not saved: pass an array of floats (items × "
-                f"{expected}), or load the model with encoders={{'{view}': encoder}}."
-            )
-        if vectors.ndim != 2 or vectors.shape[1] != expected:
-            raise DataError(
-                f"view '{view}': embeddings of shape {vectors.shape}, expected finite numbers "
-                f"(items × {expected})."
-            )
-        check_embeddings(vectors, len(vectors), view)
-        return vectors
-
-    def _theta(self, view: str, embeddings: NDArray[Any], samples: int) -> NDArray[np.float32]:
-        network = self._ready()
-        device = next(network.parameters()).device
+    def _theta(self, view: str, items: Any, samples: int | None = None) -> NDArray[np.float32]:
+        network, settings = self.network, self.trained_settings
+        assert network is not None
         network.eval()
+        device = next(network.parameters()).device
+        wanted = settings.inference_samples if samples is None else samples
         seed = derive_seed(self.run_seed or 0, 2)
-        parts = [np.zeros((0, self._topics()), np.float32)]
-        with torch.no_grad(), on_threads(self.trained_settings.threads):
-            for start in range(0, len(embeddings), _ROWS_AT_ONCE):
-                piece = np.asarray(embeddings[start : start + _ROWS_AT_ONCE], np.float32)
-                mean, log_variance = network.posterior(view, torch.tensor(piece, device=device))
-                theta = expected_topics(mean, log_variance, samples, seed)
-                parts.append(theta.cpu().numpy())
-        return np.concatenate(parts)
+        parts = [np.zeros((0, settings.num_topics), np.float32)]
+        with torch.no_grad(), on_threads(settings.threads):
+            for piece in self._pieces(view, items, device):
+                mean, log_variance = network.posterior(view, piece)
+                parts.append(expected_topics(mean, log_variance, wanted, seed).cpu().numpy())
+        return finite_topics(np.concatenate(parts), view)
 
-    def _topics(self) -> int:
-        topics: int = self.trained_settings.num_topics
-        return topics
-
-    def _ready(self) -> ViewNetwork:
-        if self.network is None:
-            raise NotTrainedError(f"{self.name} is not trained yet; call fit or train_model first.")
-        return self.network
+    # Storage.
 
     def _save_parts(self, folder: Path) -> dict[str, Any]:
-        network = self._ready()
-        weights = {n: t.detach().cpu().contiguous() for n, t in network.state_dict().items()}
+        assert self.network is not None
+        weights = {n: t.detach().cpu().contiguous() for n, t in self.network.state_dict().items()}
         save_file(weights, folder / "weights.safetensors")
-        stored = [name for name, encoder in self.encoders.items() if is_stored(encoder)]
-        for name in stored:
-            save_encoder(cast(StoredEncoder, self.encoders[name]), folder / "encoders" / name)
-        return {
-            "network": network.shape,
-            "encoders": stored,
-            "encoders_not_stored": sorted(set(self.encoders) - set(stored)),
-        }
+        return {"network": self.network.shape}
 
     def _load_parts(
         self, folder: Path, described: Mapping[str, Any], device: str
     ) -> dict[str, NDArray[Any]]:
-        shape = described["network"]
-        for name in (*described["encoders"], *shape["dimensions"]):
+        shape, settings = described["network"], self.trained_settings
+        for name in shape.get("dimensions", ()):
             check_view_name(folder, name)
-        network = load_network(
-            folder,
-            lambda: self._network(
-                shape["dimensions"], shape["vocabularies"], self.trained_settings
-            ),
-        )
+        weights = {n: torch.from_numpy(array) for n, array in read_weights(folder).items()}
+        with torch.device("meta"):
+            # Needs no memory, whatever sizes the description has.
+            self._network(shape, settings).load_state_dict(weights, assign=True)
+        network = self._network(shape, settings)
+        network.load_state_dict(weights)
         self.network = network.to(chosen_device(device)).eval()
-        self.lost_encoders = tuple(described["encoders_not_stored"])
-        self.encoders = {n: load_encoder(folder / "encoders" / n) for n in described["encoders"]}
-        return {n: matrix.cpu().numpy() for n, matrix in network.topic_words().items()}
+        return self._topic_words(network)
 
-    def _give_again(
-        self,
-        *,
-        tokenizers: Mapping[str, Tokenizer] | None = None,
-        encoders: Mapping[str, Encoder] | None = None,
-    ) -> None:
-        for name, tokenizer in (tokenizers or {}).items():
-            encoder = self.encoders.get(name)
-            if not isinstance(encoder, LatentSemanticEncoder):
-                raise SettingsError(
-                    f"tokenizers: the model splits no texts of a view '{name}' into words."
-                    f"{suggest(name, self.encoders)}"
-                )
-            self.encoders[name] = encoder.with_tokenizer(tokenizer)
-        dimensions = self._ready().shape["dimensions"]
-        for name, own in (encoders or {}).items():
-            self._known_view(name, list(dimensions))
-            # One that is a name or a path may have moved since: the same is given again.
-            if name in self.encoders and not isinstance(self.encoders[name], PretrainedEncoder):
-                raise SettingsError(
-                    f"view '{name}' has the encoder that it was trained with "
-                    f"({self.encoders[name].name}); leave it out of encoders."
-                )
-            if own.dimensions != dimensions[name]:
-                raise SettingsError(
-                    f"the encoder given for view '{name}' has {own.dimensions} dimensions, the "
-                    f"model was trained on {dimensions[name]}; give the one that it was trained "
-                    "with."
-                )
-            self.encoders[name] = own
-            self.own_encoders = {**(self.own_encoders or {}), name: own}
+    def _topic_words(self, network: TopicNetwork) -> dict[str, NDArray[Any]]:
+        return {n: matrix.detach().cpu().numpy() for n, matrix in network.topic_words().items()}

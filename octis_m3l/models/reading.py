@@ -1,22 +1,25 @@
-"""Models that read words themselves, not what an encoder makes of them."""
+"""Models that read words themselves, rather than an encoder's embeddings of them."""
 
-import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from typing_extensions import TypeVar
 
 from octis_m3l.data.folder.reading import Tokenizer
 from octis_m3l.data.item_checks import as_items, is_numeric
 from octis_m3l.data.views import TextView
-from octis_m3l.errors import SettingsError, suggest
+from octis_m3l.errors import SettingsError, suggest, warn
 from octis_m3l.models.base import TopicModel
+from octis_m3l.models.settings import Settings
 from octis_m3l.models.visual_words import VisualWords
 from octis_m3l.models.word_reader import WordReader
 
+R = TypeVar("R", bound=Settings, default=Any)
 
-class ReadingModel(TopicModel):
+
+class ReadingModel(TopicModel[R]):
     """A topic model that keeps each view's preprocessing and vocabulary."""
 
     def __init__(self, num_topics: int | None = None, **arguments: Any) -> None:
@@ -33,15 +36,14 @@ class ReadingModel(TopicModel):
     ) -> None:
         if empty.any():
             reader = self.readers.get(view or "")
-            stranger = isinstance(reader, WordReader) and reader.preprocessor.language is None
+            unknown = isinstance(reader, WordReader) and reader.preprocessor.language is None
             hint = (
                 f" View '{view}' is of no known language: if its words are not separated by "
-                "spaces, separate them, or say the language when the data set is made."
+                "spaces, separate them, or name the language when you make the data set."
             )
-            warnings.warn(
+            warn(
                 f"{int(empty.sum())} of {len(empty)} {what} have no word that the model knows; "
-                f"their topics say nothing.{hint if stranger else ''}",
-                stacklevel=4,
+                f"their topic proportions are meaningless.{hint if unknown else ''}"
             )
 
     def _give_again(self, *, tokenizers: Mapping[str, Tokenizer] | None = None) -> None:
@@ -56,14 +58,14 @@ class ReadingModel(TopicModel):
 
 
 def present_items(items: Any, view: str) -> NDArray[np.bool_]:
-    """Return which items are not None; those of an array of numbers all are."""
+    """Return which items are not None; all rows of an array of numbers are present."""
     if is_numeric(items):
         return np.ones(items.shape[0], bool)
     return np.array([item is not None for item in as_items(items, f"view '{view}'")], bool)
 
 
 def check_samples(samples: int | None, *, least: int = 1) -> None:
-    """Refuse a number of samples that is none."""
+    """Refuse a number of samples that is not a whole number, or too small."""
     if samples is not None and (
         isinstance(samples, bool) or not isinstance(samples, int | np.integer) or samples < least
     ):

@@ -2,16 +2,17 @@
 
 import math
 import os
-import warnings
 from collections.abc import Collection, Mapping
-from typing import Any, Literal, Self, get_args, get_origin
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal, Self, get_args, get_origin
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic.fields import FieldInfo
 
 from octis_m3l.devices import MOST_THREADS
-from octis_m3l.errors import SettingsError, suggest
+from octis_m3l.errors import SettingsError, suggest, warn
+from octis_m3l.files import read_yaml
 from octis_m3l.training import LoopSettings
 
 _BOUNDS = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<"}
@@ -24,27 +25,28 @@ class Settings(BaseModel):
     """What every model has: scalars, so that OCTIS's Optimizer can search and save them."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
 
     num_topics: int = Field(50, ge=2, description="K, the number of topics")
-    seed: int = Field(0, ge=0, le=2**31 - 1, description="of every random draw")
+    seed: int = Field(0, ge=0, le=2**31 - 1, description="seed of every random draw")
     threads: int = Field(
         0,
         ge=0,
         le=MOST_THREADS,
-        description="of training and inference on the processor; 0: one, and for large batches as "
-        "many as torch has; see octis_m3l.devices.on_threads",
+        description="threads of training and inference on the CPU; 0: one, and for large batches "
+        "as many as torch has; see octis_m3l.devices.on_threads",
     )
 
     @classmethod
     def checked(cls, given: Mapping[str, Any], model: str) -> Self:
         """Return settings, or one error that lists everything wrong with them.
 
-        Their ``model_fields_set`` has what the user set, and nothing that a preset did.
+        Their ``model_fields_set`` has what the user set, without the values of a preset.
 
         Parameters
         ----------
         given : mapping
-            Hyperparameters; numpy scalars are taken as Python's.
+            Hyperparameters; numpy scalars become Python's.
         model : str
             The model's name, for the message.
 
@@ -54,23 +56,29 @@ class Settings(BaseModel):
             If a name is unknown (with a suggestion), or a value has another type or is out of
             range.
         """
-        plain = {k: v.item() if isinstance(v, np.generic) else v for k, v in given.items()}
-        problems = [
-            f"'{name}' is no hyperparameter.{suggest(name, list(cls.model_fields))}"
-            for name in plain
-            if name not in cls.model_fields
-        ]
-        known = {name: value for name, value in plain.items() if name in cls.model_fields}
         try:
-            settings = cls(**known)
+            settings = cls.model_validate(dict(given))
         except ValidationError as error:
-            problems += [
-                f"{'.'.join(map(str, one['loc'])) or 'settings'}={one['input']!r}: {one['msg']}."
-                for one in error.errors()
-            ]
-        if problems:
-            raise SettingsError(f"{model}: " + " ".join(problems))
-        return cls.model_construct(_fields_set={*known}, **dict(settings))
+            raise SettingsError(f"{model}: " + " ".join(cls._problems(error))) from None
+        return cls.model_construct(_fields_set={*given}, **dict(settings))
+
+    @model_validator(mode="before")
+    @classmethod
+    def _with_preset(cls, given: Any) -> Any:
+        plain = {k: v.item() if isinstance(v, np.generic) else v for k, v in given.items()}
+        return {**cls.presets.get(str(plain.get("preset")), {}), **plain}
+
+    @classmethod
+    def _problems(cls, error: ValidationError) -> list[str]:
+        unknown, wrong = [], []
+        for one in error.errors():
+            name = ".".join(map(str, one["loc"])) or "settings"
+            if one["type"] == "extra_forbidden":
+                hint = suggest(name, list(cls.model_fields))
+                unknown.append(f"'{name}' is no hyperparameter.{hint}")
+            else:
+                wrong.append(f"{name}={one['input']!r}: {one['msg']}.")
+        return unknown + wrong
 
     @classmethod
     def described(cls) -> dict[str, dict[str, Any]]:
@@ -79,37 +87,68 @@ class Settings(BaseModel):
             name: {
                 "default": field.default,
                 "range": _range_of(field),
-                "what": field.description or cls._said_above(name),
+                "what": field.description or "",
             }
             for name, field in cls.model_fields.items()
         }
 
-    @classmethod
-    def _said_above(cls, name: str) -> str:
-        """Return the description of a hyperparameter of which a model changes the default."""
-        fields = [c.model_fields.get(name) for c in cls.__mro__[1:] if issubclass(c, Settings)]
-        return next((f.description for f in fields if f and f.description), "")
+
+def presets_beside(file: str) -> dict[str, dict[str, Any]]:
+    """Return the presets in the YAML file that has the name of a model's file.
+
+    Parameters
+    ----------
+    file : str
+        The model's ``__file__``.
+    """
+    presets: dict[str, dict[str, Any]] = read_yaml(Path(file).with_suffix(".yaml"))
+    return presets
+
+
+# Hyperparameters of which models have defaults of their own.
+Units = Annotated[int, Field(ge=1, description="units in each hidden layer")]
+Layers = Annotated[int, Field(ge=1, description="hidden layers of the inference networks")]
+Dropout = Annotated[float, Field(ge=0, lt=1, description="dropout in the inference networks")]
+Epochs = Annotated[int, Field(ge=1, description="the largest number of epochs")]
+BatchSize = Annotated[
+    int, Field(ge=2, description="tuples (or, without links, documents of each view) in a batch")
+]
+LearningRate = Annotated[float, Field(gt=0, description="learning rate of Adam")]
+Schedule = Annotated[
+    Literal["constant", "cosine", "halving"],
+    Field(
+        description="of the learning rate: constant, down to 0 on half a cosine, or halved every "
+        "125 epochs"
+    ),
+]
+Momentum = Annotated[float, Field(ge=0, lt=1, description="β₁ of Adam")]
+SecondMomentum = Annotated[float, Field(ge=0, lt=1, description="β₂ of Adam")]
+ThetaDropout = Annotated[float, Field(ge=0, lt=1, description="dropout of θ before decoding")]
+PosteriorForm = Annotated[
+    Literal["ctm", "free-variance", "free"],
+    Field(description="the posterior's parametrisation; see InferenceNetwork"),
+]
+PriorForm = Annotated[
+    Literal["fixed", "learned", "learned-variance"],
+    Field(description="the prior's mean and variance; see GaussianPrior"),
+]
 
 
 class TrainingSettings(Settings):
-    """What every model has that the loop trains."""
+    """What every neural model has."""
 
-    device: str = Field("auto", description="'auto' (a GPU where there is one), 'cpu', 'cuda:1', …")
-    hidden_size: int = Field(100, ge=1, description="units in each hidden layer")
-    hidden_layers: int = Field(2, ge=1, description="hidden layers of the inference networks")
+    device: str = Field("auto", description="'auto' (a GPU if there is one), 'cpu', 'cuda:1', …")
+    hidden_size: Units = 100
+    hidden_layers: Layers = 2
     activation: Literal["softplus", "relu"] = Field("softplus", description="between layers")
-    dropout: float = Field(0.2, ge=0, lt=1, description="in the inference networks")
-    epochs: int = Field(100, ge=1, description="at most so many")
-    batch_size: int = Field(64, ge=2, description="tuples in a batch")
-    learning_rate: float = Field(2e-3, gt=0, description="of Adam")
-    schedule: Literal["constant", "cosine", "halving"] = Field(
-        "constant",
-        description="of the learning rate: as it is; down to 0 on half a cosine; halved every 125 "
-        "epochs",
-    )
-    momentum: float = Field(0.99, ge=0, lt=1, description="β₁ of Adam")
-    second_momentum: float = Field(0.99, ge=0, lt=1, description="β₂ of Adam")
-    weight_decay: float = Field(0.0, ge=0, description="of Adam")
+    dropout: Dropout = 0.2
+    epochs: Epochs = 100
+    batch_size: BatchSize = 64
+    learning_rate: LearningRate = 2e-3
+    schedule: Schedule = "constant"
+    momentum: Momentum = 0.99
+    second_momentum: SecondMomentum = 0.99
+    weight_decay: float = Field(0.0, ge=0, description="weight decay of Adam")
     patience: int = Field(
         0, ge=0, description="epochs without a better validation loss before stopping; 0: never"
     )
@@ -137,7 +176,7 @@ class TrainingSettings(Settings):
 
 
 class EncodedSettings(TrainingSettings):
-    """What every model has that takes embeddings of documents."""
+    """What every model has that uses embeddings of documents."""
 
     encoder: Literal["auto", "given", "lsa", "clsi", "word-vectors"] = Field(
         "auto", description="where texts' embeddings come from; see octis_m3l.encoders.encode"
@@ -148,16 +187,23 @@ class EncodedSettings(TrainingSettings):
 class NeuralSettings(EncodedSettings):
     """What every model has whose networks read embeddings."""
 
-    theta_dropout: float = Field(0.2, ge=0, lt=1, description="on θ before decoding")
-    posterior: Literal["ctm", "free-variance", "free"] = Field(
-        "ctm", description="the posterior's parametrisation; see InferenceNetwork"
-    )
-    prior: Literal["fixed", "learned", "learned-variance"] = Field(
-        "fixed", description="the prior's mean and variance; see GaussianPrior"
-    )
+    theta_dropout: ThetaDropout = 0.2
+    posterior: PosteriorForm = "ctm"
+    prior: PriorForm = "fixed"
     topic_form: Literal["beta", "centred", "batch-normalised"] = Field(
         "beta", description="the published topic-word matrix; see TopicDecoder"
     )
+    standardised: Literal["own-view", "none"] = Field(
+        "own-view", description="whether each view's embeddings are standardised"
+    )
+
+
+class UnlinkedSettings(TrainingSettings):
+    """Defaults that the models of unlinked languages share."""
+
+    dropout: Dropout = 0.0
+    momentum: Momentum = 0.9
+    second_momentum: SecondMomentum = 0.999
 
 
 def _range_of(field: FieldInfo) -> str:
@@ -177,7 +223,7 @@ def _range_of(field: FieldInfo) -> str:
 
 def check_memory(settings: Settings, vocabularies: Collection[int]) -> None:
     """Refuse a model whose weights alone are larger than the memory of this machine."""
-    topics, there = settings.num_topics, _memory()
+    topics, available = settings.num_topics, _memory()
     needed, sizes = 4 * topics * sum(vocabularies), f"num_topics={topics:,}"
     if isinstance(settings, TrainingSettings):
         units, layers = settings.hidden_size, settings.hidden_layers
@@ -185,15 +231,15 @@ def check_memory(settings: Settings, vocabularies: Collection[int]) -> None:
         # Adam keeps the gradient and two averages beside each weight.
         needed = 4 * (needed + 4 * hidden)
         sizes += f", hidden_size={units:,}, hidden_layers={layers:,}"
-    if there is not None and needed > there:
+    if available is not None and needed > available:
         raise SettingsError(
             f"{sizes} with {sum(vocabularies):,} words: the model needs {needed / 2**30:,.1f} GiB, "
-            f"and this machine has {there / 2**30:,.1f}; make it smaller."
+            f"and this machine has {available / 2**30:,.1f}; make it smaller."
         )
 
 
 def _memory() -> int | None:
-    """Return the machine's memory in bytes, where the system tells."""
+    """Return the machine's memory in bytes, if the system tells."""
     try:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, ValueError, OSError):
@@ -201,23 +247,21 @@ def _memory() -> int | None:
 
 
 def warn_of_many_topics(settings: Settings, documents: int) -> None:
-    """Warn where there are more topics than documents could tell apart."""
+    """Warn if there are too many topics for so few documents."""
     if settings.num_topics > max(_FEW_TOPICS, documents / 2):
-        warnings.warn(
+        warn(
             f"num_topics={settings.num_topics:,} for {documents:,} training documents: most topics "
             f"will be of one document or none; with so little data use {max(2, documents // 20)} "
-            "or so.",
-            stacklevel=4,
+            "or so."
         )
 
 
 def warn_of_few_updates(settings: TrainingSettings, batches: int) -> None:
-    """Warn where the default epochs, which are for thousands of documents, are too few."""
+    """Warn if the default epochs, meant for thousands of documents, are too few."""
     updates = settings.epochs * batches
     if updates < _FEW_UPDATES and "epochs" not in settings.model_fields_set:
-        warnings.warn(
+        warn(
             f"{settings.epochs} epochs of {batches} batches are {updates} updates, too few to tell "
             f"topics apart; with so little data set epochs="
-            f"{math.ceil(_ENOUGH_UPDATES / batches)} or so.",
-            stacklevel=5,
+            f"{math.ceil(_ENOUGH_UPDATES / batches)} or so."
         )

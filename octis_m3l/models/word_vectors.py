@@ -1,116 +1,88 @@
-"""The vectors of words that tie languages, and whether those of two languages can be compared."""
+"""Vectors of words by which languages can be compared."""
 
-import warnings
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from octis_m3l.data.dataset import MultiviewDataset
 from octis_m3l.data.views import TextView
-from octis_m3l.data.words import unit_rows
+from octis_m3l.encoders.encode import EncoderName, encode
 from octis_m3l.encoders.latent_semantic import languages_are_linked
-from octis_m3l.encoders.pretrained import PretrainedEncoder
-from octis_m3l.errors import DataError
+from octis_m3l.errors import DataError, warn
 
 _ENOUGH_PAIRS, _CHANCE = 200, 0.55
 
 
-def encoder_of_words(dataset: MultiviewDataset, encoder: str) -> str | None:
-    """Return the encoder that gives words vectors in one space where no view has any, or None."""
-    views = dataset.text_views
-    if any(view.word_vectors is not None for view in views.values()):
-        return None
-    if encoder in ("auto", "clsi") and languages_are_linked(dataset, [*views]):
-        return "clsi"
-    return "lsa" if encoder in ("auto", "lsa") and len(views) == 1 else None
+def check_word_vectors(dataset: MultiviewDataset, encoder: EncoderName) -> EncoderName | None:
+    """Check that all words have, or can be given, vectors in one space.
 
-
-def check_word_vectors(dataset: MultiviewDataset, encoder: str) -> None:
-    """Raise if words of several languages have no vectors in one space and can't be given any."""
-    views = dataset.text_views
-    lacking = _lacking(views)
-    if lacking and len(views) > 1 and encoder_of_words(dataset, encoder) is None:
-        raise DataError(
-            f"views {', '.join(lacking)} have no word vectors, and encoder='{encoder}' gives their "
-            "words none in one space; attach word vectors of one space (dataset.with_word_vectors),"
-            " or use encoder='clsi' with linked data."
-        )
-
-
-def _lacking(views: Mapping[str, TextView]) -> list[str]:
-    """Return the views without word vectors, if these are all; check what the others have."""
-    _check_origins(views)
-    having = [name for name, view in views.items() if view.word_vectors is not None]
-    lacking = [name for name in views if name not in having]
-    if having and lacking:
-        raise DataError(
-            f"views {', '.join(having)} have word vectors and {', '.join(lacking)} none; give "
-            "vectors of one space to all of them (dataset.with_word_vectors)."
-        )
-    return lacking
-
-
-def vectors_of_words(
-    dataset: MultiviewDataset, encoders: Mapping[str, Any]
-) -> dict[str, NDArray[Any]]:
-    """Return the vectors of all views' words, in one space.
-
-    The views' own word vectors, where every view has them; else what the views' encoders say of
-    each word as a document of its own.
+    Returns the encoder that gives words their vectors; None if the views have their own.
     """
     views = dataset.text_views
-    lacking = _lacking(views)
-    missing = [name for name in lacking if name not in encoders]
-    if missing:
+    given = [name for name, view in views.items() if view.word_vectors is not None]
+    lacking = [name for name in views if name not in given]
+    if given and lacking:
         raise DataError(
-            f"views {', '.join(missing)} have neither word vectors nor an encoder that could give "
-            "some; attach word vectors of one space (dataset.with_word_vectors), or use "
-            "encoder='clsi' with linked data."
+            f"views {', '.join(given)} have word vectors and {', '.join(lacking)} none; give "
+            "vectors of one space to all of them (dataset.with_word_vectors)."
         )
-    apart = [name for name in lacking if getattr(encoders[name], "name", "") != "clsi"]
-    if apart and len(views) > 1:
-        why = (
-            "is not known to put the languages into one space, so that words of two can't be "
-            "compared"
-            if isinstance(encoders[apart[0]], PretrainedEncoder)
-            else "puts each language in a space of its own, where words of two languages can't be "
-            "compared"
-        )
-        raise DataError(
-            f"views {', '.join(lacking)} have no word vectors, and their encoder "
-            f"('{encoders[apart[0]].name}') {why}; attach word vectors of one space "
-            "(dataset.with_word_vectors), or use encoder='clsi' with linked data."
-        )
-    vectors: dict[str, NDArray[Any]] = {}
-    for name, view in views.items():
-        given = view.word_vectors
-        vectors[name] = np.asarray(
-            encoders[name].encode(list(view.vocabulary)) if given is None else given
-        )
-    sizes = {name: array.shape[1] for name, array in vectors.items()}
-    if len(set(sizes.values())) > 1:
-        raise DataError(
-            "word vectors differ in dimensions ("
-            + ", ".join(f"{name} {size}" for name, size in sizes.items())
-            + "); give vectors of one space to all views."
-        )
+    if given:
+        _check_given(views)
+        return None
+    if encoder in ("auto", "clsi") and languages_are_linked(dataset, lacking):
+        return "clsi"
+    if len(views) == 1:
+        return "lsa" if encoder == "auto" else encoder
+    raise DataError(
+        f"views {', '.join(lacking)} have no word vectors, and encoder='{encoder}' does not give "
+        "words of several languages vectors in one space; attach word vectors of one space "
+        "(dataset.with_word_vectors), or use encoder='clsi' with linked data."
+    )
+
+
+def word_vectors(
+    dataset: MultiviewDataset, encoder: EncoderName, dimensions: int
+) -> dict[str, NDArray[np.floating]]:
+    """Return vectors of all views' words, in one space.
+
+    They are the views' own, if all views have word vectors, else those of each word as a document
+    of its own, from the documents' encoders if these can be used.
+    """
+    views = dataset.text_views
+    chosen = check_word_vectors(dataset, encoder)
+    vectors: dict[str, NDArray[np.floating]] = {}
+    if chosen is None:
+        given = {name: view.word_vectors for name, view in views.items()}
+        vectors = {name: np.asarray(v) for name, v in given.items() if v is not None}
+    else:
+        # Remembered from encoding the documents.
+        encoders = encode(dataset, encoder, dimensions=dimensions).encoders
+        names = {encoders[name].name if name in encoders else None for name in views}
+        if None in names or (chosen == "clsi" and names != {"clsi"}):
+            encoders = encode(dataset, chosen, dimensions=dimensions).encoders
+        missing = [name for name in views if name not in encoders]
+        if missing:
+            raise DataError(
+                f"views {', '.join(missing)} have neither word vectors nor an encoder that could "
+                "give some; attach word vectors (dataset.with_word_vectors), or use encoder='auto'."
+            )
+        for name, view in views.items():
+            vectors[name] = np.asarray(encoders[name].encode(list(view.vocabulary)))
     for name, array in vectors.items():
         unknown = int((~array.any(axis=1)).sum())
         if unknown:
-            warnings.warn(
+            warn(
                 f"{unknown} of {len(array)} words of view '{name}' have no vector (zeros): they "
-                "have no neighbours and are none.",
-                stacklevel=6,
+                "have no neighbours and are no neighbours of other words."
             )
-    _warn_of_strangers(dataset, vectors)
+    _warn_of_two_spaces(dataset, vectors)
     return vectors
 
 
-def _check_origins(views: Mapping[str, TextView]) -> None:
-    """Refuse word vectors that are known to have been made for each language by itself."""
-    spaces = {name: v.word_space for name, v in views.items() if v.word_vectors is not None}
+def _check_given(views: Mapping[str, TextView]) -> None:
+    """Refuse word vectors that are known not to be of one space."""
+    spaces = {name: view.word_space for name, view in views.items()}
     if len(set(spaces.values())) > 1:
         alone = [f"{name} ({space})" for name, space in spaces.items() if space is not None]
         raise DataError(
@@ -119,10 +91,19 @@ def _check_origins(views: Mapping[str, TextView]) -> None:
             "dataset.with_word_vectors({view: file}), or octis-m3l build --word-vectors VIEW=FILE "
             "for each view."
         )
+    sizes = {n: v.word_vectors.shape[1] for n, v in views.items() if v.word_vectors is not None}
+    if len(set(sizes.values())) > 1:
+        raise DataError(
+            "word vectors differ in dimensions ("
+            + ", ".join(f"{name} {size}" for name, size in sizes.items())
+            + "); give vectors of one space to all views."
+        )
 
 
-def _warn_of_strangers(dataset: MultiviewDataset, vectors: Mapping[str, NDArray[Any]]) -> None:
-    """Warn where a dictionary's pairs are no nearer to each other than other words."""
+def _warn_of_two_spaces(
+    dataset: MultiviewDataset, vectors: Mapping[str, NDArray[np.floating]]
+) -> None:
+    """Warn if a dictionary's pairs are no nearer to each other than random words."""
     for (first, second), pairs in dataset.dictionaries.items():
         one, other = vectors[first][pairs[:, 0]], vectors[second][pairs[:, 1]]
         known = one.any(axis=1) & other.any(axis=1)
@@ -132,10 +113,9 @@ def _warn_of_strangers(dataset: MultiviewDataset, vectors: Mapping[str, NDArray[
         shuffled = other[np.random.default_rng(0).permutation(len(other))]
         nearer = float(((one * other).sum(axis=1) > (one * shuffled).sum(axis=1)).mean())
         if nearer < _CHANCE:
-            warnings.warn(
+            warn(
                 f"the word vectors of {first} and {second} seem to be of two spaces: of "
                 f"{len(one)} pairs of their dictionary only {nearer:.0%} are nearer to each other "
                 "than to a random word (50% would be chance); attach vectors of one space "
-                "(dataset.with_word_vectors).",
-                stacklevel=7,
+                "(dataset.with_word_vectors)."
             )

@@ -1,6 +1,7 @@
-"""Bags of words widened by the neighbours of their words, within a language and across."""
+"""Bags of words with the neighbours of their words added, within a language and across."""
 
 from collections.abc import Mapping
+from typing import Self
 
 import numpy as np
 import torch
@@ -14,12 +15,12 @@ from octis_m3l.data.words import nearest_words
 def expansion_table(
     vectors: Mapping[str, NDArray[np.floating]], view: str, count: int
 ) -> NDArray[np.int64]:
-    """Return, for each word of a view, the words that stand for it in the joint vocabulary.
+    """Return each word's own index and its neighbours' in the joint vocabulary.
 
     Parameters
     ----------
     vectors : mapping of view to array (vocabulary × dimensions)
-        Word vectors of all views, in one space; the joint vocabulary is theirs, one after another.
+        Word vectors of all views, in one space. The joint vocabulary is theirs, concatenated.
     view : str
         The view.
     count : int
@@ -42,15 +43,15 @@ def expansion_table(
 
 
 class Expansion(nn.Module):
-    """G = [P(I + N_own) | P N_other] of a batch, P being which words a document has.
+    """G = [P(I + N_own) | P N_other] of a batch, where P says which words a document has.
 
-    Each word that is there, however often, counts once, and so does each neighbour for each word
-    that it is a neighbour of. Any number of views: neighbours in each.
+    Each word that occurs, however often, counts once, and so does each neighbour for each word
+    that it is a neighbour of. With more than two views there are neighbours in each.
 
     Parameters
     ----------
     table : array of int64 (vocabulary × places)
-        As `expansion_table` gives it.
+        As `expansion_table` returns it.
 
     References
     ----------
@@ -63,8 +64,24 @@ class Expansion(nn.Module):
         super().__init__()
         self.register_buffer("table", torch.from_numpy(table))
 
+    @classmethod
+    def empty(cls, vocabularies: Mapping[str, int], view: str, count: int) -> Self:
+        """Return a module whose table is to be set.
+
+        Parameters
+        ----------
+        vocabularies : mapping of view to int
+            The sizes of all views' vocabularies.
+        view : str
+            The documents' view.
+        count : int
+            k.
+        """
+        others = sum(min(count, size - (name == view)) for name, size in vocabularies.items())
+        return cls(np.zeros((vocabularies[view], 1 + others), np.int64))
+
     def forward(self, words: SparseRows) -> SparseRows:
-        """Return the widened bags of words, over the joint vocabulary.
+        """Return the expanded bags of words, over the joint vocabulary.
 
         Parameters
         ----------
@@ -77,8 +94,8 @@ class Expansion(nn.Module):
             A word may have several entries in one row; they add up.
         """
         joint = self.table[words.words]
-        there = joint >= 0
-        rows = words.rows[:, None].expand_as(joint)[there]
+        present = joint >= 0
+        rows = words.rows[:, None].expand_as(joint)[present]
         counts = words.counts.new_ones(len(rows))
         totals = torch.zeros_like(words.totals).index_add(0, rows, counts)
-        return SparseRows(rows, joint[there], counts, totals)
+        return SparseRows(rows, joint[present], counts, totals)

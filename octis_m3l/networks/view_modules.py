@@ -1,11 +1,37 @@
 """Modules by view."""
 
+from collections.abc import ItemsView, Mapping, ValuesView
+from typing import Any, Generic, TypeVar, cast
+
 from torch import nn
 
+M = TypeVar("M", bound=nn.Module)
 
-class ViewModules(nn.ModuleDict):
-    """A ModuleDict whose keys may be any view's name: 'half', 'to' or 'items' too."""
+
+class ViewModules(nn.ModuleDict, Generic[M]):
+    """A typed ModuleDict whose keys may be any view's name: 'half', 'to' or 'items' too.
+
+    Parameters
+    ----------
+    modules : mapping of str to nn.Module
+        A module for each view.
+    """
+
+    def __init__(self, modules: Mapping[str, M]) -> None:
+        super().__init__(cast(Any, modules))
 
     def __setitem__(self, key: str, module: nn.Module) -> None:
         """Keep a module under a view's name."""
         self._modules[key] = module
+
+    def __getitem__(self, key: str) -> M:
+        """Return a view's module."""
+        return cast(M, super().__getitem__(key))
+
+    def items(self) -> ItemsView[str, M]:
+        """Return the views and their modules."""
+        return cast(ItemsView[str, M], super().items())
+
+    def values(self) -> ValuesView[M]:
+        """Return the modules."""
+        return cast(ValuesView[M], super().values())

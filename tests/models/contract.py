@@ -40,7 +40,7 @@ from octis_m3l.metrics import TopicUniqueness, score_all
 from octis_m3l.metrics.outputs import THETA_KEYS
 from octis_m3l.models import MODELS, ModelOutput, load_model
 from octis_m3l.models.base import NotTrainedError, TopicModel
-from octis_m3l.models.neural import NeuralTopicModel, ViewNetwork
+from octis_m3l.models.embeddings import EmbeddingModel, ViewNetwork
 from octis_m3l.models.storage import MARKER
 from octis_m3l.training import derive_seed
 
@@ -82,7 +82,7 @@ class ModelContract:
         """Return a model, not trained, with some of the settings changed."""
         return self.model(**{**self.fast, **self.settings, **changes})
 
-    def spoken(self, dataset: MultiviewDataset) -> list[str]:
+    def with_topics(self, dataset: MultiviewDataset) -> list[str]:
         """Return the views whose topics the model learns."""
         return list(dataset.text_views)
 
@@ -207,12 +207,12 @@ class ModelContract:
         assert output.views == self.inferred(dataset)
         plain = {"topics", "topic-word-matrix", *THETA_KEYS.values()}
         expected = set(plain)
-        for name in self.spoken(dataset):
+        for name in self.with_topics(dataset):
             expected |= {f"topics/{name}", f"topic-word-matrix/{name}"}
         for name in self.inferred(dataset):
             expected |= {f"{key}/{name}" for key in THETA_KEYS.values()}
         assert set(output) == expected
-        assert output.pivot in self.spoken(dataset)
+        assert output.pivot in self.with_topics(dataset)
         for key in plain - {"topics"}:
             assert output[key] is output[f"{key}/{output.pivot}"]
         assert output["topics"] == output.topics(output.pivot)
@@ -223,7 +223,7 @@ class ModelContract:
         for name in self.inferred(dataset):
             for key, size in zip(THETA_KEYS.values(), dataset.view(name).sizes, strict=True):
                 assert output[f"{key}/{name}"].shape == (topics, size)
-        for name in self.spoken(dataset):
+        for name in self.with_topics(dataset):
             words = len(dataset.text_view(name).vocabulary)
             assert output[f"topic-word-matrix/{name}"].shape == (topics, words)
             assert output[f"topics/{name}"].shape == (topics, TOP_WORDS)
@@ -234,7 +234,7 @@ class ModelContract:
 
     def test_topics_are_the_likeliest_words(self, trained: Any, planted_data: Planted) -> None:
         output = trained.output
-        for name in self.spoken(planted_data.dataset):
+        for name in self.with_topics(planted_data.dataset):
             matrix = output[f"topic-word-matrix/{name}"]
             order = np.argsort(-matrix, axis=1, kind="stable")[:, :TOP_WORDS]
             np.testing.assert_array_equal(output[f"topics/{name}"], order)
@@ -301,7 +301,7 @@ class ModelContract:
         output = self.make().train_model(
             MultiviewDataset(views, links, dictionaries=dataset.dictionaries), top_words=TOP_WORDS
         )
-        for name in self.spoken(dataset):
+        for name in self.with_topics(dataset):
             key = f"topic-word-matrix/{name}"
             np.testing.assert_array_equal(output[key], trained.output[key])
         for name in self.inferred(dataset):
@@ -321,7 +321,7 @@ class ModelContract:
     def test_metrics_of_octis_score_it(
         self, trained: Any, planted_data: Planted, tmp_path: Path
     ) -> None:
-        for name in self.spoken(planted_data.dataset):
+        for name in self.with_topics(planted_data.dataset):
             view = planted_data.dataset.text_view(name)
             vectors = str(tmp_path / f"{name}.txt")
             write_word_vectors(view.vocabulary, vectors)
@@ -469,7 +469,7 @@ class ModelContract:
         data = planted(("en", "de", "fi"), tuples=40, images=False, missing=0.3).dataset
         output = self.make().train_model(data, top_words=TOP_WORDS)
         assert [k for k in output if k.startswith("topics/")] == [
-            f"topics/{name}" for name in self.spoken(data)
+            f"topics/{name}" for name in self.with_topics(data)
         ]
         assert output.views == self.inferred(data)
         assert_distributions(output)
@@ -590,7 +590,7 @@ class ModelContract:
 
     def test_topic_info(self, trained: Any, planted_data: Planted) -> None:
         info = trained.topic_info()
-        spoken = self.spoken(planted_data.dataset)
+        spoken = self.with_topics(planted_data.dataset)
         assert list(info.columns) == ["topic", "share", *spoken]
         assert sorted(info["topic"]) == [0, 1, 2, 3]
         assert info["share"].is_monotonic_decreasing
@@ -617,7 +617,7 @@ class ModelContract:
             trained.representatives(4, "en")
 
     def test_words_for_new_items(self, trained: Any, planted_data: Planted) -> None:
-        spoken = self.spoken(planted_data.dataset)
+        spoken = self.with_topics(planted_data.dataset)
         items = ["en_sea_1 en_sea_2", "en_forest_1"]
         shown = trained.words_for(items, "en", topics=2, words=3)
         assert list(shown.columns) == ["item", "topic", "weight", *spoken]
@@ -846,7 +846,7 @@ class NeuralModelContract(ModelContract):
         return model
 
     def test_is_neural(self) -> None:
-        assert issubclass(self.model, NeuralTopicModel)
+        assert issubclass(self.model, EmbeddingModel)
 
     def test_settings_of_training_out_of_range(self) -> None:
         wrong: dict[str, tuple[Any, str]] = {
@@ -1029,8 +1029,8 @@ class NeuralModelContract(ModelContract):
         model = self.make(encoder="given", device="cuda")
         model.train_model(embedded, top_words=TOP_WORDS)
         model.save(tmp_path / "model")
-        loaded = cast(NeuralTopicModel, self.model.load(tmp_path / "model"))
-        assert next(loaded._ready().parameters()).device.type == "cpu"
+        loaded = cast(EmbeddingModel, self.model.load(tmp_path / "model"))
+        assert next(loaded.network.parameters()).device.type == "cpu"
         vectors = np.random.default_rng(0).normal(size=(5, 12))
         np.testing.assert_allclose(
             loaded.infer(vectors, "en"), model.infer(vectors, "en"), atol=1e-5
@@ -1040,7 +1040,7 @@ class NeuralModelContract(ModelContract):
         self, of_embeddings: Any, tmp_path: Path
     ) -> None:
         of_embeddings.save(tmp_path / "model")
-        loaded = cast(NeuralTopicModel, self.model.load(tmp_path / "model"))
+        loaded = cast(EmbeddingModel, self.model.load(tmp_path / "model"))
         vectors = np.random.default_rng(0).normal(size=(5, 12))
         for name in of_embeddings.output.views:
             for samples in (None, 0):
@@ -1191,7 +1191,7 @@ class Losses:
 
     def __init__(
         self,
-        model: NeuralTopicModel,
+        model: EmbeddingModel,
         monkeypatch: pytest.MonkeyPatch,
         interrupted_at: int | None = None,
     ) -> None:

@@ -15,11 +15,9 @@ from torch import Tensor
 
 from octis_m3l.data.batches import Batch, ViewBatch
 from octis_m3l.data.dataset import MultiviewDataset
-from octis_m3l.encoders import StaticEncoder
 from octis_m3l.errors import DataError, SettingsError, StorageError
 from octis_m3l.models import NMTM, GloCTM, InfoCTM
 from octis_m3l.models.gloctm import GloCTMNetwork, GloCTMSettings
-from octis_m3l.models.word_vectors import vectors_of_words
 from octis_m3l.networks import expansion_table
 
 from .unlinked import (
@@ -34,7 +32,7 @@ from .unlinked import (
 
 class TestGloCTM(UnlinkedModelContract):
     model = GloCTM
-    why_not_unlinked = "their encoder ('lsa') puts each language in a space of its own"
+    why_not_unlinked = "encoder='auto' does not give words of several languages vectors in one"
     settings: ClassVar[dict[str, Any]] = {
         "epochs": 2,
         "batch_size": 16,
@@ -289,11 +287,3 @@ def test_documents_that_are_all_alike_end_no_training(five_themes: Planted) -> N
     with pytest.warns(UserWarning, match="^all 5 embeddings of view 'de' are the same: nothing"):
         model = GloCTM(**SETTINGS | {"epochs": 3}).fit(MultiviewDataset(views))
     assert np.isfinite(model.output["topic-word-matrix/de"]).all()
-
-
-def test_pretrained_encoders_are_not_known_to_have_one_space(five_themes: Planted) -> None:
-    texts = five_themes.dataset.with_views(list(five_themes.words))
-    encoders = {name: StaticEncoder("some/model") for name in texts.text_views}
-    message = r"their encoder \('model'\) is not known to put the languages into one space, so that"
-    with pytest.raises(DataError, match=message):
-        vectors_of_words(texts, encoders)

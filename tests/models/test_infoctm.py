@@ -12,7 +12,7 @@ from octis_m3l.data.batches import Batch, ViewBatch
 from octis_m3l.data.dataset import MultiviewDataset
 from octis_m3l.encoders import encode_words
 from octis_m3l.models import InfoCTM
-from octis_m3l.models.infoctm import InfoCTMNetwork, InfoCTMSettings
+from octis_m3l.models.infoctm import InfoCTMNetwork, InfoCTMSettings, Links
 from octis_m3l.networks import linked_words
 
 from .unlinked import (
@@ -98,7 +98,10 @@ def test_the_loss_is_the_plain_formula() -> None:
     settings = InfoCTMSettings.checked(
         {"num_topics": 3, "hidden_size": 5, "alignment_weight": 7.0}, "test"
     )
-    network = InfoCTMNetwork(sizes, settings, links).double()
+    network = InfoCTMNetwork(sizes, settings)
+    for (a, b), linked in links.items():
+        network.links.append(Links(a, b, linked))
+    network.double()
     counts = {name: random.poisson(0.7, (8, size)).astype(float) for name, size in sizes.items()}
     none = torch.zeros(8, 0).double()
     batch = Batch(8, {n: ViewBatch(torch.arange(8), None, none, sparse(counts[n])) for n in sizes})

@@ -82,7 +82,10 @@ def test_the_loss_is_the_plain_formula() -> None:
     pairs = listed | {(b, a): rows[:, ::-1] for (a, b), rows in listed.items()}
     frequencies = {name: random.integers(0, 9, size) for name, size in sizes.items()}
     settings = NMTMSettings.checked({"num_topics": 3, "hidden_size": 5, "mixture": 0.7}, "test")
-    network = NMTMNetwork(sizes, pairs, frequencies, settings).double()
+    network = NMTMNetwork(sizes, settings, [(*views, len(rows)) for views, rows in pairs.items()])
+    for (source, target), rows in pairs.items():
+        network.into[target][source].fit(rows, frequencies[source])
+    network.double()
     counts = {name: random.poisson(0.7, (8, size)).astype(float) for name, size in sizes.items()}
     none = torch.zeros(8, 0).double()
     batch = Batch(8, {n: ViewBatch(torch.arange(8), None, none, sparse(counts[n])) for n in sizes})

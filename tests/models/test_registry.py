@@ -14,7 +14,7 @@ import octis_m3l.models
 from octis_m3l.cli import app
 from octis_m3l.data.demo import demo_corpus
 from octis_m3l.models import MODELS
-from octis_m3l.models.neural import NeuralTopicModel
+from octis_m3l.models.embeddings import EmbeddingModel
 
 from .contract import ModelContract, NeuralModelContract
 
@@ -28,7 +28,7 @@ def _contracts(parent: type[ModelContract]) -> list[type[ModelContract]]:
 
 def _has_a_contract(model: Any) -> bool:
     """Return whether a test class keeps the contract of a model's kind with it."""
-    neural = issubclass(model, NeuralTopicModel)
+    neural = issubclass(model, EmbeddingModel)
     contracts = _contracts(NeuralModelContract if neural else ModelContract)
     return model in [c.model for c in contracts if c.__name__.startswith("Test")]
 

@@ -38,7 +38,7 @@ NAMES = {
 class TestZeroshotTM(NeuralModelContract):
     model = ZeroshotTM
 
-    def spoken(self, dataset: MultiviewDataset) -> list[str]:
+    def with_topics(self, dataset: MultiviewDataset) -> list[str]:
         return [dataset.pivot]
 
     def inferred(self, dataset: MultiviewDataset) -> list[str]:

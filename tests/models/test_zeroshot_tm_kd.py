@@ -15,10 +15,10 @@ from octis_m3l.errors import DataError, SettingsError, StorageError
 from octis_m3l.metrics import MRR, UAP
 from octis_m3l.models import ZeroshotTM, ZeroshotTMKD
 from octis_m3l.models.base import NotTrainedError
+from octis_m3l.models.teacher import close, network_of
 from octis_m3l.models.zeroshot_tm_kd import (
     ZeroshotTMKDNetwork,
     ZeroshotTMKDSettings,
-    _close,
     teacher_settings,
 )
 
@@ -88,10 +88,10 @@ def test_students_learn_what_a_shared_network_can_not() -> None:
 
 def test_the_teacher_stays_as_it_was(planted_data: Planted) -> None:
     teacher = taught_teacher(planted_data)
-    before = {name: one.clone() for name, one in teacher._ready().state_dict().items()}
+    before = {name: one.clone() for name, one in network_of(teacher).state_dict().items()}
     model = ZeroshotTMKD(teacher=teacher, num_topics=4, epochs=2, batch_size=16, hidden_size=12)
     output = model.train_model(planted_data.dataset, top_words=TOP_WORDS)
-    for name, one in teacher._ready().state_dict().items():
+    for name, one in network_of(teacher).state_dict().items():
         assert one.equal(before[name]), name
     taught = teacher.output
     assert taught is not None
@@ -223,7 +223,7 @@ def test_a_teacher_of_the_data_sets_encoder_needs_no_model_to_be_there(
 def test_half_precision_may_differ_by_more(precision: str, apart: float, same: bool) -> None:
     random = np.random.default_rng(0)
     vectors, noise = random.normal(size=(2, 8, 100)).astype(np.float32)
-    assert _close(vectors + apart * noise, vectors, precision) is same
+    assert close(vectors + apart * noise, vectors, precision) is same
 
 
 # The loss.

@@ -14,7 +14,8 @@ def test_equals_the_dense_matrix_and_its_gradient() -> None:
     for source, target in pairs:
         matrix[source, target] = frequencies[source]
     matrix = (matrix + 1) / (matrix + 1).sum(axis=1, keepdims=True)
-    translation = Translation(pairs, frequencies, 9).double()
+    translation = Translation(len(pairs), 7, 9).double()
+    translation.fit(pairs, frequencies)
     phi = torch.from_numpy(random.normal(size=(4, 7))).requires_grad_()
     said = translation(phi)
     dense = torch.from_numpy(matrix)

@@ -1,0 +1,268 @@
+"""Neural models that read embeddings of documents and pictures."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from typing_extensions import TypeVar
+
+from octis_m3l.data.dataset import MultiviewDataset
+from octis_m3l.data.folder.reading import Tokenizer
+from octis_m3l.data.item_checks import as_items, is_numeric
+from octis_m3l.data.views import check_embeddings
+from octis_m3l.encoders.encode import check_encoder, encode
+from octis_m3l.encoders.latent_semantic import LatentSemanticEncoder
+from octis_m3l.encoders.pretrained import PretrainedEncoder
+from octis_m3l.encoders.protocol import Encoder, StoredEncoder
+from octis_m3l.encoders.storage import is_stored, load_encoder, save_encoder
+from octis_m3l.errors import DataError, SettingsError, suggest, warn
+from octis_m3l.models.neural import NeuralTopicModel, TopicNetwork
+from octis_m3l.models.settings import NeuralSettings
+from octis_m3l.models.storage import check_view_name
+from octis_m3l.networks import InferenceNetwork, Standardiser, TopicDecoder, ViewModules
+
+E = TypeVar("E", bound=NeuralSettings, default=Any)
+_ROWS_AT_ONCE = 8192
+_LARGE_TUPLE = 100
+
+
+class ViewNetwork(TopicNetwork):
+    """A network with a posterior for each view, read from embeddings, and topics for some views.
+
+    Parameters
+    ----------
+    dimensions : mapping of view to int
+        The size of the embeddings, for each view that can be inferred.
+    vocabularies : mapping of text view to int
+        The number of words, for each view whose topics are learned.
+    """
+
+    def __init__(self, dimensions: Mapping[str, int], vocabularies: Mapping[str, int]) -> None:
+        super().__init__()
+        self.shape = {"dimensions": dict(dimensions), "vocabularies": dict(vocabularies)}
+        self.standardisers = ViewModules({n: Standardiser(d) for n, d in dimensions.items()})
+
+
+def inference_network(dimensions: int, settings: NeuralSettings) -> InferenceNetwork:
+    """Return a new inference network with a model's settings."""
+    return InferenceNetwork(
+        dimensions,
+        settings.num_topics,
+        settings.hidden_sizes,
+        activation=settings.activation,
+        dropout=settings.dropout,
+        posterior=settings.posterior,
+    )
+
+
+def inference_networks(
+    dimensions: Mapping[str, int], settings: NeuralSettings, network_of: Mapping[str, str]
+) -> ViewModules[InferenceNetwork]:
+    """Return new inference networks by their names, given which one reads each view."""
+    sizes: dict[str, int] = {}
+    for view, network in network_of.items():
+        if sizes.setdefault(network, dimensions[view]) != dimensions[view]:
+            raise DataError(
+                f"shared_networks='modality': embeddings of '{view}' have {dimensions[view]} "
+                f"dimensions, others of its modality {sizes[network]}; use one encoder for them, "
+                "or shared_networks='none'."
+            )
+    return ViewModules({name: inference_network(d, settings) for name, d in sizes.items()})
+
+
+def topic_decoders(
+    vocabularies: Mapping[str, int], settings: NeuralSettings
+) -> ViewModules[TopicDecoder]:
+    """Return a new decoder for each view."""
+    topics = settings.num_topics
+    return ViewModules({name: TopicDecoder(topics, size) for name, size in vocabularies.items()})
+
+
+def warn_of_odd_tuples(dataset: MultiviewDataset) -> None:
+    """Warn of views too small to learn from, and of a tuple that holds far too many items."""
+    for name, view in dataset.views.items():
+        if view.sizes[0] < 2:
+            warn(
+                f"view '{name}' has {view.sizes[0]} training item(s), and a batch needs two of a "
+                "view to learn from it: what is inferred for this view is meaningless; leave it "
+                "out (dataset.with_views), or give it more."
+            )
+    largest = dataset.info()["largest_tuple"]
+    if largest > _LARGE_TUPLE and largest > 0.01 * sum(map(len, dataset.views.values())):
+        warn(
+            f"one tuple holds {largest} items, and an epoch draws one of each view from it: an "
+            "item that many records share (a logo, say) ties them all together; leave it out."
+        )
+
+
+class EmbeddingModel(NeuralTopicModel[E]):
+    """A topic model whose networks read embeddings.
+
+    Parameters
+    ----------
+    num_topics : int, optional
+        As for `TopicModel`.
+    encoders : mapping of view to Encoder, optional
+        Your own encoders, used as they are. Other views get encoders that are fitted on the
+        training items, as the hyperparameter ``encoder`` says. All are kept for new documents.
+    **arguments
+        As for `TopicModel`.
+    """
+
+    def __init__(
+        self,
+        num_topics: int | None = None,
+        *,
+        encoders: Mapping[str, Encoder] | None = None,
+        **arguments: Any,
+    ) -> None:
+        super().__init__(num_topics, **arguments)
+        self.own_encoders = None if encoders is None else dict(encoders)
+        self.missing_encoders: tuple[str, ...] = ()
+        self.encoders: dict[str, Encoder] = {}
+
+    def _check(self, dataset: MultiviewDataset, settings: E) -> None:
+        super()._check(dataset, settings)
+        missing = [name for name in self.missing_encoders if name not in (self.own_encoders or {})]
+        if missing:
+            raise DataError(
+                f"the loaded model was trained through encoders of your own for "
+                f"{', '.join(missing)}, which are not saved; give them again: load(folder, "
+                "encoders={...})."
+            )
+        check_encoder(dataset, settings.encoder, self.own_encoders)
+
+    def _embed(
+        self, dataset: MultiviewDataset, settings: E, seed: int
+    ) -> Mapping[str, NDArray[Any]]:
+        encodings = encode(
+            dataset,
+            settings.encoder,
+            dimensions=settings.dimensions,
+            encoders=self.own_encoders,
+        )
+        self.encoders = dict(encodings.encoders)
+        return encodings.embeddings
+
+    def _shape(
+        self, dataset: MultiviewDataset, settings: E, embeddings: Mapping[str, NDArray[Any]]
+    ) -> dict[str, Any]:
+        dimensions = {name: int(array.shape[1]) for name, array in embeddings.items()}
+        return {"dimensions": dimensions, **super()._shape(dataset, settings, embeddings)}
+
+    def _standardised_by(self, dataset: MultiviewDataset, settings: E) -> dict[str, str]:
+        """Return, for each view, the view whose training items it is standardised by."""
+        return {} if settings.standardised == "none" else {name: name for name in dataset.views}
+
+    def _fill(
+        self,
+        network: Any,
+        dataset: MultiviewDataset,
+        settings: E,
+        embeddings: Mapping[str, NDArray[Any]],
+    ) -> None:
+        for name, source in self._standardised_by(dataset, settings).items():
+            if name in network.standardisers:
+                rows = self._training_rows(dataset.view(source))
+                network.standardisers[name].fit(embeddings[source], rows, source)
+
+    def _known_items(
+        self, dataset: MultiviewDataset, embeddings: Mapping[str, NDArray[Any]]
+    ) -> Mapping[str, Any]:
+        return {name: array for name, array in embeddings.items() if name in self._dimensions()}
+
+    def _dimensions(self) -> dict[str, int]:
+        """Return the size of the embeddings of each view that can be inferred."""
+        assert self.network is not None
+        known: dict[str, int] = self.network.shape["dimensions"]
+        return known
+
+    def _pieces(self, view: str, items: Any, device: torch.device) -> Iterator[Tensor]:
+        for start in range(0, len(items), _ROWS_AT_ONCE):
+            piece = np.asarray(items[start : start + _ROWS_AT_ONCE], np.float32)
+            yield torch.tensor(piece, device=device)
+
+    def _read(self, items: Sequence[Any] | NDArray[Any], view: str) -> NDArray[Any]:
+        self._known_view(view, list(self._dimensions()))
+        expected = self._dimensions()[view]
+        if not is_numeric(items):
+            items = as_items(items, f"view '{view}'")
+        if isinstance(items, np.ndarray) and items.dtype.kind == "f":
+            vectors = items
+        elif view in self.encoders:
+            vectors = self.encoders[view].encode(items)
+            unknown = int((~vectors.any(axis=1)).sum())
+            if unknown:
+                warn(
+                    f"{unknown} of {len(vectors)} items of view '{view}' have no word that the "
+                    "encoder knows; their topic proportions are meaningless."
+                )
+        else:
+            raise DataError(
+                f"the model was trained on given embeddings of view '{view}', or through an "
+                "encoder of your own, which is not saved: pass an array of floats (items × "
+                f"{expected}), or load the model with encoders={{'{view}': encoder}}."
+            )
+        if vectors.ndim != 2 or vectors.shape[1] != expected:
+            raise DataError(
+                f"view '{view}': embeddings of shape {vectors.shape}, expected finite numbers "
+                f"(items × {expected})."
+            )
+        check_embeddings(vectors, len(vectors), view)
+        return vectors
+
+    def _save_parts(self, folder: Path) -> dict[str, Any]:
+        stored = [name for name, encoder in self.encoders.items() if is_stored(encoder)]
+        for name in stored:
+            save_encoder(cast(StoredEncoder, self.encoders[name]), folder / "encoders" / name)
+        return {
+            **super()._save_parts(folder),
+            "encoders": stored,
+            "encoders_not_stored": sorted(set(self.encoders) - set(stored)),
+        }
+
+    def _load_parts(
+        self, folder: Path, described: Mapping[str, Any], device: str
+    ) -> dict[str, NDArray[Any]]:
+        for name in described["encoders"]:
+            check_view_name(folder, name)
+        topic_words = super()._load_parts(folder, described, device)
+        self.missing_encoders = tuple(described["encoders_not_stored"])
+        self.encoders = {n: load_encoder(folder / "encoders" / n) for n in described["encoders"]}
+        return topic_words
+
+    def _give_again(
+        self,
+        *,
+        tokenizers: Mapping[str, Tokenizer] | None = None,
+        encoders: Mapping[str, Encoder] | None = None,
+    ) -> None:
+        for name, tokenizer in (tokenizers or {}).items():
+            encoder = self.encoders.get(name)
+            if not isinstance(encoder, LatentSemanticEncoder):
+                raise SettingsError(
+                    f"tokenizers: the model splits no texts of a view '{name}' into words."
+                    f"{suggest(name, self.encoders)}"
+                )
+            self.encoders[name] = encoder.with_tokenizer(tokenizer)
+        dimensions = self._dimensions()
+        for name, own in (encoders or {}).items():
+            self._known_view(name, list(dimensions))
+            # A pretrained model is stored by its name or path, which may have moved since.
+            if name in self.encoders and not isinstance(self.encoders[name], PretrainedEncoder):
+                raise SettingsError(
+                    f"view '{name}' has the encoder that it was trained with "
+                    f"({self.encoders[name].name}); leave it out of encoders."
+                )
+            if own.dimensions != dimensions[name]:
+                raise SettingsError(
+                    f"the encoder given for view '{name}' has {own.dimensions} dimensions, the "
+                    f"model was trained on {dimensions[name]}; give the one that it was trained "
+                    "with."
+                )
+            self.encoders[name] = own
+            self.own_encoders = {**(self.own_encoders or {}), name: own}
