@@ -14,8 +14,8 @@ from typing_extensions import TypeVar
 from octis_m3l.data.arrays import hash_of_rows
 from octis_m3l.data.batches import Batch, SparseRows, UnlinkedSampler, ViewTensors
 from octis_m3l.data.dataset import MultiviewDataset
-from octis_m3l.data.words import translations
 from octis_m3l.data.views import TextView
+from octis_m3l.data.words import translations
 from octis_m3l.errors import warn
 from octis_m3l.models.neural import NeuralTopicModel, TopicNetwork
 from octis_m3l.models.output import ModelOutput
@@ -146,6 +146,10 @@ class BagOfWordsModel(ReadingModel[B], NeuralTopicModel[B]):
     needs_dictionary: ClassVar[bool] = False
     """Whether the model needs dictionaries that tie all languages."""
 
+    def _translations(self, dataset: MultiviewDataset) -> dict[tuple[str, str], NDArray[np.int64]]:
+        """Return the dictionaries in both directions, if they tie all languages."""
+        return translations(dataset.dictionaries, dataset.text_views, self.name)
+
     def _used(self, dataset: MultiviewDataset) -> MultiviewDataset:
         if not dataset.image_views:
             return dataset
@@ -157,7 +161,7 @@ class BagOfWordsModel(ReadingModel[B], NeuralTopicModel[B]):
 
     def _check(self, dataset: MultiviewDataset, settings: B) -> None:
         if self.needs_dictionary:
-            translations(dataset.dictionaries, dataset.text_views, self.name)
+            self._translations(dataset)
         super()._check(dataset, settings)
 
     def _train(

@@ -20,6 +20,7 @@ from octis_m3l.data.build import from_frame, from_lists
 from octis_m3l.data.dataset import MultiviewDataset
 from octis_m3l.data.folder.reading import Tokenizer
 from octis_m3l.data.views import PARTITIONS, View
+from octis_m3l.devices import is_watched
 from octis_m3l.errors import DataError, OctisM3LError, SettingsError, suggest, warn
 from octis_m3l.files import check_can_create, held
 from octis_m3l.metrics.base import check_dataset
@@ -33,7 +34,6 @@ from octis_m3l.models.storage import (
     read_output,
     write_model,
 )
-from octis_m3l.devices import is_watched
 from octis_m3l.training import History, derive_seed
 
 S = TypeVar("S", bound=Settings, default=Any)

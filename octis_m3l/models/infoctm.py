@@ -12,7 +12,6 @@ from torch import Tensor, nn
 
 from octis_m3l.data.batches import Batch, SparseRows
 from octis_m3l.data.dataset import MultiviewDataset
-from octis_m3l.data.words import translations
 from octis_m3l.encoders import encode_words
 from octis_m3l.losses import word_alignment
 from octis_m3l.models.bag_of_words import BagOfWordsModel, WordsNetwork, words_encoder, words_of
@@ -129,7 +128,7 @@ class InfoCTM(BagOfWordsModel[InfoCTMSettings]):
         settings: InfoCTMSettings,
         embeddings: Mapping[str, NDArray[Any]],
     ) -> None:
-        pairs, vectors = translations(dataset.dictionaries, dataset.text_views, self.name), _vectors(dataset)
+        pairs, vectors = self._translations(dataset), _vectors(dataset)
         for a, b in combinations(dataset.text_views, 2):
             if (a, b) in pairs:
                 linked = linked_words(pairs[a, b], vectors[a], vectors[b], settings.threshold)

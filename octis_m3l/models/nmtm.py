@@ -10,7 +10,6 @@ from torch import Tensor, nn
 
 from octis_m3l.data.batches import Batch, SparseRows
 from octis_m3l.data.dataset import MultiviewDataset
-from octis_m3l.data.words import translations
 from octis_m3l.data.views import TextView
 from octis_m3l.models.bag_of_words import BagOfWordsModel, WordsNetwork, words_encoder, words_of
 from octis_m3l.models.settings import BatchSize, Epochs, Units, UnlinkedSettings
@@ -123,7 +122,7 @@ class NMTM(BagOfWordsModel[NMTMSettings]):
         settings: NMTMSettings,
         embeddings: Mapping[str, NDArray[Any]],
     ) -> dict[str, Any]:
-        pairs = translations(dataset.dictionaries, dataset.text_views, self.name)
+        pairs = self._translations(dataset)
         return {
             **super()._shape(dataset, settings, embeddings),
             "translations": [(*views, len(rows)) for views, rows in pairs.items()],
@@ -136,7 +135,7 @@ class NMTM(BagOfWordsModel[NMTMSettings]):
         settings: NMTMSettings,
         embeddings: Mapping[str, NDArray[Any]],
     ) -> None:
-        for (source, target), pairs in translations(dataset.dictionaries, dataset.text_views, self.name).items():
+        for (source, target), pairs in self._translations(dataset).items():
             view = dataset.text_view(source)
             frequencies = _word_frequencies(view, self._training_rows(view))
             network.into[target][source].fit(pairs, frequencies)

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from octis_m3l.data.dataset import MultiviewDataset
 from octis_m3l.data.views import TextView
+from octis_m3l.data.words import unit_rows
 from octis_m3l.encoders.encode import EncoderName, encode
 from octis_m3l.encoders.latent_semantic import languages_are_linked
 from octis_m3l.errors import DataError, warn

@@ -209,7 +209,8 @@ def test_word_vectors_that_do_not_fit_are_refused(five_themes: Planted) -> None:
         GloCTM(**SETTINGS).train_model(plain)
     given = {n: np.eye(len(v), 3, dtype=np.float32) for n, v in plain.views.items()}
     with pytest.raises(
-        DataError, match="views en, de, fi have neither word vectors nor an encoder"
+        DataError,
+        match="en, de, fi have no word vectors, and encoder='given' does not give words",
     ):
         GloCTM(**SETTINGS | {"encoder": "given"}).train_model(plain.with_embeddings(given))
 

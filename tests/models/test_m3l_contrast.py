@@ -31,7 +31,7 @@ from octis_m3l.models import (
     m3l_contrast,
 )
 from octis_m3l.models.m3l_contrast import M3LContrastNetwork, M3LContrastSettings
-from octis_m3l.networks import inference
+from octis_m3l.networks import TopicDecoder, inference
 
 from .contract import (
     TOP_WORDS,
@@ -639,7 +639,7 @@ def test_pictures_that_most_tuples_lack_change_no_weight_of_texts(
     settings = M3LContrastSettings.checked({"num_topics": 3, "prior_weight": 1.0}, "m3l-contrast")
     network = M3LContrastNetwork(dict.fromkeys(vectors, 3), vocabularies, settings)
     ones = lambda *given: torch.ones(len(given[-1].totals))  # noqa: E731
-    monkeypatch.setattr(m3l_contrast.TopicDecoder, "loss", ones)
+    monkeypatch.setattr(TopicDecoder, "loss", ones)
     monkeypatch.setattr(network.prior, "divergence", lambda mean, _: torch.ones(len(mean)))
     terms = network.loss(batch)
     assert terms["reconstruction"].item() == pytest.approx(2)
