@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from torch import nn
 
-from octis_m3l.data import neighbours
+from octis_m3l.data import words as neighbours
 from octis_m3l.data.batches import SparseRows
 from octis_m3l.data.words import nearest_words
 from octis_m3l.networks import Expansion, SparseLinear, expansion_table

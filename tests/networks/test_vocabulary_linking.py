@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from octis_m3l.data import neighbours as module
+from octis_m3l.data import words as module
 from octis_m3l.networks import linked_words
 
 
