@@ -104,9 +104,9 @@ def build(
     10 % test. A folder of bags of words or of OCTIS says itself what is train and what test.
     """
     from octis_m3l.data.folder.manifest import MANIFEST
+    from octis_m3l.data.from_files import dataset_from_files, with_words
     from octis_m3l.encoders import embed, encoder_from
     from octis_m3l.encoders.embedding import encoders_of
-    from octis_m3l.experiments.tables import dataset_from_table, with_words
 
     chosen, own = pairs(encoder, "--encoder"), pairs(embeddings, "--embeddings")
     for name in {*chosen} & {*own}:
@@ -129,7 +129,7 @@ def build(
         if name not in known:
             raise SettingsError(f"unknown view '{name}'.{suggest(name, known)}")
     check_can_write(out, overwrite=overwrite, marker=MANIFEST)
-    dataset = dataset_from_table(
+    dataset = dataset_from_files(
         source or {name: Path(folder) for name, folder in folders.items()},
         linked_by_row=linked_by_row,
         texts=pairs(text, "--text"),

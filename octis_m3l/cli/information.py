@@ -93,10 +93,10 @@ def _describe(folder: Path, verify: bool) -> dict[str, Any]:
 
 
 def _data(folder: Path) -> dict[str, Any]:
-    from octis_m3l.data.describe import describe_parts
-    from octis_m3l.data.folder.reading import read_parts
+    from octis_m3l.data.describe import describe
+    from octis_m3l.data.folder.reading import read_folder
 
-    return describe_parts(**read_parts(folder))
+    return describe(read_folder(folder))
 
 
 def _model(folder: Path) -> dict[str, Any]:

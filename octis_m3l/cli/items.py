@@ -9,8 +9,7 @@ import numpy as np
 
 from octis_m3l.data.arrays import read_array
 from octis_m3l.data.item_checks import is_missing
-from octis_m3l.data.records.decoding import read_text
-from octis_m3l.data.records.tables import format_of, read_table
+from octis_m3l.data.records import format_of, read_table, read_text
 from octis_m3l.errors import DataError, suggest
 from octis_m3l.models.output import ModelOutput
 

@@ -1,4 +1,4 @@
-"""Arrays that a user gives, or the files of them."""
+"""Arrays that users give, or files of them."""
 
 import hashlib
 from pathlib import Path

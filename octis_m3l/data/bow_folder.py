@@ -1,30 +1,27 @@
-"""Folders as the cross-lingual line of topic models has them: unlinked bags of words by language.
+"""Folders of unlinked bags of words by language, the format of InfoCTM's and NMTM's data.
 
 For each language L: ``train_bow_matrix_L.npz`` (scipy, documents × words), ``vocab_L`` (a word a
-line), and where there are any ``train_texts_L.txt`` (a document a line), ``train_labels_L.txt``,
-the same with ``test_``, and ``word2vec_L.npz`` (words × dimensions).
+line), and optionally ``train_texts_L.txt`` (a document a line), ``train_labels_L.txt``, the same
+with ``test_``, and ``word2vec_L.npz`` (words × dimensions).
 """
 
-import re
 import zipfile
 from collections.abc import Mapping, Sequence
-from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array, csr_matrix, load_npz, save_npz, vstack
 
-from octis_m3l.data.dataset import MultiviewDataset
 from octis_m3l.data.languages import language_of
+from octis_m3l.data.parts import DatasetParts
 from octis_m3l.data.views import TextView
 from octis_m3l.errors import DataError, SettingsError, StorageError, suggest
 from octis_m3l.files import folder_written_whole
 from octis_m3l.validation import validated
 
-_MATRIX = "train_bow_matrix_{}.npz"
-_FOUND = re.compile(r"train_bow_matrix_(.+)\.npz")
+_PREFIX = "train_bow_matrix_"
 
 
 @validated
@@ -34,31 +31,31 @@ def from_bow_folder(
     languages: Mapping[str, str | None] | None = None,
     validation: float = 0.0,
     seed: int = 0,
-) -> MultiviewDataset:
-    """Read a folder of bags of words: one view for each language in it, nothing linked.
+) -> DatasetParts:
+    """Read a folder of bags of words: one view for each language in it, without links.
 
     Parameters
     ----------
     folder : str or Path
         With ``train_bow_matrix_<language>.npz`` and ``vocab_<language>``.
     languages : mapping of view to ISO 639-1 code or None, optional
-        Default: the view's name where stop words are known for it ('cn' is none: say zh).
+        Default: the view's name if there are stop words for it (Chinese is 'zh', not 'cn').
     validation : float
         The share of the training documents that is held out for validation, drawn at random.
     seed : int
-        Of the draw.
+        The seed of the draw.
 
     Returns
     -------
     MultiviewDataset
-        Words of a document stand in the order of its text where the text is there and says what
-        the matrix says, else in the order of the vocabulary. ``word2vec_<language>.npz`` becomes
-        the view's word vectors, which are in a space of their own (`TextView.word_space`).
+        Words of a document are in the order of its text if there is one that agrees with the
+        matrix, else in the order of the vocabulary. ``word2vec_<language>.npz`` becomes the view's
+        word vectors, in a space of their own (`TextView.word_space`).
 
     Raises
     ------
     DataError
-        If there is no such matrix, a file can't be read, or rows and words do not fit.
+        If there is no such matrix, a file can't be read, or rows and words do not match.
     SettingsError
         If the share is not from 0 to below 1.
     """
@@ -66,9 +63,8 @@ def from_bow_folder(
     if not 0.0 <= validation < 1.0:
         raise SettingsError(f"validation={validation}: expected a share from 0 to below 1.")
     names = sorted(
-        found[1]
-        for path in place.glob("train_bow_matrix_*.npz")
-        if (found := _FOUND.match(path.name))
+        path.name.removeprefix(_PREFIX).removesuffix(".npz")
+        for path in place.glob(f"{_PREFIX}?*.npz")
     )
     if not names:
         what = "holds no train_bow_matrix_<language>.npz" if place.is_dir() else "is no folder"
@@ -76,24 +72,34 @@ def from_bow_folder(
     for name in languages or ():
         if name not in names:
             raise DataError(f"languages: {place} has no view '{name}'.{suggest(name, names)}")
-    views = []
-    for number, name in enumerate(names):
-        language = language_of(name, languages)
-        drawn = np.random.default_rng([seed, number])
-        views.append(_read_view(place, name, language, validation, drawn))
-    return MultiviewDataset(views, metadata={"name": place.name})
+    views = [
+        _read_view(
+            place,
+            name,
+            language_of(name, languages),
+            validation,
+            np.random.default_rng([seed, number]),
+        )
+        for number, name in enumerate(names)
+    ]
+    return DatasetParts(views, metadata={"name": place.name})
 
 
-def write_bow_folder(dataset: MultiviewDataset, folder: str | Path) -> None:
+class _HasTextViews(Protocol):
+    @property
+    def text_views(self) -> Mapping[str, TextView]: ...
+
+
+def write_bow_folder(dataset: _HasTextViews, folder: str | Path) -> None:
     """Write a data set's text views as bags of words.
 
-    The format knows no links, no validation partition (validation documents stand after the
-    training ones), and no word vectors that languages share: read again, each has its own.
+    The format has no links, no validation partition (validation documents follow the training
+    ones), and no word vectors that languages share: read again, each language has its own space.
 
     Parameters
     ----------
     dataset : MultiviewDataset
-        What to write.
+        The data set.
     folder : str or Path
         A new folder.
 
@@ -111,7 +117,8 @@ def write_bow_folder(dataset: MultiviewDataset, folder: str | Path) -> None:
                     continue
                 counts = csr_matrix(view.bag_of_words[rows]).astype(np.int64)
                 save_npz(place / f"{part}_bow_matrix_{name}.npz", counts)
-                _write_lines(place / f"{part}_texts_{name}.txt", _words(view, rows))
+                texts = [" ".join(words) for words in view.documents(rows)]
+                _write_lines(place / f"{part}_texts_{name}.txt", texts)
                 if view.labels is not None:
                     _write_lines(place / f"{part}_labels_{name}.txt", view.labels[rows])
             if view.word_vectors is not None:
@@ -124,7 +131,7 @@ def _read_view(
     name: str,
     language: str | None,
     validation: float,
-    drawn: np.random.Generator,
+    generator: np.random.Generator,
 ) -> TextView:
     vocabulary = _read_lines(place / f"vocab_{name}")
     while vocabulary and not vocabulary[-1]:
@@ -135,12 +142,12 @@ def _read_view(
     matrices = [_read_matrix(place / f"{p}_bow_matrix_{name}.npz", len(vocabulary)) for p in parts]
     counts = csr_array(vstack(matrices, format="csr"))
     sizes = [matrix.shape[0] for matrix in matrices]
-    texts = _of_parts(place, "texts", name, parts, sizes)
-    labels = _of_parts(place, "labels", name, parts, sizes)
+    texts = _joined_lines(place, "texts", name, parts, sizes)
+    labels = _joined_lines(place, "labels", name, parts, sizes)
     held_out = round(validation * sizes[0])
     order = np.arange(counts.shape[0])
     if held_out:
-        order[: sizes[0]] = drawn.permutation(sizes[0])
+        order[: sizes[0]] = generator.permutation(sizes[0])
         order[: sizes[0] - held_out].sort()
         order[sizes[0] - held_out : sizes[0]].sort()
     token_ids, offsets = _tokens(counts, texts, vocabulary)
@@ -160,7 +167,7 @@ def _read_view(
     return view.take(order, (sizes[0] - held_out, held_out, counts.shape[0] - sizes[0]))
 
 
-def _of_parts(
+def _joined_lines(
     place: Path, what: str, name: str, parts: Sequence[str], sizes: Sequence[int]
 ) -> list[str] | None:
     """Return the lines of all parts; None where one part has no texts, or none has labels."""
@@ -201,12 +208,6 @@ def _tokens(
     repeats = counts.data.astype(np.int64)
     ends = np.concatenate([[0], np.cumsum(repeats)])
     return np.repeat(counts.indices, repeats).astype(np.int32), ends[counts.indptr].astype(np.int64)
-
-
-def _words(view: TextView, rows: slice) -> list[str]:
-    bounds = view.offsets[rows.start : rows.stop + 1].tolist()
-    words = [view.vocabulary[number] for number in view.token_ids[bounds[0] : bounds[-1]]]
-    return [" ".join(words[a - bounds[0] : b - bounds[0]]) for a, b in pairwise(bounds)]
 
 
 def _read_matrix(path: Path, words: int) -> "csr_array[Any]":

@@ -1,29 +1,59 @@
 """MultiviewDataset: views and the links between them; an OCTIS Dataset."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import cached_property
+from dataclasses import replace
+from functools import cached_property, wraps
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Generic, ParamSpec, Self
 
 import numpy as np
 from numpy.typing import NDArray
 from octis.dataset.dataset import Dataset
+from pydantic import InstanceOf
 
-from octis_m3l.data.describe import content_fingerprints, describe_parts
-from octis_m3l.data.links import check_links, row_links, tuple_numbers
-from octis_m3l.data.marks import check_marks
-from octis_m3l.data.variations import Variations
+from octis_m3l.data import adopt, bow_folder, building
+from octis_m3l.data.describe import content_fingerprints, describe
+from octis_m3l.data.folder.reading import read_folder
+from octis_m3l.data.folder.writing import write_folder
+from octis_m3l.data.links import check_links, restrict_links, row_links, tuple_numbers
+from octis_m3l.data.partitions import (
+    NO_PARTITION,
+    are_shares,
+    arrange,
+    check_numbers,
+    drawn_numbers,
+    drawn_order,
+)
+from octis_m3l.data.parts import DatasetParts
 from octis_m3l.data.views import PARTITIONS, ImageView, TextView, View
-from octis_m3l.data.words import check_dictionary
+from octis_m3l.data.words import WithoutVector, check_dictionary, read_word_vectors, word_pairs
 from octis_m3l.errors import DataError, suggest
 from octis_m3l.validation import ArrayLike, Listed, validated
 
+_Given = ParamSpec("_Given")
 
-class MultiviewDataset(Variations, Dataset):  # type: ignore[misc]
-    """Views (languages, images) linked into tuples, any of them missing; an OCTIS Dataset.
 
-    To OCTIS's own models and metrics it answers for the pivot view; `monolingual` gives any other
-    text view as an OCTIS Dataset of its own.
+class _Builds(Generic[_Given]):
+    """A class method that builds a data set of the parts that a function returns."""
+
+    def __init__(self, build: Callable[_Given, DatasetParts]) -> None:
+        self._build = build
+
+    def __get__(
+        self, instance: object, owner: "type[MultiviewDataset]"
+    ) -> "Callable[_Given, MultiviewDataset]":
+        @wraps(self._build)
+        def built(*args: _Given.args, **kwargs: _Given.kwargs) -> MultiviewDataset:
+            return owner(**vars(self._build(*args, **kwargs)))
+
+        return built
+
+
+class MultiviewDataset(Dataset):  # type: ignore[misc]
+    """Views (languages, images) linked into tuples in which any may be missing; an OCTIS Dataset.
+
+    OCTIS's own models and metrics see the pivot view; `monolingual` gives any other text view as
+    an OCTIS Dataset of its own.
 
     Parameters
     ----------
@@ -35,17 +65,17 @@ class MultiviewDataset(Variations, Dataset):  # type: ignore[misc]
     pivot : str, optional
         The text view that OCTIS sees. Default: the first text view.
     metadata : mapping, optional
-        Name, licence, citation: anything that JSON can hold.
+        Name, licence, citation, or anything else that JSON can hold.
     dictionaries : mapping of (view, view) to array of int (pairs × 2), optional
-        Translations: word index in the first view, word index in the second.
+        Translations: pairs of word indices, of the first view and of the second.
     partitions : mapping of str to mapping of view to array of int8, optional
-        Further partitions: for each view's items 0 (train), 1 (validation), 2 (test) or −1 (in
-        none of them). See `with_partition`.
+        Further partitions: for each item of each view 0 (train), 1 (validation), 2 (test) or −1
+        (none of them). See `with_partition`.
 
     Raises
     ------
     DataError
-        If names repeat, there is no text view, a link points nowhere or across partitions.
+        If names repeat, there is no text view, or a link points to no item or across partitions.
     """
 
     @validated
@@ -80,18 +110,18 @@ class MultiviewDataset(Variations, Dataset):  # type: ignore[misc]
         self.dictionaries = dict(dictionaries or {})
         for (first, second), pairs in self.dictionaries.items():
             check_dictionary(self.text_view(first), self.text_view(second), pairs)
-        self.partitions = {name: dict(marks) for name, marks in (partitions or {}).items()}
-        for name, marks in self.partitions.items():
-            check_marks(name, marks, listed)
+        self.partitions = {name: dict(numbers) for name, numbers in (partitions or {}).items()}
+        for name, numbers in self.partitions.items():
+            check_numbers(name, numbers, listed)
         sizes = self.views[self.pivot].sizes
         of_octis = {"last-training-doc": sizes[0], "last-validation-doc": sizes[0] + sizes[1]}
         super().__init__(metadata={**(metadata or {}), **of_octis})
 
-    # What OCTIS asks, answered for the pivot.
+    # The methods of OCTIS's Dataset, for the pivot.
 
     @property
     def metadata(self) -> dict[str, Any]:
-        """Name, licence and whatever else the data set says of itself."""
+        """Name, licence and other facts about the data set."""
         metadata: dict[str, Any] = self.get_metadata()
         return metadata
 
@@ -111,11 +141,10 @@ class MultiviewDataset(Variations, Dataset):  # type: ignore[misc]
         Parameters
         ----------
         use_validation : bool
-            Whether the validation documents are a part of their own (three lists) or left out
-            (two lists).
+            Whether to return train, validation and test (three lists), or train and test.
         """
         view = self.text_view(self.pivot)
-        wanted = PARTITIONS if use_validation else ("train", "test")
+        wanted = PARTITIONS if use_validation else PARTITIONS[::2]
         return [self._corpus[view.rows(partition)] for partition in wanted]
 
     def get_vocabulary(self) -> list[str]:
@@ -129,20 +158,29 @@ class MultiviewDataset(Variations, Dataset):  # type: ignore[misc]
 
     @validated
     def save(self, path: str | Path, multilabel: bool = False, *, overwrite: bool = False) -> None:
-        """Write the data set to a folder; see `octis_m3l.data.folder`.
+        """Write the data set to a folder, whole or not at all.
+
+        Each text view's sub-folder is in OCTIS's own format. Picture files stay where they are,
+        except those in the folder itself; arrays are written as PNG.
 
         Parameters
         ----------
         path : str or Path
-            The folder, written whole.
+            The folder.
         multilabel : bool
-            OCTIS's argument; labels are one string an item here, so it changes nothing.
+            An argument of OCTIS's method without effect: an item has one label here.
         overwrite : bool
-            Whether a data set that is there already may be replaced.
-        """
-        from octis_m3l.data.folder import write_folder
+            Whether to replace a data set in the folder, with all that the folder holds.
 
-        write_folder(self, Path(path), overwrite=overwrite)
+        Raises
+        ------
+        DataError
+            If a picture file is missing, the metadata are not JSON, or the name of embeddings is
+            no file name.
+        StorageError
+            If the folder is not empty and may not be replaced.
+        """
+        write_folder(self._parts, Path(path), overwrite=overwrite)
         self.dataset_path = str(path)
 
     # Views.
@@ -159,7 +197,7 @@ class MultiviewDataset(Variations, Dataset):  # type: ignore[misc]
         Raises
         ------
         DataError
-            If there is none of that name.
+            If there is no such view.
         """
         if name not in self.views:
             raise DataError(f"unknown view '{name}'.{suggest(name, self.views)}")
@@ -177,7 +215,7 @@ class MultiviewDataset(Variations, Dataset):  # type: ignore[misc]
         Raises
         ------
         DataError
-            If there is none of that name, or it holds images.
+            If there is no such view, or it holds images.
         """
         view = self.view(name)
         if not isinstance(view, TextView):
@@ -209,7 +247,7 @@ class MultiviewDataset(Variations, Dataset):  # type: ignore[misc]
         Raises
         ------
         DataError
-            If there is none of that name, or it holds images.
+            If there is no such view, or it holds images.
         """
         view = self.text_view(name)
         return Dataset(
@@ -231,12 +269,16 @@ class MultiviewDataset(Variations, Dataset):  # type: ignore[misc]
         numbers = tuple_numbers(self.links, list(self.views.values()))
         return dict(zip(self.views, numbers, strict=True))
 
+    @property
+    def _tuple_count(self) -> int:
+        return 1 + max(int(numbers.max(initial=-1)) for numbers in self._tuples.values())
+
     @validated
     def tuples(self, name: str) -> NDArray[np.int64]:
         """Return the tuple number of each item of a view.
 
-        Items are linked when they have the same number: their link rows are connected. An item in
-        no link row is a tuple by itself.
+        Items with the same number are linked: their link rows are connected. An item in no link
+        row is a tuple by itself.
 
         Parameters
         ----------
@@ -267,7 +309,7 @@ class MultiviewDataset(Variations, Dataset):  # type: ignore[misc]
         """Whether any row links items of two views."""
         return bool(((self.links >= 0).sum(axis=1) >= 2).any())
 
-    # What it says of itself.
+    # Descriptions.
 
     def fingerprints(self) -> dict[str, str]:
         """Return a SHA-256 of each view's items, order and partitions, and of the links."""
@@ -278,30 +320,27 @@ class MultiviewDataset(Variations, Dataset):  # type: ignore[misc]
         return content_fingerprints(self.views.values(), self.links)
 
     def __repr__(self) -> str:
-        """Say which views there are, and how many tuples."""
+        """Return the number of tuples, and of items in each view."""
         views = ", ".join(f"{name}: {len(view)}" for name, view in self.views.items())
         return f"<MultiviewDataset of {self.info()['tuples']} tuples ({views})>"
 
     def info(self) -> dict[str, Any]:
         """Return what is in the data set, as JSON can hold it: views, items, gaps, links."""
-        return describe_parts(
+        return describe(self._parts, [self._tuples[name] for name in self.views])
+
+    @property
+    def _parts(self) -> DatasetParts:
+        return DatasetParts(
             list(self.views.values()),
             self.links,
             self.pivot,
             self.metadata,
             self.dictionaries,
             self.partitions,
-            tuples=[self._tuples[name] for name in self.views],
         )
 
-    def _with(self, views: Iterable[View], links: NDArray[np.int64], **changes: Any) -> Self:
-        arguments: dict[str, Any] = {
-            "pivot": self.pivot,
-            "metadata": self.metadata,
-            "dictionaries": self.dictionaries,
-            "partitions": self.partitions,
-        }
-        return type(self)(views, links, **(arguments | changes))
+    def _with(self, **changes: Any) -> Self:
+        return type(self)(**vars(replace(self._parts, **changes)))
 
     @validated
     def linked_items(self, partition: str) -> dict[str, int]:
@@ -318,7 +357,14 @@ class MultiviewDataset(Variations, Dataset):  # type: ignore[misc]
         linked = tuples[views > 1]
         return {name: int(np.isin(of, linked).sum()) for name, of in numbers.items()}
 
-    # Other ways in.
+    # Readers and builders.
+
+    from_lists = _Builds(building.from_lists)
+    from_frame = _Builds(building.from_frame)
+    from_table = _Builds(building.from_table)
+    from_jsonl = _Builds(building.from_jsonl)
+    from_octis = _Builds(adopt.from_octis)
+    from_bow_folder = _Builds(bow_folder.from_bow_folder)
 
     @classmethod
     @validated
@@ -336,56 +382,22 @@ class MultiviewDataset(Variations, Dataset):  # type: ignore[misc]
         folder : str or Path
             The folder.
         embeddings : str or mapping of view to str, optional
-            Which embeddings to use where a view has several. Default: the only ones.
+            The embeddings to use where a view has several: one name for all views, or a name for
+            some; 'texts' and 'images' stand for all views of the kind. Default: the only ones.
         tokenizers : mapping of text view to callable, optional
-            Functions of one's own that split texts into words: they are not saved, and only
-            encoders that read the texts anew need them.
+            The functions that split texts into words, where you preprocessed with your own: they
+            are not saved. Only encoders of words need them.
 
         Raises
         ------
         StorageError
             If the folder is missing, of another kind, or copied only in part.
         DataError, SettingsError
-            If a tokenizer is given to a view that is unknown, or needs none.
+            If a tokenizer is given to a view that is unknown or needs none.
         """
-        from octis_m3l.data.folder import read_folder
-
-        return read_folder(Path(folder), embeddings=embeddings, tokenizers=tokenizers)
-
-    @classmethod
-    def from_lists(cls, texts: Mapping[str, Any], **arguments: Any) -> "MultiviewDataset":
-        """Build from lists, row by row; see `octis_m3l.data.build.from_lists`."""
-        from octis_m3l.data.build import from_lists
-
-        return from_lists(texts, **arguments)
-
-    @classmethod
-    def from_frame(cls, frame: Any, **arguments: Any) -> "MultiviewDataset":
-        """Build from a pandas frame; see `octis_m3l.data.build.from_frame`."""
-        from octis_m3l.data.build import from_frame
-
-        return from_frame(frame, **arguments)
-
-    @classmethod
-    def from_table(cls, path: str | Path, **arguments: Any) -> "MultiviewDataset":
-        """Build from a CSV, TSV, .xlsx or JSON lines file; see `data.build.from_table`."""
-        from octis_m3l.data.build import from_table
-
-        return from_table(path, **arguments)
-
-    @classmethod
-    def from_jsonl(cls, path: str | Path, **arguments: Any) -> "MultiviewDataset":
-        """Build from JSON lines; see `octis_m3l.data.build.from_jsonl`."""
-        from octis_m3l.data.build import from_jsonl
-
-        return from_jsonl(path, **arguments)
-
-    @classmethod
-    def from_octis(cls, source: Any, **arguments: Any) -> "MultiviewDataset":
-        """Build from one or several data sets of OCTIS; see `octis_m3l.data.adopt.from_octis`."""
-        from octis_m3l.data.adopt import from_octis
-
-        return from_octis(source, **arguments)
+        dataset = cls(**vars(read_folder(Path(folder), embeddings, tokenizers)))
+        dataset.dataset_path = str(folder)
+        return dataset
 
     @classmethod
     @validated
@@ -401,3 +413,280 @@ class MultiviewDataset(Variations, Dataset):  # type: ignore[misc]
         """
         listed = list(views)
         return cls(listed, row_links(listed), **arguments)
+
+    # Other data sets made of this one: arrays are shared, nothing is changed in place.
+
+    @validated
+    def with_embeddings(
+        self,
+        embeddings: Mapping[str, ArrayLike[Any] | str | Path],
+        *,
+        name: str = "given",
+        order: str = "input",
+        encoders: Mapping[str, Mapping[str, Any]] | None = None,
+    ) -> Self:
+        """Return the data set with your own embeddings of some or all views.
+
+        Parameters
+        ----------
+        embeddings : mapping of view to array (rows × dimensions), or to a path of one (``.npy``)
+            Files are memory-mapped when the order allows it.
+        name : str
+            The name of the embeddings.
+        order : {'input', 'stored'}
+            Whether the rows are those of the input that the data set was built from (rows of
+            items that were dropped are skipped), or the items as stored.
+        encoders : mapping of view to mapping, optional
+            The encoders that made them, as `octis_m3l.encoders.described` returns them, so that
+            models encode new items in the same way. `octis_m3l.embed` sets this.
+
+        Raises
+        ------
+        DataError
+            If a view is unknown, or rows or values are invalid.
+        """
+        if order not in ("input", "stored"):
+            raise DataError(f"unknown order '{order}'; use 'input' or 'stored'.")
+        views = dict(self.views)
+        for view, given in embeddings.items():
+            encoder = (encoders or {}).get(view)
+            views[view] = self.view(view).with_embeddings(given, name, order=order, encoder=encoder)
+        return self._with(views=views.values())
+
+    @validated
+    def with_word_vectors(
+        self,
+        vectors: Mapping[str, ArrayLike[Any] | str | Path],
+        *,
+        without_vector: WithoutVector = "error",
+    ) -> Self:
+        """Return the data set with a vector for each word of some views, all in one space.
+
+        Parameters
+        ----------
+        vectors : mapping of text view to array (vocabulary × dimensions), or to a path
+            An array, a ``.npy`` or a ``.npz`` of one matrix: rows as the view's vocabulary. Any
+            other file is word2vec's or fastText's text format (``.gz`` too), where words are
+            looked up as they are written.
+        without_vector : {'error', 'zeros'}
+            Whether words that a text file lacks are an error, or get zeros, which models take for
+            words without neighbours.
+
+        Raises
+        ------
+        DataError
+            If a view is unknown or holds images, a file can't be read, rows or values are not as
+            expected, or a word has no vector.
+        """
+        views = dict(self.views)
+        for name, given in vectors.items():
+            vocabulary = self.text_view(name).vocabulary
+            array = read_word_vectors(given, vocabulary, name, without_vector)
+            if not array.any() or (len(array) > 1 and (array == array[0]).all()):
+                raise DataError(
+                    f"view '{name}': all word vectors are {'the same' if array.any() else 'zero'}, "
+                    "so that no word is nearer to another than the rest; give vectors made for "
+                    "its words."
+                )
+            views[name] = replace(self.text_view(name), word_vectors=array, word_space=None)
+        return self._with(views=views.values())
+
+    @validated
+    def with_dictionary(
+        self,
+        first: str,
+        second: str,
+        pairs: InstanceOf[Iterable[Any]] | Path,
+    ) -> Self:
+        """Return the data set with translations between two views.
+
+        Parameters
+        ----------
+        first, second : str
+            Text views.
+        pairs : iterable of (str, str), mapping, path, or array of int (pairs × 2)
+            A word of the first view and its translation in the second; pairs with a word outside
+            a vocabulary are left out. A file has such a pair on each line, a tab or a space
+            between them (as MUSE's dictionaries). An array holds indices of words. A dictionary
+            that the two views have already, in whichever order, is replaced.
+
+        Raises
+        ------
+        DataError
+            If a view is unknown, the file can't be read, an index is out of range, or no pair
+            is within the vocabularies.
+        """
+        found = word_pairs(self.text_view(first), self.text_view(second), pairs)
+        others = {key: rows for key, rows in self.dictionaries.items() if key != (second, first)}
+        return self._with(dictionaries={**others, (first, second): found})
+
+    @validated
+    def with_views(self, names: Listed[str]) -> Self:
+        """Return the data set with only some of its views.
+
+        Parameters
+        ----------
+        names : collection of str
+            The views to keep, in this order.
+        """
+        for name in names:
+            self.view(name)
+        columns = [list(self.views).index(name) for name in names]
+        kept = set(names)
+        metadata = dict(self.metadata)
+        if "dropped" in metadata:
+            metadata["dropped"] = {n: r for n, r in metadata["dropped"].items() if n in kept}
+        return self._with(
+            views=[self.views[name] for name in names],
+            links=restrict_links(self.links, list(self.views.values()), columns),
+            pivot=self.pivot if self.pivot in kept else None,
+            dictionaries={k: v for k, v in self.dictionaries.items() if kept.issuperset(k)},
+            partitions={
+                partition: {name: of_view for name, of_view in numbers.items() if name in kept}
+                for partition, numbers in self.partitions.items()
+            },
+            metadata=metadata,
+        )
+
+    @validated
+    def complete(
+        self,
+        names: Listed[str] | None = None,
+        *,
+        partitions: Listed[str] = PARTITIONS,
+    ) -> Self:
+        """Return the data set with only the tuples that have an item of every view.
+
+        Parameters
+        ----------
+        names : collection of str, optional
+            The views that must be present. Default: all.
+        partitions : collection of {'train', 'validation', 'test'}
+            Where incomplete tuples are dropped; other partitions stay as they are.
+        """
+        wanted = list(self.views if names is None else names) or list(self.views)
+        common = self.tuples(wanted[0])
+        for name in wanted[1:]:
+            common = np.intersect1d(common, self.tuples(name))
+        strict = np.array([partition in partitions for partition in PARTITIONS])
+        kept = {
+            name: np.isin(self._tuples[name], common) | ~strict[view.partition_numbers]
+            for name, view in self.views.items()
+        }
+        return self._only(kept)
+
+    @validated
+    def with_partition(self, name: str) -> Self:
+        """Return the data set sorted by another of its named partitions.
+
+        The vocabulary stays the one of the first partition's training items; to choose another,
+        build the data set again from its source with the other partition.
+
+        Parameters
+        ----------
+        name : str
+            One of `partitions`.
+
+        Raises
+        ------
+        DataError
+            If there is no such partition.
+        """
+        if name not in self.partitions:
+            raise DataError(f"unknown partition mark '{name}'.{suggest(name, self.partitions)}")
+        return self._arranged(self.partitions[name])
+
+    @validated
+    def with_split(self, train: float = 0.8, validation: float = 0.1, *, seed: int = 0) -> Self:
+        """Return the data set split at random into train, validation and test, tuple by tuple.
+
+        The vocabulary stays the same; ``from_lists(..., split=(.8, .1))`` draws the split first
+        and chooses the vocabulary on the training records.
+
+        Parameters
+        ----------
+        train, validation : float
+            Shares of the tuples; the rest is the test partition.
+        seed : int
+            The seed of the split.
+
+        Raises
+        ------
+        DataError
+            If the shares are not between 0 and 1, or their sum is over 1.
+        """
+        if not are_shares(train, validation):
+            raise DataError(
+                f"shares train={train}, validation={validation}: expected train above 0 and both "
+                "together at most 1."
+            )
+        drawn = drawn_numbers(self._tuple_count, train, validation, seed)
+        return self._arranged({name: drawn[numbers] for name, numbers in self._tuples.items()})
+
+    @validated
+    def sample(self, count: int, *, partition: str = "train", seed: int = 0) -> Self:
+        """Return the data set with fewer items in one partition, for a quick trial.
+
+        Whole tuples are drawn at random until every view has that many items: in unlinked corpora
+        `count` items of each view, in complete ones `count` tuples.
+
+        Parameters
+        ----------
+        count : int
+            The items that each view keeps; a view with fewer keeps all, and tuples drawn for other
+            views may add more.
+        partition : {'train', 'validation', 'test'}
+            Where to draw; the others stay as they are.
+        seed : int
+            The seed of the draw.
+
+        Raises
+        ------
+        DataError
+            If the count is below 1, or there is no such partition.
+        """
+        if partition not in PARTITIONS:
+            raise DataError(f"unknown partition '{partition}'.{suggest(partition, PARTITIONS)}")
+        if count < 1:
+            raise DataError(f"sample({count!r}): expected a whole number, 1 or more.")
+        number = PARTITIONS.index(partition)
+        place = drawn_order(self._tuple_count, seed)
+        drawn = np.zeros(self._tuple_count, bool)
+        for name, view in self.views.items():
+            there = np.unique(self._tuples[name][view.rows(partition)])
+            drawn[there[np.argsort(place[there])[:count]]] = True
+        kept = {
+            name: (view.partition_numbers != number) | drawn[self._tuples[name]]
+            for name, view in self.views.items()
+        }
+        return self._only(kept)
+
+    def _only(self, kept: Mapping[str, NDArray[np.bool_]]) -> Self:
+        return self._arranged(
+            {
+                name: np.where(kept[name], view.partition_numbers, NO_PARTITION).astype(np.int8)
+                for name, view in self.views.items()
+            }
+        )
+
+    def _arranged(self, partitions: Mapping[str, NDArray[np.int8]]) -> Self:
+        """Return the data set with its items in other partitions, without those in none."""
+        views = []
+        others = {name: dict(numbers) for name, numbers in self.partitions.items()}
+        links = self.links.copy()
+        for column, (name, view) in enumerate(self.views.items()):
+            arrangement = arrange(np.asarray(partitions[name]))
+            views.append(view.take(arrangement.order, arrangement.sizes))
+            links[:, column] = arrangement.positions[links[:, column]]
+            for numbers in others.values():
+                numbers[name] = numbers[name][arrangement.order]
+        links = links[(links >= 0).any(axis=1)]
+        return self._with(views=views, links=links, partitions=others)
+
+
+from_lists = MultiviewDataset.from_lists
+from_frame = MultiviewDataset.from_frame
+from_table = MultiviewDataset.from_table
+from_jsonl = MultiviewDataset.from_jsonl
+from_octis = MultiviewDataset.from_octis
+from_bow_folder = MultiviewDataset.from_bow_folder

@@ -1,4 +1,4 @@
-"""What a data set says of itself: kinds, counts, gaps and fingerprints."""
+"""The description of a data set: kinds, counts, gaps and fingerprints."""
 
 import hashlib
 import json
@@ -10,38 +10,35 @@ from numpy.typing import NDArray
 
 from octis_m3l.data.arrays import hash_of_rows
 from octis_m3l.data.links import check_links, tuple_numbers
+from octis_m3l.data.parts import DatasetParts
 from octis_m3l.data.views import PARTITIONS, ImageView, TextView, View
 
 
-def describe_parts(
-    views: Sequence[View],
-    links: NDArray[np.int64] | None,
-    pivot: str,
-    metadata: Mapping[str, Any],
-    dictionaries: Mapping[tuple[str, str], NDArray[np.int64]],
-    partitions: Mapping[str, Any],
-    *,
-    tuples: Sequence[NDArray[np.int64]] | None = None,
+def describe(
+    parts: DatasetParts, tuples: Sequence[NDArray[np.int64]] | None = None
 ) -> dict[str, Any]:
     """Return what is in a data set, as JSON can hold it: views, items, gaps, links."""
-    if links is None:
-        links = np.zeros((0, len(views)), np.int64)
+    views = list(parts.views)
+    links = np.zeros((0, len(views)), np.int64) if parts.links is None else parts.links
     if tuples is None:
         check_links(links, views)
         tuples = tuple_numbers(links, views)
+    total = 1 + max(int(numbers.max(initial=-1)) for numbers in tuples)
+    counts = np.array([np.bincount(numbers, minlength=total) for numbers in tuples])
     return {
-        "name": metadata.get("name", ""),
-        "views": {view.name: describe_view(view) for view in views},
-        "pivot": pivot,
+        "name": parts.metadata.get("name", ""),
+        "views": {view.name: _describe_view(view) for view in views},
+        "pivot": parts.pivot,
         "link_rows": len(links),
-        **describe_tuples(tuples),
-        "partitions": sorted(partitions),
-        "dictionaries": {f"{a}-{b}": len(pairs) for (a, b), pairs in dictionaries.items()},
+        "tuples": total,
+        "tuples_with_every_view": int((counts > 0).all(axis=0).sum()),
+        "largest_tuple": int(counts.sum(axis=0).max(initial=0)),
+        "partitions": sorted(parts.partitions),
+        "dictionaries": {f"{a}-{b}": len(pairs) for (a, b), pairs in parts.dictionaries.items()},
     }
 
 
-def describe_view(view: View) -> dict[str, Any]:
-    """Return a view's kind, items and embeddings, and a text view's language and words."""
+def _describe_view(view: View) -> dict[str, Any]:
     described: dict[str, Any] = {
         "kind": view.kind,
         "items": dict(zip(PARTITIONS, view.sizes, strict=True)),
@@ -66,17 +63,6 @@ def describe_view(view: View) -> dict[str, Any]:
     return described
 
 
-def describe_tuples(numbers: Sequence[NDArray[np.int64]]) -> dict[str, int]:
-    """Return how many tuples there are, how many have every view, and the items of the largest."""
-    total = 1 + max(int(n.max(initial=-1)) for n in numbers)
-    counts = np.array([np.bincount(n, minlength=total) for n in numbers])
-    return {
-        "tuples": total,
-        "tuples_with_every_view": int((counts > 0).all(axis=0).sum()),
-        "largest_tuple": int(counts.sum(axis=0).max(initial=0)),
-    }
-
-
 def content_fingerprints(views: Iterable[View], links: NDArray[np.int64]) -> dict[str, str]:
     """Return a SHA-256 of each view's items, order and partitions, and of the links."""
     found = {view.name: _view_fingerprint(view) for view in views}
@@ -87,7 +73,7 @@ def content_fingerprints(views: Iterable[View], links: NDArray[np.int64]) -> dic
 def content_hashes(
     views: Iterable[View], dictionaries: Mapping[tuple[str, str], NDArray[np.int64]]
 ) -> dict[str, str]:
-    """Return a SHA-256 of what the fingerprints say nothing of, and results depend on."""
+    """Return a SHA-256 of all else that results depend on: embeddings, labels, vectors, words."""
     found = {}
     for view in views:
         if view.embeddings is not None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
@@ -26,6 +27,56 @@ def row_links(views: Sequence[View]) -> NDArray[np.int64]:
             "an item is missing."
         )
     return np.repeat(np.arange(len(views[0]))[:, None], len(views), axis=1)
+
+
+def links_of_groups(
+    groups: Sequence[NDArray[np.int64]], positions: Sequence[NDArray[np.int64]]
+) -> NDArray[np.int64]:
+    """Return link rows that tie all items of each group together.
+
+    Parameters
+    ----------
+    groups, positions : sequence of array of int64
+        One of each for every view: the group and the stored position of each occurrence of an
+        item, −1 where the item was dropped.
+    """
+    count = 1 + max((int(of_view.max(initial=-1)) for of_view in groups), default=-1)
+    items, starts, sizes = [], [], []
+    for group, position in zip(groups, positions, strict=True):
+        pairs = pd.DataFrame({"group": group, "position": position})
+        pairs = pairs[pairs["position"] >= 0].drop_duplicates().sort_values("group", kind="stable")
+        size = np.bincount(pairs["group"], minlength=count)
+        items.append(np.append(pairs["position"].to_numpy(np.int64), MISSING))
+        sizes.append(size)
+        starts.append(np.cumsum(size) - size)
+    size = np.array(sizes).reshape(len(groups), count)
+    # Row i of a group has the i-th item of each view, or the first one where it has fewer.
+    rows = size.max(axis=0, initial=0)
+    group = np.repeat(np.arange(count), rows)
+    number = np.arange(len(group)) - np.repeat(np.cumsum(rows) - rows, rows)
+    links = np.full((len(group), len(groups)), MISSING, np.int64)
+    for column, (of_view, start) in enumerate(zip(items, starts, strict=True)):
+        there = size[column][group]
+        place = start[group] + np.where(number < there, number, 0)
+        links[:, column] = np.where(there > 0, of_view[np.where(there > 0, place, 0)], MISSING)
+    # A row that shares no item with the first row of its group is tied to it by one more row.
+    filled = size > 0
+    fewest = np.where(filled, size, rows).min(axis=0, initial=np.iinfo(np.int64).max)
+    apart = np.flatnonzero(
+        (number > 0) & (number < fewest[group]) & (filled.sum(axis=0) > 1)[group]
+    )
+    ties = np.full((len(apart), len(groups)), MISSING, np.int64)
+    if len(apart):
+        first, second = np.argsort(~filled, axis=0, kind="stable")[:2, group[apart]]
+        each = np.arange(len(apart))
+        ties[each, first] = links[apart - number[apart], first]
+        ties[each, second] = links[apart, second]
+    every = np.concatenate([links, ties])
+    if not len(every):
+        return every
+    is_tie = np.repeat([0, 1], [len(links), len(ties)])
+    number, group = np.append(number, number[apart]), np.append(group, group[apart])
+    return every[np.lexsort((number, is_tie, group, every[:, 0]))]
 
 
 def check_links(links: NDArray[np.int64], views: Sequence[View]) -> None:

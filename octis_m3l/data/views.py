@@ -14,20 +14,23 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
+from octis_m3l.data.arrays import read_array
 from octis_m3l.data.text import TextPreprocessor
 from octis_m3l.errors import DataError, suggest
 from octis_m3l.validation import Items, validated_fields
 
 PARTITIONS = ("train", "validation", "test")
+# The same in the files of OCTIS.
+OCTIS_PARTITIONS = ("train", "val", "test")
 Picture = Path | NDArray[np.uint8]
 
 VIEW_NAME = re.compile(r"[a-z0-9_-]+")
-_TAKEN = frozenset({"topic", "share", "item", "weight", "input_row", "content", "links"})
+_RESERVED = frozenset({"topic", "share", "item", "weight", "input_row", "content", "links"})
 
 
 @dataclass(frozen=True, eq=False, kw_only=True, repr=False)
 class View(ABC):
-    """What every view has. Items are stored train, validation, test.
+    """A collection of items of one kind, stored in the order train, validation, test.
 
     Parameters
     ----------
@@ -44,14 +47,14 @@ class View(ABC):
     embeddings : array of float32 (items × dimensions), optional
         May be memory-mapped.
     embedding_name : str, optional
-        What the embeddings are called.
+        The name of the embeddings.
     embedding_encoder : mapping, optional
-        What made them, as `octis_m3l.encoders.described` says it.
+        The encoder that made them, as `octis_m3l.encoders.described` returns it.
 
     Raises
     ------
     DataError
-        If the name, a length or an embedding is not as said here.
+        If the name, a length or an embedding is invalid.
     """
 
     kind: ClassVar[Literal["text", "image"]]
@@ -71,27 +74,28 @@ class View(ABC):
             raise DataError(
                 f"view name '{self.name}': expected lower-case letters, digits, '_' and '-' only."
             )
-        if self.name in _TAKEN:
+        if self.name in _RESERVED:
             raise DataError(
-                f"view name '{self.name}' is a column of this package's own tables; choose another "
-                f"than {', '.join(sorted(_TAKEN))}."
+                f"view name '{self.name}' is reserved for a column of this package's tables; "
+                f"choose another name than {', '.join(sorted(_RESERVED))}."
             )
         if min(self.sizes) < 0:
             raise DataError(
                 f"view '{self.name}': sizes {self.sizes}, expected how many items are in train, "
                 "validation and test."
             )
-        for what, given in (("labels", self.labels), ("indexes", self.indexes)):
+        for field in ("labels", "indexes", "texts", "pictures"):
+            given = getattr(self, field, None)
             if given is not None and len(given) != len(self):
                 raise DataError(
-                    f"view '{self.name}': {len(given)} {what} for {len(self)} items; give one for "
+                    f"view '{self.name}': {len(given)} {field} for {len(self)} items; give one for "
                     "each item."
                 )
         if self.embeddings is not None:
             check_embeddings(self.embeddings, len(self), self.name)
 
     def __repr__(self) -> str:
-        """Say which view it is, and how many items it has."""
+        """Return the name and the number of items in each partition."""
         sizes = ", ".join(f"{n} {part}" for n, part in zip(self.sizes, PARTITIONS, strict=True))
         return f"<{type(self).__name__} '{self.name}': {sizes}>"
 
@@ -119,17 +123,48 @@ class View(ABC):
         return slice(start, start + self.sizes[position])
 
     @property
+    def partition_numbers(self) -> NDArray[np.int64]:
+        """The partition of each item: 0 (train), 1 (validation) or 2 (test)."""
+        return np.repeat(np.arange(3), self.sizes)
+
+    @property
     def input_rows(self) -> NDArray[np.int64]:
         """For each item, its row in the user's input."""
         return np.arange(len(self)) if self.indexes is None else self.indexes
 
     @abstractmethod
     def fingerprint(self) -> str:
-        """Return a hash of the items, so that embeddings of other items are noticed."""
+        """Return a hash of the items, which tells embeddings of other items."""
 
     @abstractmethod
     def items(self, rows: slice | NDArray[np.int64]) -> list[Any]:
-        """Return what an encoder reads: texts or pictures."""
+        """Return texts or pictures, the input of encoders."""
+
+    def with_embeddings(
+        self,
+        given: NDArray[Any] | str | Path,
+        name: str = "given",
+        *,
+        order: str = "input",
+        encoder: Mapping[str, Any] | None = None,
+    ) -> Self:
+        """Return the view with embeddings; see `MultiviewDataset.with_embeddings`."""
+        array = read_array(given, self.name)
+        if order == "input":
+            inputs = len(self) if self.inputs is None else self.inputs
+            if len(array) != inputs:
+                raise DataError(
+                    f"view '{self.name}': embeddings have {len(array)} rows, the input had "
+                    f"{inputs} (of which {len(self)} became items); give one row for each "
+                    "row of the input, or pass order='stored'."
+                )
+            if not np.array_equal(self.input_rows, np.arange(inputs)):
+                array = array[self.input_rows]
+                check_embeddings(array, len(self), self.name, self.input_rows)
+        if array.dtype != np.float32 and array.dtype.kind == "f":
+            with np.errstate(over="ignore"):
+                array = array.astype(np.float32)
+        return replace(self, embeddings=array, embedding_name=name, embedding_encoder=encoder)
 
     def take(self, order: NDArray[np.int64], sizes: tuple[int, int, int]) -> Self:
         """Return the view with some of its items, in the order given.
@@ -174,15 +209,15 @@ class TextView(View):
     word_vectors : array of float32 (vocabulary × dimensions), optional
         A vector for each word.
     word_space : str, optional
-        What the space of the word vectors is called, where it is not the same for all languages:
-        words of views with different spaces can't be compared.
+        The name of the word vectors' space, where languages do not share one: words of views with
+        different spaces can't be compared.
     preprocessor : TextPreprocessor, optional
-        How raw texts became words; new documents go the same way.
+        The preprocessing that made words of the raw texts, applied to new documents too.
 
     Raises
     ------
     DataError
-        If the vocabulary is empty or repeats a word, or lengths do not fit.
+        If the vocabulary is empty or repeats a word, or lengths do not match.
     """
 
     kind: ClassVar[Literal["text", "image"]] = "text"
@@ -208,7 +243,7 @@ class TextView(View):
             raise DataError(f"view '{self.name}': the vocabulary repeats a word.")
         if any(not word or word.split() != [word] for word in self.vocabulary):
             raise DataError(
-                f"view '{self.name}': a word of the vocabulary is empty or holds white space."
+                f"view '{self.name}': a word of the vocabulary is empty or contains white space."
             )
         for what, numbers in (("token_ids", self.token_ids), ("offsets", self.offsets)):
             if numbers.ndim != 1 or numbers.dtype.kind not in "iu":
@@ -227,11 +262,6 @@ class TextView(View):
             raise DataError(
                 f"view '{self.name}': a word index is outside the vocabulary of "
                 f"{len(self.vocabulary)} words."
-            )
-        if self.texts is not None and len(self.texts) != len(self):
-            raise DataError(
-                f"view '{self.name}': {len(self.texts)} texts for {len(self)} items; give one for "
-                "each item."
             )
         if self.word_vectors is not None:
             check_embeddings(self.word_vectors, len(self.vocabulary), f"{self.name} (word vectors)")
@@ -299,7 +329,7 @@ class TextView(View):
 @validated_fields
 @dataclass(frozen=True, eq=False, kw_only=True, repr=False)
 class ImageView(View):
-    """Images, as files, as arrays, or known by their embeddings alone.
+    """Images: files, arrays, or embeddings alone.
 
     Parameters
     ----------
@@ -309,7 +339,7 @@ class ImageView(View):
     Raises
     ------
     DataError
-        If there are neither pictures nor embeddings, or lengths do not fit.
+        If there are neither pictures nor embeddings, or lengths do not match.
     """
 
     kind: ClassVar[Literal["text", "image"]] = "image"
@@ -317,16 +347,11 @@ class ImageView(View):
     pictures: Items[Picture] | None = None
 
     def __post_init__(self) -> None:
-        """Check that there is something to look at."""
+        """Check that there are pictures or embeddings."""
         super().__post_init__()
         if self.pictures is None and self.embeddings is None:
             raise DataError(
                 f"image view '{self.name}' has neither pictures nor embeddings; give one of them."
-            )
-        if self.pictures is not None and len(self.pictures) != len(self):
-            raise DataError(
-                f"view '{self.name}': {len(self.pictures)} pictures for {len(self)} items; give "
-                "one for each item."
             )
 
     def items(self, rows: slice | NDArray[np.int64]) -> list[Picture]:

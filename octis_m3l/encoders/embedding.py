@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from octis_m3l.data.dataset import MultiviewDataset
-from octis_m3l.data.folder import read_folder, write_embeddings
 from octis_m3l.data.folder.manifest import MANIFEST, read_manifest
 from octis_m3l.data.folder.reading import ANY
+from octis_m3l.data.folder.writing import write_embeddings
 from octis_m3l.data.views import View, check_embeddings
 from octis_m3l.encoders.cache import EmbeddingCache
 from octis_m3l.encoders.description import described
@@ -153,7 +153,7 @@ def encode_folder(
     progress: bool,
 ) -> dict[str, Any]:
     """Encode views of a saved data set, and write their embeddings into its folder."""
-    dataset = read_folder(folder, embeddings=ANY)
+    dataset = MultiviewDataset.from_folder(folder, embeddings=ANY)
     check_can_create(folder / MANIFEST)
     encoders = encoders_of(dataset, given, device)
     embedded = embed(dataset, encoders, cache=cache, progress=progress)

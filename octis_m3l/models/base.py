@@ -16,7 +16,7 @@ from octis.dataset.dataset import Dataset
 from octis.models.model import AbstractModel
 from typing_extensions import TypeVar
 
-from octis_m3l.data.build import from_frame, from_lists
+from octis_m3l.data import from_frame, from_lists
 from octis_m3l.data.dataset import MultiviewDataset
 from octis_m3l.data.folder.reading import Tokenizer
 from octis_m3l.data.views import PARTITIONS, View

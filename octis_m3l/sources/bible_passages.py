@@ -70,7 +70,7 @@ def build_bible_passages(
         raise DataError(f"{raw}: no chapter has the same verses in all translations.")
     languages = chosen_views(views, tuple(TRANSLATIONS))
     marks = passage_partition(len(places))
-    from octis_m3l.data.build import from_lists
+    from octis_m3l.data import from_lists
     from octis_m3l.data.text import TextPreprocessor
 
     return from_lists(

@@ -76,7 +76,7 @@ def _builder(languages: Mapping[str, str]) -> Callable[..., "MultiviewDataset"]:
         validation: float = 0.0,
         seed: int = 0,
     ) -> "MultiviewDataset":
-        from octis_m3l.data.bow_folder import from_bow_folder
+        from octis_m3l.data import from_bow_folder
 
         dataset = from_bow_folder(raw, languages=languages, validation=validation, seed=seed)
         return dataset.with_views(views) if views else dataset

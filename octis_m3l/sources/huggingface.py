@@ -80,7 +80,7 @@ def build_huggingface(
     """
     import pandas as pd
 
-    from octis_m3l.data.build import from_frame
+    from octis_m3l.data import from_frame
     from octis_m3l.data.languages import language_of
     from octis_m3l.data.text import TextPreprocessor
 

@@ -17,7 +17,7 @@ _CITATION = (
 
 def build_octis(raw: Path) -> "MultiviewDataset":
     """Return the data set of a folder in OCTIS's format, with one view, ``en``."""
-    from octis_m3l.data.adopt import from_octis
+    from octis_m3l.data import from_octis
 
     return from_octis({"en": raw})
 

@@ -67,7 +67,7 @@ def build_storybooks(
             "again with again=True (--again)."
         )
     of_story, of_page, pages = story_partitions(pages)
-    from octis_m3l.data.build import from_lists
+    from octis_m3l.data import from_lists
     from octis_m3l.data.text import TextPreprocessor
 
     def texts(language: str) -> list[str | None]:

@@ -142,7 +142,7 @@ def build_wikipedia_m3l(
     several = any(len(cell) > 1 for cell in pictures)
     cells: list[Any] = pictures if several else [cell[0] if cell else None for cell in pictures]
     days = sorted({day for t in tuples for day in t.days})
-    from octis_m3l.data.build import from_lists
+    from octis_m3l.data import from_lists
     from octis_m3l.data.text import TextPreprocessor
 
     return from_lists(

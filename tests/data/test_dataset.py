@@ -87,8 +87,11 @@ def test_sizes_are_those_of_three_partitions(sizes: tuple[int, ...]) -> None:
     [
         ({"vocabulary": ()}, "view 'en' has no vocabulary: no word was left after preprocessing"),
         ({"vocabulary": ("a", "b", "a")}, "view 'en': the vocabulary repeats a word."),
-        ({"vocabulary": ("a", "")}, "view 'en': a word of the vocabulary is empty or holds white"),
-        ({"vocabulary": ("a", "b\u00a0c")}, "is empty or holds white space."),
+        (
+            {"vocabulary": ("a", "")},
+            "view 'en': a word of the vocabulary is empty or con",
+        ),
+        ({"vocabulary": ("a", "b\u00a0c")}, "is empty or contains white space."),
         ({"vocabulary": ("a",)}, "view 'en': a word index is outside the vocabulary of 1 words."),
         ({"token_ids": np.array([-1, 0, 1], np.int32)}, "a word index is outside the vocabulary"),
         ({"token_ids": np.array([0], np.int32)}, "2 documents with 1 tokens do not fit 2 items."),

@@ -19,11 +19,14 @@ from octis.dataset.dataset import Dataset
 from PIL import Image
 
 from octis_m3l.data.dataset import MultiviewDataset
-from octis_m3l.data.folder import arrays, read_folder, write_embeddings, write_folder, writing
+from octis_m3l.data.folder import formats, writing
+from octis_m3l.data.folder.writing import write_embeddings
 from octis_m3l.data.text import TextPreprocessor
 from octis_m3l.data.views import ImageView, TextView, View
 from octis_m3l.errors import DataError, StorageError
 from octis_m3l.files import described_files, read_json
+
+from_folder = MultiviewDataset.from_folder
 
 NASTY = [
     *("null", "NULL", "NA", "NaN", "nan", "None", "N/A", "#N/A", "<NA>", "inf", "-Infinity"),
@@ -172,7 +175,7 @@ def replace_file(folder: Path, name: str, content: str) -> None:
 
 @pytest.fixture
 def stored(tmp_path: Path) -> Path:
-    write_folder(small(), tmp_path / "data", overwrite=False)
+    small().save(tmp_path / "data")
     return tmp_path / "data"
 
 
@@ -249,16 +252,16 @@ def datasets(draw: st.DrawFn) -> MultiviewDataset:
 @given(datasets())
 def test_everything_comes_back(dataset: MultiviewDataset) -> None:
     with tempfile.TemporaryDirectory() as parent:
-        write_folder(dataset, Path(parent) / "data", overwrite=False)
+        dataset.save(Path(parent) / "data")
         assert names(Path(parent)) == ["data"]
-        assert_same_dataset(dataset, read_folder(Path(parent) / "data", embeddings=None))
+        assert_same_dataset(dataset, from_folder(Path(parent) / "data"))
 
 
 def test_everything_comes_back_by_the_methods(tmp_path: Path) -> None:
     dataset = small()
     dataset.save(tmp_path / "data")
     assert dataset.dataset_path == str(tmp_path / "data")
-    read = MultiviewDataset.from_folder(str(tmp_path / "data"))
+    read = from_folder(str(tmp_path / "data"))
     assert_same_dataset(dataset, read)
     assert read.dataset_path == str(tmp_path / "data")
     assert isinstance(read.view("en").embeddings, np.memmap)
@@ -302,13 +305,13 @@ def test_dictionaries_whose_files_would_have_one_name(tmp_path: Path) -> None:
     views = [text_view(name, [[f"word{name}"]]) for name in ("a", "-b", "a-", "b")]
     pairs = {("a", "-b"): np.array([[0, 0]]), ("a-", "b"): np.array([[0, 0]])}
     dataset = MultiviewDataset(views, dictionaries=pairs)
-    write_folder(dataset, tmp_path / "data", overwrite=False)
-    assert_same_dataset(dataset, read_folder(tmp_path / "data", embeddings=None))
+    dataset.save(tmp_path / "data")
+    assert_same_dataset(dataset, from_folder(tmp_path / "data"))
 
 
 def test_a_moved_folder_is_as_good(stored: Path, tmp_path: Path) -> None:
     shutil.move(stored, tmp_path / "elsewhere")
-    assert_same_dataset(small(), read_folder(tmp_path / "elsewhere", embeddings=None))
+    assert_same_dataset(small(), from_folder(tmp_path / "elsewhere"))
 
 
 # Stock OCTIS.
@@ -317,8 +320,8 @@ def test_a_moved_folder_is_as_good(stored: Path, tmp_path: Path) -> None:
 def assert_octis_reads(view: TextView) -> None:
     with tempfile.TemporaryDirectory() as parent:
         dataset = MultiviewDataset([view])
-        write_folder(dataset, Path(parent) / "data", overwrite=False)
-        assert_same_dataset(dataset, read_folder(Path(parent) / "data", embeddings=None))
+        dataset.save(Path(parent) / "data")
+        assert_same_dataset(dataset, from_folder(Path(parent) / "data"))
         octis = Dataset()
         octis.load_custom_dataset_from_folder(str(Path(parent) / "data" / view.name))
     assert octis.get_corpus() == view.documents(slice(0, len(view)))
@@ -385,10 +388,10 @@ def paths_of(dataset: MultiviewDataset) -> list[Any]:
 def test_picture_files_stay_where_they_are(tmp_path: Path) -> None:
     paths = picture_files(tmp_path / "photos", 2)
     dataset = pictured(paths, labels=["x", "y"], embeddings=np.ones((2, 2), np.float32))
-    write_folder(dataset, tmp_path / "data", overwrite=False)
+    dataset.save(tmp_path / "data")
     table = (tmp_path / "data" / "image" / "images.tsv").read_text()
     assert table.splitlines()[0] == "../photos/picture 0.png\ttrain\tx"
-    read = read_folder(tmp_path / "data", embeddings=None)
+    read = from_folder(tmp_path / "data")
     assert paths_of(read) == paths
     assert_same_dataset(dataset, read)
 
@@ -398,9 +401,9 @@ def test_relative_picture_paths_are_those_of_the_working_folder(
 ) -> None:
     paths = picture_files(tmp_path / "photos", 1)
     monkeypatch.chdir(tmp_path)
-    write_folder(pictured([Path("photos/picture 0.png")]), Path("sub/data"), overwrite=False)
+    pictured([Path("photos/picture 0.png")]).save(Path("sub/data"))
     monkeypatch.chdir(tmp_path / "photos")
-    assert paths_of(read_folder(Path("../sub/data"), embeddings=None)) == paths
+    assert paths_of(from_folder(Path("../sub/data"))) == paths
 
 
 def test_pictures_on_another_drive_have_their_whole_path(
@@ -412,10 +415,10 @@ def test_pictures_on_another_drive_have_their_whole_path(
         raise ValueError("path is on mount 'D:', start on mount 'C:'")
 
     monkeypatch.setattr(os.path, "relpath", refuse)
-    write_folder(pictured(paths), tmp_path / "data", overwrite=False)
+    pictured(paths).save(tmp_path / "data")
     table = (tmp_path / "data" / "image" / "images.tsv").read_text()
     assert table == f"{paths[0].as_posix()}\ttrain\n"
-    assert paths_of(read_folder(tmp_path / "data", embeddings=None)) == paths
+    assert paths_of(from_folder(tmp_path / "data")) == paths
 
 
 @pytest.mark.parametrize("through_link", [False, True])
@@ -425,13 +428,13 @@ def test_replacing_a_folder_keeps_the_pictures_inside(tmp_path: Path, through_li
         name="image", sizes=(6, 0, 0), pictures=drawn, embeddings=np.eye(6, dtype=np.float32)
     )
     dataset = MultiviewDataset.linked_by_row([text_view("en", [["a"]] * 6), image])
-    write_folder(dataset, tmp_path / "data", overwrite=False)
+    dataset.save(tmp_path / "data")
     (tmp_path / "link").symlink_to(tmp_path / "data")
     where = tmp_path / ("link" if through_link else "data")
-    split = read_folder(where, embeddings=None).with_split(0.5, 0.25, seed=1)
+    split = from_folder(where).with_split(0.5, 0.25, seed=1)
     before = pixels(split.image_views["image"])
-    write_folder(split, tmp_path / "data", overwrite=True)
-    read = read_folder(tmp_path / "data", embeddings=None)
+    split.save(tmp_path / "data", overwrite=True)
+    read = from_folder(tmp_path / "data")
     assert pixels(read.image_views["image"]) == before
     assert ".." not in (tmp_path / "data" / "image" / "images.tsv").read_text()
     assert_same_dataset(split, read)
@@ -439,19 +442,19 @@ def test_replacing_a_folder_keeps_the_pictures_inside(tmp_path: Path, through_li
 
 
 def test_pictures_carried_over_and_new_ones_do_not_meet(tmp_path: Path) -> None:
-    write_folder(small(), tmp_path / "data", overwrite=False)
-    old = read_folder(tmp_path / "data", embeddings=None).view("image").items(slice(0, 2))
+    small().save(tmp_path / "data")
+    old = from_folder(tmp_path / "data").view("image").items(slice(0, 2))
     view = ImageView(name="image", sizes=(3, 0, 0), pictures=[picture(77), *reversed(old)])
     dataset = MultiviewDataset([text_view("en", [["a"]]), view])
-    write_folder(dataset, tmp_path / "data", overwrite=True)
-    read = read_folder(tmp_path / "data", embeddings=None).image_views["image"]
+    dataset.save(tmp_path / "data", overwrite=True)
+    read = from_folder(tmp_path / "data").image_views["image"]
     assert pixels(read) == [picture(shade).tolist() for shade in (77, 9, 0)]
 
 
 def test_missing_pictures_are_counted_and_named(tmp_path: Path) -> None:
     paths = picture_files(tmp_path / "photos", 6)
     dataset = pictured(paths)
-    write_folder(dataset, tmp_path / "data", overwrite=False)
+    dataset.save(tmp_path / "data")
     for path in paths[1:]:
         path.unlink()
     message = (
@@ -459,9 +462,9 @@ def test_missing_pictures_are_counted_and_named(tmp_path: Path) -> None:
         "put them back there, or build the data set again without them."
     )
     with pytest.raises(DataError, match=re.escape(message)):
-        read_folder(tmp_path / "data", embeddings=None)
+        from_folder(tmp_path / "data")
     with pytest.raises(DataError, match=re.escape(message)):
-        write_folder(dataset, tmp_path / "again", overwrite=False)
+        dataset.save(tmp_path / "again")
     assert names(tmp_path) == ["data", "photos"]
 
 
@@ -473,9 +476,7 @@ def test_pictures_that_are_no_colour_pictures(tmp_path: Path) -> None:
         "× 3)."
     )
     with pytest.raises(DataError, match=re.escape(message)):
-        write_folder(
-            MultiviewDataset([text_view("en", [["a"]]), view]), tmp_path / "data", overwrite=False
-        )
+        MultiviewDataset([text_view("en", [["a"]]), view]).save(tmp_path / "data")
 
 
 # Embeddings.
@@ -499,21 +500,21 @@ def test_embeddings_are_added_and_chosen(stored: Path) -> None:
         "view, or embeddings={'en': 'lsa-2'} (--embeddings en=lsa-2)."
     )
     with pytest.raises(DataError, match=re.escape(message)):
-        read_folder(stored, embeddings=None)
-    read = read_folder(stored, embeddings="sbert")
+        from_folder(stored)
+    read = from_folder(stored, embeddings="sbert")
     assert {n: v.embedding_name for n, v in read.views.items() if v.embeddings is not None} == {
         "en": "sbert",
         "de": "sbert",
     }
     assert same(np.asarray(read.view("en").embeddings), wide.astype(np.float32))
-    read = read_folder(stored, embeddings={"en": "lsa-2"})
+    read = from_folder(stored, embeddings={"en": "lsa-2"})
     assert (read.view("en").embedding_name, read.view("de").embedding_name) == ("lsa-2", "sbert")
     for chosen, expected in (
         ({"texts": "sbert"}, "sbert"),
         ({"texts": "sbert", "en": "lsa-2"}, "lsa-2"),
         ({"en": "*"}, "lsa-2"),
     ):
-        read = read_folder(stored, embeddings=chosen)
+        read = from_folder(stored, embeddings=chosen)
         assert (read.view("en").embedding_name, read.view("de").embedding_name) == (
             expected,
             "sbert",
@@ -523,25 +524,25 @@ def test_embeddings_are_added_and_chosen(stored: Path) -> None:
 def test_embeddings_that_are_not_there(stored: Path, tmp_path: Path) -> None:
     message = "view 'en' has no embeddings 'lsa'. Did you mean 'lsa-2'? Known: lsa-2."
     with pytest.raises(DataError, match=re.escape(message)):
-        read_folder(stored, embeddings="lsa")
+        from_folder(stored, embeddings="lsa")
     with pytest.raises(
         DataError, match=re.escape("view 'de' has no embeddings 'lsa'. Known: none")
     ):
-        read_folder(stored, embeddings={"de": "lsa"})
+        from_folder(stored, embeddings={"de": "lsa"})
     message = (
         "unknown view 'eng' in embeddings. Did you mean 'en'? Known: de, en, image, images, texts."
     )
     with pytest.raises(DataError, match=re.escape(message)):
-        read_folder(stored, embeddings={"eng": "lsa-2"})
-    write_folder(MultiviewDataset([text_view("en", [["a"]])]), tmp_path / "bare", overwrite=False)
+        from_folder(stored, embeddings={"eng": "lsa-2"})
+    MultiviewDataset([text_view("en", [["a"]])]).save(tmp_path / "bare")
     message = "no view has embeddings 'lsa', or any others; encode the views first, or leave embed"
     with pytest.raises(DataError, match=re.escape(message)):
-        read_folder(tmp_path / "bare", embeddings="lsa")
+        from_folder(tmp_path / "bare", embeddings="lsa")
 
 
 def test_embeddings_are_replaced_under_their_name(stored: Path) -> None:
     write_embeddings(stored, "en", np.ones((4, 5), np.float32), "lsa-2", {})
-    embeddings = read_folder(stored, embeddings=None).view("en").embeddings
+    embeddings = from_folder(stored).view("en").embeddings
     assert same(np.asarray(embeddings), np.ones((4, 5), np.float32))
 
 
@@ -552,7 +553,7 @@ def test_embeddings_have_the_name_of_a_file(stored: Path, name: str) -> None:
         write_embeddings(stored, "en", np.ones((4, 2), np.float32), name, {})
     dataset = small().with_embeddings({"de": np.ones((2, 2))}, name=name)
     with pytest.raises(DataError, match=re.escape(message)):
-        write_folder(dataset, stored, overwrite=True)
+        dataset.save(stored, overwrite=True)
 
 
 def test_a_name_that_would_do_is_suggested(stored: Path) -> None:
@@ -581,13 +582,13 @@ def test_embeddings_that_cannot_be_added(
     with pytest.raises(DataError, match=re.escape(message)):
         write_embeddings(stored, view, embeddings, "mine", description)
     assert (stored / "metadata.json").read_bytes() == before
-    assert_same_dataset(small(), read_folder(stored, embeddings=None))
+    assert_same_dataset(small(), from_folder(stored))
 
 
 def test_interrupted_embeddings_leave_a_readable_folder(
     stored: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    before = read_folder(stored, embeddings=None)
+    before = from_folder(stored)
 
     def interrupt(place: Path, *_: Any) -> None:
         place.parent.mkdir(parents=True)
@@ -595,9 +596,9 @@ def test_interrupted_embeddings_leave_a_readable_folder(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(arrays, "write_array", interrupt)
+        patch.setattr(formats, "_write_array", interrupt)
         write_embeddings(stored, "en", np.ones((4, 9), np.float32), "lsa-2", {})
-    assert_same_dataset(before, read_folder(stored, embeddings=None))
+    assert_same_dataset(before, from_folder(stored))
 
     def killed(path: Path, target: Path) -> Path:
         if path.name == "lsa-2.json":
@@ -608,9 +609,9 @@ def test_interrupted_embeddings_leave_a_readable_folder(
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(Path, "replace", killed)
         write_embeddings(stored, "en", np.ones((4, 9), np.float32), "lsa-2", {})
-    assert read_folder(stored, embeddings=None).view("en").embeddings is None
+    assert from_folder(stored).view("en").embeddings is None
     write_embeddings(stored, "en", np.ones((4, 9), np.float32), "lsa-2", {})
-    embeddings = read_folder(stored, embeddings=None).view("en").embeddings
+    embeddings = from_folder(stored).view("en").embeddings
     assert embeddings is not None
     assert embeddings.shape == (4, 9)
     assert names(stored / "en" / "embeddings") == ["lsa-2.json", "lsa-2.npy"]
@@ -625,7 +626,7 @@ def test_embeddings_of_other_items(stored: Path) -> None:
         "holds: they changed since; encode them again."
     )
     with pytest.raises(StorageError, match=re.escape(message)):
-        read_folder(stored, embeddings=None)
+        from_folder(stored)
 
 
 def test_embeddings_of_another_shape(stored: Path) -> None:
@@ -637,13 +638,13 @@ def test_embeddings_of_another_shape(stored: Path) -> None:
         "write it again."
     )
     with pytest.raises(StorageError, match=re.escape(message)):
-        read_folder(stored, embeddings=None)
+        from_folder(stored)
 
 
 def test_embeddings_that_are_no_array(stored: Path) -> None:
     replace_file(stored, "en/embeddings/lsa-2.npy", "")
     with pytest.raises(StorageError, match=r"lsa-2\.npy is no whole \.npy file \(.+\); write it"):
-        read_folder(stored, embeddings=None)
+        from_folder(stored)
 
 
 def test_word_vectors_of_another_vocabulary(stored: Path) -> None:
@@ -656,7 +657,7 @@ def test_word_vectors_of_another_vocabulary(stored: Path) -> None:
         "changed since; make the word vectors again."
     )
     with pytest.raises(StorageError, match=re.escape(message)):
-        read_folder(stored, embeddings=None)
+        from_folder(stored)
 
 
 # Folders that are not what they should be.
@@ -682,27 +683,27 @@ def test_contents_that_were_changed(stored: Path) -> None:
         (stored / name).write_bytes(changed)
         message = f"{stored} is damaged: {name} is not what was written (its SHA-256 differs). Copy"
         with pytest.raises(StorageError, match=re.escape(message)):
-            read_folder(stored, embeddings=None)
+            from_folder(stored)
         (stored / name).write_bytes(whole)
-    read_folder(stored, embeddings=None)
+    from_folder(stored)
     manifest = stored / "metadata.json"
     whole = manifest.read_bytes()
     assert whole.count(b'"pivot": "en"') == 1
     manifest.write_bytes(whole.replace(b'"pivot": "en"', b'"pivot": "de"'))
     message = f"{manifest} is not what was written (its checksum differs): it is damaged or was"
     with pytest.raises(StorageError, match=re.escape(message)):
-        read_folder(stored, embeddings=None)
+        from_folder(stored)
 
 
 def test_a_folder_of_a_version_without_hashes(stored: Path) -> None:
     content = read_json(stored / "metadata.json")
     del content["sha256"]
     (stored / "metadata.json").write_text(json.dumps(content), encoding="utf-8")
-    assert_same_dataset(small(), read_folder(stored, embeddings=None))
+    assert_same_dataset(small(), from_folder(stored))
     write_embeddings(stored, "de", np.ones((2, 9), np.float32), "mine", {})
     added = read_json(stored / "metadata.json")["sha256"]
     assert sorted(added) == ["de/embeddings/mine.json", "de/embeddings/mine.npy"]
-    read_folder(stored, embeddings=None)
+    from_folder(stored)
 
 
 def test_sizes_beyond_any_memory(stored: Path) -> None:
@@ -710,7 +711,7 @@ def test_sizes_beyond_any_memory(stored: Path) -> None:
     content["views"][1]["sizes"][0] = 10**15
     (stored / "metadata.json").write_text(json.dumps(content), encoding="utf-8")
     with pytest.raises(StorageError, match="1000000000000000"):
-        read_folder(stored, embeddings=None)
+        from_folder(stored)
 
 
 def test_a_folder_that_is_missing(tmp_path: Path) -> None:
@@ -718,7 +719,7 @@ def test_a_folder_that_is_missing(tmp_path: Path) -> None:
         (tmp_path / "file").touch()
         message = f"{path} is missing or no folder; give the folder that dataset.save or octi"
         with pytest.raises(StorageError, match=re.escape(message)):
-            read_folder(path, embeddings=None)
+            from_folder(path)
 
 
 def test_a_folder_without_metadata(tmp_path: Path) -> None:
@@ -727,7 +728,7 @@ def test_a_folder_without_metadata(tmp_path: Path) -> None:
         "part; give the folder that dataset.save or octis-m3l build wrote."
     )
     with pytest.raises(StorageError, match=re.escape(message)):
-        read_folder(tmp_path, embeddings=None)
+        from_folder(tmp_path)
 
 
 def test_a_folder_of_another_program(tmp_path: Path) -> None:
@@ -737,13 +738,13 @@ def test_a_folder_of_another_program(tmp_path: Path) -> None:
         "another program; give the folder that dataset.save or octis-m3l build wrote."
     )
     with pytest.raises(StorageError, match=re.escape(message)):
-        read_folder(tmp_path, embeddings=None)
+        from_folder(tmp_path)
 
 
 def test_the_folder_of_one_view_points_to_the_whole(stored: Path) -> None:
     message = f"octis-m3l build wrote, perhaps {stored}, of which this folder is one view."
     with pytest.raises(StorageError, match=re.escape(message)):
-        read_folder(stored / "en", embeddings=None)
+        from_folder(stored / "en")
 
 
 def test_a_folder_of_a_newer_version(stored: Path) -> None:
@@ -753,7 +754,7 @@ def test_a_folder_of_a_newer_version(stored: Path) -> None:
         "1: it was written by another octis-m3l; upgrade this one."
     )
     with pytest.raises(StorageError, match=re.escape(message)):
-        read_folder(stored, embeddings=None)
+        from_folder(stored)
 
 
 @pytest.mark.parametrize(
@@ -770,7 +771,7 @@ def test_a_folder_of_a_newer_version(stored: Path) -> None:
 def test_a_damaged_description(stored: Path, changes: dict[str, Any], where: str) -> None:
     edit_json(stored / "metadata.json", **changes)
     with pytest.raises(StorageError, match=rf"metadata\.json is damaged at '{where}' \(.+\); copy"):
-        read_folder(stored, embeddings=None)
+        from_folder(stored)
 
 
 def test_a_truncated_corpus(stored: Path) -> None:
@@ -782,14 +783,14 @@ def test_a_truncated_corpus(stored: Path) -> None:
         f"{len(content)}. It was probably copied or downloaded only in part; copy it again."
     )
     with pytest.raises(StorageError, match=re.escape(message)):
-        read_folder(stored, embeddings=None)
+        from_folder(stored)
 
 
 @pytest.mark.parametrize("name", ["links.tsv", "en/vocabulary.txt", "image/pictures/000001.png"])
 def test_a_half_copied_folder(stored: Path, name: str) -> None:
     (stored / name).unlink()
     with pytest.raises(StorageError, match=re.escape(f"is incomplete: {name} is missing. It was")):
-        read_folder(stored, embeddings=None)
+        from_folder(stored)
 
 
 @pytest.mark.parametrize(
@@ -816,14 +817,14 @@ def test_a_half_copied_folder(stored: Path, name: str) -> None:
 def test_a_file_that_was_changed(stored: Path, name: str, content: str, message: str) -> None:
     replace_file(stored, name, content)
     with pytest.raises(StorageError, match=re.escape(message)) as raised:
-        read_folder(stored, embeddings=None)
+        from_folder(stored)
     assert str(stored / name) in str(raised.value)
 
 
 def test_a_changed_link_is_checked_as_any_other(stored: Path) -> None:
     replace_file(stored, "links.tsv", "en\tde\timage\n0\t7\t0\n")
     with pytest.raises(DataError, match="link row 0 points to item 7 of view 'de', which has 2"):
-        read_folder(stored, embeddings=None)
+        from_folder(stored)
 
 
 # What can't be written, or is not finished.
@@ -834,17 +835,17 @@ def test_an_existing_folder_is_replaced_only_when_that_is_wanted(stored: Path) -
     with pytest.raises(
         StorageError, match=re.escape("pass overwrite=True (--overwrite) or choose another")
     ):
-        write_folder(other, stored, overwrite=False)
-    assert_same_dataset(small(), read_folder(stored, embeddings=None))
-    write_folder(other, stored, overwrite=True)
-    assert_same_dataset(other, read_folder(stored, embeddings=None))
+        other.save(stored)
+    assert_same_dataset(small(), from_folder(stored))
+    other.save(stored, overwrite=True)
+    assert_same_dataset(other, from_folder(stored))
     assert names(stored) == ["en", "metadata.json"]
 
 
 def test_a_data_set_can_be_written_over_itself(stored: Path) -> None:
-    read = read_folder(stored, embeddings=None)
-    write_folder(read, stored, overwrite=True)
-    assert_same_dataset(small(), read_folder(stored, embeddings=None))
+    read = from_folder(stored)
+    read.save(stored, overwrite=True)
+    assert_same_dataset(small(), from_folder(stored))
     assert same(np.asarray(read.view("en").embeddings), small().view("en").embeddings)
 
 
@@ -853,17 +854,17 @@ def test_interrupted_writing_leaves_nothing_behind(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, existing: bool
 ) -> None:
     if existing:
-        write_folder(small(), tmp_path / "data", overwrite=False)
+        small().save(tmp_path / "data")
 
     def interrupt(_: Path) -> dict[str, int]:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(writing, "described_files", interrupt)
     with pytest.raises(KeyboardInterrupt):
-        write_folder(small(metadata={}), tmp_path / "data", overwrite=True)
+        small(metadata={}).save(tmp_path / "data", overwrite=True)
     assert names(tmp_path) == (["data"] if existing else [])
     if existing:
-        assert_same_dataset(small(), read_folder(tmp_path / "data", embeddings=None))
+        assert_same_dataset(small(), from_folder(tmp_path / "data"))
 
 
 @pytest.mark.parametrize(
@@ -888,5 +889,5 @@ def test_interrupted_writing_leaves_nothing_behind(
 )
 def test_what_cannot_be_stored(tmp_path: Path, dataset: MultiviewDataset, message: str) -> None:
     with pytest.raises(DataError, match=re.escape(message)):
-        write_folder(dataset, tmp_path / "data", overwrite=False)
+        dataset.save(tmp_path / "data")
     assert names(tmp_path) == []

@@ -15,8 +15,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from octis_m3l.data.build import from_frame, from_table
-from octis_m3l.data.records.tables import read_table
+from octis_m3l.data import from_frame, from_table
+from octis_m3l.data.records import read_table
 from octis_m3l.errors import DataError, OctisM3LError
 
 

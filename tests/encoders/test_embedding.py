@@ -14,8 +14,8 @@ from PIL import Image
 
 from octis_m3l import M3LContrast, MultiviewDataset, embed, load_model
 from octis_m3l.data.demo import demo_corpus
-from octis_m3l.data.folder import write_embeddings
 from octis_m3l.data.folder.manifest import read_manifest
+from octis_m3l.data.folder.writing import write_embeddings
 from octis_m3l.encoders import PictureEncoder, encode, encode_words
 from octis_m3l.encoders.embedding import encode_folder, encoders_of
 from octis_m3l.errors import DataError, SettingsError, StorageError

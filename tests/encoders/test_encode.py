@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from octis_m3l.data.build import from_lists
+from octis_m3l.data import from_lists
 from octis_m3l.data.dataset import MultiviewDataset
 from octis_m3l.data.text import TextPreprocessor
 from octis_m3l.encoders import Encoder, PictureEncoder, encode

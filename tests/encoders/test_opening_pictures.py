@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from octis_m3l.data import pictures as opening
+from octis_m3l.data.building import as_picture
 from octis_m3l.data.pictures import fault_of, open_picture
-from octis_m3l.data.records.pictures import as_picture, fault
 from octis_m3l.encoders import PictureEncoder
 from octis_m3l.errors import DataError
 
@@ -195,7 +195,7 @@ def test_a_huge_picture_is_refused_before_it_is_decoded(tmp_path: Path) -> None:
     ):
         open_picture(path, 3)
     with pytest.warns(Image.DecompressionBombWarning):
-        assert fault(path) == f"{path} is too large (10000 × 9000 pixels)"
+        assert fault_of(path) == "is too large (10000 × 9000 pixels)"
     path = huge_png(tmp_path / "bomb.png", 60_000, 60_000)
     with pytest.raises(DataError, match=r"^picture 0 \(.*bomb\.png\) is too large \(.*3600000000"):
         open_picture(path, 0)

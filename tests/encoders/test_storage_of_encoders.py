@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from octis_m3l.data.build import from_lists
+from octis_m3l.data import from_lists
 from octis_m3l.data.text import TextPreprocessor
 from octis_m3l.encoders import (
     LatentSemanticEncoder,

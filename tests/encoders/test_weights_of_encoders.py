@@ -16,7 +16,7 @@ from tiny_models import (
     write_static_model,
 )
 
-from octis_m3l.data.build import from_lists
+from octis_m3l.data import from_lists
 from octis_m3l.data.text import TextPreprocessor
 from octis_m3l.encoders import (
     ClipEncoder,

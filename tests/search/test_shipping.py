@@ -6,7 +6,7 @@ import numpy as np
 from planted import planted
 
 from octis_m3l import MultiviewDataset
-from octis_m3l.data.folder import write_embeddings
+from octis_m3l.data.folder.writing import write_embeddings
 from octis_m3l.search import Job
 from octis_m3l.search.shipping import packed, unpacked
 

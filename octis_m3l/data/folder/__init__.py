@@ -1,14 +1,1 @@
-"""A dataset on disk: a folder with a sub-folder for each view, written whole and read back."""
-
-from typing import TYPE_CHECKING
-
-from octis_m3l.registry import lazily
-
-if TYPE_CHECKING:
-    from octis_m3l.data.folder.embeddings import write_embeddings
-    from octis_m3l.data.folder.reading import read_folder
-    from octis_m3l.data.folder.writing import write_folder
-
-__getattr__ = lazily(__name__, __file__)
-
-__all__ = ["read_folder", "write_embeddings", "write_folder"]
+"""A data set on disk: a folder with a sub-folder for each view, written whole and read back."""

@@ -1,4 +1,4 @@
-"""The manifest of a folder: what the data set consists of, with size and hash of every file."""
+"""The manifest of a folder: its views and dictionaries, with size and hash of every file."""
 
 import json
 import re
@@ -20,7 +20,7 @@ ViewName = Annotated[str, Field(pattern=r"^[a-z0-9_-]+$")]
 
 
 class ViewEntry(BaseModel):
-    """What the manifest says about one view."""
+    """One view in the manifest."""
 
     name: ViewName
     kind: Literal["text", "image"]
@@ -32,14 +32,14 @@ class ViewEntry(BaseModel):
 
 
 class DictionaryEntry(BaseModel):
-    """What the manifest says about one dictionary."""
+    """One dictionary in the manifest."""
 
     views: tuple[ViewName, ViewName]
     file: str = Field(pattern=r"^dictionaries/[a-z0-9_-]+\.tsv$")
 
 
 class Manifest(BaseModel):
-    """What ``metadata.json`` holds, apart from format, version and OCTIS's marks."""
+    """The content of ``metadata.json``, without format, version and OCTIS's own metadata."""
 
     views: list[ViewEntry]
     pivot: str
@@ -55,13 +55,9 @@ class Manifest(BaseModel):
         path = re.compile(rf"{view}/embeddings/({EMBEDDING_NAME.pattern})\.npy")
         return sorted(found[1] for found in map(path.fullmatch, self.files) if found)
 
-    def holds(self, path: str) -> bool:
-        """Return whether an optional file is part of the data set."""
-        return path in self.files
-
 
 def read_manifest(folder: Path, *, hashes: bool = False) -> Manifest:
-    """Return the manifest of a folder of which every file is there in its whole size."""
+    """Return the manifest of a folder, after checking the size of every file."""
     path = folder / MANIFEST
     if not path.is_file():
         recover(folder, MANIFEST)

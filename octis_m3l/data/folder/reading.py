@@ -1,113 +1,86 @@
-"""Reading the data set that is in a folder."""
+"""Reading the data set in a folder."""
 
+import os
 from array import array
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from octis_m3l.data.folder.arrays import read_array, read_word_vectors
-from octis_m3l.data.folder.manifest import Manifest, ViewEntry, read_manifest
-from octis_m3l.data.folder.pictures import read_pictures
-from octis_m3l.data.folder.tables import (
-    MARKS,
+from octis_m3l.data.folder.formats import (
+    check_pictures,
+    read_array,
     read_indexes,
     read_items,
     read_lines,
     read_table,
     read_texts,
+    read_word_vectors,
 )
+from octis_m3l.data.folder.manifest import Manifest, ViewEntry, read_manifest
+from octis_m3l.data.parts import DatasetParts
 from octis_m3l.data.text import TextPreprocessor
-from octis_m3l.data.views import ImageView, TextView, View
+from octis_m3l.data.views import OCTIS_PARTITIONS, ImageView, TextView, View
 from octis_m3l.errors import DataError, StorageError, suggest
 from octis_m3l.files import read_json
 
-if TYPE_CHECKING:
-    from octis_m3l.data.dataset import MultiviewDataset
-
 Tokenizer = Callable[[str], Sequence[str]]
-
 
 ANY = "*"
 
 
 def read_folder(
     folder: Path,
-    *,
     embeddings: str | Mapping[str, str] | None = None,
     tokenizers: Mapping[str, Tokenizer] | None = None,
-) -> "MultiviewDataset":
-    """Read a data set that `write_folder` wrote.
+) -> DatasetParts:
+    """Return the parts of the data set in a folder.
 
     Parameters
     ----------
     folder : Path
         The folder.
     embeddings : str or mapping of view to str, or None
-        Which embeddings to use: one name for every view that has any, or a name for some views.
-        'texts' and 'images' name all views of the kind that are not named themselves. A view that
-        is not named uses the only ones that it has. '*' for all: any will do, and those of items
-        that changed since are left out; '*' for a view: the first that it has.
+        The embeddings to use: one name for every view that has any, or a name for some views.
+        'texts' and 'images' stand for all views of the kind that are not named themselves. A view
+        that is not named uses the only ones that it has. '*' for all: any, without those of items
+        that changed since; '*' for a view: its first.
     tokenizers : mapping of text view to callable, optional
-        The functions that split the texts into words, where they were one's own.
-
-    Raises
-    ------
-    StorageError
-        If the folder is missing, of another kind, damaged, or copied only in part; or if
-        embeddings were made for other items.
-    DataError
-        If a view has several embeddings and none is chosen, or picture files are missing.
+        The tokenizers of views that were preprocessed with a function.
     """
-    from octis_m3l.data.dataset import MultiviewDataset
-
-    dataset = MultiviewDataset(**read_parts(folder, embeddings, tokenizers))
-    dataset.dataset_path = str(folder)
-    return dataset
-
-
-def read_parts(
-    folder: Path,
-    embeddings: str | Mapping[str, str] | None = None,
-    tokenizers: Mapping[str, Tokenizer] | None = None,
-) -> dict[str, Any]:
-    """Return what a data set in a folder is made of: the arguments of `MultiviewDataset`."""
     manifest = read_manifest(folder, hashes=True)
     choices = _choices(manifest, embeddings)
-    views = [
-        _read_encoded_view(folder, manifest, e, choices[e.name], stale=embeddings == ANY)
-        for e in manifest.views
-    ]
-    views = _with_tokenizers(views, tokenizers or {})
-    return {
-        "views": views,
-        "links": _read_links(folder, manifest),
-        "pivot": manifest.pivot,
-        "metadata": manifest.metadata,
-        "dictionaries": _read_dictionaries(folder, manifest, views),
-        "partitions": _read_partitions(folder, manifest),
+    views = {
+        entry.name: _read_encoded_view(
+            folder, manifest, entry, choices[entry.name], drop_stale=embeddings == ANY
+        )
+        for entry in manifest.views
     }
-
-
-def _with_tokenizers(views: list[View], tokenizers: Mapping[str, Tokenizer]) -> list[View]:
-    known = {view.name: view for view in views}
-    for name, tokenizer in tokenizers.items():
-        if name not in known:
-            raise DataError(f"unknown view '{name}' in tokenizers.{suggest(name, known)}")
-        view = known[name]
+    for name, tokenizer in (tokenizers or {}).items():
+        if name not in views:
+            raise DataError(f"unknown view '{name}' in tokenizers.{suggest(name, views)}")
+        view = views[name]
         if not isinstance(view, TextView) or view.preprocessor is None:
             raise DataError(
                 f"view '{name}' holds no texts that were split into words here; leave it out of "
                 "tokenizers."
             )
-        known[name] = replace(view, preprocessor=view.preprocessor.with_tokenizer(tokenizer))
-    return list(known.values())
+        views[name] = replace(view, preprocessor=view.preprocessor.with_tokenizer(tokenizer))
+    return DatasetParts(
+        views=list(views.values()),
+        links=_read_links(folder, manifest),
+        pivot=manifest.pivot,
+        metadata=manifest.metadata,
+        dictionaries=_read_dictionaries(folder, manifest, views.values()),
+        partitions=_read_partitions(folder, manifest),
+    )
 
 
 def _choices(manifest: Manifest, wanted: str | Mapping[str, str] | None) -> dict[str, str | None]:
+    """Return the embeddings to use of each view."""
     stored = {entry.name: manifest.embedding_names(entry.name) for entry in manifest.views}
     if wanted == ANY:
         return {view: names[0] if names else None for view, names in stored.items()}
@@ -133,13 +106,11 @@ def _choices(manifest: Manifest, wanted: str | Mapping[str, str] | None) -> dict
 
 
 def _choice(view: str, names: list[str], wanted: str | None) -> str | None:
-    if wanted == ANY:
-        return names[0] if names else None
-    if wanted is not None:
+    if wanted not in (None, ANY):
         if wanted not in names:
             raise DataError(f"view '{view}' has no embeddings '{wanted}'.{suggest(wanted, names)}")
         return wanted
-    if len(names) > 1:
+    if len(names) > 1 and wanted != ANY:
         raise DataError(
             f"view '{view}' has several embeddings: {', '.join(names)}; choose with "
             f"embeddings='{names[0]}' for every view, or embeddings={{'{view}': '{names[0]}'}} "
@@ -149,17 +120,16 @@ def _choice(view: str, names: list[str], wanted: str | None) -> str | None:
 
 
 def _read_encoded_view(
-    folder: Path, manifest: Manifest, entry: ViewEntry, name: str | None, *, stale: bool
+    folder: Path, manifest: Manifest, entry: ViewEntry, name: str | None, *, drop_stale: bool
 ) -> View:
     if name is None:
-        return read_view(folder, manifest, entry, None, "given")
+        return read_view(folder, manifest, entry)
     place = folder / entry.name / "embeddings" / name
-    values, fingerprint = read_array(place, sum(entry.sizes))
-    encoder = read_json(place.with_name(f"{name}.json")).get("encoder")
-    view = read_view(folder, manifest, entry, values, name, encoder)
-    if fingerprint != view.fingerprint():
-        if stale and (entry.kind == "text" or entry.pictures):
-            return read_view(folder, manifest, entry, None, "given")
+    values, record = read_array(place, sum(entry.sizes))
+    view = read_view(folder, manifest, entry, values, name, record.get("encoder"))
+    if record.get("fingerprint") != view.fingerprint():
+        if drop_stale and (entry.kind == "text" or entry.pictures):
+            return read_view(folder, manifest, entry)
         raise StorageError(
             f"{place}.npy was made for other items than view '{entry.name}' holds: they changed "
             "since; encode them again."
@@ -171,15 +141,15 @@ def read_view(
     folder: Path,
     manifest: Manifest,
     entry: ViewEntry,
-    embeddings: NDArray[Any] | None,
-    embedding_name: str,
+    embeddings: NDArray[Any] | None = None,
+    embedding_name: str = "given",
     embedding_encoder: Mapping[str, Any] | None = None,
 ) -> View:
-    """Return a view without its stored embeddings, or with others in their place."""
+    """Return a view with the given embeddings."""
     place = folder / entry.name
     is_text = entry.kind == "text"
-    firsts, labels = read_items(place / ("corpus.tsv" if is_text else "images.tsv"), entry)
-    has_indexes = manifest.holds(f"{entry.name}/indexes.txt")
+    fields, labels = read_items(place / ("corpus.tsv" if is_text else "images.tsv"), entry)
+    has_indexes = f"{entry.name}/indexes.txt" in manifest.files
     common: dict[str, Any] = {
         "name": entry.name,
         "sizes": entry.sizes,
@@ -190,36 +160,28 @@ def read_view(
         "embedding_name": embedding_name,
         "embedding_encoder": embedding_encoder,
     }
-    if is_text:
-        return _read_text(place, manifest, entry, firsts, common)
-    pictures = read_pictures(folder, entry.name, firsts) if entry.pictures else None
-    return ImageView(pictures=pictures, **common)
-
-
-def _read_text(
-    place: Path,
-    manifest: Manifest,
-    entry: ViewEntry,
-    documents: list[str],
-    common: Mapping[str, Any],
-) -> TextView:
+    if not is_text:
+        pictures = None
+        if entry.pictures:
+            base = folder.resolve()
+            pictures = [Path(os.path.normpath(base / path)) for path in fields]
+            check_pictures(entry.name, pictures)
+        return ImageView(pictures=pictures, **common)
     vocabulary = tuple(read_lines(place / "vocabulary.txt"))
-    token_ids, offsets = _token_ids(documents, vocabulary, place)
-    optional: dict[str, Any] = {}
-    if manifest.holds(f"{entry.name}/texts.jsonl"):
-        optional["texts"] = read_texts(place / "texts.jsonl")
-    if manifest.holds(f"{entry.name}/preprocessing.json"):
+    token_ids, offsets = _token_ids(fields, vocabulary, place)
+    if f"{entry.name}/texts.jsonl" in manifest.files:
+        common["texts"] = read_texts(place / "texts.jsonl")
+    if f"{entry.name}/preprocessing.json" in manifest.files:
         settings = read_json(place / "preprocessing.json")
-        optional["preprocessor"] = TextPreprocessor.from_dict(settings)
-    if manifest.holds(f"{entry.name}/word_vectors.npy"):
+        common["preprocessor"] = TextPreprocessor.from_dict(settings)
+    if f"{entry.name}/word_vectors.npy" in manifest.files:
         vectors, space = read_word_vectors(place / "word_vectors", vocabulary)
-        optional |= {"word_vectors": vectors, "word_space": space}
+        common |= {"word_vectors": vectors, "word_space": space}
     return TextView(
         vocabulary=vocabulary,
         token_ids=token_ids,
         offsets=offsets,
         language=entry.language,
-        **optional,
         **common,
     )
 
@@ -284,16 +246,16 @@ def _read_dictionaries(
 
 
 def _read_partitions(folder: Path, manifest: Manifest) -> dict[str, dict[str, NDArray[np.int8]]]:
-    number = {mark: value for value, mark in enumerate(MARKS)} | {"": -1}
+    number = {name: value for value, name in enumerate(OCTIS_PARTITIONS)} | {"": -1}
     partitions: dict[str, dict[str, NDArray[np.int8]]] = {name: {} for name in manifest.partitions}
     for entry in manifest.views if partitions else []:
         path = folder / entry.name / "partitions.tsv"
         for name, column in zip(partitions, read_table(path, len(partitions)), strict=True):
-            marks = [number.get(mark) for mark in column[1:]]
-            if column[:1] != [name] or None in marks or len(marks) != sum(entry.sizes):
+            numbers = [number.get(field) for field in column[1:]]
+            if column[:1] != [name] or None in numbers or len(numbers) != sum(entry.sizes):
                 raise StorageError(
                     f"{path}: the column of '{name}' was changed; expected {sum(entry.sizes)} "
                     "entries train, val, test or nothing; copy it again."
                 )
-            partitions[name][entry.name] = np.array(marks, np.int8)
+            partitions[name][entry.name] = np.array(numbers, np.int8)
     return partitions

@@ -1,4 +1,4 @@
-"""Data sets from files that hold a table."""
+"""A data set from the files and folders that the command line names."""
 
 import warnings
 from collections.abc import Mapping
@@ -7,21 +7,16 @@ from typing import Any
 
 import numpy as np
 
-from octis_m3l.data import (
-    MultiviewDataset,
-    TextPreprocessor,
-    from_bow_folder,
-    from_octis,
-    from_table,
-)
+from octis_m3l.data.dataset import MultiviewDataset
 from octis_m3l.data.languages import language_of
+from octis_m3l.data.text import TextPreprocessor
 from octis_m3l.data.views import PARTITIONS
 from octis_m3l.errors import DataError, SettingsError
 
 VOCABULARY = 2000
 
 
-def dataset_from_table(
+def dataset_from_files(
     source: Path | Mapping[str, Path],
     *,
     texts: Mapping[str, str],
@@ -38,28 +33,32 @@ def dataset_from_table(
     encoding: str | None = None,
     linked_by_row: bool = False,
 ) -> MultiviewDataset:
-    """Return a data set from a table in a file, or from folders of words."""
+    """Return a data set from a table, a folder of bags of words, or folders of OCTIS."""
     if not isinstance(source, Path) or source.is_dir():
-        said: dict[str, Any] = {
+        of_tables = {
             "--text": texts,
             "--image": images,
             "--partition": partition,
             "--label": label,
+            "--group": group,
+            "--tokenizer": tokenizers,
+            "--set": settings,
+            "--vocabulary": vocabulary != VOCABULARY,
+            "--delimiter": delimiter,
+            "--encoding": encoding,
         }
-        said |= {"--group": group, "--tokenizer": tokenizers, "--set": settings}
-        said |= {"--vocabulary": vocabulary != VOCABULARY}
-        said |= {"--delimiter": delimiter, "--encoding": encoding}
-        if any(said.values()):
+        if any(of_tables.values()):
             folder = source if isinstance(source, Path) else ", ".join(map(str, source.values()))
             raise SettingsError(
-                f"{', '.join(option for option, given in said.items() if given)}: {folder} already "
-                "has a vocabulary, labels and partitions; leave these options out."
+                f"{', '.join(option for option, given in of_tables.items() if given)}: {folder} "
+                "already has a vocabulary, labels and partitions; leave these options out."
             )
         if isinstance(source, Path) and not (source / "corpus.tsv").is_file():
-            dataset = from_bow_folder(source, languages=languages)
+            dataset = MultiviewDataset.from_bow_folder(source, languages=languages)
         else:
-            linked: Any = "by row" if linked_by_row else None
-            dataset = from_octis(source, linked=linked, languages=languages)
+            dataset = MultiviewDataset.from_octis(
+                source, linked="by row" if linked_by_row else None, languages=languages
+            )
         return dataset.with_embeddings(embeddings)
     if not source.suffix and not source.exists():
         raise DataError(f"{source} is missing; expected a table, or a folder of bags of words.")
@@ -69,32 +68,32 @@ def dataset_from_table(
         raise SettingsError(
             f"--set {name}: it has an option of its own; see octis-m3l build --help."
         )
-    preprocessing = {}
-    for view in texts:
-        language = language_of(view, languages)
-        preprocessing[view] = TextPreprocessor.from_dict(
+    preprocessing = {
+        view: TextPreprocessor.from_dict(
             {
-                "language": language,
+                "language": language_of(view, languages),
                 "vocabulary_size": vocabulary,
                 "tokenizer": tokenizers.get(view, "auto"),
                 **(settings or {}),
             }
         )
-    arguments: dict[str, Any] = {
-        "delimiter": delimiter,
-        "encoding": encoding,
-        "texts": texts,
-        "images": {view: None if column == "-" else column for view, column in images.items()},
-        "partition": partition,
-        "split": (0.8, 0.1) if partition is None else None,
-        "label": label,
-        "group": group,
-        "languages": dict(languages),
-        "preprocessing": preprocessing,
-        "embeddings": dict(embeddings),
-        "metadata": {"name": source.name},
+        for view in texts
     }
-    dataset = from_table(source, **arguments)
+    dataset = MultiviewDataset.from_table(
+        source,
+        delimiter=delimiter,
+        encoding=encoding,
+        texts=texts,
+        images={view: None if column == "-" else column for view, column in images.items()},
+        partition=partition,
+        split=(0.8, 0.1) if partition is None else None,
+        label=label,
+        group=group,
+        languages=dict(languages),
+        preprocessing=preprocessing,
+        embeddings=dict(embeddings),
+        metadata={"name": source.name},
+    )
     items = np.sum([view.sizes for view in dataset.views.values()], axis=0)
     empty = [name for name, number in zip(PARTITIONS, items, strict=True) if not number]
     if empty:

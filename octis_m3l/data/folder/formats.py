@@ -1,0 +1,245 @@
+"""The files of a folder: tables, lines and JSON lines that stock OCTIS can read, and arrays."""
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from octis_m3l.data.folder.manifest import MANIFEST, ViewEntry
+from octis_m3l.data.views import OCTIS_PARTITIONS, Picture, TextView, View
+from octis_m3l.errors import DataError, StorageError
+from octis_m3l.files import read_json, write_json, written_whole
+
+_NO_BREAK_SPACE = "\u00a0"
+_DOCUMENTS_AT_ONCE = 10_000
+_NEEDS_QUOTES = re.compile('["\t\n\r\0]|^\ufeff')
+_HAS_QUOTES = re.compile('["\0]|^\ufeff')
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+def check_pictures(view: str, pictures: Sequence[Picture]) -> None:
+    """Refuse picture files that are missing and arrays that are no pictures."""
+    missing = [str(p) for p in pictures if isinstance(p, Path) and not p.is_file()]
+    if missing:
+        shown = ", ".join(missing[:3]) + (", …" if len(missing) > 3 else "")
+        raise DataError(
+            f"view '{view}': {len(missing)} of {len(pictures)} picture files are missing: {shown}; "
+            "put them back there, or build the data set again without them."
+        )
+    for number, picture in enumerate(pictures):
+        if not isinstance(picture, Path) and (
+            picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3
+        ):
+            raise DataError(
+                f"view '{view}': picture {number} has shape {picture.shape} and type "
+                f"{picture.dtype}; expected uint8 (height × width × 3)."
+            )
+
+
+# Lines.
+
+
+def write_lines(path: Path, lines: Iterable[str]) -> None:
+    """Write each line and a line feed, in UTF-8."""
+    try:
+        with path.open("w", encoding="utf-8", newline="\n") as file:
+            file.writelines(line + "\n" for line in lines)
+    except UnicodeEncodeError as error:
+        around = error.object[max(0, error.start - 20) : error.end + 20]
+        raise DataError(
+            f"{path.parent.name}/{path.name}: {around!r} holds half of a surrogate pair, which no "
+            "text file can hold; remove it from the words, labels and file names."
+        ) from None
+
+
+def _read_text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
+        raise StorageError(f"{path} can't be read ({error}); copy it again.") from None
+
+
+def read_lines(path: Path) -> list[str]:
+    """Return the lines that `write_lines` wrote."""
+    text = _read_text(path)
+    return text.removesuffix("\n").split("\n") if text else []
+
+
+def write_texts(path: Path, texts: Iterable[str]) -> None:
+    """Write texts as JSON lines, with escapes only for what is not valid Unicode."""
+    write_lines(
+        path, (json.dumps(text, ensure_ascii=bool(_SURROGATE.search(text))) for text in texts)
+    )
+
+
+def read_texts(path: Path) -> list[str]:
+    """Return the texts of a file of JSON lines."""
+    try:
+        return [json.loads(line) for line in read_lines(path)]
+    except ValueError as error:
+        raise StorageError(f"{path} holds no JSON lines ({error}); copy it again.") from None
+
+
+def read_indexes(path: Path) -> NDArray[np.int64]:
+    """Return the row numbers of a file with one in each line."""
+    try:
+        return np.array(read_lines(path), dtype=np.int64)
+    except ValueError as error:
+        raise StorageError(f"{path} holds no row numbers ({error}); copy it again.") from None
+
+
+# Tables.
+
+
+def write_table(path: Path, rows: Iterable[Sequence[str]]) -> None:
+    """Write rows as tab-separated fields, in quotes where stock OCTIS needs them."""
+    write_lines(path, ("\t".join(map(_field, row)) or '""' for row in rows))
+
+
+def _field(value: str) -> str:
+    if not _NEEDS_QUOTES.search(value):
+        return value
+    if "\0" in value:
+        raise DataError(
+            f"{value[:80]!r} holds a NUL character, at which OCTIS would cut it off; remove it "
+            "from the words, labels and file names."
+        )
+    return '"' + value.replace('"', '""') + '"'
+
+
+def read_table(path: Path, width: int) -> list[list[str]]:
+    """Return the columns of a table, every field as text."""
+    text = _read_text(path)
+    if not _HAS_QUOTES.search(text):
+        rows = [line.split("\t") for line in text.removesuffix("\n").split("\n")] if text else []
+        if all(len(row) == width for row in rows):
+            return [[row[column] for row in rows] for column in range(width)]
+    import pandas as pd
+
+    try:
+        frame = pd.read_csv(
+            path,
+            sep="\t",
+            header=None,
+            dtype=str,
+            na_filter=False,
+            skip_blank_lines=False,
+            encoding="utf-8",
+        )
+    except (OSError, ValueError) as error:
+        raise StorageError(f"{path} can't be read ({error}); copy it again.") from None
+    if frame.shape[1] != width:
+        raise StorageError(
+            f"{path} has {frame.shape[1]} columns, expected {width}; it was changed; copy it again."
+        )
+    return [frame[column].tolist() for column in range(width)]
+
+
+def write_items(path: Path, fields: Iterable[str], view: View) -> None:
+    """Write a row for each item of a view: a field, its partition, and its label if it has any."""
+    columns: list[Iterable[str]] = [fields, _item_partitions(view.sizes)]
+    if view.labels is not None:
+        columns.append(map(str, view.labels))
+    write_table(path, zip(*columns, strict=True))
+
+
+def read_items(path: Path, entry: ViewEntry) -> tuple[list[str], list[str] | None]:
+    """Return the fields and labels that `write_items` wrote."""
+    columns = read_table(path, 3 if entry.labels else 2)
+    given = [columns[1].count(partition) for partition in OCTIS_PARTITIONS]
+    if columns[1] != _item_partitions(entry.sizes):
+        raise StorageError(
+            f"{path} has {len(columns[1])} rows, {given[0]} train, {given[1]} val and {given[2]} "
+            f"test; {MANIFEST} says {', '.join(map(str, entry.sizes))} in this order; the file "
+            "was changed; copy it again."
+        )
+    return columns[0], columns[2] if entry.labels else None
+
+
+def _item_partitions(sizes: tuple[int, int, int]) -> list[str]:
+    return [name for name, size in zip(OCTIS_PARTITIONS, sizes, strict=True) for _ in range(size)]
+
+
+def document_fields(view: TextView) -> Iterator[str]:
+    """Yield the documents in a form that pandas reads as text, whatever the words are.
+
+    Empty fields, ``null``, ``1984`` or ``#N/A N/A`` would become NaN or numbers; a no-break space
+    at the end prevents it, and `str.split` drops it.
+    """
+    for start in range(0, len(view), _DOCUMENTS_AT_ONCE):
+        rows = slice(start, min(start + _DOCUMENTS_AT_ONCE, len(view)))
+        for words in view.documents(rows):
+            yield " ".join(words) + (_NO_BREAK_SPACE if len(words) < 3 else "")
+
+
+# Arrays, each with a record of the items that it was made for.
+
+
+def write_embeddings_of(folder: Path, view: View, description: Mapping[str, Any]) -> None:
+    """Write a view's embeddings with their record."""
+    if view.embeddings is None:
+        return
+    record: dict[str, Any] = {"name": view.embedding_name}
+    record |= _record(view.embeddings, view.fingerprint()) | {"description": dict(description)}
+    if view.embedding_encoder is not None:
+        record["encoder"] = dict(view.embedding_encoder)
+    place = folder / view.name / "embeddings" / view.embedding_name
+    _write_array(place, view.embeddings, record)
+
+
+def write_word_vectors(place: Path, view: TextView) -> None:
+    """Write a view's word vectors with their record."""
+    if view.word_vectors is not None:
+        record = _record(view.word_vectors, _vocabulary_fingerprint(view.vocabulary))
+        _write_array(place, view.word_vectors, record | {"space": view.word_space})
+
+
+def read_word_vectors(
+    place: Path, vocabulary: tuple[str, ...]
+) -> tuple[NDArray[np.float32], str | None]:
+    """Return the word vectors of a vocabulary, and the name of their space."""
+    values, record = read_array(place, len(vocabulary))
+    if record.get("fingerprint") != _vocabulary_fingerprint(vocabulary):
+        raise StorageError(
+            f"{place}.npy follows another vocabulary than {place.parent / 'vocabulary.txt'}: it "
+            "changed since; make the word vectors again."
+        )
+    space = record.get("space")
+    return values, None if space is None else str(space)
+
+
+def read_array(place: Path, rows: int) -> tuple[NDArray[np.float32], dict[str, Any]]:
+    """Return an array and its record."""
+    path = place.with_name(f"{place.name}.npy")
+    record: dict[str, Any] = read_json(place.with_name(f"{place.name}.json"))
+    try:
+        values: NDArray[np.float32] = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise StorageError(f"{path} is no whole .npy file ({error}); write it again.") from None
+    expected = (rows, record.get("dimensions"))
+    if values.shape != expected:
+        raise StorageError(
+            f"{path} holds an array of shape {values.shape}, expected {expected}: it belongs to "
+            "other items; write it again."
+        )
+    return values, record
+
+
+def _write_array(place: Path, values: NDArray[Any], record: Mapping[str, Any]) -> None:
+    with written_whole(place.with_name(f"{place.name}.npy")) as temporary:
+        np.save(temporary, np.ascontiguousarray(values, np.float32), allow_pickle=False)
+    write_json(place.with_name(f"{place.name}.json"), record)
+
+
+def _record(values: NDArray[Any], fingerprint: str) -> dict[str, Any]:
+    rows, dimensions = values.shape
+    return {"dimensions": dimensions, "rows": rows, "fingerprint": fingerprint}
+
+
+def _vocabulary_fingerprint(vocabulary: Sequence[str]) -> str:
+    return hashlib.sha256("\n".join(vocabulary).encode()).hexdigest()

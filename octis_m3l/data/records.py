@@ -1,0 +1,378 @@
+"""Tables in files, whatever their format: one function reads them into a frame."""
+
+import codecs
+import csv
+import gzip
+import io
+import json
+import re
+import warnings
+import zlib
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from octis_m3l.errors import DataError, SettingsError
+
+DELIMITED = (".csv", ".tsv", ".tab")
+JSON_LINES = (".jsonl", ".ndjson")
+WORKBOOKS = (".xlsx", ".xlsm")
+
+_BYTE_ORDER_MARKS = {
+    codecs.BOM_UTF8: "utf-8-sig",
+    codecs.BOM_UTF32_LE: "utf-32",
+    codecs.BOM_UTF32_BE: "utf-32",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+}
+# The encodings of programs that do not write Unicode.
+_LEGACY = [
+    *("cp1252", "cp1250", "cp1251", "cp1253", "cp1254", "cp1255", "cp1256", "cp1257", "cp1258"),
+    *("cp874", "koi8_r", "cp932", "euc_jp", "gb18030", "big5", "cp949"),
+]
+_SAMPLE_BYTES, _SAMPLE_LINES = 100_000, 200
+_SHOWN = 60
+_DELIMITERS = (",", ";", "\t", "|")
+_DELIMITER_NAMES = {"tab": "\t", "\\t": "\t", "comma": ",", "semicolon": ";"}
+_SEPARATOR_LINE = re.compile(r'"?sep=(.)"?\s*')
+
+Row = tuple[int, list[str]]
+
+
+def format_of(path: Path) -> str:
+    """Return the suffix that tells the format of a table, "" if it is not supported."""
+    suffixes = [suffix.lower() for suffix in path.suffixes if suffix.lower() != ".gz"]
+    last = suffixes[-1] if suffixes else ""
+    return last if last in (*DELIMITED, *JSON_LINES, *WORKBOOKS) else ""
+
+
+def read_table(
+    path: str | Path, *, delimiter: str | None = None, encoding: str | None = None
+) -> pd.DataFrame:
+    """Return a table from a file: every cell a str, None where it is empty.
+
+    Lists, fractions and truth values in JSON lines keep their types.
+    """
+    path = Path(path)
+    suffix = format_of(path)
+    if delimiter is not None and suffix not in DELIMITED:
+        raise SettingsError(
+            f"delimiter={delimiter!r}: {path} is no .csv or .tsv file; leave it out."
+        )
+    if suffix in DELIMITED:
+        chosen, rows = _delimited_rows(path, read_text(path, encoding), delimiter)
+        remedy = (
+            f"Put a text that holds {chosen!r} in quotes, or give another delimiter (--delimiter)"
+        )
+        return _as_frame(rows, f"{path}, line", remedy)
+    if suffix in JSON_LINES:
+        return read_json_lines(path, encoding)
+    if not suffix:
+        raise DataError(f"{path}: expected a .csv, .tsv or .jsonl file (.gz too), or .xlsx.")
+    if encoding is not None:
+        raise SettingsError(f"encoding={encoding!r}: {path} has none to choose; leave it out.")
+    return _as_frame(_workbook_rows(path), f"{path}, row", "Give the column a name")
+
+
+def _as_frame(rows: Iterable[Row], where: str, remedy: str) -> pd.DataFrame:
+    remaining = iter(rows)
+    names = [name.strip() for name in next(remaining, (0, []))[1]]
+    while names and not names[-1]:
+        names.pop()
+    width = len(names)
+    if not width:
+        raise DataError(f"{where.rpartition(', ')[0]} is empty; expected a header and rows.")
+    content: list[list[str | None]] = []
+    short: list[Row] = []
+    for number, cells in remaining:
+        if any(cells[width:]):
+            found = _widths(number, cells, names)
+            raise DataError(f"{where} {found}. {remedy}.")
+        if len(cells) < width:
+            short.append((number, cells))
+        content.append([cell or None for cell in cells[:width]] + [None] * (width - len(cells)))
+    if short:
+        warnings.warn(
+            f"{where} {_widths(*short[0], names)}. In all {len(short)} row(s) are too short; "
+            "missing cells at their end are taken as empty. If a text has a line break, put it in "
+            "quotes.",
+            stacklevel=3,
+        )
+    return pd.DataFrame(content, columns=names, dtype=object)
+
+
+def _widths(number: int, cells: list[str], names: list[str]) -> str:
+    beginning = " | ".join(cell[:20] for cell in cells[: len(names) + 1])
+    return (
+        f"{number}: {len(cells)} cells where the header has {len(names)} ({', '.join(names)}): "
+        f"{beginning}"
+    )
+
+
+# Workbooks and JSON lines.
+
+
+def _workbook_rows(path: Path) -> Iterator[Row]:
+    import openpyxl
+
+    try:
+        book = openpyxl.load_workbook(path, read_only=True, data_only=True)
+        rows = [[_as_text(cell) for cell in row] for row in book.worksheets[0].iter_rows()]
+        names = book.sheetnames
+        book.close()
+    except FileNotFoundError:
+        raise DataError(f"{path} is missing; check its path.") from None
+    except MemoryError:
+        raise
+    except Exception as error:
+        # A damaged archive, XML or style: openpyxl passes on whatever its parts raise.
+        raise DataError(
+            f"{path} can't be read as a workbook ({error}); save it again as .xlsx, or as .csv."
+        ) from None
+    if len(names) > 1:
+        warnings.warn(
+            f"{path} has the sheets {', '.join(names)}: '{names[0]}' is read.", stacklevel=4
+        )
+    while rows and not any(rows[-1]):
+        rows.pop()
+    is_one_column = not any(any(row[1:]) for row in rows)
+    return ((n, row) for n, row in enumerate(rows, 1) if any(row) or is_one_column)
+
+
+def _as_text(cell: Any) -> str:
+    value = cell.value
+    if value is None or cell.data_type == "e":
+        return ""
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+
+
+def read_json_lines(path: Path, encoding: str | None = None) -> pd.DataFrame:
+    """Return the objects of a JSON lines file; a field within a field is a column with a dot.
+
+    Whole numbers are kept as text, digit by digit: as labels they may be longer than a float.
+    """
+    rows: list[dict[str, Any]] = []
+    nested = "its fields are nested too deeply; flatten them."
+    for number, line in enumerate(io.StringIO(read_text(path, encoding), newline=""), 1):
+        if not line.strip():
+            continue
+        try:
+            rows.append(json.loads(line, parse_int=str))
+        except json.JSONDecodeError as error:
+            raise DataError(
+                f"{path}, line {number}: {error}; the file is truncated or holds no JSON lines."
+            ) from None
+        except RecursionError:
+            raise DataError(f"{path}, line {number}: {nested}") from None
+        if not isinstance(rows[-1], dict):
+            raise DataError(
+                f"{path}, line {number}: a JSON {type(rows[-1]).__name__}, where an object was "
+                "expected."
+            )
+    try:
+        frame: pd.DataFrame = pd.json_normalize(rows)
+    except RecursionError:
+        raise DataError(f"{path}: {nested}") from None
+    return frame
+
+
+# Delimited text.
+
+
+def _delimited_rows(path: Path, text: str, delimiter: str | None) -> tuple[str, Iterator[Row]]:
+    """Return the delimiter, and the rows with the number of their first line, the header first.
+
+    A row is a line, or several where a cell in quotes holds line breaks. Quotes that do not
+    enclose a cell are part of the text.
+    """
+    lines = list(io.StringIO(text, newline=""))
+    separator = _SEPARATOR_LINE.fullmatch(lines[0]) if lines else None
+    if delimiter is not None:
+        chosen = _DELIMITER_NAMES.get(delimiter, delimiter)
+        if len(chosen) != 1 or chosen in '"\r\n ':
+            raise SettingsError(
+                f"delimiter={delimiter!r}: expected one character between cells, such as ',', ';' "
+                "or 'tab'."
+            )
+    else:
+        chosen = separator[1] if separator else _detected_delimiter(lines[:_SAMPLE_LINES], path)
+    return chosen, _rows(lines, 1 if separator else 0, chosen, path)
+
+
+def _has_width(cells: list[str], width: int) -> bool:
+    """Return whether a row has as many cells as columns, or more that are empty."""
+    return len(cells) >= width and not any(cells[width:])
+
+
+def _detected_delimiter(lines: list[str], path: Path) -> str:
+    """Return the delimiter with which most rows are as wide as the header."""
+    tabs = {".tsv", ".tab"} & {suffix.lower() for suffix in path.suffixes}
+    candidates = sorted(_DELIMITERS, key=lambda one: one != "\t") if tabs else _DELIMITERS
+    scores = {}
+    for candidate in candidates:
+        with _cells_of_any_length():
+            header, *rows = [c for c in csv.reader(lines, delimiter=candidate) if c] or [[]]
+        if len(header) > 1:
+            share = sum(_has_width(cells, len(header)) for cells in rows) / max(1, len(rows))
+            scores[candidate] = share, len(header)
+    return max(scores, key=scores.__getitem__) if scores else candidates[0]
+
+
+def _rows(lines: list[str], first: int, delimiter: str, path: Path) -> Iterator[Row]:
+    width, at = 0, first
+    doubtful, proven = "", False
+    # A space after each delimiter of the header belongs to the delimiter.
+    header = next((line for line in lines[first:] if line.strip()), "").split(delimiter)
+    spaced = len(header) > 1 and all(cell.startswith(" ") for cell in header[1:])
+    while at < len(lines):
+        plain = lines[at].rstrip("\r\n").split(delimiter)
+        cells, end = plain, at + 1
+        if '"' in lines[at]:
+            quoted, end = _quoted_row(lines, at, delimiter, spaced)
+            if quoted is not None and end > at + 1 and width > 1:
+                # Two stray quotes look like a cell with line breaks, and would swallow rows.
+                if not _are_rows(lines[at:end], delimiter, width):
+                    proven = proven or _has_width(quoted, width)
+                elif delimiter == "\t" or not _has_width(quoted, width):
+                    quoted = None
+                else:
+                    doubtful = doubtful or f"{at + 1} to {end}"
+            if quoted is None:
+                end = at + 1
+                if not _has_width(plain, width):
+                    raise DataError(
+                        f"{path}, line {at + 1}: a quote that begins a cell does not end one "
+                        f"({lines[at].strip()[:_SHOWN]!r}); write a quote within a cell twice."
+                    )
+            cells = plain if quoted is None else quoted
+        elif spaced:
+            cells = [cell.lstrip(" ") for cell in plain]
+        if width == 1 or cells != [""]:
+            yield at + 1, cells
+            width = width or len(cells)
+        at = end
+    if doubtful and not proven:
+        raise DataError(
+            f"{path}, lines {doubtful}: quotes make them one row, and yet each has {width} cells "
+            "by itself. Remove the two quotes; or, if the text does have line breaks, save the "
+            "table as .xlsx or JSON lines."
+        )
+
+
+def _quoted_row(
+    lines: list[str], at: int, delimiter: str, spaced: bool
+) -> tuple[list[str] | None, int]:
+    """Return the cells of the row that begins in a line, and its end; None for stray quotes."""
+    following = (lines[number] for number in range(at, len(lines)))
+    reader = csv.reader(following, delimiter=delimiter, strict=True, skipinitialspace=spaced)
+    try:
+        with _cells_of_any_length():
+            return next(reader), at + reader.line_num
+    except csv.Error:
+        return None, at + 1
+
+
+def _are_rows(lines: list[str], delimiter: str, width: int) -> bool:
+    """Return whether each line of a quoted row is a row by itself."""
+    alone = [line.rstrip("\r\n").split(delimiter) for line in lines]
+    within = zip(alone[1:-1], csv.reader(lines[1:-1], delimiter=delimiter), strict=False)
+    return (
+        _has_width(alone[0], width)
+        and _has_width(alone[-1], width)
+        and all(_has_width(plain, width) or _has_width(quoted, width) for plain, quoted in within)
+    )
+
+
+@contextmanager
+def _cells_of_any_length() -> Iterator[None]:
+    before = csv.field_size_limit(2**31 - 1)
+    try:
+        yield
+    finally:
+        csv.field_size_limit(before)
+
+
+# Bytes to text.
+
+
+def read_text(path: Path, encoding: str | None = None) -> str:
+    """Return the text of a file, unpacked, its encoding detected if it is not given."""
+    content = _unpacked(path)
+    if encoding is None:
+        return _detected_text(content, path).removeprefix("\ufeff")
+    try:
+        return content.decode(encoding).removeprefix("\ufeff")
+    except LookupError:
+        raise SettingsError(
+            f"encoding={encoding!r} is not known; expected such as utf-8, utf-16, latin-1, cp1250 "
+            "or gb18030."
+        ) from None
+    except UnicodeError as error:
+        raise DataError(f"{path} is not written in {encoding} ({error}).") from None
+
+
+def _unpacked(path: Path) -> bytes:
+    try:
+        content = path.read_bytes()
+        return gzip.decompress(content) if path.suffix.lower() == ".gz" else content
+    except FileNotFoundError:
+        raise DataError(f"{path} is missing; check its path.") from None
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise DataError(
+            f"{path} can't be unpacked ({error}): it is cut off, damaged or not gzipped; copy it "
+            "again."
+        ) from None
+    except OSError as error:
+        raise DataError(f"{path} can't be read ({error.strerror}).") from None
+
+
+def _detected_text(content: bytes, path: Path) -> str:
+    marked = [name for mark, name in _BYTE_ORDER_MARKS.items() if content.startswith(mark)]
+    for encoding in [*marked[:1], *_unicode_encodings(content[:_SAMPLE_BYTES])]:
+        try:
+            return content.decode(encoding)
+        except UnicodeError:
+            continue
+    for encoding in _likely_encodings(content):
+        try:
+            text = content.decode(encoding)
+        except UnicodeError:
+            continue
+        first = next(place for place, letter in enumerate(text) if not letter.isascii())
+        shown = " ".join(text[max(0, first - _SHOWN // 2) : first + _SHOWN // 2].split())
+        warnings.warn(
+            f"{path} is not written in UTF-8; it is read as {encoding} ({shown!r}). If letters are "
+            "wrong, give its encoding (--encoding).",
+            stacklevel=2,
+        )
+        return text
+    raise DataError(
+        f"{path} is no text in any encoding that is recognised; give its encoding (--encoding), "
+        "or save it in UTF-8."
+    )
+
+
+def _unicode_encodings(head: bytes) -> list[str]:
+    """Return the encodings of Unicode to try: UTF-16 first where many bytes are zero."""
+    even, odd = head[::2].count(0), head[1::2].count(0)
+    if not even + odd:
+        return ["utf-8"]
+    utf_16 = "utf-16-be" if even > odd else "utf-16-le"
+    return [utf_16, "utf-8"] if even + odd > len(head) // 5 else ["utf-8", utf_16]
+
+
+def _likely_encodings(content: bytes) -> list[str]:
+    from charset_normalizer import from_bytes
+
+    lines = [line for line in content.splitlines() if not line.isascii()]
+    found = list(from_bytes(b"\n".join(lines)[:_SAMPLE_BYTES], cp_isolation=_LEGACY))
+    likely = [
+        match.encoding
+        for match in found
+        if match.chaos <= found[0].chaos + 0.05 and match.coherence >= found[0].coherence - 0.05
+    ]
+    # Among those that match as well as the best, Western European is by far the most frequent.
+    return sorted(likely, key="cp1252".__ne__)

@@ -1,1 +1,0 @@
-"""Records: what lists, frames and JSON lines hold row by row, read and checked."""
