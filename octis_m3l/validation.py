@@ -18,7 +18,7 @@ from pydantic import (
     validate_call,
 )
 
-from octis_m3l.errors import DataError, SettingsError, suggest
+from octis_m3l.errors import DataError, OctisM3LError, SettingsError, suggest
 
 _Given = ParamSpec("_Given")
 _Result = TypeVar("_Result")
@@ -28,7 +28,9 @@ _SHOWN = 80
 _SUBJECT = re.compile(r"^(Value error,|\w+) (?=should|is |must)")
 
 
-def validated(function: Callable[_Given, _Result]) -> Callable[_Given, _Result]:
+def validated(
+    function: Callable[_Given, _Result], error: type[OctisM3LError] = DataError
+) -> Callable[_Given, _Result]:
     """Return a function that checks its arguments against their annotations.
 
     Numpy's scalars are passed on as Python's; nothing else changes its type, except as the
@@ -49,16 +51,16 @@ def validated(function: Callable[_Given, _Result]) -> Callable[_Given, _Result]:
         given = {name: _as_python(value) for name, value in kwargs.items()}
         try:
             args, kwargs = check(*map(_as_python, args), **given)  # type: ignore[assignment]
-        except ValidationError as error:
-            raise _argument_error(function, error, args, given) from None
+        except ValidationError as found:
+            raise _argument_error(function, found, args, given, error) from None
         return function(*args, **kwargs)
 
     return checked_first
 
 
-def validated_fields(dataclass: type[_T]) -> type[_T]:
+def validated_fields(dataclass: type[_T], error: type[OctisM3LError] = DataError) -> type[_T]:
     """Return a dataclass that checks its fields against their annotations."""
-    dataclass.__init__ = validated(dataclass.__init__)  # type: ignore[method-assign]
+    dataclass.__init__ = validated(dataclass.__init__, error)  # type: ignore[method-assign]
     return dataclass
 
 
@@ -84,13 +86,14 @@ def _in_one_line(messages: Iterable[str]) -> str:
 
 def _argument_error(
     function: Callable[..., Any],
-    error: ValidationError,
+    found: ValidationError,
     args: Sequence[Any],
     kwargs: dict[str, Any],
-) -> DataError | SettingsError:
+    error: type[OctisM3LError],
+) -> OctisM3LError:
     who = function.__qualname__.removesuffix(".__init__").rpartition(".")[2]
     parameters = [n for n in signature(function).parameters if n not in ("self", "cls")]
-    faults = error.errors(include_url=False)
+    faults = found.errors(include_url=False)
     for fault in faults:
         name = str(fault["loc"][-1])
         if fault["type"] == "unexpected_keyword_argument":
@@ -109,7 +112,7 @@ def _argument_error(
     # Of the alternatives in a union, the one that goes deepest into the value is meant.
     deepest = max(places, key=lambda place: place[0])
     messages = [fault["msg"] for fault, at in zip(faults, places, strict=True) if at == deepest]
-    return DataError(f"{who}: {deepest[1]}: {_in_one_line(messages)}.")
+    return error(f"{who}: {deepest[1]}: {_in_one_line(messages)}.")
 
 
 def _place(name: str, value: Any, path: Sequence[int | str]) -> tuple[int, str]:

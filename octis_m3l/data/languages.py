@@ -1,4 +1,4 @@
-"""Languages: which one a code or a name stands for, and whether texts are in the one given."""
+"""Languages: which one a code or a name means, and whether texts seem to be in another one."""
 
 import re
 from collections.abc import Mapping
@@ -8,15 +8,15 @@ from functools import lru_cache
 import numpy as np
 import regex
 import stopwordsiso
+from numpy.typing import NDArray
 
-from octis_m3l.data.stop_words import has_stop_words
-from octis_m3l.data.tokenized import TokenizedCorpus
+from octis_m3l.data.tokenizers import has_stop_words
 from octis_m3l.errors import SettingsError
 
 _CODE = re.compile(r"[a-z]{2,3}")
-# Codes of countries that are no language's, and the language that nearly all read there.
+# Country codes that are not language codes, and the language that is read in the country.
 _COUNTRIES = {"cn": "zh", "cz": "cs", "dk": "da", "gr": "el", "jp": "ja", "ua": "uk"}
-# Codes of languages that mean something else in most names of columns.
+# Language codes that usually mean something else in names of columns.
 _WORDS = frozenset(
     {"cat", "eu", "ha", "he", "hi", "id", "in", "it", "la", "may", "ms", "no", "so", "st", "uk"}
 )
@@ -26,30 +26,31 @@ _WITHOUT_SPACES = regex.compile(
 _TOP_WORDS = 20
 
 
-def checked_language(language: object) -> str | None:
-    """Return the ISO 639 code of a language, None if none is given."""
+def language_code(language: str | None) -> str | None:
+    """Return the ISO 639 code of a language that is given by a code or its English name."""
     if language is None:
         return None
-    if isinstance(language, str):
-        code = _code_of(language) or (language if _CODE.fullmatch(language) else None)
-        if code is not None:
-            return code
-    raise SettingsError(
-        f"language is {language!r}; expected a language's code such as 'en', its English name, or "
-        "None."
-    )
+    code = _code_of(language) or (language if _CODE.fullmatch(language) else None)
+    if code is None:
+        raise ValueError("should be a language's code such as 'en', its English name, or None")
+    return code
 
 
 def language_of(view: str, languages: Mapping[str, str | None] | None = None) -> str | None:
-    """Return the language of a view: the one given for it, else the one that its name says.
+    """Return the language of a view: the given one, or else the one that its name indicates.
 
-    A name says a language if `checked_language` understands it as a whole (``zh``, ``zh-cn``,
-    ``chinese``, ``cn``), or if it begins or ends with a language's English name or code of two
-    letters (``german_abstract``, ``en_title``). Codes that are English words or abbreviations
-    count as whole names only (``it``, but not ``it_news``). There must be stop words for it.
+    A name indicates a language if `language_code` understands it as a whole (``zh``, ``zh-cn``,
+    ``chinese``, ``cn``), or if it begins or ends with a language's English name or two-letter code
+    (``german_abstract``, ``en_title``). Codes that are also English words or abbreviations count
+    only as whole names (``it``, but not ``it_news``). The language must have stop words.
     """
     if languages is not None and view in languages:
-        return checked_language(languages[view])
+        try:
+            return language_code(languages[view])
+        except ValueError as error:
+            raise SettingsError(
+                f"view '{view}': language={languages[view]!r}: it {error}."
+            ) from None
     if has_stop_words(view):
         return view
     parts = re.split("[-_]", view)
@@ -61,10 +62,10 @@ def language_of(view: str, languages: Mapping[str, str | None] | None = None) ->
 
 @lru_cache(maxsize=256)
 def _code_of(name: str) -> str | None:
-    """Return the language that a tag, an English name or a country's code stands for."""
+    """Return the language that a language tag, an English name or a country code means."""
     if has_stop_words(name):
         return name
-    # Only names that are not understood without it wait for the library and its data.
+    # The library and its data load slowly; common codes do not need them.
     from langcodes import Language, tag_is_valid
 
     tag = name.strip().lower().replace("_", "-")
@@ -77,37 +78,40 @@ def _code_of(name: str) -> str | None:
     return None
 
 
-def doubts_of_language(
-    view: str,
-    language: str | None,
-    corpus: TokenizedCorpus,
-    *,
-    separates_at_spaces: bool,
-    leaves_out_stop_words: bool,
-) -> list[str]:
-    """Return what speaks against the language that the texts of a view were split in."""
-    doubts = []
-    known = "is not known" if language is None else f"is '{language}'"
-    long = [word for word in corpus.vocabulary if _WITHOUT_SPACES.match(word)]
-    if separates_at_spaces and len(long) > len(corpus.vocabulary) / 10:
-        doubts.append(
-            f"view '{view}': its language {known}, but words such as {long[0][:20]!r} are of a "
-            "script without spaces between words, so that whole sentences count as words. Give "
-            f"the language (languages={{'{view}': 'zh'}}; octis-m3l build: --language {view}=zh), "
-            "or the tokenizer 'whitespace' if the words are separated by spaces already."
-        )
-    if leaves_out_stop_words and len(corpus.vocabulary) >= _TOP_WORDS:
-        counts = np.bincount(corpus.token_ids, minlength=len(corpus.vocabulary))
-        top = [corpus.vocabulary[word] for word in np.argsort(-counts, kind="stable")[:_TOP_WORDS]]
-        lists = {code: stopwordsiso.stopwords(code) for code in sorted(stopwordsiso.langs())}
-        shared = {code: [word for word in top if word in words] for code, words in lists.items()}
-        likely = max(shared, key=lambda code: len(shared[code]))
-        if len(shared[likely]) >= _TOP_WORDS / 2:
-            doubts.append(
-                f"view '{view}': its language {known}, but {len(shared[likely])} of its "
-                f"{_TOP_WORDS} most frequent words are stop words of '{likely}' "
-                f"({', '.join(shared[likely][:5])}, …). Give the language (languages={{'{view}': "
-                f"'{likely}'}}; octis-m3l build: --language {view}={likely}), or keep all words "
-                "with stop_words=False (--set stop_words=false)."
-            )
-    return doubts
+def doubt_of_segmentation(view: str, language: str | None, vocabulary: tuple[str, ...]) -> str:
+    """Return a warning if texts split at spaces are in a script without spaces, else ""."""
+    long = [word for word in vocabulary if _WITHOUT_SPACES.match(word)]
+    if len(long) <= len(vocabulary) / 10:
+        return ""
+    return (
+        f"view '{view}': its language {_known(language)}, but words such as {long[0][:20]!r} are "
+        "in a script without spaces between words, so that whole sentences count as words. Give "
+        f"the language (languages={{'{view}': 'zh'}}; octis-m3l build: --language {view}=zh), "
+        "or the tokenizer 'whitespace' if the words are separated by spaces already."
+    )
+
+
+def doubt_of_stop_words(
+    view: str, language: str | None, vocabulary: tuple[str, ...], token_ids: NDArray[np.int32]
+) -> str:
+    """Return a warning if the most frequent words are stop words of another language, else ""."""
+    if len(vocabulary) < _TOP_WORDS:
+        return ""
+    counts = np.bincount(token_ids, minlength=len(vocabulary))
+    top = [vocabulary[word] for word in np.argsort(-counts, kind="stable")[:_TOP_WORDS]]
+    lists = {code: stopwordsiso.stopwords(code) for code in sorted(stopwordsiso.langs())}
+    shared = {code: [word for word in top if word in words] for code, words in lists.items()}
+    likely = max(shared, key=lambda code: len(shared[code]))
+    if len(shared[likely]) < _TOP_WORDS / 2:
+        return ""
+    return (
+        f"view '{view}': its language {_known(language)}, but {len(shared[likely])} of its "
+        f"{_TOP_WORDS} most frequent words are stop words of '{likely}' "
+        f"({', '.join(shared[likely][:5])}, …). Give the language (languages={{'{view}': "
+        f"'{likely}'}}; octis-m3l build: --language {view}={likely}), or keep all words "
+        "with stop_words=False (--set stop_words=false)."
+    )
+
+
+def _known(language: str | None) -> str:
+    return "is not known" if language is None else f"is '{language}'"

@@ -1,46 +1,35 @@
-"""Raw text into tokens, and tokens into ids of a vocabulary, one view at a time."""
+"""Text preprocessing: raw texts of one language become ids of the words of a vocabulary."""
 
 import warnings
 from array import array
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from functools import lru_cache
+from functools import cache, lru_cache, partial
 from itertools import chain
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import AfterValidator, Field, PlainValidator
+from scipy.sparse import csr_matrix
 
 from octis_m3l.data.item_checks import as_items, check_characters, is_missing, kind_of
-from octis_m3l.data.languages import checked_language, doubts_of_language
-from octis_m3l.data.stop_words import available_stop_words, comparable_words, stop_words
-from octis_m3l.data.text_checks import (
-    check_tokenizer,
-    checked_share,
-    checked_stop_words,
-    checked_switch,
-    checked_tokens,
-    checked_training_mask,
-    checked_vocabulary,
-    checked_whole_number,
-    not_text,
-)
-from octis_m3l.data.tokenized import (
-    EncodedTexts,
-    IdsOfForm,
-    PreprocessingReport,
-    TokenizedCorpus,
-)
+from octis_m3l.data.languages import doubt_of_segmentation, doubt_of_stop_words, language_code
 from octis_m3l.data.tokenizers import (
+    TOKENIZERS,
     UNSEGMENTED,
     automatic_tokenizer,
-    form_finder,
+    available_stop_words,
+    comparable_word,
+    comparable_words,
+    find_forms,
     lower_case,
     normalise,
     split_form,
-    stop_word_key,
+    stop_words,
 )
 from octis_m3l.errors import DataError, MissingDependencyError, SettingsError, suggest
+from octis_m3l.validation import validated, validated_fields
 
 __all__ = [
     "PreprocessingReport",
@@ -50,77 +39,200 @@ __all__ = [
     "stop_words",
 ]
 
+Tokenizer = Callable[[str], Sequence[str]]
+
 _ONE_CHARACTER_WORDS = frozenset({"ja", "zh"})
+_ROWS_SHOWN = 10
 
 
+def _known_tokenizer(tokenizer: str | Tokenizer) -> str | Tokenizer:
+    if isinstance(tokenizer, str) and tokenizer not in TOKENIZERS:
+        hint = suggest(tokenizer, TOKENIZERS).rstrip(".")
+        raise ValueError(f"should be a tokenizer's name, or a function from text to words.{hint}")
+    return tokenizer
+
+
+def _frozen_words(given: Any) -> bool | frozenset[str]:
+    if isinstance(given, bool):
+        return given
+    if (
+        isinstance(given, str)
+        or not isinstance(given, Collection)
+        or not all(isinstance(word, str) for word in given)
+    ):
+        raise ValueError(
+            "should be True for the language's list, False for none, or a collection of words"
+        )
+    return frozenset(given)
+
+
+@dataclass(frozen=True)
+class PreprocessingReport:
+    """What the preprocessing of one view removed.
+
+    Parameters
+    ----------
+    view : str
+        Name of the view.
+    documents : int
+        Number of documents, missing ones included.
+    empty_documents : tuple of int
+        Rows of the documents without a word of the vocabulary; missing ones are not among them.
+    tokens_before, tokens_after : int
+        Number of tokens before and after the vocabulary was chosen.
+    vocabulary_size : int
+        Number of words in the vocabulary.
+    """
+
+    view: str
+    documents: int
+    empty_documents: tuple[int, ...]
+    tokens_before: int
+    tokens_after: int
+    vocabulary_size: int
+
+    def __str__(self) -> str:
+        """Return the report as one sentence."""
+        empty = "none of them empty"
+        if self.empty_documents:
+            shown = ", ".join(map(str, self.empty_documents[:_ROWS_SHOWN]))
+            more = ", ..." if len(self.empty_documents) > _ROWS_SHOWN else ""
+            rows = "row" if len(self.empty_documents) == 1 else "rows"
+            count = len(self.empty_documents)
+            empty = f"{count} of them with no token left ({rows} {shown}{more})"
+        return (
+            f"View {self.view!r}: {self.documents} documents, {empty}; {self.tokens_after} of "
+            f"{self.tokens_before} tokens are in the vocabulary of {self.vocabulary_size} words."
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class TokenizedCorpus:
+    """The documents of one view as ids of its vocabulary.
+
+    Parameters
+    ----------
+    token_ids : array of int32
+        The words of all documents, one document after another.
+    offsets : array of int64 (documents + 1)
+        Where each document begins and ends in `token_ids`.
+    vocabulary : tuple of str
+        The words; a word's position is its id.
+    report : PreprocessingReport
+        What was removed.
+    """
+
+    token_ids: NDArray[np.int32]
+    offsets: NDArray[np.int64]
+    vocabulary: tuple[str, ...]
+    report: PreprocessingReport
+
+
+@dataclass(frozen=True, eq=False)
+class _EncodedTexts:
+    """Documents as ids of all their words, before a vocabulary is chosen."""
+
+    token_ids: NDArray[np.int32]
+    offsets: NDArray[np.int64]
+    words: list[str]
+    missing: NDArray[np.bool_]
+
+    def counts(self, rows: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return how often each word occurs in the given rows, and in how many of them."""
+        shape = (len(rows), len(self.words))
+        ones = np.ones(len(self.token_ids), dtype=np.int64)
+        bags = csr_matrix((ones, self.token_ids, self.offsets), shape=shape)[rows]
+        bags.sum_duplicates()
+        counts = np.bincount(bags.indices, weights=bags.data, minlength=len(self.words))
+        return counts.astype(np.int64), np.bincount(bags.indices, minlength=len(self.words))
+
+    def select(self, vocabulary: tuple[str, ...], view: str) -> TokenizedCorpus:
+        """Return the tokens that are in the vocabulary."""
+        position = {word: index for index, word in enumerate(vocabulary)}
+        positions = np.array([position.get(word, -1) for word in self.words], dtype=np.int32)
+        selected = positions[self.token_ids]
+        kept = selected >= 0
+        offsets = np.concatenate([[0], np.cumsum(kept)]).astype(np.int64)[self.offsets]
+        empty = np.flatnonzero((np.diff(offsets) == 0) & ~self.missing)
+        report = PreprocessingReport(
+            view=view,
+            documents=len(self.missing),
+            empty_documents=tuple(empty.tolist()),
+            tokens_before=len(self.token_ids),
+            tokens_after=int(offsets[-1]),
+            vocabulary_size=len(vocabulary),
+        )
+        return TokenizedCorpus(selected[kept], offsets, vocabulary, report)
+
+
+@partial(validated_fields, error=SettingsError)
 @dataclass(frozen=True)
 class TextPreprocessor:
     """Turns the raw texts of one language into tokens and a vocabulary.
 
-    The rules of the tokenizer "unicode" are in `octis_m3l.data.tokenizers`. Whatever the
-    tokenizer, tokens are normalised to NFKC, and those without any letter or digit are dropped.
+    `octis_m3l.data.tokenizers` describes the rules of the tokenizer "unicode". With every
+    tokenizer, tokens are normalised to NFKC, and those without any letter or digit are removed.
 
     Parameters
     ----------
     language : str, optional
-        ISO 639-1 code, or what stands for one: "zh-CN", "deu", "chinese", "cn". None splits at
-        Unicode's words and knows no stop words.
+        ISO 639-1 code, or another name of the language: "zh-CN", "deu", "chinese", "cn". None
+        splits texts at Unicode's word boundaries and uses no stop words.
     vocabulary_size : int, optional
-        Most frequent words that are kept, at least 1; None keeps all.
+        Number of words to keep, the most frequent ones, at least 1; None keeps all.
     stop_words : bool or collection of str
-        True for the language's list, False for none, or the words themselves. They are matched
-        after normalising and whatever their case. Unless there are none, elided words ("l", "qu")
-        that are split off an apostrophe go with them.
+        True for the language's list, False for none, or the words themselves. Words are compared
+        after normalising, regardless of case. Unless there are no stop words, elided words ("l",
+        "qu") that are split off at an apostrophe are removed too.
     lowercase : bool
-        Whether tokens are in lower case.
+        Whether tokens are converted to lower case.
     min_word_length : int, optional
-        Least number of characters, combining marks included, at least 1; None for 1 in Chinese
+        Minimum number of characters, including combining marks, at least 1; None for 1 in Chinese
         and Japanese and 2 in all other languages.
     min_document_frequency : int
-        Number of training documents that a word must be in, at least 1.
+        Number of training documents in which a word must occur, at least 1.
     max_document_frequency : float
-        Share of the training documents that a word may be in, above 0 and at most 1; missing
+        Share of the training documents in which a word may occur, above 0 and at most 1; missing
         documents do not count.
     keep_numbers : bool
         Whether tokens without a letter are kept.
     tokenizer : str or callable
         "unicode"; "whitespace" for text whose words are already separated; "jieba" for Chinese;
-        "fugashi" for Japanese; "auto" for the one of the language; or a function from a text, just
-        as it is given, to its words. "separated" is "whitespace", but `transform` splits what the
-        vocabulary does not have as "auto" would: for raw text where another program chose the
+        "fugashi" for Japanese; "auto" to choose by language; or a function that takes a text,
+        unchanged, and returns its words. "separated" is like "whitespace", but `transform` splits
+        words outside the vocabulary as "auto" would: for raw text where another program chose the
         words.
 
     Raises
     ------
     SettingsError
-        If a setting is out of range, the tokenizer is unknown, the language has no list of stop
-        words though they are wanted, or it has no spaces between words and "auto" cannot help.
+        If a setting is invalid, there is no list of stop words for the language, or the language
+        has no spaces between words and "auto" has no tokenizer for it.
     """
 
-    language: str | None = None
-    vocabulary_size: int | None = 2000
-    stop_words: bool | Collection[str] = True
+    language: Annotated[str | None, AfterValidator(language_code)] = None
+    vocabulary_size: Annotated[int, Field(ge=1)] | None = 2000
+    stop_words: Annotated[bool | Collection[str], PlainValidator(_frozen_words)] = True
     lowercase: bool = True
-    min_word_length: int | None = None
-    min_document_frequency: int = 1
-    max_document_frequency: float = 1.0
+    min_word_length: Annotated[int, Field(ge=1)] | None = None
+    min_document_frequency: Annotated[int, Field(ge=1)] = 1
+    max_document_frequency: Annotated[float, Field(gt=0, le=1)] = 1.0
     keep_numbers: bool = False
-    tokenizer: str | Callable[[str], Sequence[str]] = "auto"
+    tokenizer: Annotated[str | Tokenizer, AfterValidator(_known_tokenizer)] = "auto"
 
     def __post_init__(self) -> None:
-        """Check every setting."""
-        self._set("language", checked_language(self.language))
-        for name in ("vocabulary_size", "min_word_length", "min_document_frequency"):
-            optional = name != "min_document_frequency"
-            self._set(name, checked_whole_number(name, getattr(self, name), optional))
-        self._set("max_document_frequency", checked_share(self.max_document_frequency))
-        for name in ("lowercase", "keep_numbers"):
-            self._set(name, checked_switch(name, getattr(self, name)))
-        check_tokenizer(self.tokenizer, self.language)
-        self._set("stop_words", checked_stop_words(self.stop_words, self.language))
+        """Check that the language has what the other settings need."""
+        if self.tokenizer == "auto" and self.language in UNSEGMENTED:
+            raise SettingsError(
+                f'Language {self.language!r} has no spaces between words, and tokenizer="auto" '
+                "cannot find them. Pass a function from a text to its words as tokenizer, or "
+                'tokenizer="whitespace" if the words of the text are already separated by spaces.'
+            )
+        if self.stop_words is True and self.language is not None:
+            stop_words(self.language)
 
     def tokenize(self, text: str) -> list[str]:
-        """Return the tokens of a text, before the vocabulary.
+        """Return the tokens of a text, before the vocabulary is applied.
 
         Parameters
         ----------
@@ -130,15 +242,12 @@ class TextPreprocessor:
         Raises
         ------
         DataError
-            If the text is not a string, or a tokenizer of one's own returns what is no word.
+            If the text is not a string, or a custom tokenizer returns something else than words.
         MissingDependencyError
             If the language's tokenizer is not installed.
         """
-        if not isinstance(text, str):
-            raise DataError(not_text(text))
-        check_characters(text)
-        find = self._form_finder()
-        return [word for form in find(text) for word in self._words(form)]
+        _check_text(text)
+        return [word for form in self._find_forms()(text) for word in self._words_of(form)]
 
     def fit_transform(
         self,
@@ -148,33 +257,39 @@ class TextPreprocessor:
     ) -> TokenizedCorpus:
         """Choose the vocabulary and return all documents as its ids.
 
-        The vocabulary is the most frequent words of the training rows, ties in alphabetical
-        order, and is itself in alphabetical order (by code point). Other words are dropped.
+        The vocabulary consists of the most frequent words of the training rows; of equally
+        frequent words the alphabetically first ones. It is in alphabetical order (by code point).
 
         Parameters
         ----------
         texts : sequence of str or None
             The documents; None and NaN are missing and have no tokens.
         training : array of bool, shape (documents,), optional
-            Rows that the vocabulary is chosen on; None for all.
+            Rows on which the vocabulary is chosen; None for all.
         view : str
             Name for errors and the report.
 
         Raises
         ------
         DataError
-            If a document is not text, the mask does not fit, or no word is left.
+            If a document is not text, the mask has another shape, or no word is left.
         MissingDependencyError
             If the language's tokenizer is not installed.
         """
-        encoded = self._encode(texts, view)
-        rows = checked_training_mask(training, len(encoded.missing), view)
-        return encoded.select(self._vocabulary(encoded, rows, view), view)
+        encoded = self._encode(texts, view, self._words_of)
+        documents = len(encoded.missing)
+        rows = np.ones(documents, np.bool_) if training is None else np.asarray(training)
+        if rows.dtype != np.bool_ or rows.shape != (documents,):
+            raise DataError(
+                f"View {view!r}: the training mask is of type {rows.dtype} and shape {rows.shape}; "
+                f"expected bool and ({documents},), one truth value for each document."
+            )
+        return encoded.select(self._choose_vocabulary(encoded, rows, view), view)
 
     def transform(
         self, texts: Sequence[str | None], vocabulary: Sequence[str], view: str = "text"
     ) -> TokenizedCorpus:
-        """Return documents as ids of a vocabulary that is already chosen.
+        """Return documents as ids of an existing vocabulary.
 
         Parameters
         ----------
@@ -188,21 +303,22 @@ class TextPreprocessor:
         Raises
         ------
         DataError
-            If a document is not text, or the vocabulary is empty, repeats a word or has one with
-            white space in it.
+            If a document is not text, or the vocabulary is empty, repeats a word or has a word
+            with white space in it.
         MissingDependencyError
             If the language's tokenizer is not installed.
         """
-        words = checked_vocabulary(vocabulary, view)
+        words = _checked_vocabulary(vocabulary, view)
         spellings = _other_spellings(self, words)
-        known = frozenset(words).union(spellings)
-        words_of = self._known_or_split(known) if self.tokenizer == "separated" else self._words
+        words_of: Callable[[str], list[str]] = self._words_of
+        if self.tokenizer == "separated" and self.language not in UNSEGMENTED:
+            words_of = self._known_or_split(frozenset(words).union(spellings))
         encoded = self._encode(texts, view, words_of)
         found = [spellings.get(word, word) for word in encoded.words]
         return replace(encoded, words=found).select(words, view)
 
     def doubts_of_language(self, corpus: TokenizedCorpus, view: str) -> list[str]:
-        """Return what speaks against the language that texts were split in, a sentence each.
+        """Return warnings if the texts seem to be in another language, one sentence each.
 
         Parameters
         ----------
@@ -211,18 +327,19 @@ class TextPreprocessor:
         view : str
             Name for the sentences.
         """
-        return doubts_of_language(
-            view,
-            self.language,
-            corpus,
-            separates_at_spaces=self.tokenizer == "auto" and self._splits_forms(),
-            leaves_out_stop_words=self.stop_words is True,
-        )
+        doubts = []
+        if self.tokenizer == "auto" and self._splits_forms():
+            doubts.append(doubt_of_segmentation(view, self.language, corpus.vocabulary))
+        if self.stop_words is True:
+            words, ids = corpus.vocabulary, corpus.token_ids
+            doubts.append(doubt_of_stop_words(view, self.language, words, ids))
+        return list(filter(None, doubts))
 
     def as_dict(self) -> dict[str, object]:
         """Return the settings as JSON can store them; a function only by its name."""
-        names = [field.name for field in fields(self)]
-        settings: dict[str, object] = {name: getattr(self, name) for name in names}
+        settings: dict[str, object] = {
+            field.name: getattr(self, field.name) for field in fields(self)
+        }
         if not isinstance(self.stop_words, bool):
             settings["stop_words"] = sorted(self.stop_words)
         if not isinstance(self.tokenizer, str):
@@ -231,14 +348,14 @@ class TextPreprocessor:
 
     @classmethod
     def of_vocabulary(cls, vocabulary: Collection[str], language: str | None) -> Self:
-        """Return what reads new texts where another program chose the words.
+        """Return a preprocessor for new texts of a corpus whose words another program chose.
 
         Parameters
         ----------
         vocabulary : collection of str
-            The words; whether they are all in lower case decides whether texts are put in it.
+            The words; if all are in lower case, texts are converted to lower case.
         language : str, optional
-            ISO 639-1 code; decides how texts are split where their words aren't separated.
+            ISO 639-1 code; decides how texts are split where their words are not separated.
         """
         return cls(
             language=language,
@@ -251,34 +368,28 @@ class TextPreprocessor:
         )
 
     @classmethod
+    @partial(validated, error=SettingsError)
     def from_dict(cls, settings: Mapping[str, Any]) -> Self:
         """Return the preprocessor that `as_dict` described.
 
         Parameters
         ----------
         settings : mapping
-            Settings by name; those that are left out have their defaults. A tokenizer that was a
-            function must be passed again before any text is tokenized.
+            Settings by name; omitted ones have their defaults. If the tokenizer was a function, it
+            must be given again by `with_tokenizer` before any text is tokenized.
 
         Raises
         ------
         SettingsError
-            If a setting is unknown or out of range.
+            If a setting is unknown or invalid.
         """
-        if not isinstance(settings, Mapping):
-            raise SettingsError(
-                f"Preprocessing settings are a {kind_of(settings)}; expected a mapping such as "
-                '{"language": "en"}.'
-            )
-        known = [field.name for field in fields(cls)]
-        for name in settings:
-            if name not in known:
-                hint = suggest(str(name), known)
-                raise SettingsError(f"Unknown preprocessing setting {name!r}.{hint}")
-        return cls(**{**settings, **_restored_tokenizer(settings)})
+        stored = settings.get("tokenizer")
+        if isinstance(stored, Mapping) and isinstance(stored.get("callable"), str):
+            settings = {**settings, "tokenizer": _UnrestoredTokenizer(stored["callable"])}
+        return cls(**settings)
 
-    def with_tokenizer(self, tokenizer: Callable[[str], Sequence[str]]) -> Self:
-        """Return the preprocessor with a function that its stored settings could not bring back.
+    def with_tokenizer(self, tokenizer: Tokenizer) -> Self:
+        """Return the preprocessor with the function that stored settings only name.
 
         Parameters
         ----------
@@ -288,7 +399,7 @@ class TextPreprocessor:
         Raises
         ------
         SettingsError
-            If it never was a function: the words would not be those of the vocabulary.
+            If the tokenizer was not a function: the words would not be those of the vocabulary.
         """
         if not callable(tokenizer):
             raise SettingsError(
@@ -301,29 +412,27 @@ class TextPreprocessor:
             )
         return replace(self, tokenizer=tokenizer)
 
-    def _set(self, name: str, value: object) -> None:
-        object.__setattr__(self, name, value)
-
-    def _form_finder(self) -> Callable[[str], Iterable[str]]:
+    def _find_forms(self) -> Callable[[str], Iterable[str]]:
         if isinstance(self.tokenizer, str):
-            return form_finder(self.tokenizer, self.language)
+            return find_forms(self.tokenizer, self.language)
         function = self.tokenizer
-        return lambda text: checked_tokens(function(text))
+        return lambda text: _checked_tokens(function(text))
 
-    def _words(self, form: str) -> list[str]:
+    def _words_of(self, form: str) -> list[str]:
+        """Return the words that a form, a word as it is written, consists of."""
         word = normalise(form, self.language)
         if self.lowercase:
             word = lower_case(word, self.language)
-        pieces = self._split(word) if self._splits_forms() else word.split()
+        pieces = word.split()
+        if self._splits_forms():
+            keep_clitics = not self._stop_words()
+            pieces = split_form(word, self.language, self._is_stop_word, keep_clitics)
         return [piece for piece in pieces if self._keeps(piece)]
 
     def _splits_forms(self) -> bool:
         if self.tokenizer == "auto":
             return automatic_tokenizer(self.language) == "unicode"
         return self.tokenizer == "unicode"
-
-    def _split(self, form: str) -> list[str]:
-        return split_form(form, self.language, self._is_stop_word, keep_clitics=not self._stops())
 
     def _keeps(self, word: str) -> bool:
         least = self.min_word_length
@@ -333,10 +442,10 @@ class TextPreprocessor:
         return len(word) >= least and any(map(wanted, word)) and not self._is_stop_word(word)
 
     def _is_stop_word(self, word: str) -> bool:
-        stops = self._stops()
-        return bool(stops) and stop_word_key(word.strip("'"), self.language) in stops
+        stops = self._stop_words()
+        return bool(stops) and comparable_word(word.strip("'"), self.language) in stops
 
-    def _stops(self) -> frozenset[str]:
+    def _stop_words(self) -> frozenset[str]:
         if isinstance(self.stop_words, frozenset):
             return comparable_words(self.stop_words, self.language)
         if self.stop_words is True and self.language is not None:
@@ -344,55 +453,56 @@ class TextPreprocessor:
         return frozenset()
 
     def _known_or_split(self, known: frozenset[str]) -> Callable[[str], list[str]]:
-        """Return what finds the words of a form: itself if it is known, else what it consists of.
+        """Return a function that keeps known forms whole and splits others by language.
 
-        Where the language's tokenizer is not there, a form that is not known has no words.
+        Other forms are ignored if the language's tokenizer is not installed.
         """
-        splits = replace(self, tokenizer="auto") if self.language not in UNSEGMENTED else None
+        splitting: TextPreprocessor | None = replace(self, tokenizer="auto")
 
         def words_of(form: str) -> list[str]:
-            nonlocal splits
-            whole = self._words(form)
-            if splits is None or known.issuperset(whole):
+            nonlocal splitting
+            whole = self._words_of(form)
+            if splitting is None or known.issuperset(whole):
                 return whole
             try:
-                return splits.tokenize(form)
+                return splitting.tokenize(form)
             except MissingDependencyError as error:
                 warnings.warn(str(error), stacklevel=7)
-                splits = None
+                splitting = None
                 return whole
 
         return words_of
 
     def _encode(
-        self,
-        texts: Sequence[str | None],
-        view: str,
-        words_of: Callable[[str], list[str]] | None = None,
-    ) -> EncodedTexts:
-        find = self._form_finder()
-        ids_of_form = IdsOfForm(words_of or self._words)
+        self, texts: Sequence[str | None], view: str, words_of: Callable[[str], list[str]]
+    ) -> _EncodedTexts:
+        find = self._find_forms()
+        id_of_word: dict[str, int] = {}
+
+        @cache
+        def ids_of_form(form: str) -> tuple[int, ...]:
+            return tuple(id_of_word.setdefault(word, len(id_of_word)) for word in words_of(form))
+
         token_ids = array("i")
         documents = as_items(texts, f"View {view!r}")
         offsets = np.zeros(len(documents) + 1, dtype=np.int64)
         missing = np.zeros(len(documents), dtype=np.bool_)
         for row, text in enumerate(documents):
-            if isinstance(text, str):
-                try:
-                    check_characters(text)
-                    token_ids.extend(chain.from_iterable(map(ids_of_form.__getitem__, find(text))))
-                except DataError as error:
-                    raise DataError(f"View {view!r}, row {row}: {error}") from None
-            elif is_missing(text):
+            if is_missing(text):
                 missing[row] = True
             else:
-                raise DataError(f"View {view!r}, row {row}: {not_text(text)}")
+                try:
+                    _check_text(text)
+                    token_ids.extend(chain.from_iterable(map(ids_of_form, find(text))))
+                except DataError as error:
+                    raise DataError(f"View {view!r}, row {row}: {error}") from None
             offsets[row + 1] = len(token_ids)
-        words = list(ids_of_form.id_of_word)
-        return EncodedTexts(np.array(token_ids, dtype=np.int32), offsets, words, missing)
+        return _EncodedTexts(
+            np.array(token_ids, dtype=np.int32), offsets, list(id_of_word), missing
+        )
 
-    def _vocabulary(
-        self, encoded: EncodedTexts, rows: NDArray[np.bool_], view: str
+    def _choose_vocabulary(
+        self, encoded: _EncodedTexts, rows: NDArray[np.bool_], view: str
     ) -> tuple[str, ...]:
         documents = int(np.count_nonzero(rows & ~encoded.missing))
         if documents == 0:
@@ -402,43 +512,42 @@ class TextPreprocessor:
                 "training rows."
             )
         counts, frequencies = encoded.counts(rows)
+        rare = frequencies < self.min_document_frequency
         common = frequencies / documents > self.max_document_frequency
-        kept = (frequencies >= self.min_document_frequency) & ~common
-        if not kept.any():
-            reason = self._nothing(frequencies, documents)
-            raise DataError(f"View {view!r}: no vocabulary: {reason}")
-        words = [encoded.words[index] for index in np.flatnonzero(kept)]
-        ranked = sorted(zip((-counts[kept]).tolist(), words, strict=True))
-        return tuple(sorted(word for _, word in ranked[: self.vocabulary_size]))
-
-    def _nothing(self, frequencies: NDArray[np.int64], documents: int) -> str:
-        different = int(np.count_nonzero(frequencies))
-        if different == 0:
-            return (
-                f"not one word of the {documents} training documents with text is left after stop "
-                f"words, min_word_length={self.min_word_length} and "
+        kept = ~rare & ~common
+        if not frequencies.any():
+            raise DataError(
+                f"View {view!r}: no vocabulary: no word of the {documents} training documents with "
+                f"text is left after stop words, min_word_length={self.min_word_length} and "
                 f"keep_numbers={self.keep_numbers}. Lower min_word_length, set stop_words=False or "
                 "keep_numbers=True (octis-m3l build: --set stop_words=false), and check that the "
                 f"text is in language={self.language!r}."
             )
-        rare = np.count_nonzero((frequencies > 0) & (frequencies < self.min_document_frequency))
-        common = np.count_nonzero(frequencies / documents > self.max_document_frequency)
-        return (
-            f"of {different} different words in the {documents} training documents with text, "
-            f"{rare} are in fewer than min_document_frequency={self.min_document_frequency} "
-            f"documents and {common} are in more than "
-            f"max_document_frequency={self.max_document_frequency} of them. Lower "
-            "min_document_frequency or raise max_document_frequency."
-        )
+        if not kept.any():
+            raise DataError(
+                f"View {view!r}: no vocabulary: of {np.count_nonzero(frequencies)} different words "
+                f"in the {documents} training documents with text, "
+                f"{np.count_nonzero(rare & (frequencies > 0))} are in fewer than "
+                f"min_document_frequency={self.min_document_frequency} documents and "
+                f"{np.count_nonzero(common)} are in more than "
+                f"max_document_frequency={self.max_document_frequency} of them. Lower "
+                "min_document_frequency or raise max_document_frequency."
+            )
+        words = [encoded.words[index] for index in np.flatnonzero(kept)]
+        ranked = sorted(zip((-counts[kept]).tolist(), words, strict=True))
+        return tuple(sorted(word for _, word in ranked[: self.vocabulary_size]))
 
 
 @lru_cache(maxsize=32)
 def _other_spellings(preprocessor: TextPreprocessor, vocabulary: tuple[str, ...]) -> dict[str, str]:
-    """Return words of a vocabulary made by other rules, by what the preprocessor makes of them."""
+    """Return the words of the vocabulary that the preprocessor spells differently, by its spelling.
+
+    A vocabulary from another program may follow other rules.
+    """
     known = frozenset(vocabulary)
     found = {}
     for word in vocabulary:
-        tokens = () if word.isascii() else preprocessor._words(word)
+        tokens = () if word.isascii() else preprocessor._words_of(word)
         if len(tokens) == 1 and tokens[0] not in known:
             found[tokens[0]] = word
     return found
@@ -446,7 +555,7 @@ def _other_spellings(preprocessor: TextPreprocessor, vocabulary: tuple[str, ...]
 
 @dataclass(frozen=True)
 class _UnrestoredTokenizer:
-    """Stands where settings were stored with a function that they cannot bring back."""
+    """Replaces a function of which stored settings have only the name."""
 
     name: str
 
@@ -458,22 +567,62 @@ class _UnrestoredTokenizer:
         )
 
 
-def _name_of(function: Callable[[str], Sequence[str]]) -> str:
+def _name_of(function: Tokenizer) -> str:
     if isinstance(function, _UnrestoredTokenizer):
         return function.name
-    named = function if hasattr(function, "__qualname__") else type(function)
-    module = getattr(named, "__module__", None) or "builtins"
-    return f"{module}:{named.__qualname__}"
+    named: Any = function if hasattr(function, "__qualname__") else type(function)
+    return f"{getattr(named, '__module__', None) or 'builtins'}:{named.__qualname__}"
 
 
-def _restored_tokenizer(settings: Mapping[str, Any]) -> dict[str, object]:
-    stored = settings.get("tokenizer")
-    if not isinstance(stored, Mapping):
-        return {}
-    name = stored.get("callable")
-    if not isinstance(name, str) or len(stored) != 1:
-        raise SettingsError(
-            f"tokenizer is {dict(stored)!r}; expected a name, or "
-            '{"callable": "module:name"} for a function.'
+def _check_text(text: object) -> None:
+    if not isinstance(text, str):
+        remedy = "Decode it" if isinstance(text, bytes) else "Convert it with str() if it is text"
+        raise DataError(
+            f"the document is of type {kind_of(text)}; expected str, or None if missing. {remedy}."
         )
-    return {"tokenizer": _UnrestoredTokenizer(name)}
+    check_characters(text)
+
+
+def _checked_vocabulary(vocabulary: Sequence[str], view: str) -> tuple[str, ...]:
+    words = () if isinstance(vocabulary, str) else tuple(vocabulary)
+    if not words:
+        raise DataError(
+            f"View {view!r}: the vocabulary is {vocabulary!r}; expected a sequence of words such "
+            "as the vocabulary that fit_transform returned."
+        )
+    for word in words:
+        if not isinstance(word, str) or word.split() != [word]:
+            raise DataError(
+                f"View {view!r}: {word!r} in the vocabulary is not a word; expected a string that "
+                "is not empty and has no white space."
+            )
+    if len(set(words)) < len(words):
+        repeated = next(word for word in words if words.count(word) > 1)
+        raise DataError(
+            f"View {view!r}: the vocabulary has {repeated!r} more than once; remove the repetition."
+        )
+    return words
+
+
+def _checked_tokens(tokens: object) -> list[str]:
+    """Return the words that a custom tokenizer found, without empty ones."""
+    if isinstance(tokens, str | bytes) or not isinstance(tokens, Iterable):
+        raise DataError(
+            f"the tokenizer returned {kind_of(tokens)}; expected a list of words. Correct the "
+            "function given as tokenizer."
+        )
+    words = []
+    for word in tokens:
+        if not isinstance(word, str):
+            raise DataError(
+                f"the tokenizer returned a token of type {kind_of(word)}; expected str. Correct "
+                "the function given as tokenizer."
+            )
+        pieces = word.split()
+        if len(pieces) > 1 or (pieces and pieces[0] != word):
+            raise DataError(
+                f"the tokenizer returned {word!r}, which has white space; expected single words. "
+                "Let the function given as tokenizer split it or join it with an underscore."
+            )
+        words += pieces
+    return words

@@ -1,30 +1,30 @@
-"""Text into words.
+"""Tokenizers and stop words.
 
-The rules of the tokenizer "unicode":
+The tokenizer "unicode" follows these rules:
 
-- Text is normalised to NFKC; typographic apostrophes and hyphens become ``'`` and ``-``; the Arabic
+- Text is normalised to NFKC. Typographic apostrophes and hyphens become ``'`` and ``-``. The Arabic
   tatweel, control characters and all other invisible characters (soft hyphens, variation selectors,
-  marks of direction) are removed; zero-width spaces and Hangul fillers are spaces; Thai and Lao AM
-  stay one character.
-- A sign that is neither letter nor digit separates words, also where NFKC would write it with
-  letters or digits: ``Apple™``, ``№5``, ``①`` and ``5½`` become ``Apple``, ``5``, nothing and
-  ``5``. Squared abbreviations (``㎏``), letters in circles and squares, Kangxi radicals, dates
-  (``㋀``) and what NFKC puts in brackets (``㈱``) are written out.
-- Raised digits are digits at the start of a word, and after one or two letters (``m²`` is ``m2``);
-  after longer words and numbers they are taken for footnote marks and separate. Lowered digits are
-  digits (``CO₂`` is ``co2``).
-- A word is a run of letters, their combining marks and digits. Inside a word the zero-width
-  joiners stay, as do an underscore (``new_york``), the Catalan middle dot (``col·lecció``), Hebrew
-  gershayim (``צה״ל``), and a full stop or comma between two digits.
-- Hyphenated words are split at their hyphens, unless they are stop words as a whole.
-- Apostrophes belong to the word (``o'clock``, ``п'ять``, ``aujourd'hui``, ``don't``). Only the
-  elided and leaning words of French, Italian, Catalan, Portuguese, Galician, Irish, Romanian,
-  English and German are split off (``l'école``, ``dell'arte``, ``dog's``), and they go with the
-  stop words. In Turkish and Azerbaijani what follows the apostrophe is a suffix and is dropped
-  (but for ``kur'an``).
+  direction marks) are removed; zero-width spaces and Hangul fillers become spaces. Thai and Lao AM
+  remain one character.
+- Symbols separate words, even those that NFKC would replace by letters or digits: ``Apple™``,
+  ``№5``, ``①`` and ``5½`` become ``Apple``, ``5``, nothing and ``5``. Squared abbreviations
+  (``㎏``), letters in circles and squares, Kangxi radicals, dates (``㋀``) and ideographs in
+  brackets (``㈱``) are replaced as NFKC does.
+- Superscript digits are digits at the start of a word and after one or two letters (``m²`` is
+  ``m2``). After longer words and numbers they are footnote marks and separate words. Subscript
+  digits are digits (``CO₂`` is ``co2``).
+- A word consists of letters, their combining marks and digits. Inside a word, zero-width joiners,
+  underscores (``new_york``), the Catalan middle dot (``col·lecció``), Hebrew gershayim (``צה״ל``),
+  and full stops or commas between two digits are kept.
+- Hyphenated words are split at the hyphens, unless the whole is a stop word.
+- Apostrophes are part of the word (``o'clock``, ``п'ять``, ``aujourd'hui``, ``don't``). Only the
+  elided words and clitics of French, Italian, Catalan, Portuguese, Galician, Irish, Romanian,
+  English and German are split off (``l'école``, ``dell'arte``, ``dog's``); they count as stop
+  words. In Turkish and Azerbaijani the suffix after an apostrophe is removed (except in
+  ``kur'an``).
 
-Whatever the tokenizer, letters that stand for others in old encodings are replaced: the cedillas
-of Romanian and the Arabic yeh and kaf of Persian and Urdu.
+With every tokenizer, letters from old encodings are replaced: the cedillas of Romanian, and the
+Arabic yeh and kaf of Persian and Urdu.
 """
 
 import logging
@@ -38,27 +38,29 @@ from typing import Any
 from unicodedata import category, is_normalized, normalize
 
 import regex
+import stopwordsiso
 
-from octis_m3l.errors import MissingDependencyError
+from octis_m3l.errors import MissingDependencyError, SettingsError, suggest
 
 TOKENIZERS = ("auto", "fugashi", "jieba", "separated", "unicode", "whitespace")
 UNSEGMENTED = frozenset({"bo", "km", "lo", "my", "th"})
 
 _AUTOMATIC = {"zh": "jieba", "ja": "fugashi"}
 _DOTLESS = frozenset({"az", "tr"})
-# Literal ranges, since `re` is far faster on them than `regex` on properties; a test compares them
-# with the properties. Removed: what is ignorable by default, control characters, the tatweel.
+_SAME_STOP_WORDS = {"fil": "tl", "nb": "no", "nn": "no"}
+# Literal ranges, because `re` is far faster with them than `regex` with properties; a test compares
+# the two. Removed are default-ignorable characters, control characters and the tatweel.
 _INVISIBLE = re.compile(
     "[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\u00ad\u034f\u061c\u0640\u115f\u1160\u17b4\u17b5"
     "\u180b-\u180f\u200e\u200f\u202a-\u202e\u2060-\u206f\ud800-\udfff\ufe00-\ufe0f\ufeff"
     "\ufff0-\ufff8\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
 )
-# Fillers, the zero-width space, and signs of the category "format" that are seen.
+# Fillers, the zero-width space, and visible characters of the category "format".
 _SPACES = re.compile(
     "[\u200b\u3164\uffa0\u0600-\u0605\u06dd\u070f\u0890\u0891\u08e2\ufff9-\ufffb\U000110bd"
     "\U000110cd\U00013430-\U0001343f]"
 )
-# Symbols and enclosed numbers that NFKC writes with letters or digits.
+# Symbols and enclosed numbers that NFKC replaces by letters or digits.
 _SIGNS = re.compile(
     "[¼-¾₨℀℁℃℅℆℉№℠-™℻⅐-⅟↉①-⑳⒈-⒛⓪㆒-㆟㉄-㉇㉑-㉟㉠-㉾㊀-㊿㋐-㋾\ufdfc"
     "\U0001f100-\U0001f10a\U0001f12a-\U0001f12e\U0001f16a-\U0001f16c\U0001f250\U0001f251]"
@@ -123,7 +125,7 @@ _TURKIC_STEM = re.compile(r"kur'an|[^']+", re.IGNORECASE)
 
 
 def normalise(text: str, language: str | None = None) -> str:
-    """Return the text in the one spelling that words are counted in."""
+    """Return the text with one spelling for each word."""
     if text.isascii() and text.isprintable():
         return text
     text = _INVISIBLE.sub("", _SPACES.sub(" ", text))
@@ -138,43 +140,34 @@ def lower_case(text: str, language: str | None = None) -> str:
     """Return the text in lower case, with the dotless i in Turkish and Azerbaijani."""
     if language in _DOTLESS:
         text = text.replace("I", "\u0131")
-    # Python writes the small form of İ with a dot above the i, which has one already.
+    # Python's lower case of İ has a combining dot above the i, which has a dot already.
     return normalise(text.lower().replace("i\u0307", "i"), language)
 
 
-def stop_word_key(word: str, language: str | None = None) -> str:
-    """Return what a word and an entry of a list of stop words are compared by.
-
-    It is in lower case, and without accents in Greek and vowel signs in Arabic, since lists and
-    texts have them or not.
-    """
-    word = lower_case(word, language)
-    if language not in _OPTIONAL_MARKS:
-        return word
-    letters = normalize("NFD", word.replace(_INCREMENT_SIGN, _DELTA))
-    return "".join(letter for letter in letters if category(letter) != "Mn")
-
-
-def unicode_forms(text: str) -> list[str]:
-    """Return the words of a text as they are written, with hyphens and apostrophes inside."""
-    return _FORM.findall(text)
+def find_forms(tokenizer: str, language: str | None) -> Callable[[str], Iterable[str]]:
+    """Return the function that finds the words of a text as they are written."""
+    name = automatic_tokenizer(language) if tokenizer == "auto" else tokenizer
+    if name == "jieba":
+        jieba = _optional("jieba", "Chinese")
+        jieba.setLogLevel(logging.WARNING)
+        return lambda text: jieba.lcut(normalise(text))
+    if name == "fugashi":
+        tagger = _fugashi_tagger(_optional("fugashi", "Japanese"))
+        return lambda text: tagger.parse(normalise(text)).split()
+    if name in ("separated", "whitespace"):
+        return lambda text: normalise(text).split()
+    return lambda text: _FORM.findall(normalise(text))
 
 
-def clitics(language: str | None) -> frozenset[str]:
-    """Return the elided and leaning words that an apostrophe ties to others."""
-    code = language or ""
-    return frozenset(_LEADING.get(code, ())).union(_TRAILING.get(code, ()))
-
-
-def elides(language: str | None) -> bool:
-    """Return whether words of the language lose their end before an apostrophe."""
-    return language in _LEADING
+def automatic_tokenizer(language: str | None) -> str:
+    """Return the tokenizer that "auto" chooses for a language."""
+    return _AUTOMATIC.get(language or "", "unicode")
 
 
 def split_form(
     form: str, language: str | None, is_stop_word: Callable[[str], bool], keep_clitics: bool
 ) -> list[str]:
-    """Split what `unicode_forms` found at hyphens and at the apostrophes of clitics."""
+    """Split a word that the tokenizer "unicode" found at its hyphens and at clitics."""
     if is_stop_word(form):
         return []
     return [
@@ -208,34 +201,65 @@ def _split_apostrophes(
     return [*before, part, *after] if keep_clitics else [part]
 
 
-def form_finder(name: str, language: str | None) -> Callable[[str], Iterable[str]]:
-    """Return the function that finds the written words of a text."""
-    name = automatic_tokenizer(language) if name == "auto" else name
-    if name == "jieba":
-        return _jieba_forms()
-    if name == "fugashi":
-        return _fugashi_forms()
-    if name in ("separated", "whitespace"):
-        return lambda text: normalise(text).split()
-    return lambda text: unicode_forms(normalise(text))
+def available_stop_words() -> tuple[str, ...]:
+    """Return the ISO 639-1 codes of the languages that have a list of stop words, sorted."""
+    return tuple(sorted(stopwordsiso.langs()))
 
 
-def automatic_tokenizer(language: str | None) -> str:
-    """Return the name of the tokenizer that "auto" stands for."""
-    return "unicode" if language is None else _AUTOMATIC.get(language, "unicode")
+def has_stop_words(language: str) -> bool:
+    """Return whether there is a list of stop words for a language."""
+    return _SAME_STOP_WORDS.get(language, language) in stopwordsiso.langs()
 
 
-def _jieba_forms() -> Callable[[str], Iterable[str]]:
-    jieba = _optional("jieba", "Chinese", "chinese")
-    jieba.setLogLevel(logging.WARNING)
-    cut: Callable[[str], Iterable[str]] = jieba.lcut
-    return lambda text: cut(normalise(text))
+@lru_cache(maxsize=128)
+def stop_words(language: str) -> frozenset[str]:
+    """Return the stop words of a language in the form in which words are compared with them.
+
+    They are normalised, in lower case, and without diacritics in Arabic and Greek. They include
+    elided words such as the French "qu" and "jusqu".
+
+    Parameters
+    ----------
+    language : str
+        ISO 639-1 code.
+
+    Raises
+    ------
+    SettingsError
+        If there is no list for the language.
+    """
+    if not has_stop_words(language):
+        raise SettingsError(
+            f"No stop words for language {language!r}.{suggest(language, available_stop_words())} "
+            "Pass stop_words=False to keep every word, or stop_words=[...] with your own words."
+        )
+    listed = comparable_words(
+        frozenset(stopwordsiso.stopwords(_SAME_STOP_WORDS.get(language, language))), language
+    )
+    leading = _LEADING.get(language, set())
+    elided = {piece for word in listed if leading and "'" in word for piece in word.split("'")}
+    return listed.union(leading, _TRAILING.get(language, ()), elided)
 
 
-def _fugashi_forms() -> Callable[[str], Iterable[str]]:
-    tagger = _fugashi_tagger(_optional("fugashi", "Japanese", "japanese"))
-    parse: Callable[[str], str] = tagger.parse
-    return lambda text: parse(normalise(text)).split()
+@lru_cache(maxsize=128)
+def comparable_words(entries: frozenset[str], language: str | None) -> frozenset[str]:
+    """Return words in the form that `comparable_word` gives."""
+    words = {comparable_word(normalise(entry, language), language) for entry in entries}
+    found = map(_FORM.findall, words)
+    return frozenset(words | {forms[0] for forms in found if len(forms) == 1})
+
+
+def comparable_word(word: str, language: str | None = None) -> str:
+    """Return the form of a word that is compared with stop words.
+
+    It is in lower case, without accents in Greek and without vowel signs in Arabic, because lists
+    and texts may have them or not.
+    """
+    word = lower_case(word, language)
+    if language not in _OPTIONAL_MARKS:
+        return word
+    letters = normalize("NFD", word.replace(_INCREMENT_SIGN, _DELTA))
+    return "".join(letter for letter in letters if category(letter) != "Mn")
 
 
 @lru_cache(maxsize=1)
@@ -243,21 +267,21 @@ def _fugashi_tagger(fugashi: ModuleType) -> Any:
     try:
         return fugashi.Tagger("-Owakati")
     except RuntimeError as error:
-        raise _missing("unidic-lite", "Japanese", "japanese") from error
+        raise _missing("unidic-lite", "Japanese") from error
 
 
-def _optional(module: str, language: str, extra: str) -> ModuleType:
+def _optional(module: str, language: str) -> ModuleType:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             return import_module(module)
     except ImportError as error:
-        raise _missing(module, language, extra) from error
+        raise _missing(module, language) from error
 
 
-def _missing(package: str, language: str, extra: str) -> MissingDependencyError:
+def _missing(package: str, language: str) -> MissingDependencyError:
     return MissingDependencyError(
         f"{language} text needs the package {package}, which is not installed. Install it with: "
-        f'pip install "octis-m3l[{extra}]". Or pass tokenizer="whitespace" if the words of the '
-        "text are already separated by spaces."
+        f'pip install "octis-m3l[{language.lower()}]". Or pass tokenizer="whitespace" if the words '
+        "of the text are already separated by spaces."
     )
