@@ -1,6 +1,5 @@
 """The published list of Wikipedia tuples, and what has been fetched of them."""
 
-import csv
 import hashlib
 import unicodedata
 from collections.abc import Iterator, Mapping
@@ -62,35 +61,23 @@ def read_titles(folder: Path, limit: int | None = None) -> list[Published]:
 
 
 def _rows(path: Path, partition: str) -> Iterator[Published]:
+    from octis_m3l.data.records.tables import read_table
+
+    if not path.is_file():
+        raise StorageError(f"{path} is missing: fetch the data first, with fetch_wikipedia_m3l.")
+    table = read_table(path, delimiter=",", encoding="utf-8-sig").fillna("")
     wanted = [*sorted(f"{language}_title" for language in LANGUAGES), "image_url"]
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as lines:
-            rows = csv.DictReader(lines, strict=True)
-            if sorted(rows.fieldnames or ()) != wanted:
-                raise DataError(
-                    f"{path} has the columns {', '.join(rows.fieldnames or ()) or 'none'}; "
-                    f"expected {', '.join(wanted)}. Delete it and fetch again."
-                )
-            for row in rows:
-                # csv puts None for missing cells, and surplus cells under the key None.
-                if None in row or None in row.values():
-                    raise DataError(
-                        f"{path}, line {rows.line_num}: expected {len(wanted)} cells. Delete the "
-                        "file and fetch again."
-                    )
-                titles = {
-                    language: unicodedata.normalize("NFC", row[f"{language}_title"].strip())
-                    for language in LANGUAGES
-                }
-                yield Published(partition, titles, tuple(row["image_url"].split()))
-    except FileNotFoundError:
-        raise StorageError(
-            f"{path} is missing: fetch the data first, with fetch_wikipedia_m3l."
-        ) from None
-    except (UnicodeDecodeError, csv.Error) as error:
+    if sorted(table.columns) != wanted:
         raise DataError(
-            f"{path} is no CSV in UTF-8 ({error}); delete it and fetch again."
-        ) from None
+            f"{path} has the columns {', '.join(table.columns)}; expected {', '.join(wanted)}. "
+            "Delete it and fetch again."
+        )
+    for row in table.to_dict("records"):
+        titles = {
+            language: unicodedata.normalize("NFC", row[f"{language}_title"].strip())
+            for language in LANGUAGES
+        }
+        yield Published(partition, titles, tuple(row["image_url"].split()))
 
 
 def articles_of(language: str) -> str:

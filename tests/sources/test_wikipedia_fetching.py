@@ -475,11 +475,9 @@ class TestArguments:
         ("content", "message"),
         [
             (b"a,b\n", "has the columns a, b; expected de_title, en_title, image_url"),
-            (b"", "has the columns none"),
-            (b"de_title,en_title,image_url\na,b\n", "line 2: expected 3 cells"),
-            (b"de_title,en_title,image_url\na,b,c,d\n", "line 2: expected 3 cells"),
-            (b"de_title,en_title,image_url\n\xff,b,c\n", "is no CSV in UTF-8"),
-            (b'de_title,en_title,image_url\n"a,b,c\n', "is no CSV in UTF-8"),
+            (b"", "is empty; expected a header"),
+            (b"de_title,en_title,image_url\na,b,c,d\n", "line 2: 4 cells where the header has 3"),
+            (b"de_title,en_title,image_url\n\xff,b,c\n", "is not written in utf-8"),
         ],
     )
     def test_lists_of_titles_that_are_none(
