@@ -61,7 +61,7 @@ def read_titles(folder: Path, limit: int | None = None) -> list[Published]:
 
 
 def _rows(path: Path, partition: str) -> Iterator[Published]:
-    from octis_m3l.data.records.tables import read_table
+    from octis_m3l.data.records import read_table
 
     if not path.is_file():
         raise StorageError(f"{path} is missing: fetch the data first, with fetch_wikipedia_m3l.")
