@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from scipy.optimize import minimize
 from scipy.special import gammaln
 from scipy.stats import chi2
 
@@ -72,21 +71,18 @@ def test_fewer_words_and_documents_than_threads(texts: dict[str, list[list[int]]
 
 
 @pytest.mark.parametrize("threads", [1, 2, 3])
-def test_one_seed_is_one_chain(threads: int) -> None:
+def test_one_seed_is_one_chain_and_every_sweep_another_draw(threads: int) -> None:
     corpus = drawn(1, documents=30)
     first, same, other = (
         chain_over(corpus, 5, threads=threads, seed=seed, sweeps=15) for seed in (7, 7, 8)
     )
     np.testing.assert_array_equal(first.topics, same.topics)
     assert (first.topics != other.topics).mean() > 0.2
-
-
-def test_sweeps_draw_anew() -> None:
-    chain, seen = chain_over(drawn(1, documents=30), 5, sweeps=5), set()
+    found = {first.topics.tobytes()}
     for _ in range(20):
-        chain.sweep()
-        seen.add(chain.topics.tobytes())
-    assert len(seen) == 20
+        first.sweep()
+        found.add(first.topics.tobytes())
+    assert len(found) == 21
 
 
 # The posterior, where all assignments can be listed.
@@ -121,7 +117,7 @@ def posterior(corpus: LinkedCorpus, alpha: NDArray[Any], eta: NDArray[Any]) -> N
 
 
 def p_value(seen: NDArray[np.int64], expected: NDArray[np.float64]) -> float:
-    """Return χ²'s, rare assignments put together until 20 are expected."""
+    """Return the p-value of χ², with rare assignments grouped until 20 are expected."""
     wanted = expected * seen.sum()
     order = np.argsort(wanted)
     groups = np.zeros(len(wanted), np.int64)
@@ -156,7 +152,11 @@ TWO_THREADS = ({"en": [[0, 0], [0, 1]], "de": [[0, 1], [0, 1]]}, [2, 2], (0.3, 0
 
 @pytest.mark.parametrize(
     ("texts", "words", "alpha", "threads", "samples"),
-    [(*TWO_TOPICS, 1, 20_000), (*THREE_TOPICS, 1, 20_000), (*TWO_THREADS, 2, 10_000)],
+    [
+        (*TWO_TOPICS, 1, 20_000),
+        (*THREE_TOPICS, 1, 20_000),
+        pytest.param(*TWO_THREADS, 2, 10_000, marks=pytest.mark.slow),
+    ],
 )
 def test_its_samples_are_of_the_posterior(
     texts: dict[str, list[list[int]]],
@@ -185,23 +185,7 @@ def test_its_samples_are_of_the_posterior(
     assert p_value(seen, posterior(chain.corpus, chain.alpha, chain.eta[::-1])) < 1e-3
 
 
-def test_threads_find_topics_as_good() -> None:
-    random = np.random.default_rng(0)
-    theme = random.integers(0, 4, 60)
-    texts = {
-        name: [(5 * of + random.integers(0, 5, 15)).tolist() for of in theme]
-        for name in ("en", "de")
-    }
-    found = []
-    for threads in (1, 3):
-        chain = chain_over(linked(texts, [20, 20]), 4, threads=threads, seed=2, sweeps=60)
-        found.append(chain.log_likelihood())
-    # Themes kept apart: every word is one of five, and not of twenty.
-    assert -np.log(6) < found[0] < -np.log(5)
-    assert found[1] == pytest.approx(found[0], abs=0.02)
-
-
-# What it says of itself.
+# Samples, and the log-likelihood.
 
 
 def topic_words(chain: Chain) -> list[Any]:
@@ -263,20 +247,22 @@ def test_log_likelihood_is_a_loop_over_topics_and_words(threads: int) -> None:
 # Priors.
 
 
-def likeliest(log_likelihood: Callable[[NDArray[Any]], float], start: NDArray[Any]) -> float:
-    """Return the maximum that scipy finds, over positive numbers."""
-    found = minimize(lambda x: -log_likelihood(np.exp(x)), np.log(start))
-    return -float(found.fun)
+def is_likeliest(log_likelihood: Callable[[NDArray[Any]], float], found: NDArray[Any]) -> bool:
+    """Return whether no number can be changed by 2 % to a higher likelihood."""
+    steps = [
+        1 + change * np.eye(len(found))[k] for k in range(len(found)) for change in (-0.02, 0.02)
+    ]
+    return all(log_likelihood(found * step) < log_likelihood(found) for step in steps)
 
 
 def test_alpha_becomes_the_likeliest() -> None:
     random = np.random.default_rng(5)
-    proportions = random.dirichlet([1.0, 0.5, 0.2], 40)
     texts = [
         (5 * random.choice(3, 25, p=row) + random.integers(0, 5, 25)).tolist()
-        for row in proportions
+        for row in random.dirichlet([1.0, 0.5, 0.2], 40)
     ]
     chain = chain_over(linked({"en": [*texts, []], "de": [*texts, []]}, [15, 15]), 3, sweeps=50)
+    counted = document_counts(chain)
 
     def log_likelihood(alpha: NDArray[Any]) -> float:
         total = 0.0
@@ -285,30 +271,25 @@ def test_alpha_becomes_the_likeliest() -> None:
             total += sum(lgamma(of[k] + one) - lgamma(one) for k, one in enumerate(alpha))
         return total
 
-    before, counted = chain.alpha.copy(), document_counts(chain)
+    assert not is_likeliest(log_likelihood, chain.alpha)
     for _ in range(5):
         chain.fit_alpha()
-    most = likeliest(log_likelihood, before)
-    assert log_likelihood(before) < most - 1
-    assert log_likelihood(chain.alpha) == pytest.approx(most, abs=1e-3)
+    assert is_likeliest(log_likelihood, chain.alpha)
 
 
 def test_eta_becomes_the_likeliest_of_each_language() -> None:
     chain = chain_over(drawn(4, documents=60, words=(6, 4)), 3, sweeps=10)
-    chain.eta = np.array([0.01, 3.0])
-    before = chain.eta.copy()
 
     def log_likelihood(eta: NDArray[Any]) -> float:
         chain.eta = eta
-        return chain.log_likelihood() * len(chain.topics)
+        return chain.log_likelihood()
 
-    most = likeliest(log_likelihood, np.array([0.5, 0.5]))
-    chain.eta = before.copy()
+    chain.eta = np.array([0.01, 3.0])
     for _ in range(20):
         chain.fit_eta()
-    assert chain.eta[0] != pytest.approx(chain.eta[1], rel=0.01)
-    assert log_likelihood(chain.eta) == pytest.approx(most, abs=1e-2)
-    assert log_likelihood(before) < most - 1
+    found = chain.eta.copy()
+    assert found[0] != pytest.approx(found[1], rel=0.01)
+    assert is_likeliest(log_likelihood, found)
 
 
 def test_eta_of_a_language_without_tokens_stays() -> None:
@@ -316,37 +297,6 @@ def test_eta_of_a_language_without_tokens_stays() -> None:
     chain.fit_eta()
     assert chain.eta[1] == 0.3
     np.testing.assert_allclose(topic_words(chain)[1], np.full((3, 3), 1 / 3))
-
-
-# Going on later.
-
-
-@pytest.mark.parametrize("threads", [1, 2])
-def test_a_settled_chain_goes_on_from_its_state(threads: int) -> None:
-    corpus = drawn(6, documents=30)
-    chain = chain_over(corpus, 5, threads=threads, seed=3, sweeps=8)
-    chain.fit_alpha()
-    chain.fit_eta()
-    chain.recount()
-    assert_counts_are_those_of_the_topics(chain)
-    state = chain.state()
-    kept = {name: array.copy() for name, array in state.items()}
-    for _ in range(8):
-        chain.sweep()
-        chain.fit_alpha()
-    for name, array in state.items():
-        np.testing.assert_array_equal(array, kept[name], err_msg=name)
-    other = chain_over(corpus, 5, threads=threads, seed=3, sweeps=1)
-    other.restore(state)
-    assert other.sweeps == 8
-    assert_counts_are_those_of_the_topics(other)
-    for _ in range(8):
-        other.sweep()
-        other.fit_alpha()
-    for name, array in chain.state().items():
-        np.testing.assert_array_equal(other.state()[name], array, err_msg=name)
-    for name, array in state.items():
-        np.testing.assert_array_equal(array, kept[name], err_msg=name)
 
 
 def test_it_runs_where_nothing_can_be_cached(

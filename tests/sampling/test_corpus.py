@@ -57,17 +57,6 @@ def test_it_is_what_a_loop_over_items_gives(
     assert np.diff(corpus.starts).tolist() == [lengths[document] for document in range(count)]
 
 
-def test_items_of_one_view_in_one_document_are_read_in_turn() -> None:
-    views = [view("en", [[0], [], [1, 1]], 2), view("de", [[2, 0]], 3)]
-    rows = {"en": np.array([2, 0, 1]), "de": np.array([0])}
-    documents = {"en": np.array([1, 1, 1]), "de": np.array([1])}
-    corpus = LinkedCorpus.of_views(views, rows, documents, 3)
-    assert corpus.words.tolist() == [1, 1, 0, 4, 2]
-    assert corpus.segment_starts.tolist() == [0, 3, 5]
-    assert corpus.segment_languages.tolist() == [0, 1]
-    assert corpus.document_segments.tolist() == [0, 0, 2, 2]
-
-
 def test_no_tokens_at_all() -> None:
     corpus = linked({"en": [[], []], "de": [[], []]}, [2, 3])
     assert tokens(corpus) == []

@@ -1,13 +1,13 @@
 """θ of new documents beside exact enumeration."""
 
-from itertools import product
+from itertools import pairwise, product
 from math import lgamma
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from octis_m3l.sampling import LinkedCorpus, fold_in
+from octis_m3l.sampling import Chain, LinkedCorpus, fold_in, fold_in_samples, shared_out
 
 from .corpora import drawn, linked, tokens
 
@@ -40,17 +40,20 @@ def folded(corpus: LinkedCorpus, seed: int = 0, **changes: Any) -> NDArray[np.fl
     return fold_in(corpus, [(topics_of_words(corpus), ALPHA, samples)], seed=seed, **settings)
 
 
-def test_theta_is_the_exact_mean() -> None:
+def test_theta_is_the_exact_mean_over_states() -> None:
     texts = {"en": [[0, 1, 1], [2], [0, 0, 3, 3], []], "de": [[2, 2, 0], [1, 2], [], []]}
     corpus = linked(texts, [4, 3])
-    phi = topics_of_words(corpus)
-    found = folded(corpus, samples=300_000)
-    for row, (first, last) in enumerate(zip(corpus.starts[:-1], corpus.starts[1:], strict=True)):
-        words = corpus.words[first:last].tolist()
-        np.testing.assert_allclose(found[row], exact(words, phi, ALPHA), atol=0.004)
-        if words:
-            for wrong in (1.3 * ALPHA, ALPHA[::-1]):
-                assert np.abs(found[row] - exact(words, phi, wrong)).max() > 0.008
+    for count in (1, 3):
+        states = [
+            (topics_of_words(corpus, n), ALPHA * (1 + n), 300_000 // count) for n in range(count)
+        ]
+        found = fold_in(corpus, iter(states), burn_in=20, between=5, seed=0)
+        for row, (first, last) in enumerate(pairwise(corpus.starts)):
+            words = corpus.words[first:last].tolist()
+            expected = np.mean([exact(words, phi, alpha) for phi, alpha, _ in states], axis=0)
+            np.testing.assert_allclose(found[row], expected, atol=0.004)
+            for wrong in (1.3 * ALPHA, ALPHA[::-1]) if count == 1 and words else ():
+                assert np.abs(found[row] - exact(words, states[0][0], wrong)).max() > 0.008
 
 
 def test_the_first_sweeps_are_not_counted() -> None:
@@ -60,19 +63,7 @@ def test_the_first_sweeps_are_not_counted() -> None:
     np.testing.assert_allclose(folded(corpus, burn_in=0, samples=8), sum(later) / 8)
 
 
-def test_theta_is_the_mean_over_states_of_the_topics() -> None:
-    corpus = linked(
-        {"en": [[0, 1, 1], [2], [0, 0, 3, 3], []], "de": [[2, 2, 0], [1], [], []]}, [4, 3]
-    )
-    states = [(topics_of_words(corpus, seed), ALPHA * (1 + seed), 100_000) for seed in range(3)]
-    found = fold_in(corpus, iter(states), burn_in=5, between=5, seed=0)
-    for row, (first, last) in enumerate(zip(corpus.starts[:-1], corpus.starts[1:], strict=True)):
-        words = corpus.words[first:last].tolist()
-        expected = np.mean([exact(words, phi, alpha) for phi, alpha, _ in states], axis=0)
-        np.testing.assert_allclose(found[row], expected, atol=0.004)
-
-
-def test_a_state_goes_on_where_the_one_before_it_ended() -> None:
+def test_a_state_continues_where_the_one_before_it_ended() -> None:
     corpus = linked({"en": [[0, 1, 1, 2]]}, [4])
     state = (topics_of_words(corpus), ALPHA, 3)
     settings = {"burn_in": 2, "seed": 4}
@@ -84,16 +75,13 @@ def test_a_state_goes_on_where_the_one_before_it_ended() -> None:
     )
 
 
-def test_the_order_of_a_documents_words_does_not_matter() -> None:
+def test_theta_depends_on_a_documents_bag_of_words_alone() -> None:
     found = folded(linked({"en": [[0, 2, 1, 2], [2, 2, 1, 0], [2, 1, 1, 0]]}, [4]))
     np.testing.assert_array_equal(found[0], found[1])
     assert (found[0] != found[2]).any()
-
-
-def test_neighbours_and_order_do_not_matter() -> None:
     corpus = drawn(3, documents=20)
     together = folded(corpus)
-    rows = [[] for _ in range(20)]  # type: list[list[tuple[int, int]]]
+    rows: list[list[tuple[int, int]]] = [[] for _ in range(20)]
     for document, language, word in tokens(corpus):
         rows[document].append((language, word))
     for order in ([5], [7, 3], list(range(20))[::-1]):
@@ -102,12 +90,6 @@ def test_neighbours_and_order_do_not_matter() -> None:
             for number in range(3)
         }
         np.testing.assert_array_equal(folded(linked(texts, [3, 1, 30])), together[order])
-
-
-def test_equal_documents_have_equal_answers_and_others_their_own() -> None:
-    found = folded(linked({"en": [[0, 1, 2], [1], [0, 1, 2], [0, 1, 3]]}, [4]))
-    np.testing.assert_array_equal(found[0], found[2])
-    assert (found[0] != found[3]).any()
 
 
 def test_threads_and_rows_that_are_not_used_change_nothing() -> None:
@@ -128,7 +110,26 @@ def test_nothing_has_the_mean_of_the_prior() -> None:
     assert folded(linked({"en": []}, [4])).shape == (0, 3)
 
 
-def test_a_seed_is_an_answer() -> None:
+def test_another_seed_is_another_answer() -> None:
     corpus = drawn(3)
-    np.testing.assert_array_equal(folded(corpus, seed=2**31 - 1), folded(corpus, seed=2**31 - 1))
     assert (folded(corpus, seed=1) != folded(corpus, seed=2)).any()
+
+
+def test_sweeps_are_divided_among_samples() -> None:
+    corpus = drawn(3)
+    chain = Chain(corpus, 3, alpha=0.2, eta=0.3, seed=0)
+    samples = []
+    for _ in range(4):
+        chain.sweep()
+        samples.append(chain.sample())
+    assert shared_out(samples, 10) == [
+        (samples[0], 3),
+        (samples[1], 3),
+        *((s, 2) for s in samples[2:]),
+    ]
+    assert shared_out(samples, 2) == [(samples[0], 1), (samples[3], 1)]
+    every = np.arange(corpus.vocabularies.sum())
+    states = [(sample.word_topics(every), sample.alpha, 3) for sample in samples]
+    expected = fold_in(corpus, states, burn_in=4, between=5, seed=6)
+    found = fold_in_samples(corpus, samples, 12, burn_in=4, seed=6, threads=2)
+    np.testing.assert_array_equal(found, expected)
