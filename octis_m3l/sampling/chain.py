@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_array
 
 from octis_m3l.sampling.corpus import LinkedCorpus, ranges
 from octis_m3l.sampling.dirichlet import fit_asymmetric, fit_symmetric
@@ -19,7 +20,7 @@ from octis_m3l.sampling.kernels import (
     document_cells,
     sweep,
 )
-from octis_m3l.sampling.samples import Sample, WordCounts
+from octis_m3l.sampling.samples import Sample
 
 
 class Chain:
@@ -149,13 +150,13 @@ class Chain:
 
     def sample(self) -> Sample:
         """Return a copy of the words' counts and of the priors."""
-        languages = []
-        for number, eta in enumerate(self.eta.tolist()):
+        counts = []
+        for number, size in enumerate(self.corpus.vocabularies.tolist()):
             entries, lengths = self._word_counts(number)
+            topics, numbers = entries.T.copy()
             offsets = np.concatenate([[0], np.cumsum(lengths)])
-            topics, counts = entries.T
-            languages.append(WordCounts(offsets, topics.astype(np.int16), counts.copy(), eta))
-        return Sample(self.alpha.copy(), tuple(languages))
+            counts.append(csr_array((numbers, topics, offsets), shape=(size, len(self.alpha))))
+        return Sample(self.alpha.copy(), self.eta.copy(), tuple(counts))
 
     def add_document_topics(self, theta: NDArray[np.float32]) -> None:
         """Add the current θ of each document to an array (documents × K), in place."""

@@ -3,38 +3,12 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-
-from octis_m3l.sampling.corpus import ranges
-
-
-@dataclass(frozen=True, eq=False)
-class WordCounts:
-    """How often each word of a language has each topic; word w's entries begin at offsets[w]."""
-
-    offsets: NDArray[np.int64]
-    topics: NDArray[np.int16]
-    counts: NDArray[np.int32]
-    eta: float
-
-    @cached_property
-    def totals(self) -> NDArray[np.float64]:
-        """How often each topic occurs, up to the last that does."""
-        return np.bincount(self.topics, weights=self.counts).astype(np.float64)
-
-    def fill(self, words: NDArray[np.int64], phi: NDArray[np.float64]) -> None:
-        """Write φ of some words: (n_kw + η) / (n_k + V η)."""
-        begins = self.offsets[words]
-        lengths = self.offsets[words + 1] - begins
-        places = ranges(begins, lengths)
-        phi[:] = self.eta
-        phi[np.repeat(np.arange(len(words)), lengths), self.topics[places]] += self.counts[places]
-        sums = np.full(phi.shape[1], self.eta * (len(self.offsets) - 1))
-        sums[: len(self.totals)] += self.totals
-        phi /= sums
+from scipy.sparse import csr_array
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,12 +19,35 @@ class Sample:
     ----------
     alpha : array of float64 (K)
         α.
-    languages : tuple of WordCounts
-        In the order of the corpus.
+    eta : array of float64 (languages)
+        η.
+    counts : tuple of csr_array (vocabulary × K)
+        How often each word of each language has each topic.
     """
 
     alpha: NDArray[np.float64]
-    languages: tuple[WordCounts, ...]
+    eta: NDArray[np.float64]
+    counts: tuple[Any, ...]
+
+    @cached_property
+    def _totals(self) -> list[NDArray[np.float64]]:
+        """How often each topic occurs in each language."""
+        return [counts.sum(axis=0).astype(np.float64) for counts in self.counts]
+
+    def language(self, number: int, words: NDArray[np.int64] | None = None) -> NDArray[np.float64]:
+        """Return φ of a language (words × K): (n_kw + η) / (n_k + V η).
+
+        Parameters
+        ----------
+        number : int
+            The language.
+        words : array of int64, optional
+            Numbers in the language's vocabulary. Default: all words.
+        """
+        counts, eta = self.counts[number], self.eta[number]
+        phi: NDArray[np.float64] = (counts if words is None else counts[words]).toarray() + eta
+        phi /= eta * counts.shape[0] + self._totals[number]
+        return phi
 
     def word_topics(self, words: NDArray[np.int64]) -> NDArray[np.float64]:
         """Return φ of some words (words × K).
@@ -60,21 +57,13 @@ class Sample:
         words : array of int64
             Word numbers as in the corpus, ascending.
         """
-        phi = np.empty((len(words), len(self.alpha)))
-        first = 0
-        for counts in self.languages:
-            last = first + len(counts.offsets) - 1
-            begin, end = np.searchsorted(words, (first, last))
-            counts.fill(words[begin:end] - first, phi[begin:end])
-            first = last
-        return phi
-
-    def language(self, number: int) -> NDArray[np.float64]:
-        """Return φ of all words of the language with this number (vocabulary × K)."""
-        counts = self.languages[number]
-        phi = np.empty((len(counts.offsets) - 1, len(self.alpha)))
-        counts.fill(np.arange(len(phi)), phi)
-        return phi
+        firsts = np.cumsum([0, *(counts.shape[0] for counts in self.counts)])
+        cuts = pairwise(np.searchsorted(words, firsts).tolist())
+        parts = [
+            self.language(number, words[begin:end] - firsts[number])
+            for number, (begin, end) in enumerate(cuts)
+        ]
+        return np.concatenate(parts)
 
 
 def as_arrays(samples: Sequence[Sample]) -> dict[str, NDArray[Any]]:
@@ -82,12 +71,12 @@ def as_arrays(samples: Sequence[Sample]) -> dict[str, NDArray[Any]]:
     arrays: dict[str, NDArray[Any]] = {}
     for number, sample in enumerate(samples):
         arrays[f"sample/{number}/alpha"] = sample.alpha
-        for language, counts in enumerate(sample.languages):
+        for language, counts in enumerate(sample.counts):
             place = f"sample/{number}/{language}"
-            arrays[f"{place}/offsets"] = counts.offsets
-            arrays[f"{place}/topics"] = counts.topics
-            arrays[f"{place}/counts"] = counts.counts
-            arrays[f"{place}/eta"] = np.array([counts.eta])
+            arrays[f"{place}/offsets"] = counts.indptr.astype(np.int64)
+            arrays[f"{place}/topics"] = counts.indices.astype(np.int16)
+            arrays[f"{place}/counts"] = counts.data
+            arrays[f"{place}/eta"] = sample.eta[language : language + 1]
     return arrays
 
 
@@ -112,14 +101,15 @@ def from_arrays(arrays: Mapping[str, NDArray[Any]], count: int, languages: int) 
     """
     samples = []
     for number in range(count):
-        alpha, parts = arrays[f"sample/{number}/alpha"], []
+        alpha, counts, eta = arrays[f"sample/{number}/alpha"], [], []
         for language in range(languages):
-            place = f"sample/{number}/{language}"
-            offsets, topics, counts, eta = (
-                arrays[f"{place}/{name}"] for name in ("offsets", "topics", "counts", "eta")
+            offsets, topics, data, of_language = (
+                arrays[f"sample/{number}/{language}/{name}"]
+                for name in ("offsets", "topics", "counts", "eta")
             )
-            if offsets[-1] != len(topics) or len(topics) != len(counts):
-                raise ValueError(f"{place}: its arrays do not fit each other")
-            parts.append(WordCounts(offsets, topics, counts, float(eta[0])))
-        samples.append(Sample(alpha, tuple(parts)))
+            shape = len(offsets) - 1, len(alpha)
+            counts.append(csr_array((data, topics.astype(np.int32), offsets), shape=shape))
+            counts[-1].check_format()
+            eta.append(of_language[0])
+        samples.append(Sample(alpha, np.array(eta), tuple(counts)))
     return samples

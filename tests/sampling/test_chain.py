@@ -207,8 +207,7 @@ def test_a_sample_is_a_copy_and_comes_back_from_its_arrays() -> None:
     some = np.array([0, 2, 3, 9, 33])
     np.testing.assert_array_equal(sample.word_topics(some), whole[some])
     np.testing.assert_allclose(sample.language(2).sum(axis=0), 1.0)
-    for language in sample.languages:
-        assert (language.counts > 0).all()
+    assert all((counts.data > 0).all() for counts in sample.counts)
 
 
 @pytest.mark.parametrize("threads", [1, 3])
