@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from octis_m3l.errors import DataError
-from octis_m3l.sources.source import RemoteFile, Repository, Source, chosen_views
+from octis_m3l.sources.source import RemoteFile, Source, chosen_views
 
 if TYPE_CHECKING:
     from octis_m3l.data.dataset import MultiviewDataset
@@ -45,7 +45,7 @@ BOOKS = {book: group for group, books in _GROUPS.items() for book in books.split
 """The group of each book, in the order of the books."""
 VERSES = 5
 SEED = 7
-_REPOSITORY = Repository("scrollmapper/bible_databases", "a228a19a29099a41c196c2a310cd93e50a390e30")
+_REPOSITORY, _COMMIT = "scrollmapper/bible_databases", "a228a19a29099a41c196c2a310cd93e50a390e30"
 # Of the 6,155 passages of the six translations; other numbers have the same shares.
 _ALL, _TEST, _VALIDATION = 6155, 1000, 500
 
@@ -173,9 +173,9 @@ BIBLE_SOURCE = Source(
     build=build_bible_passages,
     size=50_000_000,
     notes="The Chinese view needs octis-m3l[chinese].",
-    repositories=(_REPOSITORY,),
+    repositories={_REPOSITORY: _COMMIT},
     files=tuple(
-        RemoteFile(f"{name}.json", _REPOSITORY.name, f"formats/json/{name}.json")
+        RemoteFile(f"{name}.json", _REPOSITORY, f"formats/json/{name}.json")
         for name, _ in TRANSLATIONS.values()
     ),
 )

@@ -83,14 +83,14 @@ def describe_all(folder: str | Path | None = None) -> list[dict[str, Any]]:
 
 
 def _description(source: Source, commits: Mapping[str, str]) -> dict[str, Any]:
-    at = {each.name: each.commit or "HEAD" for each in source.repositories} | {**commits}
+    at = {name: commit or "HEAD" for name, commit in source.repositories.items()} | {**commits}
     keys = ("name", "title", "views", "linked", "homepage", "licence", "citation", "size", "notes")
     return {
         **{key: getattr(source, key) for key in keys},
         "views": list(source.views),
         "commits": {
-            repository.name: repository.commit or "the newest at the first fetch"
-            for repository in source.repositories
+            name: commit or "the newest at the first fetch"
+            for name, commit in source.repositories.items()
         },
         "options": source.building_options,
         "fetching_options": source.fetching_options,

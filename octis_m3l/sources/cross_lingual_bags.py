@@ -4,12 +4,12 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from octis_m3l.sources.source import NONE_STATED, RemoteFile, Repository, Source
+from octis_m3l.sources.source import NONE_STATED, RemoteFile, Source
 
 if TYPE_CHECKING:
     from octis_m3l.data.dataset import MultiviewDataset
 
-_REPOSITORY = Repository("BobXWu/InfoCTM", "c3a62c403aa5b318cc5a3200542db06250a76607")
+_REPOSITORY, _COMMIT = "BobXWu/InfoCTM", "c3a62c403aa5b318cc5a3200542db06250a76607"
 _HOMEPAGE = "https://github.com/BobXWu/InfoCTM"
 _INFOCTM = (
     "Wu, Dong, Nguyen, Liu, Pan & Luu: InfoCTM: A Mutual Information Maximization Perspective of "
@@ -102,7 +102,7 @@ def _source(
             files.append(
                 RemoteFile(
                     file,
-                    _REPOSITORY.name,
+                    _REPOSITORY,
                     f"data/{folder}/{file}",
                     sha256=sha256,
                     size=None if size is None else int(size),
@@ -118,7 +118,7 @@ def _source(
         licence=NONE_STATED,
         citation=citation,
         build=_builder(languages),
-        repositories=(_REPOSITORY,),
+        repositories={_REPOSITORY: _COMMIT},
         files=tuple(files),
         size=total,
     )

@@ -18,7 +18,7 @@ from octis_m3l.errors import StorageError
 from octis_m3l.files import cache_folder, read_json, sha256, write_errors, write_json
 from octis_m3l.sources.catalogue import source_of
 from octis_m3l.sources.fetching import Fetcher, FetchError
-from octis_m3l.sources.source import RemoteFile, Repository, Source
+from octis_m3l.sources.source import RemoteFile, Source
 
 FORMAT = "octis-m3l source"
 RECORD, PLAN, LOCK = "source.json", "plan.json", ".lock"
@@ -139,11 +139,10 @@ def _fetch(
     if known:
         _check_pins(source, home, known)
     commits = {
-        repository.name: known.get("commits", {}).get(repository.name)
-        or _whole_commit(source, repository, fetcher)
-        for repository in source.repositories
+        name: known.get("commits", {}).get(name) or _whole_commit(source, name, fetcher)
+        for name in source.repositories
     }
-    write_json(home / PLAN, {"pins": _pins(source), "commits": commits})
+    write_json(home / PLAN, {"pins": dict(source.repositories), "commits": commits})
     work = _work_folder(home, again)
     checksums = {name: file["sha256"] for name, file in known.get("files", {}).items()}
     for name, checksum in checksums.items():
@@ -172,7 +171,7 @@ def _fetch(
         **{key: getattr(source, key) for key in _ABOUT},
         "date": datetime.now(UTC).date().isoformat(),
         "commits": commits,
-        "pins": _pins(source),
+        "pins": dict(source.repositories),
         "files": files,
         "left_out": left_out,
         "collected": dict(collected),
@@ -182,12 +181,8 @@ def _fetch(
     return record
 
 
-def _pins(source: Source) -> dict[str, str | None]:
-    return {repository.name: repository.commit for repository in source.repositories}
-
-
 def _check_pins(source: Source, home: Path, known: Mapping[str, Any]) -> None:
-    if known.get("pins") != _pins(source):
+    if known.get("pins") != dict(source.repositories):
         raise StorageError(
             f"{home} was fetched from other commits than the catalogue names now; fetch it from "
             "the start with again=True (--again), or give another folder."
@@ -280,12 +275,12 @@ def _description(path: Path, url: str | None, checksum: str | None) -> dict[str,
     }
 
 
-def _whole_commit(source: Source, repository: Repository, fetcher: Fetcher) -> str:
+def _whole_commit(source: Source, repository: str, fetcher: Fetcher) -> str:
     """Return the forty digits of a repository's commit."""
-    wanted = repository.commit or ""
+    wanted = source.repositories[repository] or ""
     if _COMMIT.fullmatch(wanted):
         return wanted
-    url = f"{source.api}/repos/{repository.name}/commits/{wanted or 'HEAD'}"
+    url = f"{source.api}/repos/{repository}/commits/{wanted or 'HEAD'}"
     answer = fetcher.json(url)
     found = str(answer.get("sha")) if isinstance(answer, Mapping) else ""
     if not _COMMIT.fullmatch(found) or not found.startswith(wanted):

@@ -3,12 +3,12 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from octis_m3l.sources.source import NONE_STATED, RemoteFile, Repository, Source
+from octis_m3l.sources.source import NONE_STATED, RemoteFile, Source
 
 if TYPE_CHECKING:
     from octis_m3l.data.dataset import MultiviewDataset
 
-_REPOSITORY = Repository("MIND-Lab/OCTIS")
+_REPOSITORY = "MIND-Lab/OCTIS"
 _CITATION = (
     "Terragni, Fersini, Galuzzi, Tropeano & Candelieri: OCTIS: Comparing and Optimizing Topic "
     "Models is Simple! EACL 2021 (system demonstrations)"
@@ -32,9 +32,9 @@ def _source(name: str, folder: str, title: str) -> Source:
         licence=NONE_STATED,
         citation=_CITATION,
         build=build_octis,
-        repositories=(_REPOSITORY,),
+        repositories={_REPOSITORY: None},
         files=tuple(
-            RemoteFile(file, _REPOSITORY.name, f"preprocessed_datasets/{folder}/{file}")
+            RemoteFile(file, _REPOSITORY, f"preprocessed_datasets/{folder}/{file}")
             for file in ("corpus.tsv", "vocabulary.txt")
         ),
         notes=f"OCTIS itself calls it {folder}. OCTIS's own licence (MIT) is that of its program.",

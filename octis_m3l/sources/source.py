@@ -19,23 +19,6 @@ NONE_STATED = "none stated"
 
 
 @dataclass(frozen=True)
-class Repository:
-    """A GitHub repository at one commit.
-
-    Parameters
-    ----------
-    name : str
-        Owner and name: ``scrollmapper/bible_databases``.
-    commit : str, optional
-        The commit, whole or its first digits. None: the newest one at the first fetch; it is
-        recorded, and later fetches use it again.
-    """
-
-    name: str
-    commit: str | None = None
-
-
-@dataclass(frozen=True)
 class RemoteFile:
     """A file to fetch.
 
@@ -91,8 +74,9 @@ class Source:
         Where to read about it, under which terms the source offers it, and what to cite.
     build : callable (folder of raw files, **options) → MultiviewDataset
         Builds the data set. Its keyword-only, annotated arguments are what a user may choose.
-    repositories : tuple of Repository
-        Where its files are.
+    repositories : mapping of str to str, optional
+        The GitHub repositories of its files (``owner/name``), each with a commit, whole or its
+        first digits. None: the newest commit at the first fetch, which later fetches use again.
     files : tuple of RemoteFile
         The files.
     listings : tuple of Listing
@@ -121,7 +105,7 @@ class Source:
     licence: str
     citation: str
     build: Callable[..., "MultiviewDataset"]
-    repositories: tuple[Repository, ...] = ()
+    repositories: Mapping[str, str | None] = field(default_factory=dict)
     files: tuple[RemoteFile, ...] = ()
     listings: tuple[Listing, ...] = ()
     collect: Callable[..., Mapping[str, Any]] | None = None

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from octis_m3l.errors import DataError
-from octis_m3l.sources.source import RemoteFile, Repository, Source, chosen_views
+from octis_m3l.sources.source import RemoteFile, Source, chosen_views
 
 if TYPE_CHECKING:
     from octis_m3l.data.dataset import MultiviewDataset
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 LANGUAGES = ("en", "fr", "pt", "de", "es", "zh")
 PICTURES = "pictures"
 LICENCE = "CC-BY"
-_TRANSLATIONS = Repository("global-asp/global-asp", "b0193c31edc6")
-_ORIGINALS = Repository("global-asp/asp-source")
-_IMAGES = Repository("global-asp/asp-imagebank", "a56e6dbe7aee")
+_TRANSLATIONS = "global-asp/global-asp"
+_ORIGINALS = "global-asp/asp-source"
+_IMAGES = "global-asp/asp-imagebank"
 _STORY = re.compile(r"([a-z]{2,3})/(\d{4})_[^/]*\.md")
 _PAGE = re.compile(r"^##\s*$", re.MULTILINE)
 _FACT = re.compile(r"^\*\s*([A-Za-z]+)\s*:\s*(.*?)\s*$", re.MULTILINE)
@@ -188,7 +188,7 @@ def _authors(story: Mapping[str, Story]) -> dict[str, Any]:
 def _list_stories(trees: Mapping[str, Sequence[RemoteFile]], raw: Path) -> list[RemoteFile]:
     """Return the text files to fetch, one for each story and language."""
     found: dict[str, RemoteFile] = {}
-    for file in (*trees[_TRANSLATIONS.name], *trees[_ORIGINALS.name]):
+    for file in (*trees[_TRANSLATIONS], *trees[_ORIGINALS]):
         match = _STORY.fullmatch(file.origin)
         if match and match[1] in LANGUAGES:
             path = f"texts/{match[1]}/{match[2]}.md"
@@ -198,7 +198,7 @@ def _list_stories(trees: Mapping[str, Sequence[RemoteFile]], raw: Path) -> list[
 
 def _list_pictures(trees: Mapping[str, Sequence[RemoteFile]], raw: Path) -> list[RemoteFile]:
     """Return the pictures to fetch, of the pages of stories that will be used."""
-    there = {file.origin: file for file in trees[_IMAGES.name]}
+    there = {file.origin: file for file in trees[_IMAGES]}
     stories, _ = read_stories(raw / "texts")
     pictures = [
         _picture(number, page)
@@ -227,7 +227,7 @@ STORYBOOKS_SOURCE = Source(
     citation="Global African Storybook Project: global-asp/global-asp, global-asp/asp-source and "
     "global-asp/asp-imagebank, after the African Storybook Initiative, africanstorybook.org",
     build=build_storybooks,
-    repositories=(_TRANSLATIONS, _ORIGINALS, _IMAGES),
+    repositories={_TRANSLATIONS: "b0193c31edc6", _ORIGINALS: None, _IMAGES: "a56e6dbe7aee"},
     listings=(_list_stories, _list_pictures),
     notes="Thousands of small files. The Chinese view needs octis-m3l[chinese]. The data set "
     "refers to the fetched pictures: keep them where they are.",

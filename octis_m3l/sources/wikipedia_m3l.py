@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from octis_m3l.errors import DataError, SettingsError
 from octis_m3l.files import read_json
 from octis_m3l.sources.fetching import Fetcher, FetchError
-from octis_m3l.sources.source import RemoteFile, Repository, Source
+from octis_m3l.sources.source import RemoteFile, Source
 from octis_m3l.sources.wikipedia_fetching import (
     NOT_THERE,
     REPORT,
@@ -301,7 +301,7 @@ def wikipedia_source(endpoints: WikipediaEndpoints | None = None) -> Source:
         licence=LICENCE,
         citation=CITATION,
         build=build_wikipedia_m3l,
-        repositories=(Repository(REPOSITORY, COMMIT),),
+        repositories={REPOSITORY: COMMIT},
         files=tuple(
             RemoteFile(
                 place.name,

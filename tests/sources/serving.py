@@ -23,12 +23,11 @@ def blob(content: bytes) -> str:
 
 def serve(server: LocalServer, source: Source, files: Mapping[str, Mapping[str, bytes]]) -> Source:
     """Serve files by repository and path; returns the source that asks here, without checksums."""
-    for repository in source.repositories:
-        commit = whole(repository.commit)
-        content = files.get(repository.name, {})
-        named = repository.commit or "HEAD"
+    for repository, named in source.repositories.items():
+        commit = whole(named)
+        content = files.get(repository, {})
         server.serve(
-            f"/api/repos/{repository.name}/commits/{named}",
+            f"/api/repos/{repository}/commits/{named or 'HEAD'}",
             Reply(json.dumps({"sha": commit}).encode()),
         )
         tree = [
@@ -37,13 +36,11 @@ def serve(server: LocalServer, source: Source, files: Mapping[str, Mapping[str, 
         ]
         folders = [{"path": "some", "type": "tree", "sha": "0" * 40}]
         server.serve(
-            f"/api/repos/{repository.name}/git/trees/{commit}",
+            f"/api/repos/{repository}/git/trees/{commit}",
             Reply(json.dumps({"sha": commit, "tree": folders + tree, "truncated": False}).encode()),
         )
         for path, body in content.items():
-            server.serve(
-                f"/raw/{repository.name}/{commit}/{path}", Reply(body, etag=f'"{blob(body)}"')
-            )
+            server.serve(f"/raw/{repository}/{commit}/{path}", Reply(body, etag=f'"{blob(body)}"'))
     return replace(
         source,
         files=tuple(replace(file, sha256=None, size=None) for file in source.files),

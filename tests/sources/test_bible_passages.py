@@ -152,14 +152,3 @@ def test_verses_are_paired_by_their_numbers(tmp_path: Path) -> None:
     dataset = build_bible_passages(tmp_path)
     assert "Law" not in (dataset.text_view("en").labels or ())
     assert len(dataset.links) == 5
-
-
-def test_the_files_are_those_of_the_pinned_commit() -> None:
-    source = sources()["bible-passages"]
-    file = source.files[0]
-    commit = source.repositories[0].commit
-    assert commit is not None
-    assert source.address(file, commit) == (
-        "https://raw.githubusercontent.com/scrollmapper/bible_databases/"
-        "a228a19a29099a41c196c2a310cd93e50a390e30/formats/json/ASV.json"
-    )

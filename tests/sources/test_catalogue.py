@@ -23,14 +23,12 @@ def test_every_set_says_what_it_is(name: str) -> None:
     assert source.views
     assert len(set(source.views)) == len(source.views)
     assert source.files or source.listings or source.collect
-    commits = {repository.name: repository.commit for repository in source.repositories}
-    assert len(commits) == len(source.repositories)
-    for repository, commit in commits.items():
+    for repository, commit in source.repositories.items():
         assert re.fullmatch(r"[\w.-]+/[\w.-]+", repository)
         assert commit is None or re.fullmatch(r"[0-9a-f]{12,40}", commit)
     assert len({file.path for file in source.files}) == len(source.files)
     for file in source.files:
-        assert file.repository in commits
+        assert file.repository in source.repositories
         assert file.sha256 is None or re.fullmatch(r"[0-9a-f]{64}", file.sha256)
         assert (file.sha256 is None) == (file.size is None)
         assert ".." not in file.path

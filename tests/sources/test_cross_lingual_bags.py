@@ -46,7 +46,7 @@ def test_bags_of_words(
     assert dataset.metadata["licence"] == "none stated"
     assert dataset.metadata["citation"] == source.citation
     assert dataset.metadata["source"]["commits"] == {
-        "BobXWu/InfoCTM": sources()[name].repositories[0].commit
+        "BobXWu/InfoCTM": sources()[name].repositories["BobXWu/InfoCTM"]
     }
 
 

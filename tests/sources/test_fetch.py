@@ -23,7 +23,7 @@ from .local_server import LocalServer, Reply
 from .serving import NEWEST, serve, whole
 
 REPOSITORY = "BobXWu/InfoCTM"
-COMMIT = source_of("ecnews").repositories[0].commit
+COMMIT = source_of("ecnews").repositories[REPOSITORY]
 MISSING = f"/raw/{REPOSITORY}/{COMMIT}/{FOLDER}/vocab_cn"
 
 
@@ -151,7 +151,7 @@ def test_two_at_once(server: LocalServer, tmp_path: Path) -> None:
 def test_other_commits_than_the_catalogue_names(server: LocalServer, tmp_path: Path) -> None:
     source = bags(server)
     fetch(source, tmp_path)
-    later = replace(source, repositories=(replace(source.repositories[0], commit="1" * 40),))
+    later = replace(source, repositories={REPOSITORY: "1" * 40})
     with pytest.raises(StorageError, match=r"from other commits .* with again=True \(--again\)"):
         fetch(later, tmp_path)
     with pytest.raises(FetchError, match="404"):
@@ -171,7 +171,7 @@ def test_an_unfinished_fetch_of_other_commits(server: LocalServer, tmp_path: Pat
     server.serve(MISSING, Reply(status=404))
     with pytest.raises(FetchError, match="404"):
         fetch(source, tmp_path)
-    later = replace(source, repositories=(replace(source.repositories[0], commit="1" * 40),))
+    later = replace(source, repositories={REPOSITORY: "1" * 40})
     for path in small_bags():
         server.serve(f"/raw/{REPOSITORY}/{'1' * 40}/{path}", Reply(small_bags()[path]))
     with pytest.raises(StorageError, match="from other commits than the catalogue"):
@@ -221,7 +221,7 @@ def test_a_folder_that_is_a_file(server: LocalServer, tmp_path: Path) -> None:
 
 
 def choosing(collect: Any, **more: Any) -> Source:
-    return replace(source_of("m10"), name="own", repositories=(), files=(), collect=collect, **more)
+    return replace(source_of("m10"), name="own", repositories={}, files=(), collect=collect, **more)
 
 
 class Collector:
@@ -401,9 +401,9 @@ def listed(server: LocalServer) -> Source:
     def listing(trees: Mapping[str, Any], raw: Path) -> list[RemoteFile]:
         return list(trees["some/where"])
 
-    pinned = replace(source_of("m10").repositories[0], name="some/where", commit="abc1230")
+    pinned = {"some/where": "abc1230"}
     source = replace(
-        source_of("m10"), name="listed", repositories=(pinned,), files=(), listings=(listing,)
+        source_of("m10"), name="listed", repositories=pinned, files=(), listings=(listing,)
     )
     return serve(server, source, {"some/where": {"a/b c#1.txt": b"one", "z.txt": b"two"}})
 

@@ -1,6 +1,5 @@
 """Sets of the Hugging Face hub, loaded through the library from local files instead."""
 
-import builtins
 import io
 import json
 import sys
@@ -12,7 +11,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from octis_m3l.errors import DataError, MissingDependencyError, SettingsError, StorageError
+from octis_m3l.errors import DataError, MissingDependencyError, SettingsError
 from octis_m3l.sources.build import build, describe
 from octis_m3l.sources.catalogue import source_of
 from octis_m3l.sources.fetch import fetch
@@ -189,15 +188,6 @@ def test_splits_of_no_partition(hub: Hub, tmp_path: Path) -> None:
     assert not list(tmp_path.rglob("pictures"))
 
 
-def test_an_occupied_folder_is_refused_before_anything_is_read(hub: Hub, tmp_path: Path) -> None:
-    hub(train=rows(4))
-    fetch(NAME, tmp_path / "raw")
-    (tmp_path / "out").mkdir()
-    (tmp_path / "out" / "mine").write_text("x")
-    with pytest.raises(StorageError, match="exists already and is not empty"):
-        build(NAME, tmp_path / "out", tmp_path / "raw", texts={"en": "titel"})
-
-
 def test_what_can_not_be_loaded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     datasets = pytest.importorskip("datasets")
 
@@ -280,14 +270,3 @@ def test_without_the_library(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) ->
 def test_names_of_another_form(name: str) -> None:
     with pytest.raises(SettingsError, match="expected huggingface:NAME, with @REVISION"):
         source_of(name)
-
-
-def test_the_library_is_imported_only_when_it_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
-    real = builtins.__import__
-
-    def guarded(name: str, *arguments: Any, **keywords: Any) -> Any:
-        assert name.partition(".")[0] not in ("datasets", "pyarrow")
-        return real(name, *arguments, **keywords)
-
-    monkeypatch.setattr(builtins, "__import__", guarded)
-    assert source_of(NAME).name == NAME

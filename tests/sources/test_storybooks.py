@@ -25,9 +25,7 @@ from octis_m3l.sources.storybooks import (
 from .local_server import LocalServer
 from .serving import serve
 
-TRANSLATIONS, ORIGINALS, IMAGES = (
-    repository.name for repository in sources()["storybooks"].repositories
-)
+TRANSLATIONS, ORIGINALS, IMAGES = sources()["storybooks"].repositories
 
 
 def told(language: str, story: int, pages: int, licence: str = "CC-BY", empty: int = 0) -> bytes:
@@ -128,9 +126,8 @@ def test_partitions_by_story_and_by_page(server: LocalServer, tmp_path: Path) ->
     assert by_page.sizes == (46 - 12, 5, 7)
     twice = build(source, tmp_path / "twice", tmp_path, views=["en", "pictures"])
     assert twice.fingerprints() == dataset.fingerprints()
-    unpinned = sources()["storybooks"].repositories[1]
-    assert unpinned.commit is None
-    assert dataset.metadata["source"]["commits"][unpinned.name]
+    assert sources()["storybooks"].repositories[ORIGINALS] is None
+    assert dataset.metadata["source"]["commits"][ORIGINALS]
 
 
 def test_no_page_at_all(tmp_path: Path) -> None:
