@@ -102,16 +102,9 @@ class LinkedCorpus:
     def of_tuples(
         cls, dataset: MultiviewDataset, views: Sequence[TextView], partitions: Sequence[str]
     ) -> tuple[Self, dict[str, NDArray[np.int64]]]:
-        """Return a data set's tuples as documents, and the document of each item.
+        """Return the tuples of a data set's items as documents, and the document of each item.
 
-        Parameters
-        ----------
-        dataset : MultiviewDataset
-            Its links form the tuples.
-        views : sequence of TextView
-            Its views, those of images as words.
-        partitions : sequence of str
-            The partitions whose items are taken.
+        The views are the data set's own, with those of images replaced by views of words.
         """
         rows = {
             view.name: np.concatenate([np.arange(len(view))[view.rows(p)] for p in partitions])
@@ -125,16 +118,7 @@ class LinkedCorpus:
     def in_blocks(self, count: int) -> tuple[Self, NDArray[np.int32]]:
         """Return the corpus with every segment divided by blocks of words, and each one's block.
 
-        Parameters
-        ----------
-        count : int
-            The number of blocks; each gets about as many tokens as the others.
-
-        Returns
-        -------
-        LinkedCorpus
-            The tokens of each former segment are ordered by their blocks.
-        array of int32 (segments)
+        Each block has about as many tokens as the others.
         """
         if count == 1:
             return self, np.zeros(len(self.segment_languages), np.int32)

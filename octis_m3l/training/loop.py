@@ -2,7 +2,7 @@
 
 import math
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
-from octis_m3l.data.batches import Batch
+from octis_m3l.data.batches import Batch, Sampler
 from octis_m3l.errors import OctisM3LError
 from octis_m3l.training.adam import Adam
 from octis_m3l.training.resumable import History, ResumableRun, State
@@ -33,18 +33,6 @@ class Trainable(Protocol):
 
     def loss(self, batch: Batch) -> Mapping[str, Tensor]:
         """Return the terms of the loss; their sum is minimised."""
-
-
-class Sampler(Protocol):
-    """What gives the loop its batches: a `TupleSampler` or an `UnlinkedSampler`."""
-
-    device: torch.device
-
-    def __len__(self) -> int:
-        """Return the number of batches in an epoch."""
-
-    def epoch(self, *, shuffle: bool = True) -> Iterator[Batch]:
-        """Yield an epoch's batches."""
 
 
 @dataclass(frozen=True)

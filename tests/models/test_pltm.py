@@ -13,7 +13,7 @@ from scipy.sparse import csr_array
 from octis_m3l.data.dataset import MultiviewDataset
 from octis_m3l.errors import DataError, SettingsError, StorageError
 from octis_m3l.metrics import MRR
-from octis_m3l.models import PLTM, ZeroshotTM
+from octis_m3l.models import PLTM
 
 from .contract import TOP_WORDS, ModelContract, assert_distributions, assert_same
 
@@ -90,22 +90,10 @@ def test_finds_planted_topics_in_every_language(of_five_themes: PLTM, five_theme
 def test_finds_the_linked_document_from_one_language_alone(
     of_five_themes: PLTM, five_themes: Planted
 ) -> None:
-    other = ZeroshotTM(
-        num_topics=7,
-        epochs=20,
-        learning_rate=1e-2,
-        batch_size=32,
-        encoder="lsa",
-        dimensions=10,
-    )
-    with pytest.warns(UserWarning, match="are encoded by LSA"):
-        baseline = other.train_model(five_themes.dataset)
+    assert of_five_themes.output is not None
     for query, target in (("de", "en"), ("en", "fi")):
         metric = MRR(five_themes.dataset, query, target)
-        assert of_five_themes.output is not None
-        found = metric.score(of_five_themes.output)
-        assert found > 5 * metric.chance()
-        assert found > 2 * metric.score(baseline)
+        assert metric.score(of_five_themes.output) > 5 * metric.chance()
 
 
 def test_alpha_is_larger_for_common_topics(of_five_themes: PLTM) -> None:
@@ -130,15 +118,6 @@ def test_theta_of_a_training_document_is_its_tuples(texts: MultiviewDataset, tra
     assert len({row.tobytes() for row in rows["en"].values()}) == len(rows["en"])
     # Held-out documents are inferred from one view alone.
     assert not np.array_equal(output.theta("en", "test")[0], output.theta("de", "test")[0])
-
-
-def test_one_language_alone_is_lda(five_themes: Planted) -> None:
-    dataset = five_themes.dataset.with_views(["de"])
-    model = small(num_topics=5, iterations=200).fit(dataset)
-    assert model.output is not None
-    assert_distributions(model.output)
-    topics = model.topics("de", 8)
-    assert all(max(len(t & set(topic)) for topic in topics) >= 7 for t in five_themes.words["de"])
 
 
 # Data.
@@ -203,9 +182,10 @@ def test_tuples_are_inferred_from_all_their_items(trained: PLTM) -> None:
     for items, view in ((english[:1], "en"), (german[:1], "de")):
         assert trained.infer(items, view)[0].argmax() == sea
         assert together[0, sea] > trained.infer(items, view)[0, sea]
-    np.testing.assert_array_equal(
-        together, trained.infer_linked({"en": english, "de": german}, samples=100)
-    )
+    # The default is 100 sweeps.
+    for samples, equal in ((100, True), (3, False)):
+        found = trained.infer_linked({"en": english, "de": german}, samples=samples)
+        assert np.array_equal(found, together) == equal
 
 
 def test_neither_the_order_of_views_nor_missing_ones_change_an_answer(
@@ -288,13 +268,6 @@ def test_items_without_known_words_have_the_priors_mean(trained: PLTM) -> None:
     prior = np.mean([one.alpha / one.alpha.sum() for one in trained.samples], axis=0)
     np.testing.assert_allclose(theta[[0, 2]], [prior] * 2, rtol=1e-5)
     assert theta[1].max() > theta[0].max()
-
-
-def test_more_samples_are_another_answer(trained: PLTM) -> None:
-    items = ["en_sea_1 en_sea_2 en_forest_1 en_any_1"]
-    usual = trained.infer(items, "en")
-    np.testing.assert_array_equal(trained.infer(items, "en", samples=100), usual)
-    assert (trained.infer(items, "en", samples=3) != usual).any()
 
 
 # Runs.

@@ -1,7 +1,6 @@
 """A run over its sweeps: samples, averages, and how it is resumed."""
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -124,27 +123,6 @@ def test_a_resumed_run_is_an_uninterrupted_one(
     again = chain(threads)
     monkeypatch.setattr(Chain, "sweep", None)
     assert_same(run_chain(again, SETTINGS, checkpoint=tmp_path), again, expected, whole)
-
-
-@pytest.mark.parametrize("place", ["state", "log_likelihood", "recount"])
-def test_an_interruption_between_two_sweeps_leaves_no_trace(
-    place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    whole, resumed = chain(), chain()
-    expected = run_chain(whole, SETTINGS)
-    method, broken = getattr(Chain, place), []
-
-    def interrupted(self: Chain) -> Any:
-        if self.sweeps == 100 and not broken:
-            broken.append(place)
-            raise KeyboardInterrupt
-        return method(self)
-
-    monkeypatch.setattr(Chain, place, interrupted)
-    with pytest.warns(UserWarning, match="interrupted after 90 of 120 sweeps"):
-        run_chain(chain(), SETTINGS, checkpoint=tmp_path)
-    found = run_chain(resumed, SETTINGS, checkpoint=tmp_path)
-    assert_same(found, resumed, expected, whole)
 
 
 @pytest.mark.parametrize(("stop", "count", "threads"), [(3, 1, 1), (3, 1, 2), (60, 2, 1)])
