@@ -28,19 +28,19 @@ class Registered:
 class Registry(Mapping[str, T]):
     """The classes of a package by name, each imported when it is first asked for.
 
-    A class is registered by assigning `name` in its body, at the top level of a file of the
-    package: a string, or a tuple of strings. Classes that also assign a number to `order` come
-    first, in that order; the others follow by name. Other distributions add classes by entry
-    points, whose group is the name of the package.
+    A class is registered by assigning `name` (or another attribute, as `named_by` says) in its
+    body, at the top level of a file of the package: a string, or a tuple of strings. Classes that
+    also assign a number to `order` come first, in that order; the others follow by name. Other
+    distributions add classes by entry points, whose group is the name of the package.
     """
 
-    def __init__(self, package: str) -> None:
-        self._package = package
+    def __init__(self, package: str, *, named_by: str = "name") -> None:
+        self._package, self._attribute = package, named_by
 
     @property
     def registered(self) -> Mapping[str, Registered]:
         """Where each class is, by name."""
-        return _classes_of(self._package, *sys.modules[self._package].__path__)
+        return _classes_of(self._package, self._attribute, *sys.modules[self._package].__path__)
 
     def __getitem__(self, name: str) -> T:
         """Import a class."""
@@ -62,15 +62,15 @@ class Registry(Mapping[str, T]):
 
 
 @lru_cache(maxsize=8)
-def _classes_of(package: str, *folders: str) -> dict[str, Registered]:
+def _classes_of(package: str, attribute: str, *folders: str) -> dict[str, Registered]:
     """Return the classes of a package's files that have a name; then those of entry points."""
     found: list[tuple[float, str, Registered]] = []
     for file in (file for folder in folders for file in Path(folder).glob("*.py")):
         text = file.read_text(encoding="utf-8")
-        for node in ast.parse(text).body if re.search(r"\n\s+name\b", text) else ():
+        for node in ast.parse(text).body if re.search(rf"\n\s+{attribute}\b", text) else ():
             if isinstance(node, ast.ClassDef):
                 constants = _constants(node)
-                names = constants.get("name", ())
+                names = constants.get(attribute, ())
                 summary = (ast.get_docstring(node) or "").partition("\n\n")[0].replace("\n", " ")
                 place = Registered(f"{package}.{file.stem}", node.name, summary)
                 for name in [names] if isinstance(names, str) else names:

@@ -1,10 +1,10 @@
 """Raw text and pictures to vectors."""
 
+from octis_m3l.encoders.base import Encoder
 from octis_m3l.encoders.cache import EmbeddingCache
 from octis_m3l.encoders.clip import ClipEncoder
-from octis_m3l.encoders.description import described
 from octis_m3l.encoders.embedding import embed
-from octis_m3l.encoders.encode import Encodings, encode
+from octis_m3l.encoders.encode import Encodings, encode, encode_words
 from octis_m3l.encoders.latent_semantic import (
     LatentSemanticEncoder,
     fit_cross_language,
@@ -12,13 +12,11 @@ from octis_m3l.encoders.latent_semantic import (
     from_word_vectors,
 )
 from octis_m3l.encoders.picture import PictureEncoder
-from octis_m3l.encoders.protocol import Encoder
+from octis_m3l.encoders.saving import described, load_encoder, save_encoder
 from octis_m3l.encoders.sentence import SentenceEncoder
 from octis_m3l.encoders.specification import encoder_from
 from octis_m3l.encoders.static import StaticEncoder
-from octis_m3l.encoders.storage import load_encoder, save_encoder
 from octis_m3l.encoders.timm_encoder import TimmEncoder
-from octis_m3l.encoders.words import encode_words
 
 __all__ = [
     "ClipEncoder",

@@ -1,62 +1,62 @@
-"""Vectors kept on disk: an item is encoded once, whatever data set it comes in."""
+"""Vectors kept on disk, so that each item is encoded once, whatever data set it is in."""
 
 import errno
-import os
+import hashlib
 import re
+import sqlite3
+import time
 import zlib
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from contextlib import closing, contextmanager, nullcontext, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from filelock import FileLock, Timeout
 from numpy.typing import NDArray
+from PIL import Image
 from tqdm.auto import tqdm
 
 from octis_m3l.data.item_checks import as_items
-from octis_m3l.encoders.content import KEY_BYTES, content_keys
-from octis_m3l.encoders.naming import as_read, fingerprint_hash, safe_name, shown
+from octis_m3l.data.pictures import open_picture
+from octis_m3l.encoders.base import Encoder, as_read, file_name, fingerprint_hash, progress_shown
 from octis_m3l.encoders.pretrained import PretrainedEncoder
-from octis_m3l.encoders.protocol import Encoder
 from octis_m3l.errors import DataError, SettingsError, StorageError
-from octis_m3l.files import read_json, write_json
 
-_FORMAT = 1
-_RECORD = np.dtype([("key", f"V{KEY_BYTES}"), ("sum", "<u4")])
+T = TypeVar("T")
 _FLOAT = np.dtype("<f4")
-ITEMS_AT_ONCE = 1024
-
-
-@dataclass(frozen=True)
-class _Kept:
-    """What a folder of one encoder holds: rows of vectors, and whose each is."""
-
-    rows: dict[bytes, int]
-    sums: NDArray[np.uint32]
-    vectors: NDArray[np.float32]
+_AT_ONCE = 1024
+# SQLite allows 32,766 parameters in a query, and 999 before version 3.32.
+_QUERIED_AT_ONCE = 900
+# A file that changed this recently may change again within the resolution of its time.
+_SETTLED_SECONDS = 2.0
+_TABLES = """
+create table if not exists vectors (
+    encoder text, key blob, dimensions integer, row integer, checksum integer,
+    primary key (encoder, key)
+) without rowid;
+create table if not exists files (path text primary key, state text, key blob);
+"""
 
 
 class EmbeddingCache:
-    """Vectors of items by encoder and content, in files that only grow.
+    """Vectors of items, by encoder and by the content of the items.
 
-    Each encoder has a folder: `vectors.f32` has one row after another, `keys.bin` the content key
-    and a checksum of each row. Rows are added some thousand at a time, first the vectors, then
-    their keys, so that after a kill all that was added counts, the rest is encoded, and the files
-    end up the same byte for byte. One process adds at a time; another waits for it, then finds
-    the vectors there.
+    `index.sqlite3` knows which row of an encoder's file of vectors belongs to which content, with a
+    checksum. Vectors are appended to the file about a thousand at a time and then entered into the
+    index, so that what was finished when a process is killed counts, and the rest is encoded. One
+    process at a time encodes with an encoder; others wait for it, and then find its vectors.
 
     Parameters
     ----------
     folder : str or Path
-        Made when needed. May be shared by data sets, encoders and processes.
+        Created when needed. Data sets, encoders and processes may share it.
     items_at_once : int
-        Encoded and added together: what a kill costs at most. On a GPU it is 8 times as many, on
-        several devices 32 times as many for each.
+        The number of items that are encoded and stored together: the most that is lost when the
+        process is killed. On a GPU, 8 times as many; on several devices, 32 times as many for each.
     """
 
-    def __init__(self, folder: str | Path, *, items_at_once: int = ITEMS_AT_ONCE) -> None:
+    def __init__(self, folder: str | Path, *, items_at_once: int = _AT_ONCE) -> None:
         if isinstance(items_at_once, bool) or items_at_once < 1:
             raise SettingsError(f"items_at_once={items_at_once}: expected 1 or more.")
         self.folder = Path(folder).expanduser()
@@ -65,144 +65,288 @@ class EmbeddingCache:
     def encode(
         self, encoder: Encoder, items: Sequence[Any], *, progress: bool = False
     ) -> NDArray[np.float32]:
-        """Return the vectors of some items; what is not kept yet is encoded and kept.
+        """Return the vectors of some items; those that are not stored yet are encoded and stored.
 
         Parameters
         ----------
         encoder : Encoder
-            With a `fingerprint()` that changes whenever its vectors would.
+            Its `fingerprint()` must change whenever its vectors would.
         items : sequence
             Texts or pictures.
         progress : bool
-            Whether to show a progress bar, with the time that is left.
+            Whether to show a progress bar with the remaining time.
 
         Returns
         -------
         array of float32 (items × dimensions)
-            Memory-mapped where the items stand in the file as they are given.
+            Memory-mapped if the items are stored in the order in which they are given.
 
         Raises
         ------
         DataError
             If the encoder has no fingerprint, or a file can't be read.
         StorageError
-            If the folder holds something else.
+            If the folder can't be used, or holds vectors of other dimensions.
         """
-        place = self._place(encoder)
         items = as_read(encoder, as_items(items, "items to encode"))
-        with self._told_of_disk():
-            keys = content_keys(items, self.folder / "files.sqlite3")
-            _recall_dimensions(place, encoder)
-        dimensions = encoder.dimensions
-        with self._told_of_disk():
-            there = (place / "encoder.json").exists()
-            kept = _read(place, encoder, dimensions) if there else None
-            missing = _missing(keys, kept)
-        if missing:
-            with self._locked(place, progress):
-                with self._told_of_disk():
-                    self._begin(place, encoder, dimensions)
-                    missing = _missing(keys, _read(place, encoder, dimensions))
-                    _cut_to_whole_rows(place, dimensions)
-                self._add(place, encoder, items, keys, missing, progress)
-            with self._told_of_disk():
-                kept = _read(place, encoder, dimensions)
-                wrong = _missing(keys, kept)
-            if wrong:
+        keys = self._keys(items)
+        vectors, rows = self._find(encoder, keys)
+        if (rows < 0).any():
+            with self._locked(encoder, progress):
+                # Another process may have encoded some of them in the meantime.
+                self._add(encoder, items, keys, self._find(encoder, keys)[1], progress)
+            vectors, rows = self._find(encoder, keys)
+            if (rows < 0).any():
                 raise StorageError(
-                    f"{place}: {len(wrong)} vectors are not what was written; is the disk full or "
-                    "damaged? Delete the folder, or use another cache."
+                    f"{self._file(encoder)}: {int((rows < 0).sum())} vectors are not as they were "
+                    "written; is the disk damaged? Delete the file, or use another cache."
                 )
-        if kept is None:
-            return np.zeros((0, dimensions), np.float32)
-        return _taken(kept, [kept.rows[key] for key in keys])
+        if not keys:
+            return np.zeros((0, encoder.dimensions), np.float32)
+        first, last = int(rows[0]), int(rows[-1])
+        if np.array_equal(rows, np.arange(first, last + 1)):
+            return vectors[first : last + 1]
+        return np.asarray(vectors[rows])
 
     def missing(self, encoder: Encoder, items: Sequence[Any]) -> int:
-        """Return how many different items would have to be encoded.
+        """Return the number of different items that would have to be encoded.
 
         Parameters
         ----------
         encoder, items
             As for `encode`.
         """
-        place = self._place(encoder)
-        keys = content_keys(as_read(encoder, items), self.folder / "files.sqlite3")
-        _recall_dimensions(place, encoder)
-        there = (place / "encoder.json").exists()
-        kept = _read(place, encoder, encoder.dimensions) if there else None
-        return len(_missing(keys, kept))
+        keys = self._keys(as_read(encoder, items))
+        return len(_missing(keys, self._find(encoder, keys)[1]))
 
-    def _place(self, encoder: Encoder) -> Path:
-        return self.folder / f"{safe_name(encoder)[:80]}-{fingerprint_hash(encoder)[:16]}"
+    def _keys(self, items: Sequence[Any]) -> list[bytes]:
+        """Return a key of the content of each item; of a path, of the file's content."""
+        files = [row for row, item in enumerate(items) if isinstance(item, Path)]
+        of_files: dict[int, bytes] = {}
+        if files:
+            with self._index() as index:
+                found = _keys_of_files(index, [items[row] for row in files])
+            of_files = dict(zip(files, found, strict=True))
+        return [of_files.get(row) or content_key(item, row) for row, item in enumerate(items)]
 
-    def _begin(self, place: Path, encoder: Encoder, dimensions: int) -> None:
-        if not (place / "encoder.json").exists():
-            told = {
-                "format": _FORMAT,
-                "name": encoder.name,
-                "dimensions": dimensions,
-                "fingerprint": fingerprint_hash(encoder),
-            }
-            write_json(place / "encoder.json", told)
+    def _find(
+        self, encoder: Encoder, keys: Sequence[bytes]
+    ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        """Return an encoder's vectors, and the row of each item: -1 if missing or damaged."""
+        rows = np.full(len(keys), -1, np.int64)
+        path, fingerprint = self._file(encoder), fingerprint_hash(encoder)
+        with self._index() as index:
+            query = "select dimensions from vectors where encoder = ? limit 1"
+            known = index.execute(query, [fingerprint]).fetchone()
+            if known is None or not path.exists():
+                return np.zeros((0, 0), np.float32), rows
+            dimensions = known[0]
+            if isinstance(encoder, PretrainedEncoder):
+                encoder.recall_dimensions(dimensions)
+            if dimensions != encoder.dimensions:
+                raise StorageError(
+                    f"{path} holds vectors of {dimensions} dimensions, expected "
+                    f"{encoder.dimensions}; change the encoder's fingerprint, or use another cache."
+                )
+            count = path.stat().st_size // (dimensions * _FLOAT.itemsize)
+            if not count:
+                return np.zeros((0, dimensions), np.float32), rows
+            vectors = np.memmap(path, _FLOAT, "r", shape=(count, dimensions))
+            found: dict[bytes, int] = {}
+            for entries in _entries(index, fingerprint, keys, count):
+                sums = _checksums(vectors[[row for _, row, _ in entries]])
+                for (key, row, written), read in zip(entries, sums, strict=True):
+                    if written == read:
+                        found[key] = row
+        rows[:] = [found.get(key, -1) for key in keys]
+        return vectors, rows
 
     def _add(
         self,
-        place: Path,
         encoder: Encoder,
         items: Sequence[Any],
         keys: Sequence[bytes],
-        missing: Sequence[int],
+        rows: NDArray[np.int64],
         progress: bool,
     ) -> None:
-        dimensions = encoder.dimensions
-        together = self.items_at_once * _how_fast(encoder)
-        # Where all goes to the encoder at once, its own bar, if it has one, is the one that moves.
-        inner = self.items_at_once < together >= len(missing) and hasattr(encoder, "progress")
-        hidden = inner or not progress
+        """Encode the items that have no row, and store their vectors."""
+        missing, together = _missing(keys, rows), self.items_at_once * _speed(encoder)
+        # If all items go to the encoder at once, its own bar, if it has one, is the one that moves.
+        own_bar = self.items_at_once < together >= len(missing) and hasattr(encoder, "progress")
+        hidden = own_bar or not progress
         bar = tqdm(total=len(missing), disable=hidden, desc=encoder.name, unit="item")
-        with bar, shown(encoder, inner) if progress else nullcontext():
+        with bar, progress_shown(encoder, own_bar) if progress else nullcontext():
             for start in range(0, len(missing), together):
-                rows = missing[start : start + together]
-                vectors = _encoded(encoder, items, rows)
-                if vectors.shape != (len(rows), dimensions) or not np.isfinite(vectors).all():
-                    raise DataError(
-                        f"the encoder '{encoder.name}' returned an array of shape {vectors.shape} "
-                        f"for {len(rows)} items, expected finite numbers {len(rows), dimensions}."
-                    )
-                with self._told_of_disk():
-                    _append(place, [keys[row] for row in rows], vectors)
-                bar.update(len(rows))
+                part = missing[start : start + together]
+                vectors = _encoded(encoder, items, part)
+                self._append(encoder, [keys[item] for item in part], vectors)
+                bar.update(len(part))
+
+    def _append(
+        self, encoder: Encoder, keys: Sequence[bytes], vectors: NDArray[np.float32]
+    ) -> None:
+        """Write vectors behind those in the encoder's file, and enter them into the index."""
+        dimensions, fingerprint = vectors.shape[1], fingerprint_hash(encoder)
+        with self._index() as index:
+            with self._file(encoder).open("ab") as file:
+                # A row that a killed process wrote in part is cut off.
+                first = file.tell() // (dimensions * _FLOAT.itemsize)
+                file.truncate(first * dimensions * _FLOAT.itemsize)
+                file.write(vectors.astype(_FLOAT, copy=False).tobytes())
+            entries = [
+                (fingerprint, key, dimensions, row, checksum)
+                for row, (key, checksum) in enumerate(
+                    zip(keys, _checksums(vectors), strict=True), first
+                )
+            ]
+            index.executemany("insert or replace into vectors values (?, ?, ?, ?, ?)", entries)
+
+    def _file(self, encoder: Encoder) -> Path:
+        return self.folder / f"{file_name(encoder.name)}-{fingerprint_hash(encoder)[:16]}.f32"
 
     @contextmanager
-    def _locked(self, place: Path, progress: bool) -> Iterator[None]:
-        with self._told_of_disk():
-            place.mkdir(parents=True, exist_ok=True)
-            lock = FileLock(place / ".lock")
-            try:
-                lock.acquire(timeout=0)
-            except Timeout:
-                if progress:
-                    tqdm.write(f"another process is encoding into {place}; waiting for it")
-                lock.acquire()
+    def _index(self) -> Iterator[sqlite3.Connection]:
+        """Open the index; what is written is kept if the block ends well."""
+        path = self.folder / "index.sqlite3"
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with closing(sqlite3.connect(path, timeout=60)) as index, index:
+                index.executescript(_TABLES)
+                yield index
+        except (OSError, sqlite3.Error) as error:
+            remedy = "use another"
+            if getattr(error, "errno", None) == errno.ENOSPC or "is full" in str(error):
+                remedy = "free some space, then run it again: what is there counts"
+            elif type(error) is sqlite3.DatabaseError:
+                remedy = f"it is damaged: delete {path}, or use another"
+            raise StorageError(
+                f"the cache {self.folder} can't be used ({error}); {remedy}."
+            ) from None
+
+    @contextmanager
+    def _locked(self, encoder: Encoder, progress: bool) -> Iterator[None]:
+        path = self._file(encoder).with_suffix(".lock")
+        lock = FileLock(path)
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            if progress:
+                tqdm.write(f"another process is encoding into {path.parent}; waiting for it")
+            lock.acquire()
         try:
             yield
         finally:
             lock.release()
 
-    @contextmanager
-    def _told_of_disk(self) -> Iterator[None]:
+
+def _entries(
+    index: sqlite3.Connection, fingerprint: str, keys: Sequence[bytes], count: int
+) -> Iterator[list[tuple[bytes, int, int]]]:
+    """Yield the entries (key, row, checksum) of some keys in parts, up to a number of rows."""
+    query = "select key, row, checksum from vectors where encoder = ? and row < ?"
+    wanted = set(keys)
+    if len(wanted) > count // 4:
+        # Reading them all is faster than looking up each.
+        cursor = index.execute(query, [fingerprint, count])
+        while part := cursor.fetchmany(_QUERIED_AT_ONCE):
+            yield [entry for entry in part if entry[0] in wanted]
+        return
+    for some in _parts([*wanted]):
+        names = ",".join("?" * len(some))
+        yield index.execute(f"{query} and key in ({names})", [fingerprint, count, *some]).fetchall()
+
+
+def _parts(values: Sequence[T]) -> Iterator[Sequence[T]]:
+    """Yield parts of some values that are small enough for one query."""
+    for start in range(0, len(values), _QUERIED_AT_ONCE):
+        yield values[start : start + _QUERIED_AT_ONCE]
+
+
+def content_key(item: Any, row: int) -> bytes:
+    """Return sixteen bytes that are equal for equal content of a text or a picture in memory."""
+    if isinstance(item, str):
+        return _digest(b"text", item.encode(errors="surrogatepass"))
+    if isinstance(item, np.ndarray):
+        return _digest(
+            f"array {item.dtype} {item.shape} ".encode(), np.ascontiguousarray(item).tobytes()
+        )
+    if isinstance(item, Image.Image):
+        # As encoders read it: palette, orientation and transparency have an effect too.
+        opened = open_picture(item, row)
+        return _digest(f"picture {opened.size} ".encode(), opened.tobytes())
+    raise DataError(
+        f"item {row} is of type {type(item).__name__}: expected a text, a path, an array or a PIL "
+        "image."
+    )
+
+
+def _digest(kind: bytes, content: bytes) -> bytes:
+    return hashlib.blake2b(content, digest_size=16, key=kind[:64]).digest()
+
+
+def _keys_of_files(index: sqlite3.Connection, paths: Sequence[Path]) -> list[bytes]:
+    """Return a key of each file's content; unchanged files are not read again."""
+    names = [str(path.absolute()) for path in paths]
+    known: dict[tuple[str, str], bytes] = {}
+    for some in _parts(names):
+        query = f"select path, state, key from files where path in ({','.join('?' * len(some))})"
+        known |= {(name, state): key for name, state, key in index.execute(query, some)}
+    keys, read = [], []
+    for name, path in zip(names, paths, strict=True):
         try:
-            yield
+            stat = path.stat()
+            state = f"{stat.st_dev} {stat.st_ino} {stat.st_size} {stat.st_mtime_ns}"
+            state += f" {stat.st_ctime_ns}"
+            key = known.get((name, state)) or _digest(b"file", path.read_bytes())
         except OSError as error:
-            full = error.errno == errno.ENOSPC
-            remedy = "make room, then run it again: what is there counts" if full else "use another"
-            raise StorageError(
-                f"the cache {self.folder} can't be used ({error}); {remedy}."
-            ) from None
+            raise DataError(f"{path} can't be read ({error}); mend or leave it out.") from None
+        keys.append(key)
+        if (name, state) not in known and time.time() - max(
+            stat.st_mtime, stat.st_ctime
+        ) > _SETTLED_SECONDS:
+            read.append((name, state, key))
+    if read:
+        # It only saves time, so a cache that can't be written to is no error.
+        with suppress(sqlite3.OperationalError):
+            index.executemany("insert or replace into files values (?, ?, ?)", read)
+    return keys
 
 
-def _how_fast(encoder: Encoder) -> int:
-    """Return how much more is encoded at once: batches grow anew on a GPU, processes begin anew."""
+def _missing(keys: Sequence[bytes], rows: NDArray[np.int64]) -> list[int]:
+    """Return the items without a row, the first of those with equal content."""
+    first: dict[bytes, int] = {}
+    for item in np.flatnonzero(rows < 0).tolist():
+        first.setdefault(keys[item], item)
+    return list(first.values())
+
+
+def _checksums(vectors: NDArray[Any]) -> list[int]:
+    return [zlib.crc32(row) for row in np.ascontiguousarray(vectors, _FLOAT)]
+
+
+def _encoded(encoder: Encoder, items: Sequence[Any], rows: Sequence[int]) -> NDArray[np.float32]:
+    """Return the vectors of some items; an error that names a row names that of all items."""
+    try:
+        vectors = np.asarray(encoder.encode([items[row] for row in rows]))
+    except DataError as error:
+        named = re.match(r"((?:the vector of )?(?:text|picture|item)) (\d+)\b", str(error))
+        if named is None or int(named[2]) >= len(rows):
+            raise
+        raise DataError(f"{named[1]} {rows[int(named[2])]}{str(error)[named.end() :]}") from None
+    vectors = vectors.astype(np.float32, copy=False)
+    if vectors.shape != (len(rows), encoder.dimensions) or not np.isfinite(vectors).all():
+        raise DataError(
+            f"the encoder '{encoder.name}' returned an array of shape {vectors.shape} for "
+            f"{len(rows)} items, expected finite numbers {len(rows), encoder.dimensions}."
+        )
+    return vectors
+
+
+def _speed(encoder: Encoder) -> int:
+    """Return how many times more items to encode at once than on a CPU.
+
+    On a GPU, batches grow anew in each call; on several devices, processes start anew.
+    """
     import torch
 
     given = getattr(encoder, "device", None)
@@ -210,111 +354,4 @@ def _how_fast(encoder: Encoder) -> int:
     if len(devices) > 1:
         return 32 * len(devices)
     automatic = "cuda" if torch.cuda.is_available() else "cpu"
-    return 8 if any((automatic if d == "auto" else d).startswith("cuda") for d in devices) else 1
-
-
-def _recall_dimensions(place: Path, encoder: Encoder) -> None:
-    """Tell an encoder its dimensions, if it would have to load its weights to know them."""
-    if isinstance(encoder, PretrainedEncoder) and (place / "encoder.json").exists():
-        described = read_json(place / "encoder.json")
-        if described.get("fingerprint") == fingerprint_hash(encoder):
-            encoder.recall_dimensions(described.get("dimensions"))
-
-
-def _encoded(encoder: Encoder, items: Sequence[Any], rows: Sequence[int]) -> NDArray[np.float32]:
-    """Return some items' vectors; an error that names a row names that of all items."""
-    try:
-        vectors = encoder.encode([items[row] for row in rows])
-    except DataError as error:
-        named = re.match(r"((?:the vector of )?(?:text|picture|item)) (\d+)\b", str(error))
-        if named is None or int(named[2]) >= len(rows):
-            raise
-        told = f"{named[1]} {rows[int(named[2])]}{str(error)[named.end() :]}"
-        raise DataError(told) from None
-    return np.asarray(vectors).astype(np.float32, copy=False)
-
-
-def _read(place: Path, encoder: Encoder, dimensions: int) -> _Kept:
-    described = read_json(place / "encoder.json")
-    if described.get("fingerprint") != fingerprint_hash(encoder):
-        raise StorageError(f"{place} holds vectors of another encoder; use another cache.")
-    if (described.get("format"), described.get("dimensions")) != (_FORMAT, dimensions):
-        raise StorageError(
-            f"{place} holds vectors of {described.get('dimensions')} dimensions in format "
-            f"{described.get('format')}, expected {dimensions} in format {_FORMAT}; delete it, or "
-            "use another cache."
-        )
-    records, rows = _whole(place, dimensions)
-    if not rows:
-        nothing = np.zeros((0, dimensions), np.float32)
-        return _Kept({}, np.zeros(0, np.uint32), nothing)
-    vectors = np.memmap(place / "vectors.f32", _FLOAT, "r", shape=(rows, dimensions))
-    raw = records["key"].tobytes()
-    keys = [raw[start : start + KEY_BYTES] for start in range(0, len(raw), KEY_BYTES)]
-    # A row that was added again, the first being damaged, counts.
-    return _Kept(dict(zip(keys, range(rows), strict=True)), records["sum"], vectors)
-
-
-def _whole(place: Path, dimensions: int) -> tuple[NDArray[Any], int]:
-    """Return the records of rows that both files have whole, and how many they are."""
-    keys, vectors = place / "keys.bin", place / "vectors.f32"
-    sizes = [path.stat().st_size if path.exists() else 0 for path in (keys, vectors)]
-    rows = min(sizes[0] // _RECORD.itemsize, sizes[1] // (_FLOAT.itemsize * dimensions))
-    if not rows:
-        return np.zeros(0, _RECORD), 0
-    return np.fromfile(keys, _RECORD, rows), rows
-
-
-def _cut_to_whole_rows(place: Path, dimensions: int) -> None:
-    """Cut off what a killed process had not finished."""
-    _, rows = _whole(place, dimensions)
-    for name, width in (
-        ("vectors.f32", _FLOAT.itemsize * dimensions),
-        ("keys.bin", _RECORD.itemsize),
-    ):
-        path = place / name
-        if path.exists() and path.stat().st_size != rows * width:
-            os.truncate(path, rows * width)
-
-
-def _append(place: Path, keys: Sequence[bytes], vectors: NDArray[Any]) -> None:
-    rows = np.ascontiguousarray(vectors, _FLOAT)
-    records = np.zeros(len(keys), _RECORD)
-    records["key"] = np.frombuffer(b"".join(keys), f"V{KEY_BYTES}")
-    records["sum"] = _sums(rows)
-    for name, content in (("vectors.f32", rows), ("keys.bin", records)):
-        with (place / name).open("ab") as file:
-            file.write(content.view(np.uint8).data)
-            file.flush()
-            os.fsync(file.fileno())
-
-
-def _sums(rows: NDArray[Any]) -> NDArray[np.uint32]:
-    return np.fromiter((zlib.crc32(row) for row in rows), np.uint32, len(rows))
-
-
-def _missing(keys: Sequence[bytes], kept: _Kept | None) -> list[int]:
-    """Return the items, each content once, that are not kept or not as they were written."""
-    wanted: dict[bytes, int] = {}
-    for row, key in enumerate(keys):
-        wanted.setdefault(key, row)
-    if kept is None:
-        return list(wanted.values())
-    there = np.array([kept.rows.get(key, -1) for key in wanted], np.int64)
-    rows = list(wanted.values())
-    found = np.flatnonzero(there >= 0)
-    damaged = np.zeros(len(there), bool)
-    for start in range(0, len(found), ITEMS_AT_ONCE):
-        part = found[start : start + ITEMS_AT_ONCE]
-        vectors = np.ascontiguousarray(kept.vectors[there[part]])
-        damaged[part] = _sums(vectors) != kept.sums[there[part]]
-    return [row for row, place, bad in zip(rows, there, damaged, strict=True) if place < 0 or bad]
-
-
-def _taken(kept: _Kept, rows: Sequence[int]) -> NDArray[np.float32]:
-    """Return rows in the order wanted: a part of the file itself where they stand like that."""
-    if not rows:
-        return np.zeros((0, kept.vectors.shape[1]), np.float32)
-    if list(rows) == list(range(rows[0], rows[0] + len(rows))):
-        return kept.vectors[rows[0] : rows[0] + len(rows)]
-    return np.asarray(kept.vectors[np.asarray(rows)])
+    return 8 if devices[0].replace("auto", automatic).startswith("cuda") else 1

@@ -1,4 +1,4 @@
-"""Embeddings from encoders of the user's choice, kept on disk, for the views of a data set."""
+"""Embeddings of a data set's views from encoders of the user's choice, cached on disk."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,10 +12,15 @@ from octis_m3l.data.folder.manifest import MANIFEST, read_manifest
 from octis_m3l.data.folder.reading import ANY
 from octis_m3l.data.folder.writing import write_embeddings
 from octis_m3l.data.views import View, check_embeddings
+from octis_m3l.encoders.base import (
+    Encoder,
+    as_read,
+    embedding_name,
+    has_fingerprint,
+    progress_shown,
+)
 from octis_m3l.encoders.cache import EmbeddingCache
-from octis_m3l.encoders.description import described
-from octis_m3l.encoders.naming import as_read, embedding_name, has_fingerprint, shown
-from octis_m3l.encoders.protocol import Encoder
+from octis_m3l.encoders.saving import described
 from octis_m3l.encoders.specification import encoder_from
 from octis_m3l.errors import DataError, SettingsError, suggest
 from octis_m3l.files import cache_folder, check_can_create
@@ -30,11 +35,11 @@ def embed(
     cache: EmbeddingCache | str | Path | None = "default",
     progress: bool = False,
 ) -> MultiviewDataset:
-    """Return the data set with the vectors that encoders give its items.
+    """Return the data set with the vectors of its items from the given encoders.
 
     What was encoded before, in this or another data set, comes from the cache; after an
-    interruption the same call goes on. Models that are trained on the result keep the encoders of
-    this package, and so take new texts and pictures; one's own is not saved, and is given again
+    interruption, the same call continues. Models trained on the result keep the encoders of this
+    package, and so encode new texts and pictures. Your own encoders are not saved: pass them again
     with ``load_model(folder, encoders={...})``.
 
     Parameters
@@ -42,14 +47,14 @@ def embed(
     dataset : MultiviewDataset
         The data.
     encoders : mapping of view to Encoder or str
-        One for each view that is to be encoded; the same object for several views is one space.
-        A string is what `encoder_from` reads: ``sentence-transformers:NAME``, ``model2vec:NAME``,
+        One for each view to encode; views with the same object share one space. A string is read
+        by `encoder_from`: ``sentence-transformers:NAME``, ``model2vec:NAME``,
         ``open-clip:ARCHITECTURE/PRETRAINED``, …
     cache : EmbeddingCache, path or None
-        'default': below the user's cache folder, or ``OCTIS_M3L_CACHE``. None: nothing is kept.
-        An encoder of one's own without `fingerprint()` is not kept.
+        'default': in the user's cache folder, or in ``OCTIS_M3L_CACHE``. None: no cache. Encoders
+        of your own are cached if they have a method `fingerprint()`.
     progress : bool
-        Whether to show a progress bar with the time that is left.
+        Whether to show a progress bar with the remaining time.
 
     Returns
     -------
@@ -58,89 +63,87 @@ def embed(
     Raises
     ------
     DataError
-        If a view is unknown or holds no pictures, or an encoder does not return one finite vector
+        If a view is unknown or has no pictures, or an encoder does not return one finite vector
         for each item.
     """
     views = {name: dataset.view(name) for name in encoders}
-    of_words = {e: encoder_from(e) for e in encoders.values() if isinstance(e, str)}
-    made = {n: of_words[e] if isinstance(e, str) else e for n, e in encoders.items()}
+    from_text = {one: encoder_from(one) for one in encoders.values() if isinstance(one, str)}
+    chosen = {n: from_text[one] if isinstance(one, str) else one for n, one in encoders.items()}
     for name, view in views.items():
-        _check_kind(view, made[name])
-    kept = None if cache is None else _cache(cache)
-    arrays: dict[str, NDArray[Any]] = {}
-    for name, view in views.items():
-        arrays[name] = _vectors(view, made[name], kept, progress)
-    told = {name: one for name, e in made.items() if (one := described(e)) is not None}
-    result = dataset
-    for name, encoder in made.items():
-        result = result.with_embeddings(
-            {name: arrays[name]},
+        _check_reads(view, chosen[name])
+    if cache == "default":
+        cache = cache_folder() / "embeddings"
+    if isinstance(cache, str | Path):
+        cache = EmbeddingCache(cache)
+    vectors = {n: vectors_of(view, chosen[n], cache, progress) for n, view in views.items()}
+    descriptions = {n: one for n, e in chosen.items() if (one := described(e)) is not None}
+    for name, encoder in chosen.items():
+        dataset = dataset.with_embeddings(
+            {name: vectors[name]},
             name=embedding_name(encoder),
             order="stored",
-            encoders=told,
+            encoders=descriptions,
         )
-    return result
+    return dataset
 
 
-def _cache(given: EmbeddingCache | str | Path) -> EmbeddingCache:
-    if isinstance(given, EmbeddingCache):
-        return given
-    return EmbeddingCache(cache_folder() / "embeddings" if given == "default" else given)
+def vectors_of(
+    view: View, encoder: Encoder, cache: EmbeddingCache | None = None, progress: bool = False
+) -> NDArray[Any]:
+    """Return an encoder's vectors of all items of a view, checked."""
+    items = as_read(encoder, view.items(slice(0, len(view))))
+    if cache is not None and has_fingerprint(encoder):
+        vectors: NDArray[Any] = cache.encode(encoder, items, progress=progress)
+    else:
+        with progress_shown(encoder, progress):
+            vectors = np.asarray(encoder.encode(items))
+    check_embeddings(vectors, len(view), view.name)
+    expected = getattr(encoder, "dimensions", vectors.shape[1])
+    if vectors.shape[1] != expected:
+        raise DataError(
+            f"the encoder of view '{view.name}' returned vectors of {vectors.shape[1]} dimensions, "
+            f"but its attribute dimensions is {expected}."
+        )
+    return vectors
 
 
-def _check_kind(view: View, encoder: Encoder) -> None:
+def _check_reads(view: View, encoder: Encoder) -> None:
     reads = getattr(encoder, "reads", None)
     expected = "text" if view.kind == "text" else "picture"
     if reads is not None and reads != expected:
-        other = "open-clip-text:…, for texts" if expected == "text" else "open-clip:…, for pictures"
+        clip = "open-clip-text:…, for texts" if expected == "text" else "open-clip:…, for pictures"
         raise DataError(
-            f"view '{view.name}' holds {expected}s, and the encoder '{encoder.name}' reads "
-            f"{reads}s; give one that reads {expected}s (of a CLIP model: {other})."
+            f"view '{view.name}' holds {expected}s, but the encoder '{encoder.name}' reads "
+            f"{reads}s; give one that reads {expected}s (of a CLIP model: {clip})."
         )
-
-
-def _vectors(
-    view: View, encoder: Encoder, cache: EmbeddingCache | None, progress: bool
-) -> NDArray[Any]:
-    items = view.items(slice(0, len(view)))
-    if cache is not None and has_fingerprint(encoder):
-        vectors = cache.encode(encoder, items, progress=progress)
-    else:
-        with shown(encoder, progress):
-            vectors = np.asarray(encoder.encode(as_read(encoder, items)))
-    check_embeddings(vectors, len(view), view.name)
-    if vectors.shape[1] != encoder.dimensions:
-        raise DataError(
-            f"the encoder of view '{view.name}' returned vectors of {vectors.shape[1]} dimensions, "
-            f"and says that it has {encoder.dimensions}."
-        )
-    return vectors
 
 
 def encoders_of(
     dataset: MultiviewDataset, given: Mapping[str, str], device: str | None
 ) -> dict[str, Encoder]:
-    """Return an encoder for each view; views with the same words share one."""
+    """Return an encoder for each view; views with the same specification share one.
+
+    Besides the names of views, 'texts' and 'images' stand for all views of a kind.
+    """
+    kinds: dict[str, Mapping[str, View]] = {
+        "texts": dataset.text_views,
+        "images": dataset.image_views,
+    }
+    kinds = {kind: views for kind, views in kinds.items() if views and kind not in dataset.views}
     wanted: dict[str, str] = {}
-    for name, words in given.items():
-        kinds: dict[str, Any] = {"texts": dataset.text_views, "images": dataset.image_views}
-        of_kind = kinds.get(name, {}) if name not in dataset.views else {}
-        if not of_kind and name not in dataset.views:
-            known = [*dataset.views, *(kind for kind, views in kinds.items() if views)]
-            raise SettingsError(f"unknown view '{name}'.{suggest(name, known)}")
-        for view in of_kind or [name]:
+    for name, text in given.items():
+        if name not in dataset.views and name not in kinds:
+            raise SettingsError(f"unknown view '{name}'.{suggest(name, [*dataset.views, *kinds])}")
+        for view in kinds.get(name, [name]):
             if view not in given or view == name:
-                wanted[view] = words
+                wanted[view] = text
     made: dict[str, Encoder] = {}
-    for words in wanted.values():
-        if words not in made:
-            made[words] = encoder_from(words)
-            if device is not None and getattr(made[words], "device", None) == "auto":
-                several = [one.strip() for one in device.split(",")]
-                made[words] = encoder_from(
-                    words, device=several[0] if len(several) == 1 else several
-                )
-    return {view: made[words] for view, words in wanted.items()}
+    for text in dict.fromkeys(wanted.values()):
+        made[text] = encoder_from(text)
+        if device is not None and getattr(made[text], "device", None) == "auto":
+            several = [one.strip() for one in device.split(",")]
+            made[text] = encoder_from(text, device=several[0] if len(several) == 1 else several)
+    return {view: made[text] for view, text in wanted.items()}
 
 
 def encode_folder(
@@ -152,16 +155,15 @@ def encode_folder(
     replace: bool,
     progress: bool,
 ) -> dict[str, Any]:
-    """Encode views of a saved data set, and write their embeddings into its folder."""
+    """Encode views of a saved data set, write their embeddings into its folder, and report them."""
     dataset = MultiviewDataset.from_folder(folder, embeddings=ANY)
     check_can_create(folder / MANIFEST)
     encoders = encoders_of(dataset, given, device)
-    embedded = embed(dataset, encoders, cache=cache, progress=progress)
-    told = {}
+    dataset = embed(dataset, encoders, cache=cache, progress=progress)
+    report = {}
     for name, encoder in encoders.items():
-        view = embedded.view(name)
-        if view.embeddings is None:
-            raise DataError(f"view '{name}' has no embeddings after encoding.")
+        view = dataset.view(name)
+        assert view.embeddings is not None
         write_embeddings(
             folder,
             name,
@@ -171,12 +173,11 @@ def encode_folder(
             encoder=view.embedding_encoder,
             replace=replace,
         )
-        kept = read_manifest(folder).embedding_names(name)
-        told[name] = {
-            "embeddings": embedding_name(encoder),
+        report[name] = {
+            "embeddings": view.embedding_name,
             "items": len(view),
             "dimensions": encoder.dimensions,
             "encoder": encoder.name,
-            "stored": kept,
+            "stored": read_manifest(folder).embedding_names(name),
         }
-    return told
+    return report

@@ -270,21 +270,23 @@ def _fit_words(
             tokenizer="auto" if view.texts is not None else "separated",
             stop_words=False,
         )
-    preprocessor = replace(
-        preprocessor,
-        vocabulary_size=words,
-        min_document_frequency=min(2, len(rows)),
-        max_document_frequency=1.0,
-    )
-    try:
-        corpus = preprocessor.fit_transform(view.items(rows), None, view.name)
-        few = len(corpus.vocabulary) == 1
-    except DataError:
-        few = True
-    if few:
-        # Few short texts may share hardly a word.
-        preprocessor = replace(preprocessor, min_document_frequency=1)
-        corpus = preprocessor.fit_transform(view.items(rows), None, view.name)
+    corpus = None
+    # Few short texts may have hardly a word in common.
+    for least in (min(2, len(rows)), 1):
+        preprocessor = replace(
+            preprocessor,
+            vocabulary_size=words,
+            min_document_frequency=least,
+            max_document_frequency=1.0,
+        )
+        try:
+            corpus = preprocessor.fit_transform(view.items(rows), None, view.name)
+        except DataError:
+            if least == 1:
+                raise
+        if corpus is not None and len(corpus.vocabulary) > 1:
+            break
+    assert corpus is not None
     counts = _counts(corpus.token_ids, corpus.offsets, len(corpus.vocabulary))
     transformer = _transformer().fit(csr_matrix(counts))
     encoder = LatentSemanticEncoder(

@@ -14,11 +14,11 @@ from octis_m3l.data.dataset import MultiviewDataset
 from octis_m3l.data.folder.reading import Tokenizer
 from octis_m3l.data.item_checks import as_items, is_numeric
 from octis_m3l.data.views import check_embeddings
+from octis_m3l.encoders.base import Encoder, StoredEncoder
 from octis_m3l.encoders.encode import check_encoder, encode
 from octis_m3l.encoders.latent_semantic import LatentSemanticEncoder
 from octis_m3l.encoders.pretrained import PretrainedEncoder
-from octis_m3l.encoders.protocol import Encoder, StoredEncoder
-from octis_m3l.encoders.storage import is_stored, load_encoder, save_encoder
+from octis_m3l.encoders.saving import is_stored, load_encoder, save_encoder
 from octis_m3l.errors import DataError, SettingsError, suggest, warn
 from octis_m3l.models.neural import NeuralTopicModel, TopicNetwork
 from octis_m3l.models.settings import NeuralSettings

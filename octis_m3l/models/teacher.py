@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from octis_m3l.data.dataset import MultiviewDataset
-from octis_m3l.encoders.description import described
-from octis_m3l.encoders.protocol import Encoder
+from octis_m3l.encoders.base import Encoder
+from octis_m3l.encoders.saving import described
 from octis_m3l.errors import DataError, OctisM3LError, SettingsError
 from octis_m3l.models.settings import NeuralSettings
 from octis_m3l.models.zeroshot_tm import ZeroshotTM, ZeroshotTMNetwork

@@ -3,6 +3,7 @@
 import hashlib
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import textwrap
@@ -19,10 +20,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
 
-from octis_m3l.encoders.cache import EmbeddingCache
-from octis_m3l.encoders.content import content_keys
-from octis_m3l.encoders.naming import embedding_name
-from octis_m3l.encoders.opening import finished
+from octis_m3l.encoders.base import embedding_name
+from octis_m3l.encoders.cache import EmbeddingCache, content_key
 from octis_m3l.encoders.picture import PictureEncoder
 from octis_m3l.errors import DataError, SettingsError, StorageError
 
@@ -50,19 +49,6 @@ def _vector(text: str) -> NDArray[np.float32]:
 
 def _texts(count: int) -> list[str]:
     return [f"document {number}" for number in range(count)]
-
-
-def _files(folder: Path) -> dict[str, bytes]:
-    return {
-        path.relative_to(folder).as_posix(): path.read_bytes()
-        for path in sorted(folder.rglob("*"))
-        if path.is_file() and path.name not in (".lock", "files.sqlite3")
-    }
-
-
-def _only(folder: Path, name: str) -> Path:
-    (found,) = folder.rglob(name)
-    return found
 
 
 def test_what_was_encoded_is_not_encoded_again_and_order_and_repeats_do_not_matter(
@@ -96,9 +82,8 @@ def test_another_revision_has_vectors_of_its_own(tmp_path: Path) -> None:
     assert np.array_equal(cache.encode(Toy("1"), texts), first)
 
 
-def test_a_run_killed_while_encoding_ends_with_the_same_files(tmp_path: Path) -> None:
-    whole, broken = EmbeddingCache(tmp_path / "whole", items_at_once=8), tmp_path / "broken"
-    whole.encode(Toy(), _texts(60))
+def test_a_run_killed_while_encoding_goes_on_where_it_was(tmp_path: Path) -> None:
+    broken = tmp_path / "broken"
     script = textwrap.dedent(
         f"""
         import sys, time
@@ -127,7 +112,6 @@ def test_a_run_killed_while_encoding_ends_with_the_same_files(tmp_path: Path) ->
     again = EmbeddingCache(broken, items_at_once=8).encode(encoder, _texts(60))
     assert 0 < len(encoder.seen) <= 60 - 24
     assert np.array_equal(again, Toy().encode(_texts(60)))
-    assert _files(broken) == _files(tmp_path / "whole")
 
 
 def test_two_processes_that_encode_the_same_do_it_once(tmp_path: Path) -> None:
@@ -160,32 +144,6 @@ def test_two_processes_that_encode_the_same_do_it_once(tmp_path: Path) -> None:
     assert encoder.seen == _texts(50)[:0]
 
 
-@pytest.mark.parametrize("name", ["vectors.f32", "keys.bin"])
-def test_a_truncated_file_costs_the_rows_that_it_lost(tmp_path: Path, name: str) -> None:
-    cache, encoder, texts = EmbeddingCache(tmp_path), Toy(), _texts(10)
-    cache.encode(encoder, texts)
-    encoder.seen.clear()
-    path = _only(tmp_path, name)
-    os.truncate(path, path.stat().st_size * 7 // 10 + 3)
-    assert np.array_equal(cache.encode(encoder, texts), Toy().encode(texts))
-    assert encoder.seen == texts[7:]
-
-
-def test_a_damaged_row_is_encoded_again(tmp_path: Path) -> None:
-    cache, encoder, texts = EmbeddingCache(tmp_path), Toy(), _texts(10)
-    cache.encode(encoder, texts)
-    encoder.seen.clear()
-    path = _only(tmp_path, "vectors.f32")
-    content = bytearray(path.read_bytes())
-    content[4 * 5 * 6 + 2] ^= 0xFF
-    path.write_bytes(content)
-    assert np.array_equal(cache.encode(encoder, texts), Toy().encode(texts))
-    assert encoder.seen == [texts[6]]
-    encoder.seen.clear()
-    assert np.array_equal(cache.encode(encoder, texts), Toy().encode(texts))
-    assert not encoder.seen
-
-
 def test_a_folder_of_other_dimensions_is_refused(tmp_path: Path) -> None:
     cache = EmbeddingCache(tmp_path)
     cache.encode(Toy(), _texts(3))
@@ -193,7 +151,7 @@ def test_a_folder_of_other_dimensions_is_refused(tmp_path: Path) -> None:
     class Longer(Toy):
         dimensions = 6
 
-    with pytest.raises(StorageError, match=r"holds vectors of 5 dimensions .*expected 6"):
+    with pytest.raises(StorageError, match=r"holds vectors of 5 dimensions, expected 6"):
         cache.encode(Longer(), _texts(3))
 
 
@@ -215,47 +173,25 @@ def test_an_encoder_without_fingerprint_is_told_to_have_one(tmp_path: Path) -> N
         def encode(self, items: Sequence[Any]) -> NDArray[np.float32]:
             return np.zeros((len(items), 2), np.float32)
 
-    with pytest.raises(DataError, match=r"'plain' has no fingerprint\(\)"):
+    with pytest.raises(DataError, match=r"'plain' has no method fingerprint\(\)"):
         EmbeddingCache(tmp_path).encode(Plain(), ["text"])
-
-
-def test_pictures_are_known_by_what_is_in_the_file(tmp_path: Path) -> None:
-    paths = [tmp_path / f"{number}.png" for number in range(3)]
-    for number, path in enumerate(paths):
-        Image.new("RGB", (4, 4), (number, 0, 0)).save(path)
-        old = time.time() - 100
-        os.utime(path, (old, old))
-    known = tmp_path / "files.sqlite3"
-    keys = content_keys(paths, known)
-    assert len(set(keys)) == 3
-    assert content_keys(paths, known) == keys == content_keys(paths)
-    moved = tmp_path / "moved.png"
-    paths[0].rename(moved)
-    assert content_keys([moved], known) == keys[:1]
-    Image.new("RGB", (4, 4), (99, 0, 0)).save(paths[1])
-    assert content_keys([paths[1]], known) != keys[1:2]
-    known.write_bytes(b"no database at all" * 100)
-    assert content_keys(paths[2:], known) == keys[2:]
-    with pytest.raises(DataError, match=r"0\.png can't be read"):
-        content_keys(paths[:1], known)
-    with pytest.raises(DataError, match="item 0 is of type int"):
-        content_keys([3])
 
 
 @settings(max_examples=50, deadline=None)
 @given(st.lists(st.text(max_size=4), max_size=30))
 def test_keys_are_equal_where_texts_are(texts: list[str]) -> None:
-    keys = content_keys(texts)
+    keys = [content_key(text, 0) for text in texts]
     assert len(set(keys)) == len(set(texts))
-    assert keys == [content_keys([text])[0] for text in texts]
 
 
 def test_pictures_of_other_shape_or_kind_have_other_keys() -> None:
     pixels = np.arange(24, dtype=np.uint8).reshape(2, 4, 3)
     image = Image.fromarray(pixels)
     others = [pixels, pixels.reshape(4, 2, 3), pixels + 1, image, image.convert("L")]
-    assert len(set(content_keys(others))) == 5
-    assert content_keys([pixels.copy()]) == content_keys([pixels])
+    assert len({content_key(one, 0) for one in others}) == 5
+    assert content_key(pixels.copy(), 0) == content_key(pixels, 0)
+    with pytest.raises(DataError, match="item 7 is of type int"):
+        content_key(3, 7)
 
 
 @pytest.mark.parametrize(
@@ -316,7 +252,9 @@ def test_errors_of_items_name_the_row_of_all_items(tmp_path: Path) -> None:
         def encode(self, items: Sequence[Any]) -> NDArray[np.float32]:
             vectors = super().encode(items)
             vectors[[not item for item in items]] = np.inf
-            return finished(vectors, "text", normalise=False)
+            for bad in np.flatnonzero(~np.isfinite(vectors).all(axis=1)):
+                raise DataError(f"the vector of text {bad} is not finite")
+            return vectors
 
     with pytest.raises(DataError, match=r"^the vector of text 25 is not finite"):
         EmbeddingCache(tmp_path / "other", items_at_once=10).encode(Overflowing(), texts)
@@ -384,7 +322,7 @@ def test_palettes_tell_pictures_apart() -> None:
         image = Image.new("P", (4, 4), 0)
         image.putpalette([*colour] * 256)
         images.append(image)
-    assert len(set(content_keys(images))) == 2
+    assert len({content_key(image, 0) for image in images}) == 2
 
 
 def test_a_cache_that_cannot_be_is_said(tmp_path: Path) -> None:
@@ -393,3 +331,80 @@ def test_a_cache_that_cannot_be_is_said(tmp_path: Path) -> None:
         EmbeddingCache(tmp_path / "file").encode(Toy(), _texts(2))
     with pytest.raises(SettingsError, match="items_at_once=0: expected 1 or more"):
         EmbeddingCache(tmp_path, items_at_once=0)
+
+
+def test_lost_and_damaged_rows_are_encoded_again(tmp_path: Path) -> None:
+    cache, encoder, texts = EmbeddingCache(tmp_path), Toy(), _texts(10)
+    cache.encode(encoder, texts)
+    (path,) = tmp_path.glob("*.f32")
+    content = bytearray(path.read_bytes())
+    content[4 * 5 * 6 + 2] ^= 0xFF
+    path.write_bytes(content[: 4 * 5 * 8 + 3])
+    for expected in ([texts[6], *texts[8:]], []):
+        encoder.seen.clear()
+        assert np.array_equal(cache.encode(encoder, texts), Toy().encode(texts))
+        assert encoder.seen == expected
+    path.unlink()
+    assert cache.missing(encoder, texts) == 10
+    assert np.array_equal(cache.encode(encoder, texts[:3]), Toy().encode(texts[:3]))
+    # Entries of the lost file are not taken for vectors of the new one.
+    assert np.array_equal(cache.encode(encoder, texts), Toy().encode(texts))
+
+
+def test_a_damaged_index_says_what_to_do(tmp_path: Path) -> None:
+    cache = EmbeddingCache(tmp_path)
+    cache.encode(Toy(), _texts(3))
+    index = tmp_path / "index.sqlite3"
+    index.write_bytes(b"no database at all" * 100)
+    message = rf"can't be used \(file is not a database\); it is damaged: delete {index}, or use an"
+    with pytest.raises(StorageError, match=message):
+        cache.encode(Toy(), _texts(3))
+    index.unlink()
+    assert np.array_equal(cache.encode(Toy(), _texts(3)), Toy().encode(_texts(3)))
+
+
+def test_a_full_disk_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Full(sqlite3.Connection):
+        def executemany(self, *_: Any) -> Any:
+            raise sqlite3.OperationalError("database or disk is full")
+
+    right = sqlite3.connect
+    cache, encoder = EmbeddingCache(tmp_path), Toy()
+    with monkeypatch.context() as patched:
+        patched.setattr("sqlite3.connect", lambda *a, **k: right(*a, **k, factory=Full))
+        with pytest.raises(StorageError, match=r"\(database or disk is full\); free some sp"):
+            cache.encode(encoder, _texts(3))
+    found = cache.encode(encoder, _texts(3))
+    assert np.array_equal(found, Toy().encode(_texts(3)))
+
+
+def test_vectors_of_a_folder_that_cannot_be_written_to_are_read(tmp_path: Path) -> None:
+    paths = [tmp_path / f"{number}.txt" for number in range(2)]
+    for path in paths:
+        path.write_text(path.name)
+        os.utime(path, (0, 0))
+    cache = EmbeddingCache(tmp_path / "cache")
+    items = [*_texts(3), *paths]
+    wanted = cache.encode(Toy(), items)
+    uri = f"file:{tmp_path / 'cache' / 'index.sqlite3'}?mode=ro"
+    right = sqlite3.connect
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("sqlite3.connect", lambda *_, **__: right(uri, uri=True))
+        assert np.array_equal(cache.encode(Toy(), items), wanted)
+
+
+def test_files_are_known_by_their_content(tmp_path: Path) -> None:
+    paths = [tmp_path / f"{number}.png" for number in range(3)]
+    for number, path in enumerate(paths):
+        path.write_text(f"content {number % 2}")
+        old = time.time() - 100
+        os.utime(path, (old, old))
+    cache, encoder = EmbeddingCache(tmp_path / "cache"), Toy()
+    assert cache.missing(encoder, paths) == 2
+    cache.encode(encoder, paths)
+    moved = paths[0].rename(tmp_path / "moved.png")
+    assert cache.missing(encoder, [moved, *paths[1:]]) == 0
+    paths[1].write_text("another")
+    assert cache.missing(encoder, paths[1:]) == 1
+    with pytest.raises(DataError, match=r"0\.png can't be read"):
+        cache.missing(encoder, paths)

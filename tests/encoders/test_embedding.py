@@ -121,7 +121,7 @@ def test_what_does_not_fit_is_said(dataset: MultiviewDataset) -> None:
 
     with pytest.raises(DataError, match="unknown view 'english'"):
         embed(dataset, {"english": Letters()}, cache=None)
-    message = "view 'en' returned vectors of 5 dimensions, and says that it has 26"
+    message = "view 'en' returned vectors of 5 dimensions, but its attribute dimensions is 26"
     with pytest.raises(DataError, match=re.escape(message)):
         embed(dataset, {"en": Short()}, cache=None)
 
@@ -132,7 +132,7 @@ def _pictures(dataset: MultiviewDataset) -> list[Any]:
 
 
 def test_an_encoder_of_the_other_kind_is_refused(dataset: MultiviewDataset) -> None:
-    message = "view 'en' holds texts, and the encoder 'picture' reads pictures"
+    message = "view 'en' holds texts, but the encoder 'picture' reads pictures"
     with pytest.raises(DataError, match=message):
         embed(dataset, {"en": "picture"}, cache=None)
 

@@ -241,7 +241,8 @@ def test_an_encoder_of_ones_own_must_give_one_finite_vector_an_item() -> None:
         ),
         (
             vectors(),
-            "the encoder of view 'en' returned vectors of 3 dimensions, and says that it has 2.",
+            "the encoder of view 'en' returned vectors of 3 dimensions, but its attribute "
+            "dimensions is 2.",
         ),
     ):
         with pytest.raises(DataError, match=f"^{re.escape(message)}$"):
