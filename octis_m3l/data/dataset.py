@@ -113,9 +113,7 @@ class MultiviewDataset(Dataset):  # type: ignore[misc]
         self.partitions = {name: dict(numbers) for name, numbers in (partitions or {}).items()}
         for name, numbers in self.partitions.items():
             check_numbers(name, numbers, listed)
-        sizes = self.views[self.pivot].sizes
-        of_octis = {"last-training-doc": sizes[0], "last-validation-doc": sizes[0] + sizes[1]}
-        super().__init__(metadata={**(metadata or {}), **of_octis})
+        super().__init__(metadata={**(metadata or {}), **self.view(self.pivot).octis_metadata})
 
     # The methods of OCTIS's Dataset, for the pivot.
 
@@ -136,13 +134,7 @@ class MultiviewDataset(Dataset):  # type: ignore[misc]
 
     @validated
     def get_partitioned_corpus(self, use_validation: bool = True) -> list[list[list[str]]]:
-        """Return the pivot's documents by partition, as OCTIS does.
-
-        Parameters
-        ----------
-        use_validation : bool
-            Whether to return train, validation and test (three lists), or train and test.
-        """
+        """Return train, validation and test documents, or only train and test."""
         view = self.text_view(self.pivot)
         wanted = PARTITIONS if use_validation else PARTITIONS[::2]
         return [self._corpus[view.rows(partition)] for partition in wanted]
@@ -187,36 +179,14 @@ class MultiviewDataset(Dataset):  # type: ignore[misc]
 
     @validated
     def view(self, name: str) -> View:
-        """Return a view.
-
-        Parameters
-        ----------
-        name : str
-            Its name.
-
-        Raises
-        ------
-        DataError
-            If there is no such view.
-        """
+        """Return the view of that name."""
         if name not in self.views:
             raise DataError(f"unknown view '{name}'.{suggest(name, self.views)}")
         return self.views[name]
 
     @validated
     def text_view(self, name: str) -> TextView:
-        """Return a text view.
-
-        Parameters
-        ----------
-        name : str
-            Its name.
-
-        Raises
-        ------
-        DataError
-            If there is no such view, or it holds images.
-        """
+        """Return the text view of that name; a view of images is an error."""
         view = self.view(name)
         if not isinstance(view, TextView):
             raise DataError(
@@ -237,28 +207,13 @@ class MultiviewDataset(Dataset):  # type: ignore[misc]
 
     @validated
     def monolingual(self, name: str) -> Dataset:
-        """Return one text view as a plain OCTIS Dataset.
-
-        Parameters
-        ----------
-        name : str
-            The view.
-
-        Raises
-        ------
-        DataError
-            If there is no such view, or it holds images.
-        """
+        """Return one text view as a plain OCTIS Dataset."""
         view = self.text_view(name)
         return Dataset(
             corpus=view.documents(slice(0, len(view))),
             vocabulary=list(view.vocabulary),
             labels=None if view.labels is None else list(view.labels),
-            metadata={
-                **self.metadata,
-                "last-training-doc": view.sizes[0],
-                "last-validation-doc": view.sizes[0] + view.sizes[1],
-            },
+            metadata={**self.metadata, **view.octis_metadata},
             document_indexes=view.input_rows.tolist(),
         )
 
@@ -279,28 +234,13 @@ class MultiviewDataset(Dataset):  # type: ignore[misc]
 
         Items with the same number are linked: their link rows are connected. An item in no link
         row is a tuple by itself.
-
-        Parameters
-        ----------
-        name : str
-            The view.
-
-        Returns
-        -------
-        array of int64 (items)
         """
         self.view(name)
         return self._tuples[name]
 
     @validated
     def partition_tuples(self, partition: str) -> NDArray[np.int64]:
-        """Return the tuples of a partition, ascending.
-
-        Parameters
-        ----------
-        partition : {'train', 'validation', 'test'}
-            The partition.
-        """
+        """Return the numbers of a partition's tuples, ascending."""
         found = [self._tuples[n][view.rows(partition)] for n, view in self.views.items()]
         return np.unique(np.concatenate(found))
 
@@ -344,13 +284,7 @@ class MultiviewDataset(Dataset):  # type: ignore[misc]
 
     @validated
     def linked_items(self, partition: str) -> dict[str, int]:
-        """Return for each view how many of a partition's items are linked to another view.
-
-        Parameters
-        ----------
-        partition : {'train', 'validation', 'test'}
-            The partition.
-        """
+        """Return for each view how many of a partition's items are linked to another view."""
         numbers = {n: self._tuples[n][view.rows(partition)] for n, view in self.views.items()}
         different = [np.unique(of) for of in numbers.values()]
         tuples, views = np.unique(np.concatenate(different), return_counts=True)
@@ -402,15 +336,7 @@ class MultiviewDataset(Dataset):  # type: ignore[misc]
     @classmethod
     @validated
     def linked_by_row(cls, views: Listed[View], **arguments: Any) -> "MultiviewDataset":
-        """Build from views whose items belong together row by row.
-
-        Parameters
-        ----------
-        views : iterable of View
-            Views with equally many items in each partition.
-        **arguments
-            As for the class.
-        """
+        """Build from views whose items belong together by row, equally many in each partition."""
         listed = list(views)
         return cls(listed, row_links(listed), **arguments)
 
@@ -522,13 +448,7 @@ class MultiviewDataset(Dataset):  # type: ignore[misc]
 
     @validated
     def with_views(self, names: Listed[str]) -> Self:
-        """Return the data set with only some of its views.
-
-        Parameters
-        ----------
-        names : collection of str
-            The views to keep, in this order.
-        """
+        """Return the data set with only some of its views, in the order of `names`."""
         for name in names:
             self.view(name)
         columns = [list(self.views).index(name) for name in names]

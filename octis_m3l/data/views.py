@@ -104,23 +104,18 @@ class View(ABC):
         return sum(self.sizes)
 
     def rows(self, partition: str) -> slice:
-        """Return where a partition's items are stored.
-
-        Parameters
-        ----------
-        partition : {'train', 'validation', 'test'}
-            The partition.
-
-        Raises
-        ------
-        DataError
-            If there is no such partition.
-        """
+        """Return where the items of 'train', 'validation' or 'test' are stored."""
         if partition not in PARTITIONS:
             raise DataError(f"unknown partition '{partition}'.{suggest(partition, PARTITIONS)}")
         position = PARTITIONS.index(partition)
         start = sum(self.sizes[:position])
         return slice(start, start + self.sizes[position])
+
+    @property
+    def octis_metadata(self) -> dict[str, int]:
+        """The ends of the partitions, as OCTIS's metadata have them."""
+        train, validation, _ = self.sizes
+        return {"last-training-doc": train, "last-validation-doc": train + validation}
 
     @property
     def partition_numbers(self) -> NDArray[np.int64]:
@@ -167,15 +162,7 @@ class View(ABC):
         return replace(self, embeddings=array, embedding_name=name, embedding_encoder=encoder)
 
     def take(self, order: NDArray[np.int64], sizes: tuple[int, int, int]) -> Self:
-        """Return the view with some of its items, in the order given.
-
-        Parameters
-        ----------
-        order : array of int64
-            Which items, by their present position.
-        sizes : tuple of three ints
-            The sizes of the partitions in the new order.
-        """
+        """Return the items at some positions as a view, sorted into partitions of these sizes."""
         changes: dict[str, Any] = {
             "sizes": sizes,
             "indexes": self.input_rows[order],
@@ -278,26 +265,14 @@ class TextView(View):
         return matrix
 
     def documents(self, rows: slice) -> list[list[str]]:
-        """Return the words of some documents, in reading order.
-
-        Parameters
-        ----------
-        rows : slice
-            Which documents, as stored.
-        """
+        """Return the words of some documents, in reading order."""
         bounds = self.offsets[rows.start : rows.stop + 1]
         words = np.array(self.vocabulary, dtype=object)[self.token_ids[bounds[0] : bounds[-1]]]
         cuts = bounds - bounds[0]
         return [words[a:b].tolist() for a, b in pairwise(cuts)]
 
     def items(self, rows: slice | NDArray[np.int64]) -> list[str]:
-        """Return the raw texts, or the words joined by spaces where no raw text is kept.
-
-        Parameters
-        ----------
-        rows : slice or array of int64
-            Which documents, as stored.
-        """
+        """Return the raw texts, or the words joined by spaces if no raw texts are kept."""
         numbers = np.arange(len(self))[rows]
         if self.texts is not None:
             return [self.texts[i] for i in numbers]
@@ -355,18 +330,7 @@ class ImageView(View):
             )
 
     def items(self, rows: slice | NDArray[np.int64]) -> list[Picture]:
-        """Return the pictures.
-
-        Parameters
-        ----------
-        rows : slice or array of int64
-            Which images, as stored.
-
-        Raises
-        ------
-        DataError
-            If the view has embeddings only.
-        """
+        """Return the pictures; an error if the view has embeddings only."""
         if self.pictures is None:
             raise DataError(
                 f"image view '{self.name}' has embeddings but no pictures: nothing to encode."

@@ -109,11 +109,6 @@ def _instead(folder: Path) -> str:
     return ""
 
 
-def octis_marks(sizes: tuple[int, int, int]) -> dict[str, int]:
-    """Return OCTIS's metadata on where the partitions end, from the sizes of the three."""
-    return {"last-training-doc": sizes[0], "last-validation-doc": sizes[0] + sizes[1]}
-
-
 def check_json(content: Mapping[str, Any], what: str) -> None:
     """Refuse what can't be written as JSON."""
     try:

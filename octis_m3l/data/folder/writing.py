@@ -31,7 +31,6 @@ from octis_m3l.data.folder.manifest import (
     ViewEntry,
     check_embedding_name,
     check_json,
-    octis_marks,
     read_manifest,
 )
 from octis_m3l.data.folder.reading import read_view
@@ -58,7 +57,7 @@ def write_folder(parts: DatasetParts, folder: Path, *, overwrite: bool) -> None:
     views = {view.name: view for view in parts.views}
     pivot = parts.pivot or ""
     links = np.zeros((0, len(views))) if parts.links is None else parts.links
-    marks = octis_marks(views[pivot].sizes)
+    marks = views[pivot].octis_metadata
     metadata = {key: value for key, value in parts.metadata.items() if key not in marks}
     check_json(metadata, "the metadata of the data set")
     for view in views.values():
@@ -120,7 +119,7 @@ def _write_view(
     if isinstance(view, TextView):
         write_items(place / "corpus.tsv", document_fields(view), view)
         write_lines(place / "vocabulary.txt", view.vocabulary)
-        described = {"name": view.name, "language": view.language, **octis_marks(view.sizes)}
+        described = {"name": view.name, "language": view.language, **view.octis_metadata}
         write_json(place / "metadata.json", described)
         if view.texts is not None:
             write_texts(place / "texts.jsonl", view.texts)
