@@ -1,4 +1,4 @@
-"""OCTIS's and contextualized-topic-models' data sets as views; word vectors and dictionaries."""
+"""Data sets of OCTIS and of contextualized-topic-models as views."""
 
 from pathlib import Path
 
@@ -65,34 +65,6 @@ def test_fractional_counts_are_refused() -> None:
     data = CTMDataset(np.zeros((1, 2)), csr_matrix(np.array([[0.5, 1.0]])), {0: "a", 1: "b"})
     with pytest.raises(DataError, match="word counts must be whole numbers"):
         text_view_from_ctm(data, "en")
-
-
-def _pair() -> MultiviewDataset:
-    return MultiviewDataset.linked_by_row(
-        [text_view_from_octis(_octis(), name) for name in ("en", "de")]
-    )
-
-
-def test_word_vectors_and_dictionaries_survive_the_folder(tmp_path: Path) -> None:
-    vectors = np.random.default_rng(0).standard_normal((4, 3))
-    dataset = _pair().with_word_vectors({"en": vectors})
-    dataset = dataset.with_dictionary("en", "de", [("sea", "snow"), ("ship", "ship"), ("x", "y")])
-    dataset.save(tmp_path / "data")
-    again = MultiviewDataset.from_folder(tmp_path / "data")
-    stored = again.text_view("en").word_vectors
-    assert stored is not None
-    np.testing.assert_array_equal(stored, vectors.astype(np.float32))
-    assert again.dictionaries[("en", "de")].tolist() == [[0, 3], [1, 1]]
-
-
-def test_word_vectors_of_another_vocabulary_are_refused() -> None:
-    with pytest.raises(DataError, match=r"shape \(3, 2\); expected a row for each of its 4 words"):
-        _pair().with_word_vectors({"en": np.zeros((3, 2))})
-
-
-def test_a_dictionary_of_other_words_is_refused() -> None:
-    with pytest.raises(DataError, match="none of its 1 pairs has both words in the vocabularies"):
-        _pair().with_dictionary("en", "de", [("Meer", "sea")])
 
 
 def test_a_folder_that_is_not_sorted_keeps_texts_and_embeddings_with_their_documents(

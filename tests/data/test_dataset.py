@@ -202,14 +202,6 @@ def test_a_named_partition_marks_every_item(marks: dict[str, Any]) -> None:
         animals(partitions={"other": marks})
 
 
-def test_links_may_be_of_any_integer_type() -> None:
-    views = [text_view("en", [[0], [1]]), text_view("de", [[1], [0]])]
-    for given in (np.uint64, np.int16):
-        dataset = MultiviewDataset(views, np.array([[0, 1], [1, 0]], given))
-        assert dataset.links.dtype == np.int64
-        assert dataset.tuples("de").tolist() == [1, 0]
-
-
 def test_octis_sees_the_pivot() -> None:
     dataset = animals(metadata={"name": "animals"})
     assert dataset.get_corpus()[1] == ["dog", "dog", "cat"]
@@ -358,14 +350,6 @@ def test_some_views_only() -> None:
         dataset = animals().with_views(["fr"])
     with pytest.raises(DataError, match="at least one text view"):
         animals().with_views(["image"])
-
-
-def test_a_tuple_stays_one_without_the_view_that_tied_it() -> None:
-    views = [text_view("en", [[0]]), text_view("de", [[1]]), image_view("image", 2, 0, 0)]
-    links = np.array([[0, 0, -1], [0, -1, 0], [0, -1, 1]])
-    dataset = MultiviewDataset(views, links).with_views(["de", "image"])
-    assert dataset.tuples("de").tolist() == [0]
-    assert dataset.tuples("image").tolist() == [0, 0]
 
 
 def test_complete_tuples_only() -> None:

@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -66,6 +66,7 @@ def linked_views(draw: st.DrawFn) -> tuple[list[View], NDArray[np.int64]]:
     return views, as_links(rows, columns)
 
 
+@settings(max_examples=50)
 @given(linked_views())
 def test_tuples_are_those_of_a_slow_loop(case: tuple[list[View], NDArray[np.int64]]) -> None:
     views, links = case
@@ -73,6 +74,7 @@ def test_tuples_are_those_of_a_slow_loop(case: tuple[list[View], NDArray[np.int6
     assert [n.tolist() for n in tuple_numbers(links, views)] == slow_tuples(links, views)
 
 
+@settings(max_examples=50)
 @given(linked_views(), st.data())
 def test_what_was_one_tuple_stays_one_without_some_views(
     case: tuple[list[View], NDArray[np.int64]], data: st.DataObject
