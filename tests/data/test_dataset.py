@@ -193,6 +193,8 @@ def test_a_dictionary_that_points_nowhere() -> None:
     )
     with pytest.raises(DataError, match=re.escape(message)):
         animals(dictionaries={("en", "de"): np.array([[0, 0], [1, 4]])})
+    with pytest.raises(DataError, match="none of its 1 pairs has both words in the vocabularies"):
+        animals().with_dictionary("en", "de", [("cow", "Katze")])
 
 
 @pytest.mark.parametrize("marks", [{}, {"en": np.zeros(5, np.int8)}, {"en": np.full(6, 3)}])
