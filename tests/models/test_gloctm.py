@@ -89,6 +89,7 @@ def test_finds_planted_topics_across_languages_that_nothing_links(five_themes: P
     holds_for_most_seeds(finds)
 
 
+@pytest.mark.slow
 def test_without_the_global_path_languages_are_not_aligned(five_themes: Planted) -> None:
     dataset = without_links(five_themes)
     model = GloCTM(**SETTINGS, global_encoder=False).fit(dataset)

@@ -76,6 +76,7 @@ def test_finds_topics_across_languages_that_nothing_links(five_themes: Planted) 
     holds_for_most_seeds(finds)
 
 
+@pytest.mark.slow
 def test_without_the_alignment_languages_go_their_own_ways(five_themes: Planted) -> None:
     model = InfoCTM(**SETTINGS | {"alignment_weight": 0.0}).fit(with_vectors(five_themes))
     assert set(model.history.epochs[-1]) == {"reconstruction", "prior"}

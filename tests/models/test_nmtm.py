@@ -49,6 +49,7 @@ def five_themes() -> Planted:
     return three_languages()
 
 
+@pytest.mark.slow
 def test_finds_topics_across_languages_that_nothing_links(five_themes: Planted) -> None:
     # Two topics may stay crossed in one language: what a language's own φ shapes is the
     # others' topics, so several seeds are looked at.

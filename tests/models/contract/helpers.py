@@ -1,0 +1,107 @@
+"""What the parts of the contract share."""
+
+import hashlib
+from collections.abc import Callable
+from typing import Any, cast
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from octis_m3l.data.dataset import MultiviewDataset
+from octis_m3l.models import ModelOutput
+
+TOP_WORDS = 5
+THETA = "topic-document-matrix"
+
+
+class Losses:
+    """Counts how often a model's network computes its loss, and interrupts it once."""
+
+    def __init__(
+        self, model: Any, monkeypatch: pytest.MonkeyPatch, interrupted_at: int | None = None
+    ) -> None:
+        self.calls = 0
+        self.interrupted_at = interrupted_at
+        self.build: Callable[..., Any] = model._network
+        monkeypatch.setattr(model, "_network", self._watched)
+
+    def _watched(self, *arguments: Any) -> Any:
+        network = self.build(*arguments)
+        loss = network.loss
+
+        def watched(batch: Any) -> Any:
+            self.calls += 1
+            if self.calls == self.interrupted_at:
+                raise KeyboardInterrupt
+            return loss(batch)
+
+        network.loss = watched
+        return network
+
+
+class Lengths:
+    """A user's own encoder: how often each of some letters occurs."""
+
+    name = "lengths"
+    dimensions = 5
+
+    def encode(self, items: Any) -> NDArray[np.float32]:
+        """Return the counts."""
+        return np.array([[text.count(c) for c in "aeior"] for text in items], np.float32)
+
+
+def with_few_items(dataset: MultiviewDataset, name: str, sizes: dict[str, int]) -> MultiviewDataset:
+    """Return the data set with so many items of a view in each partition."""
+    view = dataset.view(name)
+    kept = np.concatenate([np.arange(len(view))[view.rows(p)][:size] for p, size in sizes.items()])
+    few = view.take(kept, cast(Any, tuple(sizes.values())))
+    places = np.full(len(view) + 1, -1)
+    places[kept] = np.arange(len(kept))
+    links = dataset.links.copy()
+    column = list(dataset.views).index(name)
+    links[:, column] = places[links[:, column]]
+    return MultiviewDataset((dataset.views | {name: few}).values(), links[links.max(axis=1) >= 0])
+
+
+def hashes(dataset: MultiviewDataset) -> dict[str, str]:
+    """Return a hash of each array that the data set holds."""
+    arrays: dict[str, Any] = {"links": dataset.links}
+    for name, view in dataset.views.items():
+        for key, value in vars(view).items():
+            if isinstance(value, np.ndarray) or key in ("texts", "vocabulary", "sizes"):
+                arrays[f"{name}/{key}"] = np.asarray(value)
+        if name in dataset.text_views:
+            matrix = dataset.text_view(name).bag_of_words
+            for key in ("data", "indices", "indptr"):
+                arrays[f"{name}/bag/{key}"] = getattr(matrix, key)
+    return {
+        key: hashlib.sha256(np.ascontiguousarray(array).tobytes()).hexdigest()
+        for key, array in arrays.items()
+    }
+
+
+def assert_distributions(output: ModelOutput) -> None:
+    """Everything is finite, rows of topics and columns of documents sum to one."""
+    for key, value in output.items():
+        if key.startswith("topics"):
+            continue
+        assert np.isfinite(value).all(), key
+        assert value.min(initial=0) >= 0, key
+        axis = 1 if key.startswith("topic-word-matrix") else 0
+        np.testing.assert_allclose(value.sum(axis=axis), 1, atol=1e-4, err_msg=key)
+
+
+def assert_same(one: ModelOutput, other: ModelOutput) -> None:
+    """Both are equal bit by bit."""
+    assert set(one) == set(other)
+    for key, value in one.items():
+        np.testing.assert_array_equal(other[key], value, err_msg=key)
+
+
+def assert_differ(one: ModelOutput, other: ModelOutput) -> None:
+    """Every matrix differs."""
+    assert set(one) == set(other)
+    for key in one:
+        if not key.startswith("topics"):
+            assert not np.array_equal(one[key], other[key]), key
