@@ -2,6 +2,7 @@
 
 import warnings
 from array import array
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cache, lru_cache, partial
@@ -68,21 +69,7 @@ def _frozen_words(given: Any) -> bool | frozenset[str]:
 
 @dataclass(frozen=True)
 class PreprocessingReport:
-    """What the preprocessing of one view removed.
-
-    Parameters
-    ----------
-    view : str
-        Name of the view.
-    documents : int
-        Number of documents, missing ones included.
-    empty_documents : tuple of int
-        Rows of the documents without a word of the vocabulary; missing ones are not among them.
-    tokens_before, tokens_after : int
-        Number of tokens before and after the vocabulary was chosen.
-    vocabulary_size : int
-        Number of words in the vocabulary.
-    """
+    """What the preprocessing of one view removed; missing documents do not count as empty."""
 
     view: str
     documents: int
@@ -108,19 +95,7 @@ class PreprocessingReport:
 
 @dataclass(frozen=True, eq=False)
 class TokenizedCorpus:
-    """The documents of one view as ids of its vocabulary.
-
-    Parameters
-    ----------
-    token_ids : array of int32
-        The words of all documents, one document after another.
-    offsets : array of int64 (documents + 1)
-        Where each document begins and ends in `token_ids`.
-    vocabulary : tuple of str
-        The words; a word's position is its id.
-    report : PreprocessingReport
-        What was removed.
-    """
+    """The documents of one view, one after another, as ids of the words of its vocabulary."""
 
     token_ids: NDArray[np.int32]
     offsets: NDArray[np.int64]
@@ -242,7 +217,7 @@ class TextPreprocessor:
         Raises
         ------
         DataError
-            If the text is not a string, or a custom tokenizer returns something else than words.
+            If the text or what a custom tokenizer returns is invalid.
         MissingDependencyError
             If the language's tokenizer is not installed.
         """
@@ -590,17 +565,12 @@ def _checked_vocabulary(vocabulary: Sequence[str], view: str) -> tuple[str, ...]
             f"View {view!r}: the vocabulary is {vocabulary!r}; expected a sequence of words such "
             "as the vocabulary that fit_transform returned."
         )
-    for word in words:
-        if not isinstance(word, str) or word.split() != [word]:
+    for word, count in Counter(words).items():
+        if not isinstance(word, str) or word.split() != [word] or count > 1:
             raise DataError(
-                f"View {view!r}: {word!r} in the vocabulary is not a word; expected a string that "
-                "is not empty and has no white space."
+                f"View {view!r}: the vocabulary has {word!r}{' twice' if count > 1 else ''}; "
+                "expected different words that are not empty and have no white space."
             )
-    if len(set(words)) < len(words):
-        repeated = next(word for word in words if words.count(word) > 1)
-        raise DataError(
-            f"View {view!r}: the vocabulary has {repeated!r} more than once; remove the repetition."
-        )
     return words
 
 
@@ -611,18 +581,11 @@ def _checked_tokens(tokens: object) -> list[str]:
             f"the tokenizer returned {kind_of(tokens)}; expected a list of words. Correct the "
             "function given as tokenizer."
         )
-    words = []
-    for word in tokens:
-        if not isinstance(word, str):
+    words = [word for word in tokens if not isinstance(word, str) or word.strip()]
+    for word in words:
+        if not isinstance(word, str) or word.split() != [word]:
             raise DataError(
-                f"the tokenizer returned a token of type {kind_of(word)}; expected str. Correct "
-                "the function given as tokenizer."
+                f"the tokenizer returned {word!r} as a word; expected a string without white "
+                "space. Correct the function given as tokenizer; it can join with underscores."
             )
-        pieces = word.split()
-        if len(pieces) > 1 or (pieces and pieces[0] != word):
-            raise DataError(
-                f"the tokenizer returned {word!r}, which has white space; expected single words. "
-                "Let the function given as tokenizer split it or join it with an underscore."
-            )
-        words += pieces
     return words

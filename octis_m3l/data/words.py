@@ -19,12 +19,13 @@ from scipy.sparse import csr_array, load_npz
 
 from octis_m3l.data.arrays import read_array
 from octis_m3l.data.views import TextView
-from octis_m3l.errors import DataError, OctisM3LError, SettingsError, suggest
+from octis_m3l.errors import DataError, SettingsError, suggest
 
 WithoutVector = Literal["error", "zeros"]
-_POLICIES = ("error", "zeros")
 _SHOWN = 5
 _LINES_OF_HEAD = 100
+_SCORES_AT_ONCE = 2**22
+_LOWEST = np.iinfo(np.int64).min
 
 
 def read_word_vectors(
@@ -34,131 +35,119 @@ def read_word_vectors(
     without_vector: WithoutVector = "error",
 ) -> NDArray[np.float32]:
     """Return a vector for each word of a vocabulary."""
-    if without_vector not in _POLICIES:
-        raise SettingsError(
-            f"without_vector='{without_vector}'.{suggest(without_vector, _POLICIES)}"
-        )
+    if without_vector not in ("error", "zeros"):
+        hint = suggest(without_vector, ("error", "zeros"))
+        raise SettingsError(f"without_vector='{without_vector}'.{hint}")
     if not isinstance(given, str | Path) or Path(given).suffix == ".npy":
-        array = np.asarray(read_array(given, view))
+        vectors = np.asarray(read_array(given, view))
     elif Path(given).suffix == ".npz":
-        array = _read_npz(Path(given), view)
+        vectors = _read_npz(Path(given), view)
     else:
-        return _checked(_look_up(Path(given), vocabulary, view, without_vector), vocabulary, view)
-    if array.dtype.kind not in "fiu":
-        raise DataError(f"view '{view}': word vectors of type {array.dtype}; expected numbers.")
-    if array.ndim != 2 or len(array) != len(vocabulary):
+        vectors = _look_up(Path(given), vocabulary, view, without_vector)
+    if vectors.dtype.kind not in "fiu":
+        raise DataError(f"view '{view}': word vectors of type {vectors.dtype}; expected numbers.")
+    if vectors.ndim != 2 or len(vectors) != len(vocabulary):
         raise DataError(
-            f"view '{view}': word vectors of shape {array.shape}; expected a row for each of its "
+            f"view '{view}': word vectors of shape {vectors.shape}; expected a row for each of its "
             f"{len(vocabulary)} words."
         )
-    return _checked(array, vocabulary, view)
-
-
-def _checked(vectors: NDArray[Any], vocabulary: Sequence[str], view: str) -> NDArray[np.float32]:
     with np.errstate(over="ignore"):
         vectors = vectors.astype(np.float32)
-    bad = np.flatnonzero(~np.isfinite(vectors).all(axis=1))
-    if len(bad):
+    invalid = np.flatnonzero(~np.isfinite(vectors).all(axis=1))
+    if len(invalid):
         raise DataError(
-            f"view '{view}': the word vectors of {len(bad)} words hold NaN or infinity "
-            f"({_some([vocabulary[row] for row in bad.tolist()])}); give finite numbers, or zeros "
-            "for words without a vector."
+            f"view '{view}': the word vectors of {len(invalid)} words hold NaN or infinity "
+            f"({_some([vocabulary[row] for row in invalid.tolist()])}); give finite numbers, or "
+            "zeros for words without a vector."
         )
     return vectors
 
 
-def _some(words: Sequence[str]) -> str:
-    return f"{', '.join(words[:_SHOWN])}{', …' if len(words) > _SHOWN else ''}"
+def _some(words: Sequence[object]) -> str:
+    return ", ".join(map(str, words[:_SHOWN])) + (", …" if len(words) > _SHOWN else "")
 
 
 def _read_npz(path: Path, view: str) -> NDArray[Any]:
     try:
         with np.load(path, allow_pickle=False) as file:
             names = file.files
-            if "format" not in names:
-                if len(names) != 1:
-                    raise DataError(
-                        f"view '{view}': {path} holds {len(names)} arrays ({', '.join(names)}); "
-                        "expected one. Load it and give the array."
-                    )
+            if "format" in names:
+                return np.asarray(csr_array(load_npz(path)).todense())
+            if len(names) == 1:
                 return np.asarray(file[names[0]])
-        return np.asarray(csr_array(load_npz(path)).todense())
-    except OctisM3LError:
-        raise
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise DataError(
-            f"view '{view}': {path} can't be read as .npz ({error}); expected what numpy.savez or "
-            "scipy's save_npz writes, whole."
+            f"view '{view}': {path} can't be read as .npz ({error}); expected a complete file that "
+            "numpy.savez or scipy's save_npz wrote."
         ) from None
+    raise DataError(
+        f"view '{view}': {path} holds {len(names)} arrays ({', '.join(names)}); expected one. Load "
+        "it and give the array."
+    )
 
 
 def _look_up(
     path: Path, vocabulary: Sequence[str], view: str, without_vector: WithoutVector
 ) -> NDArray[np.float64]:
-    place = {word.encode(): number for number, word in enumerate(vocabulary)}
-    found: NDArray[np.float64] | None = None
-    known = np.zeros(len(vocabulary), bool)
+    """Return the vectors that a text file of word2vec, GloVe or fastText has for the words."""
+    row_of = {word.encode(): row for row, word in enumerate(vocabulary)}
+    vectors: dict[int, NDArray[np.float64]] = {}
     lines = 0
-    unread: list[int] = []
+    invalid: list[int] = []
     with _opened(path, f"view '{view}'") as file:
         head = [line.rstrip(b"\r\n ") for line in islice(file, _LINES_OF_HEAD)]
-        promised, size = _promised(head)
+        announced, size = _header(head)
         rest = (line.rstrip(b"\r\n ") for line in file)
         for number, line in enumerate(chain(head, rest), start=1):
-            if number == 1 and promised:
+            if number == 1 and announced:
                 continue
             lines += 1
-            if not size or line.count(b" ") < size or not _is_utf8(line):
-                unread.append(number)
-                continue
-            # A word may hold spaces: its vector is what stands last.
+            # A word may contain spaces: its vector is at the end of the line.
             word, *values = line.rsplit(b" ", size)
-            row = place.get(word.strip(b" "), -1)
-            if row < 0 or known[row]:
-                continue
-            if found is None:
-                found = np.zeros((len(vocabulary), size))
-            try:
-                found[row] = np.array(values, float)
-            except ValueError:
-                unread.append(number)
-                continue
-            known[row] = True
-    if lines and len(unread) == lines:
+            row = row_of.get(word.strip(b" "), -1)
+            if not size or len(values) < size or not _is_utf8(line):
+                invalid.append(number)
+            elif row >= 0 and row not in vectors:
+                try:
+                    vectors[row] = np.array(values, float)
+                except ValueError:
+                    invalid.append(number)
+    if lines and len(invalid) == lines:
         raise DataError(
             f"{path} can't be read as word vectors: none of its {lines} lines is a word and its "
             "numbers in UTF-8, as word2vec, GloVe and fastText write them."
         )
-    if unread:
+    if invalid:
         warnings.warn(
-            f"{path}: {len(unread)} of {lines} lines can't be read as a word and its {size} "
-            f"numbers in UTF-8 (lines {_some([str(number) for number in unread])}); they were left "
-            "out.",
+            f"{path}: {len(invalid)} of {lines} lines can't be read as a word and its {size} "
+            f"numbers in UTF-8 (lines {_some(invalid)}); they were ignored.",
             stacklevel=4,
         )
-    if lines < promised:
+    if lines < announced:
         raise DataError(
-            f"{path} holds {lines} words, its first line says {promised}: it was cut off; get it "
-            "again."
+            f"{path} holds {lines} words, but its first line announces {announced}: the file is "
+            "incomplete; get it again."
         )
-    if found is None:
+    if not vectors:
         raise DataError(
             f"{path} has a vector for none of the {len(vocabulary)} words of view '{view}'; check "
             "language, upper and lower case, and that the file is not empty."
         )
-    lacking = [word for word, there in zip(vocabulary, known, strict=True) if not there]
-    if lacking and without_vector == "error":
+    missing = [word for row, word in enumerate(vocabulary) if row not in vectors]
+    if missing and without_vector == "error":
         raise DataError(
-            f"{path} has no vector for {len(lacking)} of the {len(vocabulary)} words of view "
-            f"'{view}' ({_some(lacking)}); "
-            "give them zeros, so that they have no neighbours, with without_vector='zeros' "
-            "(octis-m3l build: --without-vector zeros), or leave them out of the vocabulary."
+            f"{path} has no vector for {len(missing)} of the {len(vocabulary)} words of view "
+            f"'{view}' ({_some(missing)}); give them zeros, so that they have no neighbours, with "
+            "without_vector='zeros' (octis-m3l build: --without-vector zeros), or remove them from "
+            "the vocabulary."
         )
+    found = np.zeros((len(vocabulary), size))
+    found[list(vectors)] = list(vectors.values())
     return found
 
 
-def _promised(head: list[bytes]) -> tuple[int, int]:
-    """Return how many words a header promises, 0 without one, and how many numbers each has."""
+def _header(head: list[bytes]) -> tuple[int, int]:
+    """Return how many words the first line announces, 0 without a header, and the dimensions."""
     head[:1] = [line.removeprefix(codecs.BOM_UTF8) for line in head[:1]]
     first = head[0].split(b" ") if head else []
     if len(first) == 2 and first[0].isdigit() and first[1].isdigit():
@@ -185,21 +174,20 @@ def _is_utf8(line: bytes) -> bool:
 
 
 def read_pairs(path: str | Path) -> list[tuple[str, str]]:
-    """Return the pairs of words of a dictionary file, as MUSE's or tab-separated."""
+    """Return the pairs of words of a dictionary file, separated by tabs or as MUSE's by spaces."""
     pairs = []
     with _opened(Path(path), "dictionary") as file:
         lines = TextIOWrapper(file, encoding="utf-8-sig", newline="\n")
         for number, line in enumerate(lines, start=1):
             text = line.strip("\r\n")
-            if not text.strip():
-                continue
-            parts = [part.strip() for part in text.split("\t")] if "\t" in text else text.split()
-            if len(parts) != 2 or not all(parts):
+            parts = [part.strip() for part in text.split("\t" if "\t" in text else None)]
+            if text.strip() and (len(parts) != 2 or not all(parts)):
                 raise DataError(
-                    f"{path}, line {number}: {text!r}; expected a word and its translation, a tab "
-                    "or a space between them."
+                    f"{path}, line {number}: {text!r}; expected a word and its translation, "
+                    "separated by a tab or a space."
                 )
-            pairs.append((parts[0], parts[1]))
+            if text.strip():
+                pairs.append((parts[0], parts[1]))
     return pairs
 
 
@@ -210,7 +198,7 @@ def _opened(path: Path, what: str) -> Iterator[gzip.GzipFile | BufferedReader]:
             yield file
     except (OSError, EOFError, UnicodeDecodeError, zlib.error) as error:
         raise DataError(
-            f"{what}: {path} can't be read ({error}); expected a text file in UTF-8, whole."
+            f"{what}: {path} can't be read ({error}); expected a complete text file in UTF-8."
         ) from None
 
 
@@ -219,48 +207,53 @@ def word_pairs(
     second: TextView,
     pairs: Iterable[Any] | Mapping[Any, Any] | NDArray[Any] | str | Path,
 ) -> NDArray[np.int64]:
-    """Return translations as pairs of indices; those outside a vocabulary are left out."""
+    """Return translations as pairs of word indices; pairs outside the vocabularies are omitted."""
+    name = f"dictionary {first.name}-{second.name}"
     if isinstance(pairs, str | Path):
         path = Path(pairs)
         pairs = read_array(path, first.name) if path.suffix == ".npy" else read_pairs(path)
+    if not isinstance(pairs, np.ndarray):
+        pairs = list(pairs.items() if isinstance(pairs, Mapping) else pairs)
+        if pairs and all(map(_is_pair_of_indices, pairs)):
+            pairs = np.array(pairs, np.int64)
     if isinstance(pairs, np.ndarray) and pairs.dtype.kind in "iuf":
         if (pairs != np.rint(pairs)).any():
-            raise DataError(f"dictionary {first.name}-{second.name}: indices are whole numbers.")
+            raise DataError(f"{name}: indices are whole numbers.")
         check_dictionary(first, second, pairs)
         return np.unique(pairs.astype(np.int64), axis=0)
-    listed = list(pairs.items() if isinstance(pairs, Mapping) else pairs)
-    if listed and all(isinstance(e, tuple | list) and _whole(e) for e in listed):
-        return word_pairs(first, second, np.array(listed, np.int64))
-    for entry in listed:
-        said = list(entry) if isinstance(entry, Sequence | np.ndarray) else []
-        if isinstance(entry, str) or len(said) != 2 or not all(isinstance(w, str) for w in said):
+    for pair in pairs:
+        words = list(pair) if isinstance(pair, Sequence | np.ndarray) else []
+        if isinstance(pair, str) or len(words) != 2 or not all(isinstance(w, str) for w in words):
             raise DataError(
-                f"dictionary {first.name}-{second.name}: {entry!r} is no pair of words; expected "
-                f"for each translation a word of '{first.name}' and one of '{second.name}'."
+                f"{name}: {pair!r} is not a pair of words; expected for each translation a word of "
+                f"'{first.name}' and one of '{second.name}'."
             )
-    known = [
+    one, other = (
         {word: number for number, word in enumerate(view.vocabulary)} for view in (first, second)
-    ]
-    rows = [(known[0][a], known[1][b]) for a, b in listed if a in known[0] and b in known[1]]
+    )
+    rows = [(one[a], other[b]) for a, b in pairs if a in one and b in other]
     if not rows:
         raise DataError(
-            f"dictionary {first.name}-{second.name}: none of its {len(listed)} pairs has both "
-            "words in the vocabularies; check the order of the languages and upper and lower case."
+            f"{name}: none of its {len(pairs)} pairs has both words in the vocabularies; check the "
+            "order of the languages and upper and lower case."
         )
     return np.unique(np.array(rows, np.int64), axis=0)
 
 
-def _whole(entry: Sequence[Any]) -> bool:
-    numbers = [isinstance(n, int | np.integer) and not isinstance(n, bool) for n in entry]
-    return len(numbers) == 2 and all(numbers)
+def _is_pair_of_indices(pair: object) -> bool:
+    return (
+        isinstance(pair, tuple | list)
+        and len(pair) == 2
+        and all(isinstance(n, int | np.integer) and not isinstance(n, bool) for n in pair)
+    )
 
 
 def check_dictionary(first: TextView, second: TextView, pairs: NDArray[np.int64]) -> None:
-    """Check that a dictionary points at words that exist."""
+    """Check that the word indices of a dictionary exist."""
     if first.name == second.name:
-        raise DataError(f"a dictionary ties two views; given '{first.name}' twice.")
+        raise DataError(f"a dictionary connects two views; given '{first.name}' twice.")
     if not len(pairs):
-        raise DataError(f"dictionary {first.name}-{second.name}: it holds no pair of words.")
+        raise DataError(f"dictionary {first.name}-{second.name}: it has no pair of words.")
     words = [len(first.vocabulary), len(second.vocabulary)]
     if pairs.ndim != 2 or pairs.shape[1] != 2 or ((pairs < 0) | (pairs >= words)).any():
         raise DataError(
@@ -277,35 +270,26 @@ def translations(
     found: dict[tuple[str, str], NDArray[np.int64]] = {}
     for (first, second), pairs in dictionaries.items():
         for source, target, rows in ((first, second, pairs), (second, first, pairs[:, ::-1])):
-            given = [rows, found.get((source, target), np.empty((0, 2), np.int64))]
-            found[source, target] = np.unique(np.concatenate(given).astype(np.int64), axis=0)
-    apart = _not_tied(list(views), found)
+            both = [rows, found.get((source, target), np.empty((0, 2), np.int64))]
+            found[source, target] = np.unique(np.concatenate(both).astype(np.int64), axis=0)
+    connected, added = set[str](), set(list(views)[:1])
+    while added:
+        connected |= added
+        added = {second for first, second in found if first in connected} - connected
+    apart = [name for name in views if name not in connected]
     if apart or not found:
         raise DataError(
-            f"{model} ties languages by dictionaries, and none ties "
-            f"{', '.join(apart or views)} to the rest; give one with "
+            f"{model} connects languages by dictionaries, and none connects "
+            f"{', '.join(apart or views)} with the rest; give one with "
             "dataset.with_dictionary(view, other view, pairs of words or a file), or octis-m3l "
-            "build --dictionary VIEW,VIEW=FILE; or leave the view out "
+            "build --dictionary VIEW,VIEW=FILE; or remove the view "
             "(dataset.with_views, --views)."
         )
     return found
 
 
-def _not_tied(views: list[str], found: Iterable[tuple[str, str]]) -> list[str]:
-    """Return the views that no chain of dictionaries ties to the first."""
-    tied, grown = set(views[:1]), True
-    while grown:
-        further = {second for first, second in found if first in tied} - tied
-        grown = bool(further)
-        tied |= further
-    return [name for name in views if name not in tied]
-
-
-_SCORES_AT_ONCE = 2**22
-
-
 def unit_rows(vectors: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Return the rows at length one; zeros stay."""
+    """Return the rows scaled to length one; rows of zeros are unchanged."""
     given = np.asarray(vectors, np.float64)
     lengths = np.linalg.norm(given, axis=1, keepdims=True)
     return given / np.where(lengths > 0, lengths, 1.0)
@@ -314,45 +298,41 @@ def unit_rows(vectors: NDArray[np.floating]) -> NDArray[np.float64]:
 def nearest_words(
     vectors: NDArray[np.floating], others: NDArray[np.floating] | None, count: int
 ) -> NDArray[np.int64]:
-    """Return the nearest words of each word by cosine."""
+    """Return the nearest words of each word by cosine, -1 where there are not enough.
+
+    Without other vectors, a word's neighbours are other words of its own language.
+    """
     own = unit_rows(vectors)
     other = own if others is None else unit_rows(others)
+    unknown = ~other.any(axis=1)
     possible = max(0, min(count, len(other) - (others is None)))
     found = np.full((len(own), possible), -1, np.int64)
-    known = other.any(axis=1)
     step = max(1, _SCORES_AT_ONCE // max(1, len(other)))
     for start in range(0, len(own) if possible else 0, step):
-        piece = slice(start, min(start + step, len(own)))
-        # Equal vectors get equal scores, whatever the last bits of a matrix product.
-        scores = np.round(own[piece] @ other.T, 12)
-        scores[:, ~known] = -np.inf
+        rows = np.arange(start, min(start + step, len(own)))
+        # Rounding gives equal vectors equal scores; then the position decides, the first wins.
+        scores = np.rint((own[rows] @ other.T) * 1e12).astype(np.int64)
+        keys = (scores << 22) - np.arange(len(other))
+        keys[:, unknown] = _LOWEST
+        keys[~own[rows].any(axis=1)] = _LOWEST
         if others is None:
-            scores[np.arange(piece.stop - start), np.arange(start, piece.stop)] = -np.inf
-        # All that are as near as the k-th: ties at the edge are settled by the index.
-        edge = np.partition(scores, len(other) - possible, axis=1)[:, len(other) - possible, None]
-        near = scores > edge
-        tied = (scores == edge) & (near.sum(axis=1, keepdims=True) < possible)
-        room = possible - near.sum(axis=1, keepdims=True)
-        near |= tied & (np.cumsum(tied, axis=1) <= room)
-        places = np.nonzero(near)[1].reshape(-1, possible)
-        values = np.take_along_axis(scores, places, axis=1)
-        order = np.argsort(-values, axis=1, kind="stable")
-        chosen = np.take_along_axis(places, order, axis=1)
-        chosen[~np.isfinite(np.take_along_axis(values, order, axis=1))] = -1
-        chosen[~own[piece].any(axis=1)] = -1
-        found[piece] = chosen
+            keys[rows - start, rows] = _LOWEST
+        top = np.argpartition(keys, -possible, axis=1)[:, -possible:]
+        top_keys = np.take_along_axis(keys, top, axis=1)
+        top[top_keys == _LOWEST] = -1
+        found[rows] = np.take_along_axis(top, np.argsort(top_keys, axis=1)[:, ::-1], axis=1)
     return found
 
 
 def mutually_nearest(
     vectors: NDArray[np.floating], others: NDArray[np.floating]
 ) -> NDArray[np.int64]:
-    """Return the pairs of words of two languages that are each other's nearest: a dictionary.
+    """Return a dictionary: the pairs of words of two languages that are each other's nearest.
 
     Parameters
     ----------
     vectors, others : array (words × dimensions)
-        In one space. A word whose vector is zero is in no pair.
+        Vectors in one space. A word whose vector is zero is in no pair.
 
     Returns
     -------
@@ -370,21 +350,19 @@ def mutually_nearest(
 
 
 def near_words(vectors: NDArray[np.floating], threshold: float) -> "csr_array[Any]":
-    """Return which words are near which, by a threshold."""
+    """Return which pairs of words have a cosine of at least a threshold, each word with itself."""
     unit = unit_rows(vectors)
+    known: NDArray[np.bool_] = np.asarray(unit.any(axis=1))
     rows, columns = [], []
     step = max(1, _SCORES_AT_ONCE // max(1, len(unit)))
     for start in range(0, len(unit), step):
         row, column = np.nonzero(unit[start : start + step] @ unit.T >= threshold)
         row += start
-        # A block's product is no exact transpose of its mirror image's: one half tells for both.
-        upper = column > row
+        # Products of blocks are not exactly symmetric; the upper triangle decides for both.
+        upper = (column > row) & known[row] & known[column]
         rows.append(row[upper])
         columns.append(column[upper])
     row, column = np.concatenate(rows), np.concatenate(columns)
-    known = np.abs(unit).sum(axis=1) > 0
-    kept = known[row] & known[column]
-    row, column = row[kept], column[kept]
     own = np.arange(len(unit))
     places = np.concatenate([row, column, own]), np.concatenate([column, row, own])
     return csr_array((np.ones(len(places[0])), places), shape=(len(unit), len(unit)))

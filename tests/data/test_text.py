@@ -17,6 +17,12 @@ from octis_m3l.errors import DataError, SettingsError
 LANGUAGE = "it should be a language's code such as 'en', its English name, or None"
 STOP_WORDS = "it should be True for the language's list, False for none, or a collection of words"
 
+DIFFERENT_WORDS = "expected different words that are not empty and have no white space."
+SINGLE_WORDS = (
+    "expected a string without white space. Correct the function given as tokenizer; it can join "
+    "with underscores."
+)
+
 quick = settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 
 words = st.text("abcdeéßİIıΣς'’-_.,·\u0301\u200d\u200c19 \u00a0\n", max_size=12)
@@ -317,10 +323,10 @@ def test_texts_without_a_vocabulary(
     [
         ([], "the vocabulary is []; expected a sequence of words such as the vocabulary that "),
         ("pear", "the vocabulary is 'pear'; expected a sequence of words such as the vocabulary "),
-        (["a pear"], "'a pear' in the vocabulary is not a word; expected a string that is not "),
-        ([""], "'' in the vocabulary is not a word; expected a string that is not empty and has "),
-        ([3], "3 in the vocabulary is not a word; expected a string that is not empty and has no "),
-        (["fig", "fig"], "the vocabulary has 'fig' more than once; remove the repetition."),
+        (["a pear"], f"the vocabulary has 'a pear'; {DIFFERENT_WORDS}"),
+        ([""], f"the vocabulary has ''; {DIFFERENT_WORDS}"),
+        ([3], f"the vocabulary has 3; {DIFFERENT_WORDS}"),
+        (["fig", "fig"], f"the vocabulary has 'fig' twice; {DIFFERENT_WORDS}"),
     ],
 )
 def test_vocabularies_that_are_invalid(vocabulary: Any, message: str) -> None:
@@ -331,15 +337,8 @@ def test_vocabularies_that_are_invalid(vocabulary: Any, message: str) -> None:
 @pytest.mark.parametrize(
     ("tokens", "message"),
     [
-        (
-            ["pear", "new york"],
-            "'new york', which has white space; expected single words. Let the function given as "
-            "tokenizer split it or join it with an underscore.",
-        ),
-        (
-            ["pear", 3],
-            "a token of type int; expected str. Correct the function given as tokenizer.",
-        ),
+        (["pear", "new york"], f"'new york' as a word; {SINGLE_WORDS}"),
+        (["pear", 3], f"3 as a word; {SINGLE_WORDS}"),
         ("pear", "str; expected a list of words. Correct the function given as tokenizer."),
         (None, "NoneType; expected a list of words. Correct the function given as tokenizer."),
     ],

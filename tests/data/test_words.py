@@ -216,7 +216,9 @@ def test_a_byte_order_mark_is_no_part_of_a_word(tmp_path: Path) -> None:
 
 def test_a_file_that_was_cut_off(tmp_path: Path) -> None:
     (tmp_path / "v.txt").write_text("".join(LINES.splitlines(keepends=True)[:3]))
-    with pytest.raises(DataError, match="holds 2 words, its first line says 4: it was cut off"):
+    with pytest.raises(
+        DataError, match="holds 2 words, but its first line announces 4: the file is incomplete"
+    ):
         read_word_vectors(tmp_path / "v.txt", WORDS, "en", "zeros")
     whole = bytearray(gzip.compress("".join(LINES.splitlines(keepends=True)[1:]).encode() * 50))
     whole[60:90] = bytes(30)
@@ -245,12 +247,15 @@ def test_vectors_that_are_no_numbers() -> None:
 @pytest.mark.parametrize(
     ("pairs", "message"),
     [
-        (np.zeros((0, 2), np.int64), "dictionary en-de: it holds no pair of words"),
+        (np.zeros((0, 2), np.int64), "dictionary en-de: it has no pair of words"),
         (np.array([[0.5, 1]]), "indices are whole numbers"),
-        ([("house", "haus", "x")], r"\('house', 'haus', 'x'\) is no pair of words; expected for"),
-        (["ab"], r"'ab' is no pair of words"),
-        ([1], r"1 is no pair of words"),
-        ([("house", 3)], r"\('house', 3\) is no pair of words"),
+        (
+            [("house", "haus", "x")],
+            r"\('house', 'haus', 'x'\) is not a pair of words; expected for",
+        ),
+        (["ab"], r"'ab' is not a pair of words"),
+        ([1], r"1 is not a pair of words"),
+        ([("house", 3)], r"\('house', 3\) is not a pair of words"),
     ],
 )
 def test_pairs_that_are_none(pairs: Any, message: str, dataset: MultiviewDataset) -> None:
@@ -265,7 +270,7 @@ def test_a_mapping_is_a_dictionary_and_replaces_the_one_before(dataset: Multivie
     assert tied.dictionaries["en", "de"].tolist() == [pair]
     again = tied.with_dictionary("de", "en", np.array([[0, 1]], float))
     assert {k: v.tolist() for k, v in again.dictionaries.items()} == {("de", "en"): [[0, 1]]}
-    with pytest.raises(DataError, match="a dictionary ties two views; given 'en' twice"):
+    with pytest.raises(DataError, match="a dictionary connects two views; given 'en' twice"):
         dataset.with_dictionary("en", "en", np.array([[0, 1]]))
 
 
@@ -274,7 +279,9 @@ def test_languages_that_no_chain_of_dictionaries_ties() -> None:
     dataset = MultiviewDataset.from_lists(texts, languages=dict.fromkeys(texts))
     for first, second in (("en", "de"), ("fi", "fr")):
         dataset = dataset.with_dictionary(first, second, np.array([[0, 0]]))
-    with pytest.raises(DataError, match=r"nmtm ties .*, and none ties fi, fr to the rest"):
+    with pytest.raises(
+        DataError, match=r"nmtm connects .*, and none connects fi, fr with the rest"
+    ):
         translations(dataset.dictionaries, dataset.text_views, "nmtm")
     whole = dataset.with_dictionary("fr", "de", np.array([[1, 0]]))
     assert translations(whole.dictionaries, whole.text_views, "nmtm")["de", "fr"].tolist() == [

@@ -128,6 +128,6 @@ def test_a_language_without_a_dictionary_is_refused(planted_data: Planted) -> No
     plain = MultiviewDataset(dataset.views.values())
     with pytest.raises(
         DataError,
-        match="ties languages by dictionaries, and none ties de to the rest",
+        match="connects languages by dictionaries, and none connects de with the rest",
     ):
         NMTM().train_model(plain)

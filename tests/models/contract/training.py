@@ -132,7 +132,7 @@ class TrainingContract(Contract):
         with pytest.raises(SettingsError, match="texts: only for lists and frames"):
             of_lists.fit(dataset, texts=["en"])
         if self.needs_dictionary:
-            with pytest.raises(DataError, match=r"none ties de to the rest; give one with"):
+            with pytest.raises(DataError, match=r"none connects de with the rest; give one with"):
                 of_lists.fit(texts, top_words=TOP_WORDS, **arguments)
             return
         assert of_lists.fit(texts, top_words=TOP_WORDS, **arguments) is of_lists
