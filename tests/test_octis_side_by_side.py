@@ -13,7 +13,7 @@ from octis.models.NMF import NMF
 from octis.models.ProdLDA import ProdLDA
 
 from octis_m3l import MultiviewDataset, demo_corpus, encode
-from octis_m3l.comparison.octis_ctm import embeddings_for_octis_ctm
+from octis_m3l.comparison.per_view import embeddings_for_octis_ctm
 
 
 @pytest.fixture(scope="module")

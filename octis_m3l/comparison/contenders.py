@@ -1,4 +1,4 @@
-"""What can be compared: our models, and results of anything else; the rest is in `per_view`."""
+"""What can be compared: our models, and results from elsewhere; `per_view` has other packages'."""
 
 import hashlib
 import json
@@ -35,12 +35,13 @@ class Contender(ABC):
     Attributes
     ----------
     aligned : bool
-        Whether topic k means the same in every view. Where it doesn't, no measure across views
-        applies.
+        Whether topic k means the same in every view. If not, metrics across views do not apply.
     runs : int or None
-        How many runs there are; None: as many as are wanted, each from its own seed.
+        How many runs there are; None: one for each seed of the comparison.
     device : str
-        Where it trains if nothing else is said.
+        Where it trains if `compare` is given no device.
+    reads_embeddings : bool
+        Whether it reads the embeddings that the comparison gives to all models.
     """
 
     aligned: bool = True
@@ -68,7 +69,7 @@ class Contender(ABC):
 
     @abstractmethod
     def describe(self) -> dict[str, Any]:
-        """Return what it is, as JSON, so that no other contender's runs are taken for its own."""
+        """Return its class and settings as JSON, which tell its runs from other contenders'."""
 
     def check(self, dataset: MultiviewDataset, terms: Terms) -> None:  # noqa: B027
         """Raise what would fail later, before anything is trained.
@@ -103,13 +104,7 @@ class Ours(Contender):
     def run(
         self, dataset: MultiviewDataset, seed: int, number: int, terms: Terms
     ) -> dict[str, Any]:
-        """Return one run's output.
-
-        Parameters
-        ----------
-        dataset, seed, number, terms
-            As for `Contender`.
-        """
+        """Return one run's output."""
         model = fresh(self.model)
         given: dict[str, Any] = {"seed": seed}
         if terms.device is not None and "device" in model.settings_class.model_fields:
@@ -120,15 +115,7 @@ class Ours(Contender):
         return output
 
     def check(self, dataset: MultiviewDataset, terms: Terms) -> None:
-        """Raise what the model refuses before training.
-
-        Parameters
-        ----------
-        dataset : MultiviewDataset
-            The data.
-        terms : Terms
-            What is the same for all.
-        """
+        """Raise what the model refuses before training."""
         self.model.check(dataset, terms.top_words)
 
     def describe(self) -> dict[str, Any]:
@@ -143,8 +130,8 @@ class External(Contender):
     ----------
     topics : mapping of view to topics
         The words of each topic, most important first, or pairs of word and weight: a list, or a
-        mapping from topic number (−1, BERTopic's outliers, is left out). Words that the view's
-        vocabulary lacks are passed over.
+        mapping from topic number (−1, BERTopic's outliers, is left out). Words that are not in the
+        view's vocabulary are skipped.
     theta : mapping of view to array (items × K), or to mapping of partition to array
         Topic proportions of documents, for all rows of the input that the data set was built from
         or partition by partition. Rows are made to sum to one; a row of zeros becomes uniform.
@@ -162,7 +149,7 @@ class External(Contender):
         aligned: bool = False,
     ) -> None:
         self.aligned = aligned
-        self.topics = {view: _listed(of_view) for view, of_view in topics.items()}
+        self.topics = {view: _topics_in_words(of_view) for view, of_view in topics.items()}
         self.theta = {
             view: {p: np.asarray(a, np.float64) for p, a in of_view.items()}
             if isinstance(of_view, Mapping)
@@ -173,13 +160,7 @@ class External(Contender):
     def run(
         self, dataset: MultiviewDataset, seed: int, number: int, terms: Terms
     ) -> dict[str, Any]:
-        """Return what was given, in the order of the data set's items.
-
-        Parameters
-        ----------
-        dataset, seed, number, terms
-            As for `Contender`.
-        """
+        """Return what was given, in the order of the data set's items."""
         output: dict[str, Any] = {}
         for name, topics in self.topics.items():
             view = dataset.text_view(name)
@@ -187,11 +168,11 @@ class External(Contender):
         widths = {len(topics) for topics in self.topics.values()} if self.aligned else set()
         for name, given in self.theta.items():
             for partition, array in self._partitions(dataset, name, given).items():
-                known = self.topics.get(name)
-                if known is not None and array.shape[1] != len(known):
+                topics = self.topics.get(name, [])
+                if topics and array.shape[1] != len(topics):
                     raise DataError(
                         f"view '{name}': θ has {array.shape[1]} topics, the lists of words "
-                        f"{len(known)}; give a column for each topic (without BERTopic's −1)."
+                        f"{len(topics)}; give a column for each topic (without BERTopic's −1)."
                     )
                 widths.add(array.shape[1])
                 output[f"{THETA_KEYS[partition]}/{name}"] = proportions(array, name).T
@@ -221,19 +202,11 @@ class External(Contender):
         return {partition: stored[view.rows(partition)] for partition in PARTITIONS}
 
     def check(self, dataset: MultiviewDataset, terms: Terms) -> None:
-        """Raise if what was given does not fit the data set.
-
-        Parameters
-        ----------
-        dataset : MultiviewDataset
-            The data.
-        terms : Terms
-            What is the same for all.
-        """
+        """Raise if the topics or θ do not fit the data set."""
         self.run(dataset, 0, 0, terms)
 
     def describe(self) -> dict[str, Any]:
-        """Return a hash of what was given."""
+        """Return a hash of the topics and θ."""
         content = hashlib.sha256(json.dumps(self.topics, sort_keys=True).encode())
         for view, given in sorted(self.theta.items()):
             parts = given if isinstance(given, Mapping) else {"": given}
@@ -243,16 +216,13 @@ class External(Contender):
         return {"class": "external", "content": content.hexdigest(), "aligned": self.aligned}
 
 
-def _listed(topics: Any) -> list[list[str]]:
+def _topics_in_words(topics: Any) -> list[list[str]]:
     """Return each topic's words, from any of the forms that `External` takes."""
     if isinstance(topics, Mapping):
         topics = [topics[number] for number in sorted(topics, key=int) if int(number) != -1]
     listed = [[w if isinstance(w, str) else w[0] for w in topic] for topic in topics]
-    if (
-        not listed
-        or not all(listed)
-        or not all(isinstance(word, str) for topic in listed for word in topic)
-    ):
+    words = [word for topic in listed for word in topic]
+    if not listed or not all(listed) or not all(isinstance(word, str) for word in words):
         raise DataError("topics: expected a list of words, or of (word, weight), for each topic.")
     return listed
 
@@ -266,15 +236,15 @@ def _check_rows(array: NDArray[Any], rows: int, what: str) -> None:
 
 
 def word_indices(topics: Sequence[Sequence[str]], view: TextView, words: int) -> NDArray[np.int64]:
-    """Return the indices of each topic's first words among a view's vocabulary."""
-    number = {word: index for index, word in enumerate(view.vocabulary)}
+    """Return the indices of each topic's first words that are in a view's vocabulary."""
+    index = {word: number for number, word in enumerate(view.vocabulary)}
     found = []
     for topic, given in enumerate(topics):
-        known = list(dict.fromkeys(number[word] for word in given if word in number))
+        known = list(dict.fromkeys(index[word] for word in given if word in index))
         if len(known) < words:
             raise DataError(
-                f"topic {topic} of view '{view.name}' has {len(known)} words that the view's "
-                f"vocabulary knows; {words} are looked at: give more words a topic, or compare "
+                f"topic {topic} of view '{view.name}' has {len(known)} words that are in the "
+                f"view's vocabulary; {words} are looked at: give more words a topic, or compare "
                 f"with a smaller topk."
             )
         found.append(known[:words])
@@ -290,10 +260,10 @@ def proportions(weights: NDArray[Any], view: str) -> NDArray[np.float64]:
     negative = np.flatnonzero((array < -1e-6).any(axis=1))
     if len(negative):
         raise DataError(f"θ of view '{view}' has a negative weight in row {negative[0]}.")
-    lost = ~np.isfinite(array).all(axis=1)
-    if len(array) and lost.all():
+    infinite = ~np.isfinite(array).all(axis=1)
+    if len(array) and infinite.all():
         raise DataError(f"θ of view '{view}' is finite for none of {len(array)} documents.")
-    array[lost] = np.nan
+    array[infinite] = np.nan
     array = np.clip(array, 0.0, None)
     totals = array.sum(axis=1, keepdims=True)
     uniform = 1.0 / array.shape[1]

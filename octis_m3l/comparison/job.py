@@ -17,19 +17,14 @@ from octis_m3l.errors import DataError
 from octis_m3l.metrics import METRICS
 from octis_m3l.metrics.base import Metric, mean_of_items, score_of
 from octis_m3l.metrics.on_view import output_of_view
-from octis_m3l.metrics.scores import applicable, reason
+from octis_m3l.metrics.outputs import Request
+from octis_m3l.metrics.scores import reason
 from octis_m3l.search.runs import Job, Outcome, Task
-
-ACROSS_ONLY = ("mrr", "uap", "jsd", "cnpmi", "topic-quality")
-_COUNTED = ("cnpmi", "topic-quality")
-# Measures of one view and of pairs of views, which are not to be averaged.
-_WITHIN_TOO = ("classification", "classification-f1")
-_NAMES_OF_VIEWS = ("query", "target", "first", "second", "view")
 
 
 @dataclass(frozen=True)
 class Compared(Outcome):
-    """What came of a run, with its scores."""
+    """The outcome of a run, with its scores."""
 
     result: Run | None = None
 
@@ -44,10 +39,10 @@ class ComparisonJob(Job):
     others: Mapping[str, Any] = field(default_factory=dict)
     topk: int = 10
     corpus: MultiviewDataset | None = None
-    _said: set[str] = field(default_factory=set)
+    _warned: set[str] = field(default_factory=set)
 
     def do(self, task: Task) -> Outcome:
-        """Return what comes of a run."""
+        """Return the outcome of a run."""
         self._result: Run | None = None
         outcome = super().do(task)
         return Compared(**vars(outcome), result=self._result if outcome.error is None else None)
@@ -69,40 +64,40 @@ class ComparisonJob(Job):
         return [], None
 
     @contextmanager
-    def _named_warnings(self, name: str) -> Iterator[None]:
-        """Say whom a warning is about, and say it once, not for every seed."""
-        heard: list[warnings.WarningMessage] = []
+    def _named_warnings(self, contender: str) -> Iterator[None]:
+        """Put the contender's name before each warning, and give it once, not for every seed."""
+        caught: list[warnings.WarningMessage] = []
         try:
-            with warnings.catch_warnings(record=True) as heard:
+            with warnings.catch_warnings(record=True) as caught:
                 yield
         finally:
-            for one in heard:
+            for one in caught:
                 text: Any = one.message
                 if issubclass(one.category, UserWarning):
-                    text = f"{name}: {one.message}"
-                if str(text) not in self._said:
-                    self._said.add(str(text))
+                    text = f"{contender}: {one.message}"
+                if str(text) not in self._warned:
+                    self._warned.add(str(text))
                     warnings.warn_explicit(text, one.category, one.filename, one.lineno)
 
     def _measured(
         self, output: Mapping[str, Any], aligned: bool
     ) -> tuple[dict[str, dict[str, Measured]], dict[str, str]]:
-        """Return the scores, and why a measure has none: a run is not lost for that."""
+        """Return the scores, and why some could not be computed: a run does not fail for that."""
         found: dict[str, dict[str, Measured]] = {}
         notes: dict[str, str] = {}
-        for name, by_view in self._applying(output, notes).items():
-            for where, metric in by_view.items():
-                views = _views_of(metric)
-                if len(views) == 1:
-                    label, place = name, views.pop()
-                elif aligned:
-                    label = f"{name} across" if name in _WITHIN_TOO else name
-                    place = where
+        for name, metrics in self._applicable(output, notes).items():
+            for metric in metrics:
+                label, where = name, "-".join(metric.views)
+                if len({*metric.views}) > 1:
+                    if not aligned:
+                        continue
+                    # Scores within a view and across views are not averaged.
+                    label = name if metric.compares_views else f"{name} across"
                 else:
-                    continue
-                entry = _measure(metric, output, f"{label} of {place}", notes)
+                    where = metric.views[0]
+                entry = _measure(metric, output, f"{label} of {where}", notes)
                 if entry is not None:
-                    found.setdefault(label, {})[place] = entry
+                    found.setdefault(label, {})[where] = entry
         if self.others:
             # Metrics of OCTIS read the pivot's keys, which not every contender gives.
             output = {**output_of_view(output, self.dataset.pivot, self.dataset), **output}
@@ -112,30 +107,25 @@ class ComparisonJob(Job):
                 found[name] = {"": entry}
         return found, notes
 
-    def _applying(
+    def _applicable(
         self, output: Mapping[str, Any], notes: dict[str, str]
-    ) -> dict[str, dict[str, Metric]]:
-        options: dict[str, Any] = {"topk": self.topk, "corpus": self.corpus}
-        spoken = [view for view in self.dataset.text_views if f"topics/{view}" in output]
-        wanted = self.measures
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)
-            if self.corpus is not None and len(spoken) < 2:
-                options["corpus"] = None
-                wanted = [n for n in (METRICS if wanted is None else wanted) if n not in _COUNTED]
+    ) -> dict[str, list[Metric]]:
+        partition = self.terms.partition
+        several = sum(f"topics/{view}" in output for view in self.dataset.text_views) > 1
+        corpus = self.corpus if several else None
+        explicit = self.measures is not None
+        found = {}
+        for name in METRICS:
+            if explicit and name not in (self.measures or ()):
+                continue
+            request = Request(
+                name, self.dataset, output, partition, self.topk, corpus, explicit=explicit
+            )
             try:
-                return applicable(self.dataset, output, self.terms.partition, wanted, **options)
+                found[name] = list(METRICS[name].applied(request).values())
             except DataError as error:
-                if options["corpus"] is None:
-                    raise
-                notes["cnpmi"] = str(error)
-            options["corpus"] = None
-            rest = [n for n in (METRICS if wanted is None else wanted) if n not in _COUNTED]
-            return applicable(self.dataset, output, self.terms.partition, rest, **options)
-
-
-def _views_of(metric: Metric) -> set[str]:
-    return {getattr(metric, name) for name in _NAMES_OF_VIEWS if hasattr(metric, name)}
+                notes[name] = str(error)
+        return found
 
 
 def _measure(

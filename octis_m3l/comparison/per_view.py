@@ -1,8 +1,9 @@
-"""Models of one language, trained on each language by itself."""
+"""Models of one language, of OCTIS and contextualized-topic-models: trained on each separately."""
 
 import contextlib
 import copy
 import io
+import pickle
 import tempfile
 from abc import abstractmethod
 from collections.abc import Iterator
@@ -20,15 +21,9 @@ from octis.models.NeuralLDA import NeuralLDA
 from octis.models.ProdLDA import ProdLDA
 from scipy.sparse import csr_matrix
 
-from octis_m3l.comparison.contenders import (
-    Contender,
-    Terms,
-    proportions,
-    word_indices,
-)
-from octis_m3l.comparison.octis_ctm import embeddings_for_octis_ctm
+from octis_m3l.comparison.contenders import Contender, Terms, proportions, word_indices
 from octis_m3l.data.dataset import MultiviewDataset
-from octis_m3l.data.views import TextView
+from octis_m3l.data.views import TextView, check_embeddings
 from octis_m3l.devices import on_device
 from octis_m3l.errors import DataError, SettingsError
 from octis_m3l.metrics.outputs import THETA_KEYS
@@ -36,14 +31,15 @@ from octis_m3l.search.record import described_model
 from octis_m3l.search.result import as_json
 from octis_m3l.search.runs import own_seed, seeded
 
+# OCTIS's ProdLDA and NeuralLDA always show so many words of a topic.
 _WORDS_OF_AVITM = 10
 
 
 class PerView(Contender):
-    """A contender that knows one language: each text view is trained by itself.
+    """A contender for one language: each text view is trained separately.
 
-    Topics of different views have nothing to do with each other, so that no measure across views
-    applies. What the model prints is kept back.
+    Topics of different views are unrelated, so that metrics across views do not apply. What the
+    model prints is not shown.
     """
 
     aligned = False
@@ -59,8 +55,8 @@ class PerView(Contender):
 
     def check(self, dataset: MultiviewDataset, terms: Terms) -> None:
         """Raise if a language lacks documents or words that the model needs."""
+        words = max(terms.top_words, self.least_words)
         for name, view in dataset.text_views.items():
-            words = max(terms.top_words, self.least_words)
             if len(view.vocabulary) < words:
                 raise SettingsError(
                     f"view '{name}' has {len(view.vocabulary)} words, and this model shows {words} "
@@ -82,7 +78,7 @@ class PerView(Contender):
         # Models that take no seed draw from the global generators.
         with seeded(seed):
             for name, view in dataset.text_views.items():
-                with _aside(terms.device):
+                with _contained(terms.device):
                     found = self.of_view(dataset, view, terms)
                 output[f"topics/{name}"] = word_indices(found["topics"], view, terms.top_words)
                 for partition in dict.fromkeys(("train", terms.partition)):
@@ -97,10 +93,10 @@ class PerView(Contender):
 
 
 @contextlib.contextmanager
-def _aside(device: str | None) -> Iterator[None]:
-    """Keep what a model prints, writes and sets away from everything else.
+def _contained(device: str | None) -> Iterator[None]:
+    """Discard what a model prints and writes, and undo its settings.
 
-    Early stopping writes into the folder that a model is run in; OCTIS's CTM turns cuDNN off.
+    Early stopping writes into the current folder; OCTIS's CTM turns cuDNN off.
     """
     cudnn: Any = torch.backends.cudnn
     before = cudnn.enabled, cudnn.deterministic
@@ -116,11 +112,11 @@ def _aside(device: str | None) -> Iterator[None]:
 
 
 class OfOCTIS(PerView):
-    """A model of OCTIS, or of its kind.
+    """A model of OCTIS, or with OCTIS's interface.
 
-    OCTIS's CTM is fed the data set's embeddings. OCTIS's own classes see every word by a number of
-    its own ('w17'): some split texts anew, and lose words that have signs of their script, an
-    apostrophe or a hyphen. LDA gives every document all topics, as it does in training.
+    OCTIS's CTM gets the data set's embeddings. OCTIS's own classes see every word as a number
+    ('w17'): some tokenize texts again, and would lose words with combining marks, an apostrophe
+    or a hyphen. LDA gives all topics to every document, as it does in training.
 
     Parameters
     ----------
@@ -139,26 +135,12 @@ class OfOCTIS(PerView):
         return isinstance(self.model, CTM)
 
     def needs(self, terms: Terms) -> tuple[str, ...]:
-        """Return the partitions needed: neural models stop early by validation documents.
-
-        Parameters
-        ----------
-        terms : Terms
-            What is the same for all.
-        """
+        """Return the partitions needed: neural models stop early by validation documents."""
         neural = "num_epochs" in self.model.hyperparameters
         return (*super().needs(terms), *(("validation",) if neural else ()))
 
     def check(self, dataset: MultiviewDataset, terms: Terms) -> None:
-        """Raise if documents or files are missing, or more words are wanted than there are.
-
-        Parameters
-        ----------
-        dataset : MultiviewDataset
-            The data.
-        terms : Terms
-            What is the same for all.
-        """
+        """Raise if documents or files are missing, or settings do not fit the data."""
         given = self.model.hyperparameters
         topics = given.get("num_topics", 1)
         if not isinstance(topics, int | np.integer) or topics < 1:
@@ -187,16 +169,10 @@ class OfOCTIS(PerView):
         return {name: Path(path).absolute() for name, path in paths.items() if name != "bert_path"}
 
     def of_view(self, dataset: MultiviewDataset, view: TextView, terms: Terms) -> dict[str, Any]:
-        """Return 'topics' in words, and θ.
-
-        Parameters
-        ----------
-        dataset, view, terms
-            As for `PerView`.
-        """
+        """Return 'topics' in words, and θ."""
         model = copy.deepcopy(self.model)
         if hasattr(model, "partitioning"):
-            # Forgets what it knows of an earlier data set, too.
+            # Also resets what the model keeps of an earlier data set.
             model.partitioning(use_partitions=True)
         if isinstance(model, LDA):
             model.hyperparameters["minimum_probability"] = 0.0
@@ -208,24 +184,19 @@ class OfOCTIS(PerView):
                 model.hyperparameters["bert_path"] = stack.enter_context(
                     embeddings_for_octis_ctm(dataset, embeddings, view.name, test=terms.partition)
                 )
-            output = model.train_model(_arranged(view, words, terms.partition), {}, terms.top_words)
+            data = _octis_dataset(view, words, terms.partition)
+            output = model.train_model(data, {}, terms.top_words)
         named = dict(zip(words, view.vocabulary, strict=True))
         return {
             "topics": [[named.get(word, word) for word in topic] for topic in output["topics"]],
-            "train": np.asarray(output["topic-document-matrix"]).T,
-            terms.partition: np.asarray(output["test-topic-document-matrix"]).T,
+            "train": np.asarray(output[THETA_KEYS["train"]]).T,
+            terms.partition: np.asarray(output[THETA_KEYS["test"]]).T,
         }
 
     def run(
         self, dataset: MultiviewDataset, seed: int, number: int, terms: Terms
     ) -> dict[str, Any]:
-        """Return one run's output.
-
-        Parameters
-        ----------
-        dataset, seed, number, terms
-            As for `Contender`.
-        """
+        """Return one run's output."""
         absolute = {name: str(path) for name, path in self._paths().items()}
         contender = OfOCTIS(copy.deepcopy(self.model))
         contender.model.hyperparameters.update(absolute | own_seed(self.model, seed))
@@ -236,8 +207,36 @@ class OfOCTIS(PerView):
         return described_model(self.model)
 
 
+@contextlib.contextmanager
+def embeddings_for_octis_ctm(
+    dataset: MultiviewDataset,
+    embeddings: NDArray[Any],
+    view: str | None = None,
+    *,
+    use_partitions: bool = True,
+    test: str = "test",
+) -> Iterator[str]:
+    """Give the ``bert_path`` with which OCTIS's CTM trains on a view's embeddings.
+
+    OCTIS's CTM encodes texts with a model that it downloads, unless it finds pickles of
+    embeddings. They are written to a temporary folder and deleted when the block ends; nothing
+    here reads a pickle.
+    """
+    items = dataset.text_view(view or dataset.pivot)
+    check_embeddings(embeddings, len(items), items.name)
+    parts = {"_train": slice(0, len(items))}
+    if use_partitions:
+        endings = {"_train": "train", "_val": "validation", "_test": test}
+        parts = {ending: items.rows(partition) for ending, partition in endings.items()}
+    with tempfile.TemporaryDirectory() as folder:
+        for ending, rows in parts.items():
+            path = Path(folder) / f"embeddings{ending}.pkl"
+            path.write_bytes(pickle.dumps(np.asarray(embeddings[rows], np.float32)))
+        yield str(Path(folder) / "embeddings")
+
+
 class OfContextualized(PerView):
-    """A model of contextualized-topic-models' own, fed the data set's embeddings.
+    """A model of contextualized-topic-models' own, on the data set's embeddings.
 
     Parameters
     ----------
@@ -245,15 +244,15 @@ class OfContextualized(PerView):
         ``ZeroShotTM`` or ``CombinedTM``.
     labels : bool
         Whether the data set's labels supervise training (SuperCTM; with ``CombinedTM``). θ is
-        inferred without them, for training documents too: the scored ones must not give theirs
-        away.
+        inferred without them, for training documents too, so that scored documents do not reveal
+        theirs.
     **arguments
         As for the class: ``n_components``, ``num_epochs``, ``loss_weights={'beta': …}``, …
 
     Raises
     ------
     SettingsError
-        If the class takes no such argument, or it is one that the data give.
+        If the class has no such argument, or `compare` sets it.
     """
 
     reads_embeddings = True
@@ -275,13 +274,7 @@ class OfContextualized(PerView):
             raise SettingsError(f"{kind.__name__}: {error}.") from None
 
     def of_view(self, dataset: MultiviewDataset, view: TextView, terms: Terms) -> dict[str, Any]:
-        """Return 'topics' in words, and θ.
-
-        Parameters
-        ----------
-        dataset, view, terms
-            As for `PerView`.
-        """
+        """Return 'topics' in words, and θ."""
         embeddings, counts = _embeddings(view), csr_matrix(view.bag_of_words)
         words = dict(enumerate(view.vocabulary))
         targets = self._one_hot(view)
@@ -320,15 +313,7 @@ class OfContextualized(PerView):
         return one_hot.astype(np.float32)
 
     def check(self, dataset: MultiviewDataset, terms: Terms) -> None:
-        """Raise if documents or labels are missing.
-
-        Parameters
-        ----------
-        dataset : MultiviewDataset
-            The data.
-        terms : Terms
-            What is the same for all.
-        """
+        """Raise if documents or labels are missing."""
         super().check(dataset, terms)
         batch: Any = self.arguments.get("batch_size", 64)
         for view in dataset.text_views.values():
@@ -359,8 +344,8 @@ def _embeddings(view: TextView) -> NDArray[Any]:
     return view.embeddings
 
 
-def _arranged(view: TextView, words: Any, partition: str) -> Dataset:
-    """Return a view as OCTIS knows data: training, validation and, as test, what is scored."""
+def _octis_dataset(view: TextView, words: Any, partition: str) -> Dataset:
+    """Return a view as a data set of OCTIS, with the scored partition as its test partition."""
     parts = [view.rows(name) for name in ("train", "validation", partition)]
     rows = np.concatenate([np.arange(part.start, part.stop) for part in parts])
     train, validation, _ = (part.stop - part.start for part in parts)

@@ -1,4 +1,4 @@
-"""What a comparison found: every run's scores, and every model's standing."""
+"""The result of a comparison: every run's scores, and every model's standing."""
 
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,13 +19,13 @@ from octis_m3l.metrics import METRICS
 
 FILE = "comparison.json"
 RUNS = "runs"
-# No view has this name, which holds a blank.
+# With a blank, which names of views can't have.
 ALL = "all views"
 
 
 @dataclass(frozen=True)
 class Measured:
-    """What one measure said of one run."""
+    """The score of one run by one metric on one view or pair of views."""
 
     score: float
     higher: bool
@@ -46,60 +46,56 @@ class Run:
     error: str | None = None
     trace: str | None = None
 
+    def scores(self) -> Iterator[tuple[str, str, Measured]]:
+        """Yield every score with its measure, and its view or pair of views."""
+        for measure, by_place in self.measured.items():
+            for where, entry in by_place.items():
+                yield measure, where, entry
+
     def write(self, folder: Path) -> None:
-        """Keep the run: its items first, then the file that says that it is there."""
+        """Store the run: its items first, then the JSON file that marks it as finished."""
         path = run_file(folder, self.contender, self.seed)
         arrays: dict[str, NDArray[Any]] = {}
         scores: dict[str, dict[str, dict[str, Any]]] = {}
-        for measure, of_measure in self.measured.items():
-            for where, entry in of_measure.items():
-                here = scores.setdefault(measure, {})
-                here[where] = {"score": entry.score, "higher": entry.higher}
-                if entry.items is not None and entry.tuples is not None:
-                    here[where]["items"] = len(entry.items)
-                    arrays[f"{measure}\n{where}\nitems"] = entry.items
-                    arrays[f"{measure}\n{where}\ntuples"] = entry.tuples
+        for measure, where, entry in self.scores():
+            stored: dict[str, Any] = {"score": entry.score, "higher": entry.higher}
+            if entry.items is not None and entry.tuples is not None:
+                stored["items"] = len(entry.items)
+                arrays[f"{measure}\n{where}\nitems"] = entry.items
+                arrays[f"{measure}\n{where}\ntuples"] = entry.tuples
+            scores.setdefault(measure, {})[where] = stored
+        hashed = {}
         if arrays:
             with written_whole(path.with_suffix(".npz")) as temporary:
                 np.savez_compressed(temporary, **arrays)  # type: ignore[arg-type]
+            hashed = {"sha256": sha256(path.with_suffix(".npz"))}
         plain = {name: getattr(self, name) for name in _PLAIN}
-        hashed = {"sha256": sha256(path.with_suffix(".npz"))} if arrays else {}
         write_json(path, {**plain, "measured": scores, **hashed}, checked=True)
 
     @classmethod
     def read(cls, path: Path) -> Self:
-        """Return the run that `write` kept."""
-        stored = read_json(path)
-        arrays: dict[str, NDArray[Any]] = {}
+        """Return the run that `write` stored."""
+        stored, items = read_json(path), path.with_suffix(".npz")
         try:
-            listed = [e for of in stored["measured"].values() for e in of.values() if "items" in e]
-            if listed:
-                found = sha256(path.with_suffix(".npz"))
-                if stored.get("sha256", found) != found:
+            arrays: dict[str, NDArray[Any]] = {}
+            if "sha256" in stored:
+                if sha256(items) != stored["sha256"]:
                     raise ValueError("the SHA-256 of the .npz differs")
-                with np.load(path.with_suffix(".npz"), allow_pickle=False) as file:
+                with np.load(items, allow_pickle=False) as file:
                     arrays = {name: file[name] for name in file.files}
-            measured = {
-                measure: {
-                    where: Measured(
-                        entry["score"],
-                        entry["higher"],
-                        arrays[f"{measure}\n{where}\nitems"] if "items" in entry else None,
-                        arrays[f"{measure}\n{where}\ntuples"] if "items" in entry else None,
-                    )
-                    for where, entry in of_measure.items()
-                }
-                for measure, of_measure in stored["measured"].items()
-            }
+            measured: dict[str, dict[str, Measured]] = {}
+            for measure, by_place in stored["measured"].items():
+                measured[measure] = {}
+                for where, entry in by_place.items():
+                    found = [
+                        arrays[f"{measure}\n{where}\n{kind}"] if "items" in entry else None
+                        for kind in ("items", "tuples")
+                    ]
+                    measured[measure][where] = Measured(entry["score"], entry["higher"], *found)
             return cls(**{name: stored[name] for name in _PLAIN}, measured=measured)
         except (
-            LookupError,
-            TypeError,
-            ValueError,
-            AttributeError,
-            OSError,
-            EOFError,
-            BadZipFile,
+            *(LookupError, TypeError, ValueError, AttributeError),
+            *(OSError, EOFError, BadZipFile),
         ) as error:
             raise StorageError(
                 f"{path} or its .npz is damaged ({type(error).__name__}: {error}); delete both, "
@@ -111,24 +107,26 @@ _PLAIN = ("contender", "seed", "seconds", "topics", "notes", "error", "trace")
 
 
 def read_comparison(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return the contenders of a comparison, and what they are compared on."""
+    """Return the contenders of a stored comparison, and its data and settings."""
     info = read_json(folder / FILE)
     contenders = info.pop("contenders", None)
-    whole = isinstance(contenders, dict) and all(isinstance(c, dict) for c in contenders.values())
-    if not whole:
+    if not isinstance(contenders, dict) or not all(
+        isinstance(one, dict) for one in contenders.values()
+    ):
         raise StorageError(f"{folder / FILE} is damaged: it lists no contenders; copy it again.")
     return contenders, info
 
 
 def run_file(folder: Path, contender: str, seed: int) -> Path:
-    """Return where a run is kept."""
+    """Return the file of a run."""
     name = quote(contender, safe=" ()+,=")
-    # Files that begin with a dot are those that a killed process left.
-    return folder / RUNS / f"{'%2E' + name[1:] if name.startswith('.') else name}-{seed}.json"
+    # A killed process leaves files that begin with a dot.
+    name = "%2E" + name[1:] if name.startswith(".") else name
+    return folder / RUNS / f"{name}-{seed}.json"
 
 
 class Comparison:
-    """Several models on the same data, run by run and in order of merit.
+    """The scores of several models on the same data, and how sure their differences are.
 
     Parameters
     ----------
@@ -137,17 +135,17 @@ class Comparison:
     runs : sequence of Run
         Finished and failed ones.
     info : mapping
-        What was compared on: data, partition, topk, versions.
+        Data, partition, topk and versions of packages.
 
     Attributes
     ----------
     higher : dict of measure to bool
         Whether higher scores are better.
     standings : dict of (measure, view or pair or 'all views') to dict of contender to Standing
-        'all views': the mean over the views, or pairs of views, that every contender was measured
-        on that the measure applies to at all.
-    common : dict of measure to list of str
-        These views or pairs; None where they are all that any was measured on.
+        'all views' is the mean over the views, or pairs of views, on which every contender with
+        this measure was measured.
+    common : dict of measure to list of str or None
+        These views or pairs; None where they are all on which any contender was measured.
     """
 
     def __init__(self, names: Sequence[str], runs: Sequence[Run], info: Mapping[str, Any]) -> None:
@@ -159,17 +157,17 @@ class Comparison:
 
     @classmethod
     def from_folder(cls, folder: str | Path) -> Self:
-        """Return what a comparison has found so far.
+        """Return the results of a comparison so far.
 
         Parameters
         ----------
         folder : str or Path
-            That `compare` was given.
+            The folder that `compare` was given as `out`.
 
         Raises
         ------
         StorageError
-            If it holds none, or a file of it is damaged.
+            If it holds no comparison, or a file of it is damaged.
         """
         place = Path(folder)
         if not (place / FILE).is_file():
@@ -188,47 +186,50 @@ class Comparison:
         return [run for run in self.runs if run.error is not None]
 
     def warn(self) -> None:
-        """Say which runs failed, and which measures could not be taken of which contender."""
+        """Warn of failed runs, and of measures that could not be computed for a contender."""
         for run in self.failed:
             warnings.warn(f"{run.contender}, seed {run.seed}, failed: {run.error}", stacklevel=3)
-        said = set()
+        warned = set()
         for run in self.runs:
             for measure, why in run.notes.items():
-                if (run.contender, measure) not in said:
-                    said.add((run.contender, measure))
+                if (run.contender, measure) not in warned:
+                    warned.add((run.contender, measure))
                     warnings.warn(f"{run.contender} has no {measure}: {why}", stacklevel=3)
 
     def _standings(self) -> dict[tuple[str, str], dict[str, Standing]]:
-        by = self._samples()
         found = {}
-        for measure in sorted({measure for measure, _ in by}, key=_place_of):
-            places = [where for name, where in by if name == measure]
+        samples = self._samples()
+        for measure in sorted(samples, key=_place_of):
+            by_place = samples[measure]
             known = METRICS.get(measure.removesuffix(" across"))
             options: Any = {"higher": self.higher[measure]}
             options |= {"bounds": known.range} if known is not None else {}
-            for where in places:
-                found[measure, where] = standings(by[measure, where], **options)
-            measured = [name for name in self.names if any(name in by[measure, w] for w in places)]
-            shared = [w for w in places if all(name in by[measure, w] for name in measured)]
+            for where, by_name in by_place.items():
+                found[measure, where] = standings(by_name, **options)
+            measured = [n for n in self.names if any(n in by_name for by_name in by_place.values())]
+            shared = [w for w, by_name in by_place.items() if {*measured} == {*by_name}]
             if shared:
-                self.common[measure] = None if shared == places else shared
-                over = {n: pooled([by[measure, w][n] for w in shared]) for n in measured}
+                self.common[measure] = None if len(shared) == len(by_place) else shared
+                over = {n: pooled([by_place[where][n] for where in shared]) for n in measured}
                 whole = {name: sample for name, sample in over.items() if sample is not None}
                 if whole:
                     found[measure, ALL] = standings(whole, **options)
         return found
 
-    def _samples(self) -> dict[tuple[str, str], dict[str, Sample]]:
-        gathered: dict[tuple[str, str], dict[str, list[tuple[int, Measured]]]] = {}
+    def _samples(self) -> dict[str, dict[str, dict[str, Sample]]]:
+        """Return the samples by measure, place and contender."""
+        gathered: dict[str, dict[str, dict[str, list[tuple[int, Measured]]]]] = {}
         for run in self.runs:
-            for measure, of_measure in run.measured.items():
-                for where, entry in of_measure.items():
-                    by_name = gathered.setdefault((measure, where), {})
-                    by_name.setdefault(run.contender, []).append((run.seed, entry))
-                    self.higher[measure] = entry.higher
+            for measure, where, entry in run.scores():
+                by_name = gathered.setdefault(measure, {}).setdefault(where, {})
+                by_name.setdefault(run.contender, []).append((run.seed, entry))
+                self.higher[measure] = entry.higher
         return {
-            place: {name: _sample(entries) for name, entries in by_name.items()}
-            for place, by_name in gathered.items()
+            measure: {
+                where: {name: _sample(entries) for name, entries in by_name.items()}
+                for where, by_name in by_place.items()
+            }
+            for measure, by_place in gathered.items()
         }
 
     def __repr__(self) -> str:
@@ -266,10 +267,9 @@ class Comparison:
     def run_frame(self) -> pd.DataFrame:
         """Return a row for each run, measure and view: contender, seed, measure, where, score."""
         rows = [
-            (run.contender, run.seed, measure, where, entry.score)
-            for run in self.runs
-            for measure, of_measure in run.measured.items()
-            for where, entry in of_measure.items()
+            (r.contender, r.seed, m, where, e.score)
+            for r in self.runs
+            for m, where, e in r.scores()
         ]
         return pd.DataFrame(rows, columns=["contender", "seed", "measure", "where", "score"])
 
@@ -282,19 +282,18 @@ class Comparison:
             contender, seed, measure, where, tuple, score; a row for each item.
         """
         for run in self.runs:
-            for measure, of_measure in run.measured.items():
-                for where, entry in of_measure.items():
-                    if entry.items is not None:
-                        yield pd.DataFrame(
-                            {
-                                "contender": run.contender,
-                                "seed": run.seed,
-                                "measure": measure,
-                                "where": where,
-                                "tuple": entry.tuples,
-                                "score": entry.items,
-                            }
-                        )
+            for measure, where, entry in run.scores():
+                if entry.items is not None:
+                    yield pd.DataFrame(
+                        {
+                            "contender": run.contender,
+                            "seed": run.seed,
+                            "measure": measure,
+                            "where": where,
+                            "tuple": entry.tuples,
+                            "score": entry.items,
+                        }
+                    )
 
 
 def _place_of(measure: str) -> tuple[int, str]:

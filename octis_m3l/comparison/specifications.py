@@ -17,7 +17,7 @@ from octis_m3l.models import MODELS
 from octis_m3l.search.record import unpickled_by
 
 TOPICS = 50
-"""K of every model, unless it is said: without it each would have its package's own."""
+"""K of every model by default; their packages' own defaults differ."""
 
 OCTIS: dict[str, tuple[str, dict[str, Any]]] = {
     "octis.LDA": ("LDA", {}),
@@ -33,7 +33,7 @@ CONTEXTUALIZED: dict[str, tuple[str, bool]] = {
     "ctm.CombinedTM": ("CombinedTM", False),
     "ctm.SuperCTM": ("CombinedTM", True),
 }
-# gensim's own single pass over the documents is for streams of them.
+# gensim's default of a single pass is meant for streams of documents.
 _PASSES: dict[str, dict[str, Any]] = {
     "octis.LDA": {"passes": 20, "iterations": 200},
     "octis.NMF": {"passes": 20},
@@ -44,7 +44,7 @@ NAMES = (*MODELS, *OCTIS, *CONTEXTUALIZED)
 def contender(
     name: str, topics: int | None = None, *, trusted: bool = False, **settings: Any
 ) -> Contender:
-    """Return a contender."""
+    """Return a contender by its name on the command line: a model with some hyperparameters."""
     if name not in NAMES:
         raise SettingsError(f"unknown model '{name}'.{suggest(name, NAMES)}")
     called = "n_components" if name in CONTEXTUALIZED else "num_topics"
@@ -55,16 +55,18 @@ def contender(
         kind, labels = CONTEXTUALIZED[name]
         ctm = import_module("contextualized_topic_models.models.ctm")
         return OfContextualized(getattr(ctm, kind), labels=labels, **settings)
+    return _of_octis(name, settings, trusted=trusted)
+
+
+def _of_octis(name: str, settings: Mapping[str, Any], *, trusted: bool) -> OfOCTIS:
     kind, own = OCTIS[name]
-    fixed = [key for key in own if key in settings]
-    if fixed:
-        raise SettingsError(f"{name}: {fixed[0]} is what its name says; leave it out.")
-    for key, value in settings.items():
-        if key.startswith("num_") and not isinstance(value, int):
-            raise SettingsError(f"{name}: {key}={value!r}: expected a whole number.")
     model = getattr(import_module(f"octis.models.{kind}"), kind)
     takes = inspect.signature(model).parameters
-    for key in settings:
+    for key, value in settings.items():
+        if key in own:
+            raise SettingsError(f"{name}: {key} is what its name says; leave it out.")
+        if key.startswith("num_") and not isinstance(value, int):
+            raise SettingsError(f"{name}: {key}={value!r}: expected a whole number.")
         if key not in takes:
             raise SettingsError(
                 f"{name}: '{key}' is no hyperparameter of OCTIS's {kind}.{suggest(key, takes)}"
@@ -73,7 +75,7 @@ def contender(
         built = OfOCTIS(model(**{**own, **_PASSES.get(name, {}), **settings}))
     except (TypeError, ValueError, AssertionError) as error:
         raise SettingsError(f"{name}: {error}.") from None
-    # CTM never reads its bert_path here: a comparison puts embeddings of its own there.
+    # CTM never reads the user's bert_path: the comparison sets it to its own embeddings.
     unpickled = None if built.reads_embeddings else unpickled_by(built.model.hyperparameters)
     if unpickled and not trusted:
         raise SettingsError(
@@ -89,9 +91,9 @@ def read_contenders(
 ) -> dict[str, Contender]:
     """Return the contenders that a YAML file describes.
 
-    ``{name: {model: octis.LDA, passes: 5}}``; for results of something else
-    ``{name: {topics: {en: FILE.json}, theta: {en: FILE.npy}, aligned: false}}``, with paths from
-    the YAML file's folder on.
+    ``{name: {model: octis.LDA, passes: 5}}``; for results of other programs
+    ``{name: {topics: {en: FILE.json}, theta: {en: FILE.npy}, aligned: false}}``, with paths
+    relative to the YAML file's folder.
     """
     content = read_yaml(path)
     if not isinstance(content, dict) or not all(isinstance(v, dict) for v in content.values()):

@@ -1,4 +1,4 @@
-"""How sure a mean is, and whether two differ; distributions and corrections are scipy's."""
+"""Confidence intervals of means and tests of differences, with scipy."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 from scipy import stats
 
 LEVEL = 0.05
-# Below it, a spread is rounding.
-_NOTHING = 1e-12
+# Smaller spreads are rounding errors.
+_ROUNDING = 1e-12
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Items:
 
 @dataclass(frozen=True)
 class Sample:
-    """What a model scored in one measure.
+    """A model's scores by one metric.
 
     Parameters
     ----------
@@ -40,13 +40,7 @@ class Sample:
     seeds: tuple[int, ...] = ()
 
     def of_seeds(self, seeds: Sequence[int]) -> "Sample":
-        """Return the runs of these seeds alone.
-
-        Parameters
-        ----------
-        seeds : sequence of int
-            Among its own.
-        """
+        """Return only the runs of these seeds."""
         runs = [self.seeds.index(seed) for seed in seeds]
         cells = tuple(Items(cell.scores[runs], cell.tuples) for cell in self.cells)
         return Sample(self.scores[runs], cells, tuple(seeds))
@@ -54,7 +48,7 @@ class Sample:
 
 @dataclass(frozen=True)
 class Standing:
-    """A model's place in one measure."""
+    """A model's mean score by one metric, and how it compares with the best."""
 
     mean: float
     std: float
@@ -74,10 +68,10 @@ def standings(
     higher: bool,
     bounds: tuple[float, float] = (-np.inf, np.inf),
 ) -> dict[str, Standing]:
-    """Return each model's place.
+    """Return each model's standing.
 
-    Every model is compared with the best (`difference`); Benjamini and Hochberg's correction for
-    the number of models follows.
+    Every model is compared with the best (`difference`), with Benjamini and Hochberg's correction
+    for the number of models.
     """
     means = {name: float(np.mean(sample.scores)) for name, sample in samples.items()}
     best = (max if higher else min)(means, key=lambda name: means[name])
@@ -108,12 +102,12 @@ def standings(
 
 
 def difference(one: Sample, other: Sample) -> float:
-    """Return p of no difference, the larger of what tuples and runs say; NaN if neither can.
+    """Return p of no difference, the larger of two tests; NaN if neither is possible.
 
-    Over tuples where both were measured on the same items: Student's paired t-test of each item's
-    mean over runs, with the items of a tuple taken together (cluster-robust; with one item to a
-    tuple, the plain paired test). Over runs where both have two or more: Welch's t-test. The larger
-    p counts, so that a difference holds for other documents and for other seeds both.
+    Over tuples, where both were measured on the same items: Student's paired t-test of each item's
+    mean over runs, with the items of a tuple taken together (cluster-robust; with one item in each
+    tuple, the plain paired test). Over runs, where both have two or more: Welch's t-test. The
+    larger p counts, so that a difference holds for other documents and for other seeds.
 
     References
     ----------
@@ -121,69 +115,70 @@ def difference(one: Sample, other: Sample) -> float:
     information retrieval evaluation, CIKM: Student's test agrees with the randomisation test.
     Liang & Zeger (1986), Longitudinal data analysis using generalized linear models, Biometrika.
     """
-    found = []
+    p_values = []
     if one.cells and len(one.cells) == len(other.cells):
-        apart = [
-            (a.scores.mean(axis=0) - b.scores.mean(axis=0), a.tuples)
-            for a, b in zip(one.cells, other.cells, strict=True)
-        ]
-        mean, error, count = _clustered(apart)
-        if count > 1 and error > _NOTHING:
-            found.append(2.0 * float(stats.t.sf(abs(mean) / error, count - 1)))
-        elif abs(mean) <= _NOTHING:
-            found.append(1.0)
+        cells = zip(one.cells, other.cells, strict=True)
+        values = _by_tuple(
+            [(a.scores.mean(axis=0) - b.scores.mean(axis=0), a.tuples) for a, b in cells]
+        )
+        if len(values) > 1 and stats.sem(values) > _ROUNDING:
+            p_values.append(float(stats.ttest_1samp(values, 0.0).pvalue))
+        elif len(values) and abs(values.mean()) <= _ROUNDING:
+            p_values.append(1.0)
     if min(len(one.scores), len(other.scores)) > 1:
-        if max(np.ptp(one.scores), np.ptp(other.scores)) > _NOTHING:
-            a, b = one.scores, other.scores
+        if max(np.ptp(one.scores), np.ptp(other.scores)) > _ROUNDING:
+            # Unlike ttest_ind, this does not warn of a model whose runs all agree.
             welch = stats.ttest_ind_from_stats(
-                *(a.mean(), a.std(ddof=1), len(a)),
-                *(b.mean(), b.std(ddof=1), len(b)),
+                *(one.scores.mean(), one.scores.std(ddof=1), len(one.scores)),
+                *(other.scores.mean(), other.scores.std(ddof=1), len(other.scores)),
                 equal_var=False,
             )
-            found.append(float(welch.pvalue))
-        elif abs(one.scores[0] - other.scores[0]) <= _NOTHING:
-            found.append(1.0)
+            p_values.append(float(welch.pvalue))
+        elif abs(one.scores[0] - other.scores[0]) <= _ROUNDING:
+            p_values.append(1.0)
         else:
-            # Runs that agree to the last digit say nothing of how runs vary.
+            # Runs that agree to the last digit do not show how much runs vary.
             return float("nan")
-    return max(found, default=float("nan"))
+    return max(p_values, default=float("nan"))
 
 
 def interval(sample: Sample) -> tuple[float, float]:
     """Return the 95 % confidence interval of the mean, by Student's t: the wider of two.
 
     Over tuples where items are the same for all models, and over runs where there are two or more:
-    as in `difference`, what is said holds for other documents and for other seeds.
+    as in `difference`, it covers other documents and other seeds.
     """
-    middle, halves = float(np.mean(sample.scores)), []
+    middle, halves = float(np.mean(sample.scores)), [_half_width(sample.scores)]
     if sample.cells:
-        values = [(cell.scores.mean(axis=0), cell.tuples) for cell in sample.cells]
-        _, error, count = _clustered(values)
-        halves.append(_half(error, count))
-    if len(sample.scores) > 1:
-        halves.append(_half(float(stats.sem(sample.scores)), len(sample.scores)))
+        cells = [(cell.scores.mean(axis=0), cell.tuples) for cell in sample.cells]
+        halves.append(_half_width(_by_tuple(cells)))
     half = max((h for h in halves if not np.isnan(h)), default=float("nan"))
     return middle - half, middle + half
 
 
-def _half(error: float, count: int) -> float:
-    return float(stats.t.ppf(1.0 - LEVEL / 2.0, count - 1)) * error if count > 1 else float("nan")
+def _half_width(values: NDArray[np.float64]) -> float:
+    if len(values) < 2:
+        return float("nan")
+    return float(stats.t.ppf(1.0 - LEVEL / 2.0, len(values) - 1) * stats.sem(values))
 
 
-def _clustered(
+def _by_tuple(
     cells: Sequence[tuple[NDArray[np.float64], NDArray[np.int64]]],
-) -> tuple[float, float, int]:
-    """Return the mean of the cells' means, its standard error over tuples, and their number."""
-    known = [(values, of, ~np.isnan(values)) for values, of in cells]
-    cells = [(values[scored], of[scored]) for values, of, scored in known if scored.any()]
+) -> NDArray[np.float64]:
+    """Return a value for each tuple: their mean is that of the cells' means over scored items.
+
+    Their standard error is the cluster-robust one, so that plain t-tests of these values are
+    cluster-robust tests of the items.
+    """
+    known = [(values, tuples, ~np.isnan(values)) for values, tuples in cells]
+    cells = [(values[scored], tuples[scored]) for values, tuples, scored in known if scored.any()]
     if not cells:
-        return float("nan"), 0.0, 0
-    tuples, place = np.unique(np.concatenate([of for _, of in cells]), return_inverse=True)
-    share = [(values - values.mean()) / (len(cells) * len(values)) for values, _ in cells]
-    of_tuples = np.bincount(place, np.concatenate(share), minlength=len(tuples))
-    count = len(tuples)
-    spread = float(np.square(of_tuples).sum()) * count / max(count - 1, 1)
-    return float(np.mean([values.mean() for values, _ in cells])), spread**0.5, count
+        return np.empty(0)
+    numbers, place = np.unique(np.concatenate([of for _, of in cells]), return_inverse=True)
+    shares = [(values - values.mean()) / (len(cells) * len(values)) for values, _ in cells]
+    of_tuples = np.bincount(place, np.concatenate(shares), minlength=len(numbers))
+    mean = float(np.mean([values.mean() for values, _ in cells]))
+    return np.asarray(mean + of_tuples * len(numbers), np.float64)
 
 
 def pooled(samples: Sequence[Sample]) -> Sample | None:

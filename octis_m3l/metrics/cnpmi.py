@@ -276,8 +276,8 @@ class CNPMI(Metric):
         covered = self.coverage(output)
         if covered < _LOW_COVERAGE:
             warnings.warn(
-                f"CNPMI: the reference corpus contains {covered:.0%} of the topics' words; the others "
-                "count as 0, and the score is not comparable with scores on other corpora.",
+                f"CNPMI: the reference corpus contains {covered:.0%} of the topics' words; the "
+                "others count as 0, and the score is not comparable with scores on other corpora.",
                 stacklevel=3,
             )
         return cross_lingual_npmi(*self._topics(output), *self._counts, counting=self.counting)
