@@ -9,7 +9,7 @@ import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager, nullcontext, suppress
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 from filelock import FileLock, Timeout
@@ -23,7 +23,6 @@ from octis_m3l.encoders.base import Encoder, as_read, file_name, fingerprint_has
 from octis_m3l.encoders.pretrained import PretrainedEncoder
 from octis_m3l.errors import DataError, SettingsError, StorageError
 
-T = TypeVar("T")
 _FLOAT = np.dtype("<f4")
 _AT_ONCE = 1024
 # SQLite allows 32,766 parameters in a query, and 999 before version 3.32.
@@ -153,7 +152,11 @@ class EmbeddingCache:
                 return np.zeros((0, dimensions), np.float32), rows
             vectors = np.memmap(path, _FLOAT, "r", shape=(count, dimensions))
             found: dict[bytes, int] = {}
-            for entries in _entries(index, fingerprint, keys, count):
+            wanted = set(keys)
+            query = "select key, row, checksum from vectors where encoder = ? and row < ?"
+            cursor = index.execute(query, [fingerprint, count])
+            while entries := cursor.fetchmany(_AT_ONCE):
+                entries = [entry for entry in entries if entry[0] in wanted]
                 sums = _checksums(vectors[[row for _, row, _ in entries]])
                 for (key, row, written), read in zip(entries, sums, strict=True):
                     if written == read:
@@ -239,29 +242,6 @@ class EmbeddingCache:
             lock.release()
 
 
-def _entries(
-    index: sqlite3.Connection, fingerprint: str, keys: Sequence[bytes], count: int
-) -> Iterator[list[tuple[bytes, int, int]]]:
-    """Yield the entries (key, row, checksum) of some keys in parts, up to a number of rows."""
-    query = "select key, row, checksum from vectors where encoder = ? and row < ?"
-    wanted = set(keys)
-    if len(wanted) > count // 4:
-        # Reading them all is faster than looking up each.
-        cursor = index.execute(query, [fingerprint, count])
-        while part := cursor.fetchmany(_QUERIED_AT_ONCE):
-            yield [entry for entry in part if entry[0] in wanted]
-        return
-    for some in _parts([*wanted]):
-        names = ",".join("?" * len(some))
-        yield index.execute(f"{query} and key in ({names})", [fingerprint, count, *some]).fetchall()
-
-
-def _parts(values: Sequence[T]) -> Iterator[Sequence[T]]:
-    """Yield parts of some values that are small enough for one query."""
-    for start in range(0, len(values), _QUERIED_AT_ONCE):
-        yield values[start : start + _QUERIED_AT_ONCE]
-
-
 def content_key(item: Any, row: int) -> bytes:
     """Return sixteen bytes that are equal for equal content of a text or a picture in memory."""
     if isinstance(item, str):
@@ -288,7 +268,8 @@ def _keys_of_files(index: sqlite3.Connection, paths: Sequence[Path]) -> list[byt
     """Return a key of each file's content; unchanged files are not read again."""
     names = [str(path.absolute()) for path in paths]
     known: dict[tuple[str, str], bytes] = {}
-    for some in _parts(names):
+    for start in range(0, len(names), _QUERIED_AT_ONCE):
+        some = names[start : start + _QUERIED_AT_ONCE]
         query = f"select path, state, key from files where path in ({','.join('?' * len(some))})"
         known |= {(name, state): key for name, state, key in index.execute(query, some)}
     keys, read = [], []

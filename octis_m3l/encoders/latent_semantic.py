@@ -1,4 +1,4 @@
-"""Latent semantic analysis of one language, and of several at once from linked documents."""
+"""Latent semantic analysis of one language, or of several languages from linked documents."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -12,7 +12,7 @@ from sklearn.feature_extraction.text import TfidfTransformer
 
 from octis_m3l.data.dataset import MultiviewDataset
 from octis_m3l.data.item_checks import as_items
-from octis_m3l.data.text import TextPreprocessor
+from octis_m3l.data.text import TextPreprocessor, TokenizedCorpus
 from octis_m3l.data.views import TextView
 from octis_m3l.devices import on_threads
 from octis_m3l.errors import DataError
@@ -20,20 +20,20 @@ from octis_m3l.errors import DataError
 
 @dataclass(frozen=True, eq=False)
 class LatentSemanticEncoder:
-    """TF-IDF and a linear map; the map is what the fitting learns.
+    """Encodes a text by its TF-IDF weights and a linear map that was fitted.
 
     Parameters
     ----------
     name : str
-        'lsa' or 'clsi'.
+        'lsa', 'clsi' or 'word-vectors'.
     preprocessor : TextPreprocessor
-        How texts become words.
+        Splits texts into words.
     vocabulary : tuple of str
-        The words it knows, more than a topic model does.
+        The known words, more than those of a topic model.
     idf : array of float32 (words)
-        Inverse document frequencies of the training documents.
+        Inverse document frequencies in the training documents.
     components : array of float32 (words × dimensions)
-        The map.
+        The linear map.
 
     References
     ----------
@@ -51,7 +51,7 @@ class LatentSemanticEncoder:
 
     @property
     def dimensions(self) -> int:
-        """How long its vectors are."""
+        """The length of its vectors."""
         return int(self.components.shape[1])
 
     def encode(self, items: Sequence[str]) -> NDArray[np.float32]:
@@ -60,27 +60,26 @@ class LatentSemanticEncoder:
         Parameters
         ----------
         items : sequence of str
-            Raw texts. One without a known word gets zeros.
+            Raw texts. A text without a known word gets zeros.
         """
         texts = as_items(items, "texts to encode")
         if not texts:
             return np.zeros((0, self.dimensions), np.float32)
-        corpus = self.preprocessor.transform(texts, self.vocabulary)
-        counts = _counts(corpus.token_ids, corpus.offsets, len(self.vocabulary))
-        return np.asarray(self._weighted(counts) @ self.components, np.float32)
+        weighted = self._weighted(_counts(self.preprocessor.transform(texts, self.vocabulary)))
+        return np.asarray(weighted @ self.components, np.float32)
 
     def _weighted(self, counts: "csr_array[Any]") -> "csr_array[Any]":
-        transformer = _transformer()
+        transformer = TfidfTransformer(sublinear_tf=True)
         transformer.idf_ = self.idf.astype(np.float64)
         return csr_array(transformer.transform(csr_matrix(counts)))
 
     def with_tokenizer(self, tokenizer: Callable[[str], Sequence[str]]) -> Self:
-        """Return the encoder with a tokenizer that its stored settings could not bring back.
+        """Return the encoder with a tokenizer of your own, which is not saved with its settings.
 
         Parameters
         ----------
         tokenizer : callable
-            The function from a text to its words.
+            A function from a text to its words.
         """
         return replace(self, preprocessor=self.preprocessor.with_tokenizer(tokenizer))
 
@@ -95,12 +94,12 @@ class LatentSemanticEncoder:
 
     @classmethod
     def restore(cls, arrays: Mapping[str, NDArray[Any]], settings: Mapping[str, Any]) -> Self:
-        """Return the encoder that `state` described.
+        """Return the encoder with the arrays and settings that `state` returned.
 
         Parameters
         ----------
         arrays, settings
-            As `state` gave them.
+            As returned by `state`.
         """
         return cls(
             settings["name"],
@@ -128,14 +127,13 @@ def fit_per_language(
     view : str
         A text view.
     dimensions : int
-        At most so many: fewer where documents or words are fewer.
+        At most; fewer if there are fewer documents or words.
     words : int
-        The most frequent ones are kept.
+        How many of the most frequent words are kept.
     seed : int
         Of the truncated singular value decomposition.
     """
-    text = dataset.text_view(view)
-    fitted, weighted = _fit_words(text, np.arange(*text.rows("train").indices(len(text))), words)
+    fitted, weighted = _fit_words(dataset.text_view(view), words)
     components = _components(weighted, dimensions, seed)
     return replace(fitted, name="lsa", components=components)
 
@@ -148,13 +146,13 @@ def fit_cross_language(
     words: int = 20_000,
     seed: int = 0,
 ) -> dict[str, LatentSemanticEncoder]:
-    """Fit cross-language LSI: LSA on training tuples whose languages are set side by side.
+    """Fit cross-language LSI: LSA on the concatenated languages of each training tuple.
 
-    Words and their frequencies come from all training documents; the map from the tuples that
-    have every language, since a gap would look like a direction in which languages are opposites
-    (but from all those with two languages or more, if no more than half of them have every
-    language, and too few for the dimensions wanted). A new document is folded in through its own
-    language's part of the map.
+    Words and their frequencies come from all training documents. The map is fitted on the tuples
+    that have every language, since gaps would look like directions in which languages differ. If
+    these are at most half of the tuples with two languages or more, and no more than the
+    dimensions wanted, all tuples with two languages or more are used. A new document is encoded by
+    its own language's part of the map.
 
     Parameters
     ----------
@@ -168,7 +166,7 @@ def fit_cross_language(
     Returns
     -------
     dict of view to LatentSemanticEncoder
-        All into one space.
+        Encoders into one space.
 
     Raises
     ------
@@ -180,12 +178,12 @@ def fit_cross_language(
     blocks, fitted, members = [], {}, np.zeros(len(tuples), np.int64)
     for name in views:
         text = dataset.text_view(name)
-        rows = np.arange(*text.rows("train").indices(len(text)))
-        fitted[name], weighted = _fit_words(text, rows, words)
-        place = np.searchsorted(tuples, dataset.tuples(name)[rows])
+        fitted[name], weighted = _fit_words(text, words)
+        place = np.searchsorted(tuples, dataset.tuples(name)[text.rows("train")])
+        # A language with several documents in a tuple is represented by their mean.
         share = 1.0 / np.bincount(place, minlength=len(tuples))[place]
-        gather = coo_array((share, (place, np.arange(len(rows)))), (len(tuples), len(rows)))
-        blocks.append(csr_array(gather) @ weighted)
+        mean = coo_array((share, (place, np.arange(len(place)))), (len(tuples), len(place)))
+        blocks.append(csr_array(mean) @ weighted)
         members[np.unique(place)] += 1
     whole = np.flatnonzero(members == len(views))
     linked = np.flatnonzero(members >= min(2, len(views)))
@@ -200,7 +198,7 @@ def fit_cross_language(
 
 
 def from_word_vectors(dataset: MultiviewDataset, view: str) -> LatentSemanticEncoder:
-    """Return the encoder that means a document's word vectors, weighted by TF-IDF.
+    """Return the encoder that averages a document's word vectors, weighted by TF-IDF.
 
     Parameters
     ----------
@@ -212,20 +210,16 @@ def from_word_vectors(dataset: MultiviewDataset, view: str) -> LatentSemanticEnc
     Raises
     ------
     DataError
-        If it has none.
+        If the view has no word vectors.
     """
     text = dataset.text_view(view)
     vectors = given_word_vectors(dataset, view)
-    own = text.preprocessor
-    preprocessor = own or TextPreprocessor.of_vocabulary(text.vocabulary, text.language)
-    transformer = _transformer().fit(csr_matrix(text.bag_of_words[text.rows("train")]))
-    return LatentSemanticEncoder(
-        "word-vectors",
-        preprocessor,
-        text.vocabulary,
-        transformer.idf_.astype(np.float32),
-        np.ascontiguousarray(vectors, np.float32),
+    preprocessor = text.preprocessor or TextPreprocessor.of_vocabulary(
+        text.vocabulary, text.language
     )
+    idf = _idf(text.bag_of_words[text.rows("train")])
+    components = np.ascontiguousarray(vectors, np.float32)
+    return LatentSemanticEncoder("word-vectors", preprocessor, text.vocabulary, idf, components)
 
 
 def given_word_vectors(dataset: MultiviewDataset, view: str) -> NDArray[Any]:
@@ -249,16 +243,16 @@ def check_linked(dataset: MultiviewDataset, views: Sequence[str]) -> None:
 
 
 def languages_are_linked(dataset: MultiviewDataset, views: Sequence[str]) -> bool:
-    """Return whether some training tuple holds items of two of the views."""
+    """Return whether a training tuple contains items of two of the views."""
     of_view = [np.unique(dataset.tuples(n)[dataset.view(n).rows("train")]) for n in views]
     _, members = np.unique(np.concatenate(of_view), return_counts=True)
     return bool((members > 1).any())
 
 
-def _fit_words(
-    view: TextView, rows: NDArray[np.int64], words: int
-) -> tuple[LatentSemanticEncoder, "csr_array[Any]"]:
-    if not len(rows):
+def _fit_words(view: TextView, words: int) -> tuple[LatentSemanticEncoder, "csr_array[Any]"]:
+    """Return an encoder that only lacks its map, and the TF-IDF weights of training documents."""
+    texts = view.items(view.rows("train"))
+    if not len(texts):
         raise DataError(
             f"view '{view.name}' has no training item to fit an encoder on; every view needs some "
             "items in the training partition."
@@ -272,7 +266,7 @@ def _fit_words(
         )
     corpus = None
     # Few short texts may have hardly a word in common.
-    for least in (min(2, len(rows)), 1):
+    for least in (min(2, len(texts)), 1):
         preprocessor = replace(
             preprocessor,
             vocabulary_size=words,
@@ -280,26 +274,21 @@ def _fit_words(
             max_document_frequency=1.0,
         )
         try:
-            corpus = preprocessor.fit_transform(view.items(rows), None, view.name)
+            corpus = preprocessor.fit_transform(texts, None, view.name)
         except DataError:
             if least == 1:
                 raise
         if corpus is not None and len(corpus.vocabulary) > 1:
             break
     assert corpus is not None
-    counts = _counts(corpus.token_ids, corpus.offsets, len(corpus.vocabulary))
-    transformer = _transformer().fit(csr_matrix(counts))
-    encoder = LatentSemanticEncoder(
-        "lsa",
-        preprocessor,
-        corpus.vocabulary,
-        transformer.idf_.astype(np.float32),
-        np.zeros((len(corpus.vocabulary), 1), np.float32),
-    )
+    counts = _counts(corpus)
+    no_map = np.zeros((len(corpus.vocabulary), 1), np.float32)
+    encoder = LatentSemanticEncoder("lsa", preprocessor, corpus.vocabulary, _idf(counts), no_map)
     return encoder, encoder._weighted(counts)
 
 
 def _components(matrix: "csr_array[Any]", dimensions: int, seed: int) -> NDArray[np.float32]:
+    """Return the map of a truncated SVD (words × dimensions)."""
     if matrix.shape[1] == 1:
         return np.ones((1, 1), np.float32)
     possible = max(1, min(dimensions, min(matrix.shape) - 1))
@@ -308,15 +297,14 @@ def _components(matrix: "csr_array[Any]", dimensions: int, seed: int) -> NDArray
     return np.ascontiguousarray(decomposition.components_.T, np.float32)
 
 
-def _counts(
-    token_ids: NDArray[np.int32], offsets: NDArray[np.int64], words: int
-) -> "csr_array[Any]":
-    counts = csr_array(
-        (np.ones(len(token_ids)), token_ids, offsets), shape=(len(offsets) - 1, words)
-    )
+def _counts(corpus: TokenizedCorpus) -> "csr_array[Any]":
+    """Return how often each document has each word (documents × words)."""
+    ones, shape = np.ones(len(corpus.token_ids)), (len(corpus.offsets) - 1, len(corpus.vocabulary))
+    counts = csr_array((ones, corpus.token_ids, corpus.offsets), shape=shape)
     counts.sum_duplicates()
     return counts
 
 
-def _transformer() -> TfidfTransformer:
-    return TfidfTransformer(sublinear_tf=True)
+def _idf(counts: "csr_array[Any]") -> NDArray[np.float32]:
+    transformer = TfidfTransformer(sublinear_tf=True).fit(csr_matrix(counts))
+    return np.asarray(transformer.idf_, np.float32)

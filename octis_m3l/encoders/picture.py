@@ -18,10 +18,10 @@ _SIDE, _GRID, _HUES, _ANGLES = 64, 4, 12, 8
 
 @dataclass(frozen=True)
 class PictureEncoder:
-    """Statistics of colours (histogram, mean in each cell of a grid) and of edge directions.
+    """Encodes a picture by statistics of colours and of edge directions; nothing is fitted.
 
-    Nothing is fitted. It tells a forest from a beach, not a cat from a dog: real picture encoders
-    are precomputed embeddings.
+    It tells a forest from a beach, but not a cat from a dog. For that, use `ClipEncoder`,
+    `TimmEncoder` or embeddings of your own.
     """
 
     kind: ClassVar[str] = "picture"
@@ -29,21 +29,21 @@ class PictureEncoder:
 
     @property
     def name(self) -> str:
-        """What the encoder is called."""
+        """The name of the encoder."""
         return "picture"
 
     @property
     def dimensions(self) -> int:
-        """How long its vectors are."""
+        """The length of its vectors."""
         return _HUES * 9 + _GRID * _GRID * (3 + _ANGLES)
 
     @property
     def specification(self) -> str:
-        """The string that `encoder_from` makes this encoder from."""
+        """The string from which `encoder_from` makes this encoder."""
         return self.kind
 
     def fingerprint(self) -> str:
-        """Return a SHA-256 of what decides its vectors: its kind, and how it computes them."""
+        """Return a SHA-256 of its kind and the version of its computation."""
         return hashlib.sha256(f"{self.kind} 1".encode()).hexdigest()
 
     def encode(self, items: Sequence[Picture | Image.Image]) -> NDArray[np.float32]:
@@ -67,7 +67,7 @@ class PictureEncoder:
         return vectors
 
     def state(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
-        """Return its arrays and its settings: none."""
+        """Return no arrays and no settings."""
         return {}, {}
 
     @classmethod
@@ -77,7 +77,7 @@ class PictureEncoder:
         Parameters
         ----------
         arrays, settings
-            As `state` gave them.
+            As returned by `state`.
         """
         return cls()
 

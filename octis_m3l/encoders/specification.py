@@ -19,7 +19,7 @@ def encoder_from(text: str, **options: Any) -> Encoder:
 
     ``sentence-transformers:NAME``, ``model2vec:NAME``, ``timm:NAME``, ``open-clip:ARCH/PRETRAINED``
     for images and ``open-clip-text:ARCH/PRETRAINED`` for texts, or ``picture``. NAME is a model or
-    a local path. Options follow after ``?``, as ``key=value`` joined by ``&``:
+    a local path; an encoder with a default model needs none. Options follow after ``?``, as ``key=value`` joined by ``&``:
     ``sentence-transformers:NAME?max_length=128&long_texts=mean``. In a name, ``?`` is written
     ``%3F``; in a value, ``&`` is written ``%26``; and ``%`` is ``%25`` in both.
 
@@ -55,10 +55,10 @@ def encoder_from(text: str, **options: Any) -> Encoder:
     if not fields:
         if colon or after or options:
             raise SettingsError(f"'{text}': the encoder '{scheme}' has neither names nor options.")
-        return _made(encoder_class, {})
-    if not target:
+        return encoder_class()  # type: ignore[no-any-return]
+    if not target and fields["model"].is_required():
         raise SettingsError(f"'{text}' names no model; expected {scheme}:NAME.")
-    settings = encoder_class.from_target(scheme, target)
+    settings = encoder_class.from_target(scheme, target) if target else {}
     possible = [name for name in fields if name not in settings]
     for part in filter(None, after.split("&")):
         key, equals, value = part.partition("=")
@@ -68,12 +68,7 @@ def encoder_from(text: str, **options: Any) -> Encoder:
         settings[key] = _read(key, fields[key], value)
     for key in options:
         _check_option(text, key, possible)
-    return _made(encoder_class, {**settings, **options})
-
-
-def _made(encoder_class: Any, settings: dict[str, Any]) -> Encoder:
-    encoder: Encoder = encoder_class(**settings)
-    return encoder
+    return encoder_class(**{**settings, **options})  # type: ignore[no-any-return]
 
 
 def _check_option(text: str, key: str, possible: Sequence[str]) -> None:

@@ -118,6 +118,11 @@ def test_strings_for_the_shell(text: str, wanted: PretrainedEncoder) -> None:
     assert wanted.specification == text
 
 
+def test_an_encoder_with_a_default_model_needs_no_name() -> None:
+    found: Any = encoder_from("timm?batch_size=3")
+    assert everything(found) == everything(TimmEncoder(batch_size=3))
+
+
 def test_the_picture_encoder_has_its_name_alone() -> None:
     assert encoder_from("picture") == PictureEncoder()
     assert PictureEncoder().specification == "picture"
@@ -148,8 +153,8 @@ def test_options_beside_the_string_come_first() -> None:
             "bert",
             "unknown encoder 'bert'. Known: model2vec, open-clip, open-clip-text, picture, sent",
         ),
-        ("timm:", "'timm:' names no model; expected timm:NAME."),
-        ("timm", "'timm' names no model; expected timm:NAME."),
+        ("model2vec:", "'model2vec:' names no model; expected model2vec:NAME."),
+        ("model2vec", "'model2vec' names no model; expected model2vec:NAME."),
         (
             "model2vec:a?max_lenght=3",
             "'model2vec:a?max_lenght=3': unknown option 'max_lenght'. Did",
