@@ -407,7 +407,11 @@ class _PoliteAdapter(HTTPAdapter):
 
 
 class _Patience(Retry):
-    """Retries as urllib3 does, but does not wait for hours, nor for what is no time."""
+    """Retries as urllib3 does, but not at once, and not after hours."""
+
+    def get_backoff_time(self) -> float:
+        """Return a pause before the first retry too."""
+        return max(super().get_backoff_time(), self.backoff_factor)
 
     def get_retry_after(self, response: Any) -> float | None:
         """Return how many seconds a server asks to wait."""
