@@ -293,16 +293,14 @@ class Wiki:
 
     def _search(self, title: str) -> list[str]:
         query = {"list": "prefixsearch", "pssearch": title, "psnamespace": "0", "pslimit": "20"}
-        return [str(entry["title"]) for entry in self._query(query, parts=1)["prefixsearch"]]
+        return [str(entry["title"]) for entry in self._query(query, follow=False)["prefixsearch"]]
 
-    def _query(
-        self, parameters: Mapping[str, str], parts: int = _MOST_CONTINUATIONS
-    ) -> dict[str, list[Any]]:
+    def _query(self, parameters: Mapping[str, str], *, follow: bool = True) -> dict[str, list[Any]]:
         """Return the lists of an answer with its continuations, with each page merged."""
         lists: dict[str, list[Any]] = {"normalized": [], "redirects": [], "prefixsearch": []}
         pages: dict[Any, dict[str, Any]] = {}
         continuation: dict[str, str] = {}
-        for _ in range(parts):
+        for _ in range(_MOST_CONTINUATIONS):
             answer = self._ask({**parameters, **continuation})
             query = answer.get("query", {})
             for name, entries in lists.items():
@@ -310,9 +308,9 @@ class Wiki:
             for page in query.get("pages", ()):
                 pages.setdefault(page.get("pageid") or page.get("title"), {}).update(page)
             continuation = {name: str(value) for name, value in answer.get("continue", {}).items()}
-            if not continuation:
-                break
-        return {**lists, "pages": list(pages.values())}
+            if not (continuation and follow):
+                return {**lists, "pages": list(pages.values())}
+        raise FetchError(f"{shown(self._api)}: the API's answer has no end. Try again later.")
 
     def _ask(self, parameters: Mapping[str, str]) -> Mapping[str, Any]:
         common = {"action": "query", "format": "json", "formatversion": "2", "maxlag": str(_LAG)}
@@ -348,12 +346,12 @@ def _page_of(page: Mapping[str, Any], redirect: str | None, section: str | None)
 
 
 def _batches(spellings: Mapping[str, str]) -> Iterator[dict[str, str]]:
-    """Yield as many titles as may be asked for at once."""
+    """Yield as many titles as an address may hold."""
     batch: dict[str, str] = {}
     length = 0
     for title, spelling in spellings.items():
         cost = len(quote(spelling)) + len("%7C")
-        if batch and (len(batch) == _MOST_TITLES or length + cost > _LONGEST_QUERY):
+        if batch and length + cost > _LONGEST_QUERY:
             yield batch
             batch, length = {}, 0
         batch[title] = spelling

@@ -106,9 +106,15 @@ def test_a_wrong_checksum(server: LocalServer, tmp_path: Path) -> None:
     assert "vocab_cn" not in content(home)
 
 
+@pytest.mark.parametrize("links", [True, False])
 def test_damaged_files_are_fetched_again_and_must_be_as_before(
-    server: LocalServer, tmp_path: Path
+    server: LocalServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, links: bool
 ) -> None:
+    def no_links(*_: object) -> None:
+        raise OSError("this file system has no hard links")
+
+    if not links:
+        monkeypatch.setattr("os.link", no_links)
     source = bags(server)
     first = fetch(source, tmp_path)
     raw = tmp_path / "ecnews" / "raw"

@@ -315,6 +315,23 @@ class TestTrouble:
             fetcher(retries=1).download(url, tmp_path / "f")
         assert caught.value.passing
 
+    @pytest.mark.parametrize(
+        ("error", "message"),
+        [
+            (requests.exceptions.SSLError("CERTIFICATE_VERIFY_FAILED"), "REQUESTS_CA_BUNDLE"),
+            (requests.exceptions.ProxyError("x"), "the proxy can't be reached"),
+        ],
+    )
+    def test_certificates_and_proxies(
+        self, monkeypatch: pytest.MonkeyPatch, error: Exception, message: str
+    ) -> None:
+        def failing(*_: object, **__: object) -> None:
+            raise error
+
+        monkeypatch.setattr("requests.adapters.HTTPAdapter.send", failing)
+        with pytest.raises(FetchError, match=message):
+            fetcher().json("https://example.org/")
+
     def test_json(self, server: LocalServer, monkeypatch: pytest.MonkeyPatch) -> None:
         whole = Reply(b'{"a": "b"}')
         url = server.serve("/f", replace(whole, cut=4), Reply(b'{"a"'), whole)

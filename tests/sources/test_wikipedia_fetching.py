@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -96,12 +97,14 @@ class TestFetching:
     ) -> None:
         for number in range(100, 160):
             german, english, picture = plain(number)
+            english += " " + "o" * 120
             wikipedia.add("en", english, written(number, "en"))
             wikipedia.rows["train"].append((german.lower(), english.lower(), address(picture)))
         fetch(wikipedia, tmp_path, fetcher=quick(retries=0))
         lookups = [r for r in server.asked("/en/w/api.php") if "titles" in r.query]
-        assert len(lookups) < 20
-        assert all(len(r.query["titles"].encode()) < 4000 for r in lookups)
+        assert 4 < len(lookups) < 20
+        assert all(len(quote(r.query["titles"])) < 4010 for r in lookups)
+        assert max(r.query["titles"].count("|") for r in lookups) > 20
 
 
 class TestTitles:
@@ -346,12 +349,13 @@ class TestApi:
                 "the API answered 'blocked': You are out",
             ),
             (b"[]", "expected that of MediaWiki's API"),
+            (b'{"continue": {"x": 1}}', "the API's answer has no end"),
         ],
     )
     def test_other_errors_are_final(
         self, wikipedia: Wikipedia, tmp_path: Path, answer: bytes, message: str
     ) -> None:
-        self.troubled(wikipedia, Reply(answer))
+        self.troubled(wikipedia, *[Reply(answer)] * 600)
         with pytest.raises(FetchError, match=message):
             fetch(wikipedia, tmp_path)
 
