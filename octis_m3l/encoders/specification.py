@@ -19,9 +19,9 @@ def encoder_from(text: str, **options: Any) -> Encoder:
 
     ``sentence-transformers:NAME``, ``model2vec:NAME``, ``timm:NAME``, ``open-clip:ARCH/PRETRAINED``
     for images and ``open-clip-text:ARCH/PRETRAINED`` for texts, or ``picture``. NAME is a model or
-    a local path; an encoder with a default model needs none. Options follow after ``?``, as ``key=value`` joined by ``&``:
-    ``sentence-transformers:NAME?max_length=128&long_texts=mean``. In a name, ``?`` is written
-    ``%3F``; in a value, ``&`` is written ``%26``; and ``%`` is ``%25`` in both.
+    a local path; an encoder with a default model needs none. Options follow after ``?``, as
+    ``key=value`` joined by ``&``: ``timm:NAME?batch_size=64&normalise=true``. In a name, ``?`` is
+    written ``%3F``; in a value, ``&`` is written ``%26``; and ``%`` is ``%25`` in both.
 
     Parameters
     ----------

@@ -1,16 +1,10 @@
 """The picture encoder: colours and edges."""
 
-import re
-from pathlib import Path
-
 import numpy as np
-import pytest
 from numpy.typing import NDArray
-from PIL import Image
 
 from octis_m3l.data.demo import demo_picture, demo_themes
 from octis_m3l.encoders import PictureEncoder
-from octis_m3l.errors import DataError
 
 ENCODER = PictureEncoder()
 THEMES = [theme.name for theme in demo_themes()]
@@ -42,26 +36,6 @@ def test_it_is_deterministic_and_minds_no_neighbour() -> None:
     np.testing.assert_array_equal(PictureEncoder().encode(pictures), together)
     for row, picture in enumerate(pictures):
         np.testing.assert_array_equal(ENCODER.encode([picture])[0], together[row])
-
-
-def test_a_file_an_array_and_an_image_are_one_picture(tmp_path: Path) -> None:
-    image = demo_picture("sea", 1)
-    image.save(tmp_path / "a.png")
-    array = np.asarray(image)
-    found = ENCODER.encode([image, array, tmp_path / "a.png", array.copy()])
-    for row in found[1:]:
-        np.testing.assert_array_equal(row, found[0])
-
-
-def test_modes_of_files_do_not_matter(tmp_path: Path) -> None:
-    Image.new("L", (30, 20), 128).save(tmp_path / "grey.png")
-    Image.new("RGBA", (30, 20), (128, 128, 128, 255)).save(tmp_path / "alpha.png")
-    Image.new("P", (30, 20), 0).save(tmp_path / "palette.gif")
-    found = ENCODER.encode([tmp_path / "grey.png", tmp_path / "alpha.png", plain(128, 128, 128)])
-    np.testing.assert_array_equal(found[0], found[2])
-    np.testing.assert_array_equal(found[1], found[2])
-    palette = ENCODER.encode([tmp_path / "palette.gif", plain(0, 0, 0)])
-    np.testing.assert_array_equal(palette[0], palette[1])
 
 
 def test_colours_are_told_apart() -> None:
@@ -99,21 +73,3 @@ def test_pictures_of_one_theme_lie_nearer_than_others() -> None:
     second = ENCODER.encode([demo_picture(theme, 1) for theme in themes])
     distance = np.linalg.norm(first[:, None] - second[None], axis=2)
     assert distance.argmin(axis=1).tolist() == list(range(6))
-
-
-def test_an_unreadable_picture_says_which(tmp_path: Path) -> None:
-    good, broken, cut = tmp_path / "good.jpg", tmp_path / "broken.jpg", tmp_path / "cut.jpg"
-    demo_picture("sea", 0).save(good)
-    broken.write_bytes(b"no picture")
-    cut.write_bytes(good.read_bytes()[:-200])
-    for path, reason in (
-        (broken, f"cannot identify image file {str(broken)!r}"),
-        (cut, "image file is truncated"),
-        (tmp_path / "gone.jpg", "No such file or directory"),
-    ):
-        with pytest.raises(DataError) as caught:
-            ENCODER.encode([good, path])
-        message = str(caught.value)
-        assert message.startswith(f"picture 1 ({path}) can't be opened (")
-        assert reason in message
-        assert re.search(r"\); mend or leave it out\.$", message)
