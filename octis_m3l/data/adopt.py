@@ -1,6 +1,5 @@
 """Data sets of OCTIS and of contextualized-topic-models as views."""
 
-import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -16,7 +15,7 @@ from octis_m3l.data.languages import language_of
 from octis_m3l.data.links import row_links
 from octis_m3l.data.parts import DatasetParts
 from octis_m3l.data.views import OCTIS_PARTITIONS, PARTITIONS, TextView
-from octis_m3l.errors import DataError, SettingsError, suggest
+from octis_m3l.errors import DataError, SettingsError, suggest, warn
 from octis_m3l.validation import Unchecked, validated
 
 _UNNAMED = "text"
@@ -225,10 +224,9 @@ def _text_view(
             )
         texts = texts if order is None else [texts[row] for row in order]
     if empty := lengths.count(0):
-        warnings.warn(
+        warn(
             f"view '{name}': {empty} of {len(lengths)} documents have no word of the vocabulary; "
             "they are kept, but models learn nothing from them.",
-            stacklevel=4,
         )
     return TextView(
         indexes=order,

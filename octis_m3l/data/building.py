@@ -1,6 +1,5 @@
 """From records to the views of a data set, their partitions, labels and links."""
 
-import warnings
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from inspect import signature
@@ -30,7 +29,7 @@ from octis_m3l.data.pictures import check_no_address, fault_of, is_address, open
 from octis_m3l.data.records import read_json_lines, read_table
 from octis_m3l.data.text import TextPreprocessor
 from octis_m3l.data.views import PARTITIONS, ImageView, Picture, TextView, View
-from octis_m3l.errors import DataError, SettingsError, suggest
+from octis_m3l.errors import DataError, SettingsError, suggest, warn
 from octis_m3l.validation import ArrayLike, Listed, Unchecked, validated
 
 _SHOWN = 5
@@ -554,7 +553,7 @@ class _Builder:
         corpus = preprocessor.fit_transform(texts, partition == 0, name)
         self.reports.append(str(corpus.report))
         for doubt in preprocessor.doubts_of_language(corpus, name):
-            warnings.warn(doubt, stacklevel=6)
+            warn(doubt)
         empty = np.zeros(len(texts), bool)
         empty[list(corpus.report.empty_documents)] = True
         self._drop(name, empty, "have no word left after preprocessing")
@@ -644,11 +643,10 @@ class _Builder:
                 f"{', '.join(sorted(known['label'][known['item'] == item])[:_SHOWN])}"
                 for item in differing[:_SHOWN]
             ]
-            warnings.warn(
+            warn(
                 f"view '{name}': {len(differing)} of {len(several)} items belong to records with "
                 f"different labels ({'; '.join(shown)}{'; …' if len(differing) > _SHOWN else ''}); "
                 "they have no label. Give all their records one label to keep it.",
-                stacklevel=8,
             )
         found = np.full(len(several), "", object)
         found[known["item"]] = known["label"]
@@ -670,4 +668,4 @@ class _Builder:
         if self._unusable == "error":
             raise DataError(f"{message}; mend or remove them, or pass unusable='drop'.")
         self.dropped[name] = rows
-        warnings.warn(f"{message}; they were left out, links follow.", stacklevel=7)
+        warn(f"{message}; they were left out, links follow.")

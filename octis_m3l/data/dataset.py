@@ -3,8 +3,9 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property, wraps
+from inspect import signature
 from pathlib import Path
-from typing import Any, Generic, ParamSpec, Self
+from typing import Any, Generic, ParamSpec, Self, get_type_hints
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,6 +39,12 @@ class _Builds(Generic[_Given]):
 
     def __init__(self, build: Callable[_Given, DatasetParts]) -> None:
         self._build = build
+        # For help(): without what is for pydantic, and with what the method returns.
+        shown, types = signature(build), get_type_hints(build)
+        self._signature = shown.replace(
+            parameters=[p.replace(annotation=types[n]) for n, p in shown.parameters.items()],
+            return_annotation="MultiviewDataset",
+        )
 
     def __get__(
         self, instance: object, owner: "type[MultiviewDataset]"
@@ -46,6 +53,7 @@ class _Builds(Generic[_Given]):
         def built(*args: _Given.args, **kwargs: _Given.kwargs) -> MultiviewDataset:
             return owner(**vars(self._build(*args, **kwargs)))
 
+        built.__signature__ = self._signature  # type: ignore[attr-defined]
         return built
 
 

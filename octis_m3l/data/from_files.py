@@ -1,6 +1,5 @@
 """A data set from the files and folders that the command line names."""
 
-import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ from octis_m3l.data.dataset import MultiviewDataset
 from octis_m3l.data.languages import language_of
 from octis_m3l.data.text import TextPreprocessor
 from octis_m3l.data.views import PARTITIONS
-from octis_m3l.errors import DataError, SettingsError
+from octis_m3l.errors import DataError, SettingsError, warn
 
 VOCABULARY = 2000
 
@@ -97,11 +96,10 @@ def dataset_from_files(
     items = np.sum([view.sizes for view in dataset.views.values()], axis=0)
     empty = [name for name, number in zip(PARTITIONS, items, strict=True) if not number]
     if empty:
-        warnings.warn(
+        warn(
             f"no item is in the partition(s) {' and '.join(empty)}: a model can't be "
             f"{'trained' if 'train' in empty else 'scored'} on them; give more records, or a "
             "column with partitions (--partition).",
-            stacklevel=2,
         )
     return dataset
 

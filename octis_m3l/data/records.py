@@ -6,7 +6,6 @@ import gzip
 import io
 import json
 import re
-import warnings
 import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -15,7 +14,7 @@ from typing import Any
 
 import pandas as pd
 
-from octis_m3l.errors import DataError, SettingsError
+from octis_m3l.errors import DataError, SettingsError, warn
 
 DELIMITED = (".csv", ".tsv", ".tab")
 JSON_LINES = (".jsonl", ".ndjson")
@@ -95,11 +94,10 @@ def _as_frame(rows: Iterable[Row], where: str, remedy: str) -> pd.DataFrame:
             short.append((number, cells))
         content.append([cell or None for cell in cells[:width]] + [None] * (width - len(cells)))
     if short:
-        warnings.warn(
+        warn(
             f"{where} {_widths(*short[0], names)}. In all {len(short)} row(s) are too short; "
             "missing cells at their end are taken as empty. If a text has a line break, put it in "
             "quotes.",
-            stacklevel=3,
         )
     return pd.DataFrame(content, columns=names, dtype=object)
 
@@ -133,9 +131,7 @@ def _workbook_rows(path: Path) -> Iterator[Row]:
             f"{path} can't be read as a workbook ({error}); save it again as .xlsx, or as .csv."
         ) from None
     if len(names) > 1:
-        warnings.warn(
-            f"{path} has the sheets {', '.join(names)}: '{names[0]}' is read.", stacklevel=4
-        )
+        warn(f"{path} has the sheets {', '.join(names)}: '{names[0]}' is read.")
     while rows and not any(rows[-1]):
         rows.pop()
     is_one_column = not any(any(row[1:]) for row in rows)
@@ -343,10 +339,9 @@ def _detected_text(content: bytes, path: Path) -> str:
             continue
         first = next(place for place, letter in enumerate(text) if not letter.isascii())
         shown = " ".join(text[max(0, first - _SHOWN // 2) : first + _SHOWN // 2].split())
-        warnings.warn(
+        warn(
             f"{path} is not written in UTF-8; it is read as {encoding} ({shown!r}). If letters are "
             "wrong, give its encoding (--encoding).",
-            stacklevel=2,
         )
         return text
     raise DataError(

@@ -418,89 +418,45 @@ def test_embeddings_may_be_a_file(tmp_path: Path) -> None:
 # Arguments that are refused.
 
 TWO = {"en": ["sea", "wood"]}
-NO_PICTURE = {
-    "shape (2, 2) and type uint8; expected uint8 (height × width × 3).": np.zeros((2, 2), np.uint8),
-    "shape (2, 2, 3) and type float64; expected uint8 (height × width × 3).": np.zeros((2, 2, 3)),
-    "type int; expected a path, a PIL image or an array. For embeddings alone: images={'p': None}."
-    "": 2,
-}
+THREE = {"en": ["sea", "wood"], "de": ["meer"]}
+GREY, FLOATS = np.zeros((2, 2), np.uint8), np.zeros((2, 2, 3))
 
 
 @pytest.mark.parametrize(
     ("texts", "arguments", "message"),
     [
         (TWO, {"group": ["a", None]}, "record 1 has no group; give one for each record."),
-        (
-            TWO,
-            {"embeddings": {"enn": np.zeros((2, 1))}},
-            "embeddings are given for 'enn', which is no view. Did you mean 'en'? Known: en. Name "
-            "an image view that has embeddings alone: images={'enn': None}.",
-        ),
-        (
-            TWO,
-            {"embeddings": {"en": np.zeros((3, 1))}},
-            "view 'en': embeddings have 3 rows, the input had 2 (of which 2 became items); give "
-            "one row for each row of the input, or pass order='stored'.",
-        ),
+        (TWO, {"group": [1, 2, 3]}, "the lists differ in length (en: 2, group: 3); give one entry"),
+        (THREE, {}, "the lists differ in length (en: 2, de: 1); give one entry for each record, N"),
+        (TWO, {"embeddings": {"enn": FLOATS}}, "embeddings are given for 'enn', which is no view."),
+        (TWO, {"embeddings": {"en": np.zeros((3, 1))}}, "view 'en': embeddings have 3 rows, the i"),
         (TWO, {"images": {"p": None}}, "image view 'p' has neither pictures nor embeddings."),
+        (TWO, {"images": {"en": [GREY] * 2}}, "view 'en' is named among the texts and the images."),
+        (TWO, {"images": {"p": [None, GREY]}}, "view 'p', record 1: a picture of shape (2, 2) and"),
+        (TWO, {"images": {"p": [FLOATS, None]}}, "view 'p', record 0: a picture of shape (2, 2, 3"),
         (
-            {"en": ["sea"]},
-            {"images": {"en": [picture(1)]}},
-            "view 'en' is named among the texts and the images.",
-        ),
-        (
-            {"en": ["sea", "wood"], "de": ["meer"]},
-            {"images": {"photo": [None] * 3}, "group": [1, 2]},
-            "the lists differ in length (en: 2, de: 1, photo: 3, group: 2); give one entry for "
-            "each record, None where a view has no item.",
+            TWO,
+            {"images": {"p": [None, 2]}},
+            "view 'p', record 1: a picture of type int; expected",
         ),
         (TWO, {"labels": ["a"]}, "1 labels for 2 records; give one for each."),
         (TWO, {"partition": ["train"] * 3}, "3 entries of 'partition' for 2 records."),
-        (
-            TWO,
-            {"partition": ["Tset", None]},
-            "'partition' has 2 unknown entries, the first is 'Tset'; expected train, validation "
-            "(or val) and test.",
-        ),
-        (
-            TWO,
-            {"other_partitions": {"other": ["train", "x"]}},
-            "'other' has 1 unknown entries, the first is 'x'; expected train, validation (or val) "
-            "and test.",
-        ),
-        (
-            TWO,
-            {"partition": ["train", "test"], "split": (0.5, 0.0)},
-            "partition and split are both given; give only one of the two.",
-        ),
-        (
-            TWO,
-            {"split": (0.8, 0.3)},
-            "split=(0.8, 0.3): expected the shares of train, above 0, and validation, together at "
-            "most 1.",
-        ),
+        (TWO, {"partition": ["Tset", None]}, "'partition' has 2 unknown entries, the first is 'Ts"),
+        (TWO, {"other_partitions": {"o": ["train", "x"]}}, "'o' has 1 unknown entries, the first "),
+        (TWO, {"partition": ["train"] * 2, "split": (1, 0)}, "partition and split are both given;"),
+        (TWO, {"split": (0.8, 0.3)}, "split=(0.8, 0.3): expected the shares of train, above 0, an"),
         (TWO, {"split": 0.8}, "from_lists: split=0.8: it should be a valid tuple."),
         ({"en": []}, {}, "there is no record: every list is empty."),
         ({}, {}, "there is no record: every list is empty."),
         (TWO, {"unusable": "skip"}, "from_lists: unusable='skip': it should be 'drop' or 'error'."),
-        *(
-            (
-                TWO,
-                {name: {"enn": value}},
-                f"{name}: there is no view of texts 'enn'. Did you mean 'en'? Known: en.",
-            )
-            for name, value in {"languages": "en", "preprocessing": PLAIN}.items()
-        ),
-        *(
-            (TWO, {"images": {"p": [None, item]}}, f"view 'p', record 1: a picture of {message}")
-            for message, item in NO_PICTURE.items()
-        ),
+        (TWO, {"languages": {"enn": "en"}}, "languages: there is no view of texts 'enn'. Did you "),
+        (TWO, {"preprocessing": {"enn": PLAIN}}, "preprocessing: there is no view of texts 'enn'."),
     ],
 )
 def test_lists_that_are_refused(
     texts: dict[str, list[Any]], arguments: dict[str, Any], message: str
 ) -> None:
-    with pytest.raises(OctisM3LError, match=f"^{re.escape(message)}$"):
+    with pytest.raises(OctisM3LError, match=f"^{re.escape(message)}"):
         built(texts, **arguments)
 
 

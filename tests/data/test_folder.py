@@ -23,7 +23,7 @@ from octis_m3l.data.folder import formats, writing
 from octis_m3l.data.folder.writing import write_embeddings
 from octis_m3l.data.text import TextPreprocessor
 from octis_m3l.data.views import ImageView, TextView, View
-from octis_m3l.errors import DataError, OctisM3LError, StorageError
+from octis_m3l.errors import DataError, StorageError
 from octis_m3l.files import described_files, read_json
 
 from_folder = MultiviewDataset.from_folder
@@ -614,127 +614,65 @@ DAMAGED = {
     "dictionaries.0.file": {"dictionaries": [{"views": ["en", "de"], "file": "../a"}]},
     "pivot": {"pivot": None},
 }
+HUGE = [ONE_VIEW | {"labels": True, "sizes": [10**15, 0, 0]}]
+WORDS_OF = ("en/vocabulary.txt", "en/corpus.tsv", "dictionaries/en--de.tsv")
 
 
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (shutil.rmtree, "{} is missing or no folder; give the folder that dataset.save or octis-"),
-        (
-            lambda folder: (folder / "metadata.json").unlink(),
-            "{} holds no metadata.json: it is no data set of octis-m3l, or was copied only in part;"
-            " give the folder that dataset.save or octis-m3l build wrote.",
-        ),
-        (
-            lambda folder: edited(folder, format=None),
-            "{}/metadata.json has the format None, expected 'octis-m3l dataset': it is of another "
-            "program; give the folder that dataset.save or octis-m3l build wrote.",
-        ),
-        (
-            lambda folder: edited(folder, version=2),
-            "{}/metadata.json has version 2 of the format, and this octis-m3l reads version 1: it "
-            "was written by another octis-m3l; upgrade this one.",
-        ),
+        (shutil.rmtree, " is missing or no folder; give the folder that dataset.save or octis-m"),
+        (lambda f: (f / "metadata.json").unlink(), " holds no metadata.json: it is no data set"),
+        (lambda f: edited(f, format=None), "has the format None, expected 'octis-m3l dataset': it"),
+        (lambda f: edited(f, version=2), "has version 2 of the format, and this octis-m3l reads v"),
+        (lambda f: edited(f, views=HUGE), "of shape (4, 2), expected (1000000000000000, 2): it"),
         *(
-            (
-                lambda folder, changes=changes: edited(folder, **changes),
-                f"{{}}/metadata.json is damaged at '{where}' (",
-            )
+            (lambda f, changes=changes: edited(f, **changes), f"is damaged at '{where}' (")
             for where, changes in DAMAGED.items()
         ),
-        (
-            lambda folder: edited(
-                folder, views=[ONE_VIEW | {"labels": True, "sizes": [10**15, 0, 0]}]
-            ),
-            "{}/en/embeddings/lsa-2.npy holds an array of shape (4, 2), expected (100000000000000",
-        ),
-        (
-            truncated,
-            "{} is incomplete: links.tsv has 30 bytes instead of 39. It was probably copied or "
-            "downloaded only in part; copy it again.",
-        ),
-        *(
-            (
-                lambda folder, name=name: (folder / name).unlink(),
-                f"{{}} is incomplete: {name} is missing. It was",
-            )
-            for name in ("links.tsv", "en/vocabulary.txt", "image/pictures/000001.png")
-        ),
-        (
-            lambda folder: cat_becomes_cow(folder, "en/texts.jsonl"),
-            "{}/en/embeddings/lsa-2.npy was made for other items than view 'en' holds: they changed"
-            " since; encode them again.",
-        ),
-        (
-            lambda folder: cat_becomes_cow(
-                folder, "en/vocabulary.txt", "en/corpus.tsv", "dictionaries/en--de.tsv"
-            ),
-            "{}/en/word_vectors.npy follows another vocabulary than {}/en/vocabulary.txt: it "
-            "changed since; make the word vectors again.",
-        ),
-        (
-            another_shape,
-            "{}/en/embeddings/lsa-2.npy holds an array of shape (2, 4), expected (4, 2): it belongs"
-            " to other items; write it again.",
-        ),
-        (
-            lambda folder: replace_file(folder, "en/embeddings/lsa-2.npy", ""),
-            "{}/en/embeddings/lsa-2.npy is no whole .npy file (",
-        ),
-        (
-            lambda folder: replace_file(folder, "links.tsv", "en\tde\timage\n0\t7\t0\n"),
-            "link row 0 points to item 7 of view 'de', which has 2",
-        ),
-        *(
-            (
-                lambda folder, name=name, content=content: replace_file(folder, name, content),
-                f"{{}}/{name}{message}",
-            )
-            for name, content, message in [
-                (
-                    "en/corpus.tsv",
-                    "cow\ttrain\ta\ndog\ttrain\ta\ndog\tval\ta\nx\ttest\ta\n",
-                    ", line 1: ",
-                ),
-                (
-                    "en/corpus.tsv",
-                    "dog\tval\ta\ndog\ttrain\ta\n",
-                    " has 2 rows, 1 train, 1 val and 0 test; metadata.json says 2, 1, 1 in this "
-                    "order; the file was changed; copy it again.",
-                ),
-                ("en/corpus.tsv", "dog\ttrain\n", " has 2 columns, expected 3; it was changed;"),
-                ("en/corpus.tsv", 'dog\t"train\n', " can't be read ("),
-                ("en/indexes.txt", "0\none\n2\n3\n", " holds no row numbers ("),
-                ("en/texts.jsonl", "cat\n", " holds no JSON lines ("),
-                (
-                    "links.tsv",
-                    "de\ten\timage\n0\t0\t0\n",
-                    " begins with ['de', 'en', 'image'], expected",
-                ),
-                ("links.tsv", "en\tde\timage\n0\tx\t0\n", " holds no item numbers ("),
-                (
-                    "dictionaries/en--de.tsv",
-                    "cow\tKuh\n",
-                    ": 'cow' is not in the vocabulary of view 'en'; ",
-                ),
-                (
-                    "en/partitions.tsv",
-                    '"fold\t1"\ntrain\ntest\n',
-                    ": the column of 'fold\t1' was changed; expected 4 entries train, val, test or",
-                ),
-                (
-                    "en/partitions.tsv",
-                    "fold\ntrain\ntest\ntest\ntest\n",
-                    ": the column of 'fold\t1' was changed; ",
-                ),
-            ]
-        ),
+        (truncated, " is incomplete: links.tsv has 30 bytes instead of 39. It was probably copied"),
+        (lambda f: (f / "links.tsv").unlink(), " is incomplete: links.tsv is missing. It was"),
+        (lambda f: cat_becomes_cow(f, "en/texts.jsonl"), "lsa-2.npy was made for other items than"),
+        (lambda f: cat_becomes_cow(f, *WORDS_OF), "word_vectors.npy follows another vocabulary"),
+        (another_shape, "lsa-2.npy holds an array of shape (2, 4), expected (4, 2): it belongs to"),
     ],
 )
 def test_folders_that_are_refused(stored: Path, damage: Any, message: str) -> None:
     damage(stored)
-    with pytest.raises(OctisM3LError, match=re.escape(message.replace("{}", str(stored)))):
+    with pytest.raises(StorageError, match=re.escape(message)) as raised:
         from_folder(stored)
+    assert str(raised.value).startswith(str(stored))
+
+
+OTHER_WORD = "cow\ttrain\ta\ndog\ttrain\ta\ndog\tval\ta\nx\ttest\ta\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("en/corpus.tsv", OTHER_WORD, ", line 1: the word 'cow' is not in vocabulary.txt; one of"),
+        ("en/corpus.tsv", "dog\tval\ta\n", " has 1 rows, 0 train, 1 val and 0 test; metadata.json"),
+        ("en/corpus.tsv", "dog\ttrain\n", " has 2 columns, expected 3; it was changed; copy it"),
+        ("en/corpus.tsv", 'dog\t"train\n', " can't be read ("),
+        ("en/indexes.txt", "0\none\n2\n3\n", " holds no row numbers ("),
+        ("en/texts.jsonl", "cat\n", " holds no JSON lines ("),
+        ("en/embeddings/lsa-2.npy", "", " is no whole .npy file ("),
+        ("links.tsv", "de\ten\timage\n0\t0\t0\n", " begins with ['de', 'en', 'image'], expected"),
+        ("links.tsv", "en\tde\timage\n0\tx\t0\n", " holds no item numbers ("),
+        ("dictionaries/en--de.tsv", "cow\tKuh\n", ": 'cow' is not in the vocabulary of view 'en'"),
+        (
+            "en/partitions.tsv",
+            '"fold\t1"\ntrain\n',
+            ": the column of 'fold\t1' was changed; expected",
+        ),
+        ("en/partitions.tsv", "fold\ntrain\ntest\nval\ntest\n", " expected 4 entries train, val"),
+    ],
+)
+def test_a_file_that_was_changed(stored: Path, name: str, content: str, message: str) -> None:
+    replace_file(stored, name, content)
+    with pytest.raises(StorageError, match=re.escape(message)) as raised:
+        from_folder(stored)
+    assert str(raised.value).startswith(str(stored / name))
 
 
 def test_the_folder_of_one_view_points_to_the_whole(stored: Path) -> None:
