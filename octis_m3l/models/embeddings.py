@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 import numpy as np
 import torch
@@ -82,7 +82,7 @@ def topic_decoders(
     return ViewModules({name: TopicDecoder(topics, size) for name, size in vocabularies.items()})
 
 
-def warn_of_odd_tuples(dataset: MultiviewDataset) -> None:
+def _warn_of_odd_tuples(dataset: MultiviewDataset) -> None:
     """Warn of views too small to learn from, and of a tuple that holds far too many items."""
     for name, view in dataset.views.items():
         if view.sizes[0] < 2:
@@ -113,6 +113,9 @@ class EmbeddingModel(NeuralTopicModel[E]):
         As for `TopicModel`.
     """
 
+    needs_links: ClassVar[bool] = False
+    """Whether the model learns from links between views."""
+
     def __init__(
         self,
         num_topics: int | None = None,
@@ -126,6 +129,9 @@ class EmbeddingModel(NeuralTopicModel[E]):
         self.encoders: dict[str, Encoder] = {}
 
     def _check(self, dataset: MultiviewDataset, settings: E) -> None:
+        if self.needs_links:
+            self._check_links(dataset, "use zeroshot-tm for one view")
+            _warn_of_odd_tuples(dataset)
         super()._check(dataset, settings)
         missing = [name for name in self.missing_encoders if name not in (self.own_encoders or {})]
         if missing:

@@ -9,14 +9,12 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from octis_m3l.data.batches import Batch
-from octis_m3l.data.dataset import MultiviewDataset
 from octis_m3l.losses import averaged_over_views, info_nce, kl_between_views
 from octis_m3l.models.embeddings import (
     EmbeddingModel,
     ViewNetwork,
     inference_networks,
     topic_decoders,
-    warn_of_odd_tuples,
 )
 from octis_m3l.models.settings import (
     BatchSize,
@@ -164,6 +162,7 @@ class M3LContrast(EmbeddingModel[M3LContrastSettings]):
 
     name: ClassVar[str] = "m3l-contrast"
     least_views: ClassVar[int] = 2
+    needs_links: ClassVar[bool] = True
     settings_class = M3LContrastSettings
     network_class = M3LContrastNetwork
     search_space: ClassVar[dict[str, tuple[Any, ...]]] = {
@@ -177,8 +176,3 @@ class M3LContrast(EmbeddingModel[M3LContrastSettings]):
         "dropout": (0.0, 0.5),
         "batch_size": (16, 256),
     }
-
-    def _check(self, dataset: MultiviewDataset, settings: M3LContrastSettings) -> None:
-        self._check_links(dataset, "use zeroshot-tm for one view")
-        super()._check(dataset, settings)
-        warn_of_odd_tuples(dataset)

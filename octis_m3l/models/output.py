@@ -1,13 +1,12 @@
 """What a trained model gives: OCTIS's keys for the pivot, and the same for every view."""
 
-import warnings
 from collections.abc import Mapping
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from octis_m3l.errors import DataError, SettingsError, suggest
+from octis_m3l.errors import DataError, SettingsError, suggest, warn
 from octis_m3l.metrics.outputs import THETA_KEYS
 
 
@@ -22,7 +21,7 @@ class ModelOutput(dict[str, Any]):
     Parameters
     ----------
     pivot : str
-        The view that the plain keys speak of.
+        The view of the plain keys.
     topic_words : mapping of text view to array (K × words)
         A distribution in each row.
     document_topics : mapping of view to mapping of partition to array (items × K)
@@ -30,7 +29,7 @@ class ModelOutput(dict[str, Any]):
     vocabularies : mapping of text view to tuple of str
         The words; an attribute, not an item.
     top_words : int
-        How many words a topic is shown by.
+        How many words represent a topic.
     seed : int
         The run's seed, as derived.
     """
@@ -52,8 +51,7 @@ class ModelOutput(dict[str, Any]):
             self[f"topic-word-matrix/{name}"] = matrix
         for name, partitions in document_topics.items():
             for partition, theta in partitions.items():
-                known = finite_topics(theta, name)
-                self[f"{THETA_KEYS[partition]}/{name}"] = np.ascontiguousarray(known.T)
+                self[f"{THETA_KEYS[partition]}/{name}"] = np.ascontiguousarray(theta.T)
         self.update(self.view(pivot))
 
     @classmethod
@@ -71,7 +69,7 @@ class ModelOutput(dict[str, Any]):
         Parameters
         ----------
         arrays : mapping of key to array
-            The entries of every view, but for the topic-word matrices.
+            The entries of every view, except the topic-word matrices.
         pivot, topic_words, vocabularies, top_words, seed
             As for the class.
         """
@@ -85,7 +83,7 @@ class ModelOutput(dict[str, Any]):
 
     @property
     def views(self) -> list[str]:
-        """The views that documents' topics are known of."""
+        """The views whose documents' topics are known."""
         prefix = f"{THETA_KEYS['train']}/"
         return [key.removeprefix(prefix) for key in self if key.startswith(prefix)]
 
@@ -97,7 +95,7 @@ class ModelOutput(dict[str, Any]):
         view : str
             The view.
         words : int, optional
-            How many, at most; may be more than training was asked for. Default: ``top_words``.
+            How many, at most; may be more than ``top_words``, the default.
 
         Raises
         ------
@@ -153,16 +151,15 @@ class ModelOutput(dict[str, Any]):
 
 
 def finite_topics(theta: NDArray[Any], view: str) -> NDArray[Any]:
-    """Return θ; an item whose own is not finite gets equal proportions, with a warning."""
+    """Return θ, with equal proportions for items whose θ is not finite, and a warning."""
     unknown = ~np.isfinite(theta).all(axis=1)
     if not unknown.any():
         return theta
     rows = np.flatnonzero(unknown)
-    warnings.warn(
+    warn(
         f"view '{view}': {len(rows)} of {len(theta)} items have no finite topic proportions (the "
         f"first is number {rows[0]}): they are too far from what the model was trained on, and all "
-        "topics are taken as equally likely; leave them out, or look for outliers.",
-        stacklevel=4,
+        "topics are taken as equally likely; leave them out, or look for outliers."
     )
     return np.where(unknown[:, None], np.float32(1.0 / theta.shape[1]), theta)
 

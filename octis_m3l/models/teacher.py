@@ -1,6 +1,7 @@
 """Trained models that teach others: whether they fit, and what they were trained with."""
 
 import hashlib
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,9 +12,10 @@ from octis_m3l.encoders.base import Encoder
 from octis_m3l.encoders.saving import described
 from octis_m3l.errors import DataError, OctisM3LError, SettingsError
 from octis_m3l.models.settings import NeuralSettings
-from octis_m3l.models.zeroshot_tm import ZeroshotTM, ZeroshotTMNetwork
+from octis_m3l.models.zeroshot_tm import ZeroshotTM, ZeroshotTMNetwork, ZeroshotTMSettings
 
 _COMPARED = 8
+_SHARED = {*NeuralSettings.model_fields, "prior_weight"}
 
 
 def check_teacher(
@@ -70,6 +72,30 @@ def check_embeddings_of(
             f"than zeroshot-tm-kd has here ({vectors.shape[1]}); give it the teacher's encoder "
             f"(encoders={{'{view}': teacher.encoders['{view}']}}), or embeddings to both."
         )
+
+
+def teacher_settings(settings: NeuralSettings, view: str) -> ZeroshotTMSettings:
+    """Return the settings of a teacher: those that it shares with its students.
+
+    Those that the user did not set, and are the teacher's defaults too, count as not set.
+    """
+    shared = settings.model_dump(include=_SHARED)
+    defaults = ZeroshotTMSettings.checked({}, ZeroshotTM.name).model_dump()
+    given = {
+        name: value
+        for name, value in shared.items()
+        if name in settings.model_fields_set or value != defaults[name]
+    }
+    return ZeroshotTMSettings.checked({**given, "view": view}, ZeroshotTM.name)
+
+
+def new_teacher(
+    settings: NeuralSettings, view: str, seed: int, checkpoint: Path | None, progress: bool | None
+) -> ZeroshotTM:
+    """Return a teacher, not trained, with its students' settings."""
+    given = teacher_settings(settings, view).model_dump(exclude_unset=True)
+    given |= {"seed": seed, "encoder": "given"}
+    return ZeroshotTM(checkpoint=checkpoint, progress=progress, **given)
 
 
 def network_of(teacher: ZeroshotTM) -> ZeroshotTMNetwork:

@@ -20,11 +20,15 @@ from octis_m3l.models.embeddings import (
     topic_decoders,
 )
 from octis_m3l.models.settings import NeuralSettings, PriorForm
-from octis_m3l.models.teacher import check_embeddings_of, check_teacher, fingerprint, network_of
+from octis_m3l.models.teacher import (
+    check_embeddings_of,
+    check_teacher,
+    fingerprint,
+    network_of,
+    new_teacher,
+)
 from octis_m3l.models.zeroshot_tm import ZeroshotTM, ZeroshotTMNetwork, ZeroshotTMSettings
 from octis_m3l.networks import sample_topics
-
-_OF_TEACHER = {*NeuralSettings.model_fields, "prior_weight"}
 
 
 class ZeroshotTMKDSettings(NeuralSettings):
@@ -154,6 +158,7 @@ class ZeroshotTMKD(EmbeddingModel[ZeroshotTMKDSettings]):
 
     name: ClassVar[str] = "zeroshot-tm-kd"
     least_views: ClassVar[int] = 2
+    needs_links: ClassVar[bool] = True
     settings_class = ZeroshotTMKDSettings
     network_class = ZeroshotTMKDNetwork
     search_space: ClassVar[dict[str, tuple[Any, ...]]] = {
@@ -183,7 +188,7 @@ class ZeroshotTMKD(EmbeddingModel[ZeroshotTMKDSettings]):
         return [first, *(name for name in dataset.text_views if name != first)]
 
     def _check(self, dataset: MultiviewDataset, settings: ZeroshotTMKDSettings) -> None:
-        self._check_links(dataset, "use zeroshot-tm for one view")
+        super()._check(dataset, settings)
         view, *_ = self._topic_views(dataset, settings)
         if self.teacher is not None:
             check_teacher(self.teacher, dataset, view, settings)
@@ -193,7 +198,6 @@ class ZeroshotTMKD(EmbeddingModel[ZeroshotTMKDSettings]):
                 "(model.teacher = ZeroshotTM.load(folder)), or make a new model to have one "
                 "trained."
             )
-        super()._check(dataset, settings)
 
     def _embed(
         self, dataset: MultiviewDataset, settings: ZeroshotTMKDSettings, seed: int
@@ -202,12 +206,8 @@ class ZeroshotTMKD(EmbeddingModel[ZeroshotTMKDSettings]):
         view, *_ = self._topic_views(dataset, settings)
         vectors, teacher = embeddings[view], self.teacher
         if teacher is None:
-            teacher = ZeroshotTM(
-                checkpoint=None if self.checkpoint is None else self.checkpoint / "teacher",
-                progress=self.progress,
-                **teacher_settings(settings, view).model_dump(exclude_unset=True)
-                | {"seed": seed, "encoder": "given"},
-            )
+            checkpoint = None if self.checkpoint is None else self.checkpoint / "teacher"
+            teacher = new_teacher(settings, view, seed, checkpoint, self.progress)
             teacher.partitioning(self.use_partitions)
             own = dataset.with_views([view]).with_embeddings({view: vectors}, order="stored")
             teacher.train_model(own, top_words=1)
@@ -251,18 +251,3 @@ class ZeroshotTMKD(EmbeddingModel[ZeroshotTMKDSettings]):
         self._teacher_settings = ZeroshotTMSettings.checked(described["teacher"], ZeroshotTM.name)
         self._teacher_is_missing = described["teacher_given"]
         return super()._load_parts(folder, described, device)
-
-
-def teacher_settings(settings: ZeroshotTMKDSettings, view: str) -> ZeroshotTMSettings:
-    """Return the settings of a teacher: those that it shares with its students.
-
-    Those that the user did not set, and are the teacher's defaults too, count as not set.
-    """
-    shared = settings.model_dump(include=_OF_TEACHER)
-    defaults = ZeroshotTMSettings.checked({}, ZeroshotTM.name).model_dump()
-    given = {
-        name: value
-        for name, value in shared.items()
-        if name in settings.model_fields_set or value != defaults[name]
-    }
-    return ZeroshotTMSettings.checked({**given, "view": view}, ZeroshotTM.name)

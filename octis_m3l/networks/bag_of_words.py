@@ -1,4 +1,4 @@
-"""From a bag of words to the posterior over topics, as the cross-lingual line has it."""
+"""From bags of words to the posterior over topics, as in NMTM, InfoCTM and GloCTM."""
 
 from collections.abc import Sequence
 from typing import Literal, cast
@@ -14,7 +14,7 @@ from octis_m3l.networks.view_modules import ViewModules
 
 
 class ShiftedBatchNorm(nn.BatchNorm1d):
-    """Batch normalisation with a learned shift and a scale that stays 1.
+    """Batch normalisation with a learned shift and a scale fixed at 1.
 
     References
     ----------
@@ -27,11 +27,11 @@ class ShiftedBatchNorm(nn.BatchNorm1d):
 
 
 class ViewBatchNorm(nn.Module):
-    """The same for several views: one shift, and running statistics of each view's own.
+    """The same for several views: a common shift, and running statistics for each view.
 
-    In training every batch is of one view and normalised by itself. Were the running statistics
-    shared, as in the released code, a new document would be normalised by those of whatever view
-    came last.
+    In training every batch is of one view and normalised by itself. If the running statistics
+    were shared, as in the released code, a new document would be normalised by those of the view
+    that came last.
     """
 
     def __init__(self, columns: int, views: Sequence[str], epsilon: float = 1e-5) -> None:
@@ -52,7 +52,7 @@ class BagOfWordsNetwork(ContextualInferenceNetwork):  # type: ignore[misc]
     Parameters
     ----------
     words : int
-        Of the vocabulary.
+        The size of the vocabulary.
     topics : int
         K.
     hidden_sizes : tuple of int
@@ -62,9 +62,9 @@ class BagOfWordsNetwork(ContextualInferenceNetwork):  # type: ignore[misc]
     dropout : float
         After the last hidden layer.
     epsilon : float
-        Of batch normalisation.
+        Added to the variance in batch normalisation.
     views : sequence of str, optional
-        If several views are read by this one network: which.
+        The views that share this network, if there are several.
     """
 
     def __init__(
@@ -95,14 +95,14 @@ class BagOfWordsNetwork(ContextualInferenceNetwork):  # type: ignore[misc]
         return self.upper(self.input_layer(words))
 
     def upper(self, first: Tensor, *view: str) -> tuple[Tensor, Tensor]:
-        """Return μ and log σ² of each row (rows × K), from what the first layer gave.
+        """Return μ and log σ² of each row (rows × K), from the output of the first layer.
 
         Parameters
         ----------
         first : Tensor (rows × units)
             Before the activation.
         *view : str
-            Of a network of several views: the rows' view.
+            The rows' view, if several views share the network.
         """
         hidden = self.dropout_enc(self.hiddens(self.activation(first)))
         mean: Tensor = self.f_mu_batchnorm(self.f_mu(hidden), *view)
@@ -110,14 +110,14 @@ class BagOfWordsNetwork(ContextualInferenceNetwork):  # type: ignore[misc]
 
 
 class SharedDecoder(nn.Module):
-    """p = softmax(BN(θβ)) with a β that is given: several decoders can share one.
+    """p = softmax(BN(θβ)) with a given β, which several decoders can share.
 
     Parameters
     ----------
     vocabulary : int
         Columns of β.
     epsilon : float
-        Of batch normalisation.
+        Added to the variance in batch normalisation.
     """
 
     def __init__(self, vocabulary: int, *, epsilon: float = 1e-5) -> None:

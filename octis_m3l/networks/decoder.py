@@ -62,8 +62,8 @@ class TopicDecoder(nn.Module):
         form : {'beta', 'centred', 'batch-normalised'}
             'beta': softmax(β), as contextualized-topic-models. 'centred': softmax(β − m), where m
             is each word's mean logit over training documents, the running mean of the batch
-            norm: a word that every topic has does not lead any. 'batch-normalised':
-            softmax(BN(β)), what the decoder says of a document wholly of one topic.
+            norm: a word that every topic has ranks first in none. 'batch-normalised':
+            softmax(BN(β)), the decoder's distribution for a document of one topic only.
         """
         beta = self.beta.detach()
         mean, variance = self.batch_norm.running_mean, self.batch_norm.running_var

@@ -1,4 +1,4 @@
-"""Batch norm, softmax and reconstruction in one step of few sweeps over the matrix."""
+"""Batch norm, softmax and reconstruction in one step with few passes over the matrix."""
 
 from typing import Any, cast
 
@@ -9,16 +9,15 @@ from torch.autograd.function import once_differentiable
 from octis_m3l.data.batches import SparseRows
 from octis_m3l.losses.reconstruction import reconstruction
 
-# Numbers that stay in a core's own cache beside as many others.
+# As many numbers as fit into a core's cache twice.
 _IN_CACHE = 65536
 
 
 def decoded_loss(values: Tensor, norm: nn.BatchNorm1d, words: SparseRows) -> Tensor:
     """Return −Σ_w w · log softmax(BN(values)) of each document.
 
-    In training what ``reconstruction(norm(values), words)`` gives, with its gradients and running
-    statistics, in two thirds of the time: documents × vocabulary is what models of words spend
-    theirs on.
+    In training it equals ``reconstruction(norm(values), words)``, with the same gradients and
+    running statistics, in two thirds of the time; most of a training step is spent here.
     """
     if not norm.training:
         return reconstruction(norm(values), words)
@@ -63,14 +62,14 @@ class _Decoded(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         normalised, scale, bias, places = ctx.saved_tensors
         words = ctx.words
-        # Written over: another matrix of this size costs more than what is computed here.
+        # Overwritten: allocating another matrix of this size takes longer than computing it.
         likely, ctx.likely = ctx.likely, None
         if likely is None:
             raise RuntimeError("the gradients of decoded_loss were taken already: compute it anew.")
         weights = gradient.index_select(0, words.rows).mul_(words.counts)
         to_logits = likely.mul_((words.totals * gradient)[:, None])
         to_logits.view(-1).index_add_(0, places, weights, alpha=-1)
-        # dx = s(g − mean g − x̂ mean(g x̂)), with x̂ the logits less their shift.
+        # dx = s(g − mean g − x̂ mean(g x̂)), where x̂ is the logits without their shift.
         summed = to_logits.sum(dim=0)
         along = _summed_product(to_logits, normalised)
         if bias is not None:

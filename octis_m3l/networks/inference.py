@@ -9,12 +9,12 @@ from torch import Tensor, nn
 Posterior = Literal["ctm", "free-variance", "free"]
 
 _LOG_VARIANCE_LIMIT = 6.0
-# θ of a row with more than this is noise, and stays finite.
+# Larger values are cut off so that θ stays finite; it is noise there anyway.
 _LARGEST_LOG_VARIANCE = 20.0
 
 
 class _Bounded(nn.Module):
-    """Keeps values between −limit and limit; close to 0 it leaves them as they are."""
+    """Keeps values between −limit and limit, and is almost the identity near 0."""
 
     def __init__(self, limit: float) -> None:
         super().__init__()
@@ -38,13 +38,13 @@ class InferenceNetwork(ContextualInferenceNetwork):  # type: ignore[misc]
     activation : {'softplus', 'relu'}
         Between layers.
     dropout : float
-        After the last hidden layer. (In contextualized-topic-models the argument never arrives
-        here, so that 0.2 is all there is.)
+        After the last hidden layer. (contextualized-topic-models does not pass its argument on,
+        so its dropout is always 0.2.)
     posterior : {'ctm', 'free-variance', 'free'}
-        'ctm': both μ and log σ² are batch-normalised without scale or shift, as there, so that σ
-        is about 1 for most documents and none can be sure of its topics. 'free-variance': log σ²
-        is a linear function, smoothly kept between −6 and 6 so that an outlier can't end
-        training. 'free': that, and μ has a learned scale and shift too.
+        'ctm': μ and log σ² are batch-normalised without scale or shift, as in
+        contextualized-topic-models, so that σ is about 1 for most documents and no posterior is
+        narrow. 'free-variance': log σ² is a linear function, smoothly kept between −6 and 6 so
+        that an outlier can't end training. 'free': additionally, μ has a learned scale and shift.
     """
 
     def __init__(
@@ -111,9 +111,8 @@ def mean_sample(theta: Tensor, mean: Tensor, log_variance: Tensor, samples: int)
 def expected_topics(mean: Tensor, log_variance: Tensor, samples: int, seed: int) -> Tensor:
     """Return θ averaged over samples; the answer for a row does not depend on other rows.
 
-    The same noise serves every row (common random numbers), so that a document gets the same
-    answer alone, in a batch, and in any order, and two documents with the same posterior the same
-    θ.
+    All rows share the same noise (common random numbers), so that a document gets the same answer
+    alone, in a batch, and in any order.
 
     Parameters
     ----------
@@ -122,7 +121,7 @@ def expected_topics(mean: Tensor, log_variance: Tensor, samples: int, seed: int)
     samples : int
         S. 0 gives softmax(μ).
     seed : int
-        Of the noise.
+        Seed of the noise.
 
     Returns
     -------

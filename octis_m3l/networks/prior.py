@@ -19,7 +19,7 @@ class GaussianPrior(nn.Module):
         K, at least 2.
     form : {'fixed', 'learned', 'learned-variance'}
         Whether mean and variance are trained. 'learned' trains log σ²; 'learned-variance' trains
-        σ² itself, as contextualized-topic-models does, where nothing keeps it above 0.
+        σ² itself, as contextualized-topic-models does, and it can become negative.
 
     References
     ----------

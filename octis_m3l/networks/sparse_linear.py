@@ -10,7 +10,7 @@ from octis_m3l.data.batches import SparseRows
 
 
 class SparseLinear(nn.Module):
-    """y = xW + b for sparse rows x: what nn.Linear gives, from the words that occur alone.
+    """y = xW + b for sparse rows x: like nn.Linear, computed from the words that occur.
 
     Parameters
     ----------
@@ -22,7 +22,7 @@ class SparseLinear(nn.Module):
 
     def __init__(self, words: int, units: int) -> None:
         super().__init__()
-        # As nn.Linear draws its own.
+        # The same distribution as nn.Linear's.
         bound = 1.0 / math.sqrt(words)
         self.weight = nn.Parameter(torch.empty(words, units).uniform_(-bound, bound))
         self.bias = nn.Parameter(torch.empty(units).uniform_(-bound, bound))

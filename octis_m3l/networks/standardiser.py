@@ -1,4 +1,4 @@
-"""Embeddings to mean 0 and variance 1, from training statistics that are stored with the model."""
+"""Embeddings scaled to mean 0 and variance 1 by training statistics stored with the model."""
 
 from typing import Any
 
@@ -13,13 +13,13 @@ from octis_m3l.errors import DataError
 class Standardiser(nn.Module):
     """Subtracts a mean and divides by a standard deviation, dimension by dimension.
 
-    Encoders differ in scale by orders of magnitude, and a network that sees unit-length vectors
-    of 300 dimensions hardly learns; see the docs for the measurements.
+    Encoders differ in scale by orders of magnitude, and a network hardly learns from unit-length
+    vectors of 300 dimensions; the docs have measurements.
 
     Parameters
     ----------
     dimensions : int
-        Of the embeddings.
+        The size of the embeddings.
     """
 
     def __init__(self, dimensions: int) -> None:
@@ -30,7 +30,7 @@ class Standardiser(nn.Module):
         self.register_buffer("scale", torch.ones(dimensions))
 
     def fit(self, embeddings: NDArray[Any], rows: slice, view: str) -> None:
-        """Take mean and standard deviation from some rows, read in pieces.
+        """Compute mean and standard deviation of some rows, read in pieces.
 
         Parameters
         ----------
@@ -39,7 +39,7 @@ class Standardiser(nn.Module):
         rows : slice
             The training items.
         view : str
-            Whose they are, for the message.
+            Their view, for the message.
 
         Raises
         ------
@@ -58,7 +58,7 @@ class Standardiser(nn.Module):
         mean = sum(np.asarray(p, np.float64).sum(axis=0) for p in pieces) / count
         squares = sum(np.square(np.asarray(p, np.float64) - mean).sum(axis=0) for p in pieces)
         deviation = np.sqrt(np.asarray(squares) / count)
-        # What varies less than single precision can tell is constant.
+        # A deviation below single precision counts as zero.
         least = np.maximum(1e-9 * deviation.max(), 1e-7 * np.abs(np.asarray(mean)))
         varies = deviation > least
         scale = np.where(varies, 1.0 / np.where(varies, deviation, 1.0), 1.0)

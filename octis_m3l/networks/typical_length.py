@@ -1,4 +1,4 @@
-"""Bags of words of documents that are far longer than those a network was trained on."""
+"""Bags of words of documents much longer than those a network was trained on."""
 
 from dataclasses import replace
 from typing import Any
@@ -12,25 +12,25 @@ _TIMES_THE_MEAN = 5
 
 
 class TypicalLength(nn.Module):
-    """Reads a document that is too long as one of the mean length, with the same shares of words.
+    """Scales a document that is too long down to the mean length.
 
-    A network on raw counts extrapolates: μ and log σ² grow with the length of a document, and from
-    some ten times the usual length on its posterior is noise. In training, rows stay as they are,
+    A network on raw counts extrapolates: μ and log σ² grow with the length of a document, and
+    beyond some ten times the usual length its posterior is noise. In training, rows are unchanged
     and their lengths are counted. Afterwards, a row longer than all of them, or than five times
-    their mean, is scaled down to their mean; all others stay as they are. The published methods
-    have no such rule.
+    their mean, is scaled down to their mean; all others are unchanged. The published methods have
+    no such rule.
     """
 
     seen: Tensor
 
     def __init__(self) -> None:
         super().__init__()
-        # Documents, their words, and the words of the longest. Weights that were saved without
-        # them have seen none, and then no row is scaled.
+        # Number of documents, of their words, and of the words of the longest. Weights saved
+        # without them count none, and then no row is scaled.
         self.register_buffer("seen", torch.zeros(3, dtype=torch.int64))
 
     def forward(self, rows: SparseRows) -> SparseRows:
-        """Return the rows, those that are too long scaled down.
+        """Return the rows, with those that are too long scaled down.
 
         Parameters
         ----------

@@ -1,4 +1,4 @@
-"""Which words of two languages belong together: translations of a word and of those near it."""
+"""Which words of two languages are linked: translations of a word and of words near it."""
 
 from dataclasses import dataclass
 
@@ -16,7 +16,7 @@ class LinkedWords:
     Parameters
     ----------
     first, second : array of int64 (pairs)
-        Words of the one and of the other language; ascending, each pair once.
+        Word of the first and word of the second language; ascending, each pair once.
     forward : array of float64 (pairs)
         How many of the words near the first have the second as a translation; 0: not linked.
     backward : array of float64 (pairs)
@@ -44,8 +44,8 @@ def linked_words(
     vectors, others : array (words × dimensions)
         Word vectors of the first language, and of the second; the two need share no space.
     threshold : float
-        The cosine from which words are near. A word is always near itself, one whose vector is
-        zero to no other.
+        The cosine from which words are near. A word is always near itself; one with a zero vector
+        is near no other.
 
     References
     ----------

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 import torch
 from planted import planted
 
@@ -41,6 +42,7 @@ def hashes_of_models() -> dict[str, str]:
     return found
 
 
+@pytest.mark.slow
 def test_another_process_gives_the_same_bits() -> None:
     # A set's order depends on the process; 1 is another order than this one's.
     environment = os.environ | {"PYTHONHASHSEED": "1", "OMP_NUM_THREADS": "1"}

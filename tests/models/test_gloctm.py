@@ -1,6 +1,5 @@
 """GloCTM: the contract, the plain formula, and planted topics without links."""
 
-import math
 import warnings
 from dataclasses import replace
 from itertools import product
@@ -11,9 +10,7 @@ import numpy as np
 import pytest
 import torch
 from planted import Planted, holds_for_most_seeds
-from torch import Tensor
 
-from octis_m3l.data.batches import Batch, ViewBatch
 from octis_m3l.data.dataset import MultiviewDataset
 from octis_m3l.errors import DataError, SettingsError, StorageError
 from octis_m3l.models import NMTM, GloCTM, InfoCTM
@@ -21,12 +18,16 @@ from octis_m3l.models.gloctm import GloCTMNetwork, GloCTMSettings
 from octis_m3l.networks import expansion_table
 
 from .unlinked import (
+    SIZES,
     UnlinkedModelContract,
-    encoded,
     leading_topics,
-    normalised,
+    loss_and_noise,
+    plain_divergence,
+    plain_posterior,
+    plain_vae,
     sparse,
     three_languages,
+    three_views,
 )
 
 
@@ -34,14 +35,9 @@ class TestGloCTM(UnlinkedModelContract):
     model = GloCTM
     why_not_unlinked = "encoder='auto' does not give words of several languages vectors in one"
     settings: ClassVar[dict[str, Any]] = {
-        "epochs": 2,
-        "batch_size": 16,
-        "hidden_size": 12,
+        **UnlinkedModelContract.settings,
         "global_hidden_size": 12,
     }
-
-    def inferred(self, dataset: MultiviewDataset) -> list[str]:
-        return list(dataset.text_views)
 
 
 def without_links(data: Planted) -> MultiviewDataset:
@@ -120,74 +116,47 @@ def test_either_encoder_infers(form: str, five_themes: Planted) -> None:
 @pytest.mark.parametrize("whole", [True, False])
 def test_the_loss_is_the_plain_formula(whole: bool) -> None:
     torch.manual_seed(0)
-    sizes = {"a": 6, "b": 9, "c": 4}
-    settings = GloCTMSettings.checked(
-        {
-            "num_topics": 3,
-            "hidden_size": 5,
-            "global_hidden_size": 7,
-            "neighbours": 2,
-            "alignment_weight": 1.7,
-            "cka_weight": 11.0,
-            "global_encoder": whole,
-        },
-        "test",
-    )
-    network = GloCTMNetwork(sizes, settings).double()
+    given = {
+        "num_topics": 3,
+        "hidden_size": 5,
+        "global_hidden_size": 7,
+        "neighbours": 2,
+        "alignment_weight": 1.7,
+        "cka_weight": 11.0,
+        "global_encoder": whole,
+    }
+    network: Any = GloCTMNetwork(SIZES, GloCTMSettings.checked(given, "test")).double()
     random = np.random.default_rng(1)
-    vectors = {name: random.normal(size=(size, 4)) for name, size in sizes.items()}
-    if whole:
-        for name in sizes:
-            network.expansions[name].table.copy_(
-                torch.from_numpy(expansion_table(vectors, name, 2))
-            )
-    counts = {name: random.poisson(0.7, (8, size)).astype(float) for name, size in sizes.items()}
-    embeddings = {name: torch.from_numpy(random.normal(size=(8, 6))) for name in sizes}
-    batch = Batch(
-        8,
-        {
-            name: ViewBatch(torch.arange(8), None, embeddings[name], sparse(counts[name]))
-            for name in sizes
-        },
-    )
-    state = torch.random.get_rng_state()
-    terms = {name: float(term.detach()) for name, term in network.loss(batch).items()}
-    torch.random.set_rng_state(state)
+    vectors = {name: random.normal(size=(size, 4)) for name, size in SIZES.items()}
+    for name in SIZES if whole else ():
+        table = torch.from_numpy(expansion_table(vectors, name, 2))
+        network.expansions[name].table.copy_(table)
+    counts, batch = three_views(random)
+    terms = loss_and_noise(network, batch)
 
-    def encoded_words(encoder: Any, x: Tensor) -> tuple[Tensor, Tensor]:
-        first = encoder.input_layer
-        return encoded(encoder, torch.nn.functional.softplus(x @ first.weight + first.bias))
-
-    def divergence(m: Tensor, v: Tensor, m2: Tensor, v2: Tensor) -> Tensor:
-        one, other = (torch.distributions.Normal(a, (0.5 * b).exp()) for a, b in ((m, v), (m2, v2)))
-        return torch.distributions.kl_divergence(one, other).sum(dim=1).mean()
-
-    prior = torch.zeros(3).double(), torch.full((3,), math.log(2 / 3)).double()
     betas = network.betas()
-    joint = torch.cat([betas[name] for name in sizes], dim=1)
     expected: dict[str, float] = dict.fromkeys(terms, 0.0)
     posteriors = {}
-    for name in sizes:
-        w = torch.from_numpy(counts[name])
-        local: Any = network.local[name]
-        mean, log_variance = posteriors[name] = encoded_words(local, w)
-        theta = (mean + (0.5 * log_variance).exp() * torch.randn_like(mean)).softmax(1)
-        decoder: Any = network.decoders[name]
-        logits = normalised(theta @ betas[name], decoder.batch_norm.bias)
-        expected["reconstruction"] -= float((w * logits.log_softmax(1)).sum(1).mean())
-        expected["prior"] += float(divergence(mean, log_variance, *prior))
-        s, t = theta - theta.mean(0), embeddings[name] - embeddings[name].mean(0)
+    for name in SIZES:
+        local = network.local[name]
+        posteriors[name] = plain_posterior(local, local.input_layer, counts[name])
+        decoder = network.decoders[name]
+        lost, kl, theta = plain_vae(posteriors[name], counts[name], betas[name], decoder)
+        expected["reconstruction"] += lost
+        expected["prior"] += kl
+        embeddings = batch.views[name].embeddings
+        s, t = theta - theta.mean(0), embeddings - embeddings.mean(0)
         alike = (s.T @ t).norm() / ((s.T @ s).norm() * (t.T @ t).norm()).sqrt()
         expected["cka"] += 11.0 * float(1 - alike)
-    for name in sizes if whole else ():
-        g = network.expansions[name](sparse(counts[name])).dense(19)
-        assert float(g.sum()) > float((counts[name] > 0).sum())
-        gm, gv = encoded_words(network.everywhere, g)
-        wide = (gm + (0.5 * gv).exp() * torch.randn_like(gm)).softmax(1)
-        logits = normalised(wide @ joint, network.joint_decoder.batch_norm.bias)
-        expected["global reconstruction"] -= float((g * logits.log_softmax(1)).sum(1).mean())
-        expected["global prior"] += float(divergence(gm, gv, *prior))
-        expected["alignment"] += 1.7 * float(divergence(*posteriors[name], gm, gv))
+    joint = torch.cat([betas[name] for name in SIZES], dim=1)
+    for name in SIZES if whole else ():
+        g = network.expansions[name](sparse(counts[name])).dense(19).numpy()
+        assert g.sum() > (counts[name] > 0).sum()
+        wide = plain_posterior(network.everywhere, network.everywhere.input_layer, g)
+        lost, kl, _ = plain_vae(wide, g, joint, network.joint_decoder)
+        expected["global reconstruction"] += lost
+        expected["global prior"] += kl
+        expected["alignment"] += 1.7 * plain_divergence(*posteriors[name], *wide)
     assert terms == pytest.approx(expected, rel=1e-6)
 
 

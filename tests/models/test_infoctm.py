@@ -1,14 +1,13 @@
 """InfoCTM: the contract, the plain formula, and planted topics that a dictionary ties."""
 
 import math
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from planted import Planted, holds_for_most_seeds
 
-from octis_m3l.data.batches import Batch, ViewBatch
 from octis_m3l.data.dataset import MultiviewDataset
 from octis_m3l.encoders import encode_words
 from octis_m3l.models import InfoCTM
@@ -16,12 +15,14 @@ from octis_m3l.models.infoctm import InfoCTMNetwork, InfoCTMSettings, Links
 from octis_m3l.networks import linked_words
 
 from .unlinked import (
+    SIZES,
     UnlinkedModelContract,
-    encoded,
     leading_topics,
-    normalised,
-    sparse,
+    loss_and_noise,
+    plain_posterior,
+    plain_vae,
     three_languages,
+    three_views,
 )
 
 
@@ -41,11 +42,7 @@ def with_vectors(data: Planted) -> MultiviewDataset:
 
 class TestInfoCTM(UnlinkedModelContract):
     model = InfoCTM
-    settings: ClassVar[dict[str, Any]] = {"epochs": 2, "batch_size": 16, "hidden_size": 12}
     needs_dictionary = True
-
-    def inferred(self, dataset: MultiviewDataset) -> list[str]:
-        return list(dataset.text_views)
 
 
 SETTINGS: dict[str, Any] = {
@@ -86,50 +83,32 @@ def test_without_the_alignment_languages_go_their_own_ways(five_themes: Planted)
 
 def test_the_loss_is_the_plain_formula() -> None:
     torch.manual_seed(0)
-    sizes = {"a": 6, "b": 9, "c": 4}
     random = np.random.default_rng(1)
-    vectors = {name: random.normal(size=(size, 4)) for name, size in sizes.items()}
+    vectors = {name: random.normal(size=(size, 4)) for name, size in SIZES.items()}
     pairs = {
-        (a, b): np.unique(random.integers(0, [sizes[a], sizes[b]], (6, 2)), axis=0)
+        (a, b): np.unique(random.integers(0, [SIZES[a], SIZES[b]], (6, 2)), axis=0)
         for a, b in (("a", "b"), ("a", "c"))
     }
-    links = {
-        (a, b): linked_words(rows, vectors[a], vectors[b], 0.4) for (a, b), rows in pairs.items()
-    }
-    settings = InfoCTMSettings.checked(
-        {"num_topics": 3, "hidden_size": 5, "alignment_weight": 7.0}, "test"
-    )
-    network = InfoCTMNetwork(sizes, settings)
-    for (a, b), linked in links.items():
-        network.links.append(Links(a, b, linked))
+    given = {"num_topics": 3, "hidden_size": 5, "alignment_weight": 7.0}
+    network = InfoCTMNetwork(SIZES, InfoCTMSettings.checked(given, "test"))
+    for (a, b), rows in pairs.items():
+        network.links.append(Links(a, b, linked_words(rows, vectors[a], vectors[b], 0.4)))
     network.double()
-    counts = {name: random.poisson(0.7, (8, size)).astype(float) for name, size in sizes.items()}
-    none = torch.zeros(8, 0).double()
-    batch = Batch(8, {n: ViewBatch(torch.arange(8), None, none, sparse(counts[n])) for n in sizes})
-    state = torch.random.get_rng_state()
-    terms = {name: float(term.detach()) for name, term in network.loss(batch).items()}
-    torch.random.set_rng_state(state)
+    counts, batch = three_views(random)
+    terms = loss_and_noise(network, batch)
 
     expected = {"reconstruction": 0.0, "prior": 0.0, "alignment": 0.0}
     betas = network.betas()
-    for name in sizes:
-        w = torch.from_numpy(counts[name])
+    for name in SIZES:
         encoder: Any = network.encoders[name]
-        first = encoder.input_layer
-        hidden = torch.nn.functional.softplus(w @ first.weight + first.bias)
-        mean, log_variance = encoded(encoder, hidden)
-        theta = (mean + (0.5 * log_variance).exp() * torch.randn_like(mean)).softmax(1)
-        decoder: Any = network.decoders[name]
-        logits = normalised(theta @ betas[name], decoder.batch_norm.bias)
-        expected["reconstruction"] -= float((w * logits.log_softmax(1)).sum(1).mean())
-        q = torch.distributions.Normal(mean, (0.5 * log_variance).exp())
-        prior = torch.distributions.Normal(0.0, math.sqrt(2 / 3))
-        divergence = torch.distributions.kl_divergence(q, prior).sum(1).mean()
-        expected["prior"] += float(divergence)
+        posterior = plain_posterior(encoder, encoder.input_layer, counts[name])
+        lost, kl, _ = plain_vae(posterior, counts[name], betas[name], network.decoders[name])
+        expected["reconstruction"] += lost
+        expected["prior"] += kl
     for (a, b), rows in pairs.items():
         unit = {n: v / np.linalg.norm(v, axis=1, keepdims=True) for n, v in vectors.items()}
         near = {n: (u @ u.T >= 0.4).astype(float) for n, u in unit.items()}
-        translated = np.zeros((sizes[a], sizes[b]))
+        translated = np.zeros((SIZES[a], SIZES[b]))
         translated[rows[:, 0], rows[:, 1]] = 1
         weights = near[a] @ translated, (near[b] @ translated.T).T
         one, other = (torch.nn.functional.normalize(betas[n].T, dim=1) for n in (a, b))

@@ -112,47 +112,19 @@ def test_pictures_and_texts_find_each_other(themes: Planted, learned: ModelOutpu
 # Presets and settings.
 
 
-@pytest.mark.parametrize(
-    ("preset", "expected"),
-    [
-        (
-            "paper",
-            {
-                "prior_weight": 0.0,
-                "alignment_weight": 1.0,
-                "alignment": "all-pairs",
-                "similarity": "dot",
-                "negatives": "other-view",
-                "contrastive_weight": 100.0,
-                "hidden_layers": 1,
-            },
-        ),
-        (
-            "released-multilingual",
-            {
-                "prior_weight": 0.0,
-                "alignment_weight": 0.01,
-                "alignment": "one-way",
-                "similarity": "cosine",
-                "negatives": "both-views",
-                "contrastive_weight": 50.0,
-                "hidden_layers": 2,
-            },
-        ),
-        (
-            "released-m3l",
-            {
-                "prior_weight": 0.01,
-                "alignment_weight": 0.0,
-                "similarity": "cosine",
-                "negatives": "both-views",
-                "contrastive_weight": 50.0,
-                "hidden_layers": 2,
-            },
-        ),
-    ],
+TABLE = {
+    "paper": (0.0, 1.0, "all-pairs", "dot", "other-view", 100.0, 1),
+    "released-multilingual": (0.0, 0.01, "one-way", "cosine", "both-views", 50.0, 2),
+    "released-m3l": (0.01, 0.0, "one-way", "cosine", "both-views", 50.0, 2),
+}
+COLUMNS = (
+    *("prior_weight", "alignment_weight", "alignment", "similarity", "negatives"),
+    *("contrastive_weight", "hidden_layers"),
 )
-def test_presets_are_those_of_the_table(preset: str, expected: dict[str, Any]) -> None:
+
+
+@pytest.mark.parametrize("preset", TABLE)
+def test_presets_are_those_of_the_table(preset: str) -> None:
     common = {
         "temperature": 0.07,
         "posterior": "ctm",
@@ -170,7 +142,15 @@ def test_presets_are_those_of_the_table(preset: str, expected: dict[str, Any]) -
         "schedule": "constant",
     }
     settings = M3LContrast(preset=preset).hyperparameters
-    assert {name: settings[name] for name in common | expected} == common | expected
+    expected = common | dict(zip(COLUMNS, TABLE[preset], strict=True))
+    assert {name: settings[name] for name in expected} == expected
+
+
+def test_every_preset_has_its_values_in_the_file() -> None:
+    presets = M3LContrastSettings.presets
+    assert {"default", *presets} == set(PRESETS)
+    known = set(M3LContrastSettings.model_fields)
+    assert all(set(values) <= known for values in presets.values())
 
 
 def test_presets_give_way_to_what_is_given(planted_data: Planted) -> None:

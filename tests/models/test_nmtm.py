@@ -1,8 +1,7 @@
 """NMTM: the contract, the plain formula, and planted topics that a dictionary ties."""
 
-import math
 from itertools import combinations
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,29 +9,26 @@ import torch
 from planted import Planted
 from torch import Tensor
 
-from octis_m3l.data.batches import Batch, ViewBatch
 from octis_m3l.data.dataset import MultiviewDataset
 from octis_m3l.errors import DataError
 from octis_m3l.models import NMTM
 from octis_m3l.models.nmtm import NMTMNetwork, NMTMSettings
 
 from .unlinked import (
+    SIZES,
     UnlinkedModelContract,
-    encoded,
     leading_topics,
-    normalised,
-    sparse,
+    loss_and_noise,
+    plain_posterior,
+    plain_vae,
     three_languages,
+    three_views,
 )
 
 
 class TestNMTM(UnlinkedModelContract):
     model = NMTM
-    settings: ClassVar[dict[str, Any]] = {"epochs": 2, "batch_size": 16, "hidden_size": 12}
     needs_dictionary = True
-
-    def inferred(self, dataset: MultiviewDataset) -> list[str]:
-        return list(dataset.text_views)
 
 
 SETTINGS: dict[str, Any] = {
@@ -74,51 +70,39 @@ def without_links(data: Planted) -> MultiviewDataset:
 
 def test_the_loss_is_the_plain_formula() -> None:
     torch.manual_seed(0)
-    sizes = {"a": 6, "b": 9, "c": 4}
     random = np.random.default_rng(1)
     listed = {
         ("a", "b"): np.unique(random.integers(0, [6, 9], (7, 2)), axis=0),
         ("a", "c"): np.unique(random.integers(0, [6, 4], (5, 2)), axis=0),
     }
     pairs = listed | {(b, a): rows[:, ::-1] for (a, b), rows in listed.items()}
-    frequencies = {name: random.integers(0, 9, size) for name, size in sizes.items()}
+    frequencies = {name: random.integers(0, 9, size) for name, size in SIZES.items()}
     settings = NMTMSettings.checked({"num_topics": 3, "hidden_size": 5, "mixture": 0.7}, "test")
-    network = NMTMNetwork(sizes, settings, [(*views, len(rows)) for views, rows in pairs.items()])
+    network = NMTMNetwork(SIZES, settings, [(*views, len(rows)) for views, rows in pairs.items()])
     for (source, target), rows in pairs.items():
         network.into[target][source].fit(rows, frequencies[source])
     network.double()
-    counts = {name: random.poisson(0.7, (8, size)).astype(float) for name, size in sizes.items()}
-    none = torch.zeros(8, 0).double()
-    batch = Batch(8, {n: ViewBatch(torch.arange(8), None, none, sparse(counts[n])) for n in sizes})
-    state = torch.random.get_rng_state()
-    terms = {name: float(term.detach()) for name, term in network.loss(batch).items()}
-    torch.random.set_rng_state(state)
+    counts, batch = three_views(random)
+    terms = loss_and_noise(network, batch)
 
-    phis = dict(zip(sizes, network.phis, strict=True))
+    phis = dict(zip(SIZES, network.phis, strict=True))
     expected = {"reconstruction": 0.0, "prior": 0.0}
-    for name, size in sizes.items():
-        said: list[Tensor] = []
+    for name, size in SIZES.items():
+        translated: list[Tensor] = []
         for (source, target), rows in pairs.items():
             if target != name:
                 continue
-            matrix = np.zeros((sizes[source], size))
+            matrix = np.zeros((SIZES[source], size))
             for i, j in rows:
                 matrix[i, j] = frequencies[source][i]
             matrix = (matrix + 1) / (matrix + 1).sum(axis=1, keepdims=True)
-            said.append(phis[source] @ torch.from_numpy(matrix))
-        beta = 0.7 * sum(said) / len(said) + 0.3 * phis[name]
-        w = torch.from_numpy(counts[name])
+            translated.append(phis[source] @ torch.from_numpy(matrix))
+        beta = 0.7 * sum(translated) / len(translated) + 0.3 * phis[name]
         first: Any = network.first[name]
-        hidden = torch.nn.functional.softplus(w @ first.weight + first.bias)
-        mean, log_variance = encoded(network.shared, hidden, epsilon=1e-3)
-        theta = (mean + (0.5 * log_variance).exp() * torch.randn_like(mean)).softmax(1)
-        decoder: Any = network.decoders[name]
-        logits = normalised(theta @ beta, decoder.batch_norm.bias, 1e-3)
-        expected["reconstruction"] -= float((w * logits.log_softmax(1)).sum(1).mean())
-        q = torch.distributions.Normal(mean, (0.5 * log_variance).exp())
-        prior = torch.distributions.Normal(0.0, math.sqrt(2 / 3))
-        divergence = torch.distributions.kl_divergence(q, prior).sum(1).mean()
-        expected["prior"] += float(divergence)
+        posterior = plain_posterior(network.shared, first, counts[name], 1e-3)
+        lost, kl, _ = plain_vae(posterior, counts[name], beta, network.decoders[name], 1e-3)
+        expected["reconstruction"] += lost
+        expected["prior"] += kl
     # The dictionary's weights are single precision.
     assert terms == pytest.approx(expected, rel=1e-6)
 

@@ -8,12 +8,10 @@ import pytest
 import torch
 from planted import Planted
 
-import octis_m3l.models.bag_of_words
-import octis_m3l.models.neural
 from octis_m3l.comparison import compare
 from octis_m3l.errors import SettingsError
 from octis_m3l.metrics import TopicUniqueness
-from octis_m3l.models import NMTM, PLTM, M3LContrast
+from octis_m3l.models import NMTM, PLTM, M3LContrast, neural
 from octis_m3l.search import Optimizer
 
 TINY: dict[str, Any] = {"num_topics": 3, "epochs": 1, "batch_size": 16, "hidden_size": 8}
@@ -31,9 +29,8 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
 
         return noted
 
-    for module in (octis_m3l.models.neural, octis_m3l.models.bag_of_words):
-        for name in ("train", "expected_topics"):
-            monkeypatch.setattr(module, name, noting(getattr(module, name)))
+    for name in ("train", "expected_topics"):
+        monkeypatch.setattr(neural, name, noting(getattr(neural, name)))
     before = torch.get_num_threads()
     torch.set_num_threads(3)
     yield found

@@ -15,11 +15,10 @@ from octis_m3l.errors import DataError, SettingsError, StorageError
 from octis_m3l.metrics import MRR, UAP
 from octis_m3l.models import ZeroshotTM, ZeroshotTMKD
 from octis_m3l.models.base import NotTrainedError
-from octis_m3l.models.teacher import close, network_of
+from octis_m3l.models.teacher import close, network_of, teacher_settings
 from octis_m3l.models.zeroshot_tm_kd import (
     ZeroshotTMKDNetwork,
     ZeroshotTMKDSettings,
-    teacher_settings,
 )
 
 from .contract import TOP_WORDS, NeuralModelContract, assert_same
