@@ -51,6 +51,10 @@ class TimmEncoder(NetworkEncoder):
         weights = f"-{Path(self.weights).stem}" if self.weights else ""
         return file_name(f"{Path(self.model).name}{weights}")
 
+    def _described(self, model: str) -> str:
+        weights = f" with weights='{self.weights}'" if self.weights else ""
+        return f"the timm model '{model}'{weights}"
+
     def _run(self, items: Sequence[Any], rows: NDArray[np.int64]) -> NDArray[Any]:
         import torch
 
