@@ -1,20 +1,18 @@
-"""Opening pictures: one policy, for whoever looks at pixels.
+"""Opening pictures: the rules that hold wherever pixels are read.
 
-- A picture is a path, an image of Pillow or an array of uint8 (height × width, or height × width ×
-  3 or 4). An address on the net is refused: nothing is fetched.
-- A file that is missing, broken or cut off is an error that names the row and the file.
-- More than `MOST_PIXELS` pixels are an error that is raised before they are decoded.
-- Of an animation or a file of several pages the first is taken.
-- EXIF's orientation is applied; EXIF that can't be read is ignored.
-- What is transparent lies on white.
-- Grey of 16 bits is scaled to 8 (integers of 32 bits are read as 16). Floats are read as 0 to 1, or
-  as 8 or 16 bits where some are above 1 or 255; NaN is black. Palettes, CMYK and whatever else
-  Pillow knows become RGB.
+- A picture is a path, a Pillow image or an array of uint8 (height × width, or height × width × 3 or
+  4). URLs are rejected: nothing is downloaded.
+- A missing, broken or incomplete file raises an error that names the row and the file.
+- More than `MOST_PIXELS` pixels raise an error before they are decoded.
+- The first frame of an animation or page of a file is used.
+- The EXIF orientation is applied; unreadable EXIF data are ignored.
+- Transparent pixels are shown on white.
+- 16-bit grey is scaled to 8 bits (32-bit integers are read as 16-bit). Floats are read as 0 to 1,
+  or as 8 or 16 bits if some are above 1 or 255; NaN is black. Palettes, CMYK and other modes that
+  Pillow knows are converted to RGB.
 """
 
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -26,37 +24,51 @@ from PIL.PngImagePlugin import PngImageFile
 from octis_m3l.errors import DataError
 
 MOST_PIXELS = 89_478_485
-"""Pixels of the largest picture that is opened: where Pillow begins to warn, a quarter of a GiB."""
+"""Pixels of the largest picture that is opened: Pillow warns from there on (a quarter of a GiB)."""
 
 _GREY_STEPS = {"L;2": 85, "L;4": 17}
 _ADDRESS = re.compile(r"(?i)[a-z][a-z0-9+.-]+:/|data:")
 
 
 def open_picture(item: Any, row: int) -> Image.Image:
-    """Return a picture as RGB, upright and on white, as this module says."""
+    """Return a picture as RGB, upright and on white, by the rules of this module."""
     if isinstance(item, np.ndarray):
-        return as_rgb(_of_array(item, row))
-    if isinstance(item, Image.Image):
-        with _mended(row, "an image of Pillow"):
-            _check_size(item)
-            return as_rgb(item)
-    if not isinstance(item, str | Path):
+        return as_rgb(_from_array(item, row))
+    if not isinstance(item, str | Path | Image.Image):
         raise DataError(
             f"picture {row} is of type {type(item).__name__}; expected a path, an image of Pillow "
             "or an array of uint8."
         )
-    check_no_address(item, f"picture {row}")
-    with _mended(row, str(item)), Image.open(item) as image:
-        _check_size(image)
-        return as_rgb(image)
+    name = "an image of Pillow" if isinstance(item, Image.Image) else str(item)
+    if not isinstance(item, Image.Image):
+        check_no_address(item, f"picture {row}")
+    try:
+        if isinstance(item, Image.Image):
+            _check_size(item)
+            return as_rgb(item)
+        with Image.open(item) as image:
+            _check_size(image)
+            return as_rgb(image)
+    except MemoryError:
+        raise
+    except (_TooLargeError, Image.DecompressionBombError) as error:
+        raise DataError(
+            f"picture {row} ({name}) is too large ({error}), at most {MOST_PIXELS:,} pixels are "
+            "opened; make it smaller or leave it out."
+        ) from None
+    except Exception as error:
+        # Pillow's plugins raise OSError, SyntaxError, ValueError, struct.error and others.
+        raise DataError(
+            f"picture {row} ({name}) can't be opened ({error}); mend or leave it out."
+        ) from None
 
 
 def fault_of(path: Path) -> str | None:
-    """Return what keeps a file from being opened by `open_picture`; None where nothing does."""
+    """Return why `open_picture` cannot open a file, or None if it can."""
     try:
         with Image.open(path) as image:
             _check_size(image)
-            # Truncated files are only noticed when pixels are read; a draft of a JPEG is quick.
+            # Incomplete files are noticed only when pixels are read; a draft of a JPEG is fast.
             image.draft("RGB", (64, 64))
             image.load()
     except MemoryError:
@@ -65,7 +77,7 @@ def fault_of(path: Path) -> str | None:
         return "is missing"
     except UnidentifiedImageError:
         return "is no picture"
-    except (_TooLarge, Image.DecompressionBombError) as error:
+    except (_TooLargeError, Image.DecompressionBombError) as error:
         return f"is too large ({error})"
     except Exception as error:
         return f"is broken or can't be read ({error})"
@@ -73,12 +85,12 @@ def fault_of(path: Path) -> str | None:
 
 
 def is_address(item: str | Path) -> bool:
-    """Return whether a picture is given by its address on the net."""
+    """Return whether a picture is given by a URL."""
     return _ADDRESS.match(str(item)) is not None
 
 
 def check_no_address(item: str | Path, what: str) -> None:
-    """Refuse an address on the net."""
+    """Reject a URL."""
     if is_address(item):
         raise DataError(
             f"{what} is an address ({str(item)[:100]}): nothing is fetched from the net. Download "
@@ -94,14 +106,14 @@ def as_rgb(image: Image.Image) -> Image.Image:
     if image.mode.startswith("I") or image.mode == "F":
         image = _grey_of_eight_bits(image)
     if image.has_transparency_data:
-        # Pillow converts grey with premultiplied transparency in two steps only.
+        # Pillow converts grey with premultiplied alpha only in two steps.
         layer = (image.convert("LA") if image.mode == "La" else image).convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer)
     return image.convert("RGB")
 
 
 def _scale_transparent_colour(image: Image.Image) -> None:
-    """Scale the colour that a PNG declares transparent as Pillow will scale the pixels."""
+    """Scale the transparent colour of a PNG in the same way as Pillow scales its pixels."""
     colour = image.info.get("transparency")
     depth = image.tile[0].args if isinstance(image, PngImageFile) and image.tile else None
     if depth in _GREY_STEPS and isinstance(colour, int):
@@ -129,11 +141,11 @@ def _upright(image: Image.Image) -> Image.Image:
     except MemoryError:
         raise
     except Exception:
-        # EXIF is written by every kind of program; Pillow's readers of it raise what they like.
+        # Many programs write EXIF data, and Pillow's readers of it raise errors of any type.
         return image
 
 
-def _of_array(pixels: NDArray[Any], row: int) -> Image.Image:
+def _from_array(pixels: NDArray[Any], row: int) -> Image.Image:
     channels = pixels.shape[2] if pixels.ndim == 3 else 1
     if pixels.dtype != np.uint8 or pixels.ndim not in (2, 3) or channels not in (1, 3, 4):
         raise DataError(
@@ -147,29 +159,11 @@ def _of_array(pixels: NDArray[Any], row: int) -> Image.Image:
     return Image.fromarray(np.ascontiguousarray(pixels))
 
 
-class _TooLarge(Exception):  # noqa: N818
-    """Not to be decoded."""
+class _TooLargeError(Exception):
+    """A picture has too many pixels to be decoded."""
 
 
 def _check_size(image: Image.Image) -> None:
     width, height = image.size
     if width * height > MOST_PIXELS:
-        raise _TooLarge(f"{width} × {height} pixels")
-
-
-@contextmanager
-def _mended(row: int, item: str) -> Iterator[None]:
-    try:
-        yield
-    except MemoryError:
-        raise
-    except (_TooLarge, Image.DecompressionBombError) as error:
-        raise DataError(
-            f"picture {row} ({item}) is too large ({error}), at most {MOST_PIXELS:,} pixels are "
-            "opened; make it smaller or leave it out."
-        ) from None
-    except Exception as error:
-        # Pillow's plugins raise OSError, SyntaxError, ValueError, struct.error and others.
-        raise DataError(
-            f"picture {row} ({item}) can't be opened ({error}); mend or leave it out."
-        ) from None
+        raise _TooLargeError(f"{width} × {height} pixels")
