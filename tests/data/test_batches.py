@@ -20,7 +20,15 @@ from planted import IMAGE, planted
 from scipy.sparse import csr_array, csr_matrix
 from torch import Tensor
 
-from octis_m3l.data.batches import Batch, TupleSampler, ViewTensors, view_tensors
+from octis_m3l.data.batches import (
+    Batch,
+    SparseRows,
+    TupleSampler,
+    UnlinkedSampler,
+    ViewBatch,
+    ViewTensors,
+    view_tensors,
+)
 from octis_m3l.data.dataset import MultiviewDataset
 from octis_m3l.data.views import ImageView, TextView
 from octis_m3l.errors import DataError
@@ -300,6 +308,57 @@ def test_tensors_can_be_shared_between_samplers() -> None:
     assert batch.views["en"].embeddings.ravel().tolist() == [5.0, 6.0, 7.0]
 
 
+# Rows of all views, joined.
+
+
+def test_joined_rows_are_arranged_by_view_and_tuple() -> None:
+    tuples = {"en": [0, 1, 2, 3], "de": [1, 3], "photo": [0, 1, 3]}
+    views = {
+        name: ViewBatch(
+            torch.tensor(rows) + 10,
+            None if len(rows) == 4 else torch.tensor(rows),
+            torch.zeros(len(rows), 1),
+            None,
+        )
+        for name, rows in tuples.items()
+    }
+    batch = Batch(4, views)
+    rows = torch.arange(1.0, 19.0).reshape(9, 2)
+    expected, present, row = np.zeros((3, 4, 2)), np.zeros((3, 4), bool), 0
+    for number, of_view in enumerate(tuples.values()):
+        for place in of_view:
+            expected[number, place], present[number, place] = rows[row].tolist(), True
+            row += 1
+    assert batch.stack(rows).tolist() == expected.tolist()
+    found = batch.present()
+    assert found is not None
+    assert found.tolist() == present.tolist()
+    assert [part.tolist() for part in batch.split(rows)] == [
+        rows[:4].tolist(),
+        rows[4:6].tolist(),
+        rows[6:].tolist(),
+    ]
+    assert [one.tolist() for one in batch.common("photo", "de")] == [[1, 2], [0, 1]]
+    assert [one.tolist() for one in batch.common("de", "en")] == [[0, 1], [1, 3]]
+    whole = Batch(4, {"en": views["en"]})
+    assert whole.present() is None
+    assert whole.stack(rows[:4]).tolist() == [rows[:4].tolist()]
+
+
+def test_some_documents_in_another_order() -> None:
+    words = SparseRows(
+        torch.tensor([0, 0, 2]),
+        torch.tensor([1, 2, 0]),
+        torch.tensor([3.0, 1.0, 2.0]),
+        torch.tensor([4.0, 0.0, 2.0]),
+    )
+    taken = words.take(torch.tensor([2, 0]))
+    assert taken.dense(3).tolist() == [[2, 0, 0], [0, 3, 1]]
+    assert taken.totals.tolist() == [2, 4]
+    both = SparseRows.joined([words, taken])
+    assert both.dense(3).tolist() == [[0, 3, 1], [0, 0, 0], [2, 0, 0], [2, 0, 0], [0, 3, 1]]
+
+
 # Views as tensors.
 
 
@@ -484,4 +543,108 @@ def test_batches_are_the_same_however_many_are_arranged_together(
                 rows = None if view.rows is None else view.rows.tolist()
                 words = view.words and [*view.words.rows.tolist(), *view.words.words.tolist()]
                 found[-1].append((name, view.items.tolist(), rows, view.embeddings.tolist(), words))
+    assert found[0] == found[1] == found[2]
+
+
+# Views without links.
+
+
+def unlinked_data(english: int = 11, german: int = 4, pictures: int = 0) -> MultiviewDataset:
+    views: list[TextView | ImageView] = [
+        TextView(
+            name=name,
+            sizes=(count, 2, 1),
+            vocabulary=tuple(f"w{i}" for i in range(count + 3)),
+            token_ids=np.arange(count + 3, dtype=np.int32),
+            offsets=np.arange(count + 4),
+            embeddings=np.arange(count + 3, dtype=np.float32)[:, None],
+        )
+        for name, count in (("en", english), ("de", german))
+    ]
+    if pictures:
+        vectors = np.arange(pictures, dtype=np.float32)[:, None]
+        views.append(ImageView(name="image", sizes=(pictures, 0, 0), embeddings=vectors))
+    return MultiviewDataset(views)
+
+
+def unlinked(
+    data: MultiviewDataset, batch: int = 4, partition: str | None = "train"
+) -> UnlinkedSampler:
+    vectors = {name: view.embeddings for name, view in data.views.items()}
+    return UnlinkedSampler(data, partition, vectors, batch)  # type: ignore[arg-type]
+
+
+def test_unlinked_an_epoch_is_as_long_as_the_longest_view_and_others_repeat() -> None:
+    one = unlinked(unlinked_data(pictures=3))
+    torch.manual_seed(0)
+    batches = list(one.epoch())
+    assert len(batches) == len(one) == 3
+    assert [batch.size for batch in batches] == [4, 4, 3]
+    seen = {
+        name: torch.cat([batch.views[name].items for batch in batches]).tolist()
+        for name in ("en", "de", "image")
+    }
+    assert sorted(seen["en"]) == list(range(11))
+    for name, count in (("de", 4), ("image", 3)):
+        for start in range(0, 11, count):
+            piece = seen[name][start : start + count]
+            assert len(set(piece)) == len(piece)
+            assert set(piece) <= set(range(count))
+    for batch in batches:
+        for view in batch.views.values():
+            assert view.rows is None
+            assert view.embeddings.ravel().tolist() == view.items.tolist()
+            if view.words is not None:
+                assert view.words.words.tolist() == view.items.tolist()
+    assert batches[0].views["image"].words is None
+    # Views are in orders of their own.
+    assert seen["en"][:4] != seen["de"][:4]
+    assert [batch.views["en"].items.tolist() for batch in one.epoch()] != seen["en"]
+
+
+def test_unlinked_a_last_batch_of_one_joins_the_one_before_it() -> None:
+    sizes = [batch.size for batch in unlinked(unlinked_data(english=9)).epoch()]
+    assert sizes == [4, 5]
+    assert len(unlinked(unlinked_data(english=9))) == 2
+
+
+def test_unlinked_the_order_may_be_kept_and_all_partitions_visited() -> None:
+    one = unlinked(unlinked_data(), partition=None)
+    found = torch.cat([batch.views["de"].items for batch in one.epoch(shuffle=False)]).tolist()
+    assert found == [0, 1, 2, 3, 4, 5, 6] * 2
+    held_out = list(unlinked(unlinked_data(), batch=2, partition="validation").epoch(shuffle=False))
+    assert held_out[0].views["en"].items.tolist() == [11, 12]
+
+
+def test_unlinked_the_same_seed_gives_the_same_batches() -> None:
+    drawn = []
+    for _ in range(2):
+        torch.manual_seed(3)
+        drawn.append([b.views["de"].items.tolist() for b in unlinked(unlinked_data()).epoch()])
+    assert drawn[0] == drawn[1]
+
+
+def test_unlinked_too_little_data() -> None:
+    message = "view 'de' has 1 items in test: a model needs two at least, since batch normalisation"
+    with pytest.raises(DataError, match=f"^{re.escape(message)}"):
+        unlinked(unlinked_data().with_views(["de"]), partition="test")
+    message = "batch_size=20 is larger than the data: 11 items in the largest view of train; use at"
+    with pytest.raises(DataError, match=f"^{re.escape(message)}"):
+        unlinked(unlinked_data(), batch=20)
+
+
+def test_unlinked_batches_are_the_same_however_many_are_arranged_together(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    found = []
+    for together in (1, 8, 1024):
+        monkeypatch.setattr("octis_m3l.data.batches.ROWS_TOGETHER", together)
+        torch.manual_seed(3)
+        found.append(
+            [
+                [v.items.tolist() + v.words.rows.tolist() + v.words.words.tolist()]  # type: ignore[union-attr]
+                for b in unlinked(unlinked_data()).epoch()
+                for v in b.views.values()
+            ]
+        )
     assert found[0] == found[1] == found[2]

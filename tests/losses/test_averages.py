@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from octis_m3l.losses import averaged
+from octis_m3l.losses import averaged, averaged_over_views
 from octis_m3l.losses.averages import Average
 
 
@@ -20,6 +20,8 @@ def test_every_item_or_every_view_weighs_the_same() -> None:
     assert averaged(sums, counts, 6, "present").item() == pytest.approx(3.0 + 10.0)
     assert averaged(sums, counts, 6, "pooled", 0.5).item() == pytest.approx(22.0 / 3)
     assert averaged(sums, counts, 6, "batch").item() == pytest.approx(22.0 / 6)
+    assert averaged_over_views(losses, 6, "present").item() == pytest.approx(3.0 + 10.0)
+    assert averaged_over_views(losses, 6, "pooled", 0.5).item() == pytest.approx(22.0 / 3)
 
 
 @pytest.mark.parametrize("average", ["pooled", "present", "batch"])

@@ -1,11 +1,15 @@
 """Kullback-Leibler divergence beside torch.distributions."""
 
+from itertools import permutations
+
 import pytest
 import torch
 from torch import Tensor
 from torch.distributions import Independent, Normal, kl_divergence
 
-from octis_m3l.losses import kl_between_gaussians
+from octis_m3l.losses import kl_between_gaussians, kl_between_views
+from octis_m3l.losses.averages import Average
+from octis_m3l.losses.kl import Pairs
 
 
 def gaussians(*shape: int, seed: int = 0, dtype: torch.dtype = torch.float64) -> list[Tensor]:
@@ -56,3 +60,31 @@ def test_single_precision_is_enough() -> None:
 def test_its_gradient() -> None:
     arguments = [t.requires_grad_() for t in (*gaussians(3, 4), *gaussians(3, 4, seed=1))]
     assert torch.autograd.gradcheck(kl_between_gaussians, arguments)
+
+
+@pytest.mark.parametrize("gaps", [False, True])
+@pytest.mark.parametrize("average", ["present", "batch", "pooled"])
+@pytest.mark.parametrize("pairs", ["all-pairs", "one-way"])
+def test_between_views_it_is_a_loop_over_pairs(pairs: Pairs, average: Average, gaps: bool) -> None:
+    mean, log_variance = gaussians(3, 4, 5)
+    present = torch.tensor([[1, 1, 1, 0], [1, 0, 1, 1], [0, 1, 1, 0]]).bool()
+    if not gaps:
+        present = torch.ones_like(present)
+    expected = 0.0
+    for a, b in permutations(range(3), 2):
+        rows = [i for i in range(4) if present[a, i] and present[b, i]]
+        if pairs == "one-way" and b > a:
+            continue
+        total = 0.0
+        for i in rows:
+            one, other = (
+                Independent(Normal(mean[v, i], (0.5 * log_variance[v, i]).exp()), 1) for v in (a, b)
+            )
+            total += float(kl_divergence(one, other))
+        expected += total / {"present": len(rows), "batch": 4, "pooled": 4 * 0.7}[average]
+    options = {"pairs": pairs, "average": average, "share": 0.7}
+    found = kl_between_views(mean, log_variance, present, **options)  # type: ignore[arg-type]
+    assert float(found) == pytest.approx(expected)
+    if not gaps:
+        whole = kl_between_views(mean, log_variance, **options)  # type: ignore[arg-type]
+        assert float(whole) == pytest.approx(expected)
