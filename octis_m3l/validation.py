@@ -33,8 +33,8 @@ def validated(
 ) -> Callable[_Given, _Result]:
     """Return a function that checks its arguments against their annotations.
 
-    Numpy's scalars are passed on as Python's; nothing else changes its type, except as the
-    annotations of this file say.
+    Numpy's scalars are passed on as Python's. Besides them only the annotations `Listed` and
+    `ArrayLike` convert values.
     """
 
     @wraps(function)

@@ -666,6 +666,6 @@ class _Builder:
             shown += f": {'; '.join(causes[:_SHOWN])}{'; …' if more else ''}"
         message = f"view '{name}': {len(rows)} of {len(unusable)} items {reason} ({shown})"
         if self._unusable == "error":
-            raise DataError(f"{message}; mend or remove them, or pass unusable='drop'.")
+            raise DataError(f"{message}; repair or remove them, or pass unusable='drop'.")
         self.dropped[name] = rows
         warn(f"{message}; they were left out, links follow.")

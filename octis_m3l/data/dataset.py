@@ -39,7 +39,7 @@ class _Builds(Generic[_Given]):
 
     def __init__(self, build: Callable[_Given, DatasetParts]) -> None:
         self._build = build
-        # For help(): without what is for pydantic, and with what the method returns.
+        # The signature that help() shows: without pydantic's annotations.
         shown, types = signature(build), get_type_hints(build)
         self._signature = shown.replace(
             parameters=[p.replace(annotation=types[n]) for n, p in shown.parameters.items()],

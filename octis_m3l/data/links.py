@@ -144,10 +144,10 @@ def tuple_numbers(links: NDArray[np.int64], views: Sequence[View]) -> list[NDArr
 def restrict_links(
     links: NDArray[np.int64], views: Sequence[View], columns: Sequence[int]
 ) -> NDArray[np.int64]:
-    """Return the links of some of the views; what was one tuple stays one.
+    """Return the links of some of the views, with connected tuples.
 
-    Items that were tied only by way of a view that is left out are tied by new rows. Items of one
-    single view can't be: a row holds one item of each view.
+    Items tied only through a view that is left out are tied by new rows, except items of one
+    single view: a row holds one item of each view.
     """
     kept_views = [views[column] for column in columns]
     kept = links[:, list(columns)]

@@ -33,7 +33,7 @@ def built(texts: dict[str, list[Any]], **arguments: Any) -> MultiviewDataset:
     )
 
 
-def said(data: MultiviewDataset, name: str) -> list[str]:
+def texts_of(data: MultiviewDataset, name: str) -> list[str]:
     return data.text_view(name).items(slice(0, len(data.view(name))))
 
 
@@ -41,7 +41,7 @@ def picture(number: int) -> np.ndarray[Any, Any]:
     return np.full((1, 1, 3), number, np.uint8)
 
 
-def seen(data: MultiviewDataset, name: str) -> list[int]:
+def shades_of(data: MultiviewDataset, name: str) -> list[int]:
     """Return the shade of each picture of one colour."""
     return [int(array[0, 0, 0]) for array in data.view(name).items(slice(0, len(data.view(name))))]
 
@@ -58,10 +58,10 @@ def tied(data: MultiviewDataset) -> list[set[tuple[str, str]]]:
             (
                 files(data, name)
                 if isinstance(view.items(slice(0, 1))[0], Path)
-                else seen(data, name)
+                else shades_of(data, name)
             )
             if isinstance(view, ImageView)
-            else said(data, name)
+            else texts_of(data, name)
         )
         for number, item in zip(data.tuples(name), shown, strict=True):
             groups[int(number)].add((name, str(item)))
@@ -94,8 +94,8 @@ def quietly(function: Any, *arguments: Any, **more: Any) -> Any:
 
 def test_item_i_of_every_list_belongs_to_record_i() -> None:
     data = quietly(built, {"en": ["sea", "wood"], "de": ["meer", "wald"]})
-    assert said(data, "en") == ["sea", "wood"]
-    assert said(data, "de") == ["meer", "wald"]
+    assert texts_of(data, "en") == ["sea", "wood"]
+    assert texts_of(data, "de") == ["meer", "wald"]
     assert data.links.tolist() == [[0, 0], [1, 1]]
     assert data.view("en").sizes == (2, 0, 0)
     assert data.pivot == "en"
@@ -110,8 +110,8 @@ def test_a_missing_cell_is_a_gap(missing: Any) -> None:
         images={"photo": [picture(1), missing, missing]},
         labels=["a", missing, "c"],
     )
-    assert said(data, "en") == ["sea", "field"]
-    assert said(data, "de") == ["wald", "feld"]
+    assert texts_of(data, "en") == ["sea", "field"]
+    assert texts_of(data, "de") == ["wald", "feld"]
     assert tied(data) == [
         {("en", "sea"), ("photo", "1")},
         {("en", "field"), ("de", "feld")},
@@ -128,7 +128,7 @@ def test_a_cell_may_hold_several_items() -> None:
         {"en": ["sea", "wood"], "de": [["meer", "see"], None]},
         images={"photo": [[picture(1), picture(2), picture(3)], (picture(4), None)]},
     )
-    assert seen(data, "photo") == [1, 2, 3, 4]
+    assert shades_of(data, "photo") == [1, 2, 3, 4]
     assert tied(data) == [
         {("en", "sea"), ("de", "meer"), ("de", "see"), *(("photo", str(i)) for i in (1, 2, 3))},
         {("en", "wood"), ("photo", "4")},
@@ -157,8 +157,8 @@ def test_records_of_one_group_are_one(folder: Path) -> None:
         group=["x", "x", "y", "x"],
         labels=["l", "l", "m", "l"],
     )
-    assert said(data, "en") == ["sea", "wood"]
-    assert said(data, "de") == ["meer", "wald"]
+    assert texts_of(data, "en") == ["sea", "wood"]
+    assert texts_of(data, "de") == ["meer", "wald"]
     assert tied(data) == [
         {("en", "sea"), ("de", "meer"), *(("photo", f"{i}.jpg") for i in (0, 1, 3))},
         {("en", "wood"), ("de", "wald"), ("photo", "2.jpg")},
@@ -199,7 +199,9 @@ def test_half_of_a_surrogate_pair_is_refused(half: str) -> None:
     with pytest.raises(DataError, match=r"^label 1 holds half of a surrogate pair \("):
         built({"en": ["sea", "wood"]}, labels=["a", half])
     repaired = "wood \ud83d\ude00\ud83d".encode("utf-16", "surrogatepass")
-    assert said(built({"en": [repaired.decode("utf-16", "replace")]}), "en") == ["wood 😀\ufffd"]
+    assert texts_of(built({"en": [repaired.decode("utf-16", "replace")]}), "en") == [
+        "wood 😀\ufffd"
+    ]
 
 
 def test_whole_number_labels_with_gaps_stay_whole() -> None:
@@ -226,7 +228,7 @@ def test_images_may_be_known_by_embeddings_alone() -> None:
 def test_pictures_may_be_images_of_pillow() -> None:
     image = Image.new("L", (2, 1), 9)
     data = quietly(built, {"en": ["sea"]}, images={"photo": [image]})
-    assert seen(data, "photo") == [9]
+    assert shades_of(data, "photo") == [9]
     assert data.view("photo").items(slice(0, 1))[0].shape == (1, 2, 3)
 
 
@@ -272,7 +274,7 @@ def test_items_are_stored_train_validation_test() -> None:
     data = quietly(built, {"en": [f"sea w{i}" for i in range(8)]}, partition=marks)
     assert data.view("en").sizes == (3, 4, 1)
     assert data.view("en").input_rows.tolist() == [1, 3, 7, 2, 4, 5, 6, 0]
-    assert said(data, "en") == [f"sea w{i}" for i in (1, 3, 7, 2, 4, 5, 6, 0)]
+    assert texts_of(data, "en") == [f"sea w{i}" for i in (1, 3, 7, 2, 4, 5, 6, 0)]
 
 
 def test_the_same_picture_in_two_partitions_is_an_error(folder: Path) -> None:
@@ -306,9 +308,9 @@ def test_other_partitions_are_kept_and_can_be_chosen() -> None:
         partition=["test", "train", "train"],
         other_partitions={"other": ["train", "validation", "test"]},
     )
-    assert said(data, "en") == ["sea wood", "sea field", "sea"]
+    assert texts_of(data, "en") == ["sea wood", "sea field", "sea"]
     other = data.with_partition("other")
-    assert said(other, "en") == ["sea", "sea wood", "sea field"]
+    assert texts_of(other, "en") == ["sea", "sea wood", "sea field"]
     assert other.view("en").sizes == (1, 1, 1)
     assert other.view("de").sizes == (1, 0, 1)
     assert tied(other) == tied(data)[::-1]
@@ -328,8 +330,8 @@ def test_empty_documents_are_left_out_and_links_follow() -> None:
         "0); they were left out, links follow.",
     ]
     assert data.metadata["dropped"] == {"en": [1, 2], "de": [3]}
-    assert said(data, "en") == ["sea", "wood", "field"]
-    assert said(data, "de") == ["meer", "see", "holz", "feld"]
+    assert texts_of(data, "en") == ["sea", "wood", "field"]
+    assert texts_of(data, "de") == ["meer", "see", "holz", "feld"]
     assert data.view("en").labels == ["a", "d", "e"]
     assert tied(data) == [
         {("en", "sea"), ("de", "meer")},
@@ -375,14 +377,14 @@ def test_a_truncated_picture_of_any_kind_is_noticed(kind: str, tmp_path: Path) -
 def test_unusable_items_may_be_an_error(folder: Path) -> None:
     message = (
         "view 'en': 1 of 2 items have no word left after preprocessing (rows 1, counted from 0); "
-        "mend or remove them, or pass unusable='drop'."
+        "repair or remove them, or pass unusable='drop'."
     )
     with pytest.raises(DataError, match=f"^{re.escape(message)}$"):
         built({"en": ["sea", ""]}, unusable="error")
     message = (
         "view 'photo': 1 of 2 items can't be opened as an image (rows 0, counted from 0: "
         f"{folder / 'cut.jpg'} is broken or can't be read (Truncated File Read)); "
-        "mend or remove them, or pass unusable='drop'."
+        "repair or remove them, or pass unusable='drop'."
     )
     with pytest.raises(DataError, match=f"^{re.escape(message)}$"):
         built(
@@ -521,9 +523,9 @@ def test_the_linked_items_of_a_record_are_its_own(
     texts, photos, partition = case
     labels = [f"l{record}" for record in range(len(partition))]
     data = random_build(case, labels=labels)
-    place = {("en", text): i for i, text in enumerate(said(data, "en"))}
-    place |= {("de", text): i for i, text in enumerate(said(data, "de"))}
-    place |= {("photo", str(shade)): i for i, shade in enumerate(seen(data, "photo"))}
+    place = {("en", text): i for i, text in enumerate(texts_of(data, "en"))}
+    place |= {("de", text): i for i, text in enumerate(texts_of(data, "de"))}
+    place |= {("photo", str(shade)): i for i, shade in enumerate(shades_of(data, "photo"))}
     columns = {**texts, "photo": photos}
     expected_groups: list[set[tuple[str, str]]] = []
     for record, mark in enumerate(partition):
@@ -561,10 +563,10 @@ def test_the_embedding_of_an_item_follows_it(
         view = data.view(name)
         assert view.embeddings is not None
         assert view.embeddings.dtype == np.float32
-        assert [rows[int(value)] for value in view.embeddings[:, 0]] == said(data, name)
+        assert [rows[int(value)] for value in view.embeddings[:, 0]] == texts_of(data, name)
     found = data.view("photo").embeddings
     assert found is not None
-    assert [shades[int(value)] for value in found[:, 0]] == seen(data, "photo")
+    assert [shades[int(value)] for value in found[:, 0]] == shades_of(data, "photo")
 
 
 @settings(deadline=None, max_examples=40)
@@ -647,7 +649,7 @@ def test_a_frame_has_a_column_for_each_view(folder: Path) -> None:
         preprocessing=PLAIN,
         unusable="error",
     )
-    assert said(data, "en") == ["wood all sea", "sea all"]
+    assert texts_of(data, "en") == ["wood all sea", "sea all"]
     assert data.view("en").sizes == (1, 0, 1)
     assert data.view("en").labels == ["land", "water"]
     assert data.view("de").labels == ["", "water"]
@@ -664,7 +666,7 @@ def test_missing_values_of_any_kind_of_column_are_gaps(dtype: str) -> None:
         {"en": pd.Series(["sea", None, "wood"], dtype=dtype), "de": ["meer", "see", "wald"]}
     )
     data = quietly(from_frame, given_frame, texts=["en", "de"], preprocessing=PLAIN)
-    assert said(data, "en") == ["sea", "wood"]
+    assert texts_of(data, "en") == ["sea", "wood"]
     assert data.links.tolist() == [[-1, 1], [0, 0], [1, 2]]
 
 
@@ -688,12 +690,12 @@ def test_a_frame_may_have_a_row_for_each_picture(folder: Path) -> None:
         other_partitions=["again"],
         preprocessing=PLAIN,
     )
-    assert said(data, "en") == ["sea", "sea wood"]
+    assert texts_of(data, "en") == ["sea", "sea wood"]
     assert tied(data) == [
         {("en", "sea"), ("file", "0.jpg"), ("file", "1.jpg")},
         {("en", "sea wood"), ("file", "2.jpg")},
     ]
-    assert said(data.with_partition("again"), "en") == ["sea wood", "sea"]
+    assert texts_of(data.with_partition("again"), "en") == ["sea wood", "sea"]
 
 
 # JSON lines.
@@ -720,8 +722,8 @@ def test_json_lines_have_a_field_for_each_view(folder: Path, tmp_path: Path) -> 
     data = quietly(from_jsonl, folder / "a.jsonl", **FIELDS)
     elsewhere = quietly(from_jsonl, tmp_path / "a.jsonl", image_folder=folder, **FIELDS)
     assert elsewhere.fingerprints() == data.fingerprints()
-    assert said(data, "en") == ["sea", "wood", "wood sea"]
-    assert said(data, "de") == ["meer", "see", "meer see"]
+    assert texts_of(data, "en") == ["sea", "wood", "wood sea"]
+    assert texts_of(data, "de") == ["meer", "see", "meer see"]
     assert data.view("photo").items(slice(0, 3)) == [folder / f"{i}.jpg" for i in range(3)]
     assert data.view("en").sizes == (2, 0, 1)
     assert data.view("en").labels == ["", "green", ""]
@@ -736,7 +738,7 @@ def test_a_split_is_drawn_before_the_vocabulary_is_chosen() -> None:
     texts = [f"word{'abcdefghij'[i % 10]}{'abcdefghij'[i // 10]}" for i in range(100)]
     data = built({"en": texts, "de": texts}, split=(0.8, 0.1), unusable="drop")
     assert data.view("en").sizes[0] == 80
-    assert set(data.text_view("en").vocabulary) == set(said(data, "en")[:80])
+    assert set(data.text_view("en").vocabulary) == set(texts_of(data, "en")[:80])
 
 
 def test_records_with_a_common_picture_are_in_one_partition(tmp_path: Path) -> None:
