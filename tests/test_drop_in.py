@@ -95,7 +95,7 @@ def test_models_of_several_views_say_that_they_need_them(name: str, dataset: Dat
         MODELS[name]().train_model(dataset)
     assert str(raised.value) == (
         f"{name} learns from two views or more, and this data set has one ('text'); give it "
-        "another (several data sets of OCTIS become one: MultiviewDataset.from_octis({'en': first, "
+        "another (several OCTIS data sets become one: MultiviewDataset.from_octis({'en': first, "
         "'de': second}, linked='by row')), or use zeroshot-tm, gloctm or pltm for one."
     )
 
