@@ -101,6 +101,12 @@ class PretrainedEncoder(BaseModel, ABC):
         state = super().__getstate__()
         return {**state, "__dict__": {n: v for n, v in vars(self).items() if n != "_loaded"}}
 
+    def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
+        """Return a copy without the loaded weights."""
+        copied = self.model_copy()
+        vars(copied).pop("_loaded", None)
+        return copied
+
     @contextmanager
     def _settings_errors(self) -> Iterator[None]:
         """Turn pydantic's errors into one line."""

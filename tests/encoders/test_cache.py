@@ -50,7 +50,7 @@ def _texts(count: int) -> list[str]:
     return [f"document {number}" for number in range(count)]
 
 
-def test_what_was_encoded_is_not_encoded_again_and_order_and_repeats_do_not_matter(
+def test_items_are_encoded_once_in_any_order(
     tmp_path: Path,
 ) -> None:
     cache, encoder, texts = EmbeddingCache(tmp_path, items_at_once=7), Toy(), _texts(40)
@@ -143,7 +143,7 @@ def test_two_processes_that_encode_the_same_do_it_once(tmp_path: Path) -> None:
 
 @settings(max_examples=50, deadline=None)
 @given(st.lists(st.text(max_size=4), max_size=30))
-def test_keys_are_equal_where_texts_are(texts: list[str]) -> None:
+def test_equal_keys_mean_equal_texts(texts: list[str]) -> None:
     keys = [content_key(text, 0) for text in texts]
     assert len(set(keys)) == len(set(texts))
 
@@ -177,7 +177,7 @@ def test_encoders_on_fast_devices_are_given_more_at_once(
     assert encoder.calls == calls
 
 
-def test_one_bar_moves(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_one_progress_bar_is_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     class Silent(Toy):
         device = "cuda"
 
@@ -198,7 +198,7 @@ def test_one_bar_moves(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> No
         assert ("100%" in err) is (expected != "own\n")
 
 
-def test_errors_of_the_encoder_are_its_own(tmp_path: Path) -> None:
+def test_errors_of_the_encoder_and_of_the_cache_are_distinct(tmp_path: Path) -> None:
     class Remote(Toy):
         def encode(self, items: Sequence[Any]) -> NDArray[np.float32]:
             raise ConnectionError("the service is down")
@@ -265,7 +265,7 @@ def test_pictures_of_other_shape_kind_or_palette_have_other_keys() -> None:
         content_key(3, 7)
 
 
-def test_paths_as_text_are_known_by_what_is_in_the_file(
+def test_paths_given_as_text_are_known_by_the_files_content(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     vectors = []

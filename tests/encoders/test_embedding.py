@@ -61,7 +61,7 @@ def test_an_encoder_of_ten_lines_plugs_in_and_is_asked_once(
     assert np.array_equal(again.view("de").embeddings, embedded.view("de").embeddings)  # type: ignore[arg-type]
 
 
-def test_what_models_keep_of_an_encoder_that_is_all_settings(
+def test_models_keep_an_encoder_that_its_settings_determine(
     dataset: MultiviewDataset, tmp_path: Path
 ) -> None:
     embedded = embed(dataset, {"pictures": "picture"}, cache=None)
@@ -82,7 +82,7 @@ def test_what_models_keep_of_an_encoder_that_is_all_settings(
     assert np.array_equal(load_model(tmp_path / "model").infer(some, "pictures"), expected)
 
 
-def test_embeddings_of_ones_own_forget_what_made_those_before(dataset: MultiviewDataset) -> None:
+def test_embeddings_of_your_own_have_no_recorded_encoder(dataset: MultiviewDataset) -> None:
     embedded = embed(dataset, {"pictures": "picture"}, cache=None)
     own = embedded.with_embeddings(
         {"pictures": np.ones((len(dataset.view("pictures")), 4), np.float32)}, order="stored"
@@ -98,9 +98,7 @@ def test_the_description_stays_with_fewer_items(dataset: MultiviewDataset) -> No
     assert np.array_equal(view.embeddings, PictureEncoder().encode(_pictures(embedded)))  # type: ignore[arg-type]
 
 
-def test_an_encoder_that_is_not_saved_is_given_again(
-    dataset: MultiviewDataset, tmp_path: Path
-) -> None:
+def test_an_encoder_of_your_own_is_passed_again(dataset: MultiviewDataset, tmp_path: Path) -> None:
     embedded = embed(dataset, {"en": Letters()}, cache=None)
     assert embedded.view("en").embedding_encoder is None
     model = M3LContrast(**FAST, encoder="auto")
@@ -114,7 +112,7 @@ def test_an_encoder_that_is_not_saved_is_given_again(
     assert len(encode_words(dataset)["en"]) == len(dataset.text_view("en").vocabulary)
 
 
-def test_what_does_not_fit_is_said(dataset: MultiviewDataset) -> None:
+def test_unknown_views_and_wrong_dimensions_are_errors(dataset: MultiviewDataset) -> None:
     class Short(Letters):
         def encode(self, items: Sequence[str]) -> NDArray[np.float32]:
             return super().encode(items)[:, :5]
@@ -161,7 +159,7 @@ def test_pictures_that_changed_are_encoded_again(tmp_path: Path) -> None:
     )
 
 
-def test_encoders_that_are_fitted_belong_to_training(dataset: MultiviewDataset) -> None:
+def test_fitted_encoders_are_given_to_training(dataset: MultiviewDataset) -> None:
     with pytest.raises(SettingsError, match="give it to train, --set encoder=lsa"):
         encoders_of(dataset, {"texts": "lsa"}, None)
 
@@ -182,7 +180,7 @@ def test_two_processes_encode_two_views_of_one_folder(
     assert all(view.embeddings is not None for view in read.views.values())
 
 
-def test_a_users_own_embeddings_stay(dataset: MultiviewDataset, tmp_path: Path) -> None:
+def test_embeddings_of_your_own_are_not_replaced(dataset: MultiviewDataset, tmp_path: Path) -> None:
     dataset.save(tmp_path / "data")
     rows = len(dataset.view("en"))
     write_embeddings(tmp_path / "data", "en", np.ones((rows, 3), np.float32), "mine", {})

@@ -68,7 +68,7 @@ class Lengths:
         return np.array([[len(item), len(item.split())] for item in items], np.float32)
 
 
-def test_auto_takes_what_is_given_else_fits() -> None:
+def test_auto_uses_given_embeddings_or_fits_encoders() -> None:
     assert kinds(linked()) == {"en": "clsi", "de": "clsi"}
     assert kinds(linked(images={"photo": pictures()})) == {
         "en": "clsi",
@@ -99,7 +99,7 @@ def test_auto_fits_each_language_by_itself_where_none_are_linked() -> None:
     assert kinds(only_in_test) == {"en": "lsa", "de": "lsa"}
 
 
-def test_lsa_and_clsi_are_for_texts_and_set_given_embeddings_aside() -> None:
+def test_lsa_and_clsi_replace_given_embeddings_of_texts() -> None:
     dataset = linked(images={"photo": None}, embeddings={"en": vectors(), "photo": vectors()})
     assert kinds(dataset, "lsa") == {"en": "lsa", "de": "lsa", "photo": "given"}
     assert kinds(dataset, "clsi") == {"en": "clsi", "de": "clsi", "photo": "given"}
@@ -183,7 +183,7 @@ def test_views_are_in_the_order_of_the_data_set() -> None:
     assert list(found.embeddings) == ["en", "de", "photo"]
 
 
-def test_an_encoder_of_ones_own_plugs_in() -> None:
+def test_your_own_encoder_is_used() -> None:
     dataset, own = linked(), Lengths()
     assert isinstance(own, Encoder)
     found = encode(dataset, encoders={"de": own})
@@ -196,7 +196,7 @@ def test_an_encoder_of_ones_own_plugs_in() -> None:
     assert encode(dataset).encoders["de"].name == "clsi"
 
 
-def test_an_encoder_of_ones_own_stands_before_given_embeddings_and_pictures() -> None:
+def test_your_own_encoder_replaces_given_embeddings() -> None:
     class Red(PictureEncoder):
         """How red a picture is."""
 
@@ -211,7 +211,7 @@ def test_an_encoder_of_ones_own_stands_before_given_embeddings_and_pictures() ->
     assert found.embeddings["photo"].ravel().tolist() == [30.0 * number for number in range(8)]
 
 
-def test_an_encoder_of_ones_own_must_give_one_finite_vector_an_item() -> None:
+def test_your_own_encoder_must_return_one_finite_vector_per_item() -> None:
     class Wrong(Lengths):
         """Returns what it is told to."""
 
@@ -255,7 +255,7 @@ def test_an_encoder_for_an_unknown_view_is_an_error() -> None:
         encode(linked(), encoders={"dee": Lengths()})
 
 
-def test_an_embedding_out_of_all_proportion_is_warned_of() -> None:
+def test_a_much_larger_embedding_is_warned_of() -> None:
     given = vectors() + 1
     given[5, 1] = 1e30
     message = (

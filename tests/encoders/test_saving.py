@@ -53,7 +53,7 @@ def test_a_round_trip_is_exact(fitted: LatentSemanticEncoder, tmp_path: Path) ->
     np.testing.assert_array_equal(found.encode(texts), fitted.encode(texts))
 
 
-def test_the_picture_encoder_has_nothing_but_its_kind(tmp_path: Path) -> None:
+def test_the_picture_encoder_is_saved_as_its_kind(tmp_path: Path) -> None:
     save_encoder(PictureEncoder(), tmp_path)
     assert [p.name for p in tmp_path.iterdir()] == ["encoder.json"]
     assert load_encoder(tmp_path) == PictureEncoder()
@@ -94,7 +94,7 @@ def test_an_unknown_kind_is_an_error(tmp_path: Path) -> None:
         load_encoder(tmp_path)
 
 
-def test_a_tokenizer_of_ones_own_has_to_be_given_again(
+def test_your_own_tokenizer_must_be_passed_again(
     fitted: LatentSemanticEncoder, tmp_path: Path
 ) -> None:
     own = replace(fitted, preprocessor=replace(fitted.preprocessor, tokenizer=str.split))
