@@ -17,7 +17,7 @@ from report import finish, mean_std, print_summary, summarise
 from octis_m3l import M3LContrast, Optimizer, OverViews
 from octis_m3l.reports import draw_search, importances
 from octis_m3l.search import OnRay
-from octis_m3l.search.resuming import read_search
+from octis_m3l.search.storage import read_search
 
 SPACE = {
     "temperature": (0.01, 1.0, "log-uniform"),
@@ -36,7 +36,7 @@ def searched(arguments: argparse.Namespace, dataset: Any) -> Any:
     file = arguments.kept / "search.json"
     model = M3LContrast(encoder=arguments.encoder, epochs=arguments.epochs)
     if file.exists():
-        arguments.batch = read_search(file)["settings"]["batch"]
+        arguments.batch = read_search(file).settings.batch
         metric = OverViews(dataset, "mrr", "validation")
         return Optimizer().resume_optimization(
             file, dataset=dataset, model=model, metric=metric, progress=True, **workers

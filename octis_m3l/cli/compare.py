@@ -83,8 +83,8 @@ def compare(
         from octis_m3l.comparison import compare as run_comparison
         from octis_m3l.comparison.specifications import contender, read_contenders
         from octis_m3l.data import MultiviewDataset
-        from octis_m3l.experiments.tuning import workplace
         from octis_m3l.reports import comparison_table, write_comparison
+        from octis_m3l.search.tuning import workplace
 
     chosen = {
         name: contender(name, topics, trusted=trusted, **own)

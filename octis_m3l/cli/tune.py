@@ -75,8 +75,6 @@ def tune(
     The response surface is drawn to search.png in OUT, or to --picture.
     """
     with loading():
-        from octis_m3l.experiments.tuning import tune as run_search
-        from octis_m3l.experiments.tuning import workplace
         from octis_m3l.reports import (
             FEWEST,
             at_edge,
@@ -85,6 +83,8 @@ def tune(
             importances,
             search_table,
         )
+        from octis_m3l.search.tuning import tune as run_search
+        from octis_m3l.search.tuning import workplace
 
         if picture is not None:
             check_picture(picture)

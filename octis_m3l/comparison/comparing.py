@@ -30,7 +30,7 @@ from octis_m3l.metrics.base import check_dataset
 from octis_m3l.metrics.outputs import check_partition, check_whole, possible_output
 from octis_m3l.metrics.scores import applicable, check_built, chosen_metrics, missing
 from octis_m3l.models.base import TopicModel
-from octis_m3l.search.placing import Place, place
+from octis_m3l.search.executors import Place
 from octis_m3l.search.record import described_metric
 from octis_m3l.search.runs import Task
 
@@ -126,7 +126,7 @@ def compare(
         )
     check_partition(partition)
     check_whole("topk", topk, 2)
-    at = place(processes, device, threads, executor)
+    at = Place.checked(processes, device, threads, executor)
     terms = Terms(partition, topk, at.device, at.threads)
     if not any(len(range(len(v))[v.rows(partition)]) for v in dataset.views.values()):
         raise DataError(f"the {partition} partition holds no items; split the data anew.")

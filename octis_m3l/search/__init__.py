@@ -1,6 +1,6 @@
 """Search of hyperparameters: OCTIS's Optimizer, resumed, in parallel, on anybody's models."""
 
-from octis_m3l.search.executors import Executor, Processes, Sequential
+from octis_m3l.search.executors import Executor
 from octis_m3l.search.on_ray import OnRay
 from octis_m3l.search.optimizer import Optimizer
 from octis_m3l.search.result import SearchResult
@@ -13,9 +13,7 @@ __all__ = [
     "OnRay",
     "Optimizer",
     "Outcome",
-    "Processes",
     "SearchResult",
-    "Sequential",
     "Task",
     "search_space",
 ]

@@ -1,78 +1,60 @@
-"""Where runs are done: here one after another, or in several processes at once."""
+"""Where runs are executed: in this process, in several processes, or by an executor of Ray."""
 
 import os
 import signal
 import sys
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, replace
+from pickle import PicklingError
+from tempfile import TemporaryDirectory
 from threading import Thread
 from typing import Any, Self
 
-from octis_m3l.devices import checked_threads, on_threads
+from filelock import FileLock, Timeout
+from joblib import Parallel, delayed, parallel_config
+from joblib.externals.loky import get_reusable_executor
+from joblib.externals.loky.process_executor import BrokenProcessPool, TerminatedWorkerError
+
+from octis_m3l.devices import check_device_name, checked_threads, each_device, on_threads
 from octis_m3l.errors import SettingsError
 from octis_m3l.search.runs import Job, Outcome, Task
-from octis_m3l.search.shipping import packed, unpacked
 
 ATTEMPTS = 3
-"""How often a run is begun whose process is killed."""
+"""How often a run is repeated whose process is killed."""
+_CHECK_PARENT_EVERY = 0.2
 
 
 class Executor(ABC):
-    """Does the runs of one job; a context manager that lets go of what it holds.
-
-    Parameters
-    ----------
-    job : Job
-        What all runs share.
-    """
+    """Executes the runs of one job; a context manager that releases its workers."""
 
     def __init__(self, job: Job) -> None:
         self.job = job
 
     @abstractmethod
     def outcomes(self, tasks: Sequence[Task]) -> Iterator[Outcome]:
-        """Yield what comes of each run, as they end.
-
-        Parameters
-        ----------
-        tasks : sequence of Task
-            The runs.
-        """
+        """Yield the outcome of each run as it ends."""
 
     def __enter__(self) -> Self:
         """Return the executor."""
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Let go."""
+        """Release the workers."""
         return
 
 
 class Sequential(Executor):
-    """One run after another, in this process.
-
-    Parameters
-    ----------
-    job : Job
-        What all runs share.
-    threads : int, optional
-        Of each run. Default: one, as elsewhere, since sums depend on them.
-    """
+    """Executes one run after another in this process, by default on one thread."""
 
     def __init__(self, job: Job, *, threads: int | None = None) -> None:
         super().__init__(job)
-        self.threads = checked_threads(threads) or 1
+        self.threads = threads or 1
 
     def outcomes(self, tasks: Sequence[Task]) -> Iterator[Outcome]:
-        """Yield what comes of each run, in order.
-
-        Parameters
-        ----------
-        tasks : sequence of Task
-            The runs.
-        """
+        """Yield the outcome of each run, in order."""
         for task in tasks:
             with on_threads(self.threads):
                 outcome = self.job.do(task)
@@ -80,151 +62,183 @@ class Sequential(Executor):
 
 
 class Processes(Executor):
-    """Several processes of this machine, each with the job; a killed one is replaced.
+    """Executes runs in `count` processes of this machine, by joblib.
 
-    Parameters
-    ----------
-    job : Job
-        What all runs share.
-    count : int
-        How many processes.
-    devices : sequence of str
-        Given out to runs in turn, so that each has one to itself where there are as many as
-        processes. Empty: as the model says.
-    threads : int, optional
-        Of torch and of the numeric libraries, in each process. Default: one.
-
-    Raises
-    ------
-    SettingsError
-        If there is no process.
+    joblib sends the job with every run: arrays as memory-mapped files, classes of the user's by
+    value. Each process takes one of the devices for itself, if there are as many as processes.
     """
 
     def __init__(
         self, job: Job, count: int, *, devices: Sequence[str] = (), threads: int | None = None
     ) -> None:
         super().__init__(job)
-        if count < 1:
-            raise SettingsError(f"processes={count}: expected 1 or more.")
-        self.count, self.threads = count, checked_threads(threads) or 1
-        self.slots: list[str | None] = [
-            devices[number % len(devices)] if devices else None for number in range(count)
-        ]
-        self._packed = packed(job)
-        self._pool: Any = None
+        self.count, self.threads = count, threads or 1
+        self.devices = [devices[number % len(devices)] for number in range(count) if devices]
+        self._stack = ExitStack()
 
-    def outcomes(self, tasks: Sequence[Task]) -> Iterator[Outcome]:
-        """Yield what comes of each run, as they end.
-
-        Parameters
-        ----------
-        tasks : sequence of Task
-            The runs. One whose process is killed three times has failed.
-        """
-        from concurrent.futures import FIRST_COMPLETED, Future, wait
-        from concurrent.futures.process import BrokenProcessPool
-
-        waiting, free = list(tasks), list(self.slots)
-        suspects: list[Task] = []
-        attempts: dict[tuple[int, int], int] = {}
-        running: dict[Future[Outcome], tuple[Task, str | None]] = {}
-        while waiting or suspects or running:
-            # The pool doesn't say which process was killed: all that ran begin again, one by one,
-            # and only a run that was alone is counted as the one.
-            source, room = (suspects, 1 - len(running)) if suspects else (waiting, len(free))
-            for _ in range(min(room, len(source))):
-                task, device = source.pop(0), free.pop(0)
-                sent = replace(task, device=device or task.device)
-                running[self._submit(sent)] = (task, device)
-            alone = len(running) == 1
-            ended, _ = wait(running, return_when=FIRST_COMPLETED)
-            lost = []
-            for future in ended:
-                task, device = running.pop(future)
-                free.append(device)
-                try:
-                    yield future.result()
-                except BrokenProcessPool:
-                    lost.append(task)
-            if not lost:
-                continue
-            lost += [task for task, _ in running.values()]
-            free += [device for _, device in running.values()]
-            running.clear()
-            self._stop()
-            for task in lost:
-                key = task.call, task.run
-                attempts[key] = attempts.get(key, 0) + alone
-                if attempts[key] < ATTEMPTS:
-                    suspects.append(task)
-                    continue
-                message = f"its process was killed {ATTEMPTS} times; is there too little memory?"
-                yield Outcome(task.call, task.run, task.seed, None, 0.0, message)
-
-    def _submit(self, task: Task) -> Any:
-        if self._pool is None:
-            from loky import ProcessPoolExecutor
-
-            self._pool = ProcessPoolExecutor(
-                self.count,
-                initializer=_begin,
-                initargs=(self._packed, self.threads, os.getpid()),
-                env={name: str(self.threads) for name in _THREADS},
-                timeout=None,
+    def __enter__(self) -> Self:
+        """Set up the processes; they start with the first run."""
+        locks = self._stack.enter_context(TemporaryDirectory())
+        self._stack.callback(_end_workers)
+        with parallel_config(
+            backend="loky",
+            inner_max_num_threads=self.threads,
+            initializer=_start_worker,
+            initargs=(os.getpid(), self.threads, self.devices, locks),
+        ):
+            # Copy-on-write, so that models may write to the arrays that they are given.
+            self._parallel = self._stack.enter_context(
+                Parallel(
+                    n_jobs=self.count,
+                    return_as="generator_unordered",
+                    batch_size=1,
+                    pre_dispatch="n_jobs",
+                    mmap_mode="c",
+                )
             )
-        from concurrent.futures.process import BrokenProcessPool
-
-        try:
-            return self._pool.submit(_do, task)
-        except BrokenProcessPool:
-            # A process was killed while it had nothing to do.
-            self._stop()
-            return self._submit(task)
-
-    def _stop(self) -> None:
-        if self._pool is not None:
-            self._pool.shutdown(wait=True, kill_workers=True)
-            self._pool = None
+        return self
 
     def __exit__(self, *_: object) -> None:
-        """End the processes, whatever they are doing."""
-        self._stop()
+        """Kill the processes, whatever they are doing."""
+        self._stack.close()
+
+    def outcomes(self, tasks: Sequence[Task]) -> Iterator[Outcome]:
+        """Yield the outcome of each run as it ends."""
+        waiting = list(tasks)
+        while waiting:
+            started: list[Task] = []
+            try:
+                for outcome in self._run(waiting, started):
+                    run = outcome.call, outcome.run
+                    waiting = [task for task in waiting if (task.call, task.run) != run]
+                    yield outcome
+            except TerminatedWorkerError:
+                # joblib does not say which process was killed: every run that had started is
+                # repeated by itself.
+                for task in [task for task in waiting if task in started]:
+                    waiting.remove(task)
+                    yield self._repeat(task)
+
+    def _repeat(self, task: Task) -> Outcome:
+        for _ in range(ATTEMPTS):
+            with suppress(TerminatedWorkerError):
+                return next(self._run([task], []))
+        error = f"its process was killed {ATTEMPTS} times; is there too little memory?"
+        return Outcome(task.call, task.run, task.seed, None, 0.0, error)
+
+    def _run(self, tasks: Iterable[Task], started: list[Task]) -> Iterator[Outcome]:
+        def calls() -> Iterator[Any]:
+            for task in tasks:
+                started.append(task)
+                yield delayed(_do)(self.job, task)
+
+        try:
+            yield from self._parallel(calls())
+        except TerminatedWorkerError:
+            raise
+        except (BrokenProcessPool, PicklingError) as error:
+            # The cause is a traceback in quotes, of which the last line says what is wrong.
+            reason = str(error.__cause__ or error).strip('"\n').splitlines()[-1]
+            raise unreadable(reason) from error
 
 
-_THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
-_WATCH = 0.2
-_job: Job | Exception | None = None
+def _end_workers() -> None:
+    get_reusable_executor(reuse=True).shutdown(wait=True, kill_workers=True)
 
 
-def _begin(content: bytes, threads: int, parent: int) -> None:
-    global _job
+_device: str | None = None
+_lock: FileLock | None = None
+_job: Job | None = None
+
+
+def _start_worker(parent: int, threads: int, devices: Sequence[str], locks: str) -> None:
+    """Set up a worker process: its threads, and a device that no other worker has."""
     import torch
 
+    global _device, _lock
     Thread(target=_end_with, args=(parent,), daemon=True).start()
     torch.set_num_threads(threads)
-    try:
-        _job = unpacked(content)
-    except Exception as error:
-        # Raised by the first run: an initializer that raises says nothing but that it did.
-        _job = error
+    for number, device in enumerate(devices):
+        lock = FileLock(f"{locks}/{number}")
+        with suppress(Timeout):
+            lock.acquire(timeout=0)
+            # The lock is released when the process ends, even if it is killed.
+            _device, _lock = device, lock
+            return
 
 
 def _end_with(parent: int) -> None:
-    """End this process when the one that began it is gone: nobody is left at work."""
+    """End this process when its parent is gone."""
     while os.getppid() == parent:
-        time.sleep(_WATCH)
+        time.sleep(_CHECK_PARENT_EVERY)
     os.kill(os.getpid(), signal.SIGTERM if sys.platform == "win32" else signal.SIGKILL)
 
 
-def _do(task: Task) -> Outcome:
-    if not isinstance(_job, Job):
-        raise unreadable(_job)
-    return _job.do(task)
+def _do(job: Job, task: Task) -> Outcome:
+    global _job
+    # A process keeps the first copy of the job, with all that its metrics have cached.
+    _job = _job or job
+    return _job.do(replace(task, device=_device or task.device))
 
 
-def unreadable(error: object) -> SettingsError:
-    """Return the error of a worker that can't read the job."""
+def unreadable(reason: str) -> SettingsError:
+    """Return the error of a worker that cannot read the job."""
     return SettingsError(
-        f"a worker can't read the search ({type(error).__name__}: {error}); models, metrics and "
-        "data must be importable, and folders readable, where it runs."
+        f"a worker can't read the search ({reason}); models, metrics and data must be importable "
+        "where it runs."
     )
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where `optimize` and `compare` execute their runs."""
+
+    processes: int
+    devices: tuple[str, ...]
+    threads: int | None
+    executor: Callable[[Job], Executor] | None
+
+    @classmethod
+    def checked(
+        cls,
+        processes: int,
+        device: str | Sequence[str] | None,
+        threads: int | None,
+        executor: Any = None,
+    ) -> Self:
+        """Return the place, or raise if runs can't be executed there."""
+        if not isinstance(processes, int) or processes < 1:
+            raise SettingsError(f"processes={processes!r}: expected 1 or more.")
+        checked_threads(threads)
+        devices = [device] if isinstance(device, str) else list(device or ())
+        if executor is None:
+            for name in devices:
+                check_device_name(name)
+            devices = each_device(devices, processes)
+            return cls(max(processes, len(devices)), tuple(devices), threads, None)
+        if not callable(executor):
+            raise SettingsError(
+                f"executor={executor!r}: expected a function from a job to an executor, as in "
+                "functools.partial(OnRay, workers=8)."
+            )
+        if len(devices) > 1:
+            raise SettingsError(
+                f"device={devices!r}: an executor assigns devices itself (OnRay: gpus=1); give one "
+                "device or none."
+            )
+        return cls(processes, tuple(devices), threads, executor)
+
+    @property
+    def device(self) -> str | None:
+        """The device of all runs, if there is only one."""
+        return self.devices[0] if len(self.devices) == 1 else None
+
+    def executor_for(self, job: Job, runs: int = sys.maxsize) -> Executor:
+        """Return the executor of a job with at most so many runs."""
+        if self.executor is not None:
+            return self.executor(job)
+        if self.processes == 1:
+            return Sequential(job, threads=self.threads)
+        # joblib uses no process of its own for one worker.
+        count = min(self.processes, max(2, runs))
+        return Processes(job, count, devices=self.devices, threads=self.threads)

@@ -1,4 +1,4 @@
-"""What a search found, as OCTIS has it and more; and numbers as JSON holds them."""
+"""The result of a search, and values as JSON holds them."""
 
 import math
 from collections.abc import Mapping
@@ -12,24 +12,24 @@ from octis_m3l.files import write_json
 
 
 class SearchResult(OptimizerEvaluation):  # type: ignore[misc]
-    """OCTIS's result of a search, with the best point and every run's outcome.
+    """OCTIS's result of a search, with the best point and the outcome of every run.
 
     Attributes
     ----------
     name_json : str
         The file that it was written to.
     best : dict
-        The hyperparameters whose median score is best; empty if every call failed.
+        The hyperparameters with the best median score; empty if every call failed.
     best_score : float, optional
         That score.
     outcomes : list of Outcome
-        Of all runs, failed ones too, with their seeds.
+        Of all runs, including failed ones, with their seeds.
     surrogate : scikit-optimize result, or None
         With the last model of the response surface.
     medians : list of float or None
         Of each call's scores; None where all of its runs failed.
     search_space : dict of str to Dimension
-        What was searched.
+        The space that was searched.
     """
 
     x_iters: dict[str, list[Any]]
@@ -53,7 +53,7 @@ class SearchResult(OptimizerEvaluation):  # type: ignore[misc]
             self.best = {name: points[call] for name, points in self.x_iters.items()}
 
     def __repr__(self) -> str:
-        """Say what was found."""
+        """Return a summary."""
         score = "none" if self.best_score is None else f"{self.best_score:.4g}"
         return f"<SearchResult: {len(self.medians)} calls, best {score} at {self.best}>"
 
@@ -66,28 +66,27 @@ class SearchResult(OptimizerEvaluation):  # type: ignore[misc]
             The file.
         """
         self.name_json = name_file
-        write_json(Path(name_file), without_nan(self.info))
-
-
-def without_nan(value: Any) -> Any:
-    """Return what JSON holds: None for NaN and infinite numbers."""
-    if isinstance(value, Mapping):
-        return {name: without_nan(of) for name, of in value.items()}
-    if isinstance(value, list | tuple):
-        return [without_nan(of) for of in value]
-    number = plain(value)
-    return None if isinstance(number, float) and not math.isfinite(number) else number
+        write_json(Path(name_file), without_nan(as_json(self.info)))
 
 
 def as_json(value: Any) -> Any:
-    """Return what JSON holds of a setting."""
+    """Return mappings, sequences and numbers of numpy as Python's own."""
     if isinstance(value, Mapping):
         return {name: as_json(of) for name, of in value.items()}
-    if isinstance(value, list | tuple):
+    if isinstance(value, list | tuple | np.ndarray):
         return [as_json(of) for of in value]
     return plain(value)
 
 
+def without_nan(value: Any) -> Any:
+    """Return what `as_json` returns, with None for numbers that are not finite."""
+    if isinstance(value, dict):
+        return {name: without_nan(of) for name, of in value.items()}
+    if isinstance(value, list):
+        return [without_nan(of) for of in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
 def plain(value: Any) -> Any:
-    """Return Python's own number or text for numpy's."""
+    """Return a number of numpy as Python's own."""
     return value.item() if isinstance(value, np.generic) else value

@@ -7,236 +7,133 @@ import random
 import shutil
 import time
 import traceback
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Annotated, Any
 
 import numpy as np
 import torch
 from octis.models.model import save_model_output
+from pydantic import BeforeValidator
 
 from octis_m3l.devices import on_device
-from octis_m3l.errors import OtherRunError, SettingsError
+from octis_m3l.errors import OtherRunError
 from octis_m3l.files import written_whole
-from octis_m3l.metrics.base import score_of
 from octis_m3l.metrics.scores import name_of, reason
 from octis_m3l.models.base import TopicModel
+from octis_m3l.search.scoring import finite_score, score_without_test
 
-_TEST = "test-"
+# JSON has no NaN.
+_Score = Annotated[float, BeforeValidator(lambda score: math.nan if score is None else score)]
 
 
 @dataclass(frozen=True)
 class Task:
-    """What to run.
+    """A run that is to be executed."""
 
-    Parameters
-    ----------
-    call, run : int
-        Which point of the search, and which of its runs.
-    hyperparameters : dict
-        The point.
-    seed : int
-        Of everything drawn in the run.
-    device : str, optional
-        Where to train. Default: as the model says.
-    """
-
-    call: int
-    run: int
+    call: int  # which point of the search
+    run: int  # which run of the point
     hyperparameters: dict[str, Any]
     seed: int
-    device: str | None = None
+    device: str | None = None  # None: the model's own setting
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of a run, as JSON can hold it.
-
-    Parameters
-    ----------
-    call, run, seed
-        As of the `Task`.
-    scores : list of float, optional
-        Of each metric, NaN where a further one could not be taken; None if the run failed.
-    seconds : float
-        That it took.
-    error : str, optional
-        Why it failed; or, beside scores, what else went wrong.
-    trace : str, optional
-        Where it failed.
-    """
+    """The result of a run, as JSON can hold it."""
 
     call: int
     run: int
     seed: int
-    scores: list[float] | None
+    scores: list[_Score] | None = None  # NaN where an extra metric failed; None: the run failed
     seconds: float = 0.0
-    error: str | None = None
+    error: str | None = None  # why the run failed; beside scores, what else went wrong
     trace: str | None = None
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return what JSON holds; empty entries are left out."""
-        return {name: value for name, value in asdict(self).items() if value is not None}
-
-    @classmethod
-    def from_dict(cls, stored: Mapping[str, Any]) -> Self:
-        """Return the outcome that `as_dict` described.
-
-        Parameters
-        ----------
-        stored : mapping
-            As read from JSON.
-        """
-        scores = stored.get("scores")
-        known = None if scores is None else [math.nan if s is None else float(s) for s in scores]
-        return cls(**{**stored, "scores": known})
 
 
 @dataclass
 class Job:
-    """What all runs of a search share; goes to every worker once.
+    """What all runs of a search share."""
 
-    Parameters
-    ----------
-    model : OCTIS model
-        Not changed: each run trains a copy.
-    dataset : OCTIS dataset
-        The data.
-    metrics : sequence of OCTIS metrics
-        What each run is scored by.
-    top_words : int
-        That a topic is shown by.
-    models : Path, optional
-        A folder for the runs' outputs.
-    checkpoints : Path, optional
-        A folder where our models keep the state of unfinished runs.
-    test_allowed : bool
-        Whether the metric that is searched by is shown θ of test documents, as the others are.
-    threads : int, optional
-        Of our models. Default: as the model says.
-    """
-
-    model: Any
+    model: Any  # each run trains a copy
     dataset: Any
-    metrics: Sequence[Any]
+    metrics: Sequence[Any]  # the first steers the search, the others are reported
     top_words: int = 10
-    models: Path | None = None
-    checkpoints: Path | None = None
-    test_allowed: bool = False
-    threads: int | None = None
+    models: Path | None = None  # a folder for the runs' outputs
+    checkpoints: Path | None = None  # a folder for unfinished runs of this package's models
+    test_allowed: bool = False  # whether the first metric may see test documents
+    threads: int | None = None  # None: the model's own setting
 
     def do(self, task: Task) -> Outcome:
-        """Return what comes of a run; whatever a model or a metric raises becomes its error.
-
-        Parameters
-        ----------
-        task : Task
-            The run.
-        """
+        """Execute a run; whatever a model or a metric raises is recorded as its error."""
         started = time.perf_counter()
+        scores, error, trace = None, None, None
         try:
             with seeded(task.seed):
-                scores, unsaved = self._scores(task)
-        except (Exception, SystemExit) as error:
-            return Outcome(
-                task.call,
-                task.run,
-                task.seed,
-                None,
-                time.perf_counter() - started,
-                f"{type(error).__name__}: {error}",
-                traceback.format_exc(),
-            )
-        finally:
-            # Collecting takes tenths of a second, which tiny models would notice.
-            if time.perf_counter() - started > 1.0:
-                gc.collect()
-            if torch.cuda.is_available():
-                torch.cuda.empty_cache()
+                scores, error = self._scores(task)
+        except (Exception, SystemExit) as raised:
+            error, trace = f"{type(raised).__name__}: {raised}", traceback.format_exc()
         seconds = time.perf_counter() - started
-        return Outcome(task.call, task.run, task.seed, scores, seconds, unsaved)
+        # Collecting takes tenths of a second, which tiny models would notice.
+        if seconds > 1.0:
+            gc.collect()
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+        return Outcome(task.call, task.run, task.seed, scores, seconds, error, trace)
 
     def _scores(self, task: Task) -> tuple[list[float], str | None]:
         """Return the scores, and what else went wrong."""
-        model, parameters = fresh(self.model), dict(task.hyperparameters)
         name = f"{task.call}_{task.run}"
-        checkpoint = None
-        if isinstance(model, TopicModel):
-            fields = model.settings_class.model_fields
-            parameters["seed"] = task.seed
-            if task.device is not None and "device" in fields:
-                parameters["device"] = task.device
-            if self.threads is not None:
-                parameters["threads"] = self.threads
-            if self.checkpoints is not None:
-                model.checkpoint = checkpoint = self.checkpoints / name
-        else:
-            parameters |= own_seed(model, task.seed)
-        with on_device(task.device):
-            try:
-                output = model.train_model(self.dataset, parameters, self.top_words)
-            except OtherRunError:
-                # Left by a search that is gone.
-                if checkpoint is None:
-                    raise
-                shutil.rmtree(checkpoint)
-                output = model.train_model(self.dataset, parameters, self.top_words)
-        seen = output if self.test_allowed else without_test(output)
-        scores, wrong = [_score(self.metrics[0], seen)], []
+        checkpoint = None if self.checkpoints is None else self.checkpoints / name
+        output = self._trained(task, checkpoint)
+        steer = finite_score if self.test_allowed else score_without_test
+        scores, errors = [steer(self.metrics[0], output)], []
         for metric in self.metrics[1:]:
             try:
-                scores.append(_score(metric, output))
-            except Exception as of_metric:
-                # What is searched by is there: the run is not lost.
+                scores.append(finite_score(metric, output))
+            except Exception as error:
                 scores.append(math.nan)
-                wrong.append(f"{name_of(metric)} has no score: {reason(of_metric)}")
+                errors.append(f"{name_of(metric)} has no score: {reason(error)}")
         if self.models is not None:
             try:
                 with written_whole(self.models / f"{name}.npz") as temporary:
                     save_model_output(output, str(temporary))
-            except Exception as of_output:
-                said = f"{type(of_output).__name__}: {of_output}"
-                wrong.append(f"its output was not saved ({said})")
+            except Exception as error:
+                errors.append(f"its output was not saved ({type(error).__name__}: {error})")
         if checkpoint is not None:
             shutil.rmtree(checkpoint, ignore_errors=True)
-        return scores, "; ".join(wrong) or None
+        return scores, "; ".join(errors) or None
 
-
-def _score(metric: Any, output: Mapping[str, Any]) -> float:
-    """Return a finite score."""
-    try:
-        score = score_of(metric, output)
-    except KeyError as error:
-        if str(error.args[0]).startswith(_TEST):
-            raise SettingsError(
-                f"{type(metric).__name__} looks at the test partition, which a search must not "
-                "see; score validation documents, or, to search by it all the same, "
-                "test_allowed=True."
-            ) from None
-        raise
-    if not math.isfinite(score):
-        raise ValueError(f"{type(metric).__name__} is {score}")
-    return score
-
-
-def without_test(output: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return a model's output without what it says of test documents."""
-    seen: Any = copy.copy(output)
-    for key in [key for key in seen if key.startswith(_TEST)]:
-        del seen[key]
-    found: Mapping[str, Any] = seen
-    return found
+    def _trained(self, task: Task, checkpoint: Path | None) -> Any:
+        """Train a copy of the model, and return its output."""
+        model, hyperparameters = fresh(self.model), dict(task.hyperparameters)
+        if isinstance(model, TopicModel):
+            own = {"seed": task.seed, "device": task.device, "threads": self.threads}
+            known = model.settings_class.model_fields
+            hyperparameters |= {n: v for n, v in own.items() if v is not None and n in known}
+            model.checkpoint = checkpoint
+        else:
+            hyperparameters |= own_seed(model, task.seed)
+        with on_device(task.device):
+            try:
+                return model.train_model(self.dataset, hyperparameters, self.top_words)
+            except OtherRunError:
+                # The checkpoint was left by another search.
+                if checkpoint is None:
+                    raise
+                shutil.rmtree(checkpoint)
+                return model.train_model(self.dataset, hyperparameters, self.top_words)
 
 
 def own_seed(model: Any, seed: int) -> dict[str, int]:
-    """Return the hyperparameters by which a model of anybody's takes a seed, set to it."""
+    """Return the hyperparameters by which any other model takes a seed, set to `seed`."""
     return {name: seed for name in ("random_state", "seed") if name in model.hyperparameters}
 
 
 def fresh(model: Any) -> Any:
-    """Return a copy to train, which knows nothing of earlier runs."""
+    """Return a copy to train, without anything left by earlier runs."""
     if not isinstance(model, TopicModel):
         return copy.deepcopy(model)
     new = copy.copy(model)
@@ -247,7 +144,7 @@ def fresh(model: Any) -> Any:
 
 @contextmanager
 def seeded(seed: int) -> Iterator[None]:
-    """Seed Python's, numpy's and torch's global generators for a while.
+    """Seed the global generators of Python, numpy and torch, and restore them afterwards.
 
     Models that take no seed draw from these.
     """

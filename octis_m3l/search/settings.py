@@ -1,95 +1,127 @@
-"""The settings of OCTIS's ``optimize``: by name, and checked before any run."""
+"""The settings of a search: those of OCTIS's ``optimize``, checked before any run."""
 
 import inspect
-import math
+import secrets
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal, Self
 
-import numpy as np
 from octis.optimization.optimizer import Optimizer as OctisOptimizer
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from octis_m3l.errors import SettingsError, suggest
-from octis_m3l.search.result import plain
+from octis_m3l.search.result import as_json
 
-SURROGATES = ("RF", "ET", "GP", "RS")
-ACQUISITIONS = ("LCB", "EI", "PI")
-GENERATORS = ("lhs", "sobol", "halton", "hammersly", "grid", "random")
-_COUNTS = (
-    "number_of_call",
-    "model_runs",
-    "n_random_starts",
-    "save_step",
-    "batch",
-    "early_step",
-    "topk",
-)
+_Count = Annotated[int, Field(ge=1, strict=True)]
 
 
-def check_settings(search: Any) -> None:
-    """Raise what is wrong with a search's settings, and make them what they mean."""
-    for name, known in (
-        ("surrogate_model", SURROGATES),
-        ("acq_func", ACQUISITIONS),
-        ("optimization_type", ("Maximize", "Minimize")),
-        ("initial_point_generator", GENERATORS),
-    ):
-        value = getattr(search, name)
-        if value not in known:
-            raise SettingsError(f"unknown {name} '{value}'.{suggest(str(value), known)}")
-    # The estimator of OCTIS's random search is refused by today's scikit-learn: never leaving
-    # the random starts is the same.
-    search._random_search = search.surrogate_model == "RS"
-    if search._random_search:
-        search.surrogate_model = "RF"
-    for name in _COUNTS:
-        value = getattr(search, name)
-        if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < 1:
-            raise SettingsError(f"{name}={value!r}: expected a whole number, 1 or more.")
-        setattr(search, name, int(value))
-    if not isinstance(search.x0, Mapping):
-        raise SettingsError("x0: expected a mapping of hyperparameter to a list of values.")
-    given = {name: list(points) for name, points in search.x0.items()}
-    search.y0 = [plain(value) for value in search.y0]
-    for value in search.y0:
-        if not isinstance(value, int | float) or not math.isfinite(value):
-            raise SettingsError(f"y0 holds {value!r}; expected finite numbers.")
-    for name, points in given.items():
-        outside = [
-            x for x in points if name in search.search_space and x not in search.search_space[name]
+def _file_name(name: str) -> str:
+    if not name or Path(name).name != name:
+        raise ValueError("expected the name of a file; save_path says in which folder")
+    return name
+
+
+_FileName = Annotated[str, AfterValidator(_file_name)]
+
+
+class SearchSettings(BaseModel):
+    """The settings of OCTIS's ``optimize``, with its defaults, and `batch`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    number_of_call: _Count = 5
+    n_random_starts: _Count = 1
+    initial_point_generator: Literal["lhs", "sobol", "halton", "hammersly", "grid", "random"] = (
+        "lhs"
+    )
+    optimization_type: Literal["Maximize", "Minimize"] = "Maximize"
+    model_runs: _Count = 5
+    surrogate_model: Literal["RF", "ET", "GP", "RS"] = "RF"
+    acq_func: Literal["LCB", "EI", "PI"] = "LCB"
+    random_state: int = False
+    x0: dict[str, list[Any]] = {}
+    y0: list[float] = []
+    save_models: bool = True
+    save_step: _Count = 1
+    save_name: _FileName = "result"
+    save_path: str = "results/"
+    early_stop: bool = False
+    early_step: _Count = 5
+    plot_best_seen: bool = False
+    plot_model: bool = False
+    plot_name: _FileName = "B0_plot"
+    log_scale_plot: bool = False
+    topk: _Count = 10
+    batch: _Count = 1
+
+    @field_validator("random_state", mode="before")
+    @classmethod
+    def _drawn(cls, given: Any) -> Any:
+        return secrets.randbelow(2**31) if given is None else given
+
+    @field_validator("save_path", mode="before")
+    @classmethod
+    def _folder(cls, given: Any) -> str:
+        return f"{str(given).rstrip('/') or '.'}/"
+
+    @field_validator("save_name", "plot_name")
+    @classmethod
+    def _without_suffix(cls, given: str) -> str:
+        return given.removesuffix(".json").removesuffix(".png")
+
+    @classmethod
+    def checked(cls, positional: Sequence[Any], given: Mapping[str, Any]) -> Self:
+        """Return settings from arguments by position and by name, as OCTIS's ``optimize`` has them.
+
+        One SettingsError lists everything that is wrong.
+        """
+        names = list(inspect.signature(OctisOptimizer.optimize).parameters)[6:]
+        if len(positional) > len(names):
+            raise SettingsError(f"optimize takes {len(names) + 5} positional arguments at most.")
+        given = {**dict(zip(names, positional, strict=False)), **given}
+        given = {name: value for name, value in as_json(given).items() if name != "kernel"}
+        problems = [
+            f"optimize takes no '{name}'.{suggest(name, names)}"
+            for name in given
+            if name not in cls.model_fields
         ]
-        if outside:
-            raise SettingsError(f"x0: {name}={outside[0]!r} is outside what is searched.")
-    if given and set(given) != set(search.hyperparameters):
-        raise SettingsError(
-            f"x0 has {', '.join(sorted(given))}; expected a list for each of "
-            f"{', '.join(search.hyperparameters)}."
-        )
-    lengths = {len(points) for points in given.values()}
-    if len(lengths) > 1 or (search.y0 and lengths != {len(search.y0)}):
-        raise SettingsError("x0 and y0: expected lists of the same length.")
-    search.x0 = given
-    search.lenx0 = lengths.pop() if lengths else 0
-    if search.lenx0 > search.number_of_call:
-        raise SettingsError(
-            f"x0 has {search.lenx0} points for number_of_call={search.number_of_call}."
-        )
-    for name in ("save_name", "plot_name"):
-        value = getattr(search, name)
-        if not isinstance(value, str) or not value or Path(value).name != value:
+        try:
+            settings = cls(**{n: value for n, value in given.items() if n in cls.model_fields})
+        except ValidationError as error:
+            problems += [
+                f"{one['loc'][0]}={given[str(one['loc'][0])]!r}: "
+                f"{one['msg'].removeprefix('Value error, ')}."
+                for one in error.errors()
+            ]
+        if problems:
+            raise SettingsError(" ".join(problems))
+        return settings
+
+    def check_points(self, space: Mapping[str, Any]) -> None:
+        """Raise if the points in `x0` and their scores in `y0` do not fit the search space."""
+        if self.x0 and set(self.x0) != set(space):
             raise SettingsError(
-                f"{name}={value!r}: expected the name of a file; save_path says in which folder."
+                f"x0 has {', '.join(sorted(self.x0))}; expected a list for each of "
+                f"{', '.join(sorted(space))}."
             )
-    search.save_path = f"{search.save_path.rstrip('/') or '.'}/"
-    search.save_name = search.save_name.removesuffix(".json")
-    search.plot_name = search.plot_name.removesuffix(".png")
+        for name, values in self.x0.items():
+            outside = [value for value in values if value not in space[name]]
+            if outside:
+                raise SettingsError(f"x0: {name}={outside[0]!r} is outside the search space.")
+        lengths = {len(values) for values in self.x0.values()}
+        if len(lengths) > 1 or (self.y0 and lengths != {len(self.y0)}):
+            raise SettingsError("x0 and y0: expected lists of the same length.")
+        if self.given_points > self.number_of_call:
+            raise SettingsError(
+                f"x0 has {self.given_points} points for number_of_call={self.number_of_call}."
+            )
 
+    @property
+    def given_points(self) -> int:
+        """How many points `x0` has."""
+        return len(next(iter(self.x0.values()), []))
 
-def by_name(positional: Sequence[Any], settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the settings of OCTIS's ``optimize`` by name, those given by position too."""
-    names = list(inspect.signature(OctisOptimizer.optimize).parameters)[6:]
-    unknown = [name for name in settings if name not in names]
-    if unknown or len(positional) > len(names):
-        said = unknown[0] if unknown else f"{len(positional) + 5} positional arguments"
-        raise SettingsError(f"optimize takes no '{said}'.{suggest(str(said), names)}")
-    return {**dict(zip(names, positional, strict=False)), **settings}
+    @property
+    def file(self) -> Path:
+        """The file of the search as OCTIS writes it."""
+        return Path(self.save_path) / f"{self.save_name}.json"

@@ -9,12 +9,14 @@ import pytest
 from octis_m3l.errors import MissingDependencyError, SettingsError
 from octis_m3l.search import Job, OnRay
 
-from .test_optimizer import course, searched
-from .toy import Data, Height, Hill
+from .toy import Data, Height, Hill, course, searched
+
+JOB = Job(Hill(), Data(), [Height()])
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:call .* the search goes on")
-def test_a_cluster_finds_what_one_process_does_and_a_lost_worker_loses_nothing(
+def test_a_cluster_finds_the_same_and_a_lost_worker_loses_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("RAY_worker_niceness", "0")
@@ -27,16 +29,16 @@ def test_a_cluster_finds_what_one_process_does_and_a_lost_worker_loses_nothing(
     assert course(two) == course(one)
 
 
-def test_no_worker_and_no_ray(monkeypatch: pytest.MonkeyPatch) -> None:
-    job = Job(Hill(), Data(), [Height()])
-    with pytest.raises(SettingsError, match="workers=0: expected 1 or more"):
-        OnRay(job, workers=0)
-    monkeypatch.setitem(sys.modules, "ray", None)
-    with pytest.raises(MissingDependencyError, match=r'pip install "octis-m3l\[ray\]"'):
-        OnRay(job)
-
-
-def test_what_no_machine_can_run_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.slow
+def test_runs_that_no_machine_can_execute_are_rejected(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RAY_worker_niceness", "0")
     with pytest.raises(SettingsError, match=r"a run needs 1 CPU\(s\) and 99 GPU\(s\)"):
-        OnRay(Job(Hill(), Data(), [Height()]), workers=1, gpus=99)
+        OnRay(JOB, workers=1, gpus=99)
+
+
+def test_no_worker_and_no_ray(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(SettingsError, match="workers=0: expected 1 or more"):
+        OnRay(JOB, workers=0)
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(MissingDependencyError, match=r'pip install "octis-m3l\[ray\]"'):
+        OnRay(JOB)

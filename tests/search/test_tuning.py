@@ -15,9 +15,9 @@ from rich.console import Console
 from octis_m3l import Optimizer
 from octis_m3l.cli import main
 from octis_m3l.errors import DataError, SettingsError
-from octis_m3l.experiments.tuning import read_space
 from octis_m3l.models.m3l_contrast import M3LContrastNetwork
 from octis_m3l.reports import at_edge, draw_search, importances, search_table
+from octis_m3l.search.tuning import read_space
 
 from .toy import SPACE, Data, Height, Hill
 
@@ -82,6 +82,8 @@ def test_a_search_from_the_shell_goes_on(run: Run, corpus: Path, tmp_path: Path)
     other = run(*command, "--out", tmp_path / "part", "--calls", 5, "--surrogate", "ET")
     assert other[0] == 1
     assert "with another --surrogate ('RF' there, 'ET' here): repeat its command" in other[2]
+    other = run(*command, "--topics", 5, "--out", tmp_path / "part", "--calls", 5)
+    assert "and num_topics=4, given is 5; continue with that" in other[2]
 
 
 def test_ranges_from_a_file(run: Run, corpus: Path, tmp_path: Path) -> None:
@@ -105,11 +107,11 @@ def test_ranges_from_a_file(run: Run, corpus: Path, tmp_path: Path) -> None:
         (("--metric", "mmr"), "unknown metric 'mmr'. Did you mean 'mrr'?"),
         (("--model", "m3l"), "unknown model 'm3l'. Did you mean 'm3l-contrast'?"),
         (("--set", "temprature=1"), "'temprature' is no hyperparameter."),
-        (("--surrogate", "FR"), "unknown surrogate_model 'FR'."),
+        (("--surrogate", "FR"), "surrogate_model='FR': Input should be"),
         (("--space", "gone.yaml"), "gone.yaml can't be read as YAML"),
         (("--picture", "surface.xyz"), "pictures cannot be written in this format; use .png"),
         (("--device", "cdua"), "device='cdua' is none that torch knows"),
-        (("--search", "num_topics", "--topics", 5), "num_topics is to be searched, and to stay 5"),
+        (("--search", "num_topics", "--topics", 5), "num_topics is to be searched, and fixed at 5"),
         (("--metric", "classification"), "'classification' applies to no view and no pair"),
     ],
 )

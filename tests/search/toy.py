@@ -10,6 +10,8 @@ from octis.dataset.dataset import Dataset
 from octis.evaluation_metrics.metrics import AbstractMetric
 from octis.models.model import AbstractModel
 
+from octis_m3l import Optimizer
+
 
 class Hill(AbstractModel):  # type: ignore[misc]
     """θ's first entry is highest at x = .3 and y = 3; some noise comes from numpy's generator.
@@ -76,3 +78,32 @@ class Data(Dataset):  # type: ignore[misc]
 
 SPACE: dict[str, Any] = {"x": (0.0, 1.0), "y": (0, 9), "kind": ["round", "square"]}
 TOYS = (Hill, Height, Place)
+FIRST: dict[str, Any] = {
+    "number_of_call": 6,
+    "n_random_starts": 3,
+    "model_runs": 2,
+    "random_state": 5,
+    "surrogate_model": "RS",
+    "save_models": False,
+}
+
+
+def searched(folder: Path, trouble: Path | str = "", *, model: Any = None, **changes: Any) -> Any:
+    """Search the hill."""
+    model = Hill() if model is None else model
+    model.hyperparameters["trouble"] = str(trouble)
+    arguments = {**FIRST, "save_path": f"{folder}/", **changes}
+    return Optimizer().optimize(model, Data(), Height(), SPACE, **arguments)
+
+
+def resumed(file: Path, calls: int = 0, **changes: Any) -> Any:
+    """Continue a search of the hill."""
+    return Optimizer().resume_optimization(
+        file, calls, **{"dataset": Data(), "classes": TOYS, **changes}
+    )
+
+
+def course(result: Any) -> tuple[Any, ...]:
+    """Return the points of a search, their scores, and the seeds."""
+    runs = [(run.call, run.run, run.seed, run.scores) for run in result.outcomes]
+    return result.x_iters, result.func_vals, runs, result.best, result.best_score
