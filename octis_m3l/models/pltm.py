@@ -66,7 +66,7 @@ class PLTMSettings(Settings):
         )
 
 
-class PLTM(ReadingModel):
+class PLTM(ReadingModel[PLTMSettings]):
     """The polylingual topic model: linked documents share their topics, each language its words.
 
     θ_d ~ Dir(α) for each tuple d, φ_k^l ~ Dir(η) for each topic and language; z ~ θ_d, w ~ φ_z^l.
@@ -170,7 +170,7 @@ class PLTM(ReadingModel):
             if isinstance(view, ImageView):
                 self.readers[name], words = VisualWords.fit(
                     view,
-                    view.rows("train") if self.use_partitions else slice(0, len(view)),
+                    self._training_rows(view),
                     words=settings.visual_words,
                     per_picture=settings.words_per_picture,
                     seed=derive_seed(seed, 1),

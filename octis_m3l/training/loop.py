@@ -1,7 +1,6 @@
 """The training loop of every neural model: epochs, early stopping, checks of what was learned."""
 
 import math
-import warnings
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -13,7 +12,7 @@ from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from octis_m3l.data.batches import Batch, Sampler
-from octis_m3l.errors import OctisM3LError
+from octis_m3l.errors import OctisM3LError, warn
 from octis_m3l.training.adam import Adam
 from octis_m3l.training.resumable import History, ResumableRun, State
 from octis_m3l.training.seeds import derive_seed, reproducible
@@ -278,9 +277,8 @@ def _warn_if_diverged(history: History) -> None:
     least = min(history.untrained, *(sum(epoch.values()) for epoch in epochs))
     if loss > least + abs(least):
         worst = max(terms, key=lambda name: terms[name])
-        warnings.warn(
+        warn(
             f"training may have diverged: the loss ended at {loss:.4g} (most of it '{worst}', "
             f"{terms[worst]:.4g}) and has been as low as {least:.4g}, so that topics may be "
-            f"meaningless; {_REMEDY}",
-            stacklevel=6,
+            f"meaningless; {_REMEDY}"
         )

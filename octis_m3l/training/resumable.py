@@ -4,7 +4,6 @@ import hashlib
 import json
 import logging
 import time
-import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -18,7 +17,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 from tqdm.auto import tqdm
 
-from octis_m3l.errors import OtherRunError, StorageError
+from octis_m3l.errors import OtherRunError, StorageError, warn
 from octis_m3l.files import remove_unfinished, written_whole
 
 logger = logging.getLogger(__name__)
@@ -130,10 +129,9 @@ class ResumableRun(ABC):
                     if self.done:
                         write_checkpoint(path, identity, *latest)
                 self.history.stopped = "interrupted"
-                warnings.warn(
+                warn(
                     f"{self.verb} was interrupted after {self.done} of {self.total} {self.unit}s; "
-                    "the model keeps what it has learned so far.",
-                    stacklevel=5,
+                    "the model keeps what it has learned so far."
                 )
 
 

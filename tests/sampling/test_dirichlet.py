@@ -50,13 +50,6 @@ def test_alpha_is_where_scipy_finds_the_maximum(alpha: list[float], seed: int) -
         np.testing.assert_allclose(found, np.exp(best.x), rtol=0.02)
 
 
-def test_every_step_of_alpha_is_upwards() -> None:
-    counts, alpha = drawn([0.5, 0.1, 1.5], 4), np.array([5.0, 5.0, 0.01])
-    for _ in range(20):
-        before, alpha = alpha, fitted(counts, alpha.tolist(), steps=1)
-        assert log_likelihood(counts, alpha) > log_likelihood(counts, before)
-
-
 def test_a_topic_without_counts_has_the_least_alpha_and_comes_back() -> None:
     counts = np.insert(drawn([0.5, 0.1, 1.5], 5), 1, 0, axis=1)
     found = fitted(counts, [0.1] * 4)
