@@ -58,8 +58,6 @@ def cross_lingual_npmi(
     Hao, Boyd-Graber & Paul (2018), section 4.
     """
     documents = first_counts.shape[0]
-    if documents == 0:
-        raise DataError("there is no linked document to count words in; give one or more.")
     sides = []
     for topics, counts in ((first, first_counts), (second, second_counts)):
         words, columns = np.unique(topics, return_inverse=True)

@@ -67,22 +67,6 @@ class LinkedMetric(Metric):
         return True
 
 
-def check_ranking(distances: NDArray[np.float64], relevant: NDArray[np.bool_]) -> None:
-    """Raise unless every query has distances to rank and a relevant target."""
-    if distances.ndim != 2 or distances.shape != relevant.shape:
-        raise DataError(
-            f"distances have shape {distances.shape}, relevant has {relevant.shape}; expected "
-            "(queries, targets) for both."
-        )
-    if np.isnan(distances).any():
-        raise DataError("a distance is NaN; expected a number for every query and target.")
-    missing = ~relevant.any(axis=1)
-    if missing.any():
-        raise DataError(
-            f"query {np.flatnonzero(missing)[0]} has no relevant target; leave such queries out."
-        )
-
-
 class Retrieval(LinkedMetric):
     """Rank the items of one view by Jensen-Shannon divergence to each item of another.
 

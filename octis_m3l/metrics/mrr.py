@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from octis_m3l.metrics.linked import Retrieval, check_ranking
+from octis_m3l.metrics.linked import Retrieval
 
 
 def reciprocal_ranks(
@@ -18,7 +18,6 @@ def reciprocal_ranks(
     McSherry & Najork (2008). Computing information retrieval performance measures efficiently in
     the presence of tied scores.
     """
-    check_ranking(distances, relevant)
     best = np.min(distances, axis=1, keepdims=True, where=relevant, initial=np.inf)
     tied = distances == best
     return _expected_reciprocal_ranks(

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from octis_m3l.metrics.linked import Retrieval, check_ranking
+from octis_m3l.metrics.linked import Retrieval
 
 
 def average_precisions(
@@ -19,7 +19,6 @@ def average_precisions(
     McSherry & Najork (2008). Computing information retrieval performance measures efficiently in
     the presence of tied scores.
     """
-    check_ranking(distances, relevant)
     queries, targets = distances.shape
     order = np.argsort(distances, axis=1)
     ranked = np.take_along_axis(distances, order, axis=1)

@@ -1,6 +1,7 @@
 """Scores of every measure at once: what fails, what is left out, and metrics of one's own."""
 
 import warnings
+from io import StringIO
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,6 @@ from octis_m3l.metrics import (
     JSD,
     METRICS,
     MRR,
-    NPMI,
     UAP,
     CrosslingualClassification,
     OnView,
@@ -27,6 +27,7 @@ from octis_m3l.metrics import (
     applicable,
     score_all,
 )
+from octis_m3l.metrics.scores import scores_of
 from octis_m3l.reports import scores_table
 
 from .planted import text_view
@@ -69,20 +70,6 @@ def test_a_measure_that_fails_is_nan_and_named_and_the_rest_are_scored(
             assert np.isnan(scores[name][where]) if failed else scores[name][where] == score
 
 
-def test_coherence_of_words_that_no_training_document_has_costs_no_other_score(
-    dataset: MultiviewDataset, output: dict[str, Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def unseen(*_: Any) -> Any:
-        raise DataError("topic 1 of 'en' (c, d): fewer than two of its words are")
-
-    monkeypatch.setattr(NPMI, "per_item", unseen)
-    with pytest.warns(UserWarning) as told:
-        scores = score_all(dataset, output)
-    assert "npmi of en has no score: topic 1 of 'en' (c, d): fewer" in str(told[0].message)
-    assert np.isnan(list(scores["npmi"].values())).all()
-    assert np.isfinite([*scores["mrr"].values(), *scores["tu"].values()]).all()
-
-
 def test_one_s_own_metrics_go_beside_names(
     dataset: MultiviewDataset, output: dict[str, Any]
 ) -> None:
@@ -115,18 +102,6 @@ def test_what_is_no_metric_is_refused(
         score_all(dataset, output, metrics=metrics)
     with pytest.raises(SettingsError, match="unknown metric"):
         OverViews(dataset, MRR)  # type: ignore[arg-type]
-
-
-@pytest.mark.parametrize("topk", ["2", 2.5, None, True])
-def test_topk_that_is_no_number(
-    dataset: MultiviewDataset, output: dict[str, Any], topk: Any
-) -> None:
-    for scored in (
-        lambda: score_all(dataset, output, topk=topk),
-        lambda: TopicUniqueness(dataset, topk=topk),
-    ):
-        with pytest.raises(SettingsError, match=r"topk=.*: expected a whole number, 1 or more"):
-            scored()
 
 
 def test_one_word_a_topic_is_enough_for_most_measures(
@@ -320,32 +295,21 @@ def test_a_metric_on_a_view_is_not_shown_other_documents(
     assert OnView(TopicDiversity(), "de", dataset).score(output) > 0, "which reads no θ"
 
 
-# Tables.
-
-
-def shown(dataset: MultiviewDataset, output: dict[str, Any], names: list[str]) -> str:
-    console = Console(width=200, record=True)
-    measures = applicable(dataset, output, metrics=names)
-    scores = {n: {w: m.score(output) for w, m in by.items()} for n, by in measures.items()}
-    console.print(scores_table(scores, measures))
-    return console.export_text()
-
-
 def test_uap_is_shown_once_where_it_is_mrr(
     dataset: MultiviewDataset, output: dict[str, Any]
 ) -> None:
+    def shown(data: MultiviewDataset, *names: str) -> str:
+        console = Console(width=200, record=True, file=StringIO())
+        metrics = applicable(data, output, metrics=names)
+        console.print(scores_table(scores_of(metrics, output), metrics))
+        return console.export_text()
+
     texts = dataset.with_views(["en", "de"])
-    table = shown(texts, output, ["mrr", "uap"])
-    assert table.count("uap") == 1
-    assert "uap is omitted where it equals mrr" in table
-    assert score_all(texts, output)["uap"] == pytest.approx(score_all(texts, output)["mrr"])
-    pictures = [
-        line for line in shown(dataset, output, ["mrr", "uap"]).splitlines() if "uap" in line
-    ]
-    assert [line.split()[3] for line in pictures[:-1]] == ["en-image", "de-image"], (
-        "several answers"
-    )
-    assert "left out" not in shown(texts, output, ["uap"])
+    assert "uap is omitted where it equals mrr" in shown(texts, "mrr", "uap")
+    assert shown(texts, "mrr", "uap").count("uap") == 1
+    lines = [line.split() for line in shown(dataset, "mrr", "uap").splitlines() if "uap" in line]
+    assert [line[3] for line in lines[:-1]] == ["en-image", "de-image"], "several answers"
+    assert "omitted" not in shown(texts, "uap")
 
 
 def test_nothing_is_warned_of_where_nothing_is_wrong(
@@ -354,3 +318,35 @@ def test_nothing_is_warned_of_where_nothing_is_wrong(
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert {*score_all(dataset, output)} == {*METRICS} - {"cnpmi", "topic-quality"}
+
+
+# OverViews.
+
+
+@pytest.mark.parametrize("measure", ["mrr", "jsd", "tu"])
+def test_is_the_mean_of_all_scores(
+    dataset: MultiviewDataset, output: dict[str, Any], measure: str
+) -> None:
+    metric = OverViews(dataset, measure, "validation", 4)
+    scores = score_all(dataset, output, "validation", [measure], topk=4)[measure]
+    assert len(scores) > 1
+    assert metric.score(output) == pytest.approx(np.mean(list(scores.values())))
+    assert metric.direction == METRICS[measure].direction
+    assert metric.range == METRICS[measure].range
+    assert metric.get_params() == ["measure", "partition", "topk"]
+    where = "" if measure == "tu" else " (validation)"
+    assert metric.info()["name"] == f"{measure}, mean over views{where}"
+    again = OverViews(dataset, **{name: getattr(metric, name) for name in metric.get_params()})
+    assert again.score(output) == metric.score(output)
+
+
+def test_mistakes_of_over_views_are_said(dataset: MultiviewDataset, output: dict[str, Any]) -> None:
+    with pytest.raises(SettingsError, match=r"unknown metric 'mmr'\. Did you mean 'mrr'\?"):
+        OverViews(dataset, "mmr")
+    with pytest.raises(SettingsError, match=r"'tset'\. Did you mean 'test'\?"):
+        OverViews(dataset, "mrr", "tset")
+    with pytest.raises(DataError, match="needs a MultiviewDataset, given NoneType"):
+        OverViews(None)  # type: ignore[arg-type]
+    unlinked = MultiviewDataset(dataset.views.values())
+    with pytest.raises(DataError, match="'mrr' applies to no view and no pair of views"):
+        OverViews(unlinked, "mrr").score(output)
