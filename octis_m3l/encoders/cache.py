@@ -152,11 +152,7 @@ class EmbeddingCache:
                 return np.zeros((0, dimensions), np.float32), rows
             vectors = np.memmap(path, _FLOAT, "r", shape=(count, dimensions))
             found: dict[bytes, int] = {}
-            wanted = set(keys)
-            query = "select key, row, checksum from vectors where encoder = ? and row < ?"
-            cursor = index.execute(query, [fingerprint, count])
-            while entries := cursor.fetchmany(_AT_ONCE):
-                entries = [entry for entry in entries if entry[0] in wanted]
+            for entries in _entries(index, fingerprint, set(keys), count):
                 sums = _checksums(vectors[[row for _, row, _ in entries]])
                 for (key, row, written), read in zip(entries, sums, strict=True):
                     if written == read:
@@ -240,6 +236,24 @@ class EmbeddingCache:
             yield
         finally:
             lock.release()
+
+
+def _entries(
+    index: sqlite3.Connection, fingerprint: str, wanted: set[bytes], count: int
+) -> Iterator[list[tuple[bytes, int, int]]]:
+    """Yield the key, row and checksum of entries among the first `count` rows, in parts."""
+    query = "select key, row, checksum from vectors where encoder = ? and row < ?"
+    if len(wanted) > count // 4:
+        # Reading all entries is faster than looking up many of them.
+        cursor = index.execute(query, [fingerprint, count])
+        while part := cursor.fetchmany(_AT_ONCE):
+            yield [entry for entry in part if entry[0] in wanted]
+        return
+    keys = list(wanted)
+    for start in range(0, len(keys), _QUERIED_AT_ONCE):
+        some = keys[start : start + _QUERIED_AT_ONCE]
+        keyed = f"{query} and key in ({','.join('?' * len(some))})"
+        yield index.execute(keyed, [fingerprint, count, *some]).fetchall()
 
 
 def content_key(item: Any, row: int) -> bytes:
