@@ -567,9 +567,10 @@ def _checked_vocabulary(vocabulary: Sequence[str], view: str) -> tuple[str, ...]
         )
     for word, count in Counter(words).items():
         if not isinstance(word, str) or word.split() != [word] or count > 1:
+            repeated = " more than once" if count > 1 else ""
             raise DataError(
-                f"View {view!r}: the vocabulary has {word!r}{' twice' if count > 1 else ''}; "
-                "expected different words that are not empty and have no white space."
+                f"View {view!r}: the vocabulary has {word!r}{repeated}; expected different words "
+                "that are not empty and have no white space."
             )
     return words
 

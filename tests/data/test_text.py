@@ -326,7 +326,7 @@ def test_texts_without_a_vocabulary(
         (["a pear"], f"the vocabulary has 'a pear'; {DIFFERENT_WORDS}"),
         ([""], f"the vocabulary has ''; {DIFFERENT_WORDS}"),
         ([3], f"the vocabulary has 3; {DIFFERENT_WORDS}"),
-        (["fig", "fig"], f"the vocabulary has 'fig' twice; {DIFFERENT_WORDS}"),
+        (["fig", "fig"], f"the vocabulary has 'fig' more than once; {DIFFERENT_WORDS}"),
     ],
 )
 def test_vocabularies_that_are_invalid(vocabulary: Any, message: str) -> None:
