@@ -118,11 +118,11 @@ def from_lists(
         main = _given_partition(partition, records, "partition")
     else:
         main = _drawn_partition(records, split, split_seed)
-    partitions = {"partition": main} | {
+    others = {
         name: _given_partition(given, records, name)
         for name, given in (other_partitions or {}).items()
     }
-    builder = _Builder(records, partitions, _labels(labels, records.count), unusable)
+    builder = _Builder(records, main, others, _labels(labels, records.count), unusable)
     for name in texts:
         language = language_of(name, languages)
         chosen = preprocessing.get(name) if isinstance(preprocessing, Mapping) else preprocessing
@@ -532,24 +532,23 @@ class _Builder:
     def __init__(
         self,
         records: _Records,
-        partitions: Mapping[str, NDArray[np.int8]],
+        partition: NDArray[np.int8],
+        others: Mapping[str, NDArray[np.int8]],
         labels: NDArray[np.object_] | None,
         unusable: str,
     ) -> None:
-        self._records, self._partitions = records, partitions
+        self._records, self._partition, self._others = records, partition, others
         self._record_labels, self._unusable = labels, unusable
         self._positions: dict[str, NDArray[np.int64]] = {}
         self.views: list[View] = []
-        self.other_partitions: dict[str, dict[str, NDArray[np.int8]]] = {
-            name: {} for name in partitions if name != "partition"
-        }
+        self.other_partitions: dict[str, dict[str, NDArray[np.int8]]] = {n: {} for n in others}
         self.dropped: dict[str, list[int]] = {}
         self.reports: list[str] = []
 
     def add_texts(self, name: str, language: str | None, preprocessor: TextPreprocessor) -> None:
         """Add a view of texts."""
         texts = self._records.columns[name].items
-        partition = self._item_partition(name, "partition")
+        partition = self._item_partition(name, self._partition, "partition")
         corpus = preprocessor.fit_transform(texts, partition == 0, name)
         self.reports.append(str(corpus.report))
         for doubt in preprocessor.doubts_of_language(corpus, name):
@@ -584,7 +583,7 @@ class _Builder:
             embeddings=None if are_pictures else np.zeros((len(items), 1), np.float32),
             **self._common(name),
         )
-        partition = self._item_partition(name, "partition")
+        partition = self._item_partition(name, self._partition, "partition")
         self._arrange(view, np.where(broken, NO_PARTITION, partition))
 
     def links(self) -> NDArray[np.int64]:
@@ -615,10 +614,13 @@ class _Builder:
         self.views.append(view.take(arrangement.order, arrangement.sizes))
         self._positions[view.name] = arrangement.positions
         for other, of_views in self.other_partitions.items():
-            of_views[view.name] = self._item_partition(view.name, other)[arrangement.order]
+            found = self._item_partition(view.name, self._others[other], other)
+            of_views[view.name] = found[arrangement.order]
 
-    def _item_partition(self, name: str, what: str) -> NDArray[np.int8]:
-        column, partition = self._records.columns[name], self._partitions[what]
+    def _item_partition(
+        self, name: str, partition: NDArray[np.int8], what: str
+    ) -> NDArray[np.int8]:
+        column = self._records.columns[name]
         found = partition[column.first_records()]
         for place in np.flatnonzero(partition[column.record] != found[column.item]):
             item, record = column.item[place], column.record[place]

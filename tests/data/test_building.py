@@ -677,7 +677,7 @@ def test_a_frame_may_have_a_row_for_each_picture(folder: Path) -> None:
             "en": ["sea", "sea", "sea wood"],
             "file": [folder / "0.jpg", folder / "1.jpg", folder / "2.jpg"],
             "split": ["train", "train", "test"],
-            "again": ["test", "test", "train"],
+            "partition": ["test", "test", "train"],
         }
     )
     data = quietly(
@@ -687,7 +687,7 @@ def test_a_frame_may_have_a_row_for_each_picture(folder: Path) -> None:
         images=["file"],
         group="id",
         partition="split",
-        other_partitions=["again"],
+        other_partitions=["partition"],
         preprocessing=PLAIN,
     )
     assert texts_of(data, "en") == ["sea", "sea wood"]
@@ -695,7 +695,7 @@ def test_a_frame_may_have_a_row_for_each_picture(folder: Path) -> None:
         {("en", "sea"), ("file", "0.jpg"), ("file", "1.jpg")},
         {("en", "sea wood"), ("file", "2.jpg")},
     ]
-    assert texts_of(data.with_partition("again"), "en") == ["sea wood", "sea"]
+    assert texts_of(data.with_partition("partition"), "en") == ["sea wood", "sea"]
 
 
 # JSON lines.
