@@ -13,6 +13,7 @@ from pydantic import (
     BeforeValidator,
     PlainValidator,
     SkipValidation,
+    Strict,
     TypeAdapter,
     ValidationError,
     validate_call,
@@ -25,6 +26,7 @@ _Result = TypeVar("_Result")
 _T = TypeVar("_T")
 _Scalar = TypeVar("_Scalar", bound=np.generic)
 _SHOWN = 80
+_SHORT = 3
 _SUBJECT = re.compile(r"^(Value error,|\w+) (?=should|is |must)")
 
 
@@ -130,6 +132,11 @@ def _place(name: str, value: Any, path: Sequence[int | str]) -> tuple[int, str]:
 
 
 def _as_python(value: Any) -> Any:
+    """Return numpy's scalars as Python's, also in pairs and triples such as sizes."""
+    if type(value) in (tuple, list) and len(value) <= _SHORT:
+        if any(isinstance(one, np.generic) for one in value):
+            return type(value)(map(_as_python, value))
+        return value
     is_scalar = isinstance(value, np.generic) or (isinstance(value, np.ndarray) and not value.ndim)
     return value.item() if is_scalar else value
 
@@ -172,3 +179,5 @@ else:
     ArrayLike = Annotated[NDArray[_Scalar], BeforeValidator(_as_array)]
 
 Unchecked = Annotated[_T, SkipValidation]
+# For tuples: lists are taken too.
+Lenient = Annotated[_T, Strict(False)]

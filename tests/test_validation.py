@@ -151,6 +151,9 @@ def test_arguments_that_are_not_there() -> None:
 def test_numpy_scalars_are_taken_and_arrays_are_not_copied(data: MultiviewDataset) -> None:
     assert len(data.sample(np.int64(1)).view("en").input_rows) == 2
     vectors = np.ones((2, 3), np.float32)
+    sizes = [np.int64(2), np.int32(0), 0]
+    assert ImageView(name="p", sizes=sizes, embeddings=vectors).sizes == (2, 0, 0)  # type: ignore[arg-type]
+    assert len(from_lists(TEXTS, split=[np.float32(1), 0]).view("en")) == 2  # type: ignore[arg-type]
     assert data.with_embeddings({"en": vectors}).view("en").embeddings is vectors
     labels = ["a", "b"]
     view = ImageView(name="p", sizes=(2, 0, 0), embeddings=vectors, labels=labels)

@@ -30,7 +30,7 @@ from octis_m3l.data.records import read_json_lines, read_table
 from octis_m3l.data.text import TextPreprocessor
 from octis_m3l.data.views import PARTITIONS, ImageView, Picture, TextView, View
 from octis_m3l.errors import DataError, SettingsError, suggest, warn
-from octis_m3l.validation import ArrayLike, Listed, Unchecked, validated
+from octis_m3l.validation import ArrayLike, Lenient, Listed, Unchecked, validated
 
 _SHOWN = 5
 _LARGEST_EXACT_FLOAT = 2**53
@@ -42,7 +42,7 @@ def from_lists(
     *,
     images: Mapping[str, Unchecked[Sequence[Any] | None]] | None = None,
     partition: Unchecked[Sequence[str] | None] = None,
-    split: tuple[float, float] | None = None,
+    split: Lenient[tuple[float, float]] | None = None,
     split_seed: int = 0,
     other_partitions: Mapping[str, Unchecked[Sequence[str]]] | None = None,
     labels: Unchecked[Sequence[Any] | None] = None,

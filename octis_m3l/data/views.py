@@ -17,7 +17,7 @@ from scipy.sparse import csr_array
 from octis_m3l.data.arrays import read_array
 from octis_m3l.data.text import TextPreprocessor
 from octis_m3l.errors import DataError, suggest
-from octis_m3l.validation import Items, validated_fields
+from octis_m3l.validation import Items, Lenient, validated_fields
 
 PARTITIONS = ("train", "validation", "test")
 # The same in the files of OCTIS.
@@ -60,7 +60,7 @@ class View(ABC):
     kind: ClassVar[Literal["text", "image"]]
 
     name: str
-    sizes: tuple[int, int, int]
+    sizes: Lenient[tuple[int, int, int]]
     indexes: NDArray[np.int64] | None = None
     inputs: int | None = None
     labels: Items[str] | None = None
@@ -209,7 +209,7 @@ class TextView(View):
 
     kind: ClassVar[Literal["text", "image"]] = "text"
 
-    vocabulary: tuple[str, ...]
+    vocabulary: Lenient[tuple[str, ...]]
     token_ids: NDArray[np.int32]
     offsets: NDArray[np.int64]
     language: str | None = None
