@@ -1,4 +1,4 @@
-"""Search of hyperparameters: OCTIS's Optimizer, resumed, in parallel, on anybody's models."""
+"""Hyperparameter search: OCTIS's Optimizer with resuming, parallel runs and recorded seeds."""
 
 from octis_m3l.search.executors import Executor
 from octis_m3l.search.on_ray import OnRay
