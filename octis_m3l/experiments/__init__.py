@@ -1,1 +1,0 @@
-"""Runs of models over data, as the command line and scripts start them."""
