@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
@@ -43,10 +42,11 @@ def links_of_groups(
     count = 1 + max((int(of_view.max(initial=-1)) for of_view in groups), default=-1)
     items, starts, sizes = [], [], []
     for group, position in zip(groups, positions, strict=True):
-        pairs = pd.DataFrame({"group": group, "position": position})
-        pairs = pairs[pairs["position"] >= 0].drop_duplicates().sort_values("group", kind="stable")
-        size = np.bincount(pairs["group"], minlength=count)
-        items.append(np.append(pairs["position"].to_numpy(np.int64), MISSING))
+        pairs = np.stack([group, position], axis=1)[position >= 0]
+        first = np.sort(np.unique(pairs, axis=0, return_index=True)[1])
+        pairs = pairs[first][np.argsort(pairs[first, 0], kind="stable")]
+        size = np.bincount(pairs[:, 0], minlength=count)
+        items.append(np.append(pairs[:, 1], MISSING))
         sizes.append(size)
         starts.append(np.cumsum(size) - size)
     size = np.array(sizes).reshape(len(groups), count)

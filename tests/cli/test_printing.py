@@ -101,7 +101,7 @@ MISTAKES = [
     ),
     ("evaluate MODEL --metric mmr", "Did you mean 'mrr'?"),
     ("topics MODEL --picture topics.xyz", "pictures cannot be written in this format; use .png"),
-    ("tune CORPUS --out new --gpus 1", "gpus=1: only Ray gives out GPUs (--ray)"),
+    ("tune CORPUS --out new --gpus 1", "gpus=1: only Ray assigns GPUs (--ray)"),
 ]
 
 
@@ -130,12 +130,12 @@ def test_models_and_their_hyperparameters_are_listed(run: Run) -> None:
     listed = run("models")[1]
     assert all(name in listed for name in MODELS)
     assert "hyperparameters of one: octis-m3l models MODEL" in " ".join(listed.split())
-    assert "λ_CKA, of CKA" in run("models", "gloctm")[1]
+    assert "λ_CKA, weight of CKA" in run("models", "gloctm")[1]
     described = json.loads(run("models", "gloctm", "--json")[1])["gloctm"]
     assert described["class"] == "GloCTM"
     neighbours = described["hyperparameters"]["neighbours"]
     assert (neighbours["default"], neighbours["range"]) == (3, "whole number ≥ 0")
-    assert neighbours["what"].startswith("k, the neighbours of a word")
+    assert neighbours["what"].startswith("k, neighbours of a word")
 
 
 def test_help_names_every_model_and_metric(run: Run) -> None:

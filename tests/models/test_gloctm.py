@@ -255,6 +255,6 @@ def test_documents_that_are_all_alike_end_no_training(five_themes: Planted) -> N
     dataset = without_links(five_themes)
     short = dataset.text_view("de").take(np.zeros(5, np.int64), (5, 0, 0))
     views = [dataset.text_view("en"), short]
-    with pytest.warns(UserWarning, match="^all 5 embeddings of view 'de' are the same: nothing"):
+    with pytest.warns(UserWarning, match="^all 5 embeddings of view 'de' are the same, so nothing"):
         model = GloCTM(**SETTINGS | {"epochs": 3}).fit(MultiviewDataset(views))
     assert np.isfinite(model.output["topic-word-matrix/de"]).all()
