@@ -153,7 +153,7 @@ def _fetch(
     for file in _files(source, work, commits, fetcher, progress):
         url = source.address(file, commits[file.repository])
         try:
-            _fetch_file(file, url, work / file.path, checksums.get(file.path), fetcher)
+            _fetch_file(file, url, work / file.path, checksums.get(file.path), fetcher, progress)
             files[file.path] = _description(work / file.path, url, file.sha256 or file.blob)
         except FetchError as error:
             if file.required or error.status != HTTPStatus.NOT_FOUND:
@@ -246,11 +246,18 @@ def _files(
 
 
 def _fetch_file(
-    file: RemoteFile, url: str, place: Path, recorded: str | None, fetcher: Fetcher
+    file: RemoteFile,
+    url: str,
+    place: Path,
+    recorded: str | None,
+    fetcher: Fetcher,
+    progress: bool,
 ) -> None:
     checksum = file.sha256 or recorded
     try:
-        fetcher.download(url, place, sha256=checksum, size=file.size, refuse_html=True)
+        fetcher.download(
+            url, place, sha256=checksum, size=file.size, refuse_html=True, progress=progress
+        )
     except FetchError as error:
         if file.sha256 is not None or recorded is None or recorded not in str(error):
             raise

@@ -18,11 +18,12 @@ import pooch
 import requests
 from pydantic import Field
 from requests.adapters import HTTPAdapter
+from tqdm.auto import tqdm
 from urllib3.exceptions import InvalidHeader
 from urllib3.util import Retry
 
 from octis_m3l.errors import OctisM3LError, SettingsError, StorageError
-from octis_m3l.files import read_json, write_errors, write_json
+from octis_m3l.files import held, read_json, write_errors, write_json
 from octis_m3l.validation import validated
 
 __all__ = ["CONTACT", "FetchError", "Fetcher", "user_agent_of"]
@@ -30,12 +31,13 @@ __all__ = ["CONTACT", "FetchError", "Fetcher", "user_agent_of"]
 CONTACT = "OCTIS_M3L_CONTACT"
 WIKIMEDIA = (".wikipedia.org", ".wikimedia.org")
 _WIKIMEDIA_DELAY = 0.5
-_PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
+_PASSING = frozenset({408, 425, 429, *range(500, 600)})
 # 416: a file that is shorter than what has arrived of it.
 _ANSWERED = frozenset({200, 206, 416})
 _LONGEST_BACKOFF, _LONGEST_PAUSE = 120.0, 3600.0
 _LONGEST_JSON = 64 * 2**20
 _BLOCK = 1 << 14
+_BAR_AFTER = 2.0
 _RANGE = re.compile(r"bytes (\d+)-\d+/(\d+)")
 _REMEDIES = {
     401: "It asks for a login.",
@@ -62,9 +64,9 @@ class FetchError(OctisM3LError):
 class Fetcher:
     """Downloads files and JSON.
 
-    Connection errors, time-outs, truncated answers and the statuses 408, 425, 429, 500, 502, 503
-    and 504 are retried, after the pause that the server asks for (``Retry-After``) or an
-    exponential back-off. Other failures are final.
+    Connection errors, time-outs, truncated answers and the statuses 408, 425, 429 and 500 to 599
+    are retried, after the pause that the server asks for (``Retry-After``) or an exponential
+    back-off; so is 403 with such a pause. Other failures are final.
 
     Parameters
     ----------
@@ -115,6 +117,7 @@ class Fetcher:
         sha256: str | None = None,
         size: int | None = None,
         refuse_html: bool = False,
+        progress: bool = False,
     ) -> Path:
         """Fetch a file, and give it its name when it is complete and correct.
 
@@ -134,6 +137,8 @@ class Fetcher:
             Its length in bytes; more are not read.
         refuse_html : bool
             Whether a web page in place of the file is an error.
+        progress : bool
+            Whether to show a progress bar if it takes more than a few seconds.
 
         Returns
         -------
@@ -141,20 +146,21 @@ class Fetcher:
             The destination.
         """
         check_address(url)
-        with write_errors(destination):
-            destination.parent.mkdir(parents=True, exist_ok=True)
-            if destination.is_dir():
-                raise FetchError(f"{destination} is a folder, where a file was expected.")
+        if destination.is_dir():
+            raise FetchError(f"{destination} is a folder, where a file was expected.")
+        # Another download to the same place is waited for, and its file is used.
+        with held(destination, wait=True), write_errors(destination):
             if size is not None and destination.is_file() and destination.stat().st_size != size:
                 destination.unlink()
             verified = sha256 is not None
+            download = _Download(self, url, destination, size, verified, refuse_html, progress)
             try:
                 pooch.retrieve(
                     url,
                     known_hash=sha256,
                     fname=destination.name,
                     path=destination.parent,
-                    downloader=_Download(self, url, destination, size, verified, refuse_html),
+                    downloader=download,
                 )
             except OctisM3LError:
                 raise
@@ -227,8 +233,11 @@ class Fetcher:
         if status in _ANSWERED:
             return answer
         answer.close()
+        asks_to_wait = "Retry-After" in answer.headers
         used_up = answer.headers.get("X-RateLimit-Remaining") == "0"
-        passing = status in _PASSING or (status == HTTPStatus.FORBIDDEN and used_up)
+        passing = status in _PASSING or (
+            status == HTTPStatus.FORBIDDEN and (used_up or asks_to_wait)
+        )
         remedy = "Try again later." if passing else _REMEDIES.get(status, "")
         limit = ", because no more requests are allowed for now" if used_up else ""
         raise FetchError(
@@ -278,6 +287,7 @@ class _Download:
     size: int | None
     verified: bool
     refuse_html: bool
+    progress: bool
 
     def __post_init__(self) -> None:
         self._bytes = self.destination.with_name(f"{self.destination.name}.part")
@@ -296,7 +306,9 @@ class _Download:
         self._discard()
 
     def _length(self) -> int:
-        return self._bytes.stat().st_size if self._bytes.is_file() else 0
+        # A link leads to a file that is not a part of this download.
+        is_own = self._bytes.is_file() and not self._bytes.is_symlink()
+        return self._bytes.stat().st_size if is_own else 0
 
     def _discard(self) -> None:
         self._description.unlink(missing_ok=True)
@@ -342,9 +354,20 @@ class _Download:
         limit = total if self.size is None else self.size
         if limit is None and "Transfer-Encoding" not in headers and not self.verified:
             self._refuse("the server does not say how long it is, so it may be incomplete.")
-        with self._bytes.open("ab") as stream:
+        bar = tqdm(
+            desc=self.destination.name,
+            total=limit,
+            initial=self._length(),
+            unit="B",
+            unit_scale=True,
+            leave=False,
+            delay=_BAR_AFTER,
+            disable=not self.progress,
+        )
+        with bar, self._bytes.open("ab") as stream:
             for block in answer.iter_content(_BLOCK):
                 stream.write(block)
+                bar.update(len(block))
                 if limit is not None and stream.tell() > limit:
                     break
         arrived = self._length()
@@ -412,6 +435,11 @@ class _Patience(Retry):
     def get_backoff_time(self) -> float:
         """Return a pause before the first retry too."""
         return max(super().get_backoff_time(), self.backoff_factor)
+
+    def is_retry(self, method: str, status_code: int, has_retry_after: bool = False) -> bool:
+        """Return whether to ask again: also if a refusal says when."""
+        refused_for_now = status_code == HTTPStatus.FORBIDDEN and has_retry_after
+        return refused_for_now or super().is_retry(method, status_code, has_retry_after)
 
     def get_retry_after(self, response: Any) -> float | None:
         """Return how many seconds a server asks to wait."""

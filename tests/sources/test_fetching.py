@@ -6,10 +6,12 @@ import hashlib
 import logging
 import os
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import pytest
@@ -61,7 +63,7 @@ class TestDownload:
         place.write_bytes(BODY[:-1])
         fetcher().download(url, place, size=len(BODY))
         assert place.read_bytes() == BODY
-        place.write_bytes(BODY[:-1] + b"x")
+        place.write_bytes(BODY[::-1])
         fetcher().download(url, place, sha256=SUM)
         assert place.read_bytes() == BODY
         assert len(server.requests) == 2
@@ -208,6 +210,58 @@ class TestResuming:
         assert (tmp_path / "f").read_bytes() == BODY
         assert names(tmp_path) == ["f"]
 
+    @pytest.mark.parametrize("is_known", [False, True])
+    def test_a_part_that_is_a_link_is_not_written_through(
+        self, server: LocalServer, tmp_path: Path, is_known: bool
+    ) -> None:
+        url = server.serve("/f", replace(WHOLE, cut=70_000))
+        if is_known:
+            with pytest.raises(FetchError):
+                fetcher(retries=0).download(url, tmp_path / "f")
+            (tmp_path / "f.part").unlink()
+        (tmp_path / "diary").write_bytes(b"years of work")
+        (tmp_path / "f.part").symlink_to(tmp_path / "diary")
+        server.serve("/f", WHOLE)
+        fetcher().download(url, tmp_path / "f")
+        assert (tmp_path / "diary").read_bytes() == b"years of work"
+        assert (tmp_path / "f").read_bytes() == BODY
+        assert names(tmp_path) == ["diary", "f"]
+
+    def test_a_second_download_to_one_place_waits(
+        self, server: LocalServer, tmp_path: Path
+    ) -> None:
+        begun, going_on = Event(), Event()
+
+        def slow(_: Request) -> Reply:
+            begun.set()
+            going_on.wait(5)
+            return WHOLE
+
+        url = server.serve("/f", slow)
+        with ThreadPoolExecutor(2) as pool:
+            calls = [pool.submit(fetcher().download, url, tmp_path / "f")]
+            assert begun.wait(5)
+            calls.append(pool.submit(fetcher().download, url, tmp_path / "f"))
+            assert not wait(calls, timeout=0.3).done
+            going_on.set()
+            assert [call.result(5) for call in calls] == [tmp_path / "f"] * 2
+        assert (tmp_path / "f").read_bytes() == BODY
+        assert len(server.requests) == 1
+
+    def test_a_bar_is_shown_if_wanted(
+        self,
+        server: LocalServer,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        capsys: pytest.CaptureFixture[str],
+    ) -> None:
+        monkeypatch.setattr("octis_m3l.sources.fetching._BAR_AFTER", 0)
+        url = server.serve("/f", WHOLE)
+        fetcher().download(url, tmp_path / "quiet")
+        assert capsys.readouterr().err == ""
+        fetcher().download(url, tmp_path / "shown", progress=True)
+        assert "shown" in capsys.readouterr().err
+
     def test_retries_count_anew_after_progress(self, server: LocalServer, tmp_path: Path) -> None:
         url = server.serve("/f", *[replace(WHOLE, cut=20_000)] * 9, WHOLE)
         fetcher(retries=1).download(url, tmp_path / "f", sha256=SUM)
@@ -234,7 +288,7 @@ class TestTrouble:
         assert slept == []
         assert (f"set {CONTACT}" in str(caught.value)) == (status == 403)
 
-    @pytest.mark.parametrize("status", [408, 425, 429, 500, 502, 503, 504])
+    @pytest.mark.parametrize("status", [408, 425, 429, 500, 503, 522])
     def test_passing_trouble_passes(
         self, server: LocalServer, tmp_path: Path, slept: list[float], status: int
     ) -> None:
@@ -253,7 +307,7 @@ class TestTrouble:
         assert (caught.value.status, caught.value.passing) == (503, True)
         assert len(server.requests) == 3
 
-    @pytest.mark.parametrize("status", [429, 503])
+    @pytest.mark.parametrize("status", [403, 429, 503])
     def test_retry_after(self, server: LocalServer, slept: list[float], status: int) -> None:
         until = format_datetime(datetime.now(UTC) + timedelta(seconds=90), usegmt=True)
         for given, least, most in (("37", 37, 37), (until, 85, 92)):
