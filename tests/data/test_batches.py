@@ -1,7 +1,6 @@
 """Batches: every tuple once an epoch, one of its own items a view, rows as stored."""
 
 import re
-import warnings
 from collections import Counter
 from dataclasses import replace
 from itertools import combinations, pairwise
@@ -18,7 +17,6 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from planted import IMAGE, planted
 from scipy.sparse import csr_array, csr_matrix
-from torch import Tensor
 
 from octis_m3l.data.batches import (
     Batch,
@@ -27,7 +25,6 @@ from octis_m3l.data.batches import (
     UnlinkedSampler,
     ViewBatch,
     ViewTensors,
-    view_tensors,
 )
 from octis_m3l.data.dataset import MultiviewDataset
 from octis_m3l.data.views import ImageView, TextView
@@ -155,6 +152,7 @@ def test_an_epoch_visits_each_tuple_once_and_draws_its_own_items(
                 assert view.words is not None
                 expected = dense_words(data.text_view(name), items)
                 np.testing.assert_array_equal(view.words.dense(3).numpy(), expected)
+                np.testing.assert_array_equal(view.words.totals.numpy(), expected.sum(axis=1))
     assert sorted(visited) == sorted(held["en"])
     assert shuffle or visited == sorted(held["en"])
 
@@ -198,114 +196,59 @@ def test_items_in_no_link_and_tuples_of_any_views_are_visited_in_order(
     assert found == expected
 
 
-def article_with_photos(photos: int = 3) -> MultiviewDataset:
-    views = [texts("en", (2, 0, 0)), images("photo", (photos + 1, 0, 0))]
-    links = np.array([[0, photo] for photo in range(photos)] + [[1, photos]])
-    return MultiviewDataset(views, links)
-
-
 def test_all_items_of_a_tuple_are_drawn_equally_often() -> None:
-    sampler = TupleSampler(article_with_photos(), "train", {"photo": np.zeros((4, 1), "f4")}, 2)
-    drawn: Counter[int] = Counter()
+    views = [texts("en", (2, 0, 0)), images("photo", (4, 0, 0))]
+    data = MultiviewDataset(views, np.array([[0, 0], [0, 1], [0, 2], [1, 3]]))
+    sampler = TupleSampler(data, "train", embeddings_of(data), 2)
+    drawn: Counter[tuple[int, ...]] = Counter()
     for seed in range(600):
         (batch,) = epoch(sampler, seed=seed)
-        items = sorted(batch.views["photo"].items.tolist())
-        assert items[1] == 3
-        drawn[items[0]] += 1
-    assert sorted(drawn) == [0, 1, 2]
-    assert min(drawn.values()) > 160
+        drawn[tuple(batch.views["photo"].items.tolist())] += 1
+    assert sorted(drawn) == [(0, 3), (1, 3), (2, 3), (3, 0), (3, 1), (3, 2)]
+    assert min(drawn.values()) > 70
 
 
-def test_order_and_draws_follow_from_the_seed() -> None:
-    data = article_with_photos()
-    sampler = TupleSampler(data, "train", embeddings_of(data), 2)
-
-    def drawn(seed: int) -> list[list[int]]:
-        return [v.items.tolist() for b in epoch(sampler, seed=seed) for v in b.views.values()]
-
-    assert drawn(1) == drawn(1)
-    assert len({str(drawn(seed)) for seed in range(30)}) == 6
-
-
-def test_several_partitions_are_one_epoch() -> None:
-    data = MultiviewDataset([texts("en", (3, 2, 2))])
-    sampler = TupleSampler(data, ["train", "test"], embeddings_of(data), 5)
-    (batch,) = epoch(sampler, shuffle=False)
-    assert batch.views["en"].items.tolist() == [0, 1, 2, 5, 6]
-
-
-def test_only_the_views_asked_for_are_visited() -> None:
-    views = [texts("en", (3, 0, 0)), images("photo", (5, 0, 0))]
+def test_several_partitions_and_some_views_share_tensors() -> None:
+    views = [texts("en", (3, 2, 2)), images("photo", (5, 0, 0))]
     data = MultiviewDataset(views, np.array([[0, 0], [1, 1], [2, 2]]))
-    sampler = TupleSampler(data, "train", {"en": np.zeros((3, 2), np.float32)}, 3)
-    (batch,) = epoch(sampler, shuffle=False)
-    assert batch.size == 3
+    embeddings = {"en": embeddings_of(data)["en"]}
+    both = TupleSampler(data, ["train", "test"], embeddings, 5)
+    (batch,) = epoch(both, shuffle=False)
     assert list(batch.views) == ["en"]
+    assert batch.views["en"].items.tolist() == [0, 1, 2, 5, 6]
+    validation = TupleSampler(data, "validation", embeddings, 2, tensors=both.tensors)
+    assert validation.tensors["en"] is both.tensors["en"]
+    (batch,) = epoch(validation, shuffle=False)
+    assert batch.views["en"].embeddings.ravel().tolist() == [3.0, 4.0]
 
 
-def test_a_view_with_one_item_or_none_in_a_batch_is_left_out() -> None:
-    views = [texts("en", (4, 0, 0)), texts("de", (1, 0, 0)), images("photo", (0, 0, 2))]
-    data = MultiviewDataset(views, np.array([[2, 0, -1]]))
-    sampler = TupleSampler(data, "train", embeddings_of(data), 4)
-    for shuffle in (False, True):
-        (batch,) = epoch(sampler, shuffle=shuffle)
-        assert batch.size == 4
-        assert list(batch.views) == ["en"]
-
-
-def test_no_rows_means_that_every_tuple_has_an_item() -> None:
-    views = [texts("en", (4, 0, 0)), images("photo", (3, 0, 0))]
-    data = MultiviewDataset(views, np.array([[0, 0], [1, -1], [2, 1], [3, 2]]))
-    sampler = TupleSampler(data, "train", embeddings_of(data), 2)
-    first, second = epoch(sampler, shuffle=False)
-    assert list(first.views) == ["en"]
-    assert second.views["photo"].rows is None
-    (batch,) = epoch(TupleSampler(data, "train", embeddings_of(data), 4), shuffle=False)
-    assert batch.views["en"].rows is None
-    rows = batch.views["photo"].rows
-    assert rows is not None
-    assert rows.tolist() == [0, 2, 3]
-
-
-def test_a_batch_larger_than_the_data_is_an_error() -> None:
-    data = MultiviewDataset([texts("en", (5, 0, 0))])
-    message = "batch_size=6 is larger than the data: 5 tuples in train; use at most that."
-    with pytest.raises(DataError, match=f"^{re.escape(message)}$"):
-        TupleSampler(data, "train", embeddings_of(data), 6)
-    assert len(TupleSampler(data, "train", embeddings_of(data), 5)) == 1
-    shrunk = TupleSampler(data, "train", embeddings_of(data), 6, shrinks=True)
-    assert (len(shrunk), shrunk.batch_size) == (1, 5)
+TOO_FEW = " a model needs two at least, since batch normalisation compares rows."
 
 
 @pytest.mark.parametrize(
-    ("partition", "count", "shown"),
-    [("test", 1, "test"), ("validation", 0, "validation"), (["validation", "test"], 1, None)],
+    ("sampler", "partition", "batch_size", "message"),
+    [
+        (TupleSampler, "train", 6, "batch_size=6 is larger than the data: 5 tuples in train; use"),
+        (TupleSampler, "test", 2, f"1 tuples in test:{TOO_FEW}"),
+        (TupleSampler, ["validation", "test"], 2, f"1 tuples in validation and test:{TOO_FEW}"),
+        (TupleSampler, "training", 2, "unknown partition 'training'"),
+        (UnlinkedSampler, "test", 2, f"view 'en' has 1 items in test:{TOO_FEW}"),
+        (
+            UnlinkedSampler,
+            "train",
+            20,
+            "batch_size=20 is larger than the data: 5 items in the largest view of train; use at",
+        ),
+    ],
 )
-def test_fewer_than_two_tuples_are_an_error(partition: Any, count: int, shown: str | None) -> None:
+def test_too_little_data_is_an_error(
+    sampler: Any, partition: Any, batch_size: int, message: str
+) -> None:
     data = MultiviewDataset([texts("en", (5, 0, 1))])
-    message = (
-        f"{count} tuples in {shown or 'validation and test'}: a model needs two at least, since "
-        "batch normalisation compares rows."
-    )
-    with pytest.raises(DataError, match=f"^{re.escape(message)}$"):
-        TupleSampler(data, partition, embeddings_of(data), 2)
-
-
-def test_an_unknown_partition_or_view_is_an_error() -> None:
-    data = MultiviewDataset([texts("en", (5, 0, 0))])
-    with pytest.raises(DataError, match="unknown partition 'training'"):
-        TupleSampler(data, "training", embeddings_of(data), 2)
-    with pytest.raises(DataError, match="unknown view 'eng'"):
-        TupleSampler(data, "train", {"eng": np.zeros((5, 1))}, 2)
-
-
-def test_tensors_can_be_shared_between_samplers() -> None:
-    data = MultiviewDataset([texts("en", (5, 3, 0))])
-    train = TupleSampler(data, "train", embeddings_of(data), 5)
-    validation = TupleSampler(data, "validation", embeddings_of(data), 3, tensors=train.tensors)
-    assert validation.tensors["en"] is train.tensors["en"]
-    (batch,) = epoch(validation, shuffle=False)
-    assert batch.views["en"].embeddings.ravel().tolist() == [5.0, 6.0, 7.0]
+    with pytest.raises(DataError, match=f"^{re.escape(message)}"):
+        sampler(data, partition, embeddings_of(data), batch_size)
+    shrunk = sampler(data, "train", embeddings_of(data), 6, shrinks=True)
+    assert (len(shrunk), shrunk.batch_size) == (1, 5)
 
 
 # Rows of all views, joined.
@@ -368,63 +311,28 @@ def tensors(**arguments: Any) -> tuple[TextView, ViewTensors]:
     return view, ViewTensors(array, view.bag_of_words, VOCABULARY, **arguments)
 
 
-@settings(deadline=None)
-@given(
-    counts=st.lists(
-        st.lists(st.sampled_from([0, 0, 1, 5]), min_size=4, max_size=4), min_size=1, max_size=6
-    ),
-    data=st.data(),
-)
-def test_words_are_the_rows_of_the_sparse_matrix(
-    counts: list[list[int]], data: st.DataObject
-) -> None:
-    matrix = csr_array(np.array(counts, np.float32))
-    view = ViewTensors(np.zeros((len(counts), 1), np.float32), matrix, "abcd")
-    items = data.draw(st.lists(st.integers(0, len(counts) - 1), max_size=8))
-    found = view.words(torch.tensor(items, dtype=torch.int64))
-    expected = np.array([counts[item] for item in items], np.float32).reshape(-1, 4)
-    np.testing.assert_array_equal(found.dense(4).numpy(), expected)
-    np.testing.assert_array_equal(found.totals.numpy(), expected.sum(axis=1))
-    assert (
-        found.rows.tolist() == np.repeat(np.arange(len(items)), (expected > 0).sum(axis=1)).tolist()
-    )
-    assert found.words.dtype == torch.int64
-
-
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_batches_have_the_type_asked_for(dtype: torch.dtype) -> None:
-    view, found = tensors(dtype=dtype)
+def test_batches_have_the_type_asked_for() -> None:
     items = torch.tensor([3, 0])
-    assert found.embeddings(items).dtype == dtype
-    words = found.words(items)
-    assert (words.counts.dtype, words.totals.dtype) == (dtype, dtype)
-    data = MultiviewDataset([view])
-    both = view_tensors(data, embeddings_of(data), dtype=dtype)
-    assert both["en"].embeddings(items).dtype == dtype
-    assert both["en"].words(items).counts.dtype == dtype
+    for dtype in (torch.float32, torch.float64):
+        found = tensors(dtype=dtype)[1]
+        words = found.words(items)
+        assert found.embeddings(items).dtype == words.counts.dtype == words.totals.dtype == dtype
 
 
 @pytest.mark.parametrize("stored", [np.float16, np.float32, np.float64])
 @pytest.mark.parametrize("resident_bytes", [0, 1 << 20])
+@pytest.mark.filterwarnings("error")
 def test_a_memory_mapped_file_gives_what_an_array_gives(
     stored: type, resident_bytes: int, tmp_path: Path
 ) -> None:
-    view = texts("en", (12, 0, 0))
     array = np.random.default_rng(0).normal(size=(12, 4)).astype(stored)
     np.save(tmp_path / "x.npy", array)
     mapped = np.load(tmp_path / "x.npy", mmap_mode="r")
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        from_file = ViewTensors(
-            mapped, view.bag_of_words, VOCABULARY, resident_bytes=resident_bytes
-        )
-        resident = ViewTensors(array, view.bag_of_words, VOCABULARY)
-        for items in ([5, 0, 11, 5], [], list(range(12))):
-            numbers = torch.tensor(items, dtype=torch.int64)
-            found = from_file.embeddings(numbers)
-            assert found.dtype == torch.float32
-            assert torch.equal(found, resident.embeddings(numbers))
-            assert found.tolist() == array[items].astype(np.float32).tolist()
+    found = ViewTensors(mapped, resident_bytes=resident_bytes)
+    for items in ([5, 0, 11, 5], [], list(range(12))):
+        rows = found.embeddings(torch.tensor(items, dtype=torch.int64))
+        assert rows.dtype == torch.float32
+        assert rows.tolist() == array[items].astype(np.float32).tolist()
 
 
 def test_a_large_memory_mapped_file_stays_on_disk(tmp_path: Path) -> None:
@@ -440,18 +348,6 @@ def test_a_large_memory_mapped_file_stays_on_disk(tmp_path: Path) -> None:
     assert small.embeddings(items).tolist() == [[0.0, 0.0]]
 
 
-def test_the_batch_is_a_copy() -> None:
-    _, view = tensors()
-    items = torch.tensor([0, 1])
-    before = view.embeddings(items).clone()
-    view.embeddings(items).zero_()
-    assert torch.equal(view.embeddings(items), before)
-
-
-def same(ours: dict[str, Tensor], theirs: dict[str, Tensor]) -> bool:
-    return ours.keys() == theirs.keys() and all(torch.equal(ours[k], theirs[k]) for k in ours)
-
-
 def test_item_by_item_it_is_a_ctm_dataset() -> None:
     view, ours = tensors()
     array = np.random.default_rng(0).normal(size=(12, 4)).astype(np.float32)
@@ -460,15 +356,12 @@ def test_item_by_item_it_is_a_ctm_dataset() -> None:
     assert len(ours) == len(theirs) == 12
     assert ours.idx2token == theirs.idx2token == {0: "a", 1: "b", 2: "c"}
     for item in range(12):
-        assert same(ours[item], theirs[item])
-
-
-def test_a_view_of_images_has_no_words() -> None:
-    view = ViewTensors(np.arange(6, dtype=np.float32).reshape(3, 2))
-    assert len(view) == 3
-    assert view.vocabulary_size == 0
-    assert view[1]["X_contextual"].tolist() == [2.0, 3.0]
-    assert view[1]["X_bow"].shape == (1, 0)
+        assert ours[item].keys() == theirs[item].keys()
+        assert all(torch.equal(ours[item][key], theirs[item][key]) for key in theirs[item])
+    pictures = ViewTensors(np.arange(6, dtype=np.float32).reshape(3, 2))
+    assert len(pictures) == 3
+    assert pictures[1]["X_contextual"].tolist() == [2.0, 3.0]
+    assert pictures[1]["X_bow"].shape == (1, 0)
 
 
 def test_contextualized_topic_models_trains_on_it() -> None:
@@ -476,16 +369,10 @@ def test_contextualized_topic_models_trains_on_it() -> None:
     counts = csr_array(random.poisson(0.7, (20, 6)).astype(np.float32))
     words = [f"w{number}" for number in range(6)]
     view = ViewTensors(random.normal(size=(20, 5)).astype(np.float32), counts, words)
+    sizes = {"bow_size": 6, "contextual_size": 5, "n_components": 3, "batch_size": 8}
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        model = ZeroShotTM(
-            bow_size=6,
-            contextual_size=5,
-            n_components=3,
-            batch_size=8,
-            num_epochs=2,
-            num_data_loader_workers=0,
-        )
+        model = ZeroShotTM(**sizes, num_epochs=2, num_data_loader_workers=0)
         before = model.model.beta.detach().clone()
         model.fit(view, n_samples=2)
     assert model.model.beta.isfinite().all()
@@ -496,40 +383,30 @@ def test_contextualized_topic_models_trains_on_it() -> None:
     assert model.training_doc_topic_distributions.shape == (20, 3)
 
 
-def test_shares_of_a_sampler_are_the_same_in_every_batch() -> None:
-    data = planted(("en", "de"), tuples=40, missing={"de": 0.5, IMAGE: 0.7})
-    dataset = data.dataset
+def test_shares_are_of_all_tuples_and_of_pairs_of_linked_views() -> None:
+    linked = planted(("en", "de"), tuples=40, missing={"de": 0.5, IMAGE: 0.7}).dataset
+    unlinked = replace(linked.view("en"), name="fi")
+    links = np.column_stack([linked.links, np.full(len(linked.links), -1)])
+    dataset = MultiviewDataset([*linked.views.values(), unlinked], links)
     vectors = {n: np.zeros((len(v), 2), np.float32) for n, v in dataset.views.items()}
-    sampler = TupleSampler(dataset, "train", vectors, 8)
-    has: dict[str, set[int]] = {name: set() for name in dataset.views}
-    for name, view in dataset.views.items():
-        for row in range(view.sizes[0]):
-            has[name].add(int(dataset.tuples(name)[row]))
-    tuples = len(has["en"] | has["de"] | has[IMAGE])
+    has = {
+        name: set(dataset.tuples(name)[: view.sizes[0]].tolist())
+        for name, view in dataset.views.items()
+    }
+    tuples = len(set().union(*has.values()))
     single = {name: len(of) / tuples for name, of in has.items()}
     double = [len(has[a] & has[b]) / tuples for a, b in combinations(has, 2)]
+    assert double.count(0.0) == 3
     assert single[IMAGE] < single["de"] < single["en"]
-    for batch in sampler.epoch():
-        assert batch.text_share == pytest.approx((single["en"] + single["de"]) / 2)
-        assert batch.item_share == pytest.approx(sum(single.values()) / 3)
+    for batch in TupleSampler(dataset, "train", vectors, 8).epoch():
+        assert batch.text_share == pytest.approx((2 * single["en"] + single["de"]) / 3)
+        assert batch.item_share == pytest.approx(sum(single.values()) / 4)
         assert batch.pair_share == pytest.approx(sum(double) / 3)
 
 
-def test_an_unlinked_view_changes_no_share_of_pairs() -> None:
-    dataset = planted(tuples=40, images=False).dataset
-    alone = MultiviewDataset(
-        [*dataset.views.values(), replace(dataset.view("de"), name="fi")],
-        np.column_stack([dataset.links, np.full(len(dataset.links), -1)]),
-    )
-    vectors = {n: np.zeros((len(v), 2), np.float32) for n, v in alone.views.items()}
-    both = TupleSampler(dataset, "train", {n: vectors[n] for n in dataset.views}, 8)
-    with_it = TupleSampler(alone, "train", vectors, 8)
-    share = len(both.tuples) / len(with_it.tuples)
-    assert next(with_it.epoch()).pair_share == pytest.approx(share * next(both.epoch()).pair_share)
-
-
+@pytest.mark.parametrize("kind", [TupleSampler, UnlinkedSampler])
 def test_batches_are_the_same_however_many_are_arranged_together(
-    monkeypatch: pytest.MonkeyPatch,
+    kind: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     data = planted(missing=0.4, tuples=50).dataset
     vectors = {n: np.arange(2.0 * len(v)).reshape(-1, 2) for n, v in data.views.items()}
@@ -538,7 +415,7 @@ def test_batches_are_the_same_however_many_are_arranged_together(
         monkeypatch.setattr("octis_m3l.data.batches.ROWS_TOGETHER", together)
         torch.manual_seed(3)
         found.append([])
-        for batch in TupleSampler(data, "train", vectors, 4).epoch():
+        for batch in kind(data, "train", vectors, 4).epoch():
             for name, view in batch.views.items():
                 rows = None if view.rows is None else view.rows.tolist()
                 words = view.words and [*view.words.rows.tolist(), *view.words.words.tolist()]
@@ -549,7 +426,8 @@ def test_batches_are_the_same_however_many_are_arranged_together(
 # Views without links.
 
 
-def unlinked_data(english: int = 11, german: int = 4, pictures: int = 0) -> MultiviewDataset:
+def unlinked_data(english: int = 11) -> MultiviewDataset:
+    """Return documents of one word each, the word of their number, and pictures."""
     views: list[TextView | ImageView] = [
         TextView(
             name=name,
@@ -559,23 +437,17 @@ def unlinked_data(english: int = 11, german: int = 4, pictures: int = 0) -> Mult
             offsets=np.arange(count + 4),
             embeddings=np.arange(count + 3, dtype=np.float32)[:, None],
         )
-        for name, count in (("en", english), ("de", german))
+        for name, count in (("en", english), ("de", 4))
     ]
-    if pictures:
-        vectors = np.arange(pictures, dtype=np.float32)[:, None]
-        views.append(ImageView(name="image", sizes=(pictures, 0, 0), embeddings=vectors))
-    return MultiviewDataset(views)
+    return MultiviewDataset([*views, images("image", (3, 2, 0))])
 
 
-def unlinked(
-    data: MultiviewDataset, batch: int = 4, partition: str | None = "train"
-) -> UnlinkedSampler:
-    vectors = {name: view.embeddings for name, view in data.views.items()}
-    return UnlinkedSampler(data, partition, vectors, batch)  # type: ignore[arg-type]
+def unlinked(data: MultiviewDataset, partition: str | None = "train") -> UnlinkedSampler:
+    return UnlinkedSampler(data, partition, embeddings_of(data), 4, shrinks=True)
 
 
 def test_unlinked_an_epoch_is_as_long_as_the_longest_view_and_others_repeat() -> None:
-    one = unlinked(unlinked_data(pictures=3))
+    one = unlinked(unlinked_data())
     torch.manual_seed(0)
     batches = list(one.epoch())
     assert len(batches) == len(one) == 3
@@ -599,52 +471,16 @@ def test_unlinked_an_epoch_is_as_long_as_the_longest_view_and_others_repeat() ->
     assert batches[0].views["image"].words is None
     # Views are in orders of their own.
     assert seen["en"][:4] != seen["de"][:4]
-    assert [batch.views["en"].items.tolist() for batch in one.epoch()] != seen["en"]
-
-
-def test_unlinked_a_last_batch_of_one_joins_the_one_before_it() -> None:
-    sizes = [batch.size for batch in unlinked(unlinked_data(english=9)).epoch()]
-    assert sizes == [4, 5]
-    assert len(unlinked(unlinked_data(english=9))) == 2
+    assert [i for batch in one.epoch() for i in batch.views["en"].items.tolist()] != seen["en"]
 
 
 def test_unlinked_the_order_may_be_kept_and_all_partitions_visited() -> None:
     one = unlinked(unlinked_data(), partition=None)
     found = torch.cat([batch.views["de"].items for batch in one.epoch(shuffle=False)]).tolist()
     assert found == [0, 1, 2, 3, 4, 5, 6] * 2
-    held_out = list(unlinked(unlinked_data(), batch=2, partition="validation").epoch(shuffle=False))
+    held_out = list(unlinked(unlinked_data(), partition="validation").epoch(shuffle=False))
     assert held_out[0].views["en"].items.tolist() == [11, 12]
-
-
-def test_unlinked_the_same_seed_gives_the_same_batches() -> None:
-    drawn = []
-    for _ in range(2):
-        torch.manual_seed(3)
-        drawn.append([b.views["de"].items.tolist() for b in unlinked(unlinked_data()).epoch()])
-    assert drawn[0] == drawn[1]
-
-
-def test_unlinked_too_little_data() -> None:
-    message = "view 'de' has 1 items in test: a model needs two at least, since batch normalisation"
-    with pytest.raises(DataError, match=f"^{re.escape(message)}"):
-        unlinked(unlinked_data().with_views(["de"]), partition="test")
-    message = "batch_size=20 is larger than the data: 11 items in the largest view of train; use at"
-    with pytest.raises(DataError, match=f"^{re.escape(message)}"):
-        unlinked(unlinked_data(), batch=20)
-
-
-def test_unlinked_batches_are_the_same_however_many_are_arranged_together(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    found = []
-    for together in (1, 8, 1024):
-        monkeypatch.setattr("octis_m3l.data.batches.ROWS_TOGETHER", together)
-        torch.manual_seed(3)
-        found.append(
-            [
-                [v.items.tolist() + v.words.rows.tolist() + v.words.words.tolist()]  # type: ignore[union-attr]
-                for b in unlinked(unlinked_data()).epoch()
-                for v in b.views.values()
-            ]
-        )
-    assert found[0] == found[1] == found[2]
+    # A last batch of one item joins the one before it.
+    of_nine = unlinked(unlinked_data(english=9))
+    assert [batch.size for batch in of_nine.epoch()] == [4, 5]
+    assert len(of_nine) == 2
