@@ -7,12 +7,6 @@ from octis_m3l.losses import averaged, averaged_over_views
 from octis_m3l.losses.averages import Average
 
 
-@pytest.mark.parametrize("average", ["pooled", "present", "batch"])
-def test_without_gaps_every_term_is_a_mean_over_the_batch(average: Average) -> None:
-    total = averaged(torch.tensor([14.0, 3.5]), torch.tensor([7, 7]), 7, average)
-    assert total.item() == pytest.approx(2.5)
-
-
 def test_every_item_or_every_view_weighs_the_same() -> None:
     losses = [torch.tensor([3.0, 5.0, 1.0, 3.0]), torch.tensor([10.0])]
     counts = torch.tensor([len(some) for some in losses])

@@ -3,17 +3,13 @@
 import numpy as np
 import pytest
 import torch
-from torch import Tensor, nn
+from sparse_rows import sparse_rows
+from torch import nn
 
 from octis_m3l.data.batches import SparseRows
 from octis_m3l.losses import reconstruction
 from octis_m3l.networks.bag_of_words import ShiftedBatchNorm
 from octis_m3l.networks.decoding import decoded_loss
-
-
-def sparse(counts: Tensor) -> SparseRows:
-    rows, words = counts.nonzero(as_tuple=True)
-    return SparseRows(rows, words, counts[rows, words], counts.sum(dim=1))
 
 
 def norm(shifted: bool) -> nn.BatchNorm1d:
@@ -30,7 +26,7 @@ def test_is_the_three_steps_with_their_gradients_and_statistics(shifted: bool, r
     values = torch.randn(rows, 40, dtype=torch.float64, generator=random) * 3 + 1
     counts = torch.poisson(torch.full((rows, 40), 0.3, dtype=torch.float64), generator=random)
     counts[4] = 0
-    words = sparse(counts)
+    words = sparse_rows(counts)
     weights = torch.randn(rows, dtype=torch.float64, generator=random)
     found = []
     for fused in (True, False):
@@ -55,7 +51,7 @@ def test_a_word_may_have_several_entries_in_a_row() -> None:
     several = SparseRows(rows, columns, ones, torch.tensor([2.0, 1.0, 0.0, 1.0]).double())
     dense = several.dense(40)
     gradients = []
-    for words in (several, sparse(dense)):
+    for words in (several, sparse_rows(dense)):
         given = values.clone().requires_grad_()
         decoded_loss(given, norm(True), words).sum().backward()  # type: ignore[no-untyped-call]
         gradients.append(given.grad)
@@ -68,20 +64,21 @@ def test_single_precision_keeps_six_digits_of_unlikely_words() -> None:
     values[0, 3] = -1e4
     counts = torch.zeros(64, 40)
     counts[0, 3] = counts[5, 5] = 1.0
-    found = decoded_loss(values, nn.BatchNorm1d(40, affine=False), sparse(counts))
+    found = decoded_loss(values, nn.BatchNorm1d(40, affine=False), sparse_rows(counts))
     wide = nn.BatchNorm1d(40, affine=False).double()
-    expected = reconstruction(wide(values.double()), sparse(counts.double()))
+    expected = reconstruction(wide(values.double()), sparse_rows(counts.double()))
     np.testing.assert_allclose(found, expected, rtol=1e-5)
 
 
 def test_one_document_is_no_batch() -> None:
     with pytest.raises(ValueError, match="expected two, given one"):
-        decoded_loss(torch.randn(1, 40), norm(True).float(), sparse(torch.ones(1, 40)))
+        decoded_loss(torch.randn(1, 40), norm(True).float(), sparse_rows(torch.ones(1, 40)))
 
 
 def test_gradients_are_taken_once() -> None:
     given = torch.randn(4, 40, dtype=torch.float64).requires_grad_()
-    lost = decoded_loss(given, norm(True), sparse(torch.ones(4, 40, dtype=torch.float64))).sum()
+    words = sparse_rows(torch.ones(4, 40, dtype=torch.float64))
+    lost = decoded_loss(given, norm(True), words).sum()
     lost.backward(retain_graph=True)  # type: ignore[no-untyped-call]
     with pytest.raises(RuntimeError, match="taken already"):
         lost.backward()  # type: ignore[no-untyped-call]

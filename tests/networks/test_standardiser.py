@@ -1,7 +1,6 @@
 """Standardised embeddings beside numpy."""
 
 import re
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,8 +14,8 @@ from octis_m3l.errors import DataError
 from octis_m3l.networks import Standardiser
 
 
-def some(rows: int, dimensions: int, seed: int = 0) -> NDArray[np.float32]:
-    random = np.random.default_rng(seed)
+def some(rows: int, dimensions: int) -> NDArray[np.float32]:
+    random = np.random.default_rng(0)
     spread = random.uniform(0.01, 10, dimensions)
     return random.normal(random.normal(size=dimensions), spread, (rows, dimensions)).astype("f4")
 
@@ -24,7 +23,7 @@ def some(rows: int, dimensions: int, seed: int = 0) -> NDArray[np.float32]:
 def standardised(embeddings: NDArray[Any], rows: slice) -> NDArray[np.float32]:
     module = Standardiser(embeddings.shape[1])
     module.fit(embeddings, rows, "en")
-    found: NDArray[np.float32] = module(torch.from_numpy(np.asarray(embeddings).copy())).numpy()
+    found: NDArray[np.float32] = module(torch.from_numpy(embeddings)).numpy()
     return found
 
 
@@ -32,7 +31,7 @@ def standardised(embeddings: NDArray[Any], rows: slice) -> NDArray[np.float32]:
 @given(
     size=st.integers(2, 30), dimensions=st.integers(1, 5), start=st.integers(0, 28), data=st.data()
 )
-def test_it_is_numpys_mean_and_standard_deviation(
+def test_it_is_numpys_mean_and_standard_deviation_of_the_training_items(
     size: int, dimensions: int, start: int, data: st.DataObject
 ) -> None:
     embeddings = some(size, dimensions)
@@ -43,50 +42,18 @@ def test_it_is_numpys_mean_and_standard_deviation(
     np.testing.assert_allclose(standardised(embeddings, rows), expected, rtol=1e-3, atol=1e-4)
 
 
-def test_only_the_training_items_count() -> None:
-    first = some(20, 3)
-    second = first.copy()
-    second[12:] = 1000.0
-    np.testing.assert_array_equal(
-        standardised(first, slice(2, 12))[:12], standardised(second, slice(2, 12))[:12]
-    )
-
-
-def test_before_fitting_nothing_changes() -> None:
-    embeddings = torch.from_numpy(some(4, 3))
-    assert torch.equal(Standardiser(3)(embeddings), embeddings)
-
-
+@pytest.mark.parametrize("items", [1, 1001])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("value", [0.0, 0.1, -123.456, 1e8, 1e-30])
-def test_a_constant_dimension_is_only_centred(value: float, dtype: type) -> None:
-    embeddings = some(1001, 3).astype(dtype)
+def test_a_constant_dimension_is_only_centred(value: float, dtype: type, items: int) -> None:
+    embeddings = some(items, 3).astype(dtype)
     embeddings[:, 1] = value
-    found = standardised(embeddings, slice(0, 1001))
+    found = standardised(embeddings, slice(0, items))
     np.testing.assert_allclose(found[:, 1], 0.0, atol=1e-6 * abs(value))
-    np.testing.assert_allclose(found[:, [0, 2]].std(axis=0), 1.0, rtol=1e-4)
+    np.testing.assert_allclose(found[:, [0, 2]].std(axis=0), float(items > 1), rtol=1e-4)
     module = Standardiser(3)
-    module.fit(np.full((1001, 3), value, dtype), slice(0, 1001), "en")
+    module.fit(np.full((items, 3), value, dtype), slice(0, items), "en")
     assert module.scale.tolist() == [1.0, 1.0, 1.0]
-
-
-def test_a_dimension_of_small_values_is_stretched_like_any_other() -> None:
-    embeddings = some(50, 3) * np.array([1, 1e-4, 1e4], "f4")
-    found = standardised(embeddings, slice(0, 50))
-    np.testing.assert_allclose(found.std(axis=0), 1.0, rtol=1e-4)
-
-
-def test_a_single_training_item_becomes_zeros() -> None:
-    np.testing.assert_array_equal(standardised(some(1, 3), slice(0, 1)), np.zeros((1, 3)))
-
-
-def test_a_memory_mapped_file_is_the_same(tmp_path: Path) -> None:
-    embeddings = some(40, 3)
-    np.save(tmp_path / "x.npy", embeddings)
-    mapped = np.load(tmp_path / "x.npy", mmap_mode="r")
-    np.testing.assert_array_equal(
-        standardised(mapped, slice(5, 33)), standardised(embeddings, slice(5, 33))
-    )
 
 
 def test_it_is_read_in_pieces() -> None:
@@ -109,15 +76,6 @@ def test_it_is_read_in_pieces() -> None:
     narrow.fit(some(7, 1), slice(1, 6), "en")
     torch.testing.assert_close(module.mean[:3], narrow.mean.expand(3))
     torch.testing.assert_close(module.scale[-3:], narrow.scale.expand(3))
-
-
-def test_its_statistics_are_stored_with_the_model() -> None:
-    module, other = Standardiser(3), Standardiser(3)
-    module.fit(some(20, 3), slice(0, 20), "en")
-    other.load_state_dict(module.state_dict())
-    embeddings = torch.from_numpy(some(4, 3, seed=1))
-    assert torch.equal(other(embeddings), module(embeddings))
-    assert list(module.parameters()) == []
 
 
 def test_no_training_item_is_an_error() -> None:

@@ -44,14 +44,3 @@ def test_equals_a_loop(threshold: float, at_once: int, monkeypatch: pytest.Monke
     assert (linked.forward + linked.backward > 0).all()
     places = linked.first * 6 + linked.second
     assert (np.diff(places) > 0).all()
-
-
-def test_swapped_languages_swap_the_directions() -> None:
-    random = np.random.default_rng(1)
-    one, other = random.normal(size=(30, 3)), random.normal(size=(20, 3))
-    pairs = np.unique(random.integers(0, [30, 20], (25, 2)), axis=0)
-    linked = linked_words(pairs, one, other, 0.5)
-    turned = linked_words(pairs[:, ::-1], other, one, 0.5)
-    ours = {(a, b): (f, g) for a, b, f, g in zip(*vars(linked).values(), strict=True)}
-    theirs = {(b, a): (g, f) for a, b, f, g in zip(*vars(turned).values(), strict=True)}
-    assert ours == theirs

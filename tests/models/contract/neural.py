@@ -16,7 +16,6 @@ from octis_m3l.errors import DataError, OctisM3LError, SettingsError, StorageErr
 from octis_m3l.files import read_json
 from octis_m3l.models import ModelOutput, load_model
 from octis_m3l.models.base import NotTrainedError
-from octis_m3l.models.embeddings import EmbeddingModel
 from octis_m3l.models.storage import MARKER
 
 from .base import Contract
@@ -57,9 +56,6 @@ class NeuralContract(Contract):
             model.train_model(planted_data.dataset, top_words=TOP_WORDS)
         return folder
 
-    def test_is_neural(self) -> None:
-        assert issubclass(self.model, EmbeddingModel)
-
     def test_settings_of_training_out_of_range(self) -> None:
         wrong: dict[str, tuple[Any, str]] = {
             "batch_size": (1, "greater than or equal to 2"),
@@ -68,11 +64,10 @@ class NeuralContract(Contract):
             "dropout": (1.0, "less than 1"),
             "inference_samples": (-1, "greater than or equal to 0"),
         }
+        with pytest.raises(SettingsError) as raised:
+            self.model(**{name: value for name, (value, _) in wrong.items()})
         for name, (value, expected) in wrong.items():
-            with pytest.raises(SettingsError) as raised:
-                self.model(**{name: value})
-            message = f"{self.model.name}: {name}={value}: Input should be {expected}."
-            assert str(raised.value) == message
+            assert f"{name}={value}: Input should be {expected}." in str(raised.value)
 
     def test_what_does_not_fit_the_data_or_the_machine(self, planted_data: Planted) -> None:
         data = planted_data.dataset
@@ -125,20 +120,11 @@ class NeuralContract(Contract):
                 np.testing.assert_allclose(alone[0], theta[row], atol=1e-6)
             single = of_embeddings.infer(vectors.astype(np.float32), name)
             np.testing.assert_allclose(single, theta, atol=1e-6)
-            for samples in (None, 0):
-                np.testing.assert_array_equal(
-                    loaded.infer(vectors, name, samples=samples),
-                    of_embeddings.infer(vectors, name, samples=samples),
-                )
-
-    def test_more_samples_come_nearer(self, of_embeddings: Any) -> None:
-        vectors = np.random.default_rng(0).normal(size=(5, 12))
-        certain, few, many, most = (
-            of_embeddings.infer(vectors, "en", samples=samples) for samples in (0, 20, 2000, 4000)
-        )
-        assert np.abs(many - most).max() < np.abs(few - most).max() / 2
-        assert np.abs(certain - most).max() > np.abs(many - most).max()
-        np.testing.assert_array_equal(few, of_embeddings.infer(vectors, "en"))
+            np.testing.assert_array_equal(loaded.infer(vectors, name), theta)
+            np.testing.assert_array_equal(loaded.infer(vectors, name, samples=20), theta)
+            certain = of_embeddings.infer(vectors, name, samples=0)
+            np.testing.assert_array_equal(loaded.infer(vectors, name, samples=0), certain)
+            assert not np.array_equal(certain, theta)
 
     def test_items_that_do_not_fit(self, of_embeddings: Any, trained: Any) -> None:
         expected = "view 'en': embeddings of shape {}, expected finite numbers (items × 12)."
@@ -318,16 +304,12 @@ class NeuralContract(Contract):
         assert_same(finished.train_model(dataset, top_words=TOP_WORDS), expected)
         assert none.calls == 0
 
-    @pytest.mark.parametrize("epochs", [0, 1])
-    def test_interrupted_fit_keeps_what_it_has(
-        self, epochs: int, planted_data: Planted, monkeypatch: pytest.MonkeyPatch
+    def test_fit_that_is_interrupted_in_its_first_epoch_keeps_what_it_has(
+        self, planted_data: Planted, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        counted = self.make(epochs=1)
-        an_epoch = Losses(counted, monkeypatch)
-        counted.fit(planted_data.dataset, top_words=TOP_WORDS)
         model = self.make(epochs=3)
-        Losses(model, monkeypatch, interrupted_at=epochs * an_epoch.calls + 1)
-        with pytest.warns(UserWarning, match=f"was interrupted after {epochs} of 3 epochs; the"):
+        Losses(model, monkeypatch, interrupted_at=1)
+        with pytest.warns(UserWarning, match="was interrupted after 0 of 3 epochs; the"):
             model.fit(planted_data.dataset, top_words=TOP_WORDS)
         assert_distributions(model.output)
         assert len(model.topic_info()) == 4

@@ -12,8 +12,6 @@ from octis.evaluation_metrics.diversity_metrics import (
     KLDivergence,
     LogOddsRatio,
     TopicDiversity,
-    WordEmbeddingsInvertedRBO,
-    WordEmbeddingsInvertedRBOCentroid,
 )
 from octis.evaluation_metrics.topic_significance_metrics import (
     KL_background,
@@ -46,19 +44,12 @@ class OctisContract(Contract):
                 else:
                     np.testing.assert_allclose(stored[key], value, atol=1e-6)
 
-    def test_metrics_of_octis_score_it(
-        self, trained: Any, planted_data: Planted, tmp_path: Path
-    ) -> None:
+    def test_metrics_of_octis_score_it(self, trained: Any, planted_data: Planted) -> None:
         for name in self.with_topics(planted_data.dataset):
             view = planted_data.dataset.text_view(name)
-            vectors = str(tmp_path / f"{name}.txt")
-            write_word_vectors(view.vocabulary, vectors)
-            with_vectors = {"topk": TOP_WORDS, "word2vec_path": vectors, "binary": False}
             metrics = [
                 TopicDiversity(TOP_WORDS),
                 InvertedRBO(TOP_WORDS),
-                WordEmbeddingsInvertedRBO(**with_vectors),
-                WordEmbeddingsInvertedRBOCentroid(**with_vectors),
                 LogOddsRatio(),
                 KLDivergence(),
                 KL_uniform(),
@@ -133,12 +124,3 @@ class OctisContract(Contract):
         for key, size in zip(THETA_KEYS.values(), sizes, strict=True):
             assert output[key].shape[1] == size
         save_model_output(output, str(tmp_path / "output"))
-
-
-def write_word_vectors(words: tuple[str, ...], path: str) -> None:
-    """Write a vector for each word, in word2vec's text format."""
-    vectors = np.random.default_rng(0).normal(size=(len(words), 3))
-    lines = [
-        f"{word} {a:.4f} {b:.4f} {c:.4f}" for word, (a, b, c) in zip(words, vectors, strict=True)
-    ]
-    Path(path).write_text("\n".join([f"{len(words)} 3", *lines]) + "\n", encoding="utf-8")
