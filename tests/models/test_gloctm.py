@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from planted import Planted, holds_for_most_seeds
+from sparse_rows import sparse_rows
 
 from octis_m3l.data.dataset import MultiviewDataset
 from octis_m3l.errors import DataError, SettingsError, StorageError
@@ -25,9 +26,8 @@ from .unlinked import (
     plain_divergence,
     plain_posterior,
     plain_vae,
-    sparse,
-    three_languages,
     three_views,
+    with_word_vectors,
 )
 
 
@@ -40,25 +40,10 @@ class TestGloCTM(UnlinkedModelContract):
     }
 
 
-def without_links(data: Planted) -> MultiviewDataset:
-    """Return the texts with word vectors in which a theme's words are near in every language."""
-    texts = data.dataset.with_views(list(data.words))
-    random = np.random.default_rng(0)
-    themes = len(next(iter(data.words.values())))
-    centres = random.normal(size=(themes + 1, 20))
-    vectors = {}
-    for name, view in texts.text_views.items():
-        of_word = [
-            next((n for n, theme in enumerate(data.words[name]) if word in theme), themes)
-            for word in view.vocabulary
-        ]
-        vectors[name] = centres[of_word] + 0.3 * random.normal(size=(len(of_word), 20))
-    return MultiviewDataset(texts.views.values()).with_word_vectors(vectors)
-
-
 @pytest.fixture(scope="module")
-def five_themes() -> Planted:
-    return three_languages()
+def dataset(five_themes: Planted) -> MultiviewDataset:
+    """Texts without links, with word vectors of one space."""
+    return MultiviewDataset(with_word_vectors(five_themes, one_space=True).views.values())
 
 
 SETTINGS: dict[str, Any] = {
@@ -72,8 +57,9 @@ SETTINGS: dict[str, Any] = {
 }
 
 
-def test_finds_planted_topics_across_languages_that_nothing_links(five_themes: Planted) -> None:
-    dataset = without_links(five_themes)
+def test_finds_planted_topics_across_languages_that_nothing_links(
+    five_themes: Planted, dataset: MultiviewDataset
+) -> None:
     assert not dataset.is_linked
 
     def finds(seed: int) -> None:
@@ -86,8 +72,9 @@ def test_finds_planted_topics_across_languages_that_nothing_links(five_themes: P
 
 
 @pytest.mark.slow
-def test_without_the_global_path_languages_are_not_aligned(five_themes: Planted) -> None:
-    dataset = without_links(five_themes)
+def test_without_the_global_path_languages_are_not_aligned(
+    five_themes: Planted, dataset: MultiviewDataset
+) -> None:
     model = GloCTM(**SETTINGS, global_encoder=False).fit(dataset)
     assert set(model.history.epochs[-1]) == {"reconstruction", "prior", "cka"}  # type: ignore[union-attr]
     topics = {name: model.topics(name, 8) for name in ("en", "de")}
@@ -99,10 +86,8 @@ def test_without_the_global_path_languages_are_not_aligned(five_themes: Planted)
     assert leading[0] != leading[1]
 
 
-@pytest.mark.parametrize("form", ["local", "global"])
-def test_either_encoder_infers(form: str, five_themes: Planted) -> None:
-    dataset = without_links(five_themes)
-    model = GloCTM(**SETTINGS | {"epochs": 2}, inferred_by=form).fit(dataset)
+def test_the_global_encoder_infers(five_themes: Planted, dataset: MultiviewDataset) -> None:
+    model = GloCTM(**SETTINGS | {"epochs": 2}, inferred_by="global").fit(dataset)
     texts = [" ".join(sorted(theme)) for theme in five_themes.words["de"]]
     counts = np.zeros((1, len(dataset.text_view("de").vocabulary)), np.int64)
     counts[0, [3, 4]] = 2
@@ -150,7 +135,7 @@ def test_the_loss_is_the_plain_formula(whole: bool) -> None:
         expected["cka"] += 11.0 * float(1 - alike)
     joint = torch.cat([betas[name] for name in SIZES], dim=1)
     for name in SIZES if whole else ():
-        g = network.expansions[name](sparse(counts[name])).dense(19).numpy()
+        g = network.expansions[name](sparse_rows(counts[name])).dense(19).numpy()
         assert g.sum() > (counts[name] > 0).sum()
         wide = plain_posterior(network.everywhere, network.everywhere.input_layer, g)
         lost, kl, _ = plain_vae(wide, g, joint, network.joint_decoder)
@@ -163,8 +148,9 @@ def test_the_loss_is_the_plain_formula(whole: bool) -> None:
 # Word vectors.
 
 
-def test_word_vectors_that_do_not_fit_are_refused(five_themes: Planted) -> None:
-    dataset = without_links(five_themes)
+def test_word_vectors_that_do_not_fit_are_refused(
+    five_themes: Planted, dataset: MultiviewDataset
+) -> None:
     plain = MultiviewDataset(five_themes.dataset.views.values())
     vectors = {"en": dataset.text_view("en").word_vectors}
     model = GloCTM(**SETTINGS | {"encoder": "lsa", "epochs": 1})
@@ -185,8 +171,7 @@ def test_word_vectors_that_do_not_fit_are_refused(five_themes: Planted) -> None:
         GloCTM(**SETTINGS | {"encoder": "given"}).train_model(plain.with_embeddings(given))
 
 
-def test_words_without_a_vector_are_counted(five_themes: Planted) -> None:
-    dataset = without_links(five_themes)
+def test_words_without_a_vector_are_counted(dataset: MultiviewDataset) -> None:
     vectors = np.array(dataset.text_view("de").word_vectors)
     vectors[:2] = 0
     message = r"^2 of \d+ words of view 'de' have no vector \(zeros\): they have no neighbours"
@@ -194,8 +179,9 @@ def test_words_without_a_vector_are_counted(five_themes: Planted) -> None:
         GloCTM(**SETTINGS | {"epochs": 1}).train_model(dataset.with_word_vectors({"de": vectors}))
 
 
-def test_word_vectors_made_for_each_language_alone_are_refused(five_themes: Planted) -> None:
-    dataset = without_links(five_themes)
+def test_word_vectors_made_for_each_language_alone_are_refused(
+    dataset: MultiviewDataset,
+) -> None:
     alone = replace(dataset.text_view("de"), word_space="word2vec_de.npz")
     views = {**dataset.views, "de": alone}
     message = r"vectors of de \(word2vec_de.npz\) were made for that language alone, so words"
@@ -207,8 +193,10 @@ def test_word_vectors_made_for_each_language_alone_are_refused(five_themes: Plan
     GloCTM(**SETTINGS | {"epochs": 1}).train_model(only)
 
 
-def test_word_vectors_that_contradict_the_dictionary_are_warned_of(five_themes: Planted) -> None:
-    dataset = without_links(five_themes).with_views(["en", "de"])
+def test_word_vectors_that_contradict_the_dictionary_are_warned_of(
+    five_themes: Planted, dataset: MultiviewDataset
+) -> None:
+    dataset = dataset.with_views(["en", "de"])
     vectors = {n: np.asarray(v.word_vectors) for n, v in dataset.text_views.items()}
     themes = zip(five_themes.words["en"], five_themes.words["de"], strict=True)
     pairs = [pair for theme in themes for pair in product(*theme)]
@@ -251,8 +239,7 @@ def test_a_global_encoder_that_is_not_there_infers_nothing() -> None:
         GloCTM(inferred_by="global", global_encoder=False)
 
 
-def test_documents_that_are_all_alike_end_no_training(five_themes: Planted) -> None:
-    dataset = without_links(five_themes)
+def test_documents_that_are_all_alike_end_no_training(dataset: MultiviewDataset) -> None:
     short = dataset.text_view("de").take(np.zeros(5, np.int64), (5, 0, 0))
     views = [dataset.text_view("en"), short]
     with pytest.warns(UserWarning, match="^all 5 embeddings of view 'de' are the same, so nothing"):

@@ -8,7 +8,6 @@ import pytest
 import torch
 from planted import Planted, holds_for_most_seeds
 
-from octis_m3l.data.dataset import MultiviewDataset
 from octis_m3l.encoders import encode_words
 from octis_m3l.models import InfoCTM
 from octis_m3l.models.infoctm import InfoCTMNetwork, InfoCTMSettings, Links
@@ -21,23 +20,10 @@ from .unlinked import (
     loss_and_noise,
     plain_posterior,
     plain_vae,
-    three_languages,
     three_views,
+    with_word_vectors,
+    without_links,
 )
-
-
-def with_vectors(data: Planted) -> MultiviewDataset:
-    """Return the data with word vectors, each language's in a space of its own."""
-    vectors = {}
-    for number, (name, themes) in enumerate(data.words.items()):
-        random = np.random.default_rng(number)
-        centres = random.normal(size=(len(themes) + 1, 20))
-        of_word = [
-            next((n for n, theme in enumerate(themes) if word in theme), len(themes))
-            for word in data.dataset.text_view(name).vocabulary
-        ]
-        vectors[name] = centres[of_word] + 0.5 * random.normal(size=(len(of_word), 20))
-    return data.dataset.with_word_vectors(vectors)
 
 
 class TestInfoCTM(UnlinkedModelContract):
@@ -55,15 +41,8 @@ SETTINGS: dict[str, Any] = {
 }
 
 
-@pytest.fixture(scope="module")
-def five_themes() -> Planted:
-    return three_languages()
-
-
 def test_finds_topics_across_languages_that_nothing_links(five_themes: Planted) -> None:
-    dataset = with_vectors(five_themes)
-    views = dataset.views.values()
-    unlinked = MultiviewDataset(views, dictionaries=dataset.dictionaries)
+    unlinked = without_links(with_word_vectors(five_themes, one_space=False))
 
     def finds(seed: int) -> None:
         found = leading_topics(InfoCTM(**SETTINGS, seed=seed).fit(unlinked), five_themes)
@@ -75,7 +54,8 @@ def test_finds_topics_across_languages_that_nothing_links(five_themes: Planted) 
 
 @pytest.mark.slow
 def test_without_the_alignment_languages_go_their_own_ways(five_themes: Planted) -> None:
-    model = InfoCTM(**SETTINGS | {"alignment_weight": 0.0}).fit(with_vectors(five_themes))
+    dataset = with_word_vectors(five_themes, one_space=False)
+    model = InfoCTM(**SETTINGS | {"alignment_weight": 0.0}).fit(dataset)
     assert set(model.history.epochs[-1]) == {"reconstruction", "prior"}
     found = leading_topics(model, five_themes)
     assert found["en"] != found["de"]
@@ -129,6 +109,6 @@ def test_without_word_vectors_those_of_an_lsa_are_taken(planted_data: Planted) -
     found = InfoCTM(**short).fit(dataset).output
     vectors = encode_words(dataset.with_views(["en", "de"]), "lsa")
     given = InfoCTM(**short).fit(dataset.with_word_vectors(vectors)).output
-    other = InfoCTM(**short).fit(with_vectors(planted_data)).output
+    other = InfoCTM(**short).fit(with_word_vectors(planted_data, one_space=False)).output
     np.testing.assert_array_equal(found["topic-word-matrix"], given["topic-word-matrix"])
     assert not np.array_equal(found["topic-word-matrix"], other["topic-word-matrix"])

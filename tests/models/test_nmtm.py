@@ -9,8 +9,6 @@ import torch
 from planted import Planted
 from torch import Tensor
 
-from octis_m3l.data.dataset import MultiviewDataset
-from octis_m3l.errors import DataError
 from octis_m3l.models import NMTM
 from octis_m3l.models.nmtm import NMTMNetwork, NMTMSettings
 
@@ -21,8 +19,8 @@ from .unlinked import (
     loss_and_noise,
     plain_posterior,
     plain_vae,
-    three_languages,
     three_views,
+    without_links,
 )
 
 
@@ -40,16 +38,11 @@ SETTINGS: dict[str, Any] = {
 }
 
 
-@pytest.fixture(scope="module")
-def five_themes() -> Planted:
-    return three_languages()
-
-
 @pytest.mark.slow
 def test_finds_topics_across_languages_that_nothing_links(five_themes: Planted) -> None:
     # Two topics may stay crossed in one language: what a language's own φ shapes is the
     # others' topics, so several seeds are looked at.
-    dataset = without_links(five_themes)
+    dataset = without_links(five_themes.dataset)
     agreeing: dict[float, list[float]] = {0.8: [], 0.0: []}
     for mixture, found in agreeing.items():
         for seed in range(3):
@@ -61,11 +54,6 @@ def test_finds_topics_across_languages_that_nothing_links(five_themes: Planted) 
             ]
     assert np.mean(agreeing[0.8]) > 0.6
     assert np.mean(agreeing[0.0]) < 0.4
-
-
-def without_links(data: Planted) -> MultiviewDataset:
-    views = data.dataset.views.values()
-    return MultiviewDataset(views, dictionaries=data.dataset.dictionaries)
 
 
 def test_the_loss_is_the_plain_formula() -> None:
@@ -105,13 +93,3 @@ def test_the_loss_is_the_plain_formula() -> None:
         expected["prior"] += kl
     # The dictionary's weights are single precision.
     assert terms == pytest.approx(expected, rel=1e-6)
-
-
-def test_a_language_without_a_dictionary_is_refused(planted_data: Planted) -> None:
-    dataset = planted_data.dataset
-    plain = MultiviewDataset(dataset.views.values())
-    with pytest.raises(
-        DataError,
-        match="connects languages by dictionaries, and none connects de with the rest",
-    ):
-        NMTM().train_model(plain)

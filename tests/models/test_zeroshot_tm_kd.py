@@ -8,7 +8,7 @@ import pytest
 import torch
 from planted import IMAGE, Planted, planted
 
-from octis_m3l.data.batches import Batch, TupleSampler
+from octis_m3l.data.batches import TupleSampler
 from octis_m3l.data.dataset import MultiviewDataset
 from octis_m3l.encoders import encode
 from octis_m3l.errors import DataError, SettingsError, StorageError
@@ -37,17 +37,9 @@ class TestZeroshotTMKD(NeuralModelContract):
     needs_links = True
     networks_trained = 2
 
-    def test_early_stopping_keeps_the_best_epoch(self, planted_data: Planted) -> None:
-        settings = {"patience": 2, "epochs": 60, "learning_rate": 0.02, "schedule": "constant"}
-        teacher = taught_teacher(planted_data)
-        model = self.make(teacher=teacher, **settings)
-        output = model.train_model(planted_data.dataset, top_words=TOP_WORDS)
-        losses = [epoch["validation"] for epoch in model.history.epochs]
-        best = model.history.best_epoch
-        assert model.history.stopped == "early"
-        assert losses[best] == min(losses)
-        shorter = self.make(teacher=teacher, **settings | {"epochs": best + 1})
-        assert_same(output, shorter.train_model(planted_data.dataset, top_words=TOP_WORDS))
+    def for_early_stopping(self, data: Planted) -> dict[str, Any]:
+        # A teacher that is given is not stopped early, too.
+        return super().for_early_stopping(data) | {"teacher": taught_teacher(data)}
 
 
 def test_a_teacher_is_told_what_the_user_said_and_no_defaults() -> None:
@@ -85,37 +77,27 @@ def test_students_learn_what_a_shared_network_can_not() -> None:
     assert pictures.score(student) > 2 * pictures.chance()
 
 
-def test_the_teacher_stays_as_it_was(planted_data: Planted) -> None:
-    teacher = taught_teacher(planted_data)
-    before = {name: one.clone() for name, one in network_of(teacher).state_dict().items()}
-    model = ZeroshotTMKD(teacher=teacher, num_topics=4, epochs=2, batch_size=16, hidden_size=12)
-    output = model.train_model(planted_data.dataset, top_words=TOP_WORDS)
-    for name, one in network_of(teacher).state_dict().items():
-        assert one.equal(before[name]), name
-    taught = teacher.output
-    assert taught is not None
-    np.testing.assert_array_equal(output["topic-word-matrix/en"], taught["topic-word-matrix/en"])
-
-
 @pytest.mark.parametrize(
     "changes",
     [
         {"activation": "relu"},
         {"topic_form": "centred"},
-        {"prior": "learned-variance"},
         {"prior": "fixed", "hidden_size": 9, "hidden_layers": 1},
         {"posterior": "free-variance"},
     ],
 )
-def test_a_teacher_has_hyperparameters_of_its_own(
+def test_a_teacher_has_hyperparameters_of_its_own_and_stays_as_it_was(
     changes: dict[str, Any], planted_data: Planted, tmp_path: Path
 ) -> None:
     teacher = taught_teacher(planted_data, **changes)
+    weights = {name: one.clone() for name, one in network_of(teacher).state_dict().items()}
     model = ZeroshotTMKD(teacher=teacher, num_topics=4, epochs=2, batch_size=16)
     output = model.fit(planted_data.dataset, top_words=TOP_WORDS).output
     taught = teacher.output
     assert output is not None
     assert taught is not None
+    for name, one in network_of(teacher).state_dict().items():
+        assert one.equal(weights[name]), name
     np.testing.assert_array_equal(output["topic-word-matrix/en"], taught["topic-word-matrix/en"])
     np.testing.assert_allclose(output.theta("en"), taught.theta("en"), rtol=1e-5)
     model.save(tmp_path / "model")
@@ -154,6 +136,8 @@ def test_teachers_that_do_not_fit_are_refused(planted_data: Planted) -> None:
     dataset = planted_data.dataset
     with pytest.raises(SettingsError, match="the teacher is a str; expected a trained ZeroshotTM"):
         ZeroshotTMKD(teacher="x", num_topics=4).train_model(dataset)  # type: ignore[arg-type]
+    with pytest.raises(SettingsError, match=r"the teacher learned 4 topics of view 'en', and"):
+        ZeroshotTMKD(teacher=taught_teacher(planted_data), num_topics=5).train_model(dataset)
     with pytest.raises(NotTrainedError, match="zeroshot-tm is not trained yet"):
         ZeroshotTMKD(teacher=ZeroshotTM(num_topics=4), num_topics=4).train_model(dataset)
     other = planted(("en", "de"), themes=3, images=False).dataset
@@ -212,11 +196,8 @@ def test_a_teacher_of_the_data_sets_encoder_needs_no_model_to_be_there(
     [
         ("float32", 1e-6, True),
         ("float32", 5e-3, False),
-        ("auto", 5e-3, True),
         ("float16", 5e-3, True),
         ("float16", 5e-2, False),
-        ("bfloat16", 5e-2, True),
-        ("bfloat16", 0.5, False),
     ],
 )
 def test_half_precision_may_differ_by_more(precision: str, apart: float, same: bool) -> None:
@@ -226,12 +207,6 @@ def test_half_precision_may_differ_by_more(precision: str, apart: float, same: b
 
 
 # The loss.
-
-
-def given_batch(dataset: MultiviewDataset, vectors: dict[str, Any], rows: slice) -> Batch:
-    """Return some tuples, without shuffling."""
-    sampler = TupleSampler(dataset, "train", vectors, 12, dtype=torch.float64)
-    return list(sampler.epoch(shuffle=False))[rows.start]
 
 
 @pytest.mark.parametrize("borrowed", [True, False])
@@ -259,7 +234,8 @@ def test_the_loss_is_the_plain_formula(taught: str, borrowed: bool, planted_data
     with torch.no_grad():
         network.teacher.prior.mean.copy_(torch.tensor(random.normal(size=4)))
     network.train()
-    batch = given_batch(dataset, vectors, slice(0, 1))
+    sampler = TupleSampler(dataset, "train", vectors, 12, dtype=torch.float64)
+    batch = next(sampler.epoch(shuffle=False))
     assert any(view.rows is not None for view in batch.views.values())
     noise = torch.random.get_rng_state()
     terms = network.loss(batch)
@@ -306,19 +282,3 @@ def test_the_loss_is_the_plain_formula(taught: str, borrowed: bool, planted_data
         reconstructed += -(counts * torch.log_softmax(logits, dim=1)).sum(dim=1).mean()
     assert float(terms["distillation"]) == pytest.approx(float(distilled), rel=1e-9)
     assert float(terms["reconstruction"]) == pytest.approx(float(reconstructed), rel=1e-9)
-
-
-def test_a_teacher_of_other_topics_is_refused(planted_data: Planted) -> None:
-    teacher = taught_teacher(planted_data)
-    with pytest.raises(SettingsError, match=r"the teacher learned 4 topics of view 'en', and"):
-        ZeroshotTMKD(teacher=teacher, num_topics=5).train_model(planted_data.dataset)
-
-
-@pytest.mark.parametrize("changes", [{"taught": "prior"}, {"image_words": False}])
-def test_variants_train_and_differ(changes: dict[str, Any], planted_data: Planted) -> None:
-    settings: dict[str, Any] = {"num_topics": 4, "epochs": 2, "batch_size": 16, "hidden_size": 12}
-    plain = ZeroshotTMKD(**settings).train_model(planted_data.dataset, top_words=TOP_WORDS)
-    other = ZeroshotTMKD(**settings, **changes).train_model(
-        planted_data.dataset, top_words=TOP_WORDS
-    )
-    assert not np.array_equal(plain.theta(IMAGE), other.theta(IMAGE))

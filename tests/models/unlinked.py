@@ -6,11 +6,12 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from planted import Planted, planted
+from planted import Planted
+from sparse_rows import sparse_rows
 from torch import Tensor
 from torch.nn.functional import softplus
 
-from octis_m3l.data.batches import Batch, SparseRows, ViewBatch
+from octis_m3l.data.batches import Batch, ViewBatch
 from octis_m3l.data.dataset import MultiviewDataset
 
 from .contract import ModelContract
@@ -56,9 +57,26 @@ class UnlinkedModelContract(ModelContract):
             trained.network.load_state_dict(weights)
 
 
-def three_languages() -> Planted:
-    """Return documents of three languages, drawn from five themes."""
-    return planted(("en", "de", "fi"), themes=5, tuples=250, images=False, concentration=0.2)
+def with_word_vectors(data: Planted, *, one_space: bool) -> MultiviewDataset:
+    """Return the texts with word vectors, in which those of a theme are near each other."""
+    texts = data.dataset.with_views(list(data.words))
+    vectors = {}
+    for number, (name, themes) in enumerate(data.words.items()):
+        centres = np.random.default_rng(0 if one_space else number).normal(
+            size=(len(themes) + 1, 20)
+        )
+        of_word = [
+            next((n for n, theme in enumerate(themes) if word in theme), len(themes))
+            for word in texts.text_view(name).vocabulary
+        ]
+        noise = np.random.default_rng(9 + number).normal(size=(len(of_word), 20))
+        vectors[name] = centres[of_word] + 0.3 * noise
+    return texts.with_word_vectors(vectors)
+
+
+def without_links(dataset: MultiviewDataset) -> MultiviewDataset:
+    """Return the same views and dictionaries."""
+    return MultiviewDataset(dataset.views.values(), dictionaries=dataset.dictionaries)
 
 
 def leading_topics(model: Any, data: Planted, at_least: int = 5) -> dict[str, list[int]]:
@@ -81,7 +99,7 @@ def three_views(random: np.random.Generator) -> tuple[dict[str, NDArray[Any]], B
     counts = {name: random.poisson(0.7, (8, size)).astype(float) for name, size in SIZES.items()}
     vectors = {name: torch.from_numpy(random.normal(size=(8, 6))) for name in SIZES}
     items = torch.arange(8)
-    views = {n: ViewBatch(items, None, vectors[n], sparse(counts[n])) for n in SIZES}
+    views = {n: ViewBatch(items, None, vectors[n], sparse_rows(counts[n])) for n in SIZES}
     return counts, Batch(8, views)
 
 
@@ -132,10 +150,3 @@ def normalised(values: Tensor, shift: Tensor, epsilon: float = 1e-5) -> Tensor:
     """Return batch-normalised values, shifted."""
     variance, mean = torch.var_mean(values, dim=0, unbiased=False)
     return (values - mean) / (variance + epsilon).sqrt() + shift
-
-
-def sparse(counts: NDArray[Any]) -> SparseRows:
-    """Return rows of counts, sparse."""
-    rows, words = np.nonzero(counts)
-    arrays = rows, words, counts[rows, words], counts.sum(axis=1)
-    return SparseRows(*map(torch.from_numpy, arrays))
