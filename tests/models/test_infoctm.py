@@ -13,13 +13,11 @@ from octis_m3l.models import InfoCTM
 from octis_m3l.models.infoctm import InfoCTMNetwork, InfoCTMSettings, Links
 from octis_m3l.networks import linked_words
 
+from .plain import loss_and_noise, plain_vae, posterior_of_counts
 from .unlinked import (
     SIZES,
     UnlinkedModelContract,
     leading_topics,
-    loss_and_noise,
-    plain_posterior,
-    plain_vae,
     three_views,
     with_word_vectors,
     without_links,
@@ -81,7 +79,7 @@ def test_the_loss_is_the_plain_formula() -> None:
     betas = network.betas()
     for name in SIZES:
         encoder: Any = network.encoders[name]
-        posterior = plain_posterior(encoder, encoder.input_layer, counts[name])
+        posterior = posterior_of_counts(encoder, encoder.input_layer, counts[name])
         lost, kl, _ = plain_vae(posterior, counts[name], betas[name], network.decoders[name])
         expected["reconstruction"] += lost
         expected["prior"] += kl

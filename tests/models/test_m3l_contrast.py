@@ -14,6 +14,7 @@ import torch
 from planted import IMAGE, Planted, holds_for_most_seeds, planted
 from sparse_rows import sparse_rows
 from torch import Tensor
+from torch.nn.functional import softplus
 
 from octis_m3l.data.batches import Batch, ViewBatch
 from octis_m3l.data.dataset import MultiviewDataset
@@ -39,6 +40,7 @@ from .contract import (
     assert_same,
     with_few_items,
 )
+from .plain import divergence, normalised
 
 TOPICS = 4
 TUPLES = 6
@@ -340,33 +342,27 @@ def plain_loss(case: Case) -> dict[str, Tensor]:
         name: [] for name in ("reconstruction", "prior", "contrast", "alignment")
     }
     mean: dict[str, dict[int, Tensor]] = {}
-    variance: dict[str, dict[int, Tensor]] = {}
+    log_variance: dict[str, dict[int, Tensor]] = {}
     theta: dict[str, dict[int, Tensor]] = {}
     for name, view in case.batch.views.items():
         rows = range(TUPLES) if view.rows is None else view.rows.tolist()
         means, log_variances = plain_posterior(case.network, name, view.embeddings)
         samples = [
-            softmax_rows(means + (log_variances / 2).exp() * noise) for noise in case.noise[name]
+            (means + (log_variances / 2).exp() * noise).softmax(1) for noise in case.noise[name]
         ]
         contrasted = torch.stack(samples[: settings.contrastive_samples]).mean(dim=0)
         mean[name] = dict(zip(rows, means, strict=True))
-        variance[name] = dict(zip(rows, log_variances.exp(), strict=True))
+        log_variance[name] = dict(zip(rows, log_variances, strict=True))
         theta[name] = dict(zip(rows, contrasted, strict=True))
         if view.words is not None:
             beta = case.network.decoders[name].beta
-            probabilities = softmax_rows(batch_normalised(samples[0] @ beta))  # type: ignore[operator]
-            counts = view.words.dense(VOCABULARIES[name])
-            lost = [-(w * p.log()).sum() for w, p in zip(counts, probabilities, strict=True)]
-            summed["reconstruction"].append(lost)
+            log_likely = normalised(samples[0] @ beta).log_softmax(1)  # type: ignore[operator]
+            lost = -(view.words.dense(VOCABULARIES[name]) * log_likely).sum(1)
+            summed["reconstruction"].append(list(lost))
         # Dirichlet(1), approximated.
-        ones = torch.ones(TOPICS, dtype=torch.float64)
-        fixed = 0 * ones, (1 - 1 / TOPICS) * ones
-        summed["prior"].append(
-            [
-                settings.prior_weight * gaussian_kl(mean[name][i], variance[name][i], *fixed)
-                for i in rows
-            ]
-        )
+        fixed = torch.zeros(TOPICS), torch.full((TOPICS,), 1 - 1 / TOPICS).double().log()
+        of_prior = settings.prior_weight * divergence(means, log_variances, *fixed)
+        summed["prior"].append(list(of_prior))
     for first, a in enumerate(views):
         for second, b in enumerate(views):
             both = [i for i in theta[a] if i in theta[b]]
@@ -376,7 +372,7 @@ def plain_loss(case: Case) -> dict[str, Tensor]:
                 summed["alignment"].append(
                     [
                         settings.alignment_weight
-                        * gaussian_kl(mean[a][i], variance[a][i], mean[b][i], variance[b][i])
+                        * divergence(mean[a][i], log_variance[a][i], mean[b][i], log_variance[b][i])
                         for i in both
                     ]
                 )
@@ -430,31 +426,16 @@ def plain_posterior(
     layers = [inference.input_layer, *(layer[0] for layer in inference.hiddens)]
     assert len(layers) == network.settings.hidden_layers
     for layer in layers:
-        hidden = (1 + (hidden @ layer.weight.T + layer.bias).exp()).log()
-    mean = batch_normalised(hidden @ inference.f_mu.weight.T + inference.f_mu.bias)
+        hidden = softplus(hidden @ layer.weight.T + layer.bias)
+    mean = normalised(hidden @ inference.f_mu.weight.T + inference.f_mu.bias)
     log_variance = hidden @ inference.f_sigma.weight.T + inference.f_sigma.bias
     if network.settings.posterior == "ctm":
-        log_variance = batch_normalised(log_variance)
+        log_variance = normalised(log_variance)
     else:
         log_variance = 6 * (log_variance / 6).tanh()
     if network.settings.posterior == "free":
         mean = mean * inference.f_mu_batchnorm.weight + inference.f_mu_batchnorm.bias
     return mean, log_variance
-
-
-def batch_normalised(matrix: Tensor) -> Tensor:
-    centred = matrix - matrix.mean(dim=0)
-    return centred / ((centred * centred).mean(dim=0) + 1e-5).sqrt()
-
-
-def softmax_rows(matrix: Tensor) -> Tensor:
-    return matrix.exp() / matrix.exp().sum(dim=1, keepdim=True)
-
-
-def gaussian_kl(mean: Tensor, variance: Tensor, other_mean: Tensor, other: Tensor) -> Tensor:
-    squares = (other_mean - mean) ** 2
-    terms = variance / other + squares / other - 1 + other.log() - variance.log()
-    return terms.sum() / 2
 
 
 def averaged_plainly(lists: list[list[Tensor]], settings: M3LContrastSettings) -> Tensor:

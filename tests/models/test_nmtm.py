@@ -12,13 +12,11 @@ from torch import Tensor
 from octis_m3l.models import NMTM
 from octis_m3l.models.nmtm import NMTMNetwork, NMTMSettings
 
+from .plain import loss_and_noise, plain_vae, posterior_of_counts
 from .unlinked import (
     SIZES,
     UnlinkedModelContract,
     leading_topics,
-    loss_and_noise,
-    plain_posterior,
-    plain_vae,
     three_views,
     without_links,
 )
@@ -87,7 +85,7 @@ def test_the_loss_is_the_plain_formula() -> None:
             translated.append(phis[source] @ torch.from_numpy(matrix))
         beta = 0.7 * sum(translated) / len(translated) + 0.3 * phis[name]
         first: Any = network.first[name]
-        posterior = plain_posterior(network.shared, first, counts[name], 1e-3)
+        posterior = posterior_of_counts(network.shared, first, counts[name], 1e-3)
         lost, kl, _ = plain_vae(posterior, counts[name], beta, network.decoders[name], 1e-3)
         expected["reconstruction"] += lost
         expected["prior"] += kl

@@ -1,6 +1,5 @@
 """What tests of models of unlinked languages share."""
 
-import math
 from typing import Any, ClassVar
 
 import numpy as np
@@ -8,8 +7,6 @@ import torch
 from numpy.typing import NDArray
 from planted import Planted
 from sparse_rows import sparse_rows
-from torch import Tensor
-from torch.nn.functional import softplus
 
 from octis_m3l.data.batches import Batch, ViewBatch
 from octis_m3l.data.dataset import MultiviewDataset
@@ -101,52 +98,3 @@ def three_views(random: np.random.Generator) -> tuple[dict[str, NDArray[Any]], B
     items = torch.arange(8)
     views = {n: ViewBatch(items, None, vectors[n], sparse_rows(counts[n])) for n in SIZES}
     return counts, Batch(8, views)
-
-
-def loss_and_noise(network: Any, batch: Batch) -> dict[str, float]:
-    """Return the terms of the loss; the next noise drawn is what they saw."""
-    state = torch.random.get_rng_state()
-    terms = {name: float(term.detach()) for name, term in network.loss(batch).items()}
-    torch.random.set_rng_state(state)
-    return terms
-
-
-def plain_posterior(
-    encoder: Any, first: Any, counts: NDArray[Any], epsilon: float = 1e-5
-) -> tuple[Tensor, Tensor]:
-    """Return μ and log σ² of dense counts, for a network of one hidden size and its first layer."""
-    hidden = softplus(torch.from_numpy(counts) @ first.weight + first.bias)
-    hidden = encoder.hiddens(hidden)
-    return (
-        normalised(encoder.f_mu(hidden), encoder.f_mu_batchnorm.bias, epsilon),
-        normalised(encoder.f_sigma(hidden), encoder.f_sigma_batchnorm.bias, epsilon),
-    )
-
-
-def plain_vae(
-    posterior: tuple[Tensor, Tensor],
-    counts: NDArray[Any],
-    beta: Tensor,
-    decoder: Any,
-    epsilon: float = 1e-5,
-) -> tuple[float, float, Tensor]:
-    """Return RL, KL to the prior of three topics, and θ."""
-    mean, log_variance = posterior
-    theta = (mean + (0.5 * log_variance).exp() * torch.randn_like(mean)).softmax(1)
-    logits = normalised(theta @ beta, decoder.batch_norm.bias, epsilon)
-    lost = -(torch.from_numpy(counts) * logits.log_softmax(1)).sum(1).mean()
-    prior = torch.zeros(3).double(), torch.full((3,), math.log(2 / 3)).double()
-    return float(lost), plain_divergence(*posterior, *prior), theta
-
-
-def plain_divergence(mean: Tensor, log_variance: Tensor, other: Tensor, others: Tensor) -> float:
-    """Return the mean KL of two diagonal Gaussians."""
-    normal = torch.distributions.Normal
-    one, second = normal(mean, (0.5 * log_variance).exp()), normal(other, (0.5 * others).exp())
-    return float(torch.distributions.kl_divergence(one, second).sum(dim=1).mean())
-
-
-def normalised(values: Tensor, shift: Tensor, epsilon: float = 1e-5) -> Tensor:
-    """Return batch-normalised values, shifted."""
-    variance, mean = torch.var_mean(values, dim=0, unbiased=False)
-    return (values - mean) / (variance + epsilon).sqrt() + shift
