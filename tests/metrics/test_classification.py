@@ -4,13 +4,12 @@ from typing import Any, ClassVar
 
 import numpy as np
 import pytest
-from octis.evaluation_metrics.diversity_metrics import TopicDiversity
 from sklearn.metrics import accuracy_score, f1_score
 from sklearn.svm import SVC
 
 from octis_m3l.data.dataset import MultiviewDataset
 from octis_m3l.errors import DataError, SettingsError
-from octis_m3l.metrics import CrosslingualClassification, OnView, TopicUniqueness, applicable
+from octis_m3l.metrics import CrosslingualClassification, applicable
 
 from .contract import MetricContract
 from .planted import TOPICS
@@ -133,13 +132,6 @@ def test_applies_to_the_four_cells_of_views_with_labels(
     for cells in found.values():
         assert list(cells) == ["en-en", "en-de", "de-en", "de-de"]
     assert len(found) == 2
-
-
-def test_topic_uniqueness_is_octis_topic_diversity(
-    dataset: MultiviewDataset, output: dict[str, Any]
-) -> None:
-    theirs = OnView(TopicDiversity(topk=9), "de", dataset)
-    assert TopicUniqueness(dataset, "de", 9).score(output) == pytest.approx(theirs.score(output))
 
 
 def labelled(train: str, test: str) -> tuple[MultiviewDataset, dict[str, Any]]:

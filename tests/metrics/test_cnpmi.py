@@ -71,12 +71,6 @@ def test_equals_a_loop(counting: str) -> None:
     np.testing.assert_allclose(found, slow(*topics, one, other, counting), rtol=1e-12)
 
 
-def test_words_that_always_meet_alone_are_one_and_strangers_nothing() -> None:
-    one = csc_array(np.array([[1, 0], [1, 0], [0, 1], [0, 1]]))
-    topics = np.array([[0], [0]]), np.array([[0], [1]])
-    assert cross_lingual_npmi(*topics, one, one).tolist() == [1.0, 0.0]
-
-
 def test_counts_held_out_tuples_of_both_languages(
     dataset: MultiviewDataset, output: dict[str, Any]
 ) -> None:

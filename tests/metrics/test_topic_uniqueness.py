@@ -6,7 +6,6 @@ import numpy as np
 
 from octis_m3l.data.dataset import MultiviewDataset
 from octis_m3l.metrics import TopicUniqueness
-from octis_m3l.metrics.topic_uniqueness import topic_uniqueness
 
 from .contract import MetricContract
 from .planted import TOPICS
@@ -30,11 +29,6 @@ def test_equals_a_loop_over_the_first_words(
         items = TopicUniqueness(dataset, "de", topk).per_item(output)
         np.testing.assert_allclose(items, slow(output["topics/de"][:, :topk].tolist()), rtol=1e-12)
         assert items.shape == (TOPICS,)
-
-
-def test_ends_of_the_range() -> None:
-    assert topic_uniqueness(np.arange(12).reshape(3, 4)).tolist() == [1, 1, 1]
-    assert topic_uniqueness(np.tile(np.arange(4), (4, 1))).tolist() == [0.25] * 4
 
 
 def test_the_pivot_is_measured_unless_said(

@@ -50,19 +50,16 @@ def test_finds_topics_across_languages_that_nothing_links(five_themes: Planted) 
     holds_for_most_seeds(finds)
 
 
-@pytest.mark.slow
-def test_without_the_alignment_languages_go_their_own_ways(five_themes: Planted) -> None:
-    dataset = with_word_vectors(five_themes, one_space=False)
-    model = InfoCTM(**SETTINGS | {"alignment_weight": 0.0}).fit(dataset)
-    assert set(model.history.epochs[-1]) == {"reconstruction", "prior"}
-    found = leading_topics(model, five_themes)
-    assert found["en"] != found["de"]
-
-
-def test_the_loss_is_the_plain_formula() -> None:
+@pytest.mark.parametrize("at_once", [1, 2**22])
+@pytest.mark.parametrize("threshold", [-1.0, 0.4, 1.0])
+def test_the_loss_is_the_plain_formula(
+    threshold: float, at_once: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("octis_m3l.data.words._SCORES_AT_ONCE", at_once)
     torch.manual_seed(0)
     random = np.random.default_rng(1)
     vectors = {name: random.normal(size=(size, 4)) for name, size in SIZES.items()}
+    vectors["b"][5] = 0
     pairs = {
         (a, b): np.unique(random.integers(0, [SIZES[a], SIZES[b]], (6, 2)), axis=0)
         for a, b in (("a", "b"), ("a", "c"))
@@ -70,7 +67,7 @@ def test_the_loss_is_the_plain_formula() -> None:
     given = {"num_topics": 3, "hidden_size": 5, "alignment_weight": 7.0}
     network = InfoCTMNetwork(SIZES, InfoCTMSettings.checked(given, "test"))
     for (a, b), rows in pairs.items():
-        network.links.append(Links(a, b, linked_words(rows, vectors[a], vectors[b], 0.4)))
+        network.links.append(Links(a, b, linked_words(rows, vectors[a], vectors[b], threshold)))
     network.double()
     counts, batch = three_views(random)
     terms = loss_and_noise(network, batch)
@@ -84,8 +81,12 @@ def test_the_loss_is_the_plain_formula() -> None:
         expected["reconstruction"] += lost
         expected["prior"] += kl
     for (a, b), rows in pairs.items():
-        unit = {n: v / np.linalg.norm(v, axis=1, keepdims=True) for n, v in vectors.items()}
-        near = {n: (u @ u.T >= 0.4).astype(float) for n, u in unit.items()}
+        near = {}
+        for name, of_words in vectors.items():
+            known = of_words.any(axis=1)
+            unit = of_words / np.maximum(np.linalg.norm(of_words, axis=1, keepdims=True), 1e-9)
+            alike = (unit @ unit.T >= threshold) & known & known[:, None]
+            near[name] = (alike | np.eye(len(unit), dtype=bool)).astype(float)
         translated = np.zeros((SIZES[a], SIZES[b]))
         translated[rows[:, 0], rows[:, 1]] = 1
         weights = near[a] @ translated, (near[b] @ translated.T).T

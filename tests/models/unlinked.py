@@ -35,24 +35,6 @@ class UnlinkedModelContract(ModelContract):
             np.testing.assert_allclose(found, expected, atol=0.02)
             np.testing.assert_array_equal(found.argmax(axis=1), expected.argmax(axis=1))
 
-    def test_the_lengths_of_training_change_nothing_for_usual_documents(
-        self, trained: Any, planted_data: Planted
-    ) -> None:
-        view = planted_data.dataset.text_view("en")
-        counts = view.bag_of_words.toarray()[: view.sizes[0]].astype(np.int64)
-        expected = trained.infer(counts, "en")
-        weights = {name: w.clone() for name, w in trained.network.state_dict().items()}
-        long = np.concatenate([counts[:2], 5000 * counts[2:3]])
-        # As a folder that was saved before lengths were kept has them.
-        trained.network.load_state_dict({n: w for n, w in weights.items() if "length" not in n})
-        try:
-            np.testing.assert_array_equal(trained.infer(counts, "en"), expected)
-            found = trained.infer(long, "en")
-            np.testing.assert_allclose(found[:2], expected[:2], rtol=1e-5)
-            np.testing.assert_allclose(found.sum(axis=1), 1.0, rtol=1e-5)
-        finally:
-            trained.network.load_state_dict(weights)
-
 
 def with_word_vectors(data: Planted, *, one_space: bool) -> MultiviewDataset:
     """Return the texts with word vectors, in which those of a theme are near each other."""

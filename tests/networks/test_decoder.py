@@ -1,7 +1,6 @@
 """The decoder: logits, loss and the published topics."""
 
 import torch
-from sparse_rows import sparse_rows
 from torch import Tensor
 
 from octis_m3l.networks import TopicDecoder
@@ -19,17 +18,6 @@ def decoder() -> TopicDecoder:
 def proportions(rows: int) -> Tensor:
     random = torch.Generator().manual_seed(1)
     return torch.randn(rows, 3, generator=random, dtype=torch.float64).softmax(dim=1)
-
-
-def test_the_loss_is_that_of_batch_normalised_mixtures_and_dense_words() -> None:
-    net, theta = decoder(), proportions(5)
-    mixed = theta @ net.beta
-    variance = mixed.var(dim=0, correction=0)
-    logits = (mixed - mixed.mean(dim=0)) / (variance + net.batch_norm.eps).sqrt()
-    torch.testing.assert_close(net(theta), logits)
-    counts = torch.tensor([[2, 0, 1, 0, 0, 3, 0]] * 4 + [[0] * 7], dtype=torch.float64)
-    found = net.loss(theta, sparse_rows(counts))
-    torch.testing.assert_close(found, -(counts * logits.log_softmax(dim=1)).sum(dim=1))
 
 
 def test_the_forms_of_the_published_topics() -> None:
