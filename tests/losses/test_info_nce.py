@@ -172,7 +172,9 @@ def test_its_gradient(similarity: Similarity, negatives: Negatives, average: Ave
     random = torch.Generator().manual_seed(0)
     vectors = torch.randn(3, 4, 3, dtype=torch.float64, generator=random).requires_grad_()
     present = torch.tensor([[1, 1, 1, 0], [1, 1, 0, 1], [0, 1, 1, 1]]).bool()
-    for there, groups in product((None, present), (None, torch.tensor([0, 1, 1, 2]))):
+    # Where all tuples are linked, none is a negative.
+    linked = (None, torch.tensor([0, 1, 1, 2]), torch.zeros(4))
+    for there, groups in product((None, present), linked):
         assert torch.autograd.gradcheck(
             lambda x, there=there, groups=groups: info_nce(
                 x,
