@@ -1,4 +1,4 @@
-"""Arrays that users give, or files of them."""
+"""Arrays that users give, or that files hold."""
 
 import hashlib
 from pathlib import Path
@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from safetensors.numpy import load_file
 
-from octis_m3l.errors import DataError
+from octis_m3l.errors import DataError, StorageError
 
 _HASHED_AT_ONCE = 4096
 
@@ -26,6 +27,19 @@ def read_array(given: NDArray[Any] | str | Path, name: str) -> NDArray[Any]:
             "numpy.save."
         ) from None
     return array
+
+
+def read_weights(file: Path) -> dict[str, NDArray[Any]]:
+    """Return the arrays of a safetensors file, if all their numbers are finite."""
+    weights: dict[str, NDArray[Any]] = load_file(file)
+    for name, array in weights.items():
+        if array.dtype.kind == "f" and not np.isfinite(array).all():
+            raise StorageError(
+                f"{file} holds NaN or infinity ('{name}'): the training diverged, or the file is "
+                "damaged; copy the folder again, or train the model again with a lower "
+                "learning_rate."
+            )
+    return weights
 
 
 def hash_of_rows(array: NDArray[Any]) -> str:

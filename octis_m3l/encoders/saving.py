@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import save_file
 
+from octis_m3l.data.arrays import read_weights
 from octis_m3l.encoders.base import ENCODERS, Encoder, StoredEncoder
 from octis_m3l.encoders.pretrained import PretrainedEncoder
 from octis_m3l.errors import OctisM3LError, StorageError
@@ -56,7 +57,7 @@ def load_encoder(folder: Path) -> Encoder:
     arrays: dict[str, Any] = {}
     if content["arrays"]:
         try:
-            arrays = load_file(folder / "encoder.safetensors")
+            arrays = read_weights(folder / "encoder.safetensors")
         except (SafetensorError, OSError) as error:
             raise StorageError(
                 f"{folder / 'encoder.safetensors'} can't be read ({error}); copy it again."

@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from typing_extensions import TypeVar
 
-from octis_m3l.data.arrays import hash_of_rows
+from octis_m3l.data.arrays import hash_of_rows, read_weights
 from octis_m3l.data.batches import Batch, TupleSampler, UnlinkedSampler
 from octis_m3l.data.dataset import MultiviewDataset
 from octis_m3l.data.views import PARTITIONS
@@ -22,7 +22,7 @@ from octis_m3l.models.base import TopicModel
 from octis_m3l.models.output import ModelOutput, finite_topics
 from octis_m3l.models.reading import check_samples
 from octis_m3l.models.settings import TrainingSettings, warn_of_few_updates
-from octis_m3l.models.storage import check_view_name, read_weights
+from octis_m3l.models.storage import check_view_name
 from octis_m3l.networks import expected_topics
 from octis_m3l.training import derive_seed, reproducible, train
 
@@ -272,7 +272,10 @@ class NeuralTopicModel(TopicModel[T]):
         shape, settings = described["network"], self.trained_settings
         for name in shape.get("dimensions", ()):
             check_view_name(folder, name)
-        weights = {n: torch.from_numpy(array) for n, array in read_weights(folder).items()}
+        weights = {
+            n: torch.from_numpy(array)
+            for n, array in read_weights(folder / "weights.safetensors").items()
+        }
         with torch.device("meta"):
             # Needs no memory, whatever sizes the description has.
             self._network(shape, settings).load_state_dict(weights, assign=True)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 from safetensors.numpy import save_file
 
-from octis_m3l.data.arrays import hash_of_rows
+from octis_m3l.data.arrays import hash_of_rows, read_weights
 from octis_m3l.data.dataset import MultiviewDataset
 from octis_m3l.data.views import PARTITIONS, ImageView, TextView
 from octis_m3l.devices import MOST_THREADS, on_threads
@@ -17,7 +17,7 @@ from octis_m3l.errors import DataError
 from octis_m3l.models.output import ModelOutput
 from octis_m3l.models.reading import ReadingModel, check_samples, present_items
 from octis_m3l.models.settings import Settings
-from octis_m3l.models.storage import check_view_name, read_weights
+from octis_m3l.models.storage import check_view_name
 from octis_m3l.models.visual_words import VisualWords
 from octis_m3l.models.word_reader import WordReader
 from octis_m3l.sampling import (
@@ -301,7 +301,7 @@ class PLTM(ReadingModel[PLTMSettings]):
     def _load_parts(
         self, folder: Path, described: Mapping[str, Any], device: str
     ) -> dict[str, NDArray[Any]]:
-        arrays = read_weights(folder)
+        arrays = read_weights(folder / "weights.safetensors")
         for name in described["views"]:
             check_view_name(folder, name)
             if name in described["preprocessing"]:

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import save_file
 
+from octis_m3l.data.arrays import read_weights
 from octis_m3l.data.views import VIEW_NAME
 from octis_m3l.errors import OctisM3LError, StorageError
 from octis_m3l.files import (
@@ -86,25 +87,11 @@ def read_output(
     return ModelOutput.restored(
         described["pivot"],
         topic_words,
-        load_file(folder / _OUTPUT),
+        read_weights(folder / _OUTPUT),
         {name: tuple(words) for name, words in described["vocabularies"].items()},
         described["top_words"],
         described["seed"],
     )
-
-
-def read_weights(folder: Path) -> dict[str, NDArray[Any]]:
-    """Return a saved model's weights, if all are finite numbers."""
-    file = folder / "weights.safetensors"
-    weights: dict[str, NDArray[Any]] = load_file(file)
-    for name, array in weights.items():
-        if array.dtype.kind == "f" and not np.isfinite(array).all():
-            raise StorageError(
-                f"{file} holds NaN or infinity ('{name}'): the training diverged, or the file is "
-                "damaged; copy the folder again, or train the model again with a lower "
-                "learning_rate."
-            )
-    return weights
 
 
 @contextmanager

@@ -6,8 +6,10 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from planted import Planted
+from safetensors.numpy import load_file, save_file
 
 from octis_m3l.errors import StorageError
 from octis_m3l.files import read_json
@@ -77,6 +79,16 @@ def test_truncated_and_changed_files(saved: Path) -> None:
     load_model(saved)
     (saved / "output.safetensors").unlink()
     is_refused(saved, r"output\.safetensors is missing\. It was")
+
+
+@pytest.mark.parametrize("name", ["encoders/en/encoder.safetensors", "output.safetensors"])
+def test_numbers_that_are_not_finite(saved: Path, name: str) -> None:
+    arrays = load_file(saved / name)
+    array = next(array for array in arrays.values() if array.dtype.kind == "f" and array.size)
+    array.flat[0] = np.nan
+    save_file(arrays, saved / name)
+    changed(saved, "sha256")
+    is_refused(saved, f"{name} holds NaN or infinity ")
 
 
 def test_changed_and_truncated_description(trained: M3LContrast, saved: Path) -> None:
