@@ -79,6 +79,7 @@ class PretrainedEncoder(BaseModel, ABC):
         with self._settings_errors():
             super().__init__(**settings)
 
+    __str__ = BaseModel.__repr__
     __eq__ = object.__eq__
     __hash__ = object.__hash__
 

@@ -143,7 +143,10 @@ class Processes(Executor):
 
 
 def _end_workers() -> None:
-    get_reusable_executor(reuse=True).shutdown(wait=True, kill_workers=True)
+    workers = get_reusable_executor(reuse=True)
+    # joblib's own executor also deletes the files in which it passed arrays.
+    end = getattr(workers, "terminate", workers.shutdown)
+    end(kill_workers=True)
 
 
 _device: str | None = None

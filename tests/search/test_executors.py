@@ -8,8 +8,10 @@ import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from tempfile import gettempdir
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from filelock import FileLock
@@ -35,7 +37,10 @@ class Reporting(Job):
 
 
 def test_each_process_has_a_device_and_ends_with_the_search(tmp_path: Path) -> None:
-    job = Reporting(Hill(), str(tmp_path), [Height()])
+    model: Any = Hill()
+    # joblib passes an array of this size in a file, of which nothing must be left.
+    model.large = np.zeros(2**18)
+    job = Reporting(model, str(tmp_path), [Height()])
     with Processes(job, 2, devices=["first", "second"]) as executor:
         found = list(executor.outcomes([Task(call, 0, {}, 1) for call in range(8)]))
         workers = {int(outcome.scores[0]): outcome.error for outcome in found if outcome.scores}
@@ -44,6 +49,8 @@ def test_each_process_has_a_device_and_ends_with_the_search(tmp_path: Path) -> N
     assert sorted(map(str, workers.values())) == ["first", "second"]
     assert all(outcome.error == workers[int(outcome.scores[0])] for outcome in found)  # type: ignore[index]
     until(lambda: not any(map(alive, workers)))
+    files = f"joblib_memmapping_folder_{os.getpid()}_*/*"
+    assert not [*Path("/dev/shm").glob(files), *Path(gettempdir()).glob(files)]
 
 
 @pytest.mark.slow
