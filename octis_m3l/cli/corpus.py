@@ -20,6 +20,8 @@ from octis_m3l.cli.printing import show, shows_progress
 from octis_m3l.errors import SettingsError, suggest
 from octis_m3l.files import check_can_write
 
+_COLUMN = "VIEW=COLUMN, as en=title_en"
+
 Encoders = Annotated[
     list[str] | None,
     typer.Option(metavar="VIEW=ENCODER", help="Such as en=sentence-transformers:NAME; see encode."),
@@ -101,7 +103,7 @@ def build(
     """Make a data set from a table: --text en=title_en --text de=title_de --image photos=path.
 
     Without --partition the records of a table are split at random: 80 % train, 10 % validation,
-    10 % test. A folder of bags of words or of OCTIS says itself what is train and what test.
+    10 % test. Folders of bags of words or of OCTIS have partitions already.
     """
     from octis_m3l.data.folder.manifest import MANIFEST
     from octis_m3l.data.from_files import dataset_from_files, with_words
@@ -119,7 +121,7 @@ def build(
     kept = _cache(cache, no_cache)
     for specification in chosen.values():
         encoder_from(specification)
-    known = [*pairs(text, "--text"), *pairs(image, "--image"), "texts", "images"]
+    known = [*pairs(text, "--text", _COLUMN), *pairs(image, "--image", _COLUMN), "texts", "images"]
     folders = pairs(octis, "--octis")
     if (source is None) == (not folders):
         raise SettingsError("give one of the two: a table or a folder, or --octis VIEW=FOLDER.")
@@ -132,8 +134,8 @@ def build(
     dataset = dataset_from_files(
         source or {name: Path(folder) for name, folder in folders.items()},
         linked_by_row=linked_by_row,
-        texts=pairs(text, "--text"),
-        images=pairs(image, "--image"),
+        texts=pairs(text, "--text", _COLUMN),
+        images=pairs(image, "--image", _COLUMN),
         partition=partition,
         label=label,
         group=group,

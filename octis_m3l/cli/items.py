@@ -21,10 +21,9 @@ def only_language(model: Any) -> str:
     output: ModelOutput = model.output
     languages = [name for name in output.views if name in output.vocabularies]
     if len(languages) != 1:
-        example = (languages or output.views)[0]
         raise DataError(
-            f"the model knows the views {', '.join(output.views)}; say which one the items are of: "
-            f"--view {example}, or for a table --text {example}=COLUMN."
+            f"the model knows the views {', '.join(output.views)}; say which one the items belong "
+            "to: --view VIEW, or for a table --text VIEW=COLUMN."
         )
     return languages[0]
 

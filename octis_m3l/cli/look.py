@@ -135,7 +135,7 @@ def infer(
     text: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="VIEW=COLUMN", help="Of a table: the view and column of its texts; once."
+            metavar="VIEW=COLUMN", help="If ITEMS is a table: the view and column of its texts."
         ),
     ] = None,
     view: Annotated[
@@ -159,7 +159,7 @@ def infer(
                 f"--text is given {len(text)} times; infer one view at a time. From Python, "
                 "model.infer_linked takes several views of the same items."
             )
-        ((view, column),) = pairs(text, "--text").items()
+        ((view, column),) = pairs(text, "--text", "VIEW=COLUMN, as en=title_en").items()
     loaded: Any = load_model(model, device=device)
     chosen = view or only_language(loaded)
     theta = loaded.infer(read_items(items or ["-"], loaded, chosen, column), chosen)

@@ -37,7 +37,7 @@ DataOfModel = Annotated[Path | None, typer.Option(help="Default: the data set tr
 ViewColumns = Annotated[list[str] | None, typer.Option(metavar="VIEW=COLUMN")]
 Language = Annotated[
     list[str] | None,
-    typer.Option(metavar="VIEW=LANGUAGE", help="For views whose name does not say it."),
+    typer.Option(metavar="VIEW=LANGUAGE", help="If the view's name is not its language."),
 ]
 Label = Annotated[str | None, typer.Option(help="Column of labels.")]
 Group = Annotated[str | None, typer.Option(help="Column: rows that form one record.")]
@@ -65,7 +65,7 @@ Partition = Annotated[str, typer.Option(help="test, validation or train.")]
 Corpus = Annotated[
     Path | None, typer.Option(help="Folder of linked documents in which CNPMI counts words.")
 ]
-Topics = Annotated[int | None, typer.Option(min=2, help="K.  [default: 50]")]
+Topics = Annotated[int | None, typer.Option(min=2, help="K, the number of topics.  [default: 50]")]
 TopWords = Annotated[
     int, typer.Option(help="Words by which a topic is scored; at most those of a view.")
 ]
@@ -89,13 +89,13 @@ Ray = Annotated[
 Gpus = Annotated[float, typer.Option(min=0, help="Of each run, on Ray.")]
 
 
-def pairs(given: Iterable[str] | None, option: str) -> dict[str, str]:
+def pairs(given: Iterable[str] | None, option: str, expected: str = "NAME=VALUE") -> dict[str, str]:
     """Return values by name."""
     found: dict[str, str] = {}
     for entry in given or ():
         name, sign, value = entry.partition("=")
         if not sign or not name or not value:
-            raise SettingsError(f"{option} {entry}: expected NAME=VALUE.")
+            raise SettingsError(f"{option} {entry}: expected {expected}.")
         if name in found:
             raise SettingsError(f"{option} {entry}: {name} is given twice.")
         found[name] = value

@@ -251,7 +251,7 @@ def warn_of_many_topics(settings: Settings, documents: int) -> None:
     if settings.num_topics > max(_FEW_TOPICS, documents / 2):
         warn(
             f"num_topics={settings.num_topics:,} for {documents:,} training documents: most topics "
-            f"will be of one document or none; with so little data use {max(2, documents // 20)} "
+            f"will have one document or none; with so little data use {max(2, documents // 20)} "
             "or so."
         )
 

@@ -621,7 +621,7 @@ WORDS_OF = ("en/vocabulary.txt", "en/corpus.tsv", "dictionaries/en--de.tsv")
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (shutil.rmtree, " is missing or no folder; give the folder that dataset.save or octis-m"),
+        (shutil.rmtree, " is missing: expected a folder that dataset.save or octis-m3l build"),
         (lambda f: (f / "metadata.json").unlink(), " holds no metadata.json: it is no data set"),
         (lambda f: edited(f, format=None), "has the format None, expected 'octis-m3l dataset': it"),
         (lambda f: edited(f, version=2), "has version 2 of the format, and this octis-m3l reads v"),

@@ -62,9 +62,9 @@ def read_manifest(folder: Path, *, hashes: bool = False) -> Manifest:
     if not path.is_file():
         recover(folder, MANIFEST)
     if not folder.is_dir():
+        found = "is a file; build a data set from it" if folder.exists() else "is missing"
         raise StorageError(
-            f"{folder} is missing or no folder; give the folder that dataset.save or octis-m3l "
-            "build wrote."
+            f"{folder} {found}: expected a folder that dataset.save or octis-m3l build wrote."
         )
     if not path.is_file():
         raise StorageError(
