@@ -7,7 +7,7 @@ from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Any, ClassVar, Generic, Self
+from typing import Any, ClassVar, Generic, Self, cast
 
 import numpy as np
 import pandas as pd
@@ -79,7 +79,8 @@ class TopicModel(Exploration, AbstractModel, Generic[S]):  # type: ignore[misc]
     settings_class: type[S]
     search_space: ClassVar[dict[str, tuple[Any, ...]]]
     least_views: ClassVar[int] = 1
-    trained_settings: S
+    trained_settings: S = cast(Any, None)
+    """The settings of the last training; None before it."""
 
     def __init__(
         self,

@@ -515,7 +515,7 @@ def random_build(
         return built(texts, images={"photo": photos}, partition=partition, **arguments)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=150)
 @given(records())
 def test_the_linked_items_of_a_record_are_its_own(
     case: tuple[dict[str, list[Any]], list[Any], list[str]],
@@ -546,7 +546,7 @@ def test_the_linked_items_of_a_record_are_its_own(
     assert found == sorted(map(sorted, expected_groups))
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=150)
 @given(records())
 def test_the_embedding_of_an_item_follows_it(
     case: tuple[dict[str, list[Any]], list[Any], list[str]],

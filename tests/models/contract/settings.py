@@ -22,6 +22,7 @@ class SettingsContract(Contract):
     def test_is_an_octis_model_built_without_arguments(self) -> None:
         model = self.model()
         assert isinstance(model, AbstractModel)
+        assert model.trained_settings is None
         assert MODELS[model.name] is self.model
         given = model.hyperparameters
         assert {type(value) for value in given.values()} <= {int, float, str, bool}
