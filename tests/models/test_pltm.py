@@ -13,7 +13,7 @@ from scipy.sparse import csr_array
 from octis_m3l.data.dataset import MultiviewDataset
 from octis_m3l.errors import DataError, SettingsError, StorageError
 from octis_m3l.metrics import MRR
-from octis_m3l.models import PLTM
+from octis_m3l.models import PLTM, ZeroshotTM
 
 from .contract import TOP_WORDS, ModelContract, assert_distributions, assert_same
 
@@ -81,8 +81,10 @@ def test_finds_planted_topics_in_every_language(of_five_themes: PLTM, five_theme
         # A theme is one topic, whatever the language.
         assert len(set(leading["en"])) == 5
         assert leading["en"] == leading["de"] == leading["fi"]
-        for theme, topic in zip(five_themes.words["de"], leading["de"], strict=True):
-            assert model.infer([" ".join(sorted(theme))], "de")[0, topic] > 0.7
+        for language, themes in five_themes.words.items():
+            theta = model.infer([" ".join(sorted(theme)) for theme in themes], language)
+            assert theta.argmax(axis=1).tolist() == leading[language]
+            assert (theta.max(axis=1) > 0.7).all()
 
     holds_for_most_seeds(finds)
 
@@ -91,9 +93,21 @@ def test_finds_the_linked_document_from_one_language_alone(
     of_five_themes: PLTM, five_themes: Planted
 ) -> None:
     model: Any = of_five_themes
+    other = ZeroshotTM(
+        num_topics=7,
+        epochs=20,
+        learning_rate=1e-2,
+        batch_size=32,
+        encoder="lsa",
+        dimensions=10,
+    )
+    with pytest.warns(UserWarning, match="are encoded by LSA"):
+        baseline = other.train_model(five_themes.dataset)
     for query, target in (("de", "en"), ("en", "fi")):
         metric = MRR(five_themes.dataset, query, target)
-        assert metric.score(model.output) > 5 * metric.chance()
+        found = metric.score(model.output)
+        assert found > 5 * metric.chance()
+        assert found > 2 * metric.score(baseline)
     # α is larger for common topics.
     used = model.output.theta("en").mean(axis=0)
     assert model.alpha.max() > 5 * model.alpha.min()
@@ -115,6 +129,15 @@ def test_theta_of_a_training_document_is_its_tuples(texts: MultiviewDataset, tra
     assert len({row.tobytes() for row in rows["en"].values()}) == len(rows["en"])
     # Held-out documents are inferred from one view alone.
     assert not np.array_equal(output.theta("en", "test")[0], output.theta("de", "test")[0])
+
+
+def test_one_language_alone_is_lda(five_themes: Planted) -> None:
+    dataset = five_themes.dataset.with_views(["de"])
+    model = small(num_topics=5, iterations=200).fit(dataset)
+    assert model.output is not None
+    assert_distributions(model.output)
+    topics = model.topics("de", 8)
+    assert all(max(len(t & set(topic)) for topic in topics) >= 7 for t in five_themes.words["de"])
 
 
 # Data.
