@@ -68,6 +68,19 @@ def test_finds_planted_topics_across_languages_that_nothing_links(
     holds_for_most_seeds(finds)
 
 
+@pytest.mark.slow
+def test_without_the_global_path_languages_are_not_aligned(
+    five_themes: Planted, dataset: MultiviewDataset
+) -> None:
+    model = GloCTM(**SETTINGS, global_encoder=False).fit(dataset)
+    assert set(model.history.epochs[-1]) == {"reconstruction", "prior", "cka"}  # type: ignore[union-attr]
+    leading = [
+        [int(np.argmax([len(theme & set(t)) for t in model.topics(name, 8)])) for theme in themes]
+        for name, themes in five_themes.words.items()
+    ]
+    assert leading[0] != leading[1]
+
+
 def test_the_global_encoder_infers(five_themes: Planted, dataset: MultiviewDataset) -> None:
     model = GloCTM(**SETTINGS | {"epochs": 2}, inferred_by="global").fit(dataset)
     texts = [" ".join(sorted(theme)) for theme in five_themes.words["de"]]

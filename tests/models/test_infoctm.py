@@ -50,6 +50,15 @@ def test_finds_topics_across_languages_that_nothing_links(five_themes: Planted) 
     holds_for_most_seeds(finds)
 
 
+@pytest.mark.slow
+def test_without_the_alignment_languages_have_topics_of_their_own(five_themes: Planted) -> None:
+    unlinked = without_links(with_word_vectors(five_themes, one_space=False))
+    model = InfoCTM(**SETTINGS | {"alignment_weight": 0.0}).fit(unlinked)
+    assert set(model.history.epochs[-1]) == {"reconstruction", "prior"}  # type: ignore[union-attr]
+    found = leading_topics(model, five_themes)
+    assert found["en"] != found["de"]
+
+
 @pytest.mark.parametrize("at_once", [1, 2**22])
 @pytest.mark.parametrize("threshold", [-1.0, 0.4, 1.0])
 def test_the_loss_is_the_plain_formula(

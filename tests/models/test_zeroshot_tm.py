@@ -157,6 +157,20 @@ def test_defaults_are_theirs() -> None:
     assert ours["prior_weight"] == 1.0
 
 
+@pytest.mark.parametrize("form", ["fixed", "learned", "learned-variance"])
+def test_prior_starts_as_theirs(form: str) -> None:
+    given = {"num_topics": TOPICS, "prior": form}
+    ours = ZeroshotTMNetwork(
+        {"en": DIMENSIONS}, {"en": WORDS}, ZeroshotTMSettings.checked(given, "zeroshot-tm")
+    )
+    theirs = ZeroShotTM(bow_size=WORDS, contextual_size=DIMENSIONS, n_components=TOPICS).model
+    torch.testing.assert_close(ours.prior.mean.detach(), theirs.prior_mean.detach().cpu())
+    variance = ours.prior.log_variance.detach().exp()
+    torch.testing.assert_close(variance, theirs.prior_variance.detach().cpu())
+    learned = [name for name, _ in ours.named_parameters() if name.startswith("prior.")]
+    assert learned == ([] if form == "fixed" else ["prior.mean", "prior.scale"])
+
+
 def pair(dropout: float, standardised: bool = False) -> tuple[ZeroshotTMNetwork, ZeroShotTM]:
     """Return our network and their model, in float64, with the same weights."""
     torch.manual_seed(3)
