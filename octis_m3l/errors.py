@@ -5,6 +5,8 @@ import sys
 import warnings
 from collections.abc import Collection
 from difflib import get_close_matches
+from importlib import import_module
+from typing import Any
 
 # C0 except tab and newline, C1, line and paragraph separators, bidirectional embeddings, overrides
 # and isolates, surrogates.
@@ -56,6 +58,25 @@ def suggest(given: object, known: Collection[str]) -> str:
     close = get_close_matches(given, known, n=1) or [n for n in known if given and given in n]
     hint = f" Did you mean '{close[0]}'?" if close else ""
     return f"{hint} Known: {', '.join(sorted(known)) or 'none'}."
+
+
+def check_known(
+    name: object, known: Collection[str], what: str, error: type[OctisM3LError] = DataError
+) -> None:
+    """Raise an error with a suggestion if a name is not among the known ones."""
+    if not isinstance(name, str) or name not in known:
+        raise error(f"unknown {what} '{name}'.{suggest(name, known)}")
+
+
+def import_extra(module: str, extra: str, package: str | None = None) -> Any:
+    """Import a module of an optional package, or say how to install it."""
+    try:
+        return import_module(module)
+    except ImportError:
+        raise MissingDependencyError(
+            f"this needs the package {package or module}, which is not installed. Install it with: "
+            f'pip install "octis-m3l[{extra}]".'
+        ) from None
 
 
 def warn(message: str) -> None:

@@ -18,9 +18,10 @@ from uuid import uuid4
 import platformdirs
 import yaml
 from filelock import FileLock, Timeout
+from pydantic import ValidationError
 from safetensors import SafetensorError
 
-from octis_m3l.errors import SettingsError, StorageError
+from octis_m3l.errors import OctisM3LError, SettingsError, StorageError
 
 _UNFINISHED = ".part"
 _READ_WHOLE = (".json", ".jsonl", ".tsv", ".txt", ".safetensors")
@@ -28,6 +29,7 @@ _SMALL_ARRAY = 64 * 2**20
 _CHECKSUM = "checksum"
 _NO_SPACE = re.compile(r"no space left|os error 28|\d+ requested and \d+ written", re.IGNORECASE)
 _MOST_ENTRIES = 100_000
+_UNREADABLE = (SafetensorError, OSError, EOFError, RuntimeError, MemoryError)
 
 
 @contextmanager
@@ -226,6 +228,41 @@ def read_json(path: Path) -> dict[str, Any]:
             "by hand; copy or write it again."
         )
     return content
+
+
+def read_document(path: Path, format_: str, version: int) -> dict[str, Any]:
+    """Read a JSON object that names its format and version, if they are the expected ones."""
+    content = read_json(path)
+    if content.get("format") != format_:
+        raise StorageError(
+            f"{path} has the format {content.get('format')!r}, expected {format_!r}: it is of "
+            "another kind or another program; give the file or folder that octis-m3l wrote."
+        )
+    if content.get("version") != version:
+        raise StorageError(
+            f"{path} has version {content.get('version')!r} of its format, and this octis-m3l "
+            f"reads version {version}: it was written by another octis-m3l; upgrade this one: "
+            "pip install --upgrade octis-m3l."
+        )
+    return content
+
+
+@contextmanager
+def damage_errors(path: Path, remedy: str = "copy it again") -> Iterator[None]:
+    """Raise a StorageError that names `path` where its content is not as it was written."""
+    try:
+        yield
+        return
+    except OctisM3LError:
+        raise
+    except ValidationError as error:
+        first = error.errors()[0]
+        reason = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+    except KeyError as error:
+        reason = f"{error} is missing or unknown"
+    except (*_UNREADABLE, LookupError, TypeError, ValueError, AttributeError) as error:
+        reason = str(error).partition("\n")[0]
+    raise StorageError(f"{path} is damaged or incomplete ({reason}); {remedy}.") from None
 
 
 def read_yaml(path: Path) -> Any:
