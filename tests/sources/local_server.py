@@ -1,23 +1,21 @@
 """A server on 127.0.0.1 that says what a test tells it to, and remembers what it was asked."""
 
 import threading
-import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import TracebackType
+from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 
 @dataclass(frozen=True)
 class Request:
-    """What was asked: the path (unquoted), the query, the headers, the time."""
+    """What was asked: the path (unquoted), the query, the headers."""
 
     path: str
     query: Mapping[str, str]
     headers: Mapping[str, str]
-    time: float
 
 
 @dataclass(frozen=True)
@@ -45,110 +43,86 @@ class Reply:
 Answer = Reply | Callable[[Request], Reply]
 
 
-class LocalServer:
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    wbufsize = -1
+    server: "LocalServer"
+
+    def do_GET(self) -> None:
+        parts = urlsplit(self.path)
+        query = dict(parse_qsl(parts.query, keep_blank_values=True))
+        request = Request(unquote(parts.path), query, dict(self.headers.items()))
+        reply = self.server.reply(request)
+        if reply.stall:
+            self.server.closing.wait(reply.stall)
+        self.close_connection = reply.hang_up or reply.cut is not None or not reply.framed
+        if not reply.hang_up:
+            with suppress(BrokenPipeError, ConnectionResetError):  # the client gave up waiting
+                self._send(request, reply)
+
+    def _send(self, request: Request, reply: Reply) -> None:
+        body, status, headers = reply.body, reply.status, dict(reply.headers)
+        marks = {"ETag": reply.etag, "Last-Modified": reply.modified}
+        headers |= {name: mark for name, mark in marks.items() if mark}
+        wanted = request.headers.get("Range")
+        same = request.headers.get("If-Range") == (reply.etag or reply.modified)
+        if status == 200 and wanted and reply.ranges and same:
+            start = int(wanted.removeprefix("bytes=").rstrip("-"))
+            status, headers["Content-Range"] = 206, f"bytes {start}-{len(body) - 1}/{len(body)}"
+            body = body[start:]
+        self.send_response(status)
+        length = {"Content-Length": str(len(body))} if reply.framed else {}
+        for name, value in {**length, **headers}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(body if reply.cut is None else body[: reply.cut])
+        self.wfile.flush()
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+class LocalServer(ThreadingHTTPServer):
     """Use it in a `with` block; `serve` says what is at a path.
 
     Replies to one path are given one after another, the last one for good. A path that nothing is
     served at is asked of `otherwise`, by default 404.
     """
 
+    daemon_threads = True
+
     def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.root = f"http://127.0.0.1:{self.server_address[1]}"
         self.requests: list[Request] = []
         self.otherwise: Answer = Reply(b"not here", status=404)
+        self.closing = threading.Event()
         self._answers: dict[str, list[Answer]] = {}
-        self._lock = threading.Lock()
-        self._closing = threading.Event()
-        owner = self
-
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-            disable_nagle_algorithm = True
-            wbufsize = -1
-
-            def do_GET(self) -> None:
-                owner._handle(self)
-
-            def log_message(self, *_: object) -> None:
-                pass
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
-        self._server.handle_error = lambda *_: None  # type: ignore[method-assign]
-        self._thread = threading.Thread(
-            target=self._server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True
-        )
 
     def __enter__(self) -> "LocalServer":
-        self._thread.start()
+        threading.Thread(target=self.serve_forever, args=(0.01,), daemon=True).start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._closing.set()
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
-
-    @property
-    def root(self) -> str:
-        """The address, without a slash at the end."""
-        return f"http://127.0.0.1:{self._server.server_address[1]}"
+    def __exit__(self, *_: Any) -> None:
+        self.closing.set()
+        self.shutdown()
+        self.server_close()
 
     def serve(self, path: str, *answers: Answer) -> str:
         """Say what is at an unquoted path; returns its address."""
-        with self._lock:
-            self._answers[path] = list(answers)
+        self._answers[path] = list(answers)
         return self.root + path
 
     def asked(self, path: str) -> list[Request]:
         """What was asked of a path."""
         return [request for request in self.requests if request.path == path]
 
-    def _handle(self, handler: BaseHTTPRequestHandler) -> None:
-        parts = urlsplit(handler.path)
-        request = Request(
-            unquote(parts.path),
-            dict(parse_qsl(parts.query, keep_blank_values=True)),
-            dict(handler.headers.items()),
-            time.monotonic(),
-        )
-        with self._lock:
-            self.requests.append(request)
-            waiting = self._answers.get(request.path, [self.otherwise])
-            answer = waiting.pop(0) if len(waiting) > 1 else waiting[0]
-            reply = answer if isinstance(answer, Reply) else answer(request)
-        if reply.stall:
-            self._closing.wait(reply.stall)
-        handler.close_connection = reply.hang_up or reply.cut is not None or not reply.framed
-        if not reply.hang_up:
-            with suppress(BrokenPipeError, ConnectionResetError):  # the client gave up waiting
-                _send(handler, request, reply)
-                handler.wfile.flush()
+    def reply(self, request: Request) -> Reply:
+        self.requests.append(request)
+        waiting = self._answers.get(request.path, [self.otherwise])
+        answer = waiting.pop(0) if len(waiting) > 1 else waiting[0]
+        return answer if isinstance(answer, Reply) else answer(request)
 
-
-def _send(handler: BaseHTTPRequestHandler, request: Request, reply: Reply) -> None:
-    body, status, headers = reply.body, reply.status, dict(reply.headers)
-    mark = reply.etag or reply.modified
-    if reply.etag:
-        headers["ETag"] = reply.etag
-    if reply.modified:
-        headers["Last-Modified"] = reply.modified
-    wanted = request.headers.get("Range")
-    if status == 200 and wanted and reply.ranges and request.headers.get("If-Range") == mark:
-        start = int(wanted.removeprefix("bytes=").rstrip("-"))
-        if start >= len(body):
-            status, headers["Content-Range"], body = 416, f"bytes */{len(body)}", b""
-        else:
-            status = 206
-            headers["Content-Range"] = f"bytes {start}-{len(body) - 1}/{len(body)}"
-            body = body[start:]
-    handler.send_response(status)
-    length = {"Content-Length": str(len(body))} if reply.framed else {}
-    for name, value in {**length, **headers}.items():
-        handler.send_header(name, value)
-    handler.end_headers()
-    handler.wfile.write(body if reply.cut is None else body[: reply.cut])
+    def handle_error(self, *_: object) -> None:
+        pass

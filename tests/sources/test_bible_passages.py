@@ -1,6 +1,7 @@
 """Passages of about five verses, aligned by their numbering."""
 
 import json
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -17,17 +18,14 @@ from octis_m3l.sources.bible_passages import (
     build_bible_passages,
     passage_partition,
     passage_ranges,
-    read_translation,
 )
 from octis_m3l.sources.build import build
 from octis_m3l.sources.catalogue import sources
 from octis_m3l.sources.fetch import fetch
-from octis_m3l.sources.source import Source
 
 from .local_server import LocalServer
 from .serving import serve
 
-REPOSITORY = "scrollmapper/bible_databases"
 CHAPTERS = {("Genesis", 1): 12, ("Ruth", 2): 8, ("Ruth", 1): 5, ("Acts", 1): 3, ("III John", 1): 4}
 
 
@@ -46,17 +44,23 @@ def translation(language: str, chapters: Mapping[tuple[str, int], int]) -> bytes
     return json.dumps({"translation": language, "books": listed}).encode()
 
 
-def served(server: LocalServer, **chapters: Mapping[tuple[str, int], int]) -> Source:
-    files = {
-        f"formats/json/{name}.json": translation(language, chapters.get(language, CHAPTERS))
-        for language, (name, _) in TRANSLATIONS.items()
-    }
-    return serve(server, sources()["bible-passages"], {REPOSITORY: files})
+def write(folder: Path, **chapters: Mapping[tuple[str, int], int]) -> None:
+    for language, (name, _) in TRANSLATIONS.items():
+        content = translation(language, chapters.get(language, CHAPTERS))
+        (folder / f"{name}.json").write_bytes(content)
+
+
+def items(dataset: MultiviewDataset, view: str) -> list[str]:
+    return [str(text) for text in dataset.text_view(view).items(slice(None))]
 
 
 def test_passages_of_six_languages(server: LocalServer, tmp_path: Path) -> None:
-    counted_otherwise = CHAPTERS | {("III John", 1): 5, ("Tobit", 1): 5}
-    source = served(server, es=counted_otherwise)
+    counted_otherwise = {"es": CHAPTERS | {("III John", 1): 5, ("Tobit", 1): 5}}
+    files = {
+        f"formats/json/{name}.json": translation(view, counted_otherwise.get(view, CHAPTERS))
+        for view, (name, _) in TRANSLATIONS.items()
+    }
+    source = serve(server, sources()["bible-passages"], {"scrollmapper/bible_databases": files})
     fetch(source, tmp_path)
     build(source, tmp_path / "out", tmp_path)
     dataset = MultiviewDataset.from_folder(tmp_path / "out")
@@ -64,40 +68,32 @@ def test_passages_of_six_languages(server: LocalServer, tmp_path: Path) -> None:
     # Genesis 1 makes 5 and 7 verses; Ruth 1, 5; Ruth 2, 5 and 3; Acts 1, 3; III John differs.
     assert len(dataset.links) == 6
     assert (dataset.links >= 0).all()
-    english = dataset.text_view("en")
-    everything = slice(0, len(english))
-    by_text = dict(zip(english.items(everything), english.labels or (), strict=True))
-    assert len(by_text) == 6
-    first = (
-        "enwort1 gene1haus kapitelwort enwort2 gene1haus kapitelwort enwort3 gene1haus kapitelwort "
+    english, german = items(dataset, "en"), items(dataset, "de")
+    by_text = dict(zip(english, dataset.text_view("en").labels or (), strict=True))
+    assert (
+        by_text[" ".join(f"enwort{verse} gene1haus kapitelwort" for verse in range(1, 6))] == "Law"
     )
-    first += "enwort4 gene1haus kapitelwort enwort5 gene1haus kapitelwort"
-    assert by_text[first] == "Law"
     assert sorted(len(text.split()) // 3 for text in by_text) == [3, 3, 5, 5, 5, 7]
-    assert sorted(by_text.values()) == ["Acts", "History", "History", "History", "Law", "Law"]
-    assert " " not in dataset.text_view("zh").items(slice(0, 1))[0]
+    assert Counter(by_text.values()) == {"Law": 2, "History": 3, "Acts": 1}
+    assert " " not in "".join(items(dataset, "zh"))
     for row in dataset.links:
-        german = dataset.text_view("de").items(slice(row[1], row[1] + 1))[0]
-        assert str(german) == str(english.items(slice(row[0], row[0] + 1))[0]).replace("enw", "dew")
+        assert german[row[1]] == english[row[0]].replace("enw", "dew")
     assert dataset.metadata["licence"] == "Public Domain"
     assert dataset.metadata["translations"]["de"] == "Elberfelder, 1905"
 
 
-def test_the_passages_do_not_depend_on_the_views(server: LocalServer, tmp_path: Path) -> None:
-    source = served(server)
-    fetch(source, tmp_path)
-    whole = build(source, tmp_path / "whole", tmp_path)
-    some = build(source, tmp_path / "some", tmp_path, views=["de", "en"], vocabulary_size=7)
-    again = build(source, tmp_path / "again", tmp_path, views=["de", "en"], vocabulary_size=7)
+def test_the_passages_do_not_depend_on_the_views(tmp_path: Path) -> None:
+    write(tmp_path)
+    whole = build_bible_passages(tmp_path)
+    some, again = (
+        build_bible_passages(tmp_path, views=["de", "en"], vocabulary_size=7) for _ in range(2)
+    )
     assert list(some.views) == ["en", "de"]
     assert len(some.text_view("en").vocabulary) == 7
     assert some.text_view("en").sizes == whole.text_view("en").sizes
     assert some.fingerprints() == again.fingerprints()
-    files = [p.relative_to(tmp_path / "some") for p in (tmp_path / "some").rglob("*.*")]
-    for file in files:
-        assert (tmp_path / "some" / file).read_bytes() == (tmp_path / "again" / file).read_bytes()
     with pytest.raises(DataError, match=r"there is no view 'dee'. Did you mean 'de'\?"):
-        build(source, tmp_path / "other", tmp_path, views=["dee"])
+        build_bible_passages(tmp_path, views=["dee"])
 
 
 @given(st.integers(1, 200))
@@ -110,45 +106,35 @@ def test_every_verse_is_in_one_passage(count: int) -> None:
 
 def test_the_partition_is_the_same_for_everybody() -> None:
     marks = passage_partition(6155)
-    assert {mark: marks.count(mark) for mark in set(marks)} == {
-        "train": 4655,
-        "validation": 500,
-        "test": 1000,
-    }
+    assert Counter(marks) == {"train": 4655, "validation": 500, "test": 1000}
     assert [row for row, mark in enumerate(marks) if mark == "test"][:5] == [4, 49, 53, 57, 59]
     assert passage_partition(1) == ["train"]
-
-
-def test_books_and_groups() -> None:
-    assert len(BOOKS) == 66
-    assert len(set(BOOKS.values())) == 10
+    assert (len(BOOKS), len(set(BOOKS.values()))) == (66, 10)
 
 
 @pytest.mark.parametrize(
     "content", [b"{", b"[]", b'{"books": 3}', b'{"books": [{"name": "Ruth"}]}', b"\xff\xfe"]
 )
 def test_files_that_are_no_translation(tmp_path: Path, content: bytes) -> None:
-    path = tmp_path / "ASV.json"
-    path.write_bytes(content)
+    write(tmp_path)
+    (tmp_path / "ASV.json").write_bytes(content)
     with pytest.raises(DataError, match=r"ASV.json can't be read as a translation"):
-        read_translation(path)
+        build_bible_passages(tmp_path)
 
 
 def test_translations_that_have_no_chapter_in_common(tmp_path: Path) -> None:
-    for number, (name, _) in enumerate(TRANSLATIONS.values()):
-        chapters = {("Ruth", 1): number + 1}
-        (tmp_path / f"{name}.json").write_bytes(translation("en", chapters))
+    write(tmp_path, de={("Ruth", 1): 9}, en={("Ruth", 1): 8})
     with pytest.raises(DataError, match="no chapter has the same verses in all translations"):
         build_bible_passages(tmp_path)
 
 
 def test_verses_are_paired_by_their_numbers(tmp_path: Path) -> None:
-    for language, (name, _) in TRANSLATIONS.items():
-        content = json.loads(translation(language, CHAPTERS))
-        if language == "de":
-            for verse in content["books"][0]["chapters"][0]["verses"][3:]:
-                verse["verse"] += 1
-        (tmp_path / f"{name}.json").write_text(json.dumps(content))
+    write(tmp_path)
+    place = tmp_path / f"{TRANSLATIONS['de'][0]}.json"
+    content = json.loads(place.read_text())
+    for verse in content["books"][0]["chapters"][0]["verses"][3:]:
+        verse["verse"] += 1
+    place.write_text(json.dumps(content))
     dataset = build_bible_passages(tmp_path)
     assert "Law" not in (dataset.text_view("en").labels or ())
     assert len(dataset.links) == 5

@@ -14,9 +14,8 @@ from octis_m3l.data import MultiviewDataset
 from octis_m3l.errors import SettingsError, StorageError
 from octis_m3l.sources.catalogue import sources
 
-from .bags import small_bags
 from .local_server import LocalServer
-from .serving import serve
+from .serving import served_bags, small_bags
 
 app = typer.Typer()
 app.add_typer(datasets, name="datasets")
@@ -24,8 +23,7 @@ app.add_typer(datasets, name="datasets")
 
 @pytest.fixture(autouse=True)
 def served(server: LocalServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> LocalServer:
-    source = serve(server, sources()["ecnews"], {"BobXWu/InfoCTM": small_bags()})
-    monkeypatch.setitem(sources(), "ecnews", source)
+    monkeypatch.setitem(sources(), "ecnews", served_bags(server))
     monkeypatch.setenv("OCTIS_M3L_CACHE", str(tmp_path / "cache"))
     return server
 
@@ -34,41 +32,45 @@ def run(*arguments: Any) -> Result:
     return CliRunner().invoke(app, ["datasets", *map(str, arguments)])
 
 
-def said(*arguments: Any) -> Any:
-    result = run(*arguments, "--json")
+def said(*arguments: Any) -> str:
+    result = run(*arguments)
     assert result.exit_code == 0, result.exception
-    return json.loads(result.stdout)
+    return result.stdout
 
 
-def test_list_info_fetch_build(tmp_path: Path) -> None:
-    listed = {entry["name"]: entry for entry in said("list")["datasets"]}
+def told(*arguments: Any) -> Any:
+    return json.loads(said(*arguments, "--json"))
+
+
+def test_list_info_fetch_build_and_fetch_again(served: LocalServer, tmp_path: Path) -> None:
+    listed = {entry["name"]: entry for entry in told("list")["datasets"]}
     assert list(listed) == list(sources())
     assert listed["ecnews"]["fetched"] is None
-    assert said("info", "ecnews")["options"] == {"views": None, "validation": 0.0, "seed": 0}
-    record = said("fetch", "ecnews")
+    assert told("info", "ecnews")["options"] == {"views": None, "validation": 0.0, "seed": 0}
+    record = told("fetch", "ecnews")
     assert record["files"]["vocab_en"]["size"] == 14
     assert (tmp_path / "cache" / "datasets" / "ecnews" / "raw" / "vocab_en").is_file()
-    assert said("info", "ecnews")["fetched"]["files"] == len(small_bags())
-    told = said("build", "ecnews", "--out", tmp_path / "out", "--views", "en")
-    assert told["views"]["en"]["items"] == {"train": 3, "validation": 0, "test": 1}
+    assert told("info", "ecnews")["fetched"]["files"] == len(small_bags())
+    built = told("build", "ecnews", "--out", tmp_path / "out", "--views", "en")
+    assert built["views"]["en"]["items"] == {"train": 3, "validation": 0, "test": 1}
     assert MultiviewDataset.from_folder(tmp_path / "out").metadata["licence"] == "none stated"
+    served.requests.clear()
+    told("fetch", "ecnews")
+    assert served.requests == []
+    told("fetch", "ecnews", "--again")
+    assert len(served.requests) == len(small_bags())
 
 
 def test_for_people(tmp_path: Path) -> None:
-    shown = run("list")
-    assert shown.exit_code == 0
-    assert "bible-passages" in shown.stdout
-    assert "none stated" in shown.stdout
-    shown = run("fetch", "ecnews", "--folder", tmp_path / "mine")
-    assert shown.exit_code == 0
-    assert "ecnews: 16 files" in shown.stdout
-    assert "Licence: none stated" in shown.stdout
-    assert f"octis-m3l datasets build ecnews --out FOLDER --folder {tmp_path}" in shown.stdout
-    shown = run(
-        *("build", "ecnews", "--folder", tmp_path / "mine", "--out", tmp_path / "out"),
-        *("--set", "validation=0.34"),
-    )
-    assert shown.exit_code == 0
+    shown = said("list")
+    assert "bible-passages" in shown
+    assert "none stated" in shown
+    mine = ("--folder", tmp_path / "mine")
+    shown = said("fetch", "ecnews", *mine)
+    assert "ecnews: 16 files" in shown
+    assert "Licence: none stated" in shown
+    assert f"octis-m3l datasets build ecnews --out FOLDER --folder {tmp_path}" in shown
+    said("build", "ecnews", *mine, "--out", tmp_path / "out", "--set", "validation=0.34")
     assert MultiviewDataset.from_folder(tmp_path / "out").text_view("en").sizes == (2, 1, 1)
 
 
@@ -76,24 +78,15 @@ def test_errors_are_those_that_main_prints(tmp_path: Path) -> None:
     wrong = run("fetch", "ecnew").exception
     assert isinstance(wrong, SettingsError)
     assert "Did you mean 'ecnews'?" in str(wrong)
-    wrong = run("build", "ecnews", "--out", tmp_path / "out").exception
-    assert isinstance(wrong, StorageError)
-    assert "octis-m3l datasets fetch ecnews" in str(wrong)
-    wrong = run("build", "ecnews", "--out", tmp_path / "out", "--vocabulary", 9).exception
-    assert str(wrong) == "ecnews has no option 'vocabulary_size'. Known: seed, validation, views."
-    wrong = run("build", "ecnews", "--out", tmp_path / "out", "--text", "en=title").exception
-    assert str(wrong) == "ecnews has no option 'texts'. Known: seed, validation, views."
-    wrong = run("build", "ecnews", "--out", tmp_path / "out", "--set", "validation=a").exception
-    assert str(wrong) == "ecnews: validation='a': it should be a valid number."
-
-
-def test_fetching_again(served: LocalServer) -> None:
-    said("fetch", "ecnews")
-    served.requests.clear()
-    said("fetch", "ecnews")
-    assert served.requests == []
-    said("fetch", "ecnews", "--again")
-    assert len(served.requests) == len(small_bags())
+    for options, message in {
+        (): "octis-m3l datasets fetch ecnews",
+        ("--vocabulary", 9): "ecnews has no option 'vocabulary_size'. Known: seed, validation, vie",
+        ("--text", "en=title"): "ecnews has no option 'texts'. Known: seed, validation, views.",
+        ("--set", "validation=a"): "ecnews: validation='a': it should be a valid number.",
+    }.items():
+        wrong = run("build", "ecnews", "--out", tmp_path / "out", *options).exception
+        assert isinstance(wrong, SettingsError if options else StorageError)
+        assert message in str(wrong)
 
 
 @pytest.mark.parametrize("content", ["{", '{"format": "octis-m3l source", "files": {}}'])
@@ -101,8 +94,8 @@ def test_a_damaged_record_does_not_hide_the_list(tmp_path: Path, content: str) -
     home = tmp_path / "cache" / "datasets" / "ecnews"
     home.mkdir(parents=True)
     (home / "source.json").write_text(content)
-    listed = {entry["name"]: entry["fetched"] for entry in said("list")["datasets"]}
+    listed = {entry["name"]: entry["fetched"] for entry in told("list")["datasets"]}
     assert "Delete it and fetch the set" in listed["ecnews"]["unreadable"]
     assert listed["m10"] is None
-    assert run("list").exit_code == 0
+    said("list")
     assert isinstance(run("info", "ecnews").exception, StorageError)

@@ -5,10 +5,11 @@ import gzip
 import hashlib
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from email.message import Message
 from email.utils import format_datetime
 from pathlib import Path
 from threading import Event
@@ -20,15 +21,30 @@ import requests
 from octis_m3l.errors import DataError, OctisM3LError, SettingsError, StorageError
 from octis_m3l.sources.fetching import CONTACT, Fetcher, FetchError, user_agent_of
 
-from .local_server import LocalServer, Reply, Request
+from .local_server import Answer, LocalServer, Reply, Request
 
 BODY = os.urandom(200_000)
 SUM = hashlib.sha256(BODY).hexdigest()
 WHOLE = Reply(BODY, etag='"1"')
+OTHER = Reply(BODY[::-1])
+Take = Callable[..., bytes]
 
 
 def fetcher(**arguments: Any) -> Fetcher:
     return Fetcher(**{"timeout": 5.0, **arguments})
+
+
+@pytest.fixture
+def take(server: LocalServer, tmp_path: Path) -> Take:
+    """Serve answers at a path, download from there to a file, and return what came."""
+
+    def taking(
+        *answers: Answer, path: str = "/f", to: str = "f", retries: int = 5, **arguments: Any
+    ) -> bytes:
+        url = server.serve(path, *answers)
+        return fetcher(retries=retries).download(url, tmp_path / to, **arguments).read_bytes()
+
+    return taking
 
 
 def start(request: Request) -> int:
@@ -49,187 +65,163 @@ class TestDownload:
         assert fetcher().download(url, place, sha256=SUM, size=len(BODY)) == place
         assert place.read_bytes() == BODY
         assert names(place.parent) == ["file.bin"]
-        empty = fetcher().download(server.serve("/f", Reply(b"")), tmp_path / "f", size=0)
-        assert empty.read_bytes() == b""
 
-    def test_a_file_that_is_there_is_fetched_only_if_it_is_wrong(
-        self, server: LocalServer, tmp_path: Path
+    @pytest.mark.parametrize(
+        ("reply", "arguments", "content"),
+        [
+            (Reply(b""), {"size": 0}, b""),
+            (Reply(BODY, framed=False), {"size": len(BODY)}, BODY),
+            (Reply(BODY, framed=False), {"sha256": SUM}, BODY),
+            (Reply(b"<html>", headers={"Content-Type": "text/html"}), {}, b"<html>"),
+            (
+                Reply(
+                    b"5\r\nwhole\r\n0\r\n\r\n", 200, {"Transfer-Encoding": "chunked"}, framed=False
+                ),
+                {},
+                b"whole",
+            ),
+        ],
+    )
+    def test_kinds_of_answers(
+        self, take: Take, reply: Reply, arguments: dict[str, Any], content: bytes
     ) -> None:
-        url, place = server.serve("/f", Reply(BODY)), tmp_path / "f"
-        place.write_bytes(BODY)
-        fetcher().download(url, place)
-        fetcher().download(url, place, sha256=SUM, size=len(BODY))
-        assert server.requests == []
-        place.write_bytes(BODY[:-1])
-        fetcher().download(url, place, size=len(BODY))
-        assert place.read_bytes() == BODY
-        place.write_bytes(BODY[::-1])
-        fetcher().download(url, place, sha256=SUM)
-        assert place.read_bytes() == BODY
-        assert len(server.requests) == 2
+        assert take(reply, **arguments) == content
 
-    def test_a_wrong_checksum(self, server: LocalServer, tmp_path: Path) -> None:
-        url = server.serve("/f", Reply(b"other", etag='"1"'))
-        with pytest.raises(FetchError, match="Fetch it again; if that does not help") as caught:
-            fetcher().download(url, tmp_path / "f", sha256=SUM)
-        assert SUM in str(caught.value)
-        assert hashlib.sha256(b"other").hexdigest() in str(caught.value)
+    @pytest.mark.parametrize(
+        ("reply", "arguments", "message"),
+        [
+            (
+                Reply(b"other", etag='"1"'),
+                {"sha256": SUM},
+                f"expected {SUM} but got {hashlib.sha256(b'other').hexdigest()}.*Fetch it again; "
+                "if that does not help",
+            ),
+            (Reply(bytes(2_000_000)), {"size": 10}, "has 2000000 bytes, where 10 were expected"),
+            (
+                Reply(bytes(2_000_000), framed=False),
+                {"size": 10},
+                "has more than 10 bytes, where 10 were expected",
+            ),
+            (Reply(BODY[:99], framed=False), {}, "does not say how long it is"),
+            (
+                Reply(gzip.compress(BODY), headers={"Content-Encoding": "gzip"}),
+                {},
+                "sent it encoded, though asked not to",
+            ),
+            (
+                Reply(b"<html>", headers={"Content-Type": "Text/HTML; charset=utf-8"}),
+                {"refuse_html": True},
+                "a web page came instead of the file",
+            ),
+        ],
+    )
+    def test_what_is_refused(
+        self, take: Take, tmp_path: Path, reply: Reply, arguments: dict[str, Any], message: str
+    ) -> None:
+        with pytest.raises(FetchError, match=message) as caught:
+            take(reply, **arguments)
         assert "\n" not in str(caught.value)
         assert names(tmp_path) == []
 
-    @pytest.mark.parametrize("framed", [True, False])
-    def test_a_wrong_size_is_not_waited_for(
-        self, server: LocalServer, tmp_path: Path, framed: bool
+    def test_a_file_that_is_there_is_fetched_only_if_it_is_wrong(
+        self, take: Take, server: LocalServer, tmp_path: Path
     ) -> None:
-        url = server.serve("/f", Reply(bytes(2_000_000), framed=framed))
-        found = "2000000" if framed else "more than 10"
-        with pytest.raises(FetchError, match=f"has {found} bytes, where 10 were expected"):
-            fetcher().download(url, tmp_path / "f", size=10)
-        assert names(tmp_path) == []
-
-    def test_of_unknown_length_is_taken_only_where_it_can_be_checked(
-        self, server: LocalServer, tmp_path: Path
-    ) -> None:
-        cut, whole = Reply(BODY[:99], framed=False), Reply(BODY, framed=False)
-        url = server.serve("/f", cut)
-        with pytest.raises(FetchError, match="does not say how long it is"):
-            fetcher().download(url, tmp_path / "f")
-        assert names(tmp_path) == []
-        server.serve("/f", cut, whole)
-        fetcher().download(url, tmp_path / "f", size=len(BODY))
-        fetcher().download(url, tmp_path / "g", sha256=SUM)
-        assert (tmp_path / "f").read_bytes() == (tmp_path / "g").read_bytes() == BODY
-
-    def test_in_chunks_is_taken(self, server: LocalServer, tmp_path: Path) -> None:
-        chunks = Reply(
-            b"5\r\nwhole\r\n0\r\n\r\n", headers={"Transfer-Encoding": "chunked"}, framed=False
-        )
-        fetcher().download(server.serve("/f", chunks), tmp_path / "f")
-        assert (tmp_path / "f").read_bytes() == b"whole"
-
-    def test_encoded_is_refused(self, server: LocalServer, tmp_path: Path) -> None:
-        encoded = Reply(gzip.compress(BODY), headers={"Content-Encoding": "gzip"})
-        with pytest.raises(FetchError, match="sent it encoded, though asked not to"):
-            fetcher().download(server.serve("/f", encoded), tmp_path / "f")
-        assert names(tmp_path) == []
-
-    def test_a_web_page_is_refused_if_wanted(self, server: LocalServer, tmp_path: Path) -> None:
-        page = Reply(b"<html>", headers={"Content-Type": "Text/HTML; charset=utf-8"})
-        url = server.serve("/f", page)
-        with pytest.raises(FetchError, match="a web page came instead of the file"):
-            fetcher().download(url, tmp_path / "f.csv", refuse_html=True)
-        assert names(tmp_path) == []
-        fetcher().download(url, tmp_path / "f.csv")
-        assert (tmp_path / "f.csv").read_bytes() == b"<html>"
+        (tmp_path / "f").write_bytes(BODY)
+        assert take(WHOLE) == take(WHOLE, sha256=SUM, size=len(BODY)) == BODY
+        assert server.requests == []
+        for wrong, known in ((BODY[:-1], {"size": len(BODY)}), (BODY[::-1], {"sha256": SUM})):
+            (tmp_path / "f").write_bytes(wrong)
+            assert take(WHOLE, **known) == BODY
+        assert len(server.requests) == 2
 
 
 class TestResuming:
-    def test_within_a_call(self, server: LocalServer, tmp_path: Path, slept: list[float]) -> None:
-        url = server.serve("/f", replace(WHOLE, cut=80_000), replace(WHOLE, cut=50_000), WHOLE)
-        fetcher().download(url, tmp_path / "f", sha256=SUM)
+    def test_within_a_call(self, take: Take, server: LocalServer, slept: list[float]) -> None:
+        cut = [replace(WHOLE, cut=80_000), replace(WHOLE, cut=50_000)]
+        assert take(*cut, WHOLE, sha256=SUM) == BODY
         first, second, third = map(start, server.requests)
         assert first == 0
         assert 60_000 < second <= 80_000
         assert 90_000 < third <= 130_000
-        assert (tmp_path / "f").read_bytes() == BODY
         assert len(slept) == 2
 
     @pytest.mark.parametrize(
         "mark", [{"etag": '"1"'}, {"modified": "Mon, 01 Jan 2024 00:00:00 GMT"}]
     )
     def test_in_the_next_call(
-        self, server: LocalServer, tmp_path: Path, mark: dict[str, Any]
+        self, take: Take, server: LocalServer, tmp_path: Path, mark: dict[str, Any]
     ) -> None:
-        reply = Reply(BODY, **mark)
-        url = server.serve("/f", replace(reply, cut=70_000))
         with pytest.raises(FetchError, match=r"Try again later: it continues where it stopped"):
-            fetcher(retries=0).download(url, tmp_path / "f")
+            take(Reply(BODY, **mark, cut=70_000), retries=0)
         assert not (tmp_path / "f").exists()
-        server.serve("/f", reply)
-        fetcher(retries=0).download(url, tmp_path / "f")
-        assert (tmp_path / "f").read_bytes() == BODY
+        assert take(Reply(BODY, **mark), retries=0) == BODY
         assert server.requests[-1].headers["If-Range"] == next(iter(mark.values()))
         assert names(tmp_path) == ["f"]
 
     @pytest.mark.parametrize(
         ("first", "answers"),
         [
-            (WHOLE, [Reply(BODY[::-1], etag='"2"')]),
-            (WHOLE, [Reply(BODY[::-1])]),
+            (WHOLE, [replace(OTHER, etag='"2"')]),
+            (WHOLE, [OTHER]),
             (WHOLE, [replace(WHOLE, body=BODY[::-1], ranges=False)]),
-            (Reply(BODY), [Reply(BODY[::-1])]),
-            (Reply(BODY, etag='W/"1"'), [Reply(BODY[::-1], etag='W/"1"')]),
-            # A file that is shorter now, another part than asked for, a part of another version.
-            (WHOLE, [Reply(b"", 416), Reply(BODY[::-1])]),
-            (
-                WHOLE,
-                [Reply(b"1" * 10, 206, {"Content-Range": "bytes 0-9/99"}), Reply(BODY[::-1])],
-            ),
+            (Reply(BODY), [OTHER]),
+            (Reply(BODY, etag='W/"1"'), [replace(OTHER, etag='W/"1"')]),
+            # A file that is shorter now, another part than asked for, a part of another version,
+            # more than announced.
+            (WHOLE, [Reply(b"", 416), OTHER]),
+            (WHOLE, [Reply(b"1" * 10, 206, {"Content-Range": "bytes 0-9/99"}), OTHER]),
             (
                 WHOLE,
                 [
                     Reply(b"1", 206, {"Content-Range": "bytes 70000-70000/70001", "ETag": '"2"'}),
-                    Reply(BODY[::-1]),
+                    OTHER,
+                ],
+            ),
+            (
+                WHOLE,
+                [
+                    lambda request: Reply(
+                        bytes(2_000_000), 206, {"Content-Range": f"bytes {start(request)}-9/200000"}
+                    ),
+                    OTHER,
                 ],
             ),
         ],
     )
     def test_another_file_starts_anew(
-        self, server: LocalServer, tmp_path: Path, first: Reply, answers: list[Reply]
+        self, take: Take, first: Reply, answers: list[Answer]
     ) -> None:
-        url = server.serve("/f", replace(first, cut=70_000), *answers)
-        fetcher().download(url, tmp_path / "f")
-        assert (tmp_path / "f").read_bytes() == BODY[::-1]
+        assert take(replace(first, cut=70_000), *answers) == BODY[::-1]
 
-    def test_more_than_was_announced_is_not_kept(self, server: LocalServer, tmp_path: Path) -> None:
-        def rest(request: Request) -> Reply:
-            told = f"bytes {start(request)}-{len(BODY) - 1}/{len(BODY)}"
-            return Reply(bytes(2_000_000), 206, {"Content-Range": told})
-
-        url = server.serve("/f", replace(WHOLE, cut=70_000), rest, Reply(BODY))
-        fetcher().download(url, tmp_path / "f")
-        assert (tmp_path / "f").read_bytes() == BODY
-
-    def test_the_part_of_another_address_is_not_used(
-        self, server: LocalServer, tmp_path: Path
-    ) -> None:
-        first = server.serve("/1", replace(WHOLE, cut=70_000))
-        second = server.serve("/2", replace(WHOLE, body=BODY[::-1]))
+    def test_the_part_of_another_address_is_not_used(self, take: Take) -> None:
         with pytest.raises(FetchError):
-            fetcher(retries=0).download(first, tmp_path / "f")
-        fetcher().download(second, tmp_path / "f")
-        assert (tmp_path / "f").read_bytes() == BODY[::-1]
+            take(replace(WHOLE, cut=70_000), retries=0)
+        assert take(replace(WHOLE, body=BODY[::-1]), path="/other") == BODY[::-1]
 
     @pytest.mark.parametrize("about", [b"", b"[]", b'{"url": 1}', b"\xff"])
     def test_a_part_of_an_unknown_file_is_not_used(
-        self, server: LocalServer, tmp_path: Path, about: bytes
+        self, take: Take, tmp_path: Path, about: bytes
     ) -> None:
         (tmp_path / "f.part").write_bytes(b"anything")
         (tmp_path / "f.part.json").write_bytes(about)
-        fetcher().download(server.serve("/f", WHOLE), tmp_path / "f")
-        assert (tmp_path / "f").read_bytes() == BODY
+        assert take(WHOLE) == BODY
         assert names(tmp_path) == ["f"]
 
     @pytest.mark.parametrize("is_known", [False, True])
     def test_a_part_that_is_a_link_is_not_written_through(
-        self, server: LocalServer, tmp_path: Path, is_known: bool
+        self, take: Take, tmp_path: Path, is_known: bool
     ) -> None:
-        url = server.serve("/f", replace(WHOLE, cut=70_000))
         if is_known:
             with pytest.raises(FetchError):
-                fetcher(retries=0).download(url, tmp_path / "f")
+                take(replace(WHOLE, cut=70_000), retries=0)
             (tmp_path / "f.part").unlink()
         (tmp_path / "diary").write_bytes(b"years of work")
         (tmp_path / "f.part").symlink_to(tmp_path / "diary")
-        server.serve("/f", WHOLE)
-        fetcher().download(url, tmp_path / "f")
+        assert take(WHOLE) == BODY
         assert (tmp_path / "diary").read_bytes() == b"years of work"
-        assert (tmp_path / "f").read_bytes() == BODY
         assert names(tmp_path) == ["diary", "f"]
 
-    def test_a_second_download_to_one_place_waits(
-        self, server: LocalServer, tmp_path: Path
-    ) -> None:
+    def test_a_second_download_to_one_place_waits(self, take: Take, server: LocalServer) -> None:
         begun, going_on = Event(), Event()
 
         def slow(_: Request) -> Reply:
@@ -237,38 +229,30 @@ class TestResuming:
             going_on.wait(5)
             return WHOLE
 
-        url = server.serve("/f", slow)
         with ThreadPoolExecutor(2) as pool:
-            calls = [pool.submit(fetcher().download, url, tmp_path / "f")]
+            calls = [pool.submit(take, slow)]
             assert begun.wait(5)
-            calls.append(pool.submit(fetcher().download, url, tmp_path / "f"))
+            calls.append(pool.submit(take, slow))
             assert not wait(calls, timeout=0.3).done
             going_on.set()
-            assert [call.result(5) for call in calls] == [tmp_path / "f"] * 2
-        assert (tmp_path / "f").read_bytes() == BODY
+            assert [call.result(5) for call in calls] == [BODY] * 2
         assert len(server.requests) == 1
 
     def test_a_bar_is_shown_if_wanted(
-        self,
-        server: LocalServer,
-        tmp_path: Path,
-        monkeypatch: pytest.MonkeyPatch,
-        capsys: pytest.CaptureFixture[str],
+        self, take: Take, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     ) -> None:
         monkeypatch.setattr("octis_m3l.sources.fetching._BAR_AFTER", 0)
-        url = server.serve("/f", WHOLE)
-        fetcher().download(url, tmp_path / "quiet")
+        take(WHOLE)
         assert capsys.readouterr().err == ""
-        fetcher().download(url, tmp_path / "shown", progress=True)
+        take(WHOLE, to="shown", progress=True)
         assert "shown" in capsys.readouterr().err
 
-    def test_retries_count_anew_after_progress(self, server: LocalServer, tmp_path: Path) -> None:
-        url = server.serve("/f", *[replace(WHOLE, cut=20_000)] * 9, WHOLE)
-        fetcher(retries=1).download(url, tmp_path / "f", sha256=SUM)
-        assert (tmp_path / "f").read_bytes() == BODY
-        stuck = server.serve("/g", Reply(BODY, cut=20_000))
+    def test_retries_count_anew_after_progress(
+        self, take: Take, server: LocalServer, tmp_path: Path
+    ) -> None:
+        assert take(*[replace(WHOLE, cut=20_000)] * 9, WHOLE, retries=1, sha256=SUM) == BODY
         with pytest.raises(FetchError, match="connection broke") as caught:
-            fetcher(retries=2).download(stuck, tmp_path / "g")
+            take(Reply(BODY, cut=20_000), path="/g", to="g", retries=2)
         assert caught.value.passing
         assert len(server.asked("/g")) <= 4
         assert not (tmp_path / "g").exists()
@@ -277,11 +261,10 @@ class TestResuming:
 class TestTrouble:
     @pytest.mark.parametrize("status", [400, 401, 403, 404, 410, 204, 304])
     def test_final_answers_are_final(
-        self, server: LocalServer, tmp_path: Path, slept: list[float], status: int
+        self, take: Take, server: LocalServer, slept: list[float], status: int
     ) -> None:
-        url = server.serve("/f", Reply(status=status))
         with pytest.raises(FetchError, match=f"answered {status}") as caught:
-            fetcher().download(url, tmp_path / "f")
+            take(Reply(status=status))
         assert (caught.value.status, caught.value.passing) == (status, False)
         assert isinstance(caught.value, OctisM3LError)
         assert len(server.requests) == 1
@@ -290,12 +273,10 @@ class TestTrouble:
 
     @pytest.mark.parametrize("status", [408, 425, 429, 500, 503, 522])
     def test_passing_trouble_passes(
-        self, server: LocalServer, tmp_path: Path, slept: list[float], status: int
+        self, server: LocalServer, slept: list[float], status: int
     ) -> None:
-        trouble = Reply(status=status)
-        url = server.serve("/f", trouble, trouble, trouble, Reply(BODY))
-        fetcher(backoff=2.0).download(url, tmp_path / "f")
-        assert (tmp_path / "f").read_bytes() == BODY
+        url = server.serve("/f", *[Reply(status=status)] * 3, Reply(b"[1]"))
+        assert fetcher(backoff=2.0).json(url) == [1]
         first, second, third = slept
         assert first == 2
         assert 4 <= second <= 6
@@ -355,18 +336,16 @@ class TestTrouble:
         assert caught.value.passing
         assert CONTACT not in str(caught.value)
 
-    def test_time_outs(self, server: LocalServer, tmp_path: Path) -> None:
-        url = server.serve("/f", Reply(BODY, stall=2.0), Reply(BODY))
-        fetcher(timeout=0.1).download(url, tmp_path / "f")
+    def test_time_outs_hang_ups_and_nobody_there(self, server: LocalServer) -> None:
+        slow = Reply(b"1", stall=2.0)
+        assert fetcher(timeout=0.1).json(server.serve("/f", slow, Reply(b"1"))) == 1
         with pytest.raises(FetchError, match=r"no answer within 0\.1 seconds"):
-            fetcher(timeout=0.1, retries=0).json(server.serve("/j", Reply(b"1", stall=2.0)))
-
-    def test_hang_ups_and_nobody_there(self, server: LocalServer, tmp_path: Path) -> None:
+            fetcher(timeout=0.1, retries=0).json(server.serve("/f", slow))
         assert fetcher().json(server.serve("/f", Reply(hang_up=True), Reply(b"[1]"))) == [1]
         with LocalServer() as gone:
             url = gone.serve("/f", Reply(BODY))
         with pytest.raises(FetchError, match="can't be reached") as caught:
-            fetcher(retries=1).download(url, tmp_path / "f")
+            fetcher(retries=1).json(url)
         assert caught.value.passing
 
     @pytest.mark.parametrize(
@@ -398,52 +377,50 @@ class TestTrouble:
             fetcher().json(server.serve("/f", Reply(b" " * (1 << 20) + b"1")))
 
 
-class TestRedirects:
-    def test_are_followed_no_faster_than_other_requests(
-        self, server: LocalServer, tmp_path: Path, slept: list[float]
-    ) -> None:
-        server.serve("/target", Reply(BODY))
-        url = server.serve("/f", Reply(status=302, headers={"Location": "/target"}))
-        fetcher(delay=3.0).download(url, tmp_path / "f")
-        assert (tmp_path / "f").read_bytes() == BODY
-        assert slept == [pytest.approx(3.0, abs=0.2)]
-
+class TestAddresses:
     @pytest.mark.parametrize(
-        "target",
+        ("target", "message"),
         [
-            "file:///etc/hostname",
-            "ftp://127.0.0.1/x",
-            "data:,x",
-            "http://[::1/x",
-            "http://127.0.0.1:abc/",
-            "/caf\xe9",
+            *(
+                (target, "what it redirects to, is no address of http")
+                for target in (
+                    *("file:///etc/hostname", "ftp://127.0.0.1/x", "data:,x", "http://[::1/x"),
+                    *("http://127.0.0.1:abc/", "/caf\xe9"),
+                )
+            ),
+            ("/f", "redirects without end"),
         ],
     )
-    def test_to_other_things_are_not(
-        self, server: LocalServer, tmp_path: Path, target: str
+    def test_what_can_not_be_redirected_to(
+        self, take: Take, server: LocalServer, tmp_path: Path, target: str, message: str
     ) -> None:
-        url = server.serve("/f", Reply(status=302, headers={"Location": target}))
-        for ask in (
-            lambda: fetcher(retries=0).json(url),
-            lambda: fetcher(retries=0).download(url, tmp_path / "f"),
-        ):
-            with pytest.raises(FetchError, match="what it redirects to, is no address of http"):
+        away = Reply(status=302, headers={"Location": target})
+        for ask in (lambda: fetcher().json(server.serve("/f", away)), lambda: take(away)):
+            with pytest.raises(FetchError, match=message):
                 ask()
         assert names(tmp_path) == []
-
-    def test_without_end(self, server: LocalServer) -> None:
-        url = server.serve("/f", Reply(status=302, headers={"Location": "/f"}))
-        with pytest.raises(FetchError, match="redirects without end"):
-            fetcher().json(url)
 
     @pytest.mark.parametrize("url", ["file:///etc/hostname", "/local", "http://", "http://[", ""])
     def test_only_http_is_asked(self, tmp_path: Path, url: str) -> None:
         with pytest.raises(FetchError, match="expected an address that starts with http://"):
             fetcher().download(url, tmp_path / "f")
 
+    def test_secrets_are_not_shown(
+        self, server: LocalServer, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        caplog.set_level(logging.INFO)
+        for reply in (Reply(status=404), Reply(status=500), Reply(hang_up=True), Reply(b"x")):
+            url = server.serve("/f", reply).replace("//", "//someone:hush@") + "?token=hush"
+            with pytest.raises(FetchError, match="/f") as caught:
+                fetcher(retries=1).download(url, tmp_path / "f", sha256=SUM)
+            assert "hush" not in str(caught.value)
+            assert caught.value.__suppress_context__ or caught.value.__context__ is None
+        assert "hush" not in caplog.text
+        assert not any("hush" in path.read_text("latin-1") for path in tmp_path.iterdir())
+
 
 class TestPoliteness:
-    def test_requests_to_one_host_keep_their_distance(
+    def test_requests_to_one_host_keep_their_distance_redirects_too(
         self, server: LocalServer, slept: list[float]
     ) -> None:
         polite = fetcher(delay=3.0)
@@ -452,6 +429,9 @@ class TestPoliteness:
         polite.json(url.replace("127.0.0.1", "localhost"))
         assert slept == []
         polite.json(url)
+        assert slept == [pytest.approx(3.0, abs=0.2)]
+        slept.clear()
+        fetcher(delay=3.0).json(server.serve("/g", Reply(status=302, headers={"Location": "/f"})))
         assert slept == [pytest.approx(3.0, abs=0.2)]
 
     @pytest.mark.parametrize(
@@ -488,77 +468,55 @@ class TestPoliteness:
         assert "me@example.org" in agents[1]
         assert "you@example.org" in agents[2]
         assert agents[3] == "mine/1"
-
-    def test_names_the_home_page_if_there_is_one(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        from email.message import Message
-
         about = Message()
         about["Version"] = "9"
         about["Project-URL"] = "Homepage, https://example.org/home"
         monkeypatch.setattr("octis_m3l.sources.fetching.metadata", lambda _: about)
         assert user_agent_of("me") == "octis-m3l/9 (https://example.org/home; me)"
 
-    def test_secrets_are_not_shown(
-        self, server: LocalServer, tmp_path: Path, caplog: pytest.LogCaptureFixture
-    ) -> None:
-        caplog.set_level(logging.INFO)
-        for reply in (Reply(status=404), Reply(status=500), Reply(hang_up=True), Reply(b"x")):
-            url = server.serve("/f", reply).replace("//", "//someone:hush@") + "?token=hush"
-            with pytest.raises(FetchError) as caught:
-                fetcher(retries=1).download(url, tmp_path / "f", sha256=SUM)
-            assert "hush" not in str(caught.value)
-            assert "/f" in str(caught.value)
-            assert caught.value.__suppress_context__ or caught.value.__context__ is None
-        assert "hush" not in caplog.text
-        assert not any("hush" in path.read_text("latin-1") for path in tmp_path.iterdir())
 
-
-class TestSettings:
-    @pytest.mark.parametrize(
-        ("name", "value"),
-        [
-            *(("retries", value) for value in (-1, 1.5, True, "3")),
-            *(
-                (name, v)
-                for name in ("timeout", "delay", "backoff")
-                for v in (-1, float("inf"), "3")
-            ),
-            ("timeout", 0),
-        ],
-    )
-    def test_numbers_out_of_range(self, name: str, value: object) -> None:
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("retries", (-1, 1.5, True, "3")),
+        ("timeout", (-1, 0, float("inf"), "3")),
+        ("delay", (-1, float("inf"), "3")),
+        ("backoff", (-1, float("inf"), "3")),
+    ],
+)
+def test_numbers_out_of_range(name: str, values: tuple[object, ...]) -> None:
+    for value in values:
         with pytest.raises(DataError, match=f"Fetcher: {name}={value!r}: it should be"):
             fetcher(**{name: value})
 
-    @pytest.mark.parametrize("agent", ["a\r\nX-Other: 1", "größer", " "])
-    def test_a_user_agent_that_cannot_be_sent(self, agent: str) -> None:
-        with pytest.raises(SettingsError, match="can't be sent"):
-            fetcher(user_agent=agent)
+
+@pytest.mark.parametrize("agent", ["a\r\nX-Other: 1", "größer", " "])
+def test_a_user_agent_that_cannot_be_sent(agent: str) -> None:
+    with pytest.raises(SettingsError, match="can't be sent"):
+        fetcher(user_agent=agent)
 
 
-class TestDisk:
-    def test_a_folder_or_a_file_in_the_way(self, server: LocalServer, tmp_path: Path) -> None:
-        url = server.serve("/f", WHOLE)
-        with pytest.raises(FetchError, match="is a folder, where a file was expected"):
-            fetcher().download(url, tmp_path)
-        (tmp_path / "file").touch()
-        with pytest.raises(StorageError, match=r"can't be written: .*choose another folder"):
-            fetcher().download(url, tmp_path / "file" / "f")
+def test_a_folder_or_a_file_in_the_way(server: LocalServer, tmp_path: Path) -> None:
+    url = server.serve("/f", WHOLE)
+    with pytest.raises(FetchError, match="is a folder, where a file was expected"):
+        fetcher().download(url, tmp_path)
+    (tmp_path / "file").touch()
+    with pytest.raises(StorageError, match=r"can't be written: .*choose another folder"):
+        fetcher().download(url, tmp_path / "file" / "f")
 
-    def test_a_full_disk(
-        self, server: LocalServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        url = server.serve("/f", WHOLE)
 
-        def full(*_: object) -> Iterator[bytes]:
-            yield BODY[:1000]
-            raise OSError(errno.ENOSPC, "No space left on device")
+def test_a_full_disk(
+    take: Take, server: LocalServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> Iterator[bytes]:
+        yield BODY[:1000]
+        raise OSError(errno.ENOSPC, "No space left on device")
 
-        with monkeypatch.context() as patch:
-            patch.setattr(requests.Response, "iter_content", full)
-            with pytest.raises(StorageError, match=r"no space is left on the disk") as caught:
-                fetcher().download(url, tmp_path / "f")
-        assert "\n" not in str(caught.value)
-        assert not (tmp_path / "f").exists()
-        fetcher().download(url, tmp_path / "f", sha256=SUM)
-        assert server.requests[-1].headers["Range"] == "bytes=1000-"
+    with monkeypatch.context() as patch:
+        patch.setattr(requests.Response, "iter_content", full)
+        with pytest.raises(StorageError, match=r"no space is left on the disk") as caught:
+            take(WHOLE)
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "f").exists()
+    assert take(WHOLE, sha256=SUM) == BODY
+    assert server.requests[-1].headers["Range"] == "bytes=1000-"
