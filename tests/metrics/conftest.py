@@ -1,19 +1,15 @@
 """The dataset and the output that tests of metrics share."""
 
-from typing import Any
-
 import pytest
 
-from octis_m3l.data.dataset import MultiviewDataset
-
-from .planted import planted_dataset, random_output
+from .planted import Data, Output, planted_dataset, random_output
 
 
 @pytest.fixture(scope="session")
-def dataset() -> MultiviewDataset:
+def dataset() -> Data:
     return planted_dataset()
 
 
 @pytest.fixture
-def output(dataset: MultiviewDataset) -> dict[str, Any]:
+def output(dataset: Data) -> Output:
     return random_output(dataset)

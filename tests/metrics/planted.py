@@ -7,46 +7,35 @@ from numpy.typing import NDArray
 
 from octis_m3l.data.dataset import MultiviewDataset
 from octis_m3l.data.views import ImageView, TextView
+from octis_m3l.metrics.outputs import THETA_KEYS
+
+Data = MultiviewDataset
+Output = dict[str, Any]
 
 TOPICS = 5
 TOP_WORDS = 12
 SIZES = {"en": (40, 7, 11), "de": (38, 6, 12), "image": (60, 9, 20)}
-THETA_KEYS = {
-    "train": "topic-document-matrix",
-    "validation": "validation-topic-document-matrix",
-    "test": "test-topic-document-matrix",
-}
+TEST = THETA_KEYS["test"]
 
 
-def planted_dataset(seed: int = 0) -> MultiviewDataset:
+def planted_dataset() -> Data:
     """Return two languages and images: most items linked, some left alone."""
-    random = np.random.default_rng(seed)
-    views = [
-        text_view("en", 30, SIZES["en"], random),
-        text_view("de", 25, SIZES["de"], random),
-        ImageView(
-            name="image",
-            sizes=SIZES["image"],
-            embeddings=random.normal(size=(sum(SIZES["image"]), 4)).astype(np.float32),
-        ),
-    ]
-    return MultiviewDataset(views, links=planted_links(), pivot="en")
+    random = np.random.default_rng(0)
+    texts = [text_view(name, n, SIZES[name], random) for name, n in (("en", 30), ("de", 25))]
+    vectors = random.normal(size=(sum(SIZES["image"]), 4)).astype(np.float32)
+    image = ImageView(name="image", sizes=SIZES["image"], embeddings=vectors)
+    return MultiviewDataset([*texts, image], links=planted_links(), pivot="en")
 
 
 def planted_links() -> NDArray[np.int64]:
     """Return links inside each partition; images belong to articles in turn."""
     rows = []
-    start = dict.fromkeys(SIZES, 0)
     for partition in range(3):
-        size = {view: sizes[partition] for view, sizes in SIZES.items()}
-        articles = size["en"] - 2
-        for number in range(articles):
-            german = start["de"] + number if number < size["de"] - 2 else -1
-            rows.append([start["en"] + number, german, -1])
-        for number in range(size["image"] - 1):
-            rows.append([start["en"] + number % articles, -1, start["image"] + number])
-        for view in SIZES:
-            start[view] += size[view]
+        english, german, images = (of_view[partition] for of_view in SIZES.values())
+        en, de, image = (sum(of_view[:partition]) for of_view in SIZES.values())
+        articles = english - 2
+        rows += [[en + n, de + n if n < german - 2 else -1, -1] for n in range(articles)]
+        rows += [[en + n % articles, -1, image + n] for n in range(images - 1)]
     return np.array(rows, dtype=np.int64)
 
 
@@ -68,28 +57,36 @@ def text_view(
     )
 
 
-def random_output(dataset: MultiviewDataset, seed: int = 0) -> dict[str, Any]:
+def unlinked(dataset: Data) -> Data:
+    """Return the same views without links."""
+    return MultiviewDataset(dataset.views.values())
+
+
+def random_output(dataset: Data) -> Output:
     """Return what a model that knows nothing would say."""
-    random = np.random.default_rng(seed)
-    output: dict[str, Any] = {}
+    random = np.random.default_rng(0)
+    output: Output = {}
     for name, view in dataset.views.items():
-        for partition, key in THETA_KEYS.items():
-            rows = view.rows(partition)
-            theta = random.dirichlet(np.full(TOPICS, 0.3), size=rows.stop - rows.start)
+        for key, size in zip(THETA_KEYS.values(), view.sizes, strict=True):
+            theta = random.dirichlet(np.full(TOPICS, 0.3), size=size)
             output[f"{key}/{name}"] = theta.T.astype(np.float32)
-    for name in dataset.text_views:
-        words = len(dataset.text_view(name).vocabulary)
-        beta = random.dirichlet(np.ones(words), size=TOPICS)
+    for name, text in dataset.text_views.items():
+        beta = random.dirichlet(np.ones(len(text.vocabulary)), size=TOPICS)
         output[f"topic-word-matrix/{name}"] = beta.astype(np.float32)
         output[f"topics/{name}"] = np.argsort(-beta, axis=1)[:, :TOP_WORDS]
     return output
 
 
-def constant_output(dataset: MultiviewDataset) -> dict[str, Any]:
+def constant_output(dataset: Data) -> Output:
     """Return what a model that says the same of every item would say."""
-    output = random_output(dataset)
     theta = np.random.default_rng(1).dirichlet(np.ones(TOPICS))
-    for key, matrix in output.items():
-        if "topic-document-matrix" in key:
-            output[key] = np.repeat(theta[:, None], matrix.shape[1], axis=1)
-    return output
+    return {
+        key: np.repeat(theta[:, None], value.shape[1], axis=1) if "document" in key else value
+        for key, value in random_output(dataset).items()
+    }
+
+
+def in_words(dataset: Data, output: Output, view: str) -> list[list[str]]:
+    """Return a view's topics in words."""
+    vocabulary = dataset.text_view(view).vocabulary
+    return [[vocabulary[word] for word in topic] for topic in output[f"topics/{view}"]]

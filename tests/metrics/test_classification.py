@@ -8,39 +8,39 @@ from sklearn.metrics import accuracy_score, f1_score
 from sklearn.svm import SVC
 
 from octis_m3l.data.dataset import MultiviewDataset
-from octis_m3l.errors import DataError, SettingsError
+from octis_m3l.errors import DataError
 from octis_m3l.metrics import CrosslingualClassification, applicable
 
 from .contract import MetricContract
-from .planted import TOPICS
+from .planted import TEST, TOPICS, Data, Output
+
+TRAIN = "topic-document-matrix"
+F1: dict[str, Any] = {"score_by": "macro-f1"}
 
 
 class TestAccuracy(MetricContract):
     metric = CrosslingualClassification
-    arguments: ClassVar[dict[str, Any]] = {"first": "en", "second": "de"}
+    arguments: ClassVar = {"first": "en", "second": "de"}
 
 
 class TestMacroF1(MetricContract):
     metric = CrosslingualClassification
-    arguments: ClassVar[dict[str, Any]] = {"first": "en", "second": "de", "score_by": "macro-f1"}
+    arguments: ClassVar = {"first": "en", "second": "de", **F1}
 
 
-def labels(dataset: MultiviewDataset, view: str, partition: str) -> list[str]:
-    rows = dataset.view(view).rows(partition)
-    return list(dataset.view(view).labels or [])[rows]
+def labels(dataset: Data, view: str, partition: str) -> list[str]:
+    return list(dataset.view(view).labels or [])[dataset.view(view).rows(partition)]
 
 
 @pytest.fixture
-def telling(dataset: MultiviewDataset, output: dict[str, Any]) -> dict[str, Any]:
+def telling(dataset: Data, output: Output) -> Output:
     """An output whose θ says the label, alike in both languages, with some noise."""
     random = np.random.default_rng(0)
     for view in ("en", "de"):
-        for partition, key in (("train", ""), ("test", "test-")):
+        for partition, key in (("train", TRAIN), ("test", TEST)):
             number = [int(label[-1]) for label in labels(dataset, view, partition)]
             theta = random.dirichlet(np.ones(TOPICS), len(number)) + 1.5 * np.eye(TOPICS)[number]
-            output[f"{key}topic-document-matrix/{view}"] = (
-                theta / theta.sum(axis=1, keepdims=True)
-            ).T
+            output[f"{key}/{view}"] = (theta / theta.sum(axis=1, keepdims=True)).T
     return output
 
 
@@ -48,15 +48,10 @@ def telling(dataset: MultiviewDataset, output: dict[str, Any]) -> dict[str, Any]
 @pytest.mark.parametrize("features", ["theta", "log-ratio"])
 @pytest.mark.parametrize("pair", [("en", "de"), ("de", "de")])
 def test_is_an_svm_of_scikit_learn(
-    kernel: str,
-    features: str,
-    pair: tuple[str, str],
-    dataset: MultiviewDataset,
-    telling: dict[str, Any],
+    kernel: str, features: str, pair: tuple[str, str], dataset: Data, telling: Output
 ) -> None:
     first, second = pair
-    train = telling[f"topic-document-matrix/{first}"].T
-    test = telling[f"test-topic-document-matrix/{second}"].T
+    train, test = telling[f"{TRAIN}/{first}"].T, telling[f"{TEST}/{second}"].T
     if features == "log-ratio":
         train, test = (np.log(m) - np.log(m).mean(axis=1, keepdims=True) for m in (train, test))
     said = SVC(kernel=kernel).fit(train, labels(dataset, first, "train")).predict(test)
@@ -65,24 +60,20 @@ def test_is_an_svm_of_scikit_learn(
     accuracy = CrosslingualClassification(dataset, *pair, **given)
     assert accuracy.score(telling) == pytest.approx(accuracy_score(asked, said))
     assert accuracy.score(telling) > accuracy.chance() + 0.2
-    f1 = CrosslingualClassification(dataset, *pair, score_by="macro-f1", **given)
+    f1 = CrosslingualClassification(dataset, *pair, **F1, **given)
     assert f1.score(telling) == pytest.approx(f1_score(asked, said, average="macro"))
 
 
-def test_chance_is_the_commonest_training_label(dataset: MultiviewDataset) -> None:
-    metric = CrosslingualClassification(dataset, "de", "en")
-    learned = labels(dataset, "de", "train")
-    commonest = max(sorted(set(learned)), key=learned.count)
-    asked = labels(dataset, "en", "test")
-    assert metric.chance() == pytest.approx(asked.count(commonest) / len(asked))
-    said = [commonest] * len(asked)
-    f1 = CrosslingualClassification(dataset, "de", "en", score_by="macro-f1")
+def test_chance_is_the_commonest_training_label(dataset: Data) -> None:
+    learned, asked = labels(dataset, "de", "train"), labels(dataset, "en", "test")
+    said = [max(sorted(set(learned)), key=learned.count)] * len(asked)
+    accuracy = CrosslingualClassification(dataset, "de", "en")
+    assert accuracy.chance() == pytest.approx(accuracy_score(asked, said))
+    f1 = CrosslingualClassification(dataset, "de", "en", **F1)
     assert f1.chance() == pytest.approx(f1_score(asked, said, average="macro", zero_division=0))
 
 
-def test_some_training_documents_the_same_ones_each_time(
-    dataset: MultiviewDataset, telling: dict[str, Any]
-) -> None:
+def test_some_training_documents_the_same_ones_each_time(dataset: Data, telling: Output) -> None:
     few = [CrosslingualClassification(dataset, "en", "de", training_documents=9) for _ in range(2)]
     assert few[0].score(telling) == few[1].score(telling)
     whole = CrosslingualClassification(dataset, "en", "de", training_documents=0)
@@ -90,67 +81,42 @@ def test_some_training_documents_the_same_ones_each_time(
     assert len(whole._training_labels) == dataset.view("en").sizes[0]
 
 
-def test_another_output_is_another_classifier(
-    dataset: MultiviewDataset, telling: dict[str, Any]
-) -> None:
+def test_another_output_is_another_classifier(dataset: Data, telling: Output) -> None:
     metric = CrosslingualClassification(dataset, "en", "de")
     before = metric.score(telling)
-    turned = dict(telling)
-    turned["topic-document-matrix/en"] = telling["topic-document-matrix/en"][::-1]
+    turned = {**telling, f"{TRAIN}/en": telling[f"{TRAIN}/en"][::-1]}
     assert metric.score(turned) < before
     assert metric.score(telling) == before
 
 
-def test_what_has_no_labels_is_refused(dataset: MultiviewDataset) -> None:
-    with pytest.raises(DataError, match="view 'image' has no labels; build the data set with some"):
-        CrosslingualClassification(dataset, "en", "image")
-    with pytest.raises(SettingsError, match=r"unknown option 'RBF'. Known: linear, rbf"):
-        CrosslingualClassification(dataset, "en", "de", kernel="RBF")
-    with pytest.raises(SettingsError, match="training_documents=-1: expected a whole number"):
-        CrosslingualClassification(dataset, "en", "de", training_documents=-1)
-    texts = {"en": ["oak elm", "elm fir"] * 3, "de": ["ulme eiche", "eiche tanne"] * 3}
-    marks = ["train"] * 4 + ["test"] * 2
-    alike = MultiviewDataset.from_lists(
-        texts, partition=marks, labels=["x"] * 6, languages=dict.fromkeys(texts)
-    )
-    with pytest.raises(DataError, match="training documents of 'en' all have the label 'x'"):
-        CrosslingualClassification(alike, "en", "de")
-    apart = MultiviewDataset.from_lists(
-        texts,
-        partition=marks,
-        labels=["x", "y", "x", "y", "z", "z"],
-        languages=dict.fromkeys(texts),
-    )
-    with pytest.raises(DataError, match=r"no label of 'de' \(z\) is one of 'en' \(x, y\)"):
-        CrosslingualClassification(apart, "en", "de")
+def test_applies_to_the_four_cells_of_views_with_labels(dataset: Data, output: Output) -> None:
+    names = ["classification", "classification-f1"]
+    found = applicable(dataset, output, metrics=names)
+    assert [list(found[name]) for name in names] == [["en-en", "en-de", "de-en", "de-de"]] * 2
 
 
-def test_applies_to_the_four_cells_of_views_with_labels(
-    dataset: MultiviewDataset, output: dict[str, Any]
-) -> None:
-    found = applicable(dataset, output, metrics=["classification", "classification-f1"])
-    for cells in found.values():
-        assert list(cells) == ["en-en", "en-de", "de-en", "de-de"]
-    assert len(found) == 2
+# One-letter labels: "-" stands for a document without one.
 
 
-def labelled(train: str, test: str) -> tuple[MultiviewDataset, dict[str, Any]]:
-    """Return one language of documents with one-letter labels, and θ that tells them apart."""
+def labelled(train: str, test: str) -> tuple[Data, Output]:
+    """Return documents of two languages with these labels, and θ that tells them apart."""
     given = ["" if label == "-" else label for label in train + test]
+    texts = {view: [f"{view}oak {view}elm"] * len(given) for view in ("en", "de")}
     dataset = MultiviewDataset.from_lists(
-        {"en": ["oak elm fir"] * len(given)},
+        texts,
         partition=["train"] * len(train) + ["test"] * len(test),
         labels=given,
+        languages=dict.fromkeys(texts),
     )
     theta = np.array([[0.9 if label == known else 0.05 for known in "xyz"] for label in given])
     theta /= theta.sum(axis=1, keepdims=True)
-    keys = "topic-document-matrix/en", "test-topic-document-matrix/en"
-    return dataset, dict(zip(keys, (theta[: len(train)].T, theta[len(train) :].T), strict=True))
+    parts = {TRAIN: theta[: len(train)].T, TEST: theta[len(train) :].T}
+    return dataset, {f"{key}/en": part for key, part in parts.items()}
 
 
 def test_a_label_that_nobody_has_or_was_given_is_not_scored() -> None:
     dataset, output = labelled("xyzxyz", "xyxy")
-    metric = CrosslingualClassification(dataset, "en", "en", score_by="macro-f1")
+    metric = CrosslingualClassification(dataset, "en", "en", **F1)
     assert metric.score(output) == 1.0
     assert metric.per_item(output).tolist() == [1.0, 1.0]
 
@@ -160,13 +126,20 @@ def test_documents_without_a_label_take_no_part() -> None:
     metric = CrosslingualClassification(dataset, "en", "en")
     assert metric.per_item(output).tolist() == [1.0, 1.0, 1.0]
     assert applicable(dataset, output, metrics=["classification"])
-    unlabelled, output = labelled("xyxy", "---")
-    with pytest.raises(DataError, match="no document of 'en' in the test partition has a label"):
-        CrosslingualClassification(unlabelled, "en", "en")
-    assert not applicable(unlabelled, output, metrics=["classification"])
+    assert not applicable(*labelled("xyxy", "---"), metrics=["classification"])
 
 
-def test_too_few_training_documents_for_two_labels() -> None:
-    dataset, _ = labelled("xyzxyz", "xyxy")
-    with pytest.raises(DataError, match="the 1 training documents of 'en' all have the label"):
-        CrosslingualClassification(dataset, "en", "en", training_documents=1)
+@pytest.mark.parametrize(
+    ("train", "test", "options", "message"),
+    [
+        ("xyxy", "---", {}, "no document of 'de' in the test partition has a label"),
+        ("xxxx", "xx", {}, "training documents of 'en' all have the label 'x'"),
+        ("xyxy", "zz", {}, r"no label of 'de' \(z\) is one of 'en' \(x, y\)"),
+        ("xyzxyz", "xyxy", {"training_documents": 1}, "the 1 training documents of 'en' all have"),
+    ],
+)
+def test_labels_that_tell_nothing_are_refused(
+    train: str, test: str, options: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(DataError, match=message):
+        CrosslingualClassification(labelled(train, test)[0], "en", "de", **options)

@@ -14,13 +14,11 @@ from scipy.spatial.distance import jensenshannon
 from sklearn.metrics import average_precision_score
 
 from octis_m3l.data.dataset import MultiviewDataset
-from octis_m3l.errors import DataError, SettingsError
 from octis_m3l.metrics import JSD, MRR, UAP, jsd, linked, mrr, uap
+from octis_m3l.metrics.outputs import THETA_KEYS
 
 from .contract import MetricContract
-from .planted import constant_output, text_view
-
-THETA = "test-topic-document-matrix"
+from .planted import TEST, Data, Output, constant_output, text_view
 
 
 class TestMRR(MetricContract):
@@ -48,9 +46,9 @@ def average_precision(hits: list[bool]) -> float:
     return fmean(sum(hits[: i + 1]) / (i + 1) for i, hit in enumerate(hits) if hit)
 
 
-MEASURES: list[tuple[Any, Callable[[list[bool]], float]]] = [
-    (mrr.reciprocal_ranks, reciprocal_rank),
-    (uap.average_precisions, average_precision),
+MEASURES: list[tuple[Any, Any, Callable[[list[bool]], float]]] = [
+    (mrr.reciprocal_ranks, mrr.expected_by_chance, reciprocal_rank),
+    (uap.average_precisions, uap.expected_by_chance, average_precision),
 ]
 
 
@@ -64,10 +62,12 @@ def rankings(draw: st.DrawFn) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     return distances, relevant
 
 
-@pytest.mark.parametrize(("measured", "plain"), MEASURES)
+@pytest.mark.parametrize(("measured", "chance", "plain"), MEASURES)
 @settings(deadline=None)
 @given(ranking=rankings())
-def test_ties_are_the_mean_over_every_order(measured: Any, plain: Any, ranking: Any) -> None:
+def test_ties_are_the_mean_over_every_order(
+    measured: Any, chance: Any, plain: Any, ranking: Any
+) -> None:
     expected = []
     for distances, relevant in zip(*ranking, strict=True):
         orders = [
@@ -79,13 +79,9 @@ def test_ties_are_the_mean_over_every_order(measured: Any, plain: Any, ranking: 
     np.testing.assert_allclose(measured(*ranking), expected, rtol=1e-12)
 
 
-@pytest.mark.parametrize("targets", [1, 2, 7])
-@pytest.mark.parametrize(
-    ("chance", "plain"),
-    [(mrr.expected_by_chance, reciprocal_rank), (uap.expected_by_chance, average_precision)],
-)
-def test_chance_is_exact(chance: Any, plain: Any, targets: int) -> None:
-    for relevant in range(1, targets + 1):
+@pytest.mark.parametrize(("measured", "chance", "plain"), MEASURES)
+def test_chance_is_exact(measured: Any, chance: Any, plain: Any) -> None:
+    for targets, relevant in [(t, r) for t in (1, 2, 7) for r in range(1, t + 1)]:
         expected = fmean(
             plain([place in chosen for place in range(targets)])
             for chosen in combinations(range(targets), relevant)
@@ -103,44 +99,38 @@ def test_chance_of_many_relevant_among_many_stays_finite() -> None:
 @pytest.mark.parametrize("metric", [MRR, UAP])
 @pytest.mark.parametrize(("query", "target"), [("en", "de"), ("en", "image"), ("image", "en")])
 def test_a_constant_model_scores_chance(
-    metric: Any, query: str, target: str, dataset: MultiviewDataset
+    metric: Any, query: str, target: str, dataset: Data
 ) -> None:
     one = metric(dataset, query, target)
     assert one.score(constant_output(dataset)) == one.chance()
     assert 0 < one.chance() < 1
 
 
-@pytest.mark.parametrize("at_once", [1, 50, 2**20])
 def test_mrr_and_uap_equal_a_loop_over_queries(
-    dataset: MultiviewDataset,
-    output: dict[str, Any],
-    at_once: int,
-    monkeypatch: pytest.MonkeyPatch,
+    dataset: Data, output: Output, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(linked, "_DISTANCES_AT_ONCE", at_once)
     english, images = dataset.view("en").rows("test"), dataset.view("image").rows("test")
     images_of = dataset.tuples("image")[images]
     ranks, precisions = [], []
     for i, number in enumerate(dataset.tuples("en")[english]):
         if number in images_of:
-            theta = output[f"{THETA}/en"][:, i]
-            distances = np.array([jensenshannon(theta, o) for o in output[f"{THETA}/image"].T])
+            theta = output[f"{TEST}/en"][:, i]
+            distances = np.array([jensenshannon(theta, o) for o in output[f"{TEST}/image"].T])
             ranks.append(reciprocal_rank(list(images_of[np.argsort(distances)] == number)))
             precisions.append(average_precision_score(images_of == number, -distances))
     assert len(ranks) == english.stop - english.start - 2
-    found = [metric(dataset, "en", "image").per_item(output) for metric in (MRR, UAP)]
-    np.testing.assert_allclose(found, [ranks, precisions], rtol=1e-12)
+    for at_once in (1, 50, 2**20):
+        monkeypatch.setattr(linked, "_DISTANCES_AT_ONCE", at_once)
+        found = [metric(dataset, "en", "image").per_item(output) for metric in (MRR, UAP)]
+        np.testing.assert_allclose(found, [ranks, precisions], rtol=1e-12)
 
 
-@pytest.mark.parametrize("partition", ["train", "validation", "test"])
+@pytest.mark.parametrize("partition", THETA_KEYS)
 def test_jsd_equals_a_loop_over_pairs(
-    dataset: MultiviewDataset,
-    output: dict[str, Any],
-    partition: str,
-    monkeypatch: pytest.MonkeyPatch,
+    dataset: Data, output: Output, partition: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(jsd, "_PAIRS_AT_ONCE", 4)
-    key = {"train": ""}.get(partition, f"{partition}-") + "topic-document-matrix"
+    key = THETA_KEYS[partition]
     english, images = dataset.view("en").rows(partition), dataset.view("image").rows(partition)
     expected = [
         jensenshannon(output[f"{key}/en"][:, i], output[f"{key}/image"][:, j]) ** 2
@@ -159,23 +149,13 @@ def test_equal_documents_tie_and_agreement_scores_one() -> None:
     views = [text_view(name, 9, (3, 1, 40), random) for name in ("en", "de")]
     dataset = MultiviewDataset(views, links=np.repeat(np.arange(44)[:, None], 2, axis=1))
     theta = random.dirichlet(np.full(50, 0.1), size=40)
-    metric = MRR(dataset, "en", "de")
-    assert metric.score({f"{THETA}/en": theta.T, f"{THETA}/de": theta.T}) == 1.0
-    doubled = theta.copy()
-    doubled[20:] = theta[:20]
-    assert metric.score({f"{THETA}/en": doubled.T, f"{THETA}/de": doubled.T}) == 0.75
+    doubled = np.concatenate([theta[:20], theta[:20]])
     # Differences that only the rounding of floats makes do not count.
     shaken = doubled * (1 + 1e-14 * random.standard_normal(doubled.shape))
-    assert metric.score({f"{THETA}/en": doubled.T, f"{THETA}/de": shaken.T}) == 0.75
-
-
-@pytest.mark.parametrize(
-    ("metric", "names"),
-    [(MRR, "query and target"), (UAP, "query and target"), (JSD, "first and second")],
-)
-def test_needs_two_linked_views(metric: Any, names: str, dataset: MultiviewDataset) -> None:
-    with pytest.raises(SettingsError, match=f"{names} are both 'de'; name two different"):
-        metric(dataset, "de", "de")
-    alone = MultiviewDataset(dataset.views.values())
-    with pytest.raises(DataError, match="no item of 'en' is linked to an item of 'de' in the test"):
-        metric(alone, "en", "de")
+    for one, other, score in (
+        (theta, theta, 1.0),
+        (doubled, doubled, 0.75),
+        (doubled, shaken, 0.75),
+    ):
+        found = {f"{TEST}/en": one.T, f"{TEST}/de": other.T}
+        assert MRR(dataset, "en", "de").score(found) == score

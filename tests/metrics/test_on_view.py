@@ -8,14 +8,12 @@ import pytest
 from octis.evaluation_metrics.coherence_metrics import Coherence
 from octis.evaluation_metrics.diversity_metrics import TopicDiversity
 from octis.evaluation_metrics.metrics import AbstractMetric
-from octis.evaluation_metrics.topic_significance_metrics import (
-    KL_background,
-    KL_uniform,
-)
+from octis.evaluation_metrics.topic_significance_metrics import KL_background, KL_uniform
 
-from octis_m3l.data.dataset import MultiviewDataset
 from octis_m3l.errors import DataError
 from octis_m3l.metrics import OnView
+
+from .planted import TEST, Data, Output, in_words
 
 
 class Recorder(AbstractMetric):  # type: ignore[misc]
@@ -33,20 +31,15 @@ class Reader(AbstractMetric):  # type: ignore[misc]
         return len(model_output["topics"])
 
 
-def plain(dataset: MultiviewDataset, output: dict[str, Any], view: str) -> dict[str, Any]:
-    vocabulary = dataset.text_view(view).vocabulary
-    own = {
-        key.removesuffix(f"/{view}"): value
-        for key, value in output.items()
-        if key.endswith(f"/{view}")
-    }
-    return own | {"topics": [[vocabulary[w] for w in topic] for topic in own["topics"]]}
+def plain(dataset: Data, output: Output, view: str) -> Output:
+    own = {k.removesuffix(f"/{view}"): v for k, v in output.items() if k.endswith(f"/{view}")}
+    return own | {"topics": in_words(dataset, output, view)}
 
 
 @pytest.mark.parametrize("view", ["en", "de"])
 @pytest.mark.parametrize("metric", [TopicDiversity, KL_uniform, KL_background, Coherence])
 def test_scores_as_octis_does(
-    dataset: MultiviewDataset, output: dict[str, Any], metric: type[AbstractMetric], view: str
+    dataset: Data, output: Output, metric: type[AbstractMetric], view: str
 ) -> None:
     corpus = dataset.text_view(view)
     arguments = {"texts": corpus.documents(corpus.rows("train"))} if metric is Coherence else {}
@@ -58,9 +51,7 @@ def test_scores_as_octis_does(
         np.testing.assert_array_equal(output[key], value)
 
 
-def test_the_metric_sees_octis_keys_of_that_view(
-    dataset: MultiviewDataset, output: dict[str, Any]
-) -> None:
+def test_the_metric_sees_octis_keys_of_that_view(dataset: Data, output: Output) -> None:
     recorder = Recorder()
     assert type(OnView(recorder, "de", dataset).score(output)) is float
     expected = plain(dataset, output, "de")
@@ -70,22 +61,17 @@ def test_the_metric_sees_octis_keys_of_that_view(
         assert recorder.seen[key] is expected[key]
 
 
-def test_images_have_matrices_but_no_words(
-    dataset: MultiviewDataset, output: dict[str, Any]
-) -> None:
+def test_images_have_matrices_but_no_words(dataset: Data, output: Output) -> None:
     recorder = Recorder()
     OnView(recorder, "image", dataset).score(output)
-    assert recorder.seen["test-topic-document-matrix"].shape == (5, 20)
+    assert recorder.seen[TEST].shape == (5, 20)
     with pytest.raises(DataError, match="reads 'topics', but the output has no 'topics/image'"):
         OnView(Reader(), "image", dataset).score(output)
-
-
-def test_indices_must_be_words(dataset: MultiviewDataset) -> None:
     with pytest.raises(DataError, match="'topics/de' has word index 99; the vocabulary has 25"):
         OnView(Reader(), "de", dataset).score({"topics/de": np.array([[0, 99]])})
 
 
-def test_says_which_metric_on_which_view(dataset: MultiviewDataset) -> None:
+def test_says_which_metric_on_which_view(dataset: Data) -> None:
     metric = OnView(TopicDiversity(), "de", dataset)
     assert isinstance(metric, AbstractMetric)
     assert metric.info()["name"] == "Topic diversity (de)"

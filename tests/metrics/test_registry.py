@@ -14,15 +14,14 @@ import numpy as np
 import pytest
 
 import octis_m3l.metrics
-from octis_m3l.data.dataset import MultiviewDataset
 from octis_m3l.metrics import METRICS, Metric, OverViews, score_all
 
 from .contract import MetricContract
+from .planted import TEST, Data, Output
 
-MODULES = [
-    f"octis_m3l.metrics.{module.name}"
-    for module in pkgutil.iter_modules(octis_m3l.metrics.__path__)
-]
+ROOM = octis_m3l.metrics
+MODULES = [f"{ROOM.__name__}.{module.name}" for module in pkgutil.iter_modules(ROOM.__path__)]
+NAMES = "mrr uap jsd tu npmi document-npmi cnpmi topic-quality classification classification-f1"
 
 
 def _contracts(parent: type[MetricContract]) -> list[type[MetricContract]]:
@@ -40,27 +39,13 @@ def test_has_a_contract(name: str) -> None:
 
 
 def test_names_are_those_of_the_command_line() -> None:
-    names = [
-        "mrr",
-        "uap",
-        "jsd",
-        "tu",
-        "npmi",
-        "document-npmi",
-        "cnpmi",
-        "topic-quality",
-        "classification",
-        "classification-f1",
-    ]
-    assert list(METRICS) == names
+    assert list(METRICS) == NAMES.split()
     assert all(issubclass(metric, Metric) for metric in METRICS.values())
+    assert all(hasattr(ROOM, name) for name in ROOM.__all__)
 
 
 def test_the_page_for_contributors_adds_a_metric(
-    dataset: MultiviewDataset,
-    output: dict[str, Any],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    dataset: Data, output: Output, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     page = (Path(__file__).parents[2] / "CONTRIBUTING.md").read_text("utf-8")
     page = page.partition("## Add a metric\n")[2].partition("\n## ")[0]
@@ -69,15 +54,13 @@ def test_the_page_for_contributors_adds_a_metric(
     module, _, example = code.rpartition("\n\n\n")
     assert example.startswith("assert ")
     (tmp_path / "largest_share.py").write_text(module, "utf-8")
-    room = octis_m3l.metrics
-    monkeypatch.setattr(room, "__path__", [*room.__path__, str(tmp_path)])
+    monkeypatch.setattr(ROOM, "__path__", [*ROOM.__path__, str(tmp_path)])
     scores = score_all(dataset, output, metrics=["largest-share"])["largest-share"]
-    assert set(scores) == {v for v in dataset.views if f"test-topic-document-matrix/{v}" in output}
-    theta = output["test-topic-document-matrix/en"]
-    assert scores["en"] == pytest.approx(np.mean([max(column) for column in theta.T]))
-    assert OverViews(dataset, "largest-share").score(output) == pytest.approx(
-        np.mean(list(scores.values()))
-    )
+    assert set(scores) == {v for v in dataset.views if f"{TEST}/{v}" in output}
+    largest = [max(column) for column in output[f"{TEST}/en"].T]
+    assert scores["en"] == pytest.approx(np.mean(largest))
+    over_views = OverViews(dataset, "largest-share").score(output)
+    assert over_views == pytest.approx(np.mean(list(scores.values())))
     names: dict[str, Any] = {"__name__": f"{__package__}.test_page", "__package__": __package__}
     exec(compile(test, "CONTRIBUTING.md", "exec"), names)
     kept = names["TestLargestShare"]()
@@ -86,10 +69,6 @@ def test_the_page_for_contributors_adds_a_metric(
         check = getattr(kept, name)
         taken = {n: copy.deepcopy(given[n]) for n in inspect.signature(check).parameters}
         check(**taken)
-
-
-def test_every_public_name_is_there() -> None:
-    assert all(hasattr(octis_m3l.metrics, name) for name in octis_m3l.metrics.__all__)
 
 
 @pytest.mark.parametrize("name", MODULES)

@@ -15,7 +15,6 @@ from scipy.spatial.distance import jensenshannon
 from octis_m3l.data.dataset import MultiviewDataset
 from octis_m3l.errors import DataError, SettingsError
 from octis_m3l.metrics import (
-    CNPMI,
     JSD,
     METRICS,
     MRR,
@@ -23,36 +22,32 @@ from octis_m3l.metrics import (
     CrosslingualClassification,
     OnView,
     OverViews,
-    TopicUniqueness,
     applicable,
     score_all,
 )
 from octis_m3l.metrics.scores import scores_of
 from octis_m3l.reports import scores_table
 
-from .planted import text_view
+from .planted import TEST, Data, Output, text_view, unlinked
 
-TEST = "test-topic-document-matrix"
 LOST = 3
 
 
 class Counts(AbstractMetric):  # type: ignore[misc]
     """Say how many entries an output has."""
 
-    def score(self, output: dict[str, Any]) -> int:
+    def score(self, output: Output) -> int:
         return len(output)
 
 
 class Fails(AbstractMetric):  # type: ignore[misc]
     """Raise something that has two lines."""
 
-    def score(self, output: dict[str, Any]) -> float:
+    def score(self, output: Output) -> float:
         raise RuntimeError("no luck\nat all")
 
 
-def test_a_measure_that_fails_is_nan_and_named_and_the_rest_are_scored(
-    dataset: MultiviewDataset, output: dict[str, Any]
-) -> None:
+def test_a_measure_that_fails_is_nan_and_named(dataset: Data, output: Output) -> None:
     whole = score_all(dataset, output)
     output["topics/de"] = output["topics/de"] + 1000
     with pytest.warns(UserWarning) as told:
@@ -70,9 +65,7 @@ def test_a_measure_that_fails_is_nan_and_named_and_the_rest_are_scored(
             assert np.isnan(scores[name][where]) if failed else scores[name][where] == score
 
 
-def test_one_s_own_metrics_go_beside_names(
-    dataset: MultiviewDataset, output: dict[str, Any]
-) -> None:
+def test_one_s_own_metrics_go_beside_names(dataset: Data, output: Output) -> None:
     own = [Counts(), MRR(dataset, "en", "de"), Counts(), Fails()]
     with pytest.warns(UserWarning, match="^Fails has no score: RuntimeError: no luck$"):
         scores = score_all(dataset, output, metrics=["tu", *own])
@@ -87,26 +80,19 @@ def test_one_s_own_metrics_go_beside_names(
 @pytest.mark.parametrize(
     ("metrics", "message"),
     [
-        (
-            ["mrr", MRR],
-            "the class MRR is no metric; expected one that is built .* or a name .mrr, uap",
-        ),
+        (["mrr", MRR], "class MRR is no metric; expected one that is built .* or a name .mrr, uap"),
         ([5], "5 is no metric; expected"),
         ("mmr", r"unknown metric 'mmr'\. Did you mean 'mrr'\?"),
     ],
 )
 def test_what_is_no_metric_is_refused(
-    dataset: MultiviewDataset, output: dict[str, Any], metrics: Any, message: str
+    dataset: Data, output: Output, metrics: Any, message: str
 ) -> None:
     with pytest.raises(SettingsError, match=message):
         score_all(dataset, output, metrics=metrics)
-    with pytest.raises(SettingsError, match="unknown metric"):
-        OverViews(dataset, MRR)  # type: ignore[arg-type]
 
 
-def test_one_word_a_topic_is_enough_for_most_measures(
-    dataset: MultiviewDataset, output: dict[str, Any]
-) -> None:
+def test_one_word_a_topic_is_enough_for_most_measures(dataset: Data, output: Output) -> None:
     scores = score_all(dataset, output, topk=1)
     assert {"mrr", "tu", "classification"} <= {*scores}
     assert not {"npmi", "document-npmi"} & {*scores}
@@ -114,18 +100,17 @@ def test_one_word_a_topic_is_enough_for_most_measures(
         score_all(dataset, output, metrics=["npmi"], topk=1)
 
 
-def test_what_was_asked_for_and_does_not_apply_is_said(output: dict[str, Any]) -> None:
+def test_what_was_asked_for_and_does_not_apply_is_said(output: Output) -> None:
     random = np.random.default_rng(0)
-    views = [text_view(name, 25, (4, 0, 3), random) for name in ("en", "de")]
-    unlinked = MultiviewDataset(views)
+    alone = MultiviewDataset([text_view(n, 25, (4, 0, 3), random) for n in ("en", "de")])
     theta = {f"{TEST}/{name}": np.full((2, 3), 0.5) for name in ("en", "de")}
     words = {f"topics/{name}": output["topics/de"] for name in ("en", "de")}
     with pytest.warns(UserWarning, match=r"'mrr' needs items of two views .* test partition"):
-        scores = score_all(unlinked, theta | words, metrics=["mrr", "tu"])
+        scores = score_all(alone, theta | words, metrics=["mrr", "tu"])
     assert list(scores) == ["tu"]
     with pytest.warns(UserWarning, match="the validation partition holds no items"):
         empty = {k.replace("test", "validation"): np.zeros((2, 0)) for k in theta}
-        assert "tu" in score_all(unlinked, empty | words, "validation")
+        assert "tu" in score_all(alone, empty | words, "validation")
 
 
 # Documents whose θ is not finite.
@@ -134,33 +119,28 @@ def test_what_was_asked_for_and_does_not_apply_is_said(output: dict[str, Any]) -
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
 def test_scores_are_those_without_the_documents_that_are_not_finite(
-    dataset: MultiviewDataset, output: dict[str, Any], value: float, dtype: type
+    dataset: Data, output: Output, value: float, dtype: type
 ) -> None:
     output[f"{TEST}/de"] = output[f"{TEST}/de"].astype(dtype)
     output[f"{TEST}/de"][0, LOST] = value
     message = f"'{TEST}/de' is not finite for 1 of 12 items .the first: item 3.; they are left out"
-    english, german = dataset.view("en").rows("test"), dataset.view("de").rows("test")
-    asked, tuples = dataset.tuples("en")[english], dataset.tuples("de")[german]
-    theta = {n: np.asarray(output[f"{TEST}/{n}"], np.float64).T for n in ("en", "de")}
+    asked, tuples = (dataset.tuples(n)[dataset.view(n).rows("test")] for n in ("en", "de"))
+    english, german = (np.asarray(output[f"{TEST}/{n}"], np.float64).T for n in ("en", "de"))
     kept = [row for row in range(len(tuples)) if row != LOST]
     ranks, apart = [], []
     for row, number in enumerate(asked):
         if number in tuples[kept]:
-            distances = {i: jensenshannon(theta["en"][row], theta["de"][i]) for i in kept}
+            distances = {i: jensenshannon(english[row], german[i]) for i in kept}
             found = sorted(kept, key=lambda i: distances[i])
-            place = next(n for n, i in enumerate(found, 1) if tuples[i] == number)
-            ranks.append(1 / place)
+            ranks.append(1 / next(n for n, i in enumerate(found, 1) if tuples[i] == number))
             apart.append(next(distances[i] ** 2 for i in kept if tuples[i] == number))
-    for metric in (MRR, UAP):
+    for metric, expected in ((MRR, ranks), (UAP, ranks), (JSD, apart)):
         with pytest.warns(UserWarning, match=message):
             items = metric(dataset, "en", "de").per_item(output)
         assert np.isnan(items).sum() == 1
         with pytest.warns(UserWarning, match=message):
             score = metric(dataset, "en", "de").score(output)
-        assert score == pytest.approx(np.mean(ranks), rel=1e-3)
-    with pytest.warns(UserWarning, match=message):
-        score = JSD(dataset, "en", "de").score(output)
-    assert score == pytest.approx(np.mean(apart), rel=1e-3)
+        assert score == pytest.approx(np.mean(expected), rel=1e-3)
     backwards = MRR(dataset, "de", "en")
     with pytest.warns(UserWarning, match=message):
         lost = np.isnan(backwards.per_item(output))
@@ -169,9 +149,7 @@ def test_scores_are_those_without_the_documents_that_are_not_finite(
         assert np.isfinite(OverViews(dataset, "mrr").score(output))
 
 
-def test_documents_that_are_not_finite_are_neither_learned_from_nor_labelled(
-    dataset: MultiviewDataset, output: dict[str, Any]
-) -> None:
+def test_documents_that_are_not_finite_are_not_classified(dataset: Data, output: Output) -> None:
     metric = CrosslingualClassification(dataset, "en", "de")
     before = metric.per_item(output)
     output[f"{TEST}/de"][:, LOST] = np.nan
@@ -190,64 +168,14 @@ def test_documents_that_are_not_finite_are_neither_learned_from_nor_labelled(
         metric.score(output)
 
 
-def test_a_model_that_diverged_has_no_score_of_documents_at_all(
-    dataset: MultiviewDataset, output: dict[str, Any]
-) -> None:
+def test_a_model_that_diverged_has_no_score_of_documents(dataset: Data, output: Output) -> None:
     output[f"{TEST}/de"][:] = np.nan
     with pytest.raises(DataError, match="is finite for none of 12 items; did training diverge"):
         MRR(dataset, "en", "de").score(output)
 
 
-# Outputs that are not what they should be.
-
-
-@pytest.mark.parametrize(
-    ("key", "value", "message"),
-    [
-        (f"{TEST}/en", None, "is no array of numbers"),
-        (f"{TEST}/en", [[1, 2], [3]], "is no array of numbers"),
-        (f"{TEST}/en", np.full((5, 11), "a"), "is no array of numbers"),
-        (f"{TEST}/en", 3.0, r"has shape \(\); expected \(topics, 11\)"),
-        (f"{TEST}/en", np.full((11, 5), 0.2), r"has shape \(11, 5\); expected \(topics, 11\)"),
-        (f"{TEST}/en", np.zeros((5, 11)), "item 0 sums to 0; expected 1"),
-        ("topics/en", None, "is no array of word indices"),
-        ("topics/en", [["a", "b"]], "is no array of word indices"),
-        ("topics/en", [[1, 2], [3]], "is no array of word indices"),
-        ("topics/en", np.arange(30).reshape(3, 10), "'en' has 3 topics, 'de' 5; topics are comp"),
-    ],
-)
-def test_damaged_outputs_are_said_in_one_line(
-    dataset: MultiviewDataset, output: dict[str, Any], key: str, value: Any, message: str
-) -> None:
-    metric = CNPMI(dataset, "en", "de") if "topics" in key else MRR(dataset, "en", "de")
-    output[key] = value
-    with pytest.raises(DataError, match=message):
-        metric.score(output)
-
-
-def test_views_of_two_models_are_not_classified_across(
-    dataset: MultiviewDataset, output: dict[str, Any]
-) -> None:
-    output[f"{TEST}/de"] = np.full((7, 12), 1 / 7)
-    with pytest.raises(DataError, match="'en' has 5 topics, 'de' 7; compare items of one model"):
-        CrosslingualClassification(dataset, "en", "de").score(output)
-
-
-@pytest.mark.parametrize("given", [None, [1]])
-def test_what_is_no_output(dataset: MultiviewDataset, given: Any) -> None:
-    for metric in (
-        MRR(dataset, "en", "de"),
-        TopicUniqueness(dataset),
-        OnView(Counts(), "en", dataset),
-    ):
-        with pytest.raises(DataError, match=r"the output is a .*; expected what train_model"):
-            metric.score(given)
-
-
 @pytest.mark.parametrize("topics", [1, 2])
-def test_few_topics_that_say_the_same(
-    dataset: MultiviewDataset, output: dict[str, Any], topics: int
-) -> None:
+def test_few_topics_that_say_the_same(dataset: Data, output: Output, topics: int) -> None:
     alike = {
         key: np.full((topics, value.shape[1]), 1 / topics)
         if "document" in key
@@ -284,9 +212,7 @@ def test_octis_classification_metrics_are_computed_anew() -> None:
     assert score_all(data, one, metrics=[F1Score(data)])["F1 Score"][""] != fresh
 
 
-def test_a_metric_on_a_view_is_not_shown_other_documents(
-    dataset: MultiviewDataset, output: dict[str, Any]
-) -> None:
+def test_a_metric_on_a_view_is_not_shown_other_documents(dataset: Data, output: Output) -> None:
     classified = OnView(F1Score(dataset.monolingual("de")), "de", dataset)
     assert 0 < classified.score(output) < 1
     output[f"{TEST}/de"] = output[f"{TEST}/de"][:, :-1]
@@ -295,10 +221,8 @@ def test_a_metric_on_a_view_is_not_shown_other_documents(
     assert OnView(TopicDiversity(), "de", dataset).score(output) > 0, "which reads no θ"
 
 
-def test_uap_is_shown_once_where_it_is_mrr(
-    dataset: MultiviewDataset, output: dict[str, Any]
-) -> None:
-    def shown(data: MultiviewDataset, *names: str) -> str:
+def test_uap_is_shown_once_where_it_is_mrr(dataset: Data, output: Output) -> None:
+    def shown(data: Data, *names: str) -> str:
         console = Console(width=200, record=True, file=StringIO())
         metrics = applicable(data, output, metrics=names)
         console.print(scores_table(scores_of(metrics, output), metrics))
@@ -312,9 +236,7 @@ def test_uap_is_shown_once_where_it_is_mrr(
     assert "omitted" not in shown(texts, "uap")
 
 
-def test_nothing_is_warned_of_where_nothing_is_wrong(
-    dataset: MultiviewDataset, output: dict[str, Any]
-) -> None:
+def test_nothing_is_warned_of_where_nothing_is_wrong(dataset: Data, output: Output) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert {*score_all(dataset, output)} == {*METRICS} - {"cnpmi", "topic-quality"}
@@ -324,9 +246,7 @@ def test_nothing_is_warned_of_where_nothing_is_wrong(
 
 
 @pytest.mark.parametrize("measure", ["mrr", "jsd", "tu"])
-def test_is_the_mean_of_all_scores(
-    dataset: MultiviewDataset, output: dict[str, Any], measure: str
-) -> None:
+def test_is_the_mean_of_all_scores(dataset: Data, output: Output, measure: str) -> None:
     metric = OverViews(dataset, measure, "validation", 4)
     scores = score_all(dataset, output, "validation", [measure], topk=4)[measure]
     assert len(scores) > 1
@@ -340,13 +260,6 @@ def test_is_the_mean_of_all_scores(
     assert again.score(output) == metric.score(output)
 
 
-def test_mistakes_of_over_views_are_said(dataset: MultiviewDataset, output: dict[str, Any]) -> None:
-    with pytest.raises(SettingsError, match=r"unknown metric 'mmr'\. Did you mean 'mrr'\?"):
-        OverViews(dataset, "mmr")
-    with pytest.raises(SettingsError, match=r"'tset'\. Did you mean 'test'\?"):
-        OverViews(dataset, "mrr", "tset")
-    with pytest.raises(DataError, match="needs a MultiviewDataset, given NoneType"):
-        OverViews(None)  # type: ignore[arg-type]
-    unlinked = MultiviewDataset(dataset.views.values())
+def test_over_views_of_data_that_it_does_not_apply_to(dataset: Data, output: Output) -> None:
     with pytest.raises(DataError, match="'mrr' applies to no view and no pair of views"):
-        OverViews(unlinked, "mrr").score(output)
+        OverViews(unlinked(dataset), "mrr").score(output)
