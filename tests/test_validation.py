@@ -105,6 +105,7 @@ def test_arguments_of_any_kind_end_well_or_in_one_line(
     [
         (lambda data: data.with_views([1]), "with_views: names[0]=1: it should be a valid string."),
         (lambda data: data.complete("en"), "complete: names='en': it should be a valid list."),
+        (lambda data: data.with_views("en"), "with_views: names='en': it should be a valid list."),
         (lambda data: data.view(1), "view: name=1: it should be a valid string."),
         (lambda data: data.with_split("a"), "with_split: train='a': it should be a valid number."),
         (lambda data: data.sample(True), "sample: count=True: it should be a valid integer."),
