@@ -1,4 +1,4 @@
-"""Tests of what names stand for a language, and of the warnings where texts are in another."""
+"""Which language a name stands for, and the warnings where texts are in another."""
 
 import re
 import sys
@@ -17,42 +17,22 @@ ENGLISH = (
 )
 CHINESE = ["我们今天早上一起去学校。", "他们喜欢在海边看书，也喜欢唱歌。", "昨天的天气非常好。"]
 THAI = ["วันนี้เราไปโรงเรียนด้วยกัน", "เขาชอบอ่านหนังสือที่ชายทะเล"]
+NAMES = (
+    "en:en zh:zh nb:nb cn:zh zh-cn:zh zh_hans:zh jp:ja ua:uk uk:uk thai:th english:en chinese:zh "
+    "mandarin:zh deu:de ger:de pt_br:pt en_title:en title-en:en german_abstract:de it:it"
+)
+# Of languages without stop words, of countries, and of columns.
+NO_LANGUAGE = (
+    "kr kn khmer text title second news_cn a xx zz us gb at in in_text may docs it_news so_posts "
+    "uk_news user_id hi_res la_a photos abstract to_be no_stop my_en_text"
+)
 
 
 @pytest.mark.parametrize(
     ("view", "language"),
     [
-        ("en", "en"),
-        ("zh", "zh"),
-        ("nb", "nb"),
-        ("cn", "zh"),
-        ("zh-cn", "zh"),
-        ("zh_hans", "zh"),
-        ("jp", "ja"),
-        ("ua", "uk"),
-        ("uk", "uk"),
-        ("thai", "th"),
-        ("english", "en"),
-        ("chinese", "zh"),
-        ("mandarin", "zh"),
-        ("deu", "de"),
-        ("ger", "de"),
-        ("pt_br", "pt"),
-        ("en_title", "en"),
-        ("title-en", "en"),
-        ("german_abstract", "de"),
-        ("kr", None),
-        ("kn", None),
-        ("khmer", None),
-        ("text", None),
-        ("title", None),
-        ("second", None),
-        ("news_cn", None),
-        ("a", None),
-        ("it", "it"),
-        *((name, None) for name in ("xx", "zz", "us", "gb", "at", "in", "in_text", "may", "docs")),
-        *((name, None) for name in ("it_news", "so_posts", "uk_news", "user_id", "hi_res", "la_a")),
-        *((name, None) for name in ("photos", "abstract", "to_be", "no_stop", "my_en_text")),
+        *(pair.split(":") for pair in NAMES.split()),
+        *((name, None) for name in NO_LANGUAGE.split()),
     ],
 )
 def test_names_of_views_say_their_language(view: str, language: str | None) -> None:
@@ -73,11 +53,21 @@ def test_usual_names_of_columns_say_no_language(column: str) -> None:
     [("zh-CN", "zh"), ("English", "en"), ("cn", "zh"), ("eng", "en"), ("Kannada", "kn")],
 )
 def test_settings_understand_names_of_languages(given: str, code: str) -> None:
-    assert TextPreprocessor(given, stop_words=False).as_dict()["language"] == code
-    texts = {"x": ["one two"]}
     own = TextPreprocessor(given, stop_words=False, tokenizer="whitespace")
+    assert own.as_dict()["language"] == code
+    texts = {"x": ["one two"]}
     data = MultiviewDataset.from_lists(texts, languages={"x": given}, preprocessing=own)
     assert data.text_view("x").language == code
+
+
+@pytest.mark.parametrize("given", ["", "no language", "xx-YY"])
+def test_what_is_not_a_language(given: str) -> None:
+    message = (
+        f"view 'de': language={given!r}: it should be a language's code such as 'en', its English "
+        "name, or None."
+    )
+    with pytest.raises(SettingsError, match=f"^{re.escape(message)}$"):
+        language_of("de", {"de": given})
 
 
 def test_common_codes_do_not_wait_for_the_library(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -119,30 +109,15 @@ def test_sentences_without_spaces_are_warned_of(texts: list[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    "settings",
+    ("name", "text", "settings"),
     [
-        {"texts": {"x": [ENGLISH]}, "preprocessing": TextPreprocessor(stop_words=False)},
-        {"texts": {"x": [ENGLISH]}, "preprocessing": TextPreprocessor(stop_words=["the"])},
-        {
-            "texts": {"x": ["我们 今天 学校"]},
-            "preprocessing": TextPreprocessor(tokenizer="whitespace"),
-        },
-        {"texts": {"ko": ["학교에 갑니다 漢字 바다 음악 도서관 친구 시장 병원 기차 산 별"]}},
-        {"texts": {"en": [ENGLISH]}},
+        ("x", ENGLISH, {"stop_words": False}),
+        ("x", ENGLISH, {"stop_words": ["the"]}),
+        ("x", "我们 今天 学校", {"tokenizer": "whitespace"}),
+        ("ko", "학교에 갑니다 漢字 바다 음악 도서관 친구 시장 병원 기차 산 별", {}),
+        ("en", ENGLISH, {"language": "en"}),
     ],
 )
-def test_what_is_chosen_is_not_warned_of(
-    settings: dict[str, Any], recwarn: pytest.WarningsRecorder
-) -> None:
-    MultiviewDataset.from_lists(**settings)
-    assert not [w for w in recwarn if "language" in str(w.message)]
-
-
-def test_what_is_not_a_language() -> None:
-    for given in ("", "no language", "xx-YY"):
-        message = (
-            f"view 'de': language={given!r}: it should be a language's code such as 'en', its "
-            "English name, or None."
-        )
-        with pytest.raises(SettingsError, match=f"^{re.escape(message)}$"):
-            language_of("de", {"de": given})
+@pytest.mark.filterwarnings("error")
+def test_what_is_chosen_is_not_warned_of(name: str, text: str, settings: dict[str, Any]) -> None:
+    MultiviewDataset.from_lists({name: [text]}, preprocessing=TextPreprocessor(**settings))

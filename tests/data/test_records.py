@@ -181,7 +181,12 @@ FLIPPED = bytes(byte ^ (place == len(PACKED) // 2) for place, byte in enumerate(
         *(("a.csv", empty, {}, "a.csv is empty; expected a") for empty in ("", "\n\n", ",,\n")),
         ("a.csv", "", {"delimiter": "<>"}, "delimiter='<>': expected one character between cells"),
         ("a.csv", "", {"delimiter": '"'}, "expected one character between cells"),
-        ("a.csv", "a", {"encoding": "klingon"}, "encoding='klingon' is not known; expected such as"),
+        (
+            "a.csv",
+            "a",
+            {"encoding": "klingon"},
+            "encoding='klingon' is not known; expected such as",
+        ),
         ("a.jsonl", "", {"delimiter": ","}, "a.jsonl is no .csv or .tsv file; leave it out."),
         ("a.xlsx", "", {"encoding": "utf-8"}, "a.xlsx has none to choose; leave it out."),
         ("a.csv", PICTURE, {}, "is no text in any encoding that is recognised"),

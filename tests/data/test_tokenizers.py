@@ -66,26 +66,43 @@ def test_without_stop_words_clitics_are_tokens() -> None:
     expected = ["don't", "they", "d", "ve", "a", "dog", "s"]
     assert english.tokenize("Don't they'd've a dog's") == expected
     assert TextPreprocessor("fr", stop_words=["Été"]).tokenize("qu'un été") == ["un"]
+    own = TextPreprocessor("en", stop_words=stop_words("en") | {"Pear"})
+    assert own.tokenize("the pear and the plum don't") == ["plum"]
 
 
-def test_case_numbers_and_lengths() -> None:
-    text = "The Pears, 3,5 and 10:30 of A"
-    assert TextPreprocessor("en", lowercase=False).tokenize(text) == ["Pears"]
-    kept = TextPreprocessor("en", keep_numbers=True, min_word_length=1).tokenize("pears 3,5 7!")
-    assert kept == ["pears", "3,5", "7"]
-    assert TextPreprocessor(min_word_length=5).tokenize("pear pears") == ["pears"]
+ONE_CHARACTER = {"keep_numbers": True, "min_word_length": 1}
+THAI = {"language": "th", "stop_words": False, "tokenizer": "whitespace"}
 
 
-def test_combining_marks_and_joiners() -> None:
-    text = "e\u0301te\u0301 \u0301\u0301 \u200d\u200d a\u200d \u200cab"
-    assert TextPreprocessor().tokenize(text) == ["été", "ab"]
-    assert TextPreprocessor().tokenize("അവന്‍ ക്‍ക") == ["അവന്‍", "ക്‍ക"]
-
-
-def test_text_that_is_already_separated() -> None:
-    thai = TextPreprocessor("th", stop_words=False, tokenizer="whitespace")
-    assert thai.tokenize("น้ำ\u200bดำ ๆๆ -- 12 l'école.") == ["น้ำ", "ดำ", "ๆๆ", "l'école."]
-    assert TextPreprocessor("fr", tokenizer="whitespace").tokenize("l' école") == ["école"]
+@pytest.mark.parametrize(
+    ("settings", "text", "expected"),
+    [
+        ({"language": "en", "lowercase": False}, "The Pears, 3,5 and 10:30 of A", "Pears"),
+        ({"language": "en", **ONE_CHARACTER}, "pears 3,5 7!", "pears 3,5 7"),
+        ({"min_word_length": 5}, "pear pears", "pears"),
+        # Combining marks and joiners.
+        ({}, "e\u0301te\u0301 \u0301\u0301 \u200d\u200d a\u200d \u200cab", "été ab"),
+        ({}, "അവന്‍ ക്‍ക", "അവന്‍ ക്‍ക"),
+        # Text that is already separated.
+        (THAI, "น้ำ\u200bดำ ๆๆ -- 12 l'école.", "น้ำ ดำ ๆๆ l'école."),
+        ({"language": "fr", "tokenizer": "whitespace"}, "l' école", "école"),
+        # Signs are no letters of the word beside them.
+        ({}, "Apple™ №5 Einstein³ Tee① 5½l 25℃ IBM¹⁰ 1914²", "apple einstein tee ibm"),
+        ({}, "℠Dienst Преступление²", "dienst преступление"),
+        (ONE_CHARACTER, "№5 1914² 2½ 9①", "5 1914 2 9"),
+        # Compatible spellings of letters and digits are written out.
+        ({}, "m² 5km³ mc² ㎡ CO₂ H₂O ²³⁵U", "m2 5km3 mc2 m2 co2 h2o 235u"),
+        ({}, "ﬁne Ａｐｐｌｅ ㎏ ⅷ 𝐁old", "fine apple kg viii bold"),
+        ({}, "ｶﾀｶﾅ ⼭⼈ ㋿ ﷺ", "カタカナ 山人 令和 صلى الله عليه وسلم"),
+        # Invisible characters, and the dots of the Turkish i.
+        ({}, "he\ufe0fart e\u034f\u0301te\u0301", "heart été"),
+        ({"language": "en"}, "İstanbul i\u0307zmir I\u0307zmir", "istanbul izmir izmir"),
+        ({"language": "tr"}, "İSTANBUL IŞIK", "istanbul ışık"),
+        ({"language": "sr", "stop_words": False}, "реч и слово", "реч слово"),
+    ],
+)
+def test_words_by_settings(settings: dict[str, Any], text: str, expected: str) -> None:
+    assert TextPreprocessor(**settings).tokenize(text) == expected.split(" ")
 
 
 def test_own_tokenizer() -> None:
@@ -98,21 +115,6 @@ def test_own_tokenizer() -> None:
     expected = ["pear", "صلى", "الله", "عليه", "وسلم"]
     assert TextPreprocessor("en", tokenizer=split).tokenize("Tｈe") == expected
     assert seen == ["Tｈe"]
-
-
-def test_signs_are_no_letters_of_the_word_beside_them() -> None:
-    text = "Apple™ №5 Einstein³ Tee① 5½l 25℃ IBM¹⁰ 1914² ℠Dienst Преступление²"
-    expected = ["apple", "einstein", "tee", "ibm", "dienst", "преступление"]
-    assert TextPreprocessor().tokenize(text) == expected
-    numbers = TextPreprocessor(keep_numbers=True, min_word_length=1).tokenize("№5 1914² 2½ 9①")
-    assert numbers == ["5", "1914", "2", "9"]
-
-
-def test_compatible_spellings_of_letters_and_digits_are_written_out() -> None:
-    text = "m² 5km³ mc² ㎡ CO₂ H₂O ²³⁵U ﬁne Ａｐｐｌｅ ㎏ ⅷ ｶﾀｶﾅ ⼭⼈ 𝐁old ㋿ ﷺ"
-    expected = ["m2", "5km3", "mc2", "m2", "co2", "h2o", "235u", "fine", "apple", "kg", "viii"]
-    expected += ["カタカナ", "山人", "bold", "令和", "صلى", "الله", "عليه", "وسلم"]
-    assert TextPreprocessor().tokenize(text) == expected
 
 
 def test_every_sign() -> None:
@@ -142,7 +144,6 @@ def test_every_invisible_character() -> None:
         between = " " if sign in blanks or sign not in ignorable | {"\u0640"} else ""
         between = sign if sign in joiners else between
         assert normalise(f"so{sign}ft") == f"so{between}ft", hex(ord(sign))
-    assert TextPreprocessor().tokenize("he\ufe0fart e\u034f\u0301te\u0301") == ["heart", "été"]
 
 
 def test_every_letter_in_lower_case() -> None:
@@ -152,12 +153,6 @@ def test_every_letter_in_lower_case() -> None:
                 marks = [unicodedata.combining(x) for x in normalise(letter)]
                 small = lower_case(normalise(letter), language)
                 assert len(small) == len(marks), hex(ord(letter))
-    assert TextPreprocessor("en").tokenize("İstanbul i\u0307zmir I\u0307zmir") == [
-        "istanbul",
-        "izmir",
-        "izmir",
-    ]
-    assert TextPreprocessor("tr").tokenize("İSTANBUL IŞIK") == ["istanbul", "ışık"]
 
 
 def test_words_of_a_vocabulary_made_by_other_rules_are_found() -> None:
@@ -190,11 +185,6 @@ def test_nothing_is_left_of_a_stop_word(language: str) -> None:
     assert left <= broken
 
 
-def test_own_words_extend_a_list() -> None:
-    own = TextPreprocessor("en", stop_words=stop_words("en") | {"Pear"})
-    assert own.tokenize("the pear and the plum don't") == ["plum"]
-
-
 def test_unknown_language() -> None:
     message = (
         r"^No stop words for language 'sr'\. Known: af, ar, bg, .* Pass stop_words=False to keep "
@@ -205,7 +195,6 @@ def test_unknown_language() -> None:
             build("sr")
     with pytest.raises(SettingsError, match=r"Did you mean 'en'\?"):
         stop_words("eng")
-    assert TextPreprocessor("sr", stop_words=False).tokenize("реч и слово") == ["реч", "слово"]
 
 
 def test_jieba_finds_chinese_words_and_prints_nothing(capfd: pytest.CaptureFixture[str]) -> None:
