@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from numpy.typing import NDArray
 from scipy.sparse import csr_array, save_npz
 
 from octis_m3l.data.dataset import MultiviewDataset
@@ -24,12 +23,26 @@ from octis_m3l.errors import DataError, SettingsError
 
 WORDS = ("house", "tree", "cat")
 LINES = "4 2\ncat 1 2\nHouse 9 9\nhouse 3.5 -4e-1\ntree 5 6 \n"
+quick = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50)
+
+
+def of_languages(*names: str) -> MultiviewDataset:
+    texts = {"en": ["house tree cat", "cat cat tree"], "de": ["haus baum katze", "baum katze"]}
+    texts = {name: texts.get(name, [f"{name}aa {name}bb", f"{name}bb"]) for name in names}
+    return MultiviewDataset.from_lists(texts, languages=dict.fromkeys(texts))
 
 
 @pytest.fixture
 def dataset() -> MultiviewDataset:
-    texts = {"en": ["house tree cat", "cat cat tree"], "de": ["haus baum katze", "baum katze"]}
-    return MultiviewDataset.from_lists(texts, languages=dict.fromkeys(texts))
+    return of_languages("en", "de")
+
+
+def word_pairs(dataset: MultiviewDataset) -> list[tuple[str, str]]:
+    english, german = (view.vocabulary for view in dataset.text_views.values())
+    return [(english[a], german[b]) for a, b in dataset.dictionaries["en", "de"]]
+
+
+# Word vectors.
 
 
 @pytest.mark.parametrize("name", ["vectors.txt", "vectors.vec", "vectors.txt.gz"])
@@ -45,61 +58,29 @@ def test_text_files_with_and_without_a_header(text: str, name: str, tmp_path: Pa
 
 
 def test_words_without_a_vector(tmp_path: Path) -> None:
-    (tmp_path / "few.txt").write_text("tree 5 6\n")
+    path = tmp_path / "few.txt"
+    path.write_text("tree 5 6\n")
     with pytest.raises(
         DataError,
         match=r"no vector for 2 of the 3 words of view 'en' \(house, cat\); give them zeros, .* "
         r"without_vector='zeros' \(octis-m3l build: --without-vector zeros\)",
     ):
-        read_word_vectors(tmp_path / "few.txt", WORDS, "en")
-    found = read_word_vectors(tmp_path / "few.txt", WORDS, "en", "zeros")
-    assert found.tolist() == [[0, 0], [5, 6], [0, 0]]
+        read_word_vectors(path, WORDS, "en")
+    assert read_word_vectors(path, WORDS, "en", "zeros").tolist() == [[0, 0], [5, 6], [0, 0]]
     with pytest.raises(SettingsError, match=r"without_vector='zero'. Did you mean 'zeros'\?"):
-        read_word_vectors(tmp_path / "few.txt", WORDS, "en", "zero")  # type: ignore[arg-type]
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("", "has a vector for none of the 3 words of view 'en'; check language, upper and"),
-        ("haus 1 2\n", "has a vector for none of the 3 words"),
-        ("tree\n", r"can't be read as word vectors: none of its 1 lines is a word and its numbers"),
-        ("tree 5 x\n", r"can't be read as word vectors: none of its 1 lines is a word and its"),
-        ("2 2\ntree x 6\ncat\n", r"none of its 2 lines is a word and its numbers in UTF-8, as"),
-        ("tree 5 nan\n", r"view 'en': the word vectors of 1 words hold NaN or infinity \(tree\)"),
-        ("tree 5 1e300\n", r"the word vectors of 1 words hold NaN or infinity \(tree\); give fin"),
-    ],
-)
-def test_text_files_that_are_invalid(text: str, message: str, tmp_path: Path) -> None:
-    (tmp_path / "bad.txt").write_text(text)
-    with pytest.raises(DataError, match=message):
-        read_word_vectors(tmp_path / "bad.txt", WORDS, "en", "zeros")
+        read_word_vectors(path, WORDS, "en", "zero")  # type: ignore[arg-type]
 
 
 def test_words_with_spaces_and_lines_that_can_not_be_read(tmp_path: Path) -> None:
     """As in glove.840B and other public files."""
-    lines = [
-        b"at name@domain.com 1 1",
-        b". . . 2 2",
-        b"nan 3 3",
-        b"2 9 9",
-        b"tree 5 6",
-        b"caf\xe9 1 2",
-        b"cat 1",
-        b"house x 4",
-        b"house  3 4",
-        b"tree 9 9",
-        "new\u00a0york 1 1".encode(),
-        b"cat 1 2",
-        b"dog 1",
-    ]
-    for header in ([], [b"13 2"]):
-        path = tmp_path / "wild.txt"
-        path.write_bytes(b"\n".join([*header, *lines]))
+    lines = ["at name@domain.com 1 1", ". . . 2 2", "nan 3 3", "2 9 9", "tree 5 6", "caf\xe9 1 2"]
+    lines += ["cat 1", "house x 4", "house  3 4", "tree 9 9", "new\xc2\xa0york 1 1", "cat 1 2"]
+    lines += ["dog 1"]
+    path = tmp_path / "wild.txt"
+    for header in ([], ["13 2"]):
+        path.write_text("\n".join([*header, *lines]), encoding="latin-1")
         numbers = ", ".join(str(number + len(header)) for number in (6, 7, 8, 13))
-        message = (
-            rf"4 of 13 lines can't be read as a word and its 2 numbers in UTF-8 \(lines {numbers}\)"
-        )
+        message = rf"4 of 13 lines can't be read as a word and its 2 numbers .* \(lines {numbers}\)"
         with pytest.warns(UserWarning, match=message):
             found = read_word_vectors(path, WORDS, "en")
         assert found.tolist() == [[3, 4], [5, 6], [1, 2]]
@@ -110,84 +91,54 @@ def test_matrices_have_a_row_for_each_word(tmp_path: Path) -> None:
     np.save(tmp_path / "a.npy", array)
     np.savez(tmp_path / "b.npz", array)
     save_npz(tmp_path / "c.npz", csr_array(array))
-    for given_ in (array, tmp_path / "a.npy", str(tmp_path / "b.npz"), tmp_path / "c.npz"):
-        np.testing.assert_array_equal(read_word_vectors(given_, WORDS, "en"), array)
+    for source in (array, tmp_path / "a.npy", str(tmp_path / "b.npz"), tmp_path / "c.npz"):
+        np.testing.assert_array_equal(read_word_vectors(source, WORDS, "en"), array)
     np.savez(tmp_path / "two.npz", one=array, other=array)
     with pytest.raises(DataError, match=r"holds 2 arrays \(one, other\); expected one\. Load it"):
         read_word_vectors(tmp_path / "two.npz", WORDS, "en")
 
 
+NO_NUMBERS = r"can't be read as word vectors: none of its \d lines is a word and its numbers in UTF"
+NOT_FINITE = r"view 'en': the word vectors of 1 words hold NaN or infinity \(tree\); give finite nu"
+
+
 @pytest.mark.parametrize(
-    ("array", "message"),
+    ("given_vectors", "message"),
     [
+        ("", "has a vector for none of the 3 words of view 'en'; check language, upper and"),
+        ("haus 1 2\n", "has a vector for none of the 3 words"),
+        *((text, NO_NUMBERS) for text in ("tree\n", "tree 5 x\n", "2 2\ntree x 6\ncat\n")),
+        *((text, NOT_FINITE) for text in ("tree 5 nan\n", "tree 5 1e300\n")),
+        (LINES[:22], "holds 2 words, but its first line announces 4: the file is incomplete"),
         (np.ones((2, 2)), r"shape \(2, 2\); expected a row for each of its 3 words"),
         (np.array([["a"], ["b"], ["c"]]), "word vectors of type <U1; expected numbers"),
-        *(
-            (
-                np.array([[1.0], [bad], [1.0]]),
-                r"view .en.: the word vectors of 1 words hold NaN or infinity \(tree\); give "
-                "finite numbers, or zeros for words without a vector",
-            )
-            for bad in (np.nan, np.inf, 1e300)
-        ),
+        *((np.array([[1], [bad], [1]]), NOT_FINITE) for bad in (np.nan, np.inf, 1e300)),
     ],
 )
-def test_matrices_that_are_invalid(array: NDArray[Any], message: str) -> None:
+def test_vectors_that_are_invalid(given_vectors: Any, message: str, tmp_path: Path) -> None:
+    if isinstance(given_vectors, str):
+        (tmp_path / "bad.txt").write_text(given_vectors)
+        given_vectors = tmp_path / "bad.txt"
     with pytest.raises(DataError, match=message):
-        read_word_vectors(array, WORDS, "en")
+        read_word_vectors(given_vectors, WORDS, "en", "zeros")
 
 
 @pytest.mark.parametrize("name", ["x.npz", "x.npy", "x.txt", "x.txt.gz"])
 def test_files_that_are_broken_or_missing(name: str, tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="can't be read"):
-        read_word_vectors(tmp_path / name, WORDS, "en")
-    (tmp_path / name).write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(DataError, match="can't be read"):
-        read_word_vectors(tmp_path / name, WORDS, "en")
-
-
-def test_dictionaries_of_muse_and_with_tabs(tmp_path: Path, dataset: MultiviewDataset) -> None:
-    path = tmp_path / "en-de.txt"
-    path.write_text("house haus\ncat\tkatze\n\nhouse Haus\ntree baum\r\ntree baum\n")
-    assert len(read_pairs(path)) == 5
-    tied = dataset.with_dictionary("en", "de", path)
-    words = {n: v.vocabulary for n, v in dataset.text_views.items()}
-    pairs = tied.dictionaries["en", "de"]
-    said = {(words["en"][a], words["de"][b]) for a, b in pairs}
-    assert said == {("house", "haus"), ("cat", "katze"), ("tree", "baum")}
-    assert len(pairs) == 3
-    path.write_text("a b c\n")
-    with pytest.raises(DataError, match=r"line 1: 'a b c'; expected a word and its translation"):
-        dataset.with_dictionary("en", "de", path)
-    with pytest.raises(DataError, match=r"dictionary: .*none\.txt can't be read"):
-        dataset.with_dictionary("en", "de", tmp_path / "none.txt")
-
-
-def test_dictionaries_of_indices(tmp_path: Path, dataset: MultiviewDataset) -> None:
-    rows = np.array([[2, 1], [0, 0], [2, 1]])
-    np.save(tmp_path / "pairs.npy", rows)
-    for given_ in (rows, tmp_path / "pairs.npy", [(2, 1), (0, 0)]):
-        found = dataset.with_dictionary("en", "de", given_).dictionaries["en", "de"]
-        assert found.tolist() == [[0, 0], [2, 1]]
-    with pytest.raises(DataError, match="expected pairs of word indices below 3 and 3"):
-        dataset.with_dictionary("en", "de", np.array([[0, 3]]))
+    whole = bytearray(gzip.compress(LINES.partition("\n")[2].encode() * 50))
+    whole[60:90] = bytes(30)
+    for content in (None, b"\xff\xfe\x00", bytes(whole)):
+        if content is not None:
+            (tmp_path / name).write_bytes(content)
+        with pytest.raises(DataError, match="can't be read"):
+            read_word_vectors(tmp_path / name, WORDS, "en", "zeros")
 
 
 WORD = st.text(st.characters(exclude_categories=["Z", "C"]), min_size=1, max_size=8)
 
 
-@given(st.lists(st.tuples(WORD, WORD), max_size=20), st.sampled_from(["\t", " "]))
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50)
-def test_pairs_that_were_written_are_read(
-    tmp_path: Path, pairs: list[tuple[str, str]], between: str
-) -> None:
-    path = tmp_path / "pairs.txt"
-    path.write_text("".join(f"{a}{between}{b}\n" for a, b in pairs), encoding="utf-8")
-    assert read_pairs(path) == pairs
-
-
+@quick
 @given(st.lists(WORD, min_size=1, max_size=10, unique=True))
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50)
 def test_vectors_that_were_written_are_read(tmp_path: Path, words: list[str]) -> None:
     path = tmp_path / "vectors.txt"
     random = np.random.default_rng(len(words))
@@ -197,6 +148,17 @@ def test_vectors_that_were_written_are_read(tmp_path: Path, words: list[str]) ->
     random.shuffle(lines)
     path.write_text(f"{len(words)} 3\n" + "".join(lines), encoding="utf-8")
     np.testing.assert_array_equal(read_word_vectors(path, words, "en"), vectors)
+
+
+def test_encoded_words_translate(dataset: MultiviewDataset) -> None:
+    vectors = encode_words(dataset, "clsi", dimensions=2)
+    assert {name: array.shape[0] for name, array in vectors.items()} == {"en": 3, "de": 3}
+    own = {name: np.array([[1, 2], [3, 5]], np.float32) for name in ("en", "de")}
+    with pytest.raises(DataError, match="views en, de have embeddings of your own and no encoder"):
+        encode_words(dataset.with_embeddings(own), "given")
+
+
+# Neighbours.
 
 
 def test_mutually_nearest_words_equal_a_loop() -> None:
@@ -214,36 +176,57 @@ def test_mutually_nearest_words_equal_a_loop() -> None:
     assert mutually_nearest(one, other).tolist() == expected
 
 
-def test_encoded_words_translate(dataset: MultiviewDataset) -> None:
-    vectors = encode_words(dataset, "clsi", dimensions=2)
-    assert {name: array.shape[0] for name, array in vectors.items()} == {"en": 3, "de": 3}
-    given_ = {name: np.ones((2, 2), np.float32) for name in ("en", "de")}
-    with pytest.raises(DataError, match="views en, de have embeddings of your own and no encoder"):
-        encode_words(dataset.with_embeddings(given_), "given")
+def test_of_equal_vectors_the_first_is_nearest() -> None:
+    random = np.random.default_rng(0)
+    others = random.normal(size=(40, 300))
+    others[[7, 19, 31]] = others[3]
+    for _ in range(20):
+        found = nearest_words(others[3] + 0.01 * random.normal(size=(1, 300)), others, 4)
+        assert found.tolist() == [[3, 7, 19, 31]]
 
 
-def test_a_byte_order_mark_is_not_part_of_a_word(tmp_path: Path) -> None:
-    (tmp_path / "pairs.txt").write_text("house haus\n", encoding="utf-8-sig")
-    assert read_pairs(tmp_path / "pairs.txt") == [("house", "haus")]
+# Dictionaries.
 
 
-def test_an_incomplete_file(tmp_path: Path) -> None:
-    (tmp_path / "v.txt").write_text("".join(LINES.splitlines(keepends=True)[:3]))
-    with pytest.raises(
-        DataError, match="holds 2 words, but its first line announces 4: the file is incomplete"
-    ):
-        read_word_vectors(tmp_path / "v.txt", WORDS, "en", "zeros")
-    whole = bytearray(gzip.compress("".join(LINES.splitlines(keepends=True)[1:]).encode() * 50))
-    whole[60:90] = bytes(30)
-    (tmp_path / "v.txt.gz").write_bytes(bytes(whole))
-    with pytest.raises(DataError, match=r"can't be read|expected numbers|numbers after the word"):
-        read_word_vectors(tmp_path / "v.txt.gz", WORDS, "en", "zeros")
+def test_dictionaries_of_muse_and_with_tabs(tmp_path: Path, dataset: MultiviewDataset) -> None:
+    path = tmp_path / "en-de.txt"
+    path.write_text(
+        "house haus\ncat\tkatze\n\nhouse Haus\ntree baum\r\ntree baum\n", encoding="utf-8-sig"
+    )
+    assert read_pairs(path)[:2] == [("house", "haus"), ("cat", "katze")]
+    assert len(read_pairs(path)) == 5
+    found = word_pairs(dataset.with_dictionary("en", "de", path))
+    assert sorted(found) == [("cat", "katze"), ("house", "haus"), ("tree", "baum")]
+
+
+@quick
+@given(st.lists(st.tuples(WORD, WORD), max_size=20), st.sampled_from(["\t", " "]))
+def test_pairs_that_were_written_are_read(
+    tmp_path: Path, pairs: list[tuple[str, str]], between: str
+) -> None:
+    path = tmp_path / "pairs.txt"
+    path.write_text("".join(f"{a}{between}{b}\n" for a, b in pairs), encoding="utf-8")
+    assert read_pairs(path) == pairs
+
+
+def test_dictionaries_of_indices_and_mappings(tmp_path: Path, dataset: MultiviewDataset) -> None:
+    rows = np.array([[2, 1], [0, 0], [2, 1]])
+    np.save(tmp_path / "pairs.npy", rows)
+    for pairs in (rows, rows.astype(float), tmp_path / "pairs.npy", [(2, 1), (0, 0)]):
+        found = dataset.with_dictionary("en", "de", pairs).dictionaries["en", "de"]
+        assert found.tolist() == [[0, 0], [2, 1]]
+    tied = dataset.with_dictionary("en", "de", {"house": "haus"})
+    assert word_pairs(tied) == [("house", "haus")]
+    # Of two dictionaries of the same views, in either order, the last is kept.
+    again = tied.with_dictionary("de", "en", np.array([[0, 1]]))
+    assert {k: v.tolist() for k, v in again.dictionaries.items()} == {("de", "en"): [[0, 1]]}
 
 
 @pytest.mark.parametrize(
     ("pairs", "message"),
     [
         (np.zeros((0, 2), np.int64), "dictionary en-de: it has no pair of words"),
+        (np.array([[0, 3]]), "expected pairs of word indices below 3 and 3"),
         (np.array([[0.5, 1]]), "indices are whole numbers"),
         (
             [("house", "haus", "x")],
@@ -252,43 +235,33 @@ def test_an_incomplete_file(tmp_path: Path) -> None:
         (["ab"], r"'ab' is not a pair of words"),
         ([1], r"1 is not a pair of words"),
         ([("house", 3)], r"\('house', 3\) is not a pair of words"),
+        ([("haus", "house")], "none of its 1 pairs has both words in the vocabularies; check the"),
+        ("a b c\n", "line 1: 'a b c'; expected a word and its translation"),
+        (Path("none.txt"), r"dictionary: .*none\.txt can't be read"),
     ],
 )
-def test_pairs_that_are_invalid(pairs: Any, message: str, dataset: MultiviewDataset) -> None:
+def test_pairs_that_are_invalid(
+    pairs: Any, message: str, dataset: MultiviewDataset, tmp_path: Path
+) -> None:
+    if isinstance(pairs, str):
+        (tmp_path / "pairs.txt").write_text(pairs)
+        pairs = tmp_path / "pairs.txt"
     with pytest.raises(DataError, match=message):
         dataset.with_dictionary("en", "de", pairs)
 
 
-def test_a_mapping_is_a_dictionary_and_replaces_the_one_before(dataset: MultiviewDataset) -> None:
-    tied = dataset.with_dictionary("en", "de", {"house": "haus"})
-    words = {n: v.vocabulary for n, v in dataset.text_views.items()}
-    pair = [words["en"].index("house"), words["de"].index("haus")]
-    assert tied.dictionaries["en", "de"].tolist() == [pair]
-    again = tied.with_dictionary("de", "en", np.array([[0, 1]], float))
-    assert {k: v.tolist() for k, v in again.dictionaries.items()} == {("de", "en"): [[0, 1]]}
+def test_a_dictionary_connects_two_views(dataset: MultiviewDataset) -> None:
     with pytest.raises(DataError, match="a dictionary connects two views; given 'en' twice"):
         dataset.with_dictionary("en", "en", np.array([[0, 1]]))
 
 
 def test_languages_that_no_chain_of_dictionaries_connects() -> None:
-    texts = {n: [f"{n}aa {n}bb", f"{n}bb"] for n in ("en", "de", "fi", "fr")}
-    dataset = MultiviewDataset.from_lists(texts, languages=dict.fromkeys(texts))
+    dataset = of_languages("en", "de", "fi", "fr")
     for first, second in (("en", "de"), ("fi", "fr")):
         dataset = dataset.with_dictionary(first, second, np.array([[0, 0]]))
-    with pytest.raises(
-        DataError, match=r"nmtm connects .*, and none connects fi, fr with the rest"
-    ):
+    message = r"nmtm connects .*, and none connects fi, fr with the rest"
+    with pytest.raises(DataError, match=message):
         translations(dataset.dictionaries, dataset.text_views, "nmtm")
     whole = dataset.with_dictionary("fr", "de", np.array([[1, 0]]))
-    assert translations(whole.dictionaries, whole.text_views, "nmtm")["de", "fr"].tolist() == [
-        [0, 1]
-    ]
-
-
-def test_of_equal_vectors_the_first_is_nearest() -> None:
-    random = np.random.default_rng(0)
-    others = random.normal(size=(40, 300))
-    others[[7, 19, 31]] = others[3]
-    for _ in range(20):
-        found = nearest_words(others[3] + 0.01 * random.normal(size=(1, 300)), others, 4)
-        assert found.tolist() == [[3, 7, 19, 31]]
+    found = translations(whole.dictionaries, whole.text_views, "nmtm")
+    assert found["de", "fr"].tolist() == [[0, 1]]
