@@ -1,13 +1,16 @@
-"""What tests share: planted data, one thread, and tables as wide as in a file."""
+"""What tests share: planted data, the command line, one thread, tables as wide as in a file."""
 
 import os
+import sys
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from planted import IMAGE, Planted, planted
+from shell import Refused, Run
 
+from octis_m3l.cli import main
 from octis_m3l.data.dataset import MultiviewDataset
 
 torch.set_num_threads(1)
@@ -32,3 +35,31 @@ def embedded(planted_data: Planted) -> MultiviewDataset:
         of_words = random.normal(size=(len(view.vocabulary), pictures.shape[1]))
         vectors[name] = (view.bag_of_words @ of_words).astype(np.float32)
     return dataset.with_embeddings(vectors, order="stored")
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Return a function that runs a command: exit code, stdout, and stderr as one line."""
+
+    def _run(*arguments: Any) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["octis-m3l", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        out, err = capsys.readouterr()
+        return int(ended.value.code or 0), out, " ".join(err.split())
+
+    return _run
+
+
+@pytest.fixture
+def refused(run: Run) -> Refused:
+    """Return a function that asserts that a command ends with an error that has a message."""
+
+    def _refused(message: str, *arguments: Any) -> str:
+        code, out, err = run(*arguments)
+        assert (code, out) == (1, "")
+        assert message in err
+        assert "Traceback" not in err
+        return err
+
+    return _refused

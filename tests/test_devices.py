@@ -1,6 +1,5 @@
 """Names of devices, numbers of threads, and whether anybody watches."""
 
-import io
 import sys
 from collections.abc import Iterator
 from types import SimpleNamespace
@@ -44,15 +43,11 @@ def test_threads_are_one_for_small_batches_and_torchs_own_for_large_ones() -> No
         with on_threads(threads, numbers):
             found.append(torch.get_num_threads())
     assert found == [1, 1, 3, 2, 2]
-
-
-@pytest.mark.usefixtures("three_threads")
-@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
-def test_threads_are_restored_whatever_happens(error: type[BaseException]) -> None:
     before = threadpool_info()
-    with pytest.raises(error), on_threads(2):
-        assert {pool["num_threads"] for pool in threadpool_info()} == {2}
-        raise error
+    for error in (ValueError, KeyboardInterrupt):
+        with pytest.raises(error), on_threads(2):
+            assert {pool["num_threads"] for pool in threadpool_info()} == {2}
+            raise error
     assert torch.get_num_threads() == 3
     assert threadpool_info() == before
 
@@ -76,10 +71,9 @@ def test_numbers_of_threads_that_no_machine_has_are_refused(threads: int) -> Non
 def test_terminals_and_notebooks_are_watched(
     terminal: bool | None, application: str | None, watched: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    stream: Any = None if terminal is None else io.StringIO()
-    if terminal:
-        stream.isatty = lambda: True
-    monkeypatch.setattr(sys, "stderr", stream)
+    stream: Any = None if terminal is None else SimpleNamespace(isatty=lambda: terminal)
     shell = None if application is None else SimpleNamespace(config={application: {}})
-    monkeypatch.setitem(sys.modules, "IPython", SimpleNamespace(get_ipython=lambda: shell))
-    assert is_watched() == watched
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "stderr", stream)
+        patch.setitem(sys.modules, "IPython", SimpleNamespace(get_ipython=lambda: shell))
+        assert is_watched() == watched

@@ -2,7 +2,6 @@
 
 import json
 import pickle
-import sys
 import zlib
 from pathlib import Path
 from typing import Any
@@ -17,10 +16,10 @@ from octis.models.LDA import LDA
 from octis.models.model import load_model_output, save_model_output
 from octis.optimization.optimizer import Optimizer as OctisOptimizer
 from octis_folder import loaded, write_octis_folder
-from skopt.space import Real  # type: ignore[import-untyped]
+from shell import Refused, Run
+from skopt.space import Categorical, Real  # type: ignore[import-untyped]
 
 from octis_m3l import NPMI, PLTM, MultiviewDataset, Optimizer, ZeroshotTM
-from octis_m3l.cli import main
 from octis_m3l.errors import DataError, SettingsError, StorageError
 from octis_m3l.models import MODELS
 
@@ -140,18 +139,22 @@ def test_every_model_says_its_name_and_where_it_was_published() -> None:
 def test_a_search_with_our_model_on_an_octis_data_set(
     optimizer: Any, dataset: Dataset, tmp_path: Path
 ) -> None:
-    found = optimizer().optimize(
-        ZeroshotTM(**{**NEURAL, "epochs": 1}),
-        dataset,
-        Coherence(texts=dataset.get_corpus(), topk=5, measure="c_npmi"),
-        {"dropout": Real(0.0, 0.5)},
-        number_of_call=2,
-        model_runs=1,
-        save_path=f"{tmp_path}/",
-        topk=5,
-    )
-    assert len(found.func_vals) == 2
-    assert np.load(tmp_path / "models" / "1_0.npz")["topic-word-matrix"].shape[0] == 3
+    space = {
+        "hidden_layers": Categorical({1, 2}),
+        "hidden_size": Categorical({8, 16}),
+        "activation": Categorical({"relu", "softplus"}),
+        "dropout": Real(0.0, 0.5),
+    }
+    folder = tmp_path / "results" / "test_results"
+    options: dict[str, Any] = {"number_of_call": 2, "model_runs": 1, "topk": 5}
+    options |= {"save_models": True, "extra_metrics": None, "save_path": f"{folder}//"}
+    npmi = Coherence(texts=dataset.get_corpus(), topk=5, measure="c_npmi")
+    model = ZeroshotTM(**{**NEURAL, "epochs": 1})
+    found = optimizer().optimize(model, dataset, npmi, space, **options)
+    found.save_to_csv(f"{tmp_path}/results.csv")
+    assert len((tmp_path / "results.csv").read_text().splitlines()) == 3
+    assert len(json.loads((folder / "result.json").read_text())["f_val"]) == 2
+    assert np.load(folder / "models" / "1_0.npz")["topic-word-matrix"].shape[0] == 3
     if optimizer is Optimizer:
         again = Optimizer().resume_optimization(found.name_json, extra_evaluations=1)
         assert again.func_vals[:2] == found.func_vals
@@ -191,6 +194,9 @@ def test_a_search_leaves_what_a_search_of_octis_leaves(
     assert list(written[0]) == list(written[1]) == list(ours.info)
     for name, value in written[0].items():
         assert type(value) is type(written[1][name]), name
+        if name not in ("time_eval", "dict_model_runs", "f_val", "x_iters", "save_path"):
+            assert value == written[1][name] or name == "model_attributes", name
+    assert written[1]["x_iters"]["alpha"][0] == pytest.approx(written[0]["x_iters"]["alpha"][0])
     of_extra = written[1]["dict_model_runs"]["0_F1Score"]
     assert list(of_extra) == ["iteration_0", "iteration_1"]
     assert all(0 < score <= 1 for runs in of_extra.values() for score in runs)
@@ -300,30 +306,22 @@ def test_what_from_octis_does_not_take(folder: Path) -> None:
         MultiviewDataset.from_octis({"en": "nowhere"})
 
 
-def _built(monkeypatch: pytest.MonkeyPatch, *arguments: Any) -> int:
-    monkeypatch.setattr(sys, "argv", ["octis-m3l", "build", *map(str, arguments)])
-    with pytest.raises(SystemExit) as ended:
-        main()
-    return int(ended.value.code or 0)
-
-
 def test_folders_of_octis_are_built_from_the_command_line(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    run: Run, refused: Refused, tmp_path: Path
 ) -> None:
     folders = [write_octis_folder(tmp_path / name, prefix=name) for name in ("first", "second")]
     both = ("--octis", f"en={folders[0]}", "--octis", f"xx={folders[1]}", "--language", "xx=de")
-    assert _built(monkeypatch, *both, "--linked-by-row", "--out", tmp_path / "both") == 0
+    assert run("build", *both, "--linked-by-row", "--out", tmp_path / "both")[0] == 0
     built = MultiviewDataset.from_folder(tmp_path / "both")
     assert built.info()["link_rows"] == 60
     assert built.text_view("xx").language == "de"
     assert built.view("xx").labels == loaded(folders[1]).get_labels()
-    assert _built(monkeypatch, *both, "--out", tmp_path / "apart") == 0
+    assert run("build", *both, "--out", tmp_path / "apart")[0] == 0
     assert not MultiviewDataset.from_folder(tmp_path / "apart").is_linked
     with pytest.raises(StorageError, match=r"which a data set of OCTIS becomes by octis-m3l build"):
         MultiviewDataset.from_folder(folders[0])
-    assert _built(monkeypatch, folders[0], "--out", tmp_path / "one") == 0
+    assert run("build", folders[0], "--out", tmp_path / "one")[0] == 0
     assert list(MultiviewDataset.from_folder(tmp_path / "one").views) == ["text"]
-    capsys.readouterr()
     for arguments, message in (
         ((), "give one of the two: a table or a folder, or --octis VIEW=FOLDER"),
         ((folders[0], *both), "give one of the two: a table or a folder, or --octis"),
@@ -333,5 +331,4 @@ def test_folders_of_octis_are_built_from_the_command_line(
             "already has a vocabulary, labels and partitions; leave thes",
         ),
     ):
-        assert _built(monkeypatch, *arguments, "--out", tmp_path / "no") == 1
-        assert message in " ".join(capsys.readouterr().err.split())
+        refused(message, "build", *arguments, "--out", tmp_path / "no")

@@ -16,37 +16,7 @@ from octis_m3l.data.demo import demo_corpus
 from octis_m3l.models.m3l_contrast import M3LContrastNetwork
 
 FAST = ("--set", "epochs=3", "--set", "batch_size=16")
-Run = Callable[..., tuple[int, str, str]]
-Refused = Callable[..., str]
 Interrupted = Callable[[int], AbstractContextManager[None]]
-
-
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """Return a function that runs a command: exit code, stdout, and stderr as one line."""
-
-    def _run(*arguments: Any) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["octis-m3l", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        out, err = capsys.readouterr()
-        return int(ended.value.code or 0), out, " ".join(err.split())
-
-    return _run
-
-
-@pytest.fixture
-def refused(run: Run) -> Refused:
-    """Return a function that asserts that a command ends with an error that has a message."""
-
-    def _refused(message: str, *arguments: Any) -> str:
-        code, out, err = run(*arguments)
-        assert (code, out) == (1, "")
-        assert message in err
-        assert "Traceback" not in err
-        return err
-
-    return _refused
 
 
 @pytest.fixture

@@ -4,12 +4,11 @@ import json
 from pathlib import Path
 
 import pytest
+from shell import Refused, Run
 
 from octis_m3l import MultiviewDataset
 from octis_m3l.data import write_bow_folder
 from octis_m3l.data.demo import demo_corpus
-
-from .conftest import Refused, Run
 
 
 def test_info_of_a_data_set_a_model_and_the_installation(run: Run, trained: Path) -> None:

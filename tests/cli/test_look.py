@@ -6,13 +6,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from shell import Refused, Run
 
 from octis_m3l import MultiviewDataset
 from octis_m3l.data import pictures
 from octis_m3l.errors import DataError
 from octis_m3l.metrics import NPMI
-
-from .conftest import Refused, Run
 
 quiet = pytest.mark.filterwarnings("default::UserWarning")
 

@@ -13,14 +13,13 @@ from hypothesis import strategies as st
 from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
+from shell import Refused, Run
 
 import octis_m3l
 from octis_m3l.cli.printing import Terminal, print_json, show
 from octis_m3l.errors import DataError
 from octis_m3l.metrics import METRICS
 from octis_m3l.models import MODELS
-
-from .conftest import Refused, Run
 
 HOSTILE = "a\x1b[31mb\x9bc\x07\r\u2028\u202ed"
 SHOWN = r"a\u001b[31mb\u009bc\u0007\u000d\u2028\u202ed"

@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 from filelock import FileLock
+from shell import Refused, Run
 
 from octis_m3l import MultiviewDataset
 
-from .conftest import FAST, Interrupted, Refused, Run
+from .conftest import FAST, Interrupted
 
 quiet = pytest.mark.filterwarnings("default::UserWarning")
 

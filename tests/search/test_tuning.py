@@ -2,8 +2,6 @@
 
 import json
 import shlex
-import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,29 +9,15 @@ import numpy as np
 import pytest
 from planted import planted
 from rich.console import Console
+from shell import Refused, Run
 
 from octis_m3l import Optimizer
-from octis_m3l.cli import main
 from octis_m3l.errors import DataError, SettingsError
 from octis_m3l.models.m3l_contrast import M3LContrastNetwork
 from octis_m3l.reports import at_edge, draw_search, importances, search_table
 from octis_m3l.search.tuning import read_space
 
 from .toy import SPACE, Data, Height, Hill
-
-Run = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    def _run(*arguments: Any) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["octis-m3l", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        out, err = capsys.readouterr()
-        return int(ended.value.code or 0), out, " ".join(err.split())
-
-    return _run
 
 
 @pytest.fixture(scope="module")
@@ -44,20 +28,12 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 QUICK = ("--topics", 4, "--set", "epochs=2", "--set", "batch_size=16", "--set", "hidden_size=8")
-SEARCH = (
-    "--search",
-    "temperature",
-    "--search",
-    "contrastive_weight",
-    "--runs",
-    1,
-    "--top-words",
-    5,
-)
+SEARCH = ("--search", "temperature", "--search", "contrastive_weight", "--runs", 1)
+SEARCH += ("--top-words", 5)
 
 
 def test_a_search_from_the_shell_goes_on(run: Run, corpus: Path, tmp_path: Path) -> None:
-    command = ("tune", corpus, *QUICK, *SEARCH, "--runs", 1, "--random-starts", 3, "--json")
+    command = ("tune", corpus, *QUICK, *SEARCH, "--random-starts", 3, "--json")
     code, out, err = run(*command, "--out", tmp_path / "whole", "--calls", 5)
     assert code == 0, err
     whole = json.loads(out)
@@ -116,7 +92,7 @@ def test_ranges_from_a_file(run: Run, corpus: Path, tmp_path: Path) -> None:
     ],
 )
 def test_mistakes_are_said_before_any_run(
-    run: Run,
+    refused: Refused,
     corpus: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -124,9 +100,7 @@ def test_mistakes_are_said_before_any_run(
     message: str,
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    code, _, err = run("tune", corpus, "--out", "search", *arguments)
-    assert code == 1
-    assert message in err
+    refused(message, "tune", corpus, "--out", "search", *arguments)
     assert not (tmp_path / "search").exists()
 
 
@@ -137,7 +111,7 @@ def test_a_search_stopped_in_its_first_run_goes_on(
     def interrupted(self: M3LContrastNetwork, batch: Any) -> Any:
         raise KeyboardInterrupt
 
-    command = ("tune", corpus, *QUICK, *SEARCH, "--runs", 1, "--calls", 1, "--out", tmp_path / "s")
+    command = ("tune", corpus, *QUICK, *SEARCH, "--calls", 1, "--out", tmp_path / "s")
     with monkeypatch.context() as patch:
         patch.setattr(M3LContrastNetwork, "loss", interrupted)
         code, _, err = run(*command)
@@ -149,18 +123,13 @@ def test_a_search_stopped_in_its_first_run_goes_on(
     assert len(json.loads(out)["medians"]) == 1
 
 
-def test_data_without_validation_items(run: Run, tmp_path: Path) -> None:
+def test_data_and_folders_that_cannot_be_searched(
+    refused: Refused, corpus: Path, tmp_path: Path
+) -> None:
     planted(tuples=40, images=False).dataset.with_split(0.9, 0.0).save(tmp_path / "corpus")
-    code, _, err = run("tune", tmp_path / "corpus", "--out", tmp_path / "search")
-    assert code == 1
-    assert "has no validation items to search by" in err
-
-
-def test_a_folder_that_holds_something_else(run: Run, corpus: Path, tmp_path: Path) -> None:
-    (tmp_path / "thesis.tex").write_text("years of work")
-    code, _, err = run("tune", corpus, "--out", tmp_path, *SEARCH)
-    assert code == 1
-    assert "exists already and holds no search" in err
+    message = "has no validation items to search by"
+    refused(message, "tune", tmp_path / "corpus", "--out", tmp_path / "search")
+    refused("exists already and holds no search", "tune", corpus, "--out", tmp_path, *SEARCH)
 
 
 @pytest.mark.parametrize("content", ["", "- a\n", "a: [1\n", "a: [1, 2]\na: [3, 4]\n"])
