@@ -6,7 +6,7 @@ import re
 import shutil
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +16,8 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 from tiny_models import (
-    cached_on_hub,
-    link_all,
-    offline,
+    HubModel,
+    raises,
     register_clip_architecture,
     write_clip_weights,
     write_sentence_model,
@@ -39,68 +38,34 @@ from octis_m3l.encoders.base import ENCODERS
 from octis_m3l.encoders.saving import described, from_description
 from octis_m3l.errors import DataError, MissingDependencyError, SettingsError, StorageError
 
-assert offline
 RANDOM = np.random.default_rng(0)
 PICTURES: list[Any] = [RANDOM.integers(0, 256, (30 + i, 50 - i, 3), np.uint8) for i in range(7)]
 TEXTS = ["boat", "sea wave boats " * 15, "snow peak", "brot ofen, schiff.", "a b"]
 CLIP = "tiny-clip"
 
 
-@dataclass
-class Case:
-    """One kind of encoder, with tiny random weights."""
-
-    write: Callable[[Path, int], Path]
-    make: Callable[..., Any]
-    by_library: Callable[[Path], NDArray[Any]]
-    items: list[Any]
-    name: str
-    package: str
-    settings: list[dict[str, Any]] = field(default_factory=list)
-    has_precision: bool = True
-
-
-def _write_clip(path: Path, seed: int) -> Path:
-    path.mkdir()
-    architecture = register_clip_architecture(path)
-    return write_clip_weights(path / "tiny.safetensors", architecture, seed=seed)
-
-
-def _clip(weights: Path) -> Any:
-    import open_clip
-
-    model, _, transform = open_clip.create_model_and_transforms(CLIP, pretrained=str(weights))
-    return model.eval(), transform, open_clip.get_tokenizer(CLIP)
-
-
-def _clip_of_pictures(weights: Path) -> NDArray[Any]:
-    model, transform, _ = _clip(weights)
-    with torch.no_grad():
-        stacked = torch.stack([transform(Image.fromarray(one)) for one in PICTURES])
-        return model.encode_image(stacked, normalize=True).numpy()
-
-
-def _clip_of_texts(weights: Path) -> NDArray[Any]:
-    model, _, tokenizer = _clip(weights)
-    with torch.no_grad():
-        return model.encode_text(tokenizer(TEXTS), normalize=True).numpy()
-
-
-def _sentence(folder: Path) -> NDArray[Any]:
+def by_sentence_transformers(folder: Path) -> Any:
     from sentence_transformers import SentenceTransformer
 
     return SentenceTransformer(str(folder), device="cpu").encode(TEXTS)
 
 
-def _static(folder: Path) -> NDArray[Any]:
+def by_model2vec(folder: Path) -> Any:
     from model2vec import StaticModel
 
     return StaticModel.from_pretrained(folder).encode(TEXTS)
 
 
-def _write_timm(path: Path, seed: int) -> Path:
-    path.mkdir()
-    return write_timm_weights(path / "tiny.safetensors", "test_resnet", seed=seed)
+def by_open_clip(weights: Path, side: str) -> NDArray[Any]:
+    import open_clip
+
+    model, _, transform = open_clip.create_model_and_transforms(CLIP, pretrained=str(weights))
+    with torch.no_grad():
+        if side == "text":
+            tokens = open_clip.get_tokenizer(CLIP)(TEXTS)
+            return model.eval().encode_text(tokens, normalize=True).numpy()
+        stacked = torch.stack([transform(Image.fromarray(one)) for one in PICTURES])
+        return model.eval().encode_image(stacked, normalize=True).numpy()
 
 
 def by_timm(weights: Path) -> NDArray[Any]:
@@ -115,45 +80,71 @@ def by_timm(weights: Path) -> NDArray[Any]:
         return network(torch.stack([transform(Image.fromarray(one)) for one in PICTURES])).numpy()
 
 
+def write_clip(path: Path, seed: int = 0) -> Path:
+    path.mkdir()
+    return write_clip_weights(
+        path / "tiny.safetensors", register_clip_architecture(path), seed=seed
+    )
+
+
+def write_timm(path: Path, seed: int) -> Path:
+    path.mkdir()
+    return write_timm_weights(path / "tiny.safetensors", "test_resnet", seed=seed)
+
+
+@dataclass
+class Case:
+    """One kind of encoder, with tiny random weights."""
+
+    write: Callable[[Path, int], Path]
+    make: Callable[..., Any]
+    by_library: Callable[[Path], NDArray[Any]]
+    items: list[Any]
+    name: str
+    package: str
+    settings: tuple[dict[str, Any], ...] = ()
+    has_precision: bool = True
+
+
 CASES = {
     "sentence-transformers": Case(
         lambda path, seed: write_sentence_model(path / "tiny", seed=seed),
         lambda path, **settings: SentenceEncoder(str(path), **settings),
-        _sentence,
+        by_sentence_transformers,
         TEXTS,
         "tiny",
         "sentence_transformers",
-        [{"max_length": 8}, {"long_texts": "mean"}, {"prompt": "query: "}],
+        ({"max_length": 8}, {"long_texts": "mean"}, {"prompt": "query: "}),
     ),
     "model2vec": Case(
         lambda path, seed: write_static_model(path / "tiny", seed=seed),
         lambda path, **settings: StaticEncoder(str(path), **settings),
-        _static,
+        by_model2vec,
         TEXTS,
         "tiny",
         "model2vec",
-        [{"max_length": 7}, {"max_length": None}],
+        ({"max_length": 7}, {"max_length": None}),
         has_precision=False,
     ),
     "open-clip": Case(
-        _write_clip,
+        write_clip,
         lambda path, **settings: ClipEncoder(CLIP, str(path), **{"side": "image"} | settings),
-        _clip_of_pictures,
+        lambda path: by_open_clip(path, "image"),
         PICTURES,
         "tiny-clip-tiny",
         "open_clip",
-        [{"side": "text"}],
+        ({"side": "text"},),
     ),
     "open-clip, text": Case(
-        _write_clip,
+        write_clip,
         lambda path, **settings: ClipEncoder(CLIP, str(path), side="text", **settings),
-        _clip_of_texts,
+        lambda path: by_open_clip(path, "text"),
         TEXTS,
         "tiny-clip-tiny-text",
         "open_clip",
     ),
     "timm": Case(
-        _write_timm,
+        write_timm,
         lambda path, **settings: TimmEncoder("test_resnet", weights=str(path), **settings),
         by_timm,
         PICTURES,
@@ -178,18 +169,19 @@ def other(case: Case, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return case.write(tmp_path_factory.mktemp("models") / "other", 1)
 
 
+def is_loaded(encoder: Any) -> bool:
+    return "_loaded" in vars(encoder)
+
+
 def test_every_kind_has_a_case() -> None:
-    assert {kind.partition(",")[0] for kind in CASES} == {*ENCODERS} - {
-        "picture",
-        "latent-semantic",
-    }
+    kinds = {kind.partition(",")[0] for kind in CASES}
+    assert kinds == {*ENCODERS} - {"picture", "latent-semantic"}
 
 
 def test_vectors_are_the_librarys(case: Case, path: Path) -> None:
     encoder = case.make(path)
-    assert encoder.name == case.name
-    assert encoder.reads == ("text" if case.items is TEXTS else "picture")
-    assert "_loaded" not in vars(encoder)
+    assert (encoder.name, encoder.reads == "text") == (case.name, case.items is TEXTS)
+    assert not is_loaded(encoder)
     assert case.make(path).encode([]).shape == (0, encoder.dimensions)
     found = encoder.encode(case.items)
     assert found.dtype == np.float32
@@ -199,6 +191,11 @@ def test_vectors_are_the_librarys(case: Case, path: Path) -> None:
     unit = case.make(path, normalise=True).encode(case.items)
     length = np.linalg.norm(wanted, axis=1, keepdims=True)
     np.testing.assert_allclose(unit, wanted / length, atol=1e-5)
+    for precision in ("float16", "bfloat16") if case.has_precision else ():
+        half = case.make(path, precision=precision).encode(case.items)
+        assert half.dtype == np.float32
+        assert not np.array_equal(half, found)
+        assert np.corrcoef(half.ravel(), found.ravel())[0, 1] > 0.99
 
 
 def test_saved_and_loaded_it_gives_the_same(case: Case, path: Path, tmp_path: Path) -> None:
@@ -209,16 +206,16 @@ def test_saved_and_loaded_it_gives_the_same(case: Case, path: Path, tmp_path: Pa
     found: Any = load_encoder(tmp_path)
     assert type(found) is type(encoder)
     assert found.dimensions == wanted.shape[1]
-    assert "_loaded" not in vars(found)
+    assert not is_loaded(found)
     assert found.state() == encoder.state()
     assert found.fingerprint() == encoder.fingerprint()
     np.testing.assert_array_equal(found.encode(case.items), wanted)
     assert len(pickle.dumps(found)) < 2000
     for again in (pickle.loads(pickle.dumps(found)), copy.deepcopy(found)):
-        assert "_loaded" not in vars(again)
+        assert not is_loaded(again)
         assert again.state() == found.state()
         np.testing.assert_array_equal(again.encode(case.items), wanted)
-    assert "_loaded" in vars(found)
+    assert is_loaded(found)
 
 
 def test_fingerprints_differ_where_vectors_do(
@@ -227,58 +224,46 @@ def test_fingerprints_differ_where_vectors_do(
     base = case.make(path).fingerprint()
     assert re.fullmatch("[0-9a-f]{64}", base)
     moved = shutil.copytree(path.parent, tmp_path / "moved") / path.name
-    assert case.make(moved).fingerprint() == base
-    same: list[dict[str, Any]] = [{"progress": True}]
-    settings = [*case.settings, {"normalise": not case.make(path).normalise}]
+    same = [case.make(moved), case.make(path, progress=True)]
+    settings = [*case.settings, {"normalise": not same[0].normalise}]
     if case.has_precision:
-        same += [{"batch_size": 3}, {"device": "cpu"}, {"precision": "float32"}]
+        same.append(case.make(path, batch_size=3, device="cpu", precision="float32"))
         settings.append({"precision": "bfloat16"})
-    assert {case.make(path, **one).fingerprint() for one in same} == {base}
+    assert {one.fingerprint() for one in same} == {base}
     others = [case.make(path, **one) for one in settings] + [case.make(other)]
     assert len({base, *(one.fingerprint() for one in others)}) == len(others) + 1
-
-
-def test_half_precision_gives_float32_again(case: Case, path: Path) -> None:
-    if not case.has_precision:
-        pytest.skip("has no precision")
-    whole = case.make(path).encode(case.items)
-    for precision in ("float16", "bfloat16"):
-        half = case.make(path, precision=precision).encode(case.items)
-        assert half.dtype == np.float32
-        assert not np.array_equal(half, whole)
-        assert np.corrcoef(half.ravel(), whole.ravel())[0, 1] > 0.99
 
 
 def test_a_bar_is_shown_only_if_wanted(
     case: Case, path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     encoder = case.make(path)
-    encoder.encode(case.items)
-    assert capfd.readouterr().err == ""
-    encoder.progress = True
-    encoder.encode(case.items)
-    assert "100%" in capfd.readouterr().err
+    for progress in (False, True):
+        encoder.progress = progress
+        encoder.encode(case.items)
+        assert ("100%" in capfd.readouterr().err) is progress
 
 
 def test_a_changed_setting_forgets_what_was_loaded(case: Case, path: Path, other: Path) -> None:
     encoder = case.make(path)
     before, identity = encoder.encode(case.items), encoder.fingerprint()
     encoder.progress = False
-    assert "_loaded" in vars(encoder)
+    assert is_loaded(encoder)
     setattr(encoder, encoder.paths[0], str(other))
-    assert "_loaded" not in vars(encoder)
+    assert not is_loaded(encoder)
     fresh = case.make(other)
     np.testing.assert_array_equal(encoder.encode(case.items), fresh.encode(case.items))
     assert encoder.fingerprint() == fresh.fingerprint() != identity
     assert not np.allclose(fresh.encode(case.items), before)
 
 
+@pytest.mark.parametrize("package", ["model2vec", "open_clip", "timm"])
 def test_a_missing_package_says_how_to_install_it(
-    case: Case, path: Path, monkeypatch: pytest.MonkeyPatch
+    package: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    if case.package == "sentence_transformers":
-        pytest.skip("is always installed")
-    monkeypatch.setitem(sys.modules, case.package, None)
+    (case,) = (one for kind, one in CASES.items() if one.package == package and "," not in kind)
+    path = case.write(tmp_path / "model", 0)
+    monkeypatch.setitem(sys.modules, package, None)
     message = r"^this encoder needs the package .*, which is not installed\. Install it with: pip "
     with pytest.raises(MissingDependencyError, match=message + r'install "octis-m3l\[\w+\]"\.$'):
         case.make(path).encode(case.items)
@@ -294,26 +279,21 @@ def test_a_saved_encoder_refuses_other_weights_and_asks_for_missing_ones(
     save_encoder(encoder, tmp_path / "saved")
     description: Any = described(encoder)
     shutil.rmtree(tmp_path / "model")
-    kind = type(encoder).__name__
-    again = rf"load\(folder, encoders={{view: {kind}\(…\)}}\)\.$"
-    embed = rf"embed\(dataset, {{view: {kind}\(…\)}}\)\.$"
-    message = rf"^{re.escape(str(place))} is missing: the encoder of the saved model had its .*"
-    with pytest.raises(DataError, match=message + again):
-        load_encoder(tmp_path / "saved").encode(case.items)
-    message = r" is missing: the encoder of the data set's embeddings had its .*"
-    of_data: Any = from_description(description)
-    with pytest.raises(DataError, match=message + embed):
-        of_data.encode(case.items)
+    again = rf"load\(folder, encoders={{view: {type(encoder).__name__}\(…\)}}\)\.$"
+    embed = rf"embed\(dataset, {{view: {type(encoder).__name__}\(…\)}}\)\.$"
+
+    def refused(kind: type[Exception], reason: str) -> None:
+        message = rf"^{re.escape(str(place))} {reason}"
+        with pytest.raises(kind, match=message.format("saved model") + ".*" + again):
+            load_encoder(tmp_path / "saved").encode(case.items)
+        of_data: Any = from_description(description)
+        with pytest.raises(kind, match=message.format("data set's embeddings") + ".*" + embed):
+            of_data.encode(case.items)
+
+    refused(DataError, "is missing: the encoder of the {} had its ")
     shutil.copytree(other.parent, tmp_path / "model")
-    message = (
-        rf"^{re.escape(str(place))} has other weights than the encoder of the saved model had "
-        r"\([0-9a-f]{16} then, [0-9a-f]{16} now\), so vectors of new items would not fit\. Put the "
-        "former weights back, or give the model its encoder when loading it: "
-    )
-    with pytest.raises(StorageError, match=message + again):
-        load_encoder(tmp_path / "saved").encode(case.items)
-    with pytest.raises(StorageError, match=r"encoder of the data set's embeddings had .*" + embed):
-        from_description(description).encode(case.items)  # type: ignore[union-attr]
+    refused(StorageError, "has other weights than the encoder of the {} had ")
+    of_data: Any = from_description(description)
     setattr(of_data, of_data.paths[0], str(path))
     np.testing.assert_array_equal(of_data.encode(case.items), wanted)
 
@@ -325,86 +305,79 @@ def test_cached_vectors_need_no_weights(case: Case, path: Path, tmp_path: Path) 
     assert cache.missing(again, case.items) == 0
     np.testing.assert_array_equal(cache.encode(again, case.items), vectors)
     assert again.dimensions == vectors.shape[1]
-    assert "_loaded" not in vars(again)
+    assert not is_loaded(again)
 
 
 @pytest.mark.parametrize("make", [SentenceEncoder, StaticEncoder])
 def test_a_model_in_the_cache_of_the_hub_is_used_at_its_commit(
-    make: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    make: Any, tmp_path: Path, on_hub: HubModel
 ) -> None:
-    from huggingface_hub import constants
-
-    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
     write = write_sentence_model if make is SentenceEncoder else write_static_model
     folders = [write(tmp_path / f"model-{seed}", seed=seed) for seed in (0, 1)]
     old, new = "0" * 39 + "1", "0" * 39 + "2"
-    first = cached_on_hub(tmp_path / "hub", "some/model", old)
-    link_all(folders[0], first)
-    link_all(folders[1], first.with_name(new))
+    on_hub("some/model", new, folders[1])
+    on_hub("some/model", old, folders[0])
     encoder = make("some/model")
-    np.testing.assert_allclose(
-        encoder.encode(TEXTS), make(str(folders[0])).encode(TEXTS), atol=1e-5
-    )
+    wanted = make(str(folders[0])).encode(TEXTS)
+    np.testing.assert_allclose(encoder.encode(TEXTS), wanted, atol=1e-5)
     assert encoder.state()[1]["revision"] == old
     assert make("some/model", revision=old).fingerprint() == encoder.fingerprint()
     later = make("some/model", revision=new)
     assert not np.allclose(later.encode(TEXTS[:1]), encoder.encode(TEXTS[:1]))
-    assert later.fingerprint() != encoder.fingerprint()
-    assert make("not/there", revision=old).fingerprint() != encoder.fingerprint()
+    names = [encoder, later, make("not/there", revision=old)]
+    assert len({one.fingerprint() for one in names}) == 3
     # The branch moves on: a saved encoder keeps its commit.
     save_encoder(encoder, tmp_path / "saved")
-    (tmp_path / "hub" / "models--some--model" / "refs" / "main").write_text(new)
+    on_hub("some/model", new)
     saved: Any = load_encoder(tmp_path / "saved")
     assert saved.fingerprint() == encoder.fingerprint()
     np.testing.assert_array_equal(saved.encode(TEXTS), encoder.encode(TEXTS))
 
 
 def test_what_cannot_be_loaded_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(DataError, match=r"^model='\./tyni': there is no such file or folder\.$"):
-        SentenceEncoder("./tyni").encode(TEXTS)
+    message = "model='./tyni': there is no such file or folder."
+    raises(DataError, message, SentenceEncoder("./tyni").encode, TEXTS)
+    here = str(tmp_path)
     for encoder, what in (
-        (SentenceEncoder("some/model"), r"sentence-transformers model 'some/model'"),
-        (
-            StaticEncoder("some/model", revision="v2"),
-            r"model2vec model 'some/model' at revision 'v",
-        ),
+        (SentenceEncoder("a/b"), "sentence-transformers model 'a/b' can't be loaded ("),
+        (StaticEncoder("a/b", revision="v"), "model2vec model 'a/b' at revision 'v' can't be load"),
+        (SentenceEncoder(here), f"sentence-transformers model '{here}' can't be loaded ("),
+        (StaticEncoder(here), f"model2vec model '{here}' can't be loaded ("),
     ):
-        with pytest.raises(DataError, match=rf"^the {what}.* can't be loaded \(.*offline mode"):
-            encoder.encode(TEXTS)
-    for encoder in (SentenceEncoder(str(tmp_path)), StaticEncoder(str(tmp_path))):
-        with pytest.raises(DataError, match=rf"model '{tmp_path}' can't be loaded \("):
-            encoder.encode(TEXTS)
+        raises(DataError, f"the {what}", encoder.encode, TEXTS)
 
     def unknown(*_: Any, **__: Any) -> None:
         raise RuntimeError("no such repository")
 
     monkeypatch.setattr("huggingface_hub.HfApi.model_info", unknown)
     message = (
-        r"^the sentence-transformers model 'some/model' can't be loaded \(no such repository\)\. "
-        r"Check the spelling and the network connection, or download it elsewhere and pass the "
-        r"local path\.$"
+        "the sentence-transformers model 'a/b' can't be loaded (no such repository). Check the "
+        "spelling and the network connection, or download it elsewhere and pass the local path."
     )
-    with pytest.raises(DataError, match=message):
-        SentenceEncoder("some/model").encode(TEXTS)
+    raises(DataError, message, SentenceEncoder("a/b").encode, TEXTS)
 
 
-def test_items_that_cannot_be_encoded_are_named(tmp_path: Path) -> None:
-    encoder = StaticEncoder("some/model")
-    for text in ("", " \n"):
-        with pytest.raises(DataError, match=r"^text 1 is empty: there is nothing to encode; leave"):
-            encoder.encode(["boat", text])
-    with pytest.raises(DataError, match=r"^text 2 is of type float; expected a str"):
-        encoder.encode(["boat", "sea", float("nan")])
-    with pytest.raises(DataError, match=r"^texts to encode: expected a list of items, given one"):
-        encoder.encode("boat")
-    with pytest.raises(DataError, match=r"^text 1 holds half of a surrogate pair \('\\ud83d' at"):
-        encoder.encode(["boat", "sea \ud83d"])
-    weights = _write_clip(tmp_path / "clip", 0)
-    (tmp_path / "broken.png").write_bytes(b"no picture")
-    clip = ClipEncoder(CLIP, str(weights), side="image", batch_size=2)
-    message = rf"^picture 5 \({tmp_path / 'broken.png'}\) can't be opened \("
-    with pytest.raises(DataError, match=message):
-        clip.encode([*PICTURES[:5], tmp_path / "broken.png"])
+@pytest.mark.parametrize(
+    ("texts", "message"),
+    [
+        (["boat", ""], "text 1 is empty: there is nothing to encode; leave"),
+        (["boat", " \n"], "text 1 is empty: there is nothing to encode; leave"),
+        (["boat", "sea", float("nan")], "text 2 is of type float; expected a str"),
+        ("boat", "texts to encode: expected a list of items, given one"),
+        (["boat", "sea \ud83d"], r"text 1 holds half of a surrogate pair ('\ud83d' at"),
+    ],
+)
+def test_texts_that_cannot_be_encoded_are_named(texts: Any, message: str) -> None:
+    raises(DataError, message, StaticEncoder("some/model").encode, texts)
+
+
+def test_pictures_that_cannot_be_encoded_are_named(tmp_path: Path) -> None:
+    broken = tmp_path / "broken.png"
+    broken.write_bytes(b"no picture")
+    clip = ClipEncoder(CLIP, str(write_clip(tmp_path / "clip")), side="image", batch_size=2)
+    raises(
+        DataError, f"picture 5 ({broken}) can't be opened (", clip.encode, [*PICTURES[:5], broken]
+    )
 
 
 def test_a_vector_that_is_not_finite_is_named(tmp_path: Path) -> None:
@@ -417,35 +390,30 @@ def test_a_vector_that_is_not_finite_is_named(tmp_path: Path) -> None:
         return found
 
     encoder._loaded.encode = overflowing
-    message = "^the vector of text 2 is not finite; look at that text, and check that the model's"
-    with pytest.raises(DataError, match=message):
-        encoder.encode(TEXTS)
+    message = "the vector of text 2 is not finite; "
+    remedy = "look at that text, and check that the model's"
+    raises(DataError, message + remedy, encoder.encode, TEXTS)
     encoder._precision = lambda: "float16"  # type: ignore[method-assign]
-    message = "^the vector of text 2 is not finite; float16 overflows in some models: pass precisi"
-    with pytest.raises(DataError, match=message):
-        encoder.encode(TEXTS)
+    remedy = "float16 overflows in some models: pass precisi"
+    raises(DataError, message + remedy, encoder.encode, TEXTS)
 
 
 @pytest.mark.parametrize(
-    ("settings", "message"),
+    ("name", "value", "message"),
     [
-        ({"model": ""}, "model='': it should be a name or a path."),
-        ({"model": 3}, "model=3: it should be a valid string."),
-        ({"max_length": 0}, "max_length=0: it should be greater than 0."),
-        ({"long_texts": "middle"}, "long_texts='middle': it should be 'truncate' or 'mean'."),
-        ({"precision": "int8"}, "precision='int8': it should be 'auto', 'float32', 'float16' or "),
-        ({"batch_size": 2.5}, "batch_size=2.5: it should be a valid integer or should be 'auto'."),
-        ({"normalise": "yes"}, "normalise='yes': it should be a valid boolean."),
-        ({"normalize": True}, "SentenceEncoder has no setting 'normalize'. Did you mean 'normali"),
+        ("model", "", "model='': it should be a name or a path."),
+        ("model", 3, "model=3: it should be a valid string."),
+        ("max_length", 0, "max_length=0: it should be greater than 0."),
+        ("long_texts", "middle", "long_texts='middle': it should be 'truncate' or 'mean'."),
+        ("precision", "int8", "precision='int8': it should be 'auto', 'float32', 'float16' or "),
+        ("batch_size", 2.5, "batch_size=2.5: it should be a valid integer or should be 'auto'."),
+        ("normalise", "yes", "normalise='yes': it should be a valid boolean."),
+        ("normalize", True, "SentenceEncoder has no setting 'normalize'. Did you mean 'normali"),
     ],
 )
-def test_impossible_settings_are_errors(settings: dict[str, Any], message: str) -> None:
-    with pytest.raises(SettingsError, match=f"^{re.escape(message)}"):
-        SentenceEncoder(**{"model": "some/model"} | settings)
-    encoder = SentenceEncoder("some/model")
-    ((name, value),) = settings.items()
-    with pytest.raises(SettingsError, match=f"^{re.escape(message)}"):
-        setattr(encoder, name, value)
+def test_impossible_settings_are_errors(name: str, value: Any, message: str) -> None:
+    raises(SettingsError, message, lambda: SentenceEncoder(**{"model": "a/b", name: value}))
+    raises(SettingsError, message, setattr, SentenceEncoder("a/b"), name, value)
 
 
 def test_a_path_stays_the_same_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,7 @@ import json
 import re
 import shlex
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,18 +12,30 @@ import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
-from tiny_models import (
-    offline,
-    register_clip_architecture,
-    write_clip_weights,
-    write_sentence_model,
-)
+from tiny_models import register_clip_architecture, write_clip_weights, write_sentence_model
 
 from octis_m3l.cli import main
 from octis_m3l.data.demo import demo_corpus
 
-assert offline
 PAGE = Path(__file__).parents[2] / "docs" / "command-line.md"
+Run = Callable[..., Any]
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Return a function that runs a command in an empty folder, and returns its JSON or error."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("OCTIS_M3L_CACHE", str(tmp_path / "cache"))
+
+    def _run(*arguments: str, code: int = 0) -> Any:
+        monkeypatch.setattr(sys, "argv", ["octis-m3l", *arguments, "--json"])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        out, err = capsys.readouterr()
+        assert (ended.value.code or 0) == code, err
+        return " ".join(err.split()) if code else json.loads(out)
+
+    return _run
 
 
 def _commands() -> list[list[str]]:
@@ -30,98 +43,69 @@ def _commands() -> list[list[str]]:
     block = re.search(r"```text\n(.*?)```", section, re.S)
     assert block is not None
     lines = block[1].replace("\\\n", " ").strip().splitlines()
-    return [shlex.split(line) for line in lines]
+    return [shlex.split(line)[1:] for line in lines]
 
 
-def _write_table(folder: Path) -> None:
+def _write_table() -> None:
     corpus = demo_corpus(60)
     rows: list[dict[str, Any]] = []
     for number, linked in enumerate(corpus.links):
-        items = dict(zip(corpus.views, linked, strict=True))
         row: dict[str, Any] = {}
-        for name in ("en", "de", "fr"):
-            there = items[name] >= 0
-            row[f"title_{name}"] = (
-                corpus.view(name).items(np.array([items[name]]))[0] if there else None
-            )
-        if items["pictures"] >= 0:
-            (pixels,) = corpus.view("pictures").items(np.array([items["pictures"]]))
-            Image.fromarray(pixels).save(folder / f"{number}.png")
+        for (name, view), item in zip(corpus.views.items(), linked, strict=True):
+            if item >= 0:
+                (row[f"title_{name}"],) = view.items(np.array([item]))
+        if "title_pictures" in row:
             row["photo"] = f"{number}.png"
+            Image.fromarray(row.pop("title_pictures")).save(row["photo"])
         rows.append(row)
-    pd.DataFrame(rows).to_csv(folder / "articles.csv", index=False)
+    pd.DataFrame(rows).to_csv("articles.csv", index=False)
 
 
-def _run(monkeypatch: pytest.MonkeyPatch, capsys: Any, *arguments: str) -> Any:
-    monkeypatch.setattr(sys, "argv", ["octis-m3l", *arguments])
-    with pytest.raises(SystemExit) as ended:
-        main()
-    out, err = capsys.readouterr()
-    assert not ended.value.code, err
-    return json.loads(out)
-
-
-def test_three_commands_of_the_docs(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    _write_table(tmp_path)
-    texts = write_sentence_model(tmp_path / "sentences")
-    architecture = register_clip_architecture(tmp_path / "clip")
-    weights = write_clip_weights(tmp_path / "clip.safetensors", architecture)
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("OCTIS_M3L_CACHE", str(tmp_path / "cache"))
-    build, train, evaluate = (command[1:] for command in _commands())
+def test_three_commands_of_the_docs(run: Run) -> None:
+    _write_table()
+    texts = write_sentence_model(Path("sentences").absolute())
+    architecture = register_clip_architecture(Path("clip"))
+    weights = write_clip_weights(Path("clip.safetensors").absolute(), architecture)
+    build, train, evaluate = _commands()
     own = {
         "texts": f"texts=sentence-transformers:{texts}",
         "images": f"images=open-clip:{architecture}/{weights}",
     }
-    build = [own.get(a.partition("=")[0], a) if "=" in a else a for a in build]
-    info = _run(monkeypatch, capsys, *build, "--json")
-    assert {
-        name: view["embeddings"]["dimensions"] for name, view in info["views"].items()
-    } == dict.fromkeys(("en", "de", "fr", "photos"), 16)
-    fast = ("--set", "epochs=2", "--set", "batch_size=16")
+    views = run(*(own.get(a.partition("=")[0], a) if "=" in a else a for a in build))["views"]
+    dimensions = {name: view["embeddings"]["dimensions"] for name, view in views.items()}
+    assert dimensions == dict.fromkeys(("en", "de", "fr", "photos"), 16)
     train = ["5" if argument == "50" else argument for argument in train]
-    _run(monkeypatch, capsys, *train, *fast, "--json")
-    scores = _run(monkeypatch, capsys, *evaluate, "--json")["scores"]
+    run(*train, "--set", "epochs=2", "--set", "batch_size=16")
+    scores = run(*evaluate)["scores"]
     assert {"en-de", "fr-en", "en-photos"} <= {*scores["mrr"], *scores["uap"]}
-    seen = _run(monkeypatch, capsys, "infer", "model", "0.png", "--view", "photos", "--json")
-    assert np.array(seen["theta"]).shape == (1, 5)
-    seen = _run(monkeypatch, capsys, "infer", "model", "snow on the peak", "--view", "en", "--json")
-    assert np.array(seen["theta"]).sum() == pytest.approx(1.0, abs=1e-3)
+    for item, view in (("0.png", "photos"), ("snow on the peak", "en")):
+        theta = np.array(run("infer", "model", item, "--view", view)["theta"])
+        assert theta.shape == (1, 5)
+        assert theta.sum() == pytest.approx(1.0, abs=1e-3)
 
 
 def test_other_encoders_take_the_place_of_those_before_or_stand_beside_them(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, run: Run
 ) -> None:
-    monkeypatch.setenv("OCTIS_M3L_CACHE", str(tmp_path / "cache"))
     demo_corpus(60).save(tmp_path / "corpus")
     first, second = (
-        f"sentence-transformers:{write_sentence_model(tmp_path / f'model-{seed}', seed=seed)}"
+        f"en=sentence-transformers:{write_sentence_model(tmp_path / f'model-{seed}', seed=seed)}"
         for seed in (1, 2)
     )
-    corpus, model = str(tmp_path / "corpus"), str(tmp_path / "model")
-    told = _run(monkeypatch, capsys, "encode", corpus, "--encoder", f"en={first}", "--json")
-    assert told["en"]["dimensions"] == 16
-    again = _run(monkeypatch, capsys, "encode", corpus, "--encoder", f"en={second}", "--json")
-    assert again["en"]["stored"] == [again["en"]["embeddings"]] != told["en"]["stored"]
-    both = _run(
-        monkeypatch, capsys, "encode", corpus, "--encoder", f"en={first}", "--keep", "--json"
-    )
-    assert len(both["en"]["stored"]) == 2
-    train = ["train", corpus, "--topics", "3", "--set", "epochs=2", "--out", model]
-    monkeypatch.setattr(sys, "argv", ["octis-m3l", *train])
-    with pytest.raises(SystemExit) as ended:
-        main()
-    assert ended.value.code == 1
-    error = " ".join(capsys.readouterr().err.split())
+    told = run("encode", "corpus", "--encoder", first)["en"]
+    assert told["dimensions"] == 16
+    again = run("encode", "corpus", "--encoder", second)["en"]
+    assert again["stored"] == [again["embeddings"]] != told["stored"]
+    both = run("encode", "corpus", "--encoder", first, "--keep")["en"]
+    assert len(both["stored"]) == 2
+    train = ["train", "corpus", "--topics", "3", "--set", "epochs=2", "--out", "model"]
+    error = run(*train, code=1)
     assert "view 'en' has several embeddings" in error
-    chosen = told["en"]["embeddings"]
-    assert f"--embeddings en={both['en']['stored'][0]}" in error
-    _run(monkeypatch, capsys, *train, "--embeddings", f"en={chosen}", "--json")
-    scores = _run(monkeypatch, capsys, "evaluate", model, "--metric", "tu", "--json")
-    assert set(scores["scores"]["tu"]) == {"en", "de", "fr"}
-    others = [*train, "--views", "de,fr", "--overwrite", "--json"]
-    assert _run(monkeypatch, capsys, *others)["history"]["stopped"] == "finished"
-    scored = ["evaluate", model, "--corpus", corpus, "--metric", "cnpmi", "--json"]
-    assert set(_run(monkeypatch, capsys, *scored)["scores"]["cnpmi"]) == {"de-fr"}
+    assert f"--embeddings en={both['stored'][0]}" in error
+    run(*train, "--embeddings", f"en={told['embeddings']}")
+    scores = run("evaluate", "model", "--metric", "tu")["scores"]
+    assert set(scores["tu"]) == {"en", "de", "fr"}
+    others = run(*train, "--views", "de,fr", "--overwrite")
+    assert others["history"]["stopped"] == "finished"
+    scores = run("evaluate", "model", "--corpus", "corpus", "--metric", "cnpmi")["scores"]
+    assert set(scores["cnpmi"]) == {"de-fr"}

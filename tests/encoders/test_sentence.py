@@ -6,27 +6,20 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from tiny_models import WINDOW, cached_on_hub, link_all, offline, write_sentence_model
+from tiny_models import WINDOW, Evil, HubModel, raises, write_sentence_model
 
 from octis_m3l.encoders import SentenceEncoder
 from octis_m3l.encoders.sentence import windows_of
 from octis_m3l.errors import DataError, SettingsError
 
-assert offline
-TEXTS = [
-    "boat",
-    "sea wave boats " * 15 + "snow " * 23,
-    "snow peak",
-    "brot ofen, schiff.",
-    "train " * 20,
-    "a b",
-]
+LONG = "sea wave boats " * 15 + "snow " * 23
+TEXTS = ["boat", LONG, "snow peak", "brot ofen, schiff.", "train " * 20, "a b"]
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +60,7 @@ def test_a_long_text_is_cut_off(folder: Path, encoder: SentenceEncoder) -> None:
     assert not np.allclose(more[0], more[1], atol=1e-3)
 
 
-def slow_mean(library: Any, text: str, prompt: str = "") -> NDArray[Any]:
+def slow_mean(library: Any, text: str, prompt: str) -> NDArray[Any]:
     """Words here are one token, and a plural's end another: cut after so many tokens."""
     pieces, tokens = [[]], [0]
     room = WINDOW - 2 - len(library.tokenizer.tokenize(prompt))
@@ -95,89 +88,72 @@ def test_windows_are_averaged_as_by_a_slow_loop(
     assert not np.allclose(found[1], truncated[1], atol=1e-2)
 
 
-def test_the_end_of_a_long_text_counts(folder: Path) -> None:
-    encoder = SentenceEncoder(str(folder), long_texts="mean")
-    found = encoder.encode(["sea " * 60 + "snow", "sea " * 60 + "train"])
-    assert not np.allclose(found[0], found[1], atol=1e-3)
-
-
 def letters(text: str) -> list[tuple[int, int]]:
     """Tokens of one or two letters; spaces belong to none."""
     return [match.span() for match in re.finditer(r"\w\w?|[^\w\s]", text)]
 
 
-@settings(max_examples=200, deadline=None)
-@given(st.text("ab ,.語\n", max_size=80), st.integers(1, 9))
+def windows(text: str, room: int) -> list[tuple[str, int]]:
+    return windows_of(text, letters(text), room, letters)
+
+
+@hypothesis.settings(max_examples=200, deadline=None)
+@hypothesis.given(st.text("ab ,.語\n", max_size=80), st.integers(1, 9))
 def test_windows_put_together_are_the_text(text: str, room: int) -> None:
-    windows = windows_of(text, letters(text), room, letters)
-    assert "".join(piece for piece, _ in windows).strip() == text.strip()
-    for piece, tokens in windows:
+    found = windows(text, room)
+    assert "".join(piece for piece, _ in found).strip() == text.strip()
+    for piece, tokens in found:
         assert tokens == max(1, len(letters(piece)))
         assert tokens <= room
     if len(letters(text)) <= room:
-        assert [piece for piece, _ in windows] == [text]
+        assert [piece for piece, _ in found] == [text]
 
 
 def test_windows_end_between_words_where_there_are_any() -> None:
-    text = "aaaa bbbb cccc dddd"
-    windows = windows_of(text, letters(text), 5, letters)
-    assert [piece.strip() for piece, _ in windows] == ["aaaa bbbb", "cccc dddd"]
-    assert [len(p) for p, _ in windows_of("a" * 24, letters("a" * 24), 5, letters)] == [10, 10, 4]
+    found = windows("aaaa bbbb cccc dddd", 5)
+    assert [piece.strip() for piece, _ in found] == ["aaaa bbbb", "cccc dddd"]
+    assert [len(piece) for piece, _ in windows("a" * 24, 5)] == [10, 10, 4]
 
 
 def test_a_window_that_has_more_tokens_by_itself_is_made_shorter() -> None:
-    def by_itself(text: str) -> list[tuple[int, int]]:
-        return [(0, 0), *letters(text)]
+    text = "a" * 40
+    found = windows_of(text, letters(text), 5, lambda piece: [(0, 0), *letters(piece)])
+    assert "".join(piece for piece, _ in found) == text
+    assert {tokens for _, tokens in found} == {5}
 
-    windows = windows_of("a" * 40, letters("a" * 40), 5, by_itself)
-    assert "".join(piece for piece, _ in windows) == "a" * 40
-    assert {tokens for _, tokens in windows} == {5}
+
+def limited(encoder: SentenceEncoder, most: int) -> list[int]:
+    """Let an encoder have memory for so many texts, and return the sizes of its batches."""
+    sizes, right = [], encoder._loaded.encode
+
+    def encode(texts: list[str], *, batch_size: int, pool: Any = None, **options: Any) -> Any:
+        sizes.append(batch_size)
+        if batch_size > most:
+            raise torch.OutOfMemoryError("no room")
+        return right(texts, **options)
+
+    encoder._loaded.encode = encode
+    return sizes
 
 
 def test_a_batch_that_does_not_fit_is_halved(folder: Path, encoder: SentenceEncoder) -> None:
     small = SentenceEncoder(str(folder), batch_size=8)
-    sizes, right = [], small._loaded.encode
-
-    def limited(texts: list[str], **options: Any) -> Any:
-        sizes.append(len(texts))
-        if len(texts) > 3:
-            raise torch.OutOfMemoryError("no room")
-        return right(texts, **options)
-
-    small._loaded.encode = limited
+    sizes = limited(small, 3)
     np.testing.assert_allclose(small.encode(TEXTS * 2), encoder.encode(TEXTS * 2), atol=1e-5)
     assert sizes == [8, 4, 2, 2, 2, 2, 2, 2]
-
-
-def test_a_text_that_does_not_fit_is_an_error(folder: Path) -> None:
-    encoder = SentenceEncoder(str(folder))
-
-    def never(*_: Any, **__: Any) -> Any:
-        raise torch.OutOfMemoryError("no room")
-
-    encoder._loaded.encode = never
-    message = "^the memory of cpu does not hold a single text beside the model; use another device"
-    with pytest.raises(SettingsError, match=message):
-        encoder.encode(TEXTS)
+    limited(small, 0)
+    message = "the memory of cpu does not hold a single text beside the model; use another device"
+    raises(SettingsError, message, small.encode, TEXTS)
 
 
 def test_several_devices_have_the_librarys_pool(folder: Path, encoder: SentenceEncoder) -> None:
     several = SentenceEncoder(str(folder), device=["cpu", "cpu"], batch_size=8)
-    library, right = several._loaded, several._loaded.encode
-    calls: list[Any] = []
-
-    def pooled(texts: list[str], *, pool: Any, batch_size: int, **options: Any) -> Any:
-        calls.append((pool, batch_size))
-        if batch_size > 2:
-            raise torch.OutOfMemoryError("no room")
-        return right(texts, **options)
-
-    library.start_multi_process_pool = lambda devices: calls.append(devices) or "the pool"
-    library.stop_multi_process_pool = lambda pool: calls.append("stopped")
-    library.encode = pooled
+    sizes, pools = limited(several, 2), []
+    several._loaded.start_multi_process_pool = lambda devices: pools.append(devices) or "the pool"
+    several._loaded.stop_multi_process_pool = pools.append
     np.testing.assert_allclose(several.encode(TEXTS), encoder.encode(TEXTS), atol=1e-5)
-    pools = [("the pool", 8), ("the pool", 4), ("the pool", 2)]
-    assert calls == [["cpu", "cpu"], *pools, "stopped"]
+    assert sizes == [8, 4, 2]
+    assert pools == [["cpu", "cpu"], "the pool"]
 
 
 @pytest.mark.parametrize("devices", ["cpu", ["cpu", "cpu"]])
@@ -197,24 +173,16 @@ def test_an_interruption_passes_through(folder: Path, devices: Any) -> None:
 
 
 def test_the_prefix_of_the_librarys_own_models_may_be_left_out(
-    folder: Path, encoder: SentenceEncoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    folder: Path, encoder: SentenceEncoder, on_hub: HubModel
 ) -> None:
-    from huggingface_hub import constants
-
-    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
     commit = "0123456789abcdef0123456789abcdef01234567"
-    link_all(folder, cached_on_hub(tmp_path, "sentence-transformers/tiny", commit))
+    on_hub("sentence-transformers/tiny", commit, folder)
     found = [SentenceEncoder(name) for name in ("sentence-transformers/tiny", "tiny")]
     found.append(SentenceEncoder("tiny", revision=commit))
     for cached in found:
         np.testing.assert_allclose(cached.encode(TEXTS), encoder.encode(TEXTS), atol=1e-5)
         assert cached.state()[1]["revision"] == commit
     assert found[1].fingerprint() == found[2].fingerprint() != encoder.fingerprint()
-
-
-class Evil:
-    def __reduce__(self) -> Any:
-        return (Path.touch, (Path("ran"),))
 
 
 @pytest.mark.parametrize("trap", ["modules.json", "config.json", "pytorch_model.bin"])
@@ -224,33 +192,31 @@ def test_a_folder_runs_no_code(
     monkeypatch.chdir(tmp_path)
     model = Path(shutil.copytree(folder, tmp_path / "model"))
     (model / "evil.py").write_text("open('ran', 'w')\nclass Evil: pass\n")
-    if trap == "modules.json":
-        modules = [{"idx": 0, "name": "0", "path": "", "type": "evil.Evil"}]
-        (model / trap).write_text(json.dumps(modules))
-    elif trap == "config.json":
-        config = {"model_type": "evil", "auto_map": {"AutoConfig": "evil.Evil"}}
-        (model / trap).write_text(json.dumps(config))
-    else:
+    if trap == "pytorch_model.bin":
         (model / "model.safetensors").unlink()
         torch.save({"a": Evil()}, model / trap)
+    else:
+        modules = [{"idx": 0, "name": "0", "path": "", "type": "evil.Evil"}]
+        config = {"model_type": "evil", "auto_map": {"AutoConfig": "evil.Evil"}}
+        (model / trap).write_text(json.dumps(modules if trap == "modules.json" else config))
     with pytest.raises(DataError, match="can't be loaded"):
         SentenceEncoder(str(model)).encode(["boat"])
     assert not (tmp_path / "ran").exists()
 
 
 def test_what_the_model_cannot_do_is_an_error(folder: Path) -> None:
-    with pytest.raises(SettingsError, match=r"^max_length=65: .* reads at most 64 tokens; give no"):
-        SentenceEncoder(str(folder), max_length=65).encode(TEXTS)
-    with pytest.raises(
-        SettingsError, match=r"^no token of a text fits into 4 beside the special tokens"
+    for settings, message in (
+        ({"max_length": 65}, f"max_length=65: {folder} reads at most 64 tokens; give no"),
+        (
+            {"max_length": 4, "long_texts": "mean", "prompt": "query: "},
+            "no token of a text fits into 4 beside the special tokens",
+        ),
+        ({"device": "cuda:99"}, "device='cuda:99' can't be used here"),
+        ({"device": []}, "device=[]"),
     ):
-        SentenceEncoder(str(folder), max_length=4, long_texts="mean", prompt="query: ").encode(
-            TEXTS
+        raises(
+            SettingsError, message, lambda s=settings: SentenceEncoder(folder, **s).encode(TEXTS)
         )
-    with pytest.raises(SettingsError, match=r"^device='cuda:99' can't be used here"):
-        SentenceEncoder(str(folder), device="cuda:99").encode(TEXTS)
-    with pytest.raises(SettingsError, match=r"^device=\[\] names no device"):
-        SentenceEncoder(str(folder), device=[]).encode(TEXTS)
 
 
 def test_batches_grow_on_a_gpu_in_every_call(monkeypatch: pytest.MonkeyPatch) -> None:

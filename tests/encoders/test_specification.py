@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tiny_models import raises
 
 from octis_m3l.encoders import (
     ClipEncoder,
@@ -28,38 +29,25 @@ DEVICES = st.sampled_from(["auto", "cpu", "cuda:1", ["cpu"], ["cuda:0", "cuda:1"
 LENGTHS = st.none() | st.integers(1, 10**6)
 WORDS = st.none() | st.text(max_size=12) | st.sampled_from(["none", "None", "query: ", "a&b=c?%20"])
 
+COMMON = {"batch_size": SIZES, "precision": PRECISIONS, "normalise": st.booleans()}
+OTHERS = NAMES.filter(lambda name: not name.startswith(("hf-hub:", "local-dir:")))
+SIDES = st.sampled_from(["image", "text"])
+HOW_LONG = st.sampled_from(["truncate", "mean"])
 ENCODERS = st.one_of(
     st.builds(
         SentenceEncoder,
         NAMES,
         revision=WORDS,
         max_length=LENGTHS,
-        long_texts=st.sampled_from(["truncate", "mean"]),
+        long_texts=HOW_LONG,
         prompt=WORDS,
-        batch_size=SIZES,
-        precision=PRECISIONS,
         device=DEVICES,
-        normalise=st.booleans(),
+        **COMMON,
     ),
     st.builds(StaticEncoder, NAMES, revision=WORDS, max_length=LENGTHS, normalise=st.booleans()),
-    st.builds(
-        ClipEncoder,
-        NAMES.filter(lambda name: not name.startswith(("hf-hub:", "local-dir:"))),
-        NAMES,
-        side=st.sampled_from(["image", "text"]),
-        batch_size=SIZES,
-        precision=PRECISIONS,
-        normalise=st.booleans(),
-    ),
+    st.builds(ClipEncoder, OTHERS, NAMES, side=SIDES, **COMMON),
     st.builds(ClipEncoder, NAMES.map("hf-hub:{}".format), side=st.just("text")),
-    st.builds(
-        TimmEncoder,
-        NAMES,
-        weights=st.none() | NAMES,
-        batch_size=SIZES,
-        precision=PRECISIONS,
-        normalise=st.booleans(),
-    ),
+    st.builds(TimmEncoder, NAMES, weights=st.none() | NAMES, **COMMON),
 )
 
 
@@ -74,11 +62,7 @@ def test_a_specification_makes_the_encoder_again(encoder: PretrainedEncoder) -> 
     assert type(found) is type(encoder)
     assert everything(found) == everything(encoder)
     assert found.specification == encoder.specification
-
-
-@settings(max_examples=50, deadline=None)
-@given(ENCODERS)
-def test_names_are_fit_for_files(encoder: PretrainedEncoder) -> None:
+    # Names are fit for files.
     assert re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}", encoder.name)
 
 
@@ -95,20 +79,14 @@ def test_names_are_fit_for_files(encoder: PretrainedEncoder) -> None:
             SentenceEncoder("a/b", device=["cuda:0", "cuda:1"], prompt="query: ", normalise=True),
         ),
         ("model2vec:a/b?max_length=none", StaticEncoder("a/b", max_length=None)),
-        (
-            "open-clip:ViT-B-32/laion2b_s34b_b79k",
-            ClipEncoder("ViT-B-32", "laion2b_s34b_b79k", side="image"),
-        ),
+        ("open-clip:ViT-B-32/openai", ClipEncoder("ViT-B-32", "openai", side="image")),
         (
             "open-clip-text:ViT-B-32//models/w.safetensors?batch_size=8",
             ClipEncoder("ViT-B-32", "/models/w.safetensors", side="text", batch_size=8),
         ),
         ("open-clip:hf-hub:org/name", ClipEncoder("hf-hub:org/name", side="image")),
         ("timm:resnet50.a1_in1k", TimmEncoder()),
-        (
-            "timm:resnet18?weights=/a/b.safetensors",
-            TimmEncoder("resnet18", weights="/a/b.safetensors"),
-        ),
+        ("timm:resnet18?weights=/a.safetensors", TimmEncoder("resnet18", weights="/a.safetensors")),
     ],
 )
 def test_strings_for_the_shell(text: str, wanted: PretrainedEncoder) -> None:
@@ -116,26 +94,22 @@ def test_strings_for_the_shell(text: str, wanted: PretrainedEncoder) -> None:
     assert type(found) is type(wanted)
     assert everything(found) == everything(wanted)
     assert wanted.specification == text
-
-
-def test_an_encoder_with_a_default_model_needs_no_name() -> None:
-    found: Any = encoder_from("timm?batch_size=3")
-    assert everything(found) == everything(TimmEncoder(batch_size=3))
+    # An encoder with a default model needs no name.
+    assert everything(encoder_from("timm?batch_size=3")) == everything(TimmEncoder(batch_size=3))
 
 
 def test_the_picture_encoder_has_its_name_alone() -> None:
     assert encoder_from("picture") == PictureEncoder()
     assert PictureEncoder().specification == "picture"
     assert re.fullmatch("[0-9a-f]{64}", PictureEncoder().fingerprint())
-    for text in ("picture:a", "picture?a=b"):
-        with pytest.raises(SettingsError, match="the encoder 'picture' has neither names nor opti"):
-            encoder_from(text)
 
 
 def test_options_beside_the_string_come_first() -> None:
     found = encoder_from("model2vec:a/b?max_length=3&normalise=true", max_length=5, progress=True)
     assert isinstance(found, StaticEncoder)
     assert (found.max_length, found.normalise, found.progress) == (5, True, True)
+    message = "'timm:a': unknown option 'normalize'. Did you mean 'normalise'?"
+    raises(SettingsError, message, lambda: encoder_from("timm:a", normalize=True))
 
 
 @pytest.mark.parametrize(
@@ -145,14 +119,8 @@ def test_options_beside_the_string_come_first() -> None:
             "sentence-transformer:a",
             "unknown encoder 'sentence-transformer'. Did you mean 'sentence-",
         ),
-        (
-            "lsa",
-            "'lsa' is fitted on the training items when a model is trained: give it to train",
-        ),
-        (
-            "bert",
-            "unknown encoder 'bert'. Known: model2vec, open-clip, open-clip-text, picture, sent",
-        ),
+        ("lsa", "'lsa' is fitted on the training items when a model is trained: give it to train"),
+        ("bert", "unknown encoder 'bert'. Known: model2vec, open-clip, open-clip-text, picture, s"),
         ("model2vec:", "'model2vec:' names no model; expected model2vec:NAME."),
         ("model2vec", "'model2vec' names no model; expected model2vec:NAME."),
         (
@@ -168,17 +136,12 @@ def test_options_beside_the_string_come_first() -> None:
         ("model2vec:a?model=b", "'model2vec:a?model=b': unknown option 'model'."),
         ("open-clip:ViT-B-32", "ViT-B-32 without pretrained would have random weights; give a tag"),
         ("open-clip:a/b?side=text", "'open-clip:a/b?side=text': unknown option 'side'."),
+        ("picture:a", "'picture:a': the encoder 'picture' has neither names nor options."),
+        ("picture?a=b", "'picture?a=b': the encoder 'picture' has neither names nor options."),
     ],
 )
 def test_what_is_misspelt_is_an_error(text: str, message: str) -> None:
-    with pytest.raises(SettingsError, match=f"^{re.escape(message)}"):
-        encoder_from(text)
-
-
-def test_unknown_options_beside_the_string_are_an_error() -> None:
-    message = "^'timm:a': unknown option 'normalize'. Did you mean 'normalise'?"
-    with pytest.raises(SettingsError, match=message):
-        encoder_from("timm:a", normalize=True)
+    raises(SettingsError, message, encoder_from, text)
 
 
 def test_no_library_is_needed_before_something_is_encoded(monkeypatch: pytest.MonkeyPatch) -> None:

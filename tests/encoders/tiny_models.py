@@ -2,8 +2,10 @@
 
 import json
 import os
-from collections.abc import Iterator
+import re
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,17 +18,20 @@ WORDS = [
 ]
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 WINDOW = 24
+HubModel = Callable[..., Path]
 
 
-@pytest.fixture(autouse=True)
-def offline(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Nothing may ask the network; imported by the test files that load models."""
-    from huggingface_hub import constants
+class Evil:
+    """Makes a file when it is unpickled."""
 
-    for name in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"):
-        monkeypatch.setenv(name, "1")
-    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
-    yield
+    def __reduce__(self) -> Any:
+        return (Path.touch, (Path("ran"),))
+
+
+def raises(kind: type[Exception], message: str, call: Callable[..., Any], *args: Any) -> None:
+    """Assert that a call ends with an error whose text begins so."""
+    with pytest.raises(kind, match=f"^{re.escape(message)}"):
+        call(*args)
 
 
 def write_sentence_model(folder: Path, *, seed: int = 0, positions: int = 64) -> Path:
@@ -118,16 +123,6 @@ def write_timm_weights(path: Path, network: str, *, seed: int = 0, classes: int 
     tensors = timm.create_model(network, pretrained=False, num_classes=classes).state_dict()
     save_file({name: one.contiguous() for name, one in tensors.items()}, path)
     return path
-
-
-def cached_on_hub(cache: Path, repository: str, commit: str) -> Path:
-    """Make a repository of the Hub's cache, at one commit, and return its folder."""
-    folder = cache / f"models--{repository.replace('/', '--')}"
-    (folder / "refs").mkdir(parents=True)
-    (folder / "refs" / "main").write_text(commit)
-    snapshot = folder / "snapshots" / commit
-    snapshot.mkdir(parents=True)
-    return snapshot
 
 
 def link_all(source: Path, target: Path) -> None:
