@@ -4,7 +4,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from sparse_rows import sparse_rows
+from plain import sparse_rows
 from torch import Tensor
 
 from octis_m3l.losses import reconstruction

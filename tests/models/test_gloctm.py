@@ -9,8 +9,8 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 import torch
+from plain import divergence, loss_and_noise, plain_vae, posterior_of_counts, sparse_rows
 from planted import Planted, holds_for_most_seeds
-from sparse_rows import sparse_rows
 
 from octis_m3l.data.dataset import MultiviewDataset
 from octis_m3l.errors import DataError, SettingsError, StorageError
@@ -18,7 +18,7 @@ from octis_m3l.models import NMTM, GloCTM, InfoCTM
 from octis_m3l.models.gloctm import GloCTMNetwork, GloCTMSettings
 from octis_m3l.networks import expansion_table
 
-from .plain import divergence, loss_and_noise, plain_vae, posterior_of_counts
+from .contract import refused
 from .unlinked import (
     SIZES,
     UnlinkedModelContract,
@@ -147,52 +147,46 @@ def test_word_vectors_that_do_not_fit_are_refused(
     five_themes: Planted, dataset: MultiviewDataset
 ) -> None:
     plain = MultiviewDataset(five_themes.dataset.views.values())
-    vectors = {"en": dataset.text_view("en").word_vectors}
-    model = GloCTM(**SETTINGS | {"encoder": "lsa", "epochs": 1})
-    with pytest.raises(DataError, match="views en have word vectors and de, fi none; give vectors"):
-        model.train_model(plain.with_word_vectors(vectors))  # type: ignore[arg-type]
-    narrow = {"en": dataset.text_view("en").word_vectors[:, :7]}  # type: ignore[index]
-    with pytest.raises(
-        DataError, match=r"word vectors differ in dimensions \(en 7, de 20, fi 20\)"
-    ):
-        model.train_model(dataset.with_word_vectors(narrow))
-    with pytest.raises(DataError, match="view 'en' has no word vectors; attach them with"):
-        GloCTM(**SETTINGS).train_model(plain)
+    vectors: dict[str, Any] = {n: v.word_vectors for n, v in dataset.text_views.items()}
     given = {n: np.eye(len(v), 3, dtype=np.float32) for n, v in plain.views.items()}
-    with pytest.raises(
-        DataError,
-        match="en, de, fi have no word vectors, and encoder='given' does not give words",
-    ):
-        GloCTM(**SETTINGS | {"encoder": "given"}).train_model(plain.with_embeddings(given))
-
-
-def test_words_without_a_vector_are_counted(dataset: MultiviewDataset) -> None:
-    vectors = np.array(dataset.text_view("de").word_vectors)
-    vectors[:2] = 0
-    message = r"^2 of \d+ words of view 'de' have no vector \(zeros\): they have no neighbours"
-    with pytest.warns(UserWarning, match=message):
-        GloCTM(**SETTINGS | {"epochs": 1}).train_model(dataset.with_word_vectors({"de": vectors}))
-
-
-def test_word_vectors_made_for_each_language_alone_are_refused(
-    dataset: MultiviewDataset,
-) -> None:
+    # Made for one language alone.
     alone = replace(dataset.text_view("de"), word_space="word2vec_de.npz")
-    views = {**dataset.views, "de": alone}
-    message = r"vectors of de \(word2vec_de.npz\) were made for that language alone, so words"
-    with pytest.raises(DataError, match=message):
-        GloCTM(**SETTINGS | {"epochs": 1}).train_model(MultiviewDataset(views.values()))
-    mended = MultiviewDataset(views.values()).with_word_vectors({"de": alone.word_vectors})  # type: ignore[dict-item]
+    apart = MultiviewDataset((dataset.views | {"de": alone}).values())
+    for encoder, data, message in (
+        (
+            "lsa",
+            plain.with_word_vectors({"en": vectors["en"]}),
+            "views en have word vectors and de, fi none; give vectors",
+        ),
+        (
+            "lsa",
+            dataset.with_word_vectors({"en": vectors["en"][:, :7]}),
+            "word vectors differ in dimensions (en 7, de 20, fi 20)",
+        ),
+        ("word-vectors", plain, "view 'en' has no word vectors; attach them with"),
+        (
+            "given",
+            plain.with_embeddings(given),
+            "en, de, fi have no word vectors, and encoder='given' does not give words",
+        ),
+        (
+            "word-vectors",
+            apart,
+            "vectors of de (word2vec_de.npz) were made for that language alone, so words",
+        ),
+    ):
+        model = GloCTM(**SETTINGS | {"encoder": encoder, "epochs": 1})
+        refused(DataError, message, model.train_model, data)
+    mended = apart.with_word_vectors({"de": vectors["de"]})
     assert mended.text_view("de").word_space is None
-    only = MultiviewDataset([alone])
-    GloCTM(**SETTINGS | {"epochs": 1}).train_model(only)
+    GloCTM(**SETTINGS | {"epochs": 1}).train_model(MultiviewDataset([alone]))
 
 
-def test_word_vectors_that_contradict_the_dictionary_are_warned_of(
+def test_word_vectors_that_are_odd_are_warned_of(
     five_themes: Planted, dataset: MultiviewDataset
 ) -> None:
     dataset = dataset.with_views(["en", "de"])
-    vectors = {n: np.asarray(v.word_vectors) for n, v in dataset.text_views.items()}
+    vectors = np.array(dataset.text_view("de").word_vectors)
     themes = zip(five_themes.words["en"], five_themes.words["de"], strict=True)
     pairs = [pair for theme in themes for pair in product(*theme)]
     tied = dataset.with_dictionary("en", "de", pairs)
@@ -201,10 +195,21 @@ def test_word_vectors_that_contradict_the_dictionary_are_warned_of(
         warnings.simplefilter("error")
         model.train_model(tied)
     turn = np.linalg.qr(np.random.default_rng(0).normal(size=(20, 20)))[0]
-    turned = tied.with_word_vectors({"de": vectors["de"] @ turn})
-    message = r"en and de seem to be of two spaces: of \d+ pairs of their dictionary only \d\d% are"
-    with pytest.warns(UserWarning, match=message):
-        model.train_model(turned)
+    without = np.where(np.arange(len(vectors))[:, None] < 2, 0, vectors)
+    for data, of_german, message in (
+        (
+            tied,
+            vectors @ turn,
+            r"en and de seem to be of two spaces: of \d+ pairs of their dictionary only \d\d% are",
+        ),
+        (
+            dataset,
+            without,
+            r"^2 of \d+ words of view 'de' have no vector \(zeros\): they have no neighbours",
+        ),
+    ):
+        with pytest.warns(UserWarning, match=message):
+            model.train_model(data.with_word_vectors({"de": of_german}))
 
 
 # What models of unlinked languages share.
@@ -217,21 +222,17 @@ def test_a_checkpoint_of_views_in_another_order_is_refused(
     dataset = five_themes.dataset.with_views(["en", "de"])
     settings: dict[str, Any] = {"epochs": 1, "num_topics": 4, "batch_size": 32}
     model(**settings, checkpoint=tmp_path).train_model(dataset)
-    turned = dataset.with_views(["de", "en"])
-    with pytest.raises(StorageError, match="belongs to another run: views differ"):
-        model(**settings, checkpoint=tmp_path).train_model(turned)
+    turned, again = dataset.with_views(["de", "en"]), model(**settings, checkpoint=tmp_path)
+    refused(StorageError, "belongs to another run: views differ", again.train_model, turned)
 
 
-def test_samples_that_are_no_number_are_refused(five_themes: Planted) -> None:
+def test_settings_that_mean_nothing_are_refused(five_themes: Planted) -> None:
     model = NMTM(num_topics=4, epochs=1).fit(five_themes.dataset)
     for wrong in (-1, 2.5, True):
-        with pytest.raises(SettingsError, match=r"expected a whole number, 0 or more"):
-            model.infer(["en_sea_1"], "en", samples=wrong)
-
-
-def test_a_global_encoder_that_is_not_there_infers_nothing() -> None:
-    with pytest.raises(SettingsError, match="there is no global encoder to infer by"):
-        GloCTM(inferred_by="global", global_encoder=False)
+        message = "expected a whole number, 0 or more"
+        refused(SettingsError, message, model.infer, ["en_sea_1"], "en", samples=wrong)
+    message = "there is no global encoder to infer by"
+    refused(SettingsError, message, GloCTM, inferred_by="global", global_encoder=False)
 
 
 def test_documents_that_are_all_alike_end_no_training(dataset: MultiviewDataset) -> None:

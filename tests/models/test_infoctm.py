@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from plain import loss_and_noise, plain_vae, posterior_of_counts
 from planted import Planted, holds_for_most_seeds
 
 from octis_m3l.encoders import encode_words
@@ -13,7 +14,6 @@ from octis_m3l.models import InfoCTM
 from octis_m3l.models.infoctm import InfoCTMNetwork, InfoCTMSettings, Links
 from octis_m3l.networks import linked_words
 
-from .plain import loss_and_noise, plain_vae, posterior_of_counts
 from .unlinked import (
     SIZES,
     UnlinkedModelContract,

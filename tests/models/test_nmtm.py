@@ -6,13 +6,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from plain import loss_and_noise, plain_vae, posterior_of_counts
 from planted import Planted
 from torch import Tensor
 
 from octis_m3l.models import NMTM
 from octis_m3l.models.nmtm import NMTMNetwork, NMTMSettings
 
-from .plain import loss_and_noise, plain_vae, posterior_of_counts
 from .unlinked import (
     SIZES,
     UnlinkedModelContract,

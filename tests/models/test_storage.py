@@ -16,6 +16,8 @@ from octis_m3l.files import read_json
 from octis_m3l.models import M3LContrast, load_model
 from octis_m3l.models.storage import MARKER
 
+from .contract import refused
+
 
 @pytest.fixture(scope="module")
 def trained(planted_data: Planted) -> M3LContrast:
@@ -46,9 +48,8 @@ def is_refused(folder: Path, message: str) -> None:
 
 def test_replaces_a_model_only_if_told_to(trained: M3LContrast, saved: Path) -> None:
     before = (saved / MARKER).read_bytes()
-    message = r"pass overwrite=True \(--overwrite\) or choose another folder"
-    with pytest.raises(StorageError, match=message):
-        trained.save(saved)
+    message = "pass overwrite=True (--overwrite) or choose another folder"
+    refused(StorageError, message, trained.save, saved)
     trained.save(saved, overwrite=True)
     assert (saved / MARKER).read_bytes() == before
     assert [path.name for path in saved.parent.iterdir()] == ["model"]
@@ -57,8 +58,8 @@ def test_replaces_a_model_only_if_told_to(trained: M3LContrast, saved: Path) -> 
 def test_never_replaces_anybody_elses_folder(trained: M3LContrast, tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.tex").write_text("years of work")
-    with pytest.raises(StorageError, match=r"it holds no model\.json, so it is not replaced"):
-        trained.save(tmp_path / "mine", overwrite=True)
+    message = "it holds no model.json, so it is not replaced"
+    refused(StorageError, message, trained.save, tmp_path / "mine", overwrite=True)
     assert (tmp_path / "mine" / "thesis.tex").read_text() == "years of work"
     (tmp_path / "empty").mkdir()
     trained.save(tmp_path / "empty")
@@ -119,9 +120,8 @@ def test_foreign_folders(saved: Path, tmp_path: Path) -> None:
 def test_descriptions_that_are_not_whole(saved: Path) -> None:
     described = read_json(saved / MARKER)
     changed(saved, model="lda")
-    message = r"describes no model that is known here \('lda'\); known are gloctm, infoctm, m3l-"
-    with pytest.raises(StorageError, match=message):
-        load_model(saved)
+    message = "describes no model that is known here ('lda'); known are gloctm, infoctm, m3l-"
+    refused(StorageError, message, load_model, saved)
     changed(saved, "pivot", model="m3l-contrast")
     is_refused(saved, "lacks or misstates 'pivot'; it was changed by hand or is damaged")
     words = described["vocabularies"] | {"../en": ["a"]}

@@ -1,6 +1,5 @@
 """Pictures as words: the nearest centroids of their embeddings."""
 
-import re
 from typing import Any
 
 import numpy as np
@@ -12,6 +11,8 @@ from octis_m3l.encoders import PictureEncoder
 from octis_m3l.errors import DataError
 from octis_m3l.models import visual_words as module
 from octis_m3l.models.visual_words import VisualWords
+
+from .contract import refused
 
 
 def drawn(rows: int = 40) -> NDArray[np.float32]:
@@ -59,8 +60,7 @@ def test_they_are_learned_on_training_items_alone() -> None:
     for name, array in first.arrays().items():
         np.testing.assert_array_equal(second.arrays()[name], array)
     assert (learned(vectors, seed=1)[0].centroids != first.centroids).any()
-    with pytest.raises(DataError, match=r"^view 'image' has no training item to learn"):
-        learned(vectors, 0)
+    refused(DataError, "view 'image' has no training item to learn", learned, vectors, 0)
     few, view = learned(drawn(3), 2, words=50, per_picture=10)
     assert view.vocabulary == ("visual0", "visual1")
     assert [sorted(row) for row in words(view)] == [[0, 1]] * 3
@@ -103,8 +103,7 @@ NOT_FINITE = "the embedding of row 0 holds NaN, infinity or a number above 3e38"
     ],
 )
 def test_what_is_no_embedding_is_refused(given: Any, message: str) -> None:
-    with pytest.raises(DataError, match=f"view 'image': .*{re.escape(message)}"):
-        learned(drawn())[0].read(given)
+    refused(DataError, message, learned(drawn())[0].read, given)
 
 
 def test_pictures_without_embeddings_are_encoded() -> None:

@@ -10,8 +10,8 @@ from contextualized_topic_models.models.ctm import (  # type: ignore[import-unty
     CTM,
     ZeroShotTM,
 )
+from plain import sparse_rows
 from planted import IMAGE, Planted, planted
-from sparse_rows import sparse_rows
 from torch import Tensor
 
 from octis_m3l.data.batches import Batch, ViewBatch
@@ -21,7 +21,7 @@ from octis_m3l.metrics import MRR
 from octis_m3l.models import ZeroshotTM
 from octis_m3l.models.zeroshot_tm import ZeroshotTMNetwork, ZeroshotTMSettings
 
-from .contract import TOP_WORDS, NeuralModelContract, assert_distributions
+from .contract import TOP_WORDS, NeuralModelContract, assert_distributions, refused
 
 TOPICS, ROWS, WORDS, DIMENSIONS = 4, 8, 12, 5
 HIDDEN = 6
@@ -64,11 +64,9 @@ def test_views_of_other_dimensions_are_left_out(planted_data: Planted) -> None:
     with pytest.warns(UserWarning, match=message):
         output = model.train_model(planted_data.dataset, top_words=TOP_WORDS)
     assert output.views == ["en", "de"]
-    with pytest.raises(DataError, match=r"the model knows no view 'image'\. Known: de, en\."):
-        model.infer(np.zeros((2, 12), np.float32), IMAGE)
-
-
-def test_languages_in_spaces_of_their_own_are_warned_of(planted_data: Planted) -> None:
+    message = "the model knows no view 'image'. Known: de, en."
+    refused(DataError, message, model.infer, np.zeros((2, 12), np.float32), IMAGE)
+    # Languages in spaces of their own.
     dataset = planted_data.dataset.with_views(["en", "de"])
     message = "views 'de' are encoded by LSA, each language in a space of its own, .* from 'en'"
     with pytest.warns(UserWarning, match=message):
@@ -84,9 +82,8 @@ def test_trains_the_view_that_is_named(embedded: MultiviewDataset) -> None:
     assert output.views == ["en", "de", IMAGE]
     assert output["topic-document-matrix"].shape[1] == embedded.view("de").sizes[0]
     assert list(model.topic_info().columns) == ["topic", "share", "de"]
-    for name, expected in (("fr", "unknown view 'fr'"), (IMAGE, "holds images and has no words")):
-        with pytest.raises(DataError, match=expected):
-            small(view=name).train_model(embedded, top_words=TOP_WORDS)
+    for name, message in (("fr", "unknown view 'fr'"), (IMAGE, "holds images and has no words")):
+        refused(DataError, message, small(view=name).train_model, embedded)
 
 
 def test_other_views_take_no_part_in_training(embedded: MultiviewDataset) -> None:
@@ -157,12 +154,14 @@ def test_defaults_are_theirs() -> None:
     assert ours["prior_weight"] == 1.0
 
 
+def our_network(**given: Any) -> ZeroshotTMNetwork:
+    settings = ZeroshotTMSettings.checked({"num_topics": TOPICS, **given}, "zeroshot-tm")
+    return ZeroshotTMNetwork({"en": DIMENSIONS}, {"en": WORDS}, settings)
+
+
 @pytest.mark.parametrize("form", ["fixed", "learned", "learned-variance"])
 def test_prior_starts_as_theirs(form: str) -> None:
-    given = {"num_topics": TOPICS, "prior": form}
-    ours = ZeroshotTMNetwork(
-        {"en": DIMENSIONS}, {"en": WORDS}, ZeroshotTMSettings.checked(given, "zeroshot-tm")
-    )
+    ours = our_network(prior=form)
     theirs = ZeroShotTM(bow_size=WORDS, contextual_size=DIMENSIONS, n_components=TOPICS).model
     torch.testing.assert_close(ours.prior.mean.detach(), theirs.prior_mean.detach().cpu())
     variance = ours.prior.log_variance.detach().exp()
@@ -188,20 +187,8 @@ def pair(dropout: float, standardised: bool = False) -> tuple[ZeroshotTMNetwork,
     with torch.no_grad():
         theirs.model.prior_mean.normal_()
         theirs.model.prior_variance.uniform_(0.5, 2.0)
-    settings = {
-        "num_topics": TOPICS,
-        "hidden_size": HIDDEN,
-        "hidden_layers": 2,
-        "dropout": dropout,
-        "theta_dropout": dropout,
-        "posterior": "ctm",
-        "prior": "learned-variance",
-    }
-    ours = ZeroshotTMNetwork(
-        {"en": DIMENSIONS},
-        {"en": WORDS},
-        ZeroshotTMSettings.checked(settings, "zeroshot-tm"),
-    ).double()
+    settings = {"hidden_size": HIDDEN, "dropout": dropout, "theta_dropout": dropout}
+    ours = our_network(**settings, prior="learned-variance").double()
     given = theirs.model.state_dict()
     state = ours.state_dict()
     standardiser: Any = ours.standardisers["en"]
@@ -275,12 +262,8 @@ def test_ten_steps_of_adam_stay_in_step() -> None:
     network, model = pair(0.0)
     defaults = model.optimizer.defaults
     # Ours is the mean over the rows, so that ε is as many times smaller.
-    adam = torch.optim.Adam(
-        network.parameters(),
-        lr=defaults["lr"],
-        betas=defaults["betas"],
-        eps=defaults["eps"] / ROWS,
-    )
+    same: dict[str, Any] = {name: defaults[name] for name in ("lr", "betas")}
+    adam = torch.optim.Adam(network.parameters(), **same, eps=defaults["eps"] / ROWS)
     before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
     for step in range(10):
         batch, counts, vectors = make_batch(step)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from sparse_rows import sparse_rows
+from plain import sparse_rows
 from torch import nn
 
 from octis_m3l.data.batches import SparseRows

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
-from sparse_rows import sparse_rows
+from plain import sparse_rows
 from torch import nn
 
 from octis_m3l.data import words as neighbours

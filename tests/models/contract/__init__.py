@@ -6,14 +6,11 @@ from .helpers import (
     assert_differ,
     assert_distributions,
     assert_same,
+    refused,
     with_few_items,
 )
-from .inference import InferenceContract
 from .neural import NeuralContract
-from .octis import OctisContract
 from .output import OutputContract
-from .settings import SettingsContract
-from .storage import StorageContract
 from .training import TrainingContract
 
 __all__ = [
@@ -24,18 +21,12 @@ __all__ = [
     "assert_differ",
     "assert_distributions",
     "assert_same",
+    "refused",
     "with_few_items",
 ]
 
 
-class ModelContract(
-    SettingsContract,
-    OutputContract,
-    TrainingContract,
-    InferenceContract,
-    StorageContract,
-    OctisContract,
-):
+class ModelContract(OutputContract, TrainingContract):
     """Inherit and name the model: see `Contract` for what else may be said of it."""
 
 

@@ -22,10 +22,8 @@ class Contract:
         The class under test.
     settings : dict
         Settings with which it trains in a moment, in addition to `fast`.
-    needs_links : bool
-        Whether it refuses unlinked data.
-    needs_dictionary : bool
-        Whether it refuses data without dictionaries.
+    needs_links, needs_dictionary : bool
+        Whether it refuses unlinked data, or data without dictionaries.
     why_not_unlinked : str, optional
         Why it refuses unlinked data, if it needs no links themselves.
     infers_training_items : bool
@@ -52,34 +50,26 @@ class Contract:
         output: ModelOutput = self.make(**changes).train_model(data, top_words=TOP_WORDS)
         return output
 
-    def with_topics(self, dataset: MultiviewDataset) -> list[str]:
+    def with_topics(self, data: MultiviewDataset) -> list[str]:
         """Return the views whose topics the model learns."""
-        return list(dataset.text_views)
+        return list(data.text_views)
 
-    def inferred(self, dataset: MultiviewDataset) -> list[str]:
+    def inferred(self, data: MultiviewDataset) -> list[str]:
         """Return the views whose items the model infers."""
-        return list(dataset.views)
+        return list(data.views)
 
     @pytest.fixture(scope="class")
-    def trained(self, planted_data: Planted) -> Any:
+    def trained(self, data: MultiviewDataset) -> Any:
         """A trained model, to look at only."""
         model = self.make()
-        model.train_model(planted_data.dataset, top_words=TOP_WORDS)
+        model.train_model(data, top_words=TOP_WORDS)
         return model
 
     @pytest.fixture(scope="class")
-    def runs(self, planted_data: Planted) -> list[ModelOutput]:
+    def runs(self, data: MultiviewDataset) -> list[ModelOutput]:
         """The outputs of two calls of one model."""
         model = self.make()
-        return [model.train_model(planted_data.dataset, top_words=TOP_WORDS) for _ in range(2)]
-
-    @pytest.fixture(scope="class")
-    def trained_on_all(self, planted_data: Planted) -> Any:
-        """A model trained without partitions, to look at only."""
-        model = self.make()
-        model.partitioning(False)
-        model.train_model(planted_data.dataset, top_words=TOP_WORDS)
-        return model
+        return [model.train_model(data, top_words=TOP_WORDS) for _ in range(2)]
 
     @pytest.fixture
     def saved(self, trained: Any, tmp_path: Path) -> Path:

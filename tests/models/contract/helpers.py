@@ -1,6 +1,5 @@
-"""What the parts of the contract share."""
+"""What the parts of the contract, and tests of single models, share."""
 
-import hashlib
 from collections.abc import Callable
 from typing import Any, cast
 
@@ -13,6 +12,15 @@ from octis_m3l.models import ModelOutput
 
 TOP_WORDS = 5
 THETA = "topic-document-matrix"
+
+
+def refused(
+    error: type[Exception], message: str, call: Callable[..., Any], *given: Any, **named: Any
+) -> None:
+    """Check that a call raises an error whose message has this text."""
+    with pytest.raises(error) as raised:
+        call(*given, **named)
+    assert message in str(raised.value)
 
 
 class Losses:
@@ -51,11 +59,12 @@ class Lengths:
         return np.array([[text.count(c) for c in "aeior"] for text in items], np.float32)
 
 
-def with_few_items(dataset: MultiviewDataset, name: str, sizes: dict[str, int]) -> MultiviewDataset:
-    """Return the data set with so many items of a view in each partition."""
+def with_few_items(dataset: MultiviewDataset, name: str, *sizes: int) -> MultiviewDataset:
+    """Return the data set with so many training, validation and test items of a view."""
     view = dataset.view(name)
-    kept = np.concatenate([np.arange(len(view))[view.rows(p)][:size] for p, size in sizes.items()])
-    few = view.take(kept, cast(Any, tuple(sizes.values())))
+    starts = np.cumsum([0, *view.sizes[:2]])
+    kept = np.concatenate([start + np.arange(n) for start, n in zip(starts, sizes, strict=True)])
+    few = view.take(kept, cast(Any, sizes))
     places = np.full(len(view) + 1, -1)
     places[kept] = np.arange(len(kept))
     links = dataset.links.copy()
@@ -64,32 +73,25 @@ def with_few_items(dataset: MultiviewDataset, name: str, sizes: dict[str, int]) 
     return MultiviewDataset((dataset.views | {name: few}).values(), links[links.max(axis=1) >= 0])
 
 
-def hashes(dataset: MultiviewDataset) -> dict[str, str]:
-    """Return a hash of each array that the data set holds."""
-    arrays: dict[str, Any] = {"links": dataset.links}
+def copied(dataset: MultiviewDataset) -> dict[str, NDArray[Any]]:
+    """Return a copy of each array that the data set holds."""
+    arrays = {"links": np.array(dataset.links)}
     for name, view in dataset.views.items():
-        for key, value in vars(view).items():
+        bags = vars(dataset.text_view(name).bag_of_words) if name in dataset.text_views else {}
+        for key, value in (vars(view) | bags).items():
             if isinstance(value, np.ndarray) or key in ("texts", "vocabulary", "sizes"):
-                arrays[f"{name}/{key}"] = np.asarray(value)
-        if name in dataset.text_views:
-            matrix = dataset.text_view(name).bag_of_words
-            for key in ("data", "indices", "indptr"):
-                arrays[f"{name}/bag/{key}"] = getattr(matrix, key)
-    return {
-        key: hashlib.sha256(np.ascontiguousarray(array).tobytes()).hexdigest()
-        for key, array in arrays.items()
-    }
+                arrays[f"{name}/{key}"] = np.array(value)
+    return arrays
 
 
 def assert_distributions(output: ModelOutput) -> None:
     """Everything is finite, rows of topics and columns of documents sum to one."""
     for key, value in output.items():
-        if key.startswith("topics"):
-            continue
-        assert np.isfinite(value).all(), key
-        assert value.min(initial=0) >= 0, key
-        axis = 1 if key.startswith("topic-word-matrix") else 0
-        np.testing.assert_allclose(value.sum(axis=axis), 1, atol=1e-4, err_msg=key)
+        if not key.startswith("topics"):
+            assert np.isfinite(value).all(), key
+            assert value.min(initial=0) >= 0, key
+            axis = 1 if key.startswith("topic-word-matrix") else 0
+            np.testing.assert_allclose(value.sum(axis=axis), 1, atol=1e-4, err_msg=key)
 
 
 def assert_same(one: ModelOutput, other: ModelOutput) -> None:

@@ -26,6 +26,7 @@ from .helpers import (
     Losses,
     assert_distributions,
     assert_same,
+    refused,
     with_few_items,
 )
 
@@ -47,13 +48,19 @@ class NeuralContract(Contract):
         model.train_model(embedded, top_words=TOP_WORDS)
         return model
 
+    @pytest.fixture
+    def saved_of_embeddings(self, of_embeddings: Any, tmp_path: Path) -> Path:
+        """A folder with that model."""
+        of_embeddings.save(tmp_path / "given")
+        return tmp_path / "given"
+
     @pytest.fixture(scope="class")
-    def checkpointed(self, planted_data: Planted, tmp_path_factory: Any) -> Path:
+    def checkpointed(self, data: MultiviewDataset, tmp_path_factory: Any) -> Path:
         """The checkpoints of two calls of one model."""
         folder: Path = tmp_path_factory.mktemp("checkpoint")
         model = self.make(checkpoint=folder)
         for _ in range(2):
-            model.train_model(planted_data.dataset, top_words=TOP_WORDS)
+            model.train_model(data, top_words=TOP_WORDS)
         return folder
 
     def test_settings_of_training_out_of_range(self) -> None:
@@ -69,19 +76,16 @@ class NeuralContract(Contract):
         for name, (value, expected) in wrong.items():
             assert f"{name}={value}: Input should be {expected}." in str(raised.value)
 
-    def test_what_does_not_fit_the_data_or_the_machine(self, planted_data: Planted) -> None:
-        data = planted_data.dataset
-        with pytest.raises(DataError, match=r"batch_size=256 is larger than the data: \d+ tuples"):
-            self.train(data, batch_size=256)
-        with pytest.raises(SettingsError, match=r"device='nonsense' can't be used here .* 'cpu'"):
-            self.train(data, device="nonsense")
-        expected = "patience=3: early stopping needs a validation partition, and the data set has"
-        with pytest.raises(SettingsError, match=expected):
-            self.train(data.with_split(0.8, 0.0), patience=3)
+    def test_what_does_not_fit_the_data_or_the_machine(self, data: MultiviewDataset) -> None:
+        message = "batch_size=256 is larger than the data: "
+        refused(DataError, message, self.train, data, batch_size=256)
+        message = "device='nonsense' can't be used here"
+        refused(SettingsError, message, self.train, data, device="nonsense")
+        message = "patience=3: early stopping needs a validation partition, and the data set has"
+        refused(SettingsError, message, self.train, data.with_split(0.8, 0.0), patience=3)
         model = self.make(patience=3)
         model.partitioning(False)
-        with pytest.raises(SettingsError, match=expected):
-            model.train_model(data, top_words=TOP_WORDS)
+        refused(SettingsError, message, model.train_model, data, top_words=TOP_WORDS)
 
     @pytest.mark.parametrize("batch_size", [2, 3, 4])
     def test_gaps_in_small_batches(self, batch_size: int) -> None:
@@ -93,23 +97,23 @@ class NeuralContract(Contract):
         assert_distributions(model.train_model(data, top_words=3))
 
     def test_a_view_with_few_items(self, embedded: MultiviewDataset) -> None:
-        rare = with_few_items(embedded, "de", {"train": 1, "validation": 0, "test": 3})
-        output = self.train(rare, encoder="given")
+        output = self.train(with_few_items(embedded, "de", 1, 0, 3), encoder="given")
         assert output[f"{THETA}/de"].shape == (4, 1)
         assert output[f"test-{THETA}/de"].shape == (4, 3)
         assert_distributions(output)
-        rare = with_few_items(embedded, "de", {"train": 20, "validation": 0, "test": 3})
-        model = self.make(encoder="given", patience=1)
+        model, rare = (
+            self.make(encoder="given", patience=1),
+            with_few_items(embedded, "de", 20, 0, 3),
+        )
         assert_distributions(model.train_model(rare, top_words=TOP_WORDS))
         assert all(np.isfinite(epoch["validation"]) for epoch in model.history.epochs)
 
     # New items.
 
     def test_infers_new_embeddings(
-        self, of_embeddings: Any, embedded: MultiviewDataset, tmp_path: Path
+        self, of_embeddings: Any, embedded: MultiviewDataset, saved_of_embeddings: Path
     ) -> None:
-        of_embeddings.save(tmp_path / "model")
-        loaded = self.model.load(tmp_path / "model")
+        loaded = self.model.load(saved_of_embeddings)
         vectors = np.random.default_rng(0).normal(size=(5, 12))
         for name in self.inferred(embedded):
             theta = of_embeddings.infer(vectors, name)
@@ -127,24 +131,22 @@ class NeuralContract(Contract):
             assert not np.array_equal(certain, theta)
 
     def test_items_that_do_not_fit(self, of_embeddings: Any, trained: Any) -> None:
-        expected = "view 'en': embeddings of shape {}, expected finite numbers (items × 12)."
-        for vectors in (np.zeros((2, 5)), np.zeros(12)):
-            with pytest.raises(DataError) as raised:
-                of_embeddings.infer(vectors, "en")
-            assert str(raised.value) == expected.format(vectors.shape)
-        for value in (np.nan, 1e300):
-            broken = np.zeros((2, 12))
-            broken[1, 3] = value
-            with pytest.raises(DataError, match=r"the embedding of row 1 holds NaN, infinity or a"):
-                of_embeddings.infer(broken, "en")
-        expected = (
-            "the model was trained on given embeddings of view 'en', or through an encoder of your "
-            "own, which is not saved: pass an array of floats (items × 12), or load the model with "
-            "encoders={'en': encoder}."
-        )
-        with pytest.raises(DataError) as raised:
-            of_embeddings.infer(["en_sea_1"], "en")
-        assert str(raised.value) == expected
+        not_finite = np.zeros((2, 2, 12))
+        not_finite[:, 1, 3] = np.nan, 1e300
+        shape = "view 'en': embeddings of shape {}, expected finite numbers (items × 12)."
+        for given, message in (
+            (np.zeros((2, 5)), shape.format((2, 5))),
+            (np.zeros(12), shape.format((12,))),
+            (not_finite[0], "the embedding of row 1 holds NaN, infinity or a"),
+            (not_finite[1], "the embedding of row 1 holds NaN, infinity or a"),
+            (
+                ["en_sea_1"],
+                "the model was trained on given embeddings of view 'en', or through an encoder of "
+                "your own, which is not saved: pass an array of floats (items × 12), or load the "
+                "model with encoders={'en': encoder}.",
+            ),
+        ):
+            refused(DataError, message, of_embeddings.infer, given, "en")
         with pytest.warns(UserWarning, match="2 of 3 items of view 'en' have no word that the"):
             trained.infer(["en_sea_1", "qwerty", ""], "en")
 
@@ -169,53 +171,45 @@ class NeuralContract(Contract):
     # Callables of the user's own.
 
     def test_encoders_of_ones_own(
-        self, planted_data: Planted, texts: list[str], tmp_path: Path
+        self, data: MultiviewDataset, texts: list[str], tmp_path: Path
     ) -> None:
-        dataset = planted_data.dataset.with_views(["en", "de"])
-        own = {"en": Lengths(), "de": Lengths()}
+        dataset, own = data.with_views(["en", "de"]), {"en": Lengths(), "de": Lengths()}
         model = self.make(encoders=own)
         output = model.train_model(dataset, top_words=TOP_WORDS)
         assert output.views == ["en", "de"]
-        vectors = Lengths().encode(texts)
-        np.testing.assert_array_equal(model.infer(texts, "en"), model.infer(vectors, "en"))
+        expected = model.infer(texts, "en")
+        np.testing.assert_array_equal(model.infer(Lengths().encode(texts), "en"), expected)
         model.save(tmp_path / "model")
         loaded = self.model.load(tmp_path / "model")
-        with pytest.raises(DataError, match=r"load the model with encoders=\{'en': encoder\}\."):
-            loaded.infer(texts, "en")
+        refused(DataError, "the model with encoders={'en': encoder}.", loaded.infer, texts, "en")
         again = load_model(tmp_path / "model", encoders={"en": Lengths()})
-        np.testing.assert_array_equal(again.infer(texts, "en"), model.infer(texts, "en"))
-        with pytest.raises(DataError, match=r"through encoders of your own for de, which are not"):
-            again.train_model(dataset, top_words=TOP_WORDS)
+        np.testing.assert_array_equal(again.infer(texts, "en"), expected)
+        message = "through encoders of your own for de, which are not"
+        refused(DataError, message, again.train_model, dataset, top_words=TOP_WORDS)
         whole = load_model(tmp_path / "model", encoders=own)
         assert_same(whole.train_model(dataset, top_words=TOP_WORDS), output)
 
-    def test_encoders_that_do_not_fit(
-        self, saved: Path, of_embeddings: Any, tmp_path: Path
-    ) -> None:
-        of_embeddings.save(tmp_path / "given")
-        given = tmp_path / "given"
+    def test_encoders_that_do_not_fit(self, saved: Path, saved_of_embeddings: Path) -> None:
         for folder, view, message in (
-            (given, "en", "given for view 'en' has 5 dimensions, the model was trained on 12;"),
-            (given, "enn", r"the model knows no view 'enn'\. Did you mean 'en'\?"),
-            (saved, "en", r"view 'en' has the encoder that it was trained with \((lsa|clsi)\)"),
+            (saved_of_embeddings, "en", "'en' has 5 dimensions, the model was trained on 12;"),
+            (saved_of_embeddings, "enn", "the model knows no view 'enn'. Did you mean 'en'?"),
+            (saved, "en", "view 'en' has the encoder that it was trained with ("),
         ):
-            with pytest.raises((SettingsError, DataError), match=message):
-                self.model.load(folder, encoders={view: Lengths()})
+            refused(OctisM3LError, message, self.model.load, folder, encoders={view: Lengths()})
 
-    def test_tokenizers_of_ones_own(self, planted_data: Planted, tmp_path: Path) -> None:
-        views = {n: v.items(slice(0, 70)) for n, v in planted_data.dataset.text_views.items()}
-        own = {n: TextPreprocessor(stop_words=False, tokenizer=str.split) for n in views}
-        dataset = MultiviewDataset.from_lists(views, preprocessing=own, split=(0.8, 0.1))
-        model = self.make()
-        model.train_model(dataset, top_words=TOP_WORDS)
-        expected = model.infer(["en_sea_1 en_sea_2"], "en")
+    def test_tokenizers_of_ones_own(self, data: MultiviewDataset, tmp_path: Path) -> None:
+        texts = {name: view.items(slice(0, 70)) for name, view in data.text_views.items()}
+        own = {n: TextPreprocessor(stop_words=False, tokenizer=str.split) for n in texts}
+        model, new = self.make(), ["en_sea_1 en_sea_2"]
+        model.fit(texts, preprocessing=own, split=(0.8, 0.1))
         model.save(tmp_path / "model")
-        with pytest.raises(SettingsError, match=r"'builtins:str.split' is a function, .* Pass it"):
-            self.model.load(tmp_path / "model").infer(["en_sea_1 en_sea_2"], "en")
+        loaded = self.model.load(tmp_path / "model")
+        refused(SettingsError, "'builtins:str.split' is a function, ", loaded.infer, new, "en")
         loaded = self.model.load(tmp_path / "model", tokenizers={"en": str.split})
-        np.testing.assert_array_equal(loaded.infer(["en_sea_1 en_sea_2"], "en"), expected)
-        with pytest.raises(SettingsError, match=r"no texts of a view 'enn' .* mean 'en'\?"):
-            self.model.load(tmp_path / "model", tokenizers={"enn": str.split})
+        np.testing.assert_array_equal(loaded.infer(new, "en"), model.infer(new, "en"))
+        given = {"tokenizers": {"enn": str.split}}
+        for message in ("no texts of a view 'enn' ", "mean 'en'?"):
+            refused(SettingsError, message, self.model.load, tmp_path / "model", **given)
 
     # Devices and damaged weights.
 
@@ -232,15 +226,14 @@ class NeuralContract(Contract):
         expected = model.infer(vectors, "en")
         np.testing.assert_allclose(loaded.infer(vectors, "en"), expected, atol=1e-5)
 
-    def test_damaged_weights(self, of_embeddings: Any, tmp_path: Path) -> None:
-        of_embeddings.save(tmp_path / "model")
-        weights = tmp_path / "model" / "weights.safetensors"
+    def test_damaged_weights(self, saved_of_embeddings: Path) -> None:
+        weights = saved_of_embeddings / "weights.safetensors"
         weights.write_bytes(bytes(weights.stat().st_size))
-        described = read_json(tmp_path / "model" / MARKER)
+        described = read_json(saved_of_embeddings / MARKER)
         del described["sha256"]
-        (tmp_path / "model" / MARKER).write_text(json.dumps(described))
+        (saved_of_embeddings / MARKER).write_text(json.dumps(described))
         with pytest.raises(StorageError, match=r"the weights in .* do not fit the model"):
-            self.model.load(tmp_path / "model")
+            self.model.load(saved_of_embeddings)
 
     # Early stopping, divergence, interruption.
 
@@ -259,25 +252,24 @@ class NeuralContract(Contract):
         assert losses[best] == min(losses)
         assert_same(output, self.train(planted_data.dataset, **settings | {"epochs": best + 1}))
 
-    def test_divergence_is_an_error(self, planted_data: Planted) -> None:
+    def test_divergence_is_an_error(self, data: MultiviewDataset) -> None:
         model = self.make(learning_rate=1e30, epochs=20)
         with pytest.raises(OctisM3LError, match=r"the loss became .* in epoch .* learning_rate"):
-            model.train_model(planted_data.dataset, top_words=TOP_WORDS)
-        with pytest.raises(NotTrainedError):
-            model.topics()
+            model.train_model(data, top_words=TOP_WORDS)
+        refused(NotTrainedError, "", model.topics)
 
     @pytest.mark.parametrize("patience", [0, pytest.param(3, marks=pytest.mark.slow)])
     def test_interrupted_training_continues_as_if_unbroken(
         self,
         patience: int,
-        planted_data: Planted,
+        data: MultiviewDataset,
         tmp_path: Path,
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
-        dataset, settings = planted_data.dataset, {"epochs": 4, "patience": patience}
+        settings = {"epochs": 4, "patience": patience}
         unbroken = self.make(**settings)
         whole = Losses(unbroken, monkeypatch)
-        expected = unbroken.train_model(dataset, top_words=TOP_WORDS)
+        expected = unbroken.train_model(data, top_words=TOP_WORDS)
         epochs = len(unbroken.history.epochs)
         an_epoch = whole.calls // epochs
 
@@ -287,67 +279,66 @@ class NeuralContract(Contract):
             pytest.raises(KeyboardInterrupt),
             pytest.warns(UserWarning, match="was interrupted after 2 of 4 epochs; the model keeps"),
         ):
-            stopped.train_model(dataset, top_words=TOP_WORDS)
+            stopped.train_model(data, top_words=TOP_WORDS)
         assert stopped.history.stopped == "interrupted"
         assert_distributions(stopped.output)
         assert stopped.infer(["en_sea_1 en_sea_2"], "en").shape == (1, 4)
         shutil.copytree(tmp_path / "run", tmp_path / "copy")
 
         fresh = self.make(checkpoint=tmp_path / "copy", **settings)
-        rest = Losses(fresh, monkeypatch)
-        for model, losses in ((fresh, rest), (stopped, broken)):
+        finished = self.make(checkpoint=tmp_path / "run", **settings)
+        for model, losses, left in (
+            (fresh, Losses(fresh, monkeypatch), epochs - 2),
+            (stopped, broken, epochs - 2),
+            (finished, Losses(finished, monkeypatch), 0),
+        ):
             before = losses.calls
-            assert_same(model.train_model(dataset, top_words=TOP_WORDS), expected)
-            assert losses.calls - before == (epochs - 2) * an_epoch
+            assert_same(model.train_model(data, top_words=TOP_WORDS), expected)
+            assert losses.calls - before == left * an_epoch
             assert model.history.epochs == unbroken.history.epochs
             assert model.history.stopped == unbroken.history.stopped
 
-        finished = self.make(checkpoint=tmp_path / "run", **settings)
-        none = Losses(finished, monkeypatch)
-        assert_same(finished.train_model(dataset, top_words=TOP_WORDS), expected)
-        assert none.calls == 0
-
     def test_fit_that_is_interrupted_in_its_first_epoch_keeps_what_it_has(
-        self, planted_data: Planted, monkeypatch: pytest.MonkeyPatch
+        self, data: MultiviewDataset, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         model = self.make(epochs=3)
         Losses(model, monkeypatch, interrupted_at=1)
         with pytest.warns(UserWarning, match="was interrupted after 0 of 3 epochs; the"):
-            model.fit(planted_data.dataset, top_words=TOP_WORDS)
+            model.fit(data, top_words=TOP_WORDS)
         assert_distributions(model.output)
         assert len(model.topic_info()) == 4
 
     # Checkpoints.
 
     def test_every_call_has_a_checkpoint_of_its_own(
-        self, checkpointed: Path, runs: list[ModelOutput], planted_data: Planted, tmp_path: Path
+        self,
+        checkpointed: Path,
+        runs: list[ModelOutput],
+        data: MultiviewDataset,
+        tmp_path: Path,
     ) -> None:
         assert len(list(checkpointed.rglob("*.safetensors"))) == 2 * self.networks_trained
-        model = self.make(checkpoint=shutil.copytree(checkpointed, tmp_path / "copy"))
-        for run in runs:
-            assert_same(model.train_model(planted_data.dataset, top_words=TOP_WORDS), run)
-
-    def test_checkpoint_of_another_run(self, checkpointed: Path, planted_data: Planted) -> None:
-        dataset = planted_data.dataset
-        with pytest.raises(StorageError, match="belongs to another run: num_topics differ"):
-            self.train(dataset, checkpoint=checkpointed, num_topics=3)
-        whole = self.make(checkpoint=checkpointed)
-        whole.partitioning(False)
-        with pytest.raises(StorageError, match=r"belongs to another run: .*use_partitions"):
-            whole.train_model(dataset, top_words=TOP_WORDS)
-        first = dataset.view("en").take(
-            np.roll(np.arange(len(dataset.view("en"))), 1), dataset.view("en").sizes
-        )
-        views = dataset.views | {"en": first}
-        other = MultiviewDataset(views.values(), dataset.links, dictionaries=dataset.dictionaries)
-        with pytest.raises(StorageError, match=r"belongs to another run: .*data"):
-            self.train(other, checkpoint=checkpointed)
-
-    def test_truncated_checkpoint(
-        self, checkpointed: Path, planted_data: Planted, tmp_path: Path
-    ) -> None:
         copy = shutil.copytree(checkpointed, tmp_path / "copy")
+        model = self.make(checkpoint=copy)
+        for run in runs:
+            assert_same(model.train_model(data, top_words=TOP_WORDS), run)
         for path in copy.rglob("*.safetensors"):
             path.write_bytes(path.read_bytes()[:-9])
         with pytest.raises(StorageError, match=r"is not a complete checkpoint .* delete it to"):
-            self.train(planted_data.dataset, checkpoint=copy)
+            self.train(data, checkpoint=copy)
+
+    def test_checkpoint_of_another_run(self, checkpointed: Path, data: MultiviewDataset) -> None:
+        message, english = "belongs to another run: ", data.view("en")
+        given = {"checkpoint": checkpointed}
+        refused(
+            StorageError, f"{message}num_topics differ", self.train, data, **given, num_topics=3
+        )
+        whole = self.make(**given)
+        whole.partitioning(False)
+        with pytest.raises(StorageError, match=f"{message}.*use_partitions"):
+            whole.train_model(data, top_words=TOP_WORDS)
+        rolled = english.take(np.roll(np.arange(len(english)), 1), english.sizes)
+        views = data.views | {"en": rolled}
+        other = MultiviewDataset(views.values(), data.links, dictionaries=data.dictionaries)
+        with pytest.raises(StorageError, match=f"{message}.*data"):
+            self.train(other, **given)
