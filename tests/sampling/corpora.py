@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from octis_m3l.data.views import TextView
 from octis_m3l.sampling import Chain, LinkedCorpus
@@ -58,21 +59,18 @@ def tokens(corpus: LinkedCorpus) -> list[tuple[int, int, int]]:
 
 def word_counts(chain: Chain) -> dict[tuple[int, int], Counter[int]]:
     """Count again, token by token, how often each word (language, number) has each topic."""
-    found: dict[tuple[int, int], Counter[int]] = {
-        (language, word): Counter()
-        for language, size in enumerate(chain.corpus.vocabularies.tolist())
-        for word in range(size)
-    }
+    sizes = enumerate(chain.corpus.vocabularies.tolist())
+    found = {(language, word): Counter[int]() for language, n in sizes for word in range(n)}
     for (_, language, word), topic in zip(tokens(chain.corpus), chain.topics.tolist(), strict=True):
         found[language, word][topic] += 1
     return found
 
 
-def document_counts(chain: Chain) -> list[Counter[int]]:
-    """Count again, token by token, how often each document has each topic."""
-    found: list[Counter[int]] = [Counter() for _ in range(len(chain.corpus))]
+def document_counts(chain: Chain) -> NDArray[np.int64]:
+    """Count again, token by token, how often each document has each topic (documents × K)."""
+    found = np.zeros((len(chain.corpus), len(chain.alpha)), np.int64)
     for (document, _, _), topic in zip(tokens(chain.corpus), chain.topics.tolist(), strict=True):
-        found[document][topic] += 1
+        found[document, topic] += 1
     return found
 
 

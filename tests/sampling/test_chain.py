@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy.special import gammaln
 from scipy.stats import chi2
 
-from octis_m3l.sampling import Chain, LinkedCorpus, as_arrays, from_arrays
+from octis_m3l.sampling import Chain, LinkedCorpus, as_arrays, from_arrays, kernels
 
 from .corpora import document_counts, drawn, linked, tokens, word_counts
 
@@ -33,8 +33,7 @@ def assert_counts_are_those_of_the_topics(chain: Chain) -> None:
         number = firsts[language] + word
         begin, length = counts.begins[number], counts.lengths[number]
         pairs = counts.entries[begin : begin + length].tolist()
-        assert len(pairs) == len(expected)
-        assert dict(map(tuple, pairs)) == dict(expected)
+        assert sorted(map(tuple, pairs)) == sorted(expected.items())
         for topic, count in expected.items():
             totals[language, topic] += count
     np.testing.assert_array_equal(counts.totals, totals)
@@ -52,8 +51,7 @@ def test_counts_stay_those_of_the_topics(topics: int, threads: int) -> None:
             assert_counts_are_those_of_the_topics(chain)
         assert chain.sweeps == 12
         assert (chain.topics != before).any()
-        assert chain.topics.min() >= 0
-        assert chain.topics.max() < topics
+        assert {*chain.topics} <= {*range(topics)}
 
 
 @pytest.mark.parametrize(
@@ -95,24 +93,18 @@ def polya(counts: NDArray[Any], prior: NDArray[Any]) -> float:
     return float(gained + (gammaln(sums) - gammaln(counts.sum(axis=1) + sums)).sum())
 
 
-def log_joint(
-    corpus: LinkedCorpus, topics: tuple[int, ...], alpha: NDArray[Any], eta: NDArray[Any]
-) -> float:
-    """Return log p(w, z) up to a constant, one Dirichlet–multinomial after another."""
-    documents = np.zeros((len(corpus), len(alpha)))
-    words = [np.zeros((len(alpha), size)) for size in corpus.vocabularies]
-    for (document, language, word), topic in zip(tokens(corpus), topics, strict=True):
-        documents[document, topic] += 1
-        words[language][topic, word] += 1
-    of_words = [polya(of, np.full(of.shape[1], one)) for of, one in zip(words, eta, strict=True)]
-    return polya(documents, alpha) + sum(of_words)
-
-
 def posterior(corpus: LinkedCorpus, alpha: NDArray[Any], eta: NDArray[Any]) -> NDArray[np.float64]:
     """Return p(z | w) of all assignments, the last token's topic running fastest."""
-    every = product(range(len(alpha)), repeat=len(corpus.words))
-    logs = np.array([log_joint(corpus, topics, alpha, eta) for topics in every])
-    likely = np.exp(logs - logs.max())
+    logs = []
+    for topics in product(range(len(alpha)), repeat=len(corpus.words)):
+        documents = np.zeros((len(corpus), len(alpha)))
+        words = [np.zeros((len(alpha), size)) for size in corpus.vocabularies]
+        for (document, language, word), topic in zip(tokens(corpus), topics, strict=True):
+            documents[document, topic] += 1
+            words[language][topic, word] += 1
+        priors = [np.full(of.shape[1], one) for of, one in zip(words, eta, strict=True)]
+        logs.append(polya(documents, alpha) + sum(map(polya, words, priors)))
+    likely = np.exp(np.array(logs) - max(logs))
     return np.asarray(likely / likely.sum())
 
 
@@ -140,11 +132,7 @@ class AtOnce:
         return future
 
 
-TWO_TOPICS = (
-    {"en": [[0, 1], [0], []], "de": [[1], [1, 0], [0]]},
-    [2, 3],
-    (0.3, 0.9),
-)
+TWO_TOPICS = ({"en": [[0, 1], [0], []], "de": [[1], [1, 0], [0]]}, [2, 3], (0.3, 0.9))
 THREE_TOPICS = ({"en": [[0, 0], [1]], "de": [[1], [1]]}, [2, 3], (0.3, 0.9, 0.1))
 # Each of two threads has the words of one language at a time, so that no total is out of date.
 TWO_THREADS = ({"en": [[0, 0], [0, 1]], "de": [[0, 1], [0, 1]]}, [2, 2], (0.3, 0.9))
@@ -159,12 +147,7 @@ TWO_THREADS = ({"en": [[0, 0], [0, 1]], "de": [[0, 1], [0, 1]]}, [2, 2], (0.3, 0
     ],
 )
 def test_its_samples_are_of_the_posterior(
-    texts: dict[str, list[list[int]]],
-    words: list[int],
-    alpha: tuple[float, ...],
-    threads: int,
-    samples: int,
-    monkeypatch: pytest.MonkeyPatch,
+    texts: Any, words: Any, alpha: Any, threads: int, samples: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("octis_m3l.sampling.chain.ThreadPoolExecutor", AtOnce)
     chain = chain_over(linked(texts, words), len(alpha), threads=threads, seed=1, sweeps=20)
@@ -211,98 +194,27 @@ def test_a_sample_is_a_copy_and_comes_back_from_its_arrays() -> None:
 
 
 @pytest.mark.parametrize("threads", [1, 3])
-def test_words_and_documents_are_the_counts_with_the_prior(threads: int) -> None:
+def test_words_documents_and_likelihood_are_the_counts_with_the_prior(threads: int) -> None:
     chain = chain_over(drawn(2), 4, threads=threads, sweeps=5)
     chain.alpha, chain.eta = np.array([0.1, 0.5, 0.2, 2.0]), np.array([0.3, 0.05, 0.01])
-    counted, found = word_counts(chain), topic_words(chain)
+    counted, found, total = word_counts(chain), topic_words(chain), 0.0
     assert [phi.shape for phi in found] == [(4, 3), (4, 1), (4, 30)]
     for language, phi in enumerate(found):
-        size, eta = phi.shape[1], chain.eta[language]
+        size, eta = phi.shape[1], float(chain.eta[language])
         for topic in range(4):
-            row = [counted[language, word][topic] + eta for word in range(size)]
-            np.testing.assert_allclose(phi[topic], np.array(row) / sum(row), rtol=1e-12)
-    theta = np.zeros((len(chain.corpus), 4), np.float32)
-    chain.add_document_topics(theta)
-    for document, of in enumerate(document_counts(chain)):
-        row = [of[topic] + chain.alpha[topic] for topic in range(4)]
-        np.testing.assert_allclose(theta[document], np.array(row) / sum(row), rtol=1e-6)
-    np.testing.assert_allclose(theta[0], chain.alpha / chain.alpha.sum(), rtol=1e-6)
-
-
-@pytest.mark.parametrize("threads", [1, 3])
-def test_log_likelihood_is_a_loop_over_topics_and_words(threads: int) -> None:
-    chain = chain_over(drawn(3), 4, threads=threads, sweeps=5)
-    chain.eta = np.array([0.3, 0.05, 0.01])
-    counted, total = word_counts(chain), 0.0
-    for language, size in enumerate(chain.corpus.vocabularies.tolist()):
-        eta = float(chain.eta[language])
-        for topic in range(4):
-            row = [counted[language, word][topic] for word in range(size)]
+            row = np.array([counted[language, word][topic] for word in range(size)])
+            np.testing.assert_allclose(phi[topic], (row + eta) / sum(row + eta), rtol=1e-12)
             total += lgamma(size * eta) - lgamma(sum(row) + size * eta)
             total += sum(lgamma(count + eta) - lgamma(eta) for count in row)
     assert chain.log_likelihood() == pytest.approx(total / len(chain.topics), rel=1e-10)
+    theta = np.zeros((len(chain.corpus), 4), np.float32)
+    chain.add_document_topics(theta)
+    expected = document_counts(chain) + chain.alpha
+    np.testing.assert_allclose(theta, expected / expected.sum(axis=1, keepdims=True), rtol=1e-6)
+    np.testing.assert_allclose(theta[0], chain.alpha / chain.alpha.sum(), rtol=1e-6)
 
 
-# Priors.
-
-
-def is_likeliest(log_likelihood: Callable[[NDArray[Any]], float], found: NDArray[Any]) -> bool:
-    """Return whether no number can be changed by 2 % to a higher likelihood."""
-    steps = [
-        1 + change * np.eye(len(found))[k] for k in range(len(found)) for change in (-0.02, 0.02)
-    ]
-    return all(log_likelihood(found * step) < log_likelihood(found) for step in steps)
-
-
-def test_alpha_becomes_the_likeliest() -> None:
-    random = np.random.default_rng(5)
-    texts = [
-        (5 * random.choice(3, 25, p=row) + random.integers(0, 5, 25)).tolist()
-        for row in random.dirichlet([1.0, 0.5, 0.2], 40)
-    ]
-    chain = chain_over(linked({"en": [*texts, []], "de": [*texts, []]}, [15, 15]), 3, sweeps=50)
-    counted = document_counts(chain)
-
-    def log_likelihood(alpha: NDArray[Any]) -> float:
-        total = 0.0
-        for of in counted:
-            total += lgamma(alpha.sum()) - lgamma(sum(of.values()) + alpha.sum())
-            total += sum(lgamma(of[k] + one) - lgamma(one) for k, one in enumerate(alpha))
-        return total
-
-    assert not is_likeliest(log_likelihood, chain.alpha)
-    for _ in range(5):
-        chain.fit_alpha()
-    assert is_likeliest(log_likelihood, chain.alpha)
-
-
-def test_eta_becomes_the_likeliest_of_each_language() -> None:
-    chain = chain_over(drawn(4, documents=60, words=(6, 4)), 3, sweeps=10)
-
-    def log_likelihood(eta: NDArray[Any]) -> float:
-        chain.eta = eta
-        return chain.log_likelihood()
-
-    chain.eta = np.array([0.01, 3.0])
-    for _ in range(20):
-        chain.fit_eta()
-    found = chain.eta.copy()
-    assert found[0] != pytest.approx(found[1], rel=0.01)
-    assert is_likeliest(log_likelihood, found)
-
-
-def test_eta_of_a_language_without_tokens_stays() -> None:
-    chain = chain_over(linked({"en": [[0, 1, 1]], "de": [[]]}, [2, 3]), sweeps=3)
-    chain.fit_eta()
-    assert chain.eta[1] == 0.3
-    np.testing.assert_allclose(topic_words(chain)[1], np.full((3, 3), 1 / 3))
-
-
-def test_it_runs_where_nothing_can_be_cached(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    from octis_m3l.sampling import kernels
-
+def test_it_runs_where_nothing_can_be_cached(monkeypatch: pytest.MonkeyPatch) -> None:
     compile_, tried = kernels.njit, []
 
     def uncacheable(**options: Any) -> Any:
@@ -312,10 +224,6 @@ def test_it_runs_where_nothing_can_be_cached(
         return compile_(**options)
 
     monkeypatch.setattr(kernels, "njit", uncacheable)
-
-    @kernels.compiled()
-    def twice(number: int) -> int:
-        return 2 * number
-
+    twice = kernels.compiled()(lambda number: 2 * number)
     assert tried == [True, False]
     assert twice(4) == 8

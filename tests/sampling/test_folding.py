@@ -56,15 +56,11 @@ def test_theta_is_the_exact_mean_over_states() -> None:
                 assert np.abs(found[row] - exact(words, states[0][0], wrong)).max() > 0.008
 
 
-def test_the_first_sweeps_are_not_counted() -> None:
+def test_the_first_sweeps_are_not_counted_and_states_follow_one_another() -> None:
     corpus = linked({"en": [[0, 1, 1, 2]]}, [4])
     later = [folded(corpus, burn_in=burn_in, samples=1) for burn_in in range(8)]
     np.testing.assert_allclose(folded(corpus, burn_in=5, samples=3), sum(later[5:]) / 3)
     np.testing.assert_allclose(folded(corpus, burn_in=0, samples=8), sum(later) / 8)
-
-
-def test_a_state_continues_where_the_one_before_it_ended() -> None:
-    corpus = linked({"en": [[0, 1, 1, 2]]}, [4])
     state = (topics_of_words(corpus), ALPHA, 3)
     settings = {"burn_in": 2, "seed": 4}
     twice = fold_in(corpus, [state] * 2, between=0, **settings)
@@ -104,15 +100,11 @@ def test_threads_and_rows_that_are_not_used_change_nothing() -> None:
     np.testing.assert_array_equal(found, expected)
 
 
-def test_nothing_has_the_mean_of_the_prior() -> None:
+def test_nothing_has_the_mean_of_the_prior_and_another_seed_is_another_answer() -> None:
     found = folded(linked({"en": [[], [0], []]}, [4]))
     np.testing.assert_allclose(found[[0, 2]], [ALPHA / ALPHA.sum()] * 2, rtol=1e-12)
     assert folded(linked({"en": []}, [4])).shape == (0, 3)
-
-
-def test_another_seed_is_another_answer() -> None:
-    corpus = drawn(3)
-    assert (folded(corpus, seed=1) != folded(corpus, seed=2)).any()
+    assert (folded(drawn(3), seed=1) != folded(drawn(3), seed=2)).any()
 
 
 def test_sweeps_are_divided_among_samples() -> None:
@@ -122,11 +114,7 @@ def test_sweeps_are_divided_among_samples() -> None:
     for _ in range(4):
         chain.sweep()
         samples.append(chain.sample())
-    assert shared_out(samples, 10) == [
-        (samples[0], 3),
-        (samples[1], 3),
-        *((s, 2) for s in samples[2:]),
-    ]
+    assert shared_out(samples, 10) == list(zip(samples, [3, 3, 2, 2], strict=True))
     assert shared_out(samples, 2) == [(samples[0], 1), (samples[3], 1)]
     every = np.arange(corpus.vocabularies.sum())
     states = [(sample.word_topics(every), sample.alpha, 3) for sample in samples]

@@ -14,15 +14,7 @@ from octis_m3l.training import History
 
 from .corpora import drawn, stop_after
 
-SETTINGS = RunSettings(
-    iterations=120,
-    burn_in=30,
-    samples=7,
-    alpha_burn_in=20,
-    alpha_interval=10,
-    eta_fitted=True,
-    checkpoint_seconds=0.0,
-)
+SETTINGS = RunSettings(120, 30, 7, 20, 10, eta_fitted=True, checkpoint_seconds=0.0)
 
 Result = tuple[list[Sample], NDArray[np.float32], History]
 
