@@ -1,15 +1,13 @@
 """From records to the views of a data set, their partitions, labels and links."""
 
-from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass
-from inspect import signature
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from PIL import Image
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
@@ -25,12 +23,11 @@ from octis_m3l.data.partitions import (
     numbers_of_names,
 )
 from octis_m3l.data.parts import DatasetParts
-from octis_m3l.data.pictures import check_no_address, fault_of, is_address, open_picture
-from octis_m3l.data.records import read_json_lines, read_table
+from octis_m3l.data.pictures import as_picture, fault_of
 from octis_m3l.data.text import TextPreprocessor
-from octis_m3l.data.views import PARTITIONS, ImageView, Picture, TextView, View
-from octis_m3l.errors import DataError, SettingsError, suggest, warn
-from octis_m3l.validation import ArrayLike, Lenient, Listed, Unchecked, validated
+from octis_m3l.data.views import PARTITIONS, ImageView, TextView, View
+from octis_m3l.errors import DataError, SettingsError, check_known, suggest, warn
+from octis_m3l.validation import ArrayLike, Lenient, Unchecked, validated
 
 _SHOWN = 5
 _LARGEST_EXACT_FLOAT = 2**53
@@ -106,212 +103,39 @@ def from_lists(
     """
     for what, given in (("languages", languages), ("preprocessing", preprocessing)):
         for name in given if isinstance(given, Mapping) else ():
-            if name not in texts:
-                raise DataError(
-                    f"{what}: there is no view of texts '{name}'.{suggest(str(name), list(texts))}"
-                )
-    embeddings = dict(embeddings or {})
-    records = _read_records(texts, images or {}, embeddings, group)
+            check_known(name, texts, f"view of texts in {what}")
     if split is not None and partition is not None:
         raise SettingsError("partition and split are both given; give only one of the two.")
-    if split is None:
-        main = _given_partition(partition, records, "partition")
-    else:
-        main = _drawn_partition(records, split, split_seed)
-    others = {
-        name: _given_partition(given, records, name)
-        for name, given in (other_partitions or {}).items()
-    }
-    builder = _Builder(records, main, others, _labels(labels, records.count), unusable)
+    embeddings = dict(embeddings or {})
+    records = _read_records(texts, images or {}, embeddings, group)
+    builder = _Builder(
+        records,
+        partition=(
+            records.partition(partition, "partition")
+            if split is None
+            else records.drawn_partition(split, split_seed)
+        ),
+        others={n: records.partition(one, n) for n, one in (other_partitions or {}).items()},
+        labels=None if labels is None else records.labels(labels),
+        unusable=unusable,
+    )
     for name in texts:
         language = language_of(name, languages)
         chosen = preprocessing.get(name) if isinstance(preprocessing, Mapping) else preprocessing
         builder.add_texts(name, language, chosen or TextPreprocessor(language=language))
     for name in images or {}:
         builder.add_images(name)
-    views = [
-        view.with_embeddings(embeddings[view.name]) if view.name in embeddings else view
-        for view in builder.views
-    ]
-    described = dict(metadata or {})
-    if builder.dropped:
-        described["dropped"] = builder.dropped
-    described["preprocessing"] = builder.reports
+    dropped = {"dropped": builder.dropped} if builder.dropped else {}
     return DatasetParts(
-        views=views,
+        views=[
+            view.with_embeddings(embeddings[view.name]) if view.name in embeddings else view
+            for view in builder.views
+        ],
         links=builder.links(),
         pivot=pivot,
-        metadata=described,
+        metadata={**(metadata or {}), **dropped, "preprocessing": builder.reports},
         partitions=builder.other_partitions,
     )
-
-
-@validated
-def from_frame(
-    frame: pd.DataFrame,
-    *,
-    texts: Mapping[str, Hashable] | Listed[Hashable] | str,
-    images: Mapping[str, Hashable] | Listed[Hashable] | str | None = None,
-    partition: Hashable | None = None,
-    other_partitions: str | Listed[str] = (),
-    label: Hashable | None = None,
-    group: Hashable | None = None,
-    image_folder: str | Path | None = None,
-    **arguments: Any,
-) -> DatasetParts:
-    """Build a data set from a pandas frame: a column for each view, NaN where it is missing.
-
-    Parameters
-    ----------
-    frame : pandas.DataFrame
-        One record a row.
-    texts, images : mapping of view to column, sequence of columns, or one column
-        The columns with documents, and with paths of pictures. Without a mapping, views have the
-        names of their columns. None instead of a column: the view has embeddings alone.
-    partition, label, group : str, optional
-        Columns, as in `from_lists`.
-    other_partitions : sequence of str
-        Columns with further partitions.
-    image_folder : str or Path, optional
-        The folder that paths of pictures are relative to.
-    **arguments
-        As for `from_lists`.
-
-    Returns
-    -------
-    MultiviewDataset
-
-    Raises
-    ------
-    DataError
-        If a column is missing, and as `from_lists`.
-    """
-    known = {*signature(from_frame).parameters, *signature(from_lists).parameters}
-    known -= {"arguments", "labels"}
-    for name in arguments:
-        if name not in known:
-            raise SettingsError(f"from_frame has no argument '{name}'.{suggest(name, known)}")
-    text_columns, image_columns = _columns(texts), _columns({} if images is None else images)
-    others = list(_columns(other_partitions))
-    optional = [*image_columns.values(), partition, label, group]
-    for column in [*text_columns.values(), *others, *(c for c in optional if c is not None)]:
-        _check_column(frame, column)
-    root = Path(image_folder) if image_folder is not None else None
-
-    def cells(column: Hashable | None) -> list[Any] | None:
-        return None if column is None else frame[column].tolist()
-
-    return from_lists(
-        {view: frame[column].tolist() for view, column in text_columns.items()},
-        images={
-            view: None if column is None else [_below(root, cell) for cell in frame[column]]
-            for view, column in image_columns.items()
-        },
-        partition=cells(partition),
-        other_partitions={name: frame[name].tolist() for name in others},
-        labels=cells(label),
-        group=cells(group),
-        **arguments,
-    )
-
-
-@validated
-def from_table(
-    path: str | Path,
-    *,
-    delimiter: str | None = None,
-    encoding: str | None = None,
-    image_folder: str | Path | None = None,
-    **arguments: Any,
-) -> DatasetParts:
-    """Build a data set from a file: CSV, TSV, a workbook's first sheet, or JSON lines.
-
-    Parameters
-    ----------
-    path : str or Path
-        A .csv, .tsv, .jsonl (all of them also as .gz) or .xlsx file; see `from_jsonl` for the
-        names of JSON fields.
-    delimiter, encoding : str, optional
-        Of the file. Default: detected, with a warning if the encoding is uncertain.
-    image_folder : str or Path, optional
-        The folder that paths of pictures are relative to. Default: the file's folder.
-    **arguments
-        As for `from_frame`.
-
-    Returns
-    -------
-    MultiviewDataset
-
-    Raises
-    ------
-    DataError
-        If the file can't be read, a row has more cells than the header, and as `from_frame`.
-    SettingsError
-        If the delimiter or the encoding is unknown.
-    """
-    path = Path(path)
-    frame = read_table(path, delimiter=delimiter, encoding=encoding)
-    label = arguments.get("label")
-    if isinstance(label, str) and [*frame.columns].count(label) == 1:
-        # Pandas and R write "nan" for a missing label; in a text it may be a word.
-        frame[label] = [
-            None if isinstance(cell, str) and cell.lower() == "nan" else cell
-            for cell in frame[label]
-        ]
-    return from_frame(frame, image_folder=image_folder or path.parent, **arguments)
-
-
-@validated
-def from_jsonl(
-    path: str | Path, *, image_folder: str | Path | None = None, **arguments: Any
-) -> DatasetParts:
-    """Build a data set from JSON lines, whatever the file's name: a field for each view.
-
-    Parameters
-    ----------
-    path : str or Path
-        One JSON object a line; a field may be absent, null, or a list of several items. A field
-        within a field is named with a dot: ``text.en``.
-    image_folder : str or Path, optional
-        The folder that paths of pictures are relative to. Default: the file's folder.
-    **arguments
-        As for `from_frame`, with fields for columns.
-
-    Returns
-    -------
-    MultiviewDataset
-
-    Raises
-    ------
-    DataError
-        If the file is missing, a line is no JSON object, and as `from_frame`.
-    """
-    path = Path(path)
-    return from_frame(read_json_lines(path), image_folder=image_folder or path.parent, **arguments)
-
-
-def _columns(given: Any) -> dict[str, Any]:
-    """Return the column of each view; without a mapping, views are named as their columns."""
-    if isinstance(given, Mapping):
-        return dict(given)
-    return {column: column for column in ([given] if isinstance(given, str) else given)}
-
-
-def _check_column(frame: pd.DataFrame, column: Hashable) -> None:
-    times = [*frame.columns].count(column)
-    if times > 1:
-        raise DataError(f"the table has {times} columns '{column}'; rename all but one of them.")
-    if not times:
-        names = [str(name) for name in frame.columns]
-        raise DataError(f"there is no column '{column}'.{suggest(str(column), names)}")
-
-
-def _below(root: Path | None, cell: Any) -> Any:
-    if isinstance(cell, list | tuple):
-        return [_below(root, item) for item in cell]
-    if root is None or not isinstance(cell, str | Path) or is_address(cell):
-        return cell
-    return root / cell
 
 
 # Records.
@@ -321,15 +145,42 @@ def _below(root: Path | None, cell: Any) -> Any:
 class _Column:
     """The items of one view, and the records that hold them: one entry for each occurrence."""
 
+    name: str
     items: list[Any]
     item: NDArray[np.int64]
     record: NDArray[np.int64]
     sources: NDArray[np.int64]
     inputs: int
 
-    def first_records(self) -> NDArray[np.int64]:
-        """Return the first record that holds each item."""
-        return self.record[np.unique(self.item, return_index=True)[1]]
+    def partition(self, of_records: NDArray[np.int8], what: str) -> NDArray[np.int8]:
+        """Return the partition of each item, which is that of all its records."""
+
+        def place(number: int) -> str:
+            item = str(self.items[self.item[number]])[:80]
+            return f"view '{self.name}', record {self.record[number]}: the same item ({item})"
+
+        return _common_partition(of_records[self.record], self.item, what, place)
+
+    def labels(self, of_records: NDArray[np.object_]) -> list[str]:
+        """Return the label of each item, "" if its records have different labels."""
+        known = pd.DataFrame({"item": self.item, "label": of_records[self.record]})
+        known = known[known["label"] != ""].drop_duplicates()
+        several = np.bincount(known["item"], minlength=len(self.items)) > 1
+        if several.any():
+            differing = [
+                f"{str(self.items[item])[:80]}: "
+                + ", ".join(sorted(known["label"][known["item"] == item])[:_SHOWN])
+                for item in np.flatnonzero(several)[:_SHOWN]
+            ]
+            warn(
+                f"view '{self.name}': {several.sum()} of {len(several)} items belong to records "
+                f"with different labels ({_some(differing, several.sum(), '; ')}); they have no "
+                "label. Give all their records one label to keep it."
+            )
+        found = np.full(len(several), "", object)
+        found[known["item"]] = known["label"]
+        found[several] = ""
+        return list(found)
 
 
 @dataclass(frozen=True, eq=False)
@@ -340,21 +191,64 @@ class _Records:
     columns: dict[str, _Column]
     group: NDArray[np.int64]
 
-    def connected(self) -> NDArray[np.int64]:
-        """Return numbers that records share if they are of one group or have an item in common."""
-        # Records are on one side of a graph, groups and items on the other.
-        rows, columns = [np.arange(self.count)], [self.group]
-        start = int(self.group.max(initial=0)) + 1
+    def given(self, given: Any, what: str) -> list[Any]:
+        """Return what a user gave for each record."""
+        listed = as_items(given, what)
+        if len(listed) != self.count:
+            raise DataError(f"{len(listed)} {what} for {self.count} records; give one for each.")
+        return listed
+
+    def partition(self, given: Sequence[str] | None, what: str) -> NDArray[np.int8]:
+        """Return the partition of each record, which is that of its whole group."""
+        if given is None:
+            return np.zeros(self.count, np.int8)
+        numbers = numbers_of_names(self.given(given, f"entries of '{what}'"), what)
+        of_groups = _common_partition(
+            numbers, self.group, what, lambda record: f"record {record}: its group"
+        )
+        return of_groups[self.group]
+
+    def drawn_partition(self, split: tuple[float, float], seed: int) -> NDArray[np.int8]:
+        """Draw the partition of each record; records that belong together are in the same."""
+        train, validation = split
+        if not are_shares(train, validation):
+            raise SettingsError(
+                f"split={split}: expected the shares of train, above 0, and validation, together "
+                "at most 1."
+            )
+        # Records on one side of a graph are connected by groups and items on the other.
+        record, node = [np.arange(self.count)], [self.group]
+        nodes = int(self.group.max(initial=0)) + 1
         for column in self.columns.values():
-            rows.append(column.record)
-            columns.append(column.item + start)
-            start += len(column.items)
-        row, node = np.concatenate(rows), np.concatenate(columns) + self.count
-        size = self.count + start
-        graph = coo_array((np.ones(len(row), np.int64), (row, node)), (size, size))
-        _, numbers = connected_components(graph, directed=False)
-        _, dense = np.unique(numbers[: self.count], return_inverse=True)
-        return np.asarray(dense, np.int64)
+            record.append(column.record)
+            node.append(column.item + nodes)
+            nodes += len(column.items)
+        places = np.concatenate(record), np.concatenate(node) + self.count
+        size = self.count + nodes
+        graph = coo_array((np.ones(len(places[0]), np.int64), places), (size, size))
+        numbers = connected_components(graph, directed=False)[1][: self.count]
+        known, whole = np.unique(numbers, return_inverse=True)
+        return drawn_numbers(len(known), train, validation, seed)[whole]
+
+    def labels(self, labels: Sequence[Any]) -> NDArray[np.object_]:
+        """Return the label of each record, "" where it has none."""
+        texts = [_label(label) for label in self.given(labels, "labels")]
+        for row, text in enumerate(texts):
+            check_characters(text, f"label {row}")
+        return np.array(texts, object)
+
+
+def _common_partition(
+    numbers: NDArray[np.int8], whole: NDArray[np.int64], what: str, place: Callable[[int], str]
+) -> NDArray[np.int8]:
+    """Return the partition of each whole, an item or a group, if its parts are all in the same."""
+    found = numbers[np.unique(whole, return_index=True)[1]]
+    for number in np.flatnonzero(numbers != found[whole]).tolist():
+        one, other = PARTITIONS[found[whole[number]]], PARTITIONS[numbers[number]]
+        raise DataError(
+            f"{place(number)} is in two partitions of '{what}', {one} and {other}; keep it in one."
+        )
+    return found
 
 
 def _read_records(
@@ -373,37 +267,29 @@ def _read_records(
                 f"alone: images={{'{name}': None}}."
             )
     given = {name: as_items(column, f"texts of view '{name}'") for name, column in texts.items()}
-    for name, column in images.items():
-        if column is None and name not in embeddings:
+    for name, pictures in images.items():
+        if pictures is not None:
+            given[name] = as_items(pictures, f"images of view '{name}'")
+        elif name in embeddings:
+            given[name] = list(range(len(read_array(embeddings[name], name))))
+        else:
             raise DataError(f"image view '{name}' has neither pictures nor embeddings.")
-        given[name] = (
-            list(range(len(read_array(embeddings[name], name))))
-            if column is None
-            else as_items(column, f"images of view '{name}'")
-        )
-    groups = None if group is None else as_items(group, "group")
-    count = _common_length(given if groups is None else given | {"group": groups})
-    members = np.arange(count) if groups is None else _group_numbers(groups)
-    of_groups = None if groups is None else members
-    columns = {}
-    for name, cells in given.items():
-        are_pictures = images.get(name) is not None
-        columns[name] = _read_column(name, cells, of_groups, are_pictures=are_pictures)
-    return _Records(count, columns, members)
-
-
-def _common_length(lists: Mapping[str, Sequence[Any]]) -> int:
-    lengths = {name: len(one) for name, one in lists.items()}
-    if len(set(lengths.values())) > 1:
-        given = ", ".join(f"{name}: {length}" for name, length in lengths.items())
+    groups = {} if group is None else {"group": as_items(group, "group")}
+    lengths = {name: len(listed) for name, listed in (given | groups).items()}
+    count = max(lengths.values(), default=0)
+    if any(length != count for length in lengths.values()):
         raise DataError(
-            f"the lists differ in length ({given}); give one entry for each record, None "
-            "where a view has no item."
+            f"the lists differ in length ({', '.join(f'{n}: {k}' for n, k in lengths.items())}); "
+            "give one entry for each record, None where a view has no item."
         )
-    count = next(iter(lengths.values()), 0)
-    if count == 0:
+    if not count:
         raise DataError("there is no record: every list is empty.")
-    return count
+    members = _group_numbers(groups["group"]) if groups else None
+    columns = {
+        name: _read_column(name, cells, members, are_pictures=images.get(name) is not None)
+        for name, cells in given.items()
+    }
+    return _Records(count, columns, np.arange(count) if members is None else members)
 
 
 def _group_numbers(groups: list[Any]) -> NDArray[np.int64]:
@@ -443,70 +329,7 @@ def _read_column(
             occurrences.append((number, record))
     item_numbers, records = np.array(occurrences, np.int64).reshape(-1, 2).T
     inputs = len(items) if has_lists else len(cells)
-    return _Column(items, item_numbers, records, np.array(sources, np.int64), inputs)
-
-
-def as_picture(item: Any, name: str, record: int) -> Picture:
-    """Return a picture as views hold it."""
-    if isinstance(item, str | Path):
-        check_no_address(item, f"view '{name}', record {record}: the picture")
-        return Path(item)
-    if isinstance(item, np.ndarray):
-        if item.dtype != np.uint8 or item.ndim != 3 or item.shape[2] != 3:
-            raise DataError(
-                f"view '{name}', record {record}: a picture of shape {item.shape} and type "
-                f"{item.dtype}; expected uint8 (height × width × 3)."
-            )
-        return item
-    if isinstance(item, Image.Image):
-        return np.asarray(open_picture(item, record))
-    raise DataError(
-        f"view '{name}', record {record}: a picture of type {type(item).__name__}; expected a "
-        f"path, a PIL image or an array. For embeddings alone: images={{'{name}': None}}."
-    )
-
-
-def _given_partition(given: Sequence[str] | None, records: _Records, what: str) -> NDArray[np.int8]:
-    """Return the partition of each record."""
-    if given is None:
-        return np.zeros(records.count, np.int8)
-    given = as_items(given, what)
-    if len(given) != records.count:
-        raise DataError(f"{len(given)} entries of '{what}' for {records.count} records.")
-    numbers = numbers_of_names(given, what)
-    _, first = np.unique(records.group, return_index=True)
-    of_group = numbers[first[records.group]]
-    for record in np.flatnonzero(numbers != of_group):
-        raise DataError(
-            f"the group of record {record} is in two partitions of '{what}', "
-            f"{PARTITIONS[of_group[record]]} and {PARTITIONS[numbers[record]]}; keep it in one."
-        )
-    return numbers
-
-
-def _drawn_partition(records: _Records, split: tuple[float, float], seed: int) -> NDArray[np.int8]:
-    """Draw the partition of each record; records that belong together are in the same."""
-    train, validation = split
-    if not are_shares(train, validation):
-        raise SettingsError(
-            f"split={split}: expected the shares of train, above 0, and validation, together at "
-            "most 1."
-        )
-    groups = records.connected()
-    return drawn_numbers(int(groups.max()) + 1, train, validation, seed)[groups]
-
-
-def _labels(labels: Sequence[Any] | None, count: int) -> NDArray[np.object_] | None:
-    """Return the label of each record, "" where it has none."""
-    if labels is None:
-        return None
-    labels = as_items(labels, "labels")
-    if len(labels) != count:
-        raise DataError(f"{len(labels)} labels for {count} records; give one for each.")
-    texts = [_label(label) for label in labels]
-    for row, text in enumerate(texts):
-        check_characters(text, f"label {row}")
-    return np.array(texts, object)
+    return _Column(name, items, item_numbers, records, np.array(sources, np.int64), inputs)
 
 
 def _label(label: Any) -> str:
@@ -526,29 +349,25 @@ def _label(label: Any) -> str:
 # Views.
 
 
+@dataclass(eq=False)
 class _Builder:
     """Makes views of columns one by one, and links of all of them."""
 
-    def __init__(
-        self,
-        records: _Records,
-        partition: NDArray[np.int8],
-        others: Mapping[str, NDArray[np.int8]],
-        labels: NDArray[np.object_] | None,
-        unusable: str,
-    ) -> None:
-        self._records, self._partition, self._others = records, partition, others
-        self._record_labels, self._unusable = labels, unusable
-        self._positions: dict[str, NDArray[np.int64]] = {}
-        self.views: list[View] = []
-        self.other_partitions: dict[str, dict[str, NDArray[np.int8]]] = {n: {} for n in others}
-        self.dropped: dict[str, list[int]] = {}
-        self.reports: list[str] = []
+    records: _Records
+    partition: NDArray[np.int8]
+    others: Mapping[str, NDArray[np.int8]]
+    labels: NDArray[np.object_] | None
+    unusable: str
+    views: list[View] = field(default_factory=list)
+    positions: list[NDArray[np.int64]] = field(default_factory=list)
+    other_partitions: dict[str, dict[str, NDArray[np.int8]]] = field(default_factory=dict)
+    dropped: dict[str, list[int]] = field(default_factory=dict)
+    reports: list[str] = field(default_factory=list)
 
     def add_texts(self, name: str, language: str | None, preprocessor: TextPreprocessor) -> None:
         """Add a view of texts."""
-        texts = self._records.columns[name].items
-        partition = self._item_partition(name, self._partition, "partition")
+        texts = self.records.columns[name].items
+        partition = self.records.columns[name].partition(self.partition, "partition")
         corpus = preprocessor.fit_transform(texts, partition == 0, name)
         self.reports.append(str(corpus.report))
         for doubt in preprocessor.doubts_of_language(corpus, name):
@@ -569,40 +388,36 @@ class _Builder:
 
     def add_images(self, name: str) -> None:
         """Add a view of images."""
-        items = self._records.columns[name].items
+        items = self.records.columns[name].items
         # Of a view with embeddings alone, the items are row numbers.
         are_pictures = bool(items) and not isinstance(items[0], int)
-        faults = [
-            f"{item} {fault}" if isinstance(item, Path) and (fault := fault_of(item)) else None
-            for item in items
-        ]
+        faults = [fault_of(item) if isinstance(item, Path) else None for item in items]
         broken = np.array([fault is not None for fault in faults], bool)
-        self._drop(name, broken, "can't be opened as an image", [f for f in faults if f])
+        causes = [f"{item} {fault}" for item, fault in zip(items, faults, strict=True) if fault]
+        self._drop(name, broken, "can't be opened as an image", causes)
         view = ImageView(
             pictures=items if are_pictures else None,
             embeddings=None if are_pictures else np.zeros((len(items), 1), np.float32),
             **self._common(name),
         )
-        partition = self._item_partition(name, self._partition, "partition")
+        partition = self.records.columns[name].partition(self.partition, "partition")
         self._arrange(view, np.where(broken, NO_PARTITION, partition))
 
     def links(self) -> NDArray[np.int64]:
         """Return rows that tie the items of each group of records."""
-        groups, positions = [], []
-        for name, of_view in self._positions.items():
-            column = self._records.columns[name]
-            groups.append(self._records.group[column.record])
-            positions.append(of_view[column.item])
-        return links_of_groups(groups, positions)
+        columns = [self.records.columns[view.name] for view in self.views]
+        groups = [self.records.group[column.record] for column in columns]
+        placed = zip(self.positions, columns, strict=True)
+        return links_of_groups(groups, [place[column.item] for place, column in placed])
 
     def _common(self, name: str) -> dict[str, Any]:
-        column = self._records.columns[name]
+        column = self.records.columns[name]
         return {
             "name": name,
             "sizes": (len(column.items), 0, 0),
             "indexes": column.sources,
             "inputs": column.inputs,
-            "labels": self._item_labels(name),
+            "labels": None if self.labels is None else column.labels(self.labels),
         }
 
     def _arrange(self, view: View, partition: NDArray[np.int_]) -> None:
@@ -612,62 +427,27 @@ class _Builder:
                 f"view '{view.name}' has no usable item: all {len(view)} were missing or dropped."
             )
         self.views.append(view.take(arrangement.order, arrangement.sizes))
-        self._positions[view.name] = arrangement.positions
-        for other, of_views in self.other_partitions.items():
-            found = self._item_partition(view.name, self._others[other], other)
-            of_views[view.name] = found[arrangement.order]
-
-    def _item_partition(
-        self, name: str, partition: NDArray[np.int8], what: str
-    ) -> NDArray[np.int8]:
-        column = self._records.columns[name]
-        found = partition[column.first_records()]
-        for place in np.flatnonzero(partition[column.record] != found[column.item]):
-            item, record = column.item[place], column.record[place]
-            raise DataError(
-                f"view '{name}': the same item ({str(column.items[item])[:80]}) is in two "
-                f"partitions of '{what}', {PARTITIONS[found[item]]} and "
-                f"{PARTITIONS[partition[record]]} (record {record}); keep it in one."
-            )
-        return found
-
-    def _item_labels(self, name: str) -> list[str] | None:
-        if self._record_labels is None:
-            return None
-        column = self._records.columns[name]
-        known = pd.DataFrame({"item": column.item, "label": self._record_labels[column.record]})
-        known = known[known["label"] != ""].drop_duplicates()
-        several = np.bincount(known["item"], minlength=len(column.items)) > 1
-        if several.any():
-            differing = np.flatnonzero(several)
-            shown = [
-                f"{str(column.items[item])[:80]}: "
-                f"{', '.join(sorted(known['label'][known['item'] == item])[:_SHOWN])}"
-                for item in differing[:_SHOWN]
-            ]
-            warn(
-                f"view '{name}': {len(differing)} of {len(several)} items belong to records with "
-                f"different labels ({'; '.join(shown)}{'; …' if len(differing) > _SHOWN else ''}); "
-                "they have no label. Give all their records one label to keep it.",
-            )
-        found = np.full(len(several), "", object)
-        found[known["item"]] = known["label"]
-        found[several] = ""
-        labels: list[str] = found.tolist()
-        return labels
+        self.positions.append(arrangement.positions)
+        for other, of_records in self.others.items():
+            found = self.records.columns[view.name].partition(of_records, other)
+            self.other_partitions.setdefault(other, {})[view.name] = found[arrangement.order]
 
     def _drop(
         self, name: str, unusable: NDArray[np.bool_], reason: str, causes: Sequence[str] = ()
     ) -> None:
-        rows = self._records.columns[name].sources[unusable].tolist()
+        rows = self.records.columns[name].sources[unusable].tolist()
         if not rows:
             return
-        more = ", …" if len(rows) > _SHOWN else ""
-        shown = f"rows {', '.join(map(str, rows[:_SHOWN]))}{more}, counted from 0"
+        shown = f"rows {_some(rows, len(rows), ', ')}, counted from 0"
         if causes:
-            shown += f": {'; '.join(causes[:_SHOWN])}{'; …' if more else ''}"
+            shown += f": {_some(causes, len(causes), '; ')}"
         message = f"view '{name}': {len(rows)} of {len(unusable)} items {reason} ({shown})"
-        if self._unusable == "error":
+        if self.unusable == "error":
             raise DataError(f"{message}; repair or remove them, or pass unusable='drop'.")
         self.dropped[name] = rows
         warn(f"{message}; they were left out, links follow.")
+
+
+def _some(shown: Sequence[Any], count: int, between: str) -> str:
+    more = ["…"] if count > _SHOWN else []
+    return between.join([*map(str, shown[:_SHOWN]), *more])

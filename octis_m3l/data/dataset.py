@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from octis.dataset.dataset import Dataset
 from pydantic import InstanceOf
 
-from octis_m3l.data import adopt, bow_folder, building
+from octis_m3l.data import adopt, bow_folder, building, frames
 from octis_m3l.data.describe import content_fingerprints, describe
 from octis_m3l.data.folder.reading import read_folder
 from octis_m3l.data.folder.writing import write_folder
@@ -302,9 +302,9 @@ class MultiviewDataset(Dataset):  # type: ignore[misc]
     # Readers and builders.
 
     from_lists = _Builds(building.from_lists)
-    from_frame = _Builds(building.from_frame)
-    from_table = _Builds(building.from_table)
-    from_jsonl = _Builds(building.from_jsonl)
+    from_frame = _Builds(frames.from_frame)
+    from_table = _Builds(frames.from_table)
+    from_jsonl = _Builds(frames.from_jsonl)
     from_octis = _Builds(adopt.from_octis)
     from_bow_folder = _Builds(bow_folder.from_bow_folder)
 

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 from PIL.PngImagePlugin import PngImageFile
 
+from octis_m3l.data.views import Picture
 from octis_m3l.errors import DataError
 
 MOST_PIXELS = 89_478_485
@@ -32,55 +33,36 @@ _ADDRESS = re.compile(r"(?i)[a-z][a-z0-9+.-]+:/|data:")
 
 def open_picture(item: Any, row: int) -> Image.Image:
     """Return a picture as RGB, upright and on white, by the rules of this module."""
-    if isinstance(item, np.ndarray):
-        return as_rgb(_from_array(item, row))
-    if not isinstance(item, str | Path | Image.Image):
-        raise DataError(
-            f"picture {row} is of type {type(item).__name__}; expected a path, an image of Pillow "
-            "or an array of uint8."
-        )
-    name = "an image of Pillow" if isinstance(item, Image.Image) else str(item)
-    if not isinstance(item, Image.Image):
-        check_no_address(item, f"picture {row}")
-    try:
-        if isinstance(item, Image.Image):
-            _check_size(item)
-            return as_rgb(item)
-        with Image.open(item) as image:
-            _check_size(image)
-            return as_rgb(image)
-    except MemoryError:
-        raise
-    except (_TooLargeError, Image.DecompressionBombError) as error:
-        raise DataError(
-            f"picture {row} ({name}) is too large ({error}), at most {MOST_PIXELS:,} pixels are "
-            "opened; make it smaller or leave it out."
-        ) from None
-    except Exception as error:
-        # Pillow's plugins raise OSError, SyntaxError, ValueError, struct.error and others.
-        raise DataError(
-            f"picture {row} ({name}) can't be opened ({error}); mend or leave it out."
-        ) from None
+    return _opened(item, f"picture {row}")
+
+
+def as_picture(item: Any, view: str, record: int) -> Picture:
+    """Return a picture as views hold it: a path, or an array of uint8 (height × width × 3)."""
+    what = f"view '{view}', record {record}: the picture"
+    if isinstance(item, str | Path):
+        _check_no_address(item, what)
+        return Path(item)
+    return item if is_rgb_array(item) else np.asarray(_opened(item, what))
+
+
+def is_rgb_array(item: Any) -> bool:
+    """Return whether a picture is an array of uint8 (height × width × 3)."""
+    is_bytes = isinstance(item, np.ndarray) and item.dtype == np.uint8 and item.size > 0
+    return is_bytes and item.ndim == 3 and item.shape[2] == 3
 
 
 def fault_of(path: Path) -> str | None:
     """Return why `open_picture` cannot open a file, or None if it can."""
     try:
         with Image.open(path) as image:
-            _check_size(image)
+            _small_enough(image)
             # Incomplete files are noticed only when pixels are read; a draft of a JPEG is fast.
             image.draft("RGB", (64, 64))
             image.load()
     except MemoryError:
         raise
-    except FileNotFoundError:
-        return "is missing"
-    except UnidentifiedImageError:
-        return "is no picture"
-    except (_TooLargeError, Image.DecompressionBombError) as error:
-        return f"is too large ({error})"
     except Exception as error:
-        return f"is broken or can't be read ({error})"
+        return _fault(error)
     return None
 
 
@@ -89,8 +71,7 @@ def is_address(item: str | Path) -> bool:
     return _ADDRESS.match(str(item)) is not None
 
 
-def check_no_address(item: str | Path, what: str) -> None:
-    """Reject a URL."""
+def _check_no_address(item: str | Path, what: str) -> None:
     if is_address(item):
         raise DataError(
             f"{what} is an address ({str(item)[:100]}): nothing is fetched from the net. Download "
@@ -98,7 +79,59 @@ def check_no_address(item: str | Path, what: str) -> None:
         )
 
 
-def as_rgb(image: Image.Image) -> Image.Image:
+def _opened(item: Any, what: str) -> Image.Image:
+    if isinstance(item, np.ndarray):
+        return _as_rgb(_from_array(item, what))
+    if isinstance(item, str | Path):
+        _check_no_address(item, what)
+    elif not isinstance(item, Image.Image):
+        raise DataError(
+            f"{what} is of type {type(item).__name__}; expected a path, an image of Pillow or an "
+            "array of uint8."
+        )
+    try:
+        if isinstance(item, Image.Image):
+            return _as_rgb(_small_enough(item))
+        with Image.open(item) as image:
+            return _as_rgb(_small_enough(image))
+    except MemoryError:
+        raise
+    except Exception as error:
+        name = "an image of Pillow" if isinstance(item, Image.Image) else item
+        raise DataError(f"{what} ({name}) {_fault(error)}; mend it or leave it out.") from None
+
+
+def _fault(error: Exception) -> str:
+    """Say why a picture can't be opened; Pillow's plugins raise errors of any type."""
+    if isinstance(error, FileNotFoundError):
+        return "is missing"
+    if isinstance(error, UnidentifiedImageError):
+        return "is no picture"
+    if isinstance(error, Image.DecompressionBombError):
+        return f"is too large ({error}), at most {MOST_PIXELS:,} pixels are opened"
+    return f"is broken or can't be read ({error})"
+
+
+def _small_enough(image: Image.Image) -> Image.Image:
+    width, height = image.size
+    if width * height > MOST_PIXELS:
+        raise Image.DecompressionBombError(f"{width} × {height} pixels")
+    return image
+
+
+def _from_array(pixels: NDArray[Any], what: str) -> Image.Image:
+    channels = pixels.shape[2] if pixels.ndim == 3 else 1
+    is_picture = pixels.ndim in (2, 3) and channels in (1, 3, 4) and pixels.size > 0
+    if pixels.dtype != np.uint8 or not is_picture:
+        raise DataError(
+            f"{what} is an array of shape {pixels.shape} and type {pixels.dtype}; expected uint8 "
+            "(height × width, or height × width × 3 or 4) with at least one pixel."
+        )
+    grey = pixels[:, :, 0] if pixels.ndim == 3 and channels == 1 else pixels
+    return Image.fromarray(np.ascontiguousarray(grey))
+
+
+def _as_rgb(image: Image.Image) -> Image.Image:
     """Return an image upright, on white, with 8 bits in each of three channels."""
     _scale_transparent_colour(image)
     image.load()
@@ -143,27 +176,3 @@ def _upright(image: Image.Image) -> Image.Image:
     except Exception:
         # Many programs write EXIF data, and Pillow's readers of it raise errors of any type.
         return image
-
-
-def _from_array(pixels: NDArray[Any], row: int) -> Image.Image:
-    channels = pixels.shape[2] if pixels.ndim == 3 else 1
-    if pixels.dtype != np.uint8 or pixels.ndim not in (2, 3) or channels not in (1, 3, 4):
-        raise DataError(
-            f"picture {row} is an array of shape {pixels.shape} and type {pixels.dtype}; expected "
-            "uint8 (height × width, or height × width × 3 or 4)."
-        )
-    if not pixels.size:
-        raise DataError(f"picture {row} is an array of shape {pixels.shape}: it has no pixels.")
-    if pixels.ndim == 3 and channels == 1:
-        pixels = pixels[:, :, 0]
-    return Image.fromarray(np.ascontiguousarray(pixels))
-
-
-class _TooLargeError(Exception):
-    """A picture has too many pixels to be decoded."""
-
-
-def _check_size(image: Image.Image) -> None:
-    width, height = image.size
-    if width * height > MOST_PIXELS:
-        raise _TooLargeError(f"{width} × {height} pixels")

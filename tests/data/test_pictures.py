@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from octis_m3l.data import pictures as opening
-from octis_m3l.data.building import as_picture
-from octis_m3l.data.pictures import fault_of, open_picture
+from octis_m3l.data.pictures import as_picture, fault_of, open_picture
 from octis_m3l.encoders import PictureEncoder
 from octis_m3l.errors import DataError
 
@@ -180,7 +179,7 @@ def test_a_huge_picture_is_refused_before_it_is_decoded(tmp_path: Path) -> None:
     path = huge_png(tmp_path / "huge.png", 10_000, 9_000)
     message = (
         f"picture 3 ({path}) is too large (10000 × 9000 pixels), at most 89,478,485 pixels are "
-        "opened; make it smaller or leave it out."
+        "opened; mend it or leave it out."
     )
     with (
         pytest.warns(Image.DecompressionBombWarning),
@@ -188,7 +187,7 @@ def test_a_huge_picture_is_refused_before_it_is_decoded(tmp_path: Path) -> None:
     ):
         open_picture(path, 3)
     with pytest.warns(Image.DecompressionBombWarning):
-        assert fault_of(path) == "is too large (10000 × 9000 pixels)"
+        assert str(fault_of(path)).startswith("is too large (10000 × 9000 pixels), at most ")
     path = huge_png(tmp_path / "bomb.png", 60_000, 60_000)
     with pytest.raises(DataError, match=r"^picture 0 \(.*bomb\.png\) is too large \(.*3600000000"):
         open_picture(path, 0)
@@ -208,17 +207,17 @@ def test_broken_and_missing_files_are_named(tmp_path: Path) -> None:
         assert fault_of(path) is None
         path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
         assert str(fault_of(path)).startswith("is broken or can't be read (")
-        with pytest.raises(DataError) as caught:
-            open_picture(path, 7)
-        assert str(caught.value).startswith(f"picture 7 ({path}) can't be opened (")
-        assert str(caught.value).endswith("); mend or leave it out.")
-    for path in (tmp_path / "gone.png", tmp_path):
-        with pytest.raises(DataError, match=r"^picture 1 \(.*\) can't be opened \("):
-            open_picture(path, 1)
-    assert fault_of(tmp_path / "gone.png") == "is missing"
-    assert str(fault_of(tmp_path)).startswith("is broken or can't be read (")
     (tmp_path / "text.png").write_text("words")
+    assert fault_of(tmp_path / "gone.png") == "is missing"
     assert fault_of(tmp_path / "text.png") == "is no picture"
+    assert str(fault_of(tmp_path)).startswith("is broken or can't be read (")
+    for unusable in (path, tmp_path / "gone.png", tmp_path / "text.png", tmp_path):
+        with pytest.raises(DataError) as caught:
+            open_picture(unusable, 7)
+        # Pillow names what was cut off differently when all pixels are read.
+        message = f"picture 7 ({unusable}) {str(fault_of(unusable))[:20]}"
+        assert str(caught.value).startswith(message)
+        assert str(caught.value).endswith("; mend it or leave it out.")
 
 
 @pytest.mark.parametrize(
@@ -242,7 +241,7 @@ def test_an_address_is_refused(address: str) -> None:
         (np.zeros((2, 2, 3)), "picture 1 is an array of shape (2, 2, 3) and type float64; expe"),
         (np.zeros((2, 2, 5), np.uint8), "picture 1 is an array of shape (2, 2, 5) and type uint8;"),
         (np.zeros(3, np.uint8), "picture 1 is an array of shape (3,) and type uint8; expected"),
-        (np.zeros((0, 2, 3), np.uint8), "picture 1 is an array of shape (0, 2, 3): it has no pix"),
+        (np.zeros((0, 2, 3), np.uint8), "picture 1 is an array of shape (0, 2, 3) and type uint8;"),
         (b"abc", "picture 1 is of type bytes; expected a path, an image of Pillow or an array"),
     ],
 )

@@ -376,7 +376,7 @@ def test_pictures_that_cannot_be_encoded_are_named(tmp_path: Path) -> None:
     broken.write_bytes(b"no picture")
     clip = ClipEncoder(CLIP, str(write_clip(tmp_path / "clip")), side="image", batch_size=2)
     raises(
-        DataError, f"picture 5 ({broken}) can't be opened (", clip.encode, [*PICTURES[:5], broken]
+        DataError, f"picture 5 ({broken}) is no picture; mend", clip.encode, [*PICTURES[:5], broken]
     )
 
 
