@@ -1,7 +1,8 @@
 """Commands that make data sets: build, encode."""
 
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
 import typer
 
@@ -17,9 +18,13 @@ from octis_m3l.cli.options import (
     settings,
 )
 from octis_m3l.cli.printing import show, shows_progress
-from octis_m3l.errors import SettingsError, suggest
+from octis_m3l.errors import DataError, SettingsError, suggest, warn
 from octis_m3l.files import check_can_write
 
+if TYPE_CHECKING:
+    from octis_m3l.data import MultiviewDataset, TextPreprocessor
+
+_VOCABULARY = 2000
 _COLUMN = "VIEW=COLUMN, as en=title_en"
 
 Encoders = Annotated[
@@ -60,7 +65,7 @@ def build(
     label: Label = None,
     group: Group = None,
     language: Language = None,
-    vocabulary: Annotated[int, typer.Option(min=1, help="Words of each language.")] = 2000,
+    vocabulary: Annotated[int, typer.Option(min=1, help="Words of each language.")] = _VOCABULARY,
     tokenizer: Annotated[
         list[str] | None,
         typer.Option(metavar="VIEW=NAME", help="unicode, whitespace, jieba or fugashi."),
@@ -105,8 +110,9 @@ def build(
     Without --partition the records of a table are split at random: 80 % train, 10 % validation,
     10 % test. Folders of bags of words or of OCTIS have partitions already.
     """
+    from octis_m3l.data import MultiviewDataset
     from octis_m3l.data.folder.manifest import MANIFEST
-    from octis_m3l.data.from_files import dataset_from_files, with_words
+    from octis_m3l.data.words import WithoutVector
     from octis_m3l.encoders import embed, encoder_from
     from octis_m3l.encoders.embedding import encoders_of
 
@@ -131,28 +137,60 @@ def build(
         if name not in known:
             raise SettingsError(f"unknown view '{name}'.{suggest(name, known)}")
     check_can_write(out, overwrite=overwrite, marker=MANIFEST)
-    dataset = dataset_from_files(
-        source or {name: Path(folder) for name, folder in folders.items()},
-        linked_by_row=linked_by_row,
-        texts=pairs(text, "--text", _COLUMN),
-        images=pairs(image, "--image", _COLUMN),
-        partition=partition,
-        label=label,
-        group=group,
-        languages=pairs(language, "--language"),
-        vocabulary=vocabulary,
-        tokenizers=pairs(tokenizer, "--tokenizer"),
-        embeddings=own,
-        settings=settings(set_),
-        delimiter=delimiter,
-        encoding=encoding,
-    )
-    dataset = with_words(
-        dataset,
-        pairs(word_vectors, "--word-vectors"),
-        without_vector,
-        pairs(dictionary, "--dictionary"),
-    )
+    languages = pairs(language, "--language")
+    of_tables = {
+        "--text": text,
+        "--image": image,
+        "--partition": partition,
+        "--label": label,
+        "--group": group,
+        "--tokenizer": tokenizer,
+        "--set": set_,
+        "--vocabulary": vocabulary != _VOCABULARY,
+        "--delimiter": delimiter,
+        "--encoding": encoding,
+    }
+    if source is None or source.is_dir():
+        useless = [option for option, given in of_tables.items() if given]
+        if useless:
+            raise SettingsError(
+                f"{', '.join(useless)}: {source or ', '.join(folders.values())} already has a "
+                "vocabulary, labels and partitions; leave these options out."
+            )
+        dataset = _from_folders(source or folders, linked_by_row, languages).with_embeddings(own)
+    elif not source.suffix and not source.exists():
+        raise DataError(f"{source} is missing; expected a table, or a folder of bags of words.")
+    elif not text:
+        raise SettingsError("name at least one text column: --text VIEW=COLUMN.")
+    else:
+        texts, images = pairs(text, "--text", _COLUMN), pairs(image, "--image", _COLUMN)
+        dataset = MultiviewDataset.from_table(
+            source,
+            delimiter=delimiter,
+            encoding=encoding,
+            texts=texts,
+            images={view: None if column == "-" else column for view, column in images.items()},
+            partition=partition,
+            split=(0.8, 0.1) if partition is None else None,
+            label=label,
+            group=group,
+            languages=languages,
+            preprocessing=_preprocessing(
+                texts, languages, vocabulary, pairs(tokenizer, "--tokenizer"), settings(set_)
+            ),
+            embeddings=own,
+            metadata={"name": source.name},
+        )
+        _warn_of_empty_partitions(dataset)
+    vectors, policy = pairs(word_vectors, "--word-vectors"), cast(WithoutVector, without_vector)
+    dataset = dataset.with_word_vectors(vectors, without_vector=policy)
+    for names, path in pairs(dictionary, "--dictionary").items():
+        named = [name.strip() for name in names.split(",")]
+        if len(named) != 2:
+            raise SettingsError(
+                f"--dictionary {names}={path}: expected two views, as in --dictionary en,de=FILE."
+            )
+        dataset = dataset.with_dictionary(named[0], named[1], path)
     if chosen:
         dataset = embed(
             dataset,
@@ -162,6 +200,57 @@ def build(
         )
     dataset.save(out, overwrite=overwrite)
     show(dataset.info(), as_json)
+
+
+def _from_folders(
+    source: Path | dict[str, str], linked_by_row: bool, languages: dict[str, str]
+) -> "MultiviewDataset":
+    from octis_m3l.data import MultiviewDataset
+
+    if isinstance(source, Path) and not (source / "corpus.tsv").is_file():
+        return MultiviewDataset.from_bow_folder(source, languages=languages)
+    linked: Literal["by row"] | None = "by row" if linked_by_row else None
+    return MultiviewDataset.from_octis(source, linked=linked, languages=languages)
+
+
+def _preprocessing(
+    views: Iterable[str],
+    languages: dict[str, str],
+    vocabulary: int,
+    tokenizers: dict[str, str],
+    others: dict[str, Any],
+) -> "dict[str, TextPreprocessor]":
+    from octis_m3l.data import TextPreprocessor
+    from octis_m3l.data.languages import language_of
+
+    for name in {"language", "vocabulary_size", "tokenizer"} & {*others}:
+        raise SettingsError(
+            f"--set {name}: it has an option of its own; see octis-m3l build --help."
+        )
+    return {
+        view: TextPreprocessor.from_dict(
+            {
+                "language": language_of(view, languages),
+                "vocabulary_size": vocabulary,
+                "tokenizer": tokenizers.get(view, "auto"),
+                **others,
+            }
+        )
+        for view in views
+    }
+
+
+def _warn_of_empty_partitions(dataset: "MultiviewDataset") -> None:
+    from octis_m3l.data.views import PARTITIONS
+
+    items = [sum(sizes) for sizes in zip(*(v.sizes for v in dataset.views.values()), strict=True)]
+    empty = [name for name, count in zip(PARTITIONS, items, strict=True) if not count]
+    if empty:
+        warn(
+            f"no item is in the partition(s) {' and '.join(empty)}: a model can't be "
+            f"{'trained' if 'train' in empty else 'scored'} on them; give more records, or a "
+            "column with partitions (--partition)."
+        )
 
 
 def _cache(folder: Path | None, without: bool) -> Path | str | None:
