@@ -11,7 +11,7 @@ from octis_m3l.data.building import from_lists
 from octis_m3l.data.parts import DatasetParts
 from octis_m3l.data.pictures import is_address
 from octis_m3l.data.records import read_json_lines, read_table
-from octis_m3l.errors import DataError, SettingsError, check_known, suggest
+from octis_m3l.errors import DataError, SettingsError, suggest
 from octis_m3l.validation import Listed, validated
 
 
@@ -52,8 +52,9 @@ def from_frame(
         If a column is missing, and as `from_lists`.
     """
     known = {*signature(from_frame).parameters, *signature(from_lists).parameters}
-    for name in arguments:
-        check_known(name, known - {"arguments", "labels"}, "argument of from_frame", SettingsError)
+    known -= {"arguments", "labels"}
+    for name in arguments.keys() - known:
+        raise SettingsError(f"from_frame has no argument '{name}'.{suggest(name, known)}")
     text_columns, image_columns = _columns(texts), _columns({} if images is None else images)
     others = _columns(other_partitions)
     optional = [*image_columns.values(), partition, label, group]

@@ -588,7 +588,7 @@ def test_a_frame_may_have_a_row_for_each_picture(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"labels": "x"}, "unknown argument of from_frame 'labels'. Did you mean 'label'?"),
+        ({"labels": "x"}, "from_frame has no argument 'labels'. Did you mean 'label'? Known: "),
         ({"label": ["x"]}, "from_frame: label=['x']: it should be hashable."),
         ({"texts": {"en": ["a"]}}, "from_frame: texts['en']=['a']: it should be hashable."),
         ({"texts": 3}, "from_frame: texts=3: it should be a valid dictionary or should be"),
