@@ -1,12 +1,15 @@
 """Arrays that users give, or that files hold."""
 
 import hashlib
+from array import array
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import load_file
+from scipy.sparse import csr_array
 
 from octis_m3l.errors import DataError, StorageError
 
@@ -18,22 +21,22 @@ def read_array(given: NDArray[Any] | str | Path, name: str) -> NDArray[Any]:
     if not isinstance(given, str | Path):
         return np.asarray(given)
     try:
-        array = np.load(given, mmap_mode="r", allow_pickle=False)
-        if not isinstance(array, np.ndarray):
+        values = np.load(given, mmap_mode="r", allow_pickle=False)
+        if not isinstance(values, np.ndarray):
             raise ValueError("it holds several arrays")
     except (OSError, ValueError, EOFError) as error:
         raise DataError(
             f"view '{name}': {given} can't be read as a .npy array ({error}); write it with "
             "numpy.save."
         ) from None
-    return array
+    return values
 
 
 def read_weights(file: Path) -> dict[str, NDArray[Any]]:
     """Return the arrays of a safetensors file, if all their numbers are finite."""
     weights: dict[str, NDArray[Any]] = load_file(file)
-    for name, array in weights.items():
-        if array.dtype.kind == "f" and not np.isfinite(array).all():
+    for name, values in weights.items():
+        if values.dtype.kind == "f" and not np.isfinite(values).all():
             raise StorageError(
                 f"{file} holds NaN or infinity ('{name}'): the training diverged, or the file is "
                 "damaged; copy the folder again, or train the model again with a lower "
@@ -49,3 +52,22 @@ def hash_of_rows(array: NDArray[Any]) -> str:
         piece = array[start : start + _HASHED_AT_ONCE]
         digest.update(np.ascontiguousarray(piece, np.float32).tobytes())
     return digest.hexdigest()
+
+
+def ragged(documents: Iterable[Iterable[int]]) -> dict[str, NDArray[Any]]:
+    """Return the word indices of documents as the fields of a text view, and where they end."""
+    token_ids, ends = array("i"), [0]
+    for document in documents:
+        token_ids.extend(document)
+        ends.append(len(token_ids))
+    return {"token_ids": np.array(token_ids, np.int32), "offsets": np.array(ends, np.int64)}
+
+
+def ragged_counts(counts: "csr_array[Any]") -> dict[str, NDArray[Any]]:
+    """Return bags of words (documents × words) in the same form, in the order of the vocabulary."""
+    repeats = counts.data.astype(np.int64)
+    if (repeats != counts.data).any() or (repeats < 0).any():
+        raise DataError("word counts must be whole numbers, 0 or more.")
+    ends = np.concatenate([[0], np.cumsum(repeats)])
+    token_ids = np.repeat(counts.indices, repeats).astype(np.int32)
+    return {"token_ids": token_ids, "offsets": ends[counts.indptr].astype(np.int64)}

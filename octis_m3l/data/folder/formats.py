@@ -8,18 +8,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
-from octis_m3l.data.folder.manifest import MANIFEST, ViewEntry
+from octis_m3l.data.folder.manifest import ViewEntry
 from octis_m3l.data.views import OCTIS_PARTITIONS, Picture, TextView, View
 from octis_m3l.errors import DataError, StorageError
-from octis_m3l.files import read_json, write_json, written_whole
+from octis_m3l.files import damage_errors, read_json, write_json, written_whole
 
 _NO_BREAK_SPACE = "\u00a0"
 _DOCUMENTS_AT_ONCE = 10_000
-_NEEDS_QUOTES = re.compile('["\t\n\r\0]|^\ufeff')
-_HAS_QUOTES = re.compile('["\0]|^\ufeff')
+_NEEDS_QUOTES = re.compile('["\t\n\r]|^\ufeff')
 _SURROGATE = re.compile("[\ud800-\udfff]")
+_UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 
 
 def check_pictures(view: str, pictures: Sequence[Picture]) -> None:
@@ -46,27 +47,22 @@ def check_pictures(view: str, pictures: Sequence[Picture]) -> None:
 
 def write_lines(path: Path, lines: Iterable[str]) -> None:
     """Write each line and a line feed, in UTF-8."""
-    try:
-        with path.open("w", encoding="utf-8", newline="\n") as file:
-            file.writelines(line + "\n" for line in lines)
-    except UnicodeEncodeError as error:
-        around = error.object[max(0, error.start - 20) : error.end + 20]
-        raise DataError(
-            f"{path.parent.name}/{path.name}: {around!r} holds half of a surrogate pair, which no "
-            "text file can hold; remove it from the words, labels and file names."
-        ) from None
-
-
-def _read_text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, ValueError) as error:
-        raise StorageError(f"{path} can't be read ({error}); copy it again.") from None
+    with path.open("w", encoding="utf-8", newline="\n") as file:
+        for line in lines:
+            if found := _UNSTORABLE.search(line):
+                around = line[max(0, found.start() - 20) : found.end() + 20]
+                raise DataError(
+                    f"{path.parent.name}/{path.name}: {around!r} holds a NUL character or half of "
+                    "a surrogate pair, which OCTIS's files can't hold; remove it from the words, "
+                    "labels and file names."
+                )
+            file.write(line + "\n")
 
 
 def read_lines(path: Path) -> list[str]:
     """Return the lines that `write_lines` wrote."""
-    text = _read_text(path)
+    with damage_errors(path):
+        text = path.read_text(encoding="utf-8")
     return text.removesuffix("\n").split("\n") if text else []
 
 
@@ -79,18 +75,8 @@ def write_texts(path: Path, texts: Iterable[str]) -> None:
 
 def read_texts(path: Path) -> list[str]:
     """Return the texts of a file of JSON lines."""
-    try:
+    with damage_errors(path):
         return [json.loads(line) for line in read_lines(path)]
-    except ValueError as error:
-        raise StorageError(f"{path} holds no JSON lines ({error}); copy it again.") from None
-
-
-def read_indexes(path: Path) -> NDArray[np.int64]:
-    """Return the row numbers of a file with one in each line."""
-    try:
-        return np.array(read_lines(path), dtype=np.int64)
-    except ValueError as error:
-        raise StorageError(f"{path} holds no row numbers ({error}); copy it again.") from None
 
 
 # Tables.
@@ -102,42 +88,19 @@ def write_table(path: Path, rows: Iterable[Sequence[str]]) -> None:
 
 
 def _field(value: str) -> str:
-    if not _NEEDS_QUOTES.search(value):
-        return value
-    if "\0" in value:
-        raise DataError(
-            f"{value[:80]!r} holds a NUL character, at which OCTIS would cut it off; remove it "
-            "from the words, labels and file names."
-        )
-    return '"' + value.replace('"', '""') + '"'
+    return '"' + value.replace('"', '""') + '"' if _NEEDS_QUOTES.search(value) else value
 
 
 def read_table(path: Path, width: int) -> list[list[str]]:
     """Return the columns of a table, every field as text."""
-    text = _read_text(path)
-    if not _HAS_QUOTES.search(text):
-        rows = [line.split("\t") for line in text.removesuffix("\n").split("\n")] if text else []
-        if all(len(row) == width for row in rows):
-            return [[row[column] for row in rows] for column in range(width)]
-    import pandas as pd
-
-    try:
-        frame = pd.read_csv(
-            path,
-            sep="\t",
-            header=None,
-            dtype=str,
-            na_filter=False,
-            skip_blank_lines=False,
-            encoding="utf-8",
-        )
-    except (OSError, ValueError) as error:
-        raise StorageError(f"{path} can't be read ({error}); copy it again.") from None
-    if frame.shape[1] != width:
-        raise StorageError(
-            f"{path} has {frame.shape[1]} columns, expected {width}; it was changed; copy it again."
-        )
-    return [frame[column].tolist() for column in range(width)]
+    with damage_errors(path):
+        if not path.stat().st_size:
+            return [[] for _ in range(width)]
+        as_text = {"dtype": str, "na_filter": False, "skip_blank_lines": False}
+        frame = pd.read_csv(path, sep="\t", header=None, **as_text)  # type: ignore[call-overload]
+        if frame.shape[1] != width:
+            raise ValueError(f"{frame.shape[1]} columns, expected {width}")
+        return [frame[column].tolist() for column in range(width)]
 
 
 def write_items(path: Path, fields: Iterable[str], view: View) -> None:
@@ -150,15 +113,11 @@ def write_items(path: Path, fields: Iterable[str], view: View) -> None:
 
 def read_items(path: Path, entry: ViewEntry) -> tuple[list[str], list[str] | None]:
     """Return the fields and labels that `write_items` wrote."""
-    columns = read_table(path, 3 if entry.labels else 2)
-    given = [columns[1].count(partition) for partition in OCTIS_PARTITIONS]
-    if columns[1] != _item_partitions(entry.sizes):
-        raise StorageError(
-            f"{path} has {len(columns[1])} rows, {given[0]} train, {given[1]} val and {given[2]} "
-            f"test; {MANIFEST} says {', '.join(map(str, entry.sizes))} in this order; the file "
-            "was changed; copy it again."
-        )
-    return columns[0], columns[2] if entry.labels else None
+    fields, partitions, *labels = read_table(path, 3 if entry.labels else 2)
+    with damage_errors(path):
+        if len(fields) != sum(entry.sizes) or partitions != _item_partitions(entry.sizes):
+            raise ValueError(f"expected {entry.sizes} rows of train, val and test in this order")
+    return fields, labels[0] if labels else None
 
 
 def _item_partitions(sizes: tuple[int, int, int]) -> list[str]:
@@ -184,50 +143,23 @@ def write_embeddings_of(folder: Path, view: View, description: Mapping[str, Any]
     """Write a view's embeddings with their record."""
     if view.embeddings is None:
         return
-    record: dict[str, Any] = {"name": view.embedding_name}
-    record |= _record(view.embeddings, view.fingerprint()) | {"description": dict(description)}
+    record = {"name": view.embedding_name} | _record(view.embeddings, view.fingerprint())
+    record["description"] = dict(description)
     if view.embedding_encoder is not None:
         record["encoder"] = dict(view.embedding_encoder)
-    place = folder / view.name / "embeddings" / view.embedding_name
-    _write_array(place, view.embeddings, record)
+    _write_array(folder / view.name / "embeddings" / view.embedding_name, view.embeddings, record)
 
 
 def write_word_vectors(place: Path, view: TextView) -> None:
     """Write a view's word vectors with their record."""
     if view.word_vectors is not None:
-        record = _record(view.word_vectors, _vocabulary_fingerprint(view.vocabulary))
+        record = _record(view.word_vectors, vocabulary_fingerprint(view.vocabulary))
         _write_array(place, view.word_vectors, record | {"space": view.word_space})
 
 
-def read_word_vectors(
-    place: Path, vocabulary: tuple[str, ...]
-) -> tuple[NDArray[np.float32], str | None]:
-    """Return the word vectors of a vocabulary, and the name of their space."""
-    values, record = read_array(place, len(vocabulary))
-    if record.get("fingerprint") != _vocabulary_fingerprint(vocabulary):
-        raise StorageError(
-            f"{place}.npy follows another vocabulary than {place.parent / 'vocabulary.txt'}: it "
-            "changed since; make the word vectors again."
-        )
-    space = record.get("space")
-    return values, None if space is None else str(space)
-
-
-def read_array(place: Path, rows: int) -> tuple[NDArray[np.float32], dict[str, Any]]:
-    """Return an array and its record."""
-    path = place.with_name(f"{place.name}.npy")
-    record: dict[str, Any] = read_json(place.with_name(f"{place.name}.json"))
-    try:
-        values: NDArray[np.float32] = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise StorageError(f"{path} is no whole .npy file ({error}); write it again.") from None
-    expected = (rows, record.get("dimensions"))
-    if values.shape != expected:
-        raise StorageError(
-            f"{path} holds an array of shape {values.shape}, expected {expected}: it belongs to "
-            "other items; write it again."
-        )
-    return values, record
+def _record(values: NDArray[Any], fingerprint: str) -> dict[str, Any]:
+    rows, dimensions = values.shape
+    return {"dimensions": dimensions, "rows": rows, "fingerprint": fingerprint}
 
 
 def _write_array(place: Path, values: NDArray[Any], record: Mapping[str, Any]) -> None:
@@ -236,10 +168,26 @@ def _write_array(place: Path, values: NDArray[Any], record: Mapping[str, Any]) -
     write_json(place.with_name(f"{place.name}.json"), record)
 
 
-def _record(values: NDArray[Any], fingerprint: str) -> dict[str, Any]:
-    rows, dimensions = values.shape
-    return {"dimensions": dimensions, "rows": rows, "fingerprint": fingerprint}
+def read_array(place: Path, rows: int) -> tuple[NDArray[np.float32], dict[str, Any]]:
+    """Return an array and its record."""
+    path = place.with_name(f"{place.name}.npy")
+    record: dict[str, Any] = read_json(place.with_name(f"{place.name}.json"))
+    with damage_errors(path, "write it again"):
+        values: NDArray[np.float32] = np.load(path, mmap_mode="r", allow_pickle=False)
+        expected = (rows, record.get("dimensions"))
+        if values.shape != expected:
+            raise ValueError(f"an array of shape {values.shape}, expected {expected}")
+    return values, record
 
 
-def _vocabulary_fingerprint(vocabulary: Sequence[str]) -> str:
+def check_made_for(place: Path, record: Mapping[str, Any], fingerprint: str, what: str) -> None:
+    """Refuse an array that was made for other items or words than the folder holds now."""
+    if record.get("fingerprint") != fingerprint:
+        raise StorageError(
+            f"{place}.npy was made for other {what}, which changed since; make it again."
+        )
+
+
+def vocabulary_fingerprint(vocabulary: Sequence[str]) -> str:
+    """Return a SHA-256 of the words."""
     return hashlib.sha256("\n".join(vocabulary).encode()).hexdigest()

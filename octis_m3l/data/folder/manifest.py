@@ -6,16 +6,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, Field, NonNegativeInt, ValidationError
+from pydantic import BaseModel, Field, NonNegativeInt
 
 from octis_m3l.errors import DataError, StorageError
-from octis_m3l.files import check_files, read_json, recover
+from octis_m3l.files import check_files, damage_errors, read_document, read_json, recover
 
 FORMAT = "octis-m3l dataset"
 VERSION = 1
 MANIFEST = "metadata.json"
 EMBEDDING_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}")
-_UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 ViewName = Annotated[str, Field(pattern=r"^[a-z0-9_-]+$")]
 
 
@@ -61,36 +60,17 @@ def read_manifest(folder: Path, *, hashes: bool = False) -> Manifest:
     path = folder / MANIFEST
     if not path.is_file():
         recover(folder, MANIFEST)
-    if not folder.is_dir():
-        found = "is a file; build a data set from it" if folder.exists() else "is missing"
+    if not path.is_file() or read_json(path).get("format") != FORMAT:
+        found = f"holds no {MANIFEST} of a data set of octis-m3l"
+        if not folder.is_dir():
+            found = "is a file; build a data set from it" if folder.exists() else "is missing"
         raise StorageError(
-            f"{folder} {found}: expected a folder that dataset.save or octis-m3l build wrote."
-        )
-    if not path.is_file():
-        raise StorageError(
-            f"{folder} holds no {MANIFEST}: it is no data set of octis-m3l, or was copied only in "
-            f"part; give the folder that dataset.save or octis-m3l build wrote{_instead(folder)}."
-        )
-    content = read_json(path)
-    if content.get("format") != FORMAT:
-        raise StorageError(
-            f"{path} has the format {content.get('format')!r}, expected {FORMAT!r}: it is of "
-            "another program; give the folder that dataset.save or octis-m3l build "
+            f"{folder} {found}: give the folder that dataset.save or octis-m3l build "
             f"wrote{_instead(folder)}."
         )
-    if content.get("version") != VERSION:
-        raise StorageError(
-            f"{path} has version {content.get('version')!r} of the format, and this octis-m3l "
-            f"reads version {VERSION}: it was written by another octis-m3l; upgrade this one."
-        )
-    try:
+    content = read_document(path, FORMAT, VERSION)
+    with damage_errors(path):
         manifest = Manifest.model_validate(content)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"]))
-        raise StorageError(
-            f"{path} is damaged at '{where}' ({first['msg']}); copy it again."
-        ) from None
     check_files(folder, content, hashes=hashes)
     return manifest
 
@@ -123,7 +103,7 @@ def check_json(content: Mapping[str, Any], what: str) -> None:
 def check_embedding_name(name: str) -> None:
     """Refuse a name of embeddings that is no file name."""
     if not EMBEDDING_NAME.fullmatch(name):
-        possible = _UNSAFE.sub("-", name).lstrip(".")[:100] or "mine"
+        possible = re.sub(r"[^A-Za-z0-9._-]+", "-", name).lstrip(".")[:100] or "mine"
         raise DataError(
             f"embeddings named '{name}': expected a file name of letters, digits, '.', '_' and "
             f"'-', at most 100 and not beginning with '.'; '{possible}' would do."

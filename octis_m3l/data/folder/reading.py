@@ -1,8 +1,7 @@
 """Reading the data set in a folder."""
 
 import os
-from array import array
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,22 +9,23 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from octis_m3l.data.arrays import ragged
 from octis_m3l.data.folder.formats import (
+    check_made_for,
     check_pictures,
     read_array,
-    read_indexes,
     read_items,
     read_lines,
     read_table,
     read_texts,
-    read_word_vectors,
+    vocabulary_fingerprint,
 )
 from octis_m3l.data.folder.manifest import Manifest, ViewEntry, read_manifest
 from octis_m3l.data.parts import DatasetParts
 from octis_m3l.data.text import TextPreprocessor
 from octis_m3l.data.views import OCTIS_PARTITIONS, ImageView, TextView, View
-from octis_m3l.errors import DataError, StorageError, suggest
-from octis_m3l.files import read_json
+from octis_m3l.errors import DataError, check_known, suggest
+from octis_m3l.files import damage_errors, read_json
 
 Tokenizer = Callable[[str], Sequence[str]]
 
@@ -41,27 +41,19 @@ def read_folder(
 
     Parameters
     ----------
-    folder : Path
-        The folder.
-    embeddings : str or mapping of view to str, or None
-        The embeddings to use: one name for every view that has any, or a name for some views.
-        'texts' and 'images' stand for all views of the kind that are not named themselves. A view
-        that is not named uses the only ones that it has. '*' for all: any, without those of items
-        that changed since; '*' for a view: its first.
-    tokenizers : mapping of text view to callable, optional
-        The tokenizers of views that were preprocessed with a function.
+    folder, embeddings, tokenizers
+        As for `MultiviewDataset.from_folder`. Besides, '*' as the embeddings of all views stands
+        for any, without those of items that changed since; '*' for one view for its first.
     """
     manifest = read_manifest(folder, hashes=True)
     choices = _choices(manifest, embeddings)
-    views = {
-        entry.name: _read_encoded_view(
+    views: dict[str, View] = {}
+    for entry in manifest.views:
+        views[entry.name] = _read_encoded_view(
             folder, manifest, entry, choices[entry.name], drop_stale=embeddings == ANY
         )
-        for entry in manifest.views
-    }
     for name, tokenizer in (tokenizers or {}).items():
-        if name not in views:
-            raise DataError(f"unknown view '{name}' in tokenizers.{suggest(name, views)}")
+        check_known(name, views, "view in tokenizers:")
         view = views[name]
         if not isinstance(view, TextView) or view.preprocessor is None:
             raise DataError(
@@ -74,49 +66,45 @@ def read_folder(
         links=_read_links(folder, manifest),
         pivot=manifest.pivot,
         metadata=manifest.metadata,
-        dictionaries=_read_dictionaries(folder, manifest, views.values()),
+        dictionaries=_read_dictionaries(folder, manifest, views),
         partitions=_read_partitions(folder, manifest),
     )
 
 
 def _choices(manifest: Manifest, wanted: str | Mapping[str, str] | None) -> dict[str, str | None]:
-    """Return the embeddings to use of each view."""
+    """Return the name of the embeddings to use of each view."""
     stored = {entry.name: manifest.embedding_names(entry.name) for entry in manifest.views}
-    if wanted == ANY:
-        return {view: names[0] if names else None for view, names in stored.items()}
     if isinstance(wanted, str):
-        if not any(stored.values()):
+        if wanted != ANY and not any(stored.values()):
             raise DataError(
                 f"no view has embeddings '{wanted}', or any others; encode the views first, or "
                 "leave embeddings out."
             )
         wanted = {view: wanted for view, names in stored.items() if names}
-    kinds: dict[str, list[str]] = {"texts": [], "images": []}
-    for entry in manifest.views:
-        kinds[f"{entry.kind}s"].append(entry.name)
-    chosen = dict(wanted or {})
-    for view in wanted or {}:
-        if view not in stored:
-            if not kinds.get(view):
-                known = [*stored, *(kind for kind, of_kind in kinds.items() if of_kind)]
-                raise DataError(f"unknown view '{view}' in embeddings.{suggest(view, known)}")
-            name = chosen.pop(view)
-            chosen = dict.fromkeys(kinds[view], name) | chosen
-    return {view: _choice(view, names, chosen.get(view)) for view, names in stored.items()}
+    given = dict(wanted or {})
+    # A view may itself be named 'texts' or 'images'.
+    kinds = {f"{entry.kind}s" for entry in manifest.views} - stored.keys()
+    for name in given:
+        check_known(name, [*stored, *kinds], "view in embeddings:")
+    of_kinds = {kind: given[kind] for kind in kinds & given.keys()}
+    return {
+        entry.name: _choice(
+            entry.name, stored[entry.name], given.get(entry.name, of_kinds.get(f"{entry.kind}s"))
+        )
+        for entry in manifest.views
+    }
 
 
 def _choice(view: str, names: list[str], wanted: str | None) -> str | None:
-    if wanted not in (None, ANY):
-        if wanted not in names:
-            raise DataError(f"view '{view}' has no embeddings '{wanted}'.{suggest(wanted, names)}")
-        return wanted
-    if len(names) > 1 and wanted != ANY:
+    if wanted not in (None, ANY, *names):
+        raise DataError(f"view '{view}' has no embeddings '{wanted}'.{suggest(wanted, names)}")
+    if wanted is None and len(names) > 1:
         raise DataError(
             f"view '{view}' has several embeddings: {', '.join(names)}; choose with "
             f"embeddings='{names[0]}' for every view, or embeddings={{'{view}': '{names[0]}'}} "
             f"(--embeddings {view}={names[0]})."
         )
-    return names[0] if names else None
+    return wanted if wanted in names else next(iter(names), None)
 
 
 def _read_encoded_view(
@@ -126,121 +114,83 @@ def _read_encoded_view(
         return read_view(folder, manifest, entry)
     place = folder / entry.name / "embeddings" / name
     values, record = read_array(place, sum(entry.sizes))
-    view = read_view(folder, manifest, entry, values, name, record.get("encoder"))
-    if record.get("fingerprint") != view.fingerprint():
-        if drop_stale and (entry.kind == "text" or entry.pictures):
-            return read_view(folder, manifest, entry)
-        raise StorageError(
-            f"{place}.npy was made for other items than view '{entry.name}' holds: they changed "
-            "since; encode them again."
-        )
+    encoder = record.get("encoder")
+    view = read_view(
+        folder, manifest, entry, embeddings=values, embedding_name=name, embedding_encoder=encoder
+    )
+    can_be_encoded = entry.kind == "text" or entry.pictures
+    if drop_stale and can_be_encoded and record.get("fingerprint") != view.fingerprint():
+        return replace(view, embeddings=None, embedding_name="given", embedding_encoder=None)
+    check_made_for(place, record, view.fingerprint(), "items")
     return view
 
 
-def read_view(
-    folder: Path,
-    manifest: Manifest,
-    entry: ViewEntry,
-    embeddings: NDArray[Any] | None = None,
-    embedding_name: str = "given",
-    embedding_encoder: Mapping[str, Any] | None = None,
-) -> View:
-    """Return a view with the given embeddings."""
+def read_view(folder: Path, manifest: Manifest, entry: ViewEntry, **embeddings: Any) -> View:
+    """Return a view, with the values of its fields for embeddings if they are given."""
     place = folder / entry.name
+    stored = {path.removeprefix(f"{entry.name}/") for path in manifest.files}
     is_text = entry.kind == "text"
     fields, labels = read_items(place / ("corpus.tsv" if is_text else "images.tsv"), entry)
-    has_indexes = f"{entry.name}/indexes.txt" in manifest.files
     common: dict[str, Any] = {
         "name": entry.name,
         "sizes": entry.sizes,
         "inputs": entry.inputs,
-        "indexes": read_indexes(place / "indexes.txt") if has_indexes else None,
         "labels": labels,
-        "embeddings": embeddings,
-        "embedding_name": embedding_name,
-        "embedding_encoder": embedding_encoder,
+        **embeddings,
     }
+    if "indexes.txt" in stored:
+        with damage_errors(place / "indexes.txt"):
+            common["indexes"] = np.array(read_lines(place / "indexes.txt"), dtype=np.int64)
     if not is_text:
-        pictures = None
         if entry.pictures:
             base = folder.resolve()
-            pictures = [Path(os.path.normpath(base / path)) for path in fields]
-            check_pictures(entry.name, pictures)
-        return ImageView(pictures=pictures, **common)
-    vocabulary = tuple(read_lines(place / "vocabulary.txt"))
-    token_ids, offsets = _token_ids(fields, vocabulary, place)
-    if f"{entry.name}/texts.jsonl" in manifest.files:
+            common["pictures"] = [Path(os.path.normpath(base / path)) for path in fields]
+            check_pictures(entry.name, common["pictures"])
+        return ImageView(**common)
+    vocabulary = read_lines(place / "vocabulary.txt")
+    number = {word: index for index, word in enumerate(vocabulary)}
+    with damage_errors(place / "corpus.tsv"):
+        common |= ragged(map(number.__getitem__, field.split()) for field in fields)
+    if "texts.jsonl" in stored:
         common["texts"] = read_texts(place / "texts.jsonl")
-    if f"{entry.name}/preprocessing.json" in manifest.files:
+    if "preprocessing.json" in stored:
         settings = read_json(place / "preprocessing.json")
         common["preprocessor"] = TextPreprocessor.from_dict(settings)
-    if f"{entry.name}/word_vectors.npy" in manifest.files:
-        vectors, space = read_word_vectors(place / "word_vectors", vocabulary)
-        common |= {"word_vectors": vectors, "word_space": space}
-    return TextView(
-        vocabulary=vocabulary,
-        token_ids=token_ids,
-        offsets=offsets,
-        language=entry.language,
-        **common,
-    )
-
-
-def _token_ids(
-    documents: list[str], vocabulary: tuple[str, ...], place: Path
-) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
-    number = {word: index for index, word in enumerate(vocabulary)}
-    token_ids = array("i")
-    offsets = np.zeros(len(documents) + 1, np.int64)
-    for row, document in enumerate(documents):
-        try:
-            token_ids.extend(map(number.__getitem__, document.split()))
-        except KeyError as error:
-            raise StorageError(
-                f"{place / 'corpus.tsv'}, line {row + 1}: the word {error} is not in "
-                "vocabulary.txt; one of them was changed; copy both again."
-            ) from None
-        offsets[row + 1] = len(token_ids)
-    return np.array(token_ids, np.int32), offsets
+    if "word_vectors.npy" in stored:
+        values, record = read_array(place / "word_vectors", len(vocabulary))
+        fingerprint = vocabulary_fingerprint(vocabulary)
+        check_made_for(place / "word_vectors", record, fingerprint, "words")
+        common |= {"word_vectors": values, "word_space": record.get("space")}
+    return TextView(vocabulary=tuple(vocabulary), language=entry.language, **common)
 
 
 def _read_links(folder: Path, manifest: Manifest) -> NDArray[np.int64] | None:
     if manifest.links is None:
         return None
     path = folder / "links.tsv"
-    columns = read_table(path, len(manifest.views))
-    header = [column[0] for column in columns if column]
-    if header != [entry.name for entry in manifest.views]:
-        raise StorageError(
-            f"{path} begins with {header}, expected the names of the views in order: "
-            f"{', '.join(entry.name for entry in manifest.views)}; copy it again."
-        )
-    try:
-        return np.array([column[1:] for column in columns], dtype=np.int64).T.copy()
-    except ValueError as error:
-        raise StorageError(f"{path} holds no item numbers ({error}); copy it again.") from None
+    names = [entry.name for entry in manifest.views]
+    columns = read_table(path, len(names))
+    with damage_errors(path):
+        if [column.pop(0) for column in columns] != names:
+            raise ValueError(f"expected the views {', '.join(names)} in this order")
+        return np.array(columns, dtype=np.int64).T.copy()
 
 
 def _read_dictionaries(
-    folder: Path, manifest: Manifest, views: Iterable[View]
+    folder: Path, manifest: Manifest, views: Mapping[str, View]
 ) -> dict[tuple[str, str], NDArray[np.int64]]:
     number = {
-        view.name: {word: index for index, word in enumerate(view.vocabulary)}
-        for view in views
+        name: {word: index for index, word in enumerate(view.vocabulary)}
+        for name, view in views.items()
         if isinstance(view, TextView)
     }
     dictionaries = {}
     for entry in manifest.dictionaries:
         columns = read_table(folder / entry.file, 2)
         pairs = np.empty((len(columns[0]), 2), np.int64)
-        for side, view in enumerate(entry.views):
-            try:
-                pairs[:, side] = [number[view][word] for word in columns[side]]
-            except KeyError as error:
-                raise StorageError(
-                    f"{folder / entry.file}: {error} is not in the vocabulary of view '{view}'; "
-                    "one of them was changed; copy both again."
-                ) from None
+        with damage_errors(folder / entry.file):
+            for side, (name, words) in enumerate(zip(entry.views, columns, strict=True)):
+                pairs[:, side] = [number[name][word] for word in words]
         dictionaries[entry.views] = pairs
     return dictionaries
 
@@ -250,12 +200,11 @@ def _read_partitions(folder: Path, manifest: Manifest) -> dict[str, dict[str, ND
     partitions: dict[str, dict[str, NDArray[np.int8]]] = {name: {} for name in manifest.partitions}
     for entry in manifest.views if partitions else []:
         path = folder / entry.name / "partitions.tsv"
-        for name, column in zip(partitions, read_table(path, len(partitions)), strict=True):
-            numbers = [number.get(field) for field in column[1:]]
-            if column[:1] != [name] or None in numbers or len(numbers) != sum(entry.sizes):
-                raise StorageError(
-                    f"{path}: the column of '{name}' was changed; expected {sum(entry.sizes)} "
-                    "entries train, val, test or nothing; copy it again."
-                )
-            partitions[name][entry.name] = np.array(numbers, np.int8)
+        columns = read_table(path, len(partitions))
+        with damage_errors(path):
+            if [column.pop(0) for column in columns] != manifest.partitions:
+                raise ValueError("expected the names of the partitions in order")
+            for name, column in zip(partitions, columns, strict=True):
+                numbers = [number[field] for field in column]
+                partitions[name][entry.name] = np.array(numbers, np.int8)
     return partitions

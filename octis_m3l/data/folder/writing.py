@@ -36,7 +36,7 @@ from octis_m3l.data.folder.manifest import (
 from octis_m3l.data.folder.reading import read_view
 from octis_m3l.data.parts import DatasetParts
 from octis_m3l.data.views import OCTIS_PARTITIONS, ImageView, TextView, View
-from octis_m3l.errors import DataError, suggest
+from octis_m3l.errors import check_known
 from octis_m3l.files import (
     described_files,
     folder_written_whole,
@@ -56,7 +56,6 @@ def write_folder(parts: DatasetParts, folder: Path, *, overwrite: bool) -> None:
     """
     views = {view.name: view for view in parts.views}
     pivot = parts.pivot or ""
-    links = np.zeros((0, len(views))) if parts.links is None else parts.links
     marks = views[pivot].octis_metadata
     metadata = {key: value for key, value in parts.metadata.items() if key not in marks}
     check_json(metadata, "the metadata of the data set")
@@ -72,10 +71,23 @@ def write_folder(parts: DatasetParts, folder: Path, *, overwrite: bool) -> None:
         for view in views.values():
             partitions = {name: numbers[view.name] for name, numbers in parts.partitions.items()}
             _write_view(view, folder, new, partitions, copies)
-        if len(links):
-            write_table(new / "links.tsv", [list(views), *links.astype(str).tolist()])
+        links = [] if parts.links is None else parts.links.astype(str).tolist()
+        if links:
+            write_table(new / "links.tsv", [list(views), *links])
+        entries = [
+            ViewEntry(
+                name=view.name,
+                kind=view.kind,
+                language=view.language if isinstance(view, TextView) else None,
+                sizes=view.sizes,
+                inputs=view.inputs,
+                labels=view.labels is not None,
+                pictures=isinstance(view, ImageView) and view.pictures is not None,
+            )
+            for view in views.values()
+        ]
         manifest = Manifest(
-            views=[_view_entry(view) for view in views.values()],
+            views=entries,
             pivot=pivot,
             links=len(links) or None,
             metadata=metadata,
@@ -85,18 +97,6 @@ def write_folder(parts: DatasetParts, folder: Path, *, overwrite: bool) -> None:
         )
         content = {"format": FORMAT, "version": VERSION, **marks, **manifest.model_dump()}
         write_json(new / MANIFEST, content, checked=True)
-
-
-def _view_entry(view: View) -> ViewEntry:
-    return ViewEntry(
-        name=view.name,
-        kind=view.kind,
-        language=view.language if isinstance(view, TextView) else None,
-        sizes=view.sizes,
-        inputs=view.inputs,
-        labels=view.labels is not None,
-        pictures=isinstance(view, ImageView) and view.pictures is not None,
-    )
 
 
 def _write_view(
@@ -215,19 +215,10 @@ def write_embeddings(
         One row for each item, in stored order.
     name : str
         Their name, fit for a file: letters, digits, ``.``, ``_`` and ``-``.
-    description : mapping
-        The encoder's model, revision, pooling and so on, as JSON can hold it.
-    encoder : mapping, optional
-        As `View.embedding_encoder`.
+    description, encoder : mapping
+        The encoder's model, revision, pooling and so on; and as `View.embedding_encoder`.
     replace : bool
         Whether the view's other embeddings that an encoder made are removed; a user's own stay.
-
-    Raises
-    ------
-    DataError
-        If the view is unknown, or the name, rows, values or description are invalid.
-    StorageError
-        If the folder is missing, of another kind, or copied only in part.
     """
     check_embedding_name(name)
     check_json(description, f"the description of the embeddings '{name}'")
@@ -237,16 +228,23 @@ def write_embeddings(
     with held(folder / "embeddings", wait=True), write_errors(folder):
         manifest = read_manifest(folder)
         entries = {entry.name: entry for entry in manifest.views}
-        if view not in entries:
-            raise DataError(f"unknown view '{view}'.{suggest(view, entries)}")
-        encoded = read_view(folder, manifest, entries[view], np.asarray(embeddings), name, encoder)
+        check_known(view, entries, "view")
+        encoded = read_view(
+            folder,
+            manifest,
+            entries[view],
+            embeddings=np.asarray(embeddings),
+            embedding_name=name,
+            embedding_encoder=encoder,
+        )
         place = folder / view / "embeddings"
         place.mkdir(exist_ok=True)
         remove_unfinished(place)
+        others = manifest.embedding_names(view) if replace else []
         replaced = [
             f"{view}/embeddings/{other}{suffix}"
-            for other in manifest.embedding_names(view)
-            if replace and other != name and read_json(place / f"{other}.json").get("encoder")
+            for other in others
+            if other != name and read_json(place / f"{other}.json").get("encoder")
             for suffix in (".npy", ".json")
         ]
         _add_embeddings(folder, encoded, description, replaced)
