@@ -184,7 +184,7 @@ def check_made_for(place: Path, record: Mapping[str, Any], fingerprint: str, wha
     """Refuse an array that was made for other items or words than the folder holds now."""
     if record.get("fingerprint") != fingerprint:
         raise StorageError(
-            f"{place}.npy was made for other {what}, which changed since; make it again."
+            f"{place}.npy was made for other {what}, which changed since; encode them again."
         )
 
 
