@@ -1,13 +1,18 @@
 """Bible passages in six languages: documents aligned by their numbering."""
 
-import json
-import random
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from octis_m3l.errors import DataError
-from octis_m3l.sources.source import RemoteFile, Source, chosen_views
+from octis_m3l.files import damage_errors, read_json
+from octis_m3l.sources.source import (
+    RemoteFile,
+    Source,
+    chosen_views,
+    drawn_partitions,
+    preprocessors,
+)
 
 if TYPE_CHECKING:
     from octis_m3l.data.dataset import MultiviewDataset
@@ -69,9 +74,7 @@ def build_bible_passages(
     if not places:
         raise DataError(f"{raw}: no chapter has the same verses in all translations.")
     languages = chosen_views(views, tuple(TRANSLATIONS))
-    marks = passage_partition(len(places))
     from octis_m3l.data import from_lists
-    from octis_m3l.data.text import TextPreprocessor
 
     return from_lists(
         {
@@ -81,12 +84,9 @@ def build_bible_passages(
             ]
             for language in languages
         },
-        partition=marks,
+        partition=passage_partition(len(places)),
         labels=[BOOKS[book] for book, _, _ in places],
-        preprocessing={
-            language: TextPreprocessor(language=language, vocabulary_size=vocabulary_size)
-            for language in languages
-        },
+        preprocessing=preprocessors(languages, vocabulary_size),
         metadata={
             "translations": {language: TRANSLATIONS[language][1] for language in languages},
             "partition": f"drawn with seed {SEED} among the passages in the order of the books",
@@ -107,45 +107,28 @@ def passage_ranges(count: int) -> list[range]:
 
 def passage_partition(count: int) -> list[str]:
     """Return the partition of each passage, in the order of the books."""
-    test = round(count * _TEST / _ALL)
-    validation = round(count * _VALIDATION / _ALL)
-    marks = ["train"] * count
-    order = list(range(count))
-    random.Random(SEED).shuffle(order)
-    for number, passage in enumerate(order):
-        if number < test + validation:
-            marks[passage] = "test" if number < test else "validation"
-    return marks
+    test, validation = (round(count * part / _ALL) for part in (_TEST, _VALIDATION))
+    drawn = drawn_partitions(range(count), test, validation, SEED)
+    return [drawn[passage] for passage in range(count)]
 
 
 def read_translation(path: Path) -> Chapters:
     """Return the verses of each chapter of a translation, with their numbers."""
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        chapters: Chapters = {}
-        for book in content["books"]:
+    chapters: Chapters = {}
+    with damage_errors(path, "fetch it again: octis-m3l datasets fetch bible-passages --again"):
+        for book in read_json(path)["books"]:
             for chapter in book["chapters"]:
-                place = str(book["name"]), int(chapter["chapter"])
-                chapters[place] = [
+                chapters[str(book["name"]), int(chapter["chapter"])] = [
                     (int(verse["verse"]), " ".join(str(verse["text"]).split()))
                     for verse in chapter["verses"]
                 ]
-    except (OSError, UnicodeError, ValueError, KeyError, TypeError) as error:
-        raise DataError(
-            f"{path} can't be read as a translation ({type(error).__name__}: {error}); expected "
-            "JSON with books, chapters and verses. Fetch it again: octis-m3l datasets fetch "
-            "bible-passages --again"
-        ) from None
     return chapters
 
 
 def _passages(read: Mapping[str, Chapters]) -> Iterator[tuple[str, int, range]]:
-    first = next(iter(read.values()))
     order = {book: number for number, book in enumerate(BOOKS)}
-    for book, chapter in sorted(
-        (place for place in first if place[0] in BOOKS),
-        key=lambda place: (order[place[0]], place[1]),
-    ):
+    places = [place for place in next(iter(read.values())) if place[0] in BOOKS]
+    for book, chapter in sorted(places, key=lambda place: (order[place[0]], place[1])):
         numberings = {
             tuple(number for number, _ in chapters.get((book, chapter), ()))
             for chapters in read.values()

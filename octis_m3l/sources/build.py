@@ -25,7 +25,7 @@ def build(
     **options: Any,
 ) -> "MultiviewDataset":
     """Build a public data set from its fetched files, and save it."""
-    source = source_of(name) if isinstance(name, str) else name
+    source = source_of(name)
     source.check_building(options)
     check_can_write(Path(out), overwrite=overwrite, marker=MANIFEST)
     home = home_of(source, folder)
@@ -44,27 +44,29 @@ def build(
     takes_views = "views" in signature(source.build).parameters
     views = None if takes_views else options.pop("views", None)
     dataset = source.build(home / RAW, **options)
-    dataset = _with_origin(dataset if views is None else dataset.with_views(views), source, record)
+    if views is not None:
+        dataset = dataset.with_views(views)
+    dataset.metadata.update(_origin(source, record))
     dataset.save(out, overwrite=overwrite)
     return dataset
 
 
 def describe(name: str | Source, folder: str | Path | None = None) -> dict[str, Any]:
     """Describe a public data set, and what of it has been fetched."""
-    source = source_of(name) if isinstance(name, str) else name
+    source = source_of(name)
     home = home_of(source, folder)
     record = read_record(home, source.name)
-    description = _description(source, {} if record is None else record["commits"])
-    if record is not None:
-        description["fetched"] = {
-            "folder": str(home),
-            "date": record["date"],
-            "commits": record["commits"],
-            "files": len(record["files"]),
-            "size": sum(file["size"] for file in record["files"].values()),
-            "left_out": record["left_out"],
-        }
-    return description
+    if record is None:
+        return _description(source, {}, None)
+    fetched = {
+        "folder": str(home),
+        "date": record["date"],
+        "commits": record["commits"],
+        "files": len(record["files"]),
+        "size": sum(file["size"] for file in record["files"].values()),
+        "left_out": record["left_out"],
+    }
+    return _description(source, record["commits"], fetched)
 
 
 def describe_all(folder: str | Path | None = None) -> list[dict[str, Any]]:
@@ -77,12 +79,13 @@ def describe_all(folder: str | Path | None = None) -> list[dict[str, Any]]:
         try:
             described.append(describe(source, folder))
         except StorageError as error:
-            unreadable = {"fetched": {"unreadable": str(error)}}
-            described.append(_description(source, {}) | unreadable)
+            described.append(_description(source, {}, {"unreadable": str(error)}))
     return described
 
 
-def _description(source: Source, commits: Mapping[str, str]) -> dict[str, Any]:
+def _description(
+    source: Source, commits: Mapping[str, str], fetched: Mapping[str, Any] | None
+) -> dict[str, Any]:
     at = {name: commit or "HEAD" for name, commit in source.repositories.items()} | {**commits}
     keys = ("name", "title", "views", "linked", "homepage", "licence", "citation", "size", "notes")
     return {
@@ -97,48 +100,30 @@ def _description(source: Source, commits: Mapping[str, str]) -> dict[str, Any]:
         "files": [
             {
                 "path": file.path,
-                "url": source.address(file, at[file.repository]),
+                "url": file.address(at[file.repository]),
                 "sha256": file.sha256 or "not known: recorded on first fetch",
                 "size": file.size,
                 "required": file.required,
             }
             for file in source.files
         ],
-        "fetched": None,
+        "fetched": fetched,
     }
 
 
-def _with_origin(
-    dataset: "MultiviewDataset", source: Source, record: Mapping[str, Any]
-) -> "MultiviewDataset":
-    """Return the data set with its licence, citation and origin among its metadata."""
-    from octis_m3l.data.dataset import MultiviewDataset
-
+def _origin(source: Source, record: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a data set's licence, citation and origin."""
     collected = record.get("collected", {})
-    origin = {
-        "homepage": record["homepage"],
-        "commits": record["commits"],
-        "revision": collected.get("revision"),
-        "options": record.get("options"),
-        "fetched": record["date"],
-    }
-    metadata = {
-        **dataset.metadata,
+    chosen = {"revision": collected.get("revision"), "options": record.get("options")}
+    return {
         "name": source.name,
         "title": source.title,
         "licence": collected.get("licence") or record["licence"],
         "citation": collected.get("citation") or record["citation"],
         "source": {
-            key: value
-            for key, value in origin.items()
-            if value or key not in ("revision", "options")
+            "homepage": record["homepage"],
+            "commits": record["commits"],
+            **{key: value for key, value in chosen.items() if value},
+            "fetched": record["date"],
         },
     }
-    return MultiviewDataset(
-        dataset.views.values(),
-        dataset.links if dataset.is_linked else None,
-        pivot=dataset.pivot,
-        metadata=metadata,
-        dictionaries=dataset.dictionaries,
-        partitions=dataset.partitions,
-    )

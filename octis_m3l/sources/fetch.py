@@ -1,32 +1,31 @@
 """The raw files of a public data set: fetched as a whole, and recorded with their checksums."""
 
 import hashlib
-import os
 import re
 import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypeVar
 
-from filelock import FileLock, Timeout
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 
 from octis_m3l.errors import StorageError
-from octis_m3l.files import cache_folder, read_json, sha256, write_errors, write_json
+from octis_m3l.files import cache_folder, held, read_json, sha256, write_errors, write_json
 from octis_m3l.sources.catalogue import source_of
 from octis_m3l.sources.fetching import Fetcher, FetchError
 from octis_m3l.sources.source import RemoteFile, Source
 
 FORMAT = "octis-m3l source"
-RECORD, PLAN, LOCK = "source.json", "plan.json", ".lock"
-RAW, _UNFINISHED, _REPLACED = "raw", "raw.part", "raw.old"
+RECORD, RAW = "source.json", "raw"
+_PLAN, _ANEW = "plan.json", "raw.new"
 DELAY = 0.1
+GITHUB_API = "https://api.github.com"
 _ABOUT = ("name", "title", "homepage", "licence", "citation")
-_COMMIT = re.compile(r"[0-9a-f]{40}")
+_COMMIT = "[0-9a-f]{40}"
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
+_Answer = TypeVar("_Answer", bound=BaseModel)
 
 
 def fetch(
@@ -40,19 +39,22 @@ def fetch(
 ) -> dict[str, Any]:
     """Fetch the raw files of a public data set, or what is missing of them.
 
-    They are in ``<folder>/<name>/raw`` as soon as all have arrived;
-    ``<folder>/<name>/source.json`` records where each is from and its checksum, the licence and
-    what to cite. An interrupted call is continued by the same call. The files of a complete set
-    are compared with their checksums, and no server is asked.
+    They are in ``<folder>/<name>/raw``; ``<folder>/<name>/source.json`` is written when all have
+    arrived, and records where each is from and its checksum, the licence and what to cite. An
+    interrupted call is continued by the same call. The files of a complete set are compared with
+    their checksums, and no server is asked. With `again` everything is fetched anew, and replaces
+    what is there when all has arrived.
     """
-    source = source_of(name) if isinstance(name, str) else name
+    source = source_of(name)
     source.check_fetching(options)
     home = home_of(source, folder)
-    record = read_record(home, source.name)
-    if record is not None and not again and _is_current(source, home, record, options):
+    record = None if again else read_record(home, source.name)
+    if record is not None and _is_current(source, home, record, options):
         return record
-    with _locked(home):
-        return _fetch(source, home, fetcher or Fetcher(delay=DELAY), progress, again, options)
+    with held(home):
+        return _fetch(
+            source, home, record, fetcher or Fetcher(delay=DELAY), progress, again, options
+        )
 
 
 def home_of(source: Source, folder: str | Path | None) -> Path:
@@ -64,12 +66,13 @@ def home_of(source: Source, folder: str | Path | None) -> Path:
     return above / f"{safe}-{hashlib.sha256(source.name.encode()).hexdigest()[:8]}"
 
 
-class _File(BaseModel, strict=True):
+class _File(BaseModel):
     sha256: str
     size: int
 
 
-class _Record(BaseModel, strict=True):
+class _Record(BaseModel):
+    format: Literal["octis-m3l source"]
     name: str
     homepage: str
     licence: str
@@ -89,12 +92,10 @@ def read_record(home: Path, name: str) -> dict[str, Any] | None:
         record = read_json(path)
         _Record.model_validate(record)
     except (StorageError, ValidationError):
-        record = {}
-    if record.get("format") != FORMAT:
         raise StorageError(
             f"{path} is damaged, or no record of a fetched data set. Delete it and fetch the set: "
             "the files that are there are used."
-        )
+        ) from None
     if record["name"] != name:
         raise StorageError(
             f"{home} holds the data set {record['name']}, where {name} was expected; give another "
@@ -118,66 +119,80 @@ def _is_current(
 ) -> bool:
     """Return whether nothing has to be fetched."""
     _check_pins(source, home, record)
-    ask_again = any(options.get(name) for name, asks in source.actions.items() if asks)
+    acts = any(options.get(name) for name in source.actions)
     failed = bool(record.get("collected", {}).get("failed"))
     same = _properties(source, record.get("options", {})) == _properties(source, options)
-    return same and not ask_again and not failed and not damaged_files(home, record)
+    return same and not acts and not failed and not damaged_files(home, record)
 
 
 def _fetch(
     source: Source,
     home: Path,
+    record: Mapping[str, Any] | None,
     fetcher: Fetcher,
     progress: bool,
     again: bool,
     options: Mapping[str, Any],
 ) -> dict[str, Any]:
-    known: Mapping[str, Any] = {}
-    if not again:
-        unfinished = read_json(home / PLAN) if (home / PLAN).is_file() else {}
-        known = read_record(home, source.name) or unfinished
-    if known:
+    plan, raw = home / _PLAN, home / RAW
+    known: Mapping[str, Any] = record or {}
+    if not known and plan.is_file() and not again:
+        known = read_json(plan)
         _check_pins(source, home, known)
     commits = {
         name: known.get("commits", {}).get(name) or _whole_commit(source, name, fetcher)
         for name in source.repositories
     }
-    write_json(home / PLAN, {"pins": dict(source.repositories), "commits": commits})
-    work = _work_folder(home, again)
+    pins = dict(source.repositories)
+    shutil.rmtree(home / _ANEW, ignore_errors=True)
+    if again:
+        raw = home / _ANEW
+    else:
+        write_json(plan, {"pins": pins, "commits": commits})
+    with write_errors(raw):
+        raw.mkdir(parents=True, exist_ok=True)
     checksums = {name: file["sha256"] for name, file in known.get("files", {}).items()}
     for name, checksum in checksums.items():
-        if (work / name).is_file() and sha256(work / name) != checksum:
-            (work / name).unlink()
+        if (raw / name).is_file() and sha256(raw / name) != checksum:
+            (raw / name).unlink()
     files: dict[str, Any] = {}
     left_out = []
-    for file in _files(source, work, commits, fetcher, progress):
-        url = source.address(file, commits[file.repository])
+    for file in _files(source, raw, commits, fetcher, progress):
+        url = file.address(commits[file.repository])
         try:
-            _fetch_file(file, url, work / file.path, checksums.get(file.path), fetcher, progress)
-            files[file.path] = _description(work / file.path, url, file.sha256 or file.blob)
+            _fetch_file(file, url, raw / file.path, checksums.get(file.path), fetcher, progress)
+            files[file.path] = _description(raw / file.path, url, file.sha256 or file.blob)
         except FetchError as error:
             if file.required or error.status != HTTPStatus.NOT_FOUND:
                 raise
             left_out.append(file.path)
     collected: Mapping[str, Any] = {}
     if source.collect is not None:
-        collected = source.collect(work, fetcher, progress=progress, **options)
-        for path in sorted(work.rglob("*")):
-            name = path.relative_to(work).as_posix()
+        collected = source.collect(raw, fetcher, progress=progress, **options)
+        for path in sorted(raw.rglob("*")):
+            name = path.relative_to(raw).as_posix()
             if path.is_file() and name not in files and ".part" not in path.suffixes:
                 files[name] = _description(path, None, None)
+    if again:
+        # Without record and plan, files of two commits can't be taken for one set.
+        for path in (home / RECORD, plan):
+            path.unlink(missing_ok=True)
+        with write_errors(home):
+            shutil.rmtree(home / RAW, ignore_errors=True)
+            raw.rename(home / RAW)
     record = {
         "format": FORMAT,
         **{key: getattr(source, key) for key in _ABOUT},
         "date": datetime.now(UTC).date().isoformat(),
         "commits": commits,
-        "pins": dict(source.repositories),
+        "pins": pins,
         "files": files,
         "left_out": left_out,
         "collected": dict(collected),
         "options": _properties(source, options),
     }
-    _replace(home, work, record)
+    write_json(home / RECORD, record)
+    plan.unlink(missing_ok=True)
     return record
 
 
@@ -199,49 +214,17 @@ def _properties(source: Source, options: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _work_folder(home: Path, again: bool) -> Path:
-    """Return the folder to fetch to, with the files that are there already as hard links."""
-    work, raw = home / _UNFINISHED, home / RAW
-    with write_errors(work):
-        if again:
-            shutil.rmtree(work, ignore_errors=True)
-        if not work.is_dir() and raw.is_dir() and not again:
-            shutil.copytree(raw, work, copy_function=_link)
-        work.mkdir(parents=True, exist_ok=True)
-    return work
-
-
-def _link(origin: str, place: str) -> None:
-    try:
-        os.link(origin, place)
-    except OSError:
-        shutil.copy2(origin, place)
-
-
-def _replace(home: Path, work: Path, record: Mapping[str, Any]) -> None:
-    """Give the fetched files their place; interrupted, the next fetch does it again."""
-    raw, replaced = home / RAW, home / _REPLACED
-    with write_errors(raw):
-        if raw.is_dir():
-            shutil.rmtree(replaced, ignore_errors=True)
-            raw.rename(replaced)
-        work.rename(raw)
-    write_json(home / RECORD, record)
-    (home / PLAN).unlink(missing_ok=True)
-    shutil.rmtree(replaced, ignore_errors=True)
-
-
 def _files(
-    source: Source, work: Path, commits: Mapping[str, str], fetcher: Fetcher, progress: bool
+    source: Source, raw: Path, commits: Mapping[str, str], fetcher: Fetcher, progress: bool
 ) -> Iterator[RemoteFile]:
     """Yield the files to fetch; a listing is asked when those before it have been fetched."""
     from tqdm.auto import tqdm
 
     yield from tqdm(source.files, desc=source.name, unit="file", disable=not progress)
     if source.listings:
-        trees = {name: _list_files(source, name, commits[name], fetcher) for name in commits}
+        trees = {name: _list_files(name, commits[name], fetcher) for name in commits}
         for listing in source.listings:
-            files = listing(trees, work)
+            files = listing(trees, raw)
             yield from tqdm(files, desc=source.name, unit="file", disable=not progress)
 
 
@@ -282,20 +265,8 @@ def _description(path: Path, url: str | None, checksum: str | None) -> dict[str,
     }
 
 
-def _whole_commit(source: Source, repository: str, fetcher: Fetcher) -> str:
-    """Return the forty digits of a repository's commit."""
-    wanted = source.repositories[repository] or ""
-    if _COMMIT.fullmatch(wanted):
-        return wanted
-    url = f"{source.api}/repos/{repository}/commits/{wanted or 'HEAD'}"
-    answer = fetcher.json(url)
-    found = str(answer.get("sha")) if isinstance(answer, Mapping) else ""
-    if not _COMMIT.fullmatch(found) or not found.startswith(wanted):
-        raise FetchError(
-            f"{url}: the answer names no commit{f' that begins with {wanted}' if wanted else ''}; "
-            "expected GitHub's description of one. Try again later."
-        )
-    return found
+class _Commit(BaseModel):
+    sha: str = Field(pattern=f"^{_COMMIT}$")
 
 
 class _Entry(BaseModel):
@@ -307,44 +278,37 @@ class _Entry(BaseModel):
 
 class _Tree(BaseModel):
     tree: list[_Entry]
-    truncated: bool = False
+    truncated: Literal[False] = False
 
 
-def _list_files(source: Source, repository: str, commit: str, fetcher: Fetcher) -> list[RemoteFile]:
+def _whole_commit(source: Source, repository: str, fetcher: Fetcher) -> str:
+    """Return the forty digits of a repository's commit."""
+    wanted = source.repositories[repository] or "HEAD"
+    if re.fullmatch(_COMMIT, wanted):
+        return wanted
+    return _ask(f"{repository}/commits/{wanted}", fetcher, _Commit, "description of a commit").sha
+
+
+def _list_files(repository: str, commit: str, fetcher: Fetcher) -> list[RemoteFile]:
     """Return all files of a repository at a commit, sorted by their paths."""
-    url = f"{source.api}/repos/{repository}/git/trees/{commit}"
-    answer = fetcher.json(url, {"recursive": "1"})
-    try:
-        found = _Tree.model_validate(answer)
-    except ValidationError:
-        found = _Tree(tree=[], truncated=True)
-    if found.truncated:
-        raise FetchError(
-            f"{url}: the answer is no complete list of files; expected GitHub's description of a "
-            "tree. Try again later."
-        )
+    query = f"{repository}/git/trees/{commit}?recursive=1"
+    answer = _ask(query, fetcher, _Tree, "complete list of files")
     return [
         RemoteFile(entry.path, repository, entry.path, size=entry.size, blob=entry.sha)
-        for entry in sorted(found.tree, key=lambda entry: entry.path)
+        for entry in sorted(answer.tree, key=lambda entry: entry.path)
         if entry.type == "blob"
     ]
+
+
+def _ask(query: str, fetcher: Fetcher, form: type[_Answer], expected: str) -> _Answer:
+    url = f"{GITHUB_API}/repos/{query}"
+    try:
+        return form.model_validate(fetcher.json(url))
+    except ValidationError:
+        raise FetchError(f"{url}: the answer is no {expected}. Try again later.") from None
 
 
 def _blob_name(path: Path) -> str:
     """Return the object name that git gives a file's content."""
     content = path.read_bytes()
     return hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
-
-
-@contextmanager
-def _locked(home: Path) -> Iterator[None]:
-    """Let one process at a time fetch to a data set's folder."""
-    with write_errors(home):
-        home.mkdir(parents=True, exist_ok=True)
-    try:
-        with FileLock(home / LOCK).acquire(timeout=0):
-            yield
-    except Timeout:
-        raise StorageError(
-            f"another process is fetching to {home}; wait for it, or give another folder."
-        ) from None

@@ -1,7 +1,6 @@
 """Files and JSON over HTTP: retried, resumed, checked, and no faster than servers like it."""
 
 import hashlib
-import json
 import logging
 import os
 import re
@@ -17,7 +16,7 @@ from urllib.parse import urlsplit, urlunsplit
 import pooch
 import requests
 from pydantic import Field
-from requests.adapters import HTTPAdapter
+from requests import exceptions
 from tqdm.auto import tqdm
 from urllib3.exceptions import InvalidHeader
 from urllib3.util import Retry
@@ -35,7 +34,6 @@ _PASSING = frozenset({408, 425, 429, *range(500, 600)})
 # 416: a file that is shorter than what has arrived of it.
 _ANSWERED = frozenset({200, 206, 416})
 _LONGEST_BACKOFF, _LONGEST_PAUSE = 120.0, 3600.0
-_LONGEST_JSON = 64 * 2**20
 _BLOCK = 1 << 14
 _BAR_AFTER = 2.0
 _RANGE = re.compile(r"bytes (\d+)-\d+/(\d+)")
@@ -45,6 +43,9 @@ _REMEDIES = {
     404: "It is not there (any more): check the address.",
     410: "It has been removed for good.",
 }
+_NO_ADDRESS = (
+    "it, or what it redirects to, is no address of http or https; nothing else is followed."
+)
 _Answer = TypeVar("_Answer")
 _Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
@@ -95,19 +96,16 @@ class Fetcher:
         user_agent: str | None = None,
         contact: str | None = None,
     ) -> None:
-        self.retries, self.timeout, self.delay, self.backoff = retries, timeout, delay, backoff
+        self.retries, self.timeout, self.backoff = retries, timeout, backoff
         self.names_contact = bool(user_agent or contact or os.environ.get(CONTACT, "").strip())
-        self.user_agent = (user_agent or user_agent_of(contact)).strip()
-        if not (self.user_agent.isascii() and self.user_agent.isprintable() and self.user_agent):
+        user_agent = (user_agent or user_agent_of(contact)).strip()
+        if not (user_agent.isascii() and user_agent.isprintable() and user_agent):
             raise SettingsError(
-                f"the user agent {self.user_agent!r} can't be sent: expected ASCII characters "
-                f"without line breaks (the contact is from the argument or from {CONTACT})."
+                f"the user agent {user_agent!r} can't be sent: expected ASCII characters without "
+                f"line breaks (the contact is from the argument or from {CONTACT})."
             )
-        self._session = requests.Session()
-        self._session.headers["User-Agent"] = self.user_agent
-        adapter = _PoliteAdapter(self)
-        for scheme in ("http://", "https://"):
-            self._session.mount(scheme, adapter)
+        self._session = _PoliteSession(delay)
+        self._session.headers["User-Agent"] = user_agent
 
     def download(
         self,
@@ -153,14 +151,15 @@ class Fetcher:
             if size is not None and destination.is_file() and destination.stat().st_size != size:
                 destination.unlink()
             verified = sha256 is not None
-            download = _Download(self, url, destination, size, verified, refuse_html, progress)
             try:
                 pooch.retrieve(
                     url,
                     known_hash=sha256,
                     fname=destination.name,
                     path=destination.parent,
-                    downloader=download,
+                    downloader=_Download(
+                        self, url, destination, size, verified, refuse_html, progress
+                    ),
                 )
             except OctisM3LError:
                 raise
@@ -172,72 +171,57 @@ class Fetcher:
         return destination
 
     def json(self, url: str, parameters: Mapping[str, str] | None = None) -> Any:
-        """Return what a server answers in JSON.
-
-        Parameters
-        ----------
-        url : str
-            Its address.
-        parameters : mapping, optional
-            The query.
-        """
+        """Return what a server answers in JSON to a query with these parameters."""
         check_address(url)
 
         def ask() -> Any:
-            content = bytearray()
             with self._get(url, params=parameters) as answer:
-                for block in answer.iter_content(_BLOCK):
-                    content += block
-                    if len(content) > _LONGEST_JSON:
-                        raise FetchError(
-                            f"{shown(url)}: the answer is longer than {_LONGEST_JSON >> 20} MB. "
-                            "Check the address."
-                        )
-            try:
-                return json.loads(content)
-            except (ValueError, RecursionError):
-                raise _Interrupted("the answer is no JSON, or not all of it") from None
+                return answer.json()
 
-        return self._until_complete(url, ask)
+        return self._retried(url, ask)
 
-    def _until_complete(
+    def _retried(
         self, url: str, ask: Callable[[], _Answer], arrived: Callable[[], int] = lambda: 0
     ) -> _Answer:
-        """Ask again if connections fail or break off; urllib3 repeats the rest in `_get`."""
+        """Ask until an answer is complete, a failure is final, or retries are used up."""
         failures = 0
         while True:
             before = arrived()
             try:
                 return ask()
+            except FetchError as error:
+                failure = error
             except requests.RequestException as error:
-                reason = _reason(error, url, self.timeout)
+                failure = _failure(error, url, self.timeout)
             failures = 1 if arrived() > before else failures + 1
-            if failures > self.retries:
-                raise FetchError(
-                    f"{shown(url)}: {reason}. Try again later: it continues where it stopped.",
-                    passing=True,
-                )
-            time.sleep(min(self.backoff * 2.0 ** (failures - 1), _LONGEST_BACKOFF))
+            if failures > self.retries or not failure.passing:
+                raise failure from None
+            pause = min(self.backoff * 2.0 ** (failures - 1), _LONGEST_BACKOFF)
+            self._session.postpone(url, pause)
 
     def _get(self, url: str, **arguments: Any) -> requests.Response:
         """Return an answer with content."""
         try:
             answer = self._session.get(url, timeout=self.timeout, stream=True, **arguments)
-        except FetchError as error:
-            raise FetchError(f"{shown(url)}: {error}", status=error.status) from None
         except requests.RequestException:
             raise
         except ValueError:
-            raise FetchError(_not_an_address(url)) from None
-        status = answer.status_code
+            raise FetchError(f"{shown(url)}: {_NO_ADDRESS}") from None
+        status, pause = answer.status_code, _seconds_to_wait(answer)
+        if pause > _LONGEST_PAUSE:
+            answer.close()
+            raise FetchError(
+                f"{shown(url)}: the server answered {status} and asks to come back in more than "
+                "an hour. Run it again then: it continues where it stopped.",
+                status=status,
+            )
+        self._session.postpone(answer.url, pause)
         if status in _ANSWERED:
             return answer
         answer.close()
-        asks_to_wait = "Retry-After" in answer.headers
         used_up = answer.headers.get("X-RateLimit-Remaining") == "0"
-        passing = status in _PASSING or (
-            status == HTTPStatus.FORBIDDEN and (used_up or asks_to_wait)
-        )
+        refused_for_now = status == HTTPStatus.FORBIDDEN and (pause > 0 or used_up)
+        passing = status in _PASSING or refused_for_now
         remedy = "Try again later." if passing else _REMEDIES.get(status, "")
         limit = ", because no more requests are allowed for now" if used_up else ""
         raise FetchError(
@@ -273,6 +257,20 @@ def shown(url: str) -> str:
     return urlunsplit((parts.scheme, f"{parts.hostname or ''}{port}", parts.path, query, ""))
 
 
+def check_address(url: str) -> None:
+    """Reject what is no address of http or https."""
+    try:
+        parts = urlsplit(url)
+        good = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        good = False
+    if not good:
+        raise FetchError(
+            f"{shown(url)}: expected an address that starts with http:// or https:// and names a "
+            "host."
+        )
+
+
 class _Interrupted(requests.RequestException):
     """An answer that is not complete, or not the one asked for."""
 
@@ -291,17 +289,13 @@ class _Download:
 
     def __post_init__(self) -> None:
         self._bytes = self.destination.with_name(f"{self.destination.name}.part")
-        self._description = self.destination.with_name(f"{self.destination.name}.part.json")
-        self._version: str | None = None
+        self._about = self.destination.with_name(f"{self.destination.name}.part.json")
+        # Not the address itself, which may hold secrets.
+        self._hashed_url = hashlib.sha256(self.url.encode()).hexdigest()
 
     def __call__(self, url: str, output_file: str, _: object) -> None:
         """Download to a file."""
-
-        def receive() -> None:
-            with self.fetcher._get(url, headers=self._headers()) as answer:
-                self._receive(answer)
-
-        self.fetcher._until_complete(url, receive, self._length)
+        self.fetcher._retried(url, self._receive, self._length)
         self._bytes.replace(output_file)
         self._discard()
 
@@ -311,24 +305,49 @@ class _Download:
         return self._bytes.stat().st_size if is_own else 0
 
     def _discard(self) -> None:
-        self._description.unlink(missing_ok=True)
+        self._about.unlink(missing_ok=True)
         self._bytes.unlink(missing_ok=True)
 
-    def _headers(self) -> dict[str, str]:
-        """Return headers that ask for the rest, if the file at the source is still the same."""
+    def _refuse(self, reason: str) -> NoReturn:
+        self._discard()
+        raise FetchError(f"{shown(self.url)}: {reason}")
+
+    def _refuse_size(self, found: str) -> NoReturn:
+        self._refuse(
+            f"it has {found} bytes, where {self.size} were expected. The file at the source has "
+            "changed, or the server sent something else."
+        )
+
+    def _version(self) -> str | None:
+        """Return what identifies the file of which a part has arrived; discard other parts."""
         try:
-            known = read_json(self._description)
+            known = read_json(self._about)
         except StorageError:
             known = {}
-        self._version = known.get("version") if known.get("url") == self._hashed_url() else None
-        if not self._version or not self._length():
-            self._discard()
-            return {"Accept-Encoding": "identity"}
-        wanted = {"Range": f"bytes={self._length()}-", "If-Range": self._version}
-        return {"Accept-Encoding": "identity", **wanted}
+        version = known.get("version") if known.get("url") == self._hashed_url else None
+        if version and self._length():
+            return str(version)
+        self._discard()
+        return None
 
-    def _receive(self, answer: requests.Response) -> None:
-        """Append the bytes of an answer, or start with them."""
+    def _receive(self) -> None:
+        """Ask for the file, or if it is still the same for the rest of it, and write it."""
+        version = self._version()
+        rest = {"Range": f"bytes={self._length()}-", "If-Range": version} if version else {}
+        with self.fetcher._get(self.url, headers={"Accept-Encoding": "identity", **rest}) as answer:
+            total = self._checked_total(answer, version)
+            limit = total if self.size is None else self.size
+            self._write(answer, limit)
+        arrived = self._length()
+        if limit is not None and arrived > limit:
+            if limit == self.size:
+                self._refuse_size(f"more than {limit}")
+            self._discard()
+        if limit is not None and arrived != limit:
+            raise _Interrupted(f"{arrived} of {limit} bytes arrived")
+
+    def _checked_total(self, answer: requests.Response, asked: str | None) -> int | None:
+        """Return the length of the whole file, if it is the right one and its length is known."""
         headers, version = answer.headers, _version_of(answer)
         if headers.get("Content-Encoding", "identity") != "identity":
             self._refuse("the server sent it encoded, though asked not to.")
@@ -341,19 +360,22 @@ class _Download:
         total = int(headers["Content-Length"]) if "Content-Length" in headers else None
         if answer.status_code == HTTPStatus.OK:
             self._discard()
-            write_json(self._description, {"url": self._hashed_url(), "version": version})
+            write_json(self._about, {"url": self._hashed_url, "version": version})
         else:
             found = _RANGE.match(headers.get("Content-Range", ""))
-            is_same = version in (None, self._version)
-            if not found or int(found[1]) != self._length() or not is_same:
+            if not found or int(found[1]) != self._length() or version not in (None, asked):
                 self._discard()
                 raise _Interrupted("the server sent another part of the file than asked for")
             total = int(found[2])
         if self.size is not None and total not in (None, self.size):
             self._refuse_size(f"{total}")
-        limit = total if self.size is None else self.size
-        if limit is None and "Transfer-Encoding" not in headers and not self.verified:
+        known = total is not None or self.size is not None or self.verified
+        if not known and "Transfer-Encoding" not in headers:
             self._refuse("the server does not say how long it is, so it may be incomplete.")
+        return total
+
+    def _write(self, answer: requests.Response, limit: int | None) -> None:
+        """Append what comes, up to a limit."""
         bar = tqdm(
             desc=self.destination.name,
             total=limit,
@@ -370,106 +392,42 @@ class _Download:
                 bar.update(len(block))
                 if limit is not None and stream.tell() > limit:
                     break
-        arrived = self._length()
-        if limit is not None and arrived > limit:
-            if limit == self.size:
-                self._refuse_size(f"more than {limit}")
-            self._discard()
-        if limit is not None and arrived != limit:
-            raise _Interrupted(f"{arrived} of {limit} bytes arrived")
-
-    def _refuse_size(self, found: str) -> NoReturn:
-        self._refuse(
-            f"it has {found} bytes, where {self.size} were expected. The file at the source has "
-            "changed, or the server sent something else."
-        )
-
-    def _refuse(self, reason: str) -> NoReturn:
-        self._discard()
-        raise FetchError(f"{shown(self.url)}: {reason}")
-
-    def _hashed_url(self) -> str:
-        # Not the address itself, which may hold secrets.
-        return hashlib.sha256(self.url.encode()).hexdigest()
 
 
-class _PoliteAdapter(HTTPAdapter):
+class _PoliteSession(requests.Session):
     """Waits between requests to one host, and as long as the host asks for; redirects included."""
 
-    def __init__(self, fetcher: Fetcher) -> None:
-        self._fetcher = fetcher
-        self._patience = _Patience(
-            total=None,
-            connect=0,
-            read=0,
-            redirect=0,
-            other=0,
-            status=fetcher.retries,
-            status_forcelist=_PASSING,
-            allowed_methods={"GET"},
-            raise_on_status=False,
-            backoff_factor=fetcher.backoff,
-            backoff_jitter=fetcher.backoff,
-            backoff_max=_LONGEST_BACKOFF,
-        )
-        super().__init__(max_retries=self._patience)
+    def __init__(self, delay: float) -> None:
+        super().__init__()
+        self._delay = delay
         self._not_before: dict[str, float] = {}
 
-    def send(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> Any:
+    def send(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:
         """Wait, send, and note when the host may be asked next."""
-        host = str(urlsplit(request.url or "").hostname)
+        host = _host(request.url)
         pause = self._not_before.get(host, 0.0) - time.monotonic()
         if pause > 0:
             time.sleep(pause)
         least = _WIKIMEDIA_DELAY if host.endswith(WIKIMEDIA) else 0.0
-        self._not_before[host] = time.monotonic() + max(self._fetcher.delay, least)
-        answer = super().send(request, *args, **kwargs)
-        asked_for = time.monotonic() + (self._patience.get_retry_after(answer.raw) or 0.0)
-        self._not_before[host] = max(self._not_before[host], asked_for)
-        return answer
+        self.postpone(str(request.url), max(self._delay, least))
+        return super().send(request, **kwargs)
+
+    def postpone(self, url: str, seconds: float) -> None:
+        """Ask the host of an address again only after so many seconds."""
+        earliest = time.monotonic() + seconds
+        self._not_before[_host(url)] = max(self._not_before.get(_host(url), 0.0), earliest)
 
 
-class _Patience(Retry):
-    """Retries as urllib3 does, but not at once, and not after hours."""
-
-    def get_backoff_time(self) -> float:
-        """Return a pause before the first retry too."""
-        return max(super().get_backoff_time(), self.backoff_factor)
-
-    def is_retry(self, method: str, status_code: int, has_retry_after: bool = False) -> bool:
-        """Return whether to ask again: also if a refusal says when."""
-        refused_for_now = status_code == HTTPStatus.FORBIDDEN and has_retry_after
-        return refused_for_now or super().is_retry(method, status_code, has_retry_after)
-
-    def get_retry_after(self, response: Any) -> float | None:
-        """Return how many seconds a server asks to wait."""
-        try:
-            seconds = super().get_retry_after(response)
-        except InvalidHeader:
-            return None
-        if seconds is not None and seconds > _LONGEST_PAUSE:
-            raise FetchError(
-                f"the server answered {response.status} and asks to come back in more than an "
-                "hour. Run it again then: it continues where it stopped.",
-                status=response.status,
-            )
-        return seconds
+def _host(url: str | None) -> str:
+    return str(urlsplit(url or "").hostname)
 
 
-def check_address(url: str) -> None:
-    """Reject what is no address of http or https."""
+def _seconds_to_wait(answer: requests.Response) -> float:
+    """Return how many seconds a server asks to wait."""
     try:
-        parts = urlsplit(url)
-        good = (
-            parts.scheme.lower() in ("http", "https") and bool(parts.hostname) and parts.port != 0
-        )
-    except ValueError:
-        good = False
-    if not good:
-        raise FetchError(
-            f"{shown(url)}: expected an address that starts with http:// or https:// and names a "
-            "host."
-        )
+        return Retry().get_retry_after(answer.raw) or 0.0
+    except InvalidHeader:
+        return 0.0
 
 
 def _version_of(answer: requests.Response) -> str | None:
@@ -478,30 +436,29 @@ def _version_of(answer: requests.Response) -> str | None:
     return etag if etag and not etag.startswith("W/") else answer.headers.get("Last-Modified")
 
 
-def _reason(error: requests.RequestException, url: str, timeout: float) -> str:
-    """Say what failed if it may pass; raise what can't."""
-    if isinstance(error, requests.TooManyRedirects):
-        raise FetchError(f"{shown(url)}: it redirects without end.") from None
-    if isinstance(error, requests.exceptions.InvalidSchema | requests.exceptions.InvalidURL):
-        raise FetchError(_not_an_address(url)) from None
-    if isinstance(error, requests.exceptions.SSLError) and "CERTIFICATE" in str(error).upper():
-        raise FetchError(
-            f"{shown(url)}: the server's certificate can't be verified. If a proxy signs with its "
-            "own, name its certificates in REQUESTS_CA_BUNDLE."
-        ) from None
-    if isinstance(error, requests.Timeout) or "timed out" in str(error):
-        return f"no answer within {timeout:g} seconds"
-    if isinstance(error, requests.exceptions.ProxyError):
-        return "the proxy can't be reached"
-    if isinstance(error, requests.exceptions.ChunkedEncodingError):
-        return "the connection broke before everything had arrived"
-    if isinstance(error, _Interrupted):
-        return str(error)
-    return "the server can't be reached, or it hung up"
-
-
-def _not_an_address(url: str) -> str:
-    return (
-        f"{shown(url)}: it, or what it redirects to, is no address of http or https; nothing else "
-        "is followed."
+def _failure(error: requests.RequestException, url: str, timeout: float) -> FetchError:
+    """Return an error that says what failed, and whether it may pass."""
+    final = None
+    if isinstance(error, exceptions.TooManyRedirects):
+        final = "it redirects without end."
+    elif isinstance(error, exceptions.InvalidSchema | exceptions.InvalidURL):
+        final = _NO_ADDRESS
+    elif isinstance(error, exceptions.SSLError) and "CERTIFICATE" in str(error).upper():
+        final = (
+            "the server's certificate can't be verified. If a proxy signs with its own, name its "
+            "certificates in REQUESTS_CA_BUNDLE."
+        )
+    if final:
+        return FetchError(f"{shown(url)}: {final}")
+    reason = "the server or the proxy can't be reached, or it hung up"
+    if isinstance(error, exceptions.JSONDecodeError):
+        reason = "the answer is no JSON, or not all of it"
+    elif isinstance(error, exceptions.Timeout) or "timed out" in str(error):
+        reason = f"no answer within {timeout:g} seconds"
+    elif isinstance(error, exceptions.ChunkedEncodingError):
+        reason = "the connection broke before everything had arrived"
+    elif isinstance(error, _Interrupted):
+        reason = str(error)
+    return FetchError(
+        f"{shown(url)}: {reason}. Try again later: it continues where it stopped.", passing=True
     )

@@ -4,11 +4,10 @@ import hashlib
 import re
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from octis_m3l.errors import DataError, MissingDependencyError, SettingsError, suggest
+from octis_m3l.errors import DataError, SettingsError, check_known, import_extra
 from octis_m3l.files import written_whole
 from octis_m3l.sources.fetching import Fetcher, FetchError
 from octis_m3l.sources.source import Source
@@ -24,14 +23,6 @@ _NAME = re.compile(
 )
 _ONLY_DOTS = re.compile(r"(^|/)\.+(/|$)")
 _COMMIT = re.compile(r"@([0-9a-f]{40})/")
-_PARTITIONS = {
-    "train": "train",
-    "validation": "validation",
-    "valid": "validation",
-    "val": "validation",
-    "dev": "validation",
-    "test": "test",
-}
 
 
 def huggingface_source(name: str) -> Source:
@@ -84,27 +75,26 @@ def build_huggingface(
     from octis_m3l.data.languages import language_of
     from octis_m3l.data.text import TextPreprocessor
 
-    splits = _read_splits(raw)
+    splits, images = _read_splits(raw), images or {}
     columns = sorted({column for split in splits.values() for column in _columns(split)})
     if not texts:
         raise SettingsError(
             f"name at least one text column: --text VIEW=COLUMN. There are: {', '.join(columns)}."
         )
-    chosen = {*texts.values(), *(images or {}).values(), *(c for c in (label, group) if c)}
-    for column in sorted(chosen):
-        if column not in columns:
-            raise DataError(f"there is no column '{column}'.{suggest(column, columns)}")
+    others = {*texts.values(), *(column for column in (label, group) if column)}
+    for column in sorted(others.union(images.values())):
+        check_known(column, columns, "column")
     arguments: dict[str, Any] = {"split": (0.8, 0.1), "split_seed": seed}
     if len(splits) > 1:
         _check_names(splits)
         arguments = {"partition": ""}
     frames = []
     for name, split in splits.items():
-        frame = _read_columns(split, chosen - {*(images or {}).values()})
-        for column in (images or {}).values():
+        frame = _read_columns(split, others)
+        for column in images.values():
             pictures: Any = list(_pictures(split, column, raw.with_name("pictures") / name))
             frame[column] = pictures
-        frames.append(frame.assign(**{"": _PARTITIONS.get(name)}))
+        frames.append(frame.assign(**{"": name}))
     speaks = {view: language_of(view, languages) for view in texts}
     return from_frame(
         pd.concat(frames, ignore_index=True),
@@ -124,7 +114,7 @@ def build_huggingface(
 def _download(
     folder: Path, name: str, revision: str | None, config: str | None
 ) -> Mapping[str, Any]:
-    datasets = _library()
+    datasets = import_extra("datasets", "huggingface")
     if Path(name).exists():
         raise SettingsError(
             f"{SCHEME}{name}: {Path(name).absolute()} exists, and the library would take it "
@@ -152,18 +142,9 @@ def _download(
     }
 
 
-def _library() -> Any:
-    try:
-        return import_module("datasets")
-    except ImportError:
-        raise MissingDependencyError(
-            'Hugging Face data sets need datasets: pip install "octis-m3l[huggingface]"'
-        ) from None
-
-
 def _read_splits(raw: Path) -> dict[str, Any]:
     """Return the splits with the fields of each column as columns of their own."""
-    datasets = _library()
+    datasets = import_extra("datasets", "huggingface")
     try:
         loaded = datasets.load_from_disk(raw)
     except Exception as error:
@@ -189,25 +170,25 @@ def _columns(split: Any) -> list[str]:
 
 
 def _check_names(splits: Iterable[str]) -> None:
-    for split in splits:
-        if split not in _PARTITIONS:
-            raise SettingsError(
-                f"the split '{split}' of {', '.join(splits)} is neither train nor validation nor "
-                "test; build such a data set from a table of your own: octis-m3l build."
-            )
+    from octis_m3l.data.partitions import numbers_of_names
+
+    try:
+        numbers_of_names(splits, "the names of the splits")
+    except DataError as error:
+        raise SettingsError(
+            f"{error} Build such a data set from a table of your own: octis-m3l build."
+        ) from None
 
 
 def _read_columns(split: Any, columns: Iterable[str]) -> "pd.DataFrame":
     """Return columns, labels with their names; a column that the split lacks is empty."""
-    import pandas as pd
-
-    frame = pd.DataFrame(index=range(len(split)), columns=sorted(columns), dtype=object)
-    there = [column for column in frame if column in split.column_names]
+    there = [column for column in columns if column in split.column_names]
     read = split.select_columns(there).to_pandas()
     for column in there:
         names = getattr(split.features[column], "names", None)
-        labels = read[column] if names is None else read[column].map(dict(enumerate(names)))
-        frame[column] = labels
+        if names is not None:
+            read[column] = read[column].map(dict(enumerate(names)))
+    frame: pd.DataFrame = read.reindex(index=range(len(split)), columns=sorted(columns))
     return frame
 
 

@@ -1,21 +1,25 @@
 """What is known of a public data set: its files, licence and citation, and how it is built."""
 
 import inspect
-from collections.abc import Callable, Collection, Mapping, Sequence
+import random
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote
 
 from pydantic import TypeAdapter
 
-from octis_m3l.errors import DataError, SettingsError, suggest
+from octis_m3l.errors import SettingsError, check_known, suggest
 from octis_m3l.validation import checked
 
 if TYPE_CHECKING:
     from octis_m3l.data.dataset import MultiviewDataset
+    from octis_m3l.data.text import TextPreprocessor
 
 NONE_STATED = "none stated"
+GITHUB_FILES = "https://raw.githubusercontent.com"
+_Item = TypeVar("_Item", bound=Hashable)
 
 
 @dataclass(frozen=True)
@@ -36,8 +40,6 @@ class RemoteFile:
         The object name that git gives its content, which serves as a checksum too.
     required : bool
         Whether a missing file (404) is an error; if not, it is left out.
-    url : str, optional
-        Where it is fetched from, instead of the repository.
     """
 
     path: str
@@ -47,7 +49,10 @@ class RemoteFile:
     size: int | None = None
     blob: str | None = None
     required: bool = True
-    url: str | None = None
+
+    def address(self, commit: str) -> str:
+        """Return where it is fetched from, at a commit of its repository."""
+        return f"{GITHUB_FILES}/{self.repository}/{commit}/{quote(self.origin)}"
 
 
 Listing = Callable[[Mapping[str, Sequence[RemoteFile]], Path], Sequence[RemoteFile]]
@@ -84,17 +89,13 @@ class Source:
     collect : callable (folder, Fetcher, *, progress, **options) → mapping, optional
         Fetches what is in no repository, continuing from what the folder holds, and returns what
         to record; it raises if something is missing in the end. Its keyword-only arguments other
-        than ``progress`` are what a user may choose. It must replace files as a whole, because a
-        complete data set may share them through hard links.
-    actions : mapping of str to bool
-        Options of `collect` that are not properties of the data set, each with whether giving it
-        asks the servers again although everything is there.
+        than ``progress`` are what a user may choose.
+    actions : tuple of str
+        Options of `collect` that are no properties of the data set; it is called again for them.
     size : int, optional
         Roughly how many bytes are fetched.
     notes : str
         What one should know before using it.
-    raw, api : str
-        Addresses that serve ``<repository>/<commit>/<path>`` and GitHub's REST API.
     """
 
     name: str
@@ -109,57 +110,77 @@ class Source:
     files: tuple[RemoteFile, ...] = ()
     listings: tuple[Listing, ...] = ()
     collect: Callable[..., Mapping[str, Any]] | None = None
-    actions: Mapping[str, bool] = field(default_factory=dict)
+    actions: tuple[str, ...] = ()
     size: int | None = None
     notes: str = ""
-    raw: str = "https://raw.githubusercontent.com"
-    api: str = "https://api.github.com"
-
-    def address(self, file: RemoteFile, commit: str) -> str:
-        """Return where a file is fetched from, at a commit of its repository."""
-        return file.url or f"{self.raw}/{file.repository}/{commit}/{quote(file.origin)}"
 
     @property
     def fetching_options(self) -> dict[str, Any]:
         """What a user may choose when the set is fetched, with the defaults."""
-        options = {} if self.collect is None else _options(self.collect)
-        return {name: one.default for name, one in options.items() if name != "progress"}
+        return {name: one.default for name, one in self._fetching.items()}
 
     @property
     def building_options(self) -> dict[str, Any]:
         """What a user may choose when the set is built, with the defaults."""
-        return {"views": None} | {name: one.default for name, one in _options(self.build).items()}
+        return {name: one.default for name, one in self._building.items()}
 
     def check_fetching(self, options: Mapping[str, Any]) -> None:
         """Reject unknown options of `collect`, and values of a wrong type."""
-        self._check(options, self.fetching_options, self.collect)
+        self._check(options, self._fetching)
 
     def check_building(self, options: Mapping[str, Any]) -> None:
         """Reject unknown options of `build`, and values of a wrong type."""
-        self._check(options, self.building_options, self.build)
+        self._check(options, self._building)
 
-    def _check(
-        self,
-        options: Mapping[str, Any],
-        known: Collection[str],
-        function: Callable[..., Any] | None,
-    ) -> None:
-        for name, value in options.items():
+    @property
+    def _fetching(self) -> dict[str, inspect.Parameter]:
+        options = {} if self.collect is None else _options(self.collect)
+        return {name: one for name, one in options.items() if name != "progress"}
+
+    @property
+    def _building(self) -> dict[str, inspect.Parameter]:
+        return _options(_with_views) | _options(self.build)
+
+    def _check(self, given: Mapping[str, Any], known: Mapping[str, inspect.Parameter]) -> None:
+        for name, value in given.items():
             if name not in known:
                 raise SettingsError(f"{self.name} has no option '{name}'.{suggest(name, known)}")
-            option = _options(function).get(name) if function else None
-            annotation: Any = Sequence[str] | None if option is None else option.annotation
-            checked(f"{self.name}: {name}", TypeAdapter(annotation), value)
+            checked(f"{self.name}: {name}", TypeAdapter(known[name].annotation), value)
 
 
-def chosen_views(wanted: Sequence[str] | None, known: Collection[str]) -> list[str]:
-    """Return the views to build, in the order of the data set."""
-    for name in wanted or ():
-        if name not in known:
-            raise DataError(f"there is no view '{name}'.{suggest(name, known)}")
-    return [name for name in known if wanted is None or name in wanted]
+def _with_views(*, views: Sequence[str] | None = None) -> None:
+    """Take the option that every data set has."""
 
 
 def _options(function: Callable[..., Any]) -> dict[str, inspect.Parameter]:
     parameters = inspect.signature(function).parameters
     return {name: one for name, one in parameters.items() if one.kind is one.KEYWORD_ONLY}
+
+
+def chosen_views(wanted: Sequence[str] | None, known: Collection[str]) -> list[str]:
+    """Return the views to build, in the order of the data set."""
+    for name in wanted or ():
+        check_known(name, known, "view")
+    return [name for name in known if wanted is None or name in wanted]
+
+
+def preprocessors(
+    languages: Iterable[str], vocabulary_size: int | None, **settings: Any
+) -> "dict[str, TextPreprocessor]":
+    """Return the preprocessors of views that are called by their languages."""
+    from octis_m3l.data.text import TextPreprocessor
+
+    return {
+        language: TextPreprocessor(language=language, vocabulary_size=vocabulary_size, **settings)
+        for language in languages
+    }
+
+
+def drawn_partitions(
+    items: Sequence[_Item], test: int, validation: int, seed: int
+) -> dict[_Item, str]:
+    """Return each item's partition: the first of a random order are test, then validation."""
+    order = list(items)
+    random.Random(seed).shuffle(order)
+    marks = ["test"] * test + ["validation"] * validation
+    return dict(zip(order, marks + ["train"] * (len(order) - len(marks)), strict=True))

@@ -1,7 +1,6 @@
 """Picture books: pages in up to six languages, most of them missing in some, with a picture."""
 
 import math
-import random
 import re
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -9,7 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from octis_m3l.errors import DataError
-from octis_m3l.sources.source import RemoteFile, Source, chosen_views
+from octis_m3l.sources.source import (
+    RemoteFile,
+    Source,
+    chosen_views,
+    drawn_partitions,
+    preprocessors,
+)
 
 if TYPE_CHECKING:
     from octis_m3l.data.dataset import MultiviewDataset
@@ -68,7 +73,6 @@ def build_storybooks(
         )
     of_story, of_page, pages = story_partitions(pages)
     from octis_m3l.data import from_lists
-    from octis_m3l.data.text import TextPreprocessor
 
     def texts(language: str) -> list[str | None]:
         translated = [(stories[number].get(language), page) for number, page in pages]
@@ -82,10 +86,7 @@ def build_storybooks(
         partition=[of_story[number] for number, _ in pages],
         other_partitions={"pages": [of_page[page] for page in pages]},
         labels=[number for number, _ in pages],
-        preprocessing={
-            language: TextPreprocessor(language=language, vocabulary_size=vocabulary_size)
-            for language in languages
-        },
+        preprocessing=preprocessors(languages, vocabulary_size),
         metadata={
             "stories": {number: _authors(story) for number, story in stories.items()},
             "partition": f"by story, drawn with seed {_STORY_SEED}; pages: seed {_PAGE_SEED}",
@@ -102,8 +103,8 @@ def parse_story(text: str) -> Story:
     licence = facts.get("License", "").strip("[] ")
     if not title or len(pages) < 2 or not licence:
         raise DataError(
-            "expected a title after '#', pages that begin with a line of '##', and a last section "
-            "with the licence."
+            "can't be read as a story: expected a title after '#', pages that begin with a line "
+            "of '##', and a last section with the licence."
         )
     texts = [" ".join(page.split()) for page in pages[:-1]]
     return Story(
@@ -128,24 +129,26 @@ def read_stories(folder: Path) -> tuple[Stories, dict[str, str]]:
         for path in sorted((folder / language).glob("*.md")):
             try:
                 story = parse_story(path.read_text(encoding="utf-8"))
-            except (DataError, UnicodeError) as error:
-                left_out[f"{language}/{path.name}"] = f"can't be read as a story: {error}"
-                continue
-            original = stories.get(path.stem, {}).get(LANGUAGES[0])
-            if story.licence != LICENCE:
-                left_out[f"{language}/{path.name}"] = f"its licence is {story.licence}"
-            elif language != LANGUAGES[0] and original is None:
-                left_out[f"{language}/{path.name}"] = "there is no original that can be used"
-            elif original is not None and len(story.pages) != len(original.pages):
-                left_out[f"{language}/{path.name}"] = (
-                    f"it has {len(story.pages)} pages, and the original {len(original.pages)}"
-                )
-            else:
+                _check_use(story, language, stories.get(path.stem, {}).get(LANGUAGES[0]))
                 stories.setdefault(path.stem, {})[language] = story
+            except (DataError, UnicodeError) as error:
+                left_out[f"{language}/{path.name}"] = str(error)
     for number in [number for number, translations in stories.items() if len(translations) < 2]:
         left_out[f"{LANGUAGES[0]}/{number}.md"] = "there is no translation of it"
         del stories[number]
     return dict(sorted(stories.items())), left_out
+
+
+def _check_use(story: Story, language: str, original: Story | None) -> None:
+    """Raise the reason why a story is left out."""
+    if story.licence != LICENCE:
+        raise DataError(f"its licence is {story.licence}")
+    if language == LANGUAGES[0]:
+        return
+    if original is None:
+        raise DataError("there is no original that can be used")
+    if len(story.pages) != len(original.pages):
+        raise DataError(f"it has {len(story.pages)} pages, and the original {len(original.pages)}")
 
 
 def story_partitions(
@@ -160,15 +163,10 @@ def story_partitions(
 
 
 def drawn_partition(items: Sequence[_Item], seed: int) -> dict[_Item, str]:
-    """Return each item's partition: the first of a random order are test, then validation."""
-    order = list(items)
-    random.Random(seed).shuffle(order)
-    test = math.ceil(_TEST * len(order))
-    validation = math.ceil((_TEST + _VALIDATION) * len(order))
-    return {
-        item: "test" if number < test else "validation" if number < validation else "train"
-        for number, item in enumerate(order)
-    }
+    """Return each item's partition."""
+    test = math.ceil(_TEST * len(items))
+    validation = math.ceil((_TEST + _VALIDATION) * len(items)) - test
+    return drawn_partitions(items, test, validation, seed)
 
 
 def _authors(story: Mapping[str, Story]) -> dict[str, Any]:

@@ -1,5 +1,6 @@
-"""Articles through MediaWiki's API and pictures from Wikimedia's server, into a store."""
+"""The Wikipedia data of M3L-Contrast, fetched: articles, pictures, and where they are kept."""
 
+import hashlib
 import json
 import re
 import time
@@ -8,34 +9,21 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import quote, unquote
 
-from octis_m3l.errors import SettingsError, suggest
-from octis_m3l.files import held, sha256, write_json, written_whole
-from octis_m3l.sources.fetching import (
-    CONTACT,
-    WIKIMEDIA,
-    Fetcher,
-    FetchError,
-    check_address,
-    shown,
-)
-from octis_m3l.sources.wikipedia_store import (
-    LANGUAGES,
-    PARTITIONS,
-    PICTURES,
-    Published,
-    WikipediaEndpoints,
-    WikipediaStore,
-    articles_of,
-    read_titles,
-    titles_file,
-)
+from octis_m3l.errors import DataError, SettingsError, StorageError
+from octis_m3l.files import read_json, sha256, write_json, written_whole
+from octis_m3l.sources.fetching import CONTACT, Fetcher, FetchError, check_address, shown
 
-REPORT, NOT_THERE = "report.json", "not-there.jsonl"
+LANGUAGES = ("en", "de")
+PARTITIONS = ("train", "test")
+PICTURES = "pictures"
+TITLES, REPORT, NOT_THERE = "{}-titles.csv", "report.json", "not-there.jsonl"
+API = "https://{}.wikipedia.org/w/api.php"
 MISSING, INVALID, DISAMBIGUATION = "missing", "impossible title", "disambiguation page"
 NO_TEXT, NO_ARTICLE = "no text", "no article"
 DELETED, UNREADABLE, NO_ADDRESS = "deleted", "can't be opened", "no address"
@@ -48,13 +36,12 @@ _IMPOSSIBLE = re.compile(r"[|#<>\[\]{}\x00-\x1f\x7f\ufffd]")
 _INITIAL = re.compile(r"(?<![\w'’])[^\W\d_]")
 _MOST_FAILURES_IN_A_ROW = 10
 
-# The widths of thumbnails that Wikimedia's server makes.
-WIDTHS = (20, 40, 60, 120, 250, 330, 500, 960, 1280, 1920, 3840)
+# One of the widths of thumbnails that Wikimedia's server makes.
+_WIDTH = 500
 _PICTURE = re.compile(
     r"https?://upload\.wikimedia\.org"
     r"(?P<wiki>/wikipedia/[\w-]+)(?P<place>/[0-9a-f]/[0-9a-f]{2}/(?P<name>[^/?#]+))"
 )
-_PICTURE_HOST = re.compile(r"https?://upload\.wikimedia\.org(?=/)")
 _PREFIXES = {"tif": "lossy-page1-", "tiff": "lossy-page1-", "pdf": "page1-", "djvu": "page1-"}
 _SUFFIXES = {"svg": ".png", "webp": ".png", "xcf": ".png"} | dict.fromkeys(_PREFIXES, ".jpg")
 # Names of more bytes are replaced by a short one in the addresses of thumbnails.
@@ -62,37 +49,19 @@ _LONG_NAME = 160
 
 
 def fetch_wikipedia_m3l(
-    folder: str | Path,
+    folder: Path,
+    fetcher: Fetcher,
     *,
-    fetcher: Fetcher | None = None,
     limit: int | None = None,
-    endpoints: WikipediaEndpoints | None = None,
-    width: int = 500,
     retry_gone: bool = False,
-    progress: bool = False,
+    accept_failed: bool = False,
+    progress: bool,
 ) -> dict[str, Any]:
     """Fetch the articles and pictures of the published tuples, or what is missing of them.
 
-    Each is stored as soon as it has come, so that the same call continues an interrupted one. All
-    of it is some 37,000 articles, one a request, and 18,000 pictures: a night's work at two
-    requests a second to each server.
-
-    Parameters
-    ----------
-    folder : str or Path
-        Where to store them.
-    fetcher : Fetcher, optional
-        How to ask servers.
-    limit : int, optional
-        Fetch only so many tuples of each published list.
-    endpoints : WikipediaEndpoints, optional
-        Which servers to ask.
-    width : int
-        The width of pictures, one of those that Wikimedia's server makes.
-    retry_gone : bool
-        Whether to ask again for what did not exist in an earlier call.
-    progress : bool
-        Whether to show a progress bar.
+    `folder` has the lists of titles. Each item is stored as soon as it has come, so that the same
+    call continues an interrupted one. All of it is some 37,000 articles, one a request, and 18,000
+    pictures: a night's work at two requests a second to each server.
 
     Returns
     -------
@@ -101,68 +70,123 @@ def fetch_wikipedia_m3l(
     """
     from tqdm.auto import tqdm
 
-    folder, fetcher = Path(folder), fetcher or Fetcher()
-    endpoints = endpoints or WikipediaEndpoints()
-    _check_arguments(fetcher, endpoints, limit, width)
-    store, failures = WikipediaStore(folder), _Failures()
-    with held(folder):
-        for partition in PARTITIONS:
-            place = titles_file(folder, partition)
-            fetcher.download(f"{endpoints.titles.rstrip('/')}/{place.name}", place)
-        tuples = read_titles(folder, limit)
-        wanted = {
-            articles_of(language): dict.fromkeys(t.titles[language] for t in tuples)
-            for language in LANGUAGES
-        }
-        wanted[PICTURES] = dict.fromkeys(address for t in tuples for address in t.pictures)
-        missing = {
-            kind: [name for name in names if _is_missing(store.read(kind, name), width, retry_gone)]
-            for kind, names in wanted.items()
-        }
-        total = sum(map(len, missing.values()))
-        with tqdm(total=total, desc="wikipedia-m3l", unit="item", disable=not progress) as bar:
-            for language in LANGUAGES:
-                wiki = Wiki(endpoints.api.format(language=language), fetcher)
-                kind = articles_of(language)
-                for start in range(0, len(missing[kind]), _MOST_TITLES):
-                    titles = missing[kind][start : start + _MOST_TITLES]
-                    pages: Mapping[str, Page | str] = {}
-                    with failures.noted(kind, *titles):
-                        pages = wiki.find(titles)
-                    for title, page in pages.items():
-                        with failures.noted(kind, title):
-                            store.write(kind, title, wiki.read(page))
-                        bar.update()
-            for address in missing[PICTURES]:
-                with failures.noted(PICTURES, address):
-                    _fetch_picture(fetcher, store, address, endpoints.pictures, width)
-                bar.update()
-        return _write_report(folder, store, tuples, wanted, failures.messages)
-
-
-def _check_arguments(
-    fetcher: Fetcher, endpoints: WikipediaEndpoints, limit: int | None, width: int
-) -> None:
     if limit is not None and limit < 1:
         raise SettingsError(f"limit={limit}: expected 1 or more, or None for all tuples.")
-    if width not in WIDTHS:
-        raise SettingsError(
-            f"width={width}: Wikimedia makes no thumbnails of it."
-            f"{suggest(width, [str(known) for known in WIDTHS])}"
-        )
-    asked = (endpoints.api.format(language=LANGUAGES[0]), endpoints.pictures)
-    is_wikimedia = any(str(urlsplit(url).hostname).endswith(WIKIMEDIA) for url in asked)
-    if is_wikimedia and not fetcher.names_contact:
+    if not fetcher.names_contact:
         raise SettingsError(
             f"Wikimedia asks programs to name a contact: set {CONTACT} to your e-mail address (it "
             "is sent to its servers), or pass fetcher=Fetcher(contact=...)."
         )
+    store, failures = Store(folder), _Failures()
+    tuples = read_titles(folder, limit)
+    wanted = {language: dict.fromkeys(t.titles[language] for t in tuples) for language in LANGUAGES}
+    wanted[PICTURES] = dict.fromkeys(address for t in tuples for address in t.addresses)
+    missing: dict[str, list[str]] = {kind: [] for kind in wanted}
+    for kind, names in wanted.items():
+        for name in names:
+            record = store.read(kind, name)
+            if record is None or (retry_gone and "gone" in record):
+                missing[kind].append(name)
+    total = sum(map(len, missing.values()))
+    with tqdm(total=total, desc="wikipedia-m3l", unit="item", disable=not progress) as bar:
+        for language in LANGUAGES:
+            wiki = Wiki(API.format(language), fetcher)
+            for titles in _batches(missing[language]):
+                found: Mapping[str, dict[str, Any]] = {}
+                with failures.noted(language, *titles):
+                    found = wiki.find(titles)
+                for title, page in found.items():
+                    with failures.noted(language, title):
+                        store.write(language, title, wiki.read(page))
+                    bar.update()
+        for address in missing[PICTURES]:
+            with failures.noted(PICTURES, address):
+                _fetch_picture(fetcher, store, address)
+            bar.update()
+    report = _write_report(folder, store, tuples, wanted, failures.messages)
+    if report["failed"] and not accept_failed:
+        raise FetchError(
+            f"wikipedia-m3l: {report['failed']} items could not be fetched this time; "
+            f"{folder / NOT_THERE} lists them. Run it again: what has come is kept. If they fail "
+            "every time, accept_failed=true (--set) leaves them out.",
+            passing=True,
+        )
+    return report
 
 
-def _is_missing(record: Mapping[str, Any] | None, width: int, retry_gone: bool) -> bool:
-    if record is not None and "gone" in record:
-        return retry_gone
-    return record is None or record.get("width", width) != width
+@dataclass(frozen=True)
+class Published:
+    """One row of the published lists: a title in each language, and addresses of pictures."""
+
+    partition: str
+    titles: dict[str, str]
+    addresses: tuple[str, ...]
+
+
+def read_titles(folder: Path, limit: int | None = None) -> list[Published]:
+    """Return the published tuples, training tuples first; with a limit, the first of each list."""
+    from octis_m3l.data.records import read_table
+
+    wanted = [*sorted(f"{language}_title" for language in LANGUAGES), "image_url"]
+    tuples = []
+    for partition in PARTITIONS:
+        path = folder / TITLES.format(partition)
+        table = read_table(path, delimiter=",", encoding="utf-8-sig").fillna("")
+        if sorted(table.columns) != wanted:
+            raise DataError(
+                f"{path} has the columns {', '.join(table.columns)}; expected {', '.join(wanted)}. "
+                "Delete it and fetch again."
+            )
+        for row in table.head(limit or len(table)).to_dict("records"):
+            titles = {
+                language: unicodedata.normalize("NFC", row[f"{language}_title"].strip())
+                for language in LANGUAGES
+            }
+            tuples.append(Published(partition, titles, tuple(row["image_url"].split())))
+    return tuples
+
+
+class Store:
+    """What has been fetched, by kind and name: one JSON file each, a picture beside its own.
+
+    Articles are of the kind of their language. A record says what came, or under ``gone`` why
+    there is nothing.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def path(self, kind: str, name: str, suffix: str = ".json") -> Path:
+        """Return the path of a record, or of a file beside it."""
+        digits = hashlib.sha256(name.encode()).hexdigest()[:32]
+        folder = kind if kind == PICTURES else f"articles/{kind}"
+        return self._folder / folder / digits[:2] / f"{digits}{suffix}"
+
+    def read(self, kind: str, name: str) -> dict[str, Any] | None:
+        """Return a record; None if it is missing or damaged, or its picture is."""
+        try:
+            record = read_json(self.path(kind, name))
+        except StorageError:
+            return None
+        if record.get("asked") != name:
+            return None
+        if "file" in record:
+            picture = self.picture(name, record)
+            if not picture.is_file() or sha256(picture) != record.get("sha256"):
+                return None
+        return record
+
+    def picture(self, name: str, record: Mapping[str, Any]) -> Path:
+        """Return where the picture of a record is."""
+        return self.path(PICTURES, name).with_name(str(record["file"]))
+
+    def write(self, kind: str, name: str, content: Mapping[str, Any]) -> None:
+        """Write what came, or why nothing came."""
+        write_json(self.path(kind, name), {"asked": name, **content, "retrieved": _today()})
+
+
+def _today() -> str:
+    return datetime.now(UTC).date().isoformat()
 
 
 class _Failures:
@@ -197,24 +221,14 @@ class _Failures:
             self._in_a_row = 0
 
 
-@dataclass(frozen=True)
-class Page:
-    """An article that exists."""
-
-    number: int
-    title: str
-    redirect: str | None = None
-    section: str | None = None
-
-
 class Wiki:
     """One Wikipedia, asked through MediaWiki's API."""
 
     def __init__(self, api: str, fetcher: Fetcher) -> None:
         self._api, self._fetcher = api, fetcher
 
-    def find(self, titles: Iterable[str]) -> dict[str, Page | str]:
-        """Return the article of each title, or why there is none.
+    def find(self, titles: Iterable[str]) -> dict[str, dict[str, Any]]:
+        """Return the page of each title, or under ``gone`` why there is none.
 
         The published titles are in lower case, while MediaWiki distinguishes case in all but the
         first letter. Each title is therefore looked up as it is, then with all words capitalised,
@@ -222,36 +236,36 @@ class Wiki:
         same in lower case is taken. Redirects are followed; another spelling is preferred to a
         disambiguation page.
         """
-        found: dict[str, Page | str] = {}
+        impossible = [title for title in titles if not title or _IMPOSSIBLE.search(title)]
+        found: dict[str, dict[str, Any]] = {title: {"gone": INVALID} for title in impossible}
 
         def look_up(spellings: Mapping[str, str]) -> None:
-            for batch in _batches(spellings):
-                for title, page in self._look_up(batch).items():
-                    if isinstance(page, Page) or found.get(title) in (None, MISSING):
-                        found[title] = page
+            for title, page in self._look_up(spellings).items():
+                if "gone" not in page or found.get(title) in (None, {"gone": MISSING}):
+                    found[title] = page
 
         def unresolved() -> list[str]:
-            return [title for title, page in found.items() if page in (MISSING, DISAMBIGUATION)]
+            reasons = (MISSING, DISAMBIGUATION)
+            return [title for title, page in found.items() if page.get("gone") in reasons]
 
-        for title in titles:
-            if not title or _IMPOSSIBLE.search(title):
-                found[title] = INVALID
         look_up({title: title for title in titles if title not in found})
         capitalised = {t: _INITIAL.sub(lambda one: one[0].upper(), t) for t in unresolved()}
         look_up({title: other for title, other in capitalised.items() if other != title})
         for title in unresolved():
-            for candidate in self._search(title):
+            query = {"list": "prefixsearch", "pssearch": title, "psnamespace": "0", "pslimit": "20"}
+            for entry in self._ask(query).get("query", {}).get("prefixsearch", ()):
+                candidate = str(entry["title"])
                 if candidate.lower() == title.lower() and title in unresolved():
                     look_up({title: candidate})
         return found
 
-    def read(self, page: Page | str) -> dict[str, Any]:
-        """Return an article with its text and revision, or the reason why there is none."""
-        if isinstance(page, str):
-            return {"gone": page}
+    def read(self, page: Mapping[str, Any]) -> dict[str, Any]:
+        """Return a page that was found with its text and revision, or why there is none."""
+        if "gone" in page:
+            return dict(page)
         query = {
             "prop": "extracts|info",
-            "pageids": str(page.number),
+            "pageids": str(page["page"]),
             "explaintext": "1",
             "exsectionformat": "plain",
             "exlimit": "1",
@@ -259,17 +273,12 @@ class Wiki:
         content = next(iter(self._query(query)["pages"]), {"missing": True})
         text = unicodedata.normalize("NFC", str(content.get("extract") or "")).strip()
         if not text:
-            return {"gone": MISSING if content.get("missing") else NO_TEXT, "title": page.title}
-        redirected = {"redirect": page.redirect, "section": page.section}
-        return {
-            "title": page.title,
-            "page": page.number,
-            "revision": int(content.get("lastrevid") or 0),
-            **{key: value for key, value in redirected.items() if value},
-            "text": text,
-        }
+            return {"gone": MISSING if content.get("missing") else NO_TEXT, "title": page["title"]}
+        return {**page, "revision": int(content.get("lastrevid") or 0), "text": text}
 
-    def _look_up(self, spellings: Mapping[str, str]) -> dict[str, Page | str]:
+    def _look_up(self, spellings: Mapping[str, str]) -> dict[str, dict[str, Any]]:
+        if not spellings:
+            return {}
         query = {
             "prop": "info|pageprops",
             "ppprop": "disambiguation",
@@ -283,32 +292,30 @@ class Wiki:
         found = {}
         for title, spelling in spellings.items():
             name = normalized.get(spelling, spelling)
-            redirect, section = None, None
+            way: dict[str, str] = {}
             for _ in redirects:
                 if name in redirects:
-                    redirect, section = redirect or name, redirects[name].get("tofragment")
+                    section = redirects[name].get("tofragment")
+                    way = {"redirect": way.get("redirect", name)}
+                    way |= {"section": section} if section else {}
                     name = redirects[name]["to"]
-            found[title] = _page_of(pages.get(name, {"missing": True}), redirect, section)
+            found[title] = _page_of(pages.get(name, {"missing": True}), way)
         return found
 
-    def _search(self, title: str) -> list[str]:
-        query = {"list": "prefixsearch", "pssearch": title, "psnamespace": "0", "pslimit": "20"}
-        return [str(entry["title"]) for entry in self._query(query, follow=False)["prefixsearch"]]
-
-    def _query(self, parameters: Mapping[str, str], *, follow: bool = True) -> dict[str, list[Any]]:
+    def _query(self, parameters: Mapping[str, str]) -> dict[str, list[Any]]:
         """Return the lists of an answer with its continuations, with each page merged."""
-        lists: dict[str, list[Any]] = {"normalized": [], "redirects": [], "prefixsearch": []}
+        lists: dict[str, list[Any]] = {"normalized": [], "redirects": []}
         pages: dict[Any, dict[str, Any]] = {}
         continuation: dict[str, str] = {}
         for _ in range(_MOST_CONTINUATIONS):
             answer = self._ask({**parameters, **continuation})
             query = answer.get("query", {})
             for name, entries in lists.items():
-                entries += [entry for entry in query.get(name, ()) if entry not in entries]
+                entries += query.get(name, ())
             for page in query.get("pages", ()):
                 pages.setdefault(page.get("pageid") or page.get("title"), {}).update(page)
             continuation = {name: str(value) for name, value in answer.get("continue", {}).items()}
-            if not (continuation and follow):
+            if not continuation:
                 return {**lists, "pages": list(pages.values())}
         raise FetchError(f"{shown(self._api)}: the API's answer has no end. Try again later.")
 
@@ -333,34 +340,34 @@ class Wiki:
         )
 
 
-def _page_of(page: Mapping[str, Any], redirect: str | None, section: str | None) -> Page | str:
+def _page_of(page: Mapping[str, Any], way: Mapping[str, str]) -> dict[str, Any]:
     if page.get("missing"):
-        return MISSING
+        return {"gone": MISSING}
     if page.get("invalid") or not page.get("pageid"):
-        return INVALID
+        return {"gone": INVALID}
     if page.get("ns", 0) != 0:
-        return NO_ARTICLE
+        return {"gone": NO_ARTICLE}
     if "disambiguation" in (page.get("pageprops") or {}):
-        return DISAMBIGUATION
-    return Page(int(page["pageid"]), str(page["title"]), redirect, section)
+        return {"gone": DISAMBIGUATION}
+    return {"title": str(page["title"]), "page": int(page["pageid"]), **way}
 
 
-def _batches(spellings: Mapping[str, str]) -> Iterator[dict[str, str]]:
-    """Yield as many titles as an address may hold."""
-    batch: dict[str, str] = {}
+def _batches(titles: Iterable[str]) -> Iterator[list[str]]:
+    """Yield as many titles as the API takes at once, and as an address may hold."""
+    batch: list[str] = []
     length = 0
-    for title, spelling in spellings.items():
-        cost = len(quote(spelling)) + len("%7C")
-        if batch and length + cost > _LONGEST_QUERY:
+    for title in titles:
+        cost = len(quote(title)) + len("%7C")
+        if batch and (len(batch) == _MOST_TITLES or length + cost > _LONGEST_QUERY):
             yield batch
-            batch, length = {}, 0
-        batch[title] = spelling
+            batch, length = [], 0
+        batch.append(title)
         length += cost
     if batch:
         yield batch
 
 
-def thumbnail(address: str, width: int) -> str | None:
+def thumbnail(address: str) -> str | None:
     """Return the address of a picture's thumbnail; None if it is not on Wikimedia's server."""
     found = _PICTURE.fullmatch(address)
     if not found:
@@ -369,7 +376,7 @@ def thumbnail(address: str, width: int) -> str | None:
     ending = name.rpartition(".")[2]
     short = f"thumbnail.{ending}" if len(unquote(name).encode()) > _LONG_NAME else name
     kind = ending.lower()
-    file = f"{_PREFIXES.get(kind, '')}{width}px-{short}{_SUFFIXES.get(kind, '')}"
+    file = f"{_PREFIXES.get(kind, '')}{_WIDTH}px-{short}{_SUFFIXES.get(kind, '')}"
     return f"https://upload.wikimedia.org{found['wiki']}/thumb{found['place']}/{file}"
 
 
@@ -383,28 +390,22 @@ def description_page(address: str) -> str | None:
     return f"https://{host}/wiki/File:{found['name']}"
 
 
-def _fetch_picture(
-    fetcher: Fetcher, store: WikipediaStore, address: str, server: str, width: int
-) -> None:
+def _fetch_picture(fetcher: Fetcher, store: Store, address: str) -> None:
     """Store a picture, or the reason why there is none.
 
     The original is asked for if there is no thumbnail, as for pictures that are not as wide, or
     if it can't be opened; not if the server can't or won't answer now.
     """
-    small, reason = thumbnail(address, width), ""
+    small, reason = thumbnail(address), None
     for url in (small, address) if small else (address,):
-        reason = _take_picture(
-            fetcher, store, address, _PICTURE_HOST.sub(server.rstrip("/"), url), width
-        )
-        if not reason:
+        reason = _take_picture(fetcher, store, address, url)
+        if reason is None:
             return
     store.write(PICTURES, address, {"gone": reason})
 
 
-def _take_picture(
-    fetcher: Fetcher, store: WikipediaStore, address: str, url: str, width: int
-) -> str:
-    """Fetch a picture from one address, open it and store it; return why not, or nothing."""
+def _take_picture(fetcher: Fetcher, store: Store, address: str, url: str) -> str | None:
+    """Fetch a picture from one address, open it and store it; return why not, or None."""
     from PIL import Image
 
     from octis_m3l.data.pictures import fault_of
@@ -430,54 +431,47 @@ def _take_picture(
         kind, size = str(image.format).lower(), list(image.size)
     final = fresh.with_suffix(".jpg" if kind in ("jpeg", "mpo") else f".{kind}")
     fresh.replace(final)
-    content = {
-        "file": final.name,
-        "sha256": sha256(final),
-        "size": size,
-        "width": width,
-        "from": shown(url),
-    }
+    content = {"file": final.name, "sha256": sha256(final), "size": size, "from": shown(url)}
     store.write(PICTURES, address, content)
-    return ""
+    return None
 
 
 def _write_report(
     folder: Path,
-    store: WikipediaStore,
+    store: Store,
     tuples: Sequence[Published],
     wanted: Mapping[str, Iterable[str]],
     messages: Mapping[tuple[str, str], str],
 ) -> dict[str, Any]:
     """Write and return how much came; write the list of what did not."""
     there: set[tuple[str, str]] = set()
-    counts: dict[str, dict[str, Any]] = {}
+    items: dict[str, dict[str, Any]] = {}
     lines: list[dict[str, Any]] = []
     for kind, names in wanted.items():
+        label = kind if kind == PICTURES else f"articles/{kind}"
         gone: Counter[str] = Counter()
-        failed = 0
-        for name in names:
-            record = store.read(kind, name)
+        states = {name: store.read(kind, name) for name in names}
+        for name, record in states.items():
             if record is None:
-                failed += 1
                 message = messages.get((kind, name), "not asked for")
-                lines.append({"kind": kind, "asked": name, "failed": message})
+                lines.append({"kind": label, "asked": name, "failed": message})
             elif "gone" in record:
                 gone[record["gone"]] += 1
-                lines.append({"kind": kind, **record})
+                lines.append({"kind": label, **record})
             else:
                 there.add((kind, name))
-        asked = len(list(names))
-        counts[kind] = {
-            "asked": asked,
-            "there": asked - gone.total() - failed,
+        failed = list(states.values()).count(None)
+        items[label] = {
+            "asked": len(states),
+            "there": len(states) - gone.total() - failed,
             "gone": dict(sorted(gone.items())),
             "failed": failed,
         }
     complete = [
         published
         for published in tuples
-        if all((articles_of(name), published.titles[name]) in there for name in LANGUAGES)
-        and any((PICTURES, address) in there for address in published.pictures)
+        if all((language, published.titles[language]) in there for language in LANGUAGES)
+        and any((PICTURES, address) in there for address in published.addresses)
     ]
     with written_whole(folder / NOT_THERE) as temporary:
         text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
@@ -485,8 +479,8 @@ def _write_report(
     report = {
         "tuples": dict(Counter(published.partition for published in tuples)),
         "complete_tuples": dict(Counter(published.partition for published in complete)),
-        "items": counts,
-        "failed": sum(of_kind["failed"] for of_kind in counts.values()),
+        "items": items,
+        "failed": sum(of_kind["failed"] for of_kind in items.values()),
     }
     write_json(folder / REPORT, report)
     return report

@@ -28,7 +28,7 @@ def blob(content: bytes) -> str:
 
 
 def serve(server: LocalServer, source: Source, files: Mapping[str, Mapping[str, bytes]]) -> Source:
-    """Serve files by repository and path; returns the source that asks here, without checksums."""
+    """Serve files by repository and path; returns the source without checksums."""
     for repository, named in source.repositories.items():
         commit, content = whole(named), files.get(repository, {})
         tree = [
@@ -43,8 +43,9 @@ def serve(server: LocalServer, source: Source, files: Mapping[str, Mapping[str, 
             server.serve(f"/api/repos/{repository}/{place}", Reply(json.dumps(answer).encode()))
         for path, body in content.items():
             server.serve(f"/raw/{repository}/{commit}/{path}", Reply(body, etag=f'"{blob(body)}"'))
-    files_here = tuple(replace(file, sha256=None, size=None) for file in source.files)
-    return replace(source, files=files_here, raw=f"{server.root}/raw", api=f"{server.root}/api")
+    return replace(
+        source, files=tuple(replace(file, sha256=None, size=None) for file in source.files)
+    )
 
 
 # A small folder of bags of words, in the shape of InfoCTM's.

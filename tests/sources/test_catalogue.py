@@ -35,7 +35,7 @@ def test_every_set_says_what_it_is(name: str) -> None:
         assert file.sha256 is None or re.fullmatch(r"[0-9a-f]{64}", file.sha256)
         assert (file.sha256 is None) == (file.size is None)
         assert ".." not in file.path
-        assert source.address(file, "0" * 40).startswith("https://raw.githubusercontent.com/")
+        assert file.address("0" * 40).startswith("https://raw.githubusercontent.com/")
     described = describe(source, Path("nowhere"))
     assert described["fetched"] is None
     assert "views" in described["options"]

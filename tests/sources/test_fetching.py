@@ -277,10 +277,7 @@ class TestTrouble:
     ) -> None:
         url = server.serve("/f", *[Reply(status=status)] * 3, Reply(b"[1]"))
         assert fetcher(backoff=2.0).json(url) == [1]
-        first, second, third = slept
-        assert first == 2
-        assert 4 <= second <= 6
-        assert 8 <= third <= 10
+        assert slept == pytest.approx([2, 4, 8], abs=0.1)
 
     def test_trouble_that_stays(self, server: LocalServer) -> None:
         with pytest.raises(FetchError, match=r"answered 503.* Try again later\.") as caught:
@@ -295,7 +292,8 @@ class TestTrouble:
             slept.clear()
             busy = Reply(status=status, headers={"Retry-After": given})
             fetcher().json(server.serve("/f", busy, Reply(b"1")))
-            assert least <= slept[0] <= most
+            assert len(slept) == 1
+            assert least - 0.1 <= slept[0] <= most
 
     @pytest.mark.parametrize("given", ["soon", "-3", "", "Mon, 01 Jan 2001 00:00:00 GMT"])
     def test_retry_after_that_says_nothing(
@@ -352,7 +350,7 @@ class TestTrouble:
         ("error", "message"),
         [
             (requests.exceptions.SSLError("CERTIFICATE_VERIFY_FAILED"), "REQUESTS_CA_BUNDLE"),
-            (requests.exceptions.ProxyError("x"), "the proxy can't be reached"),
+            (requests.exceptions.ProxyError("x"), "the server or the proxy can't be reached"),
         ],
     )
     def test_certificates_and_proxies(
@@ -365,16 +363,13 @@ class TestTrouble:
         with pytest.raises(FetchError, match=message):
             fetcher().json("https://example.org/")
 
-    def test_json(self, server: LocalServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_json(self, server: LocalServer) -> None:
         whole = Reply(b'{"a": "b"}')
         url = server.serve("/f", replace(whole, cut=4), Reply(b'{"a"'), whole)
         assert fetcher().json(url, {"x": "y"}) == {"a": "b"}
         assert server.requests[-1].query == {"x": "y"}
         with pytest.raises(FetchError, match="is no JSON, or not all of it"):
             fetcher(retries=1).json(server.serve("/f", Reply(b"<html>")))
-        monkeypatch.setattr("octis_m3l.sources.fetching._LONGEST_JSON", 1 << 20)
-        with pytest.raises(FetchError, match="longer than 1 MB"):
-            fetcher().json(server.serve("/f", Reply(b" " * (1 << 20) + b"1")))
 
 
 class TestAddresses:

@@ -12,12 +12,10 @@ from urllib.parse import unquote, urlsplit
 import numpy as np
 from PIL import Image
 
-from octis_m3l.sources.wikipedia_fetching import thumbnail
-from octis_m3l.sources.wikipedia_m3l import WikipediaEndpoints
+from octis_m3l.sources.wikipedia_fetching import PARTITIONS, TITLES, thumbnail
+from octis_m3l.sources.wikipedia_m3l import WIKIPEDIA_M3L_SOURCE
 
 from .local_server import LocalServer, Reply, Request
-
-WIKIMEDIA = "https://upload.wikimedia.org"
 
 
 @dataclass
@@ -44,72 +42,57 @@ class Wikipedia:
 
     def __post_init__(self) -> None:
         self.server.otherwise = self._answer
-
-    @property
-    def endpoints(self) -> WikipediaEndpoints:
-        root = self.server.root
-        return WikipediaEndpoints(root + "/{language}/w/api.php", root + "/titles", root)
+        for partition, file in zip(PARTITIONS, WIKIPEDIA_M3L_SOURCE.files, strict=True):
+            address = file.address(str(WIKIPEDIA_M3L_SOURCE.repositories[file.repository]))
+            self.server.serve(
+                f"/raw{path_of(address)}",
+                lambda _, partition=partition: Reply(titles(self.rows[partition])),
+            )
 
     def add(self, language: str, title: str, text: str, **peculiar: Any) -> None:
         number = 1 + sum(map(len, self.articles.values()))
         self.articles[language][title] = Article(number, text, **peculiar)
 
-    def picture(self, address: str, width: int = 500, *, seed: int = 0) -> bytes:
-        """Draw a picture, and serve it where the thumbnail is, and the original."""
-        body = drawn(seed)
-        small = thumbnail(address, width)
-        for url in (small, address):
-            if url:
-                self.server.serve(path_of(url), Reply(body, etag=f'"{seed}"'))
-        return body
-
-    def titles(self, partition: str) -> bytes:
-        stream = io.StringIO()
-        table = csv.writer(stream, lineterminator="\n")
-        table.writerow(["de_title", "en_title", "image_url"])
-        table.writerows(self.rows[partition])
-        return stream.getvalue().encode()
+    def picture(self, address: str, *replies: Reply) -> None:
+        """Say what is where the thumbnail of a picture is, and where the original is."""
+        for url in (thumbnail(address), address):
+            self.server.serve(path_of(str(url)), *replies)
 
     def _answer(self, request: Request) -> Reply:
         troubled = self.trouble(request)
         if troubled is not None:
             return troubled
-        parts = request.path.strip("/").split("/")
-        if parts[0] == "titles":
-            return Reply(self.titles(parts[1].removesuffix("-titles.csv")))
-        if parts[1:] == ["w", "api.php"]:
-            answer = self._api(self.articles[parts[0]], dict(request.query))
-            return Reply(json.dumps(answer).encode(), headers={"Content-Type": "application/json"})
+        language, _, rest = request.path.strip("/").partition("/")
+        if rest == "w/api.php":
+            return Reply(json.dumps(_api(self.articles[language], dict(request.query))).encode())
         return Reply(b"<html>not here</html>", status=404)
 
-    def _api(self, articles: dict[str, Article], query: dict[str, str]) -> dict[str, Any]:
-        assert query["action"] == "query"
-        assert query["formatversion"] == "2"
-        assert query["maxlag"] == "5"
-        if query.get("list") == "prefixsearch":
-            wanted = query["pssearch"].lower()
-            hits = [title for title in articles if title.lower().startswith(wanted)]
-            return {"query": {"prefixsearch": [{"ns": 0, "title": hit} for hit in hits]}}
-        if "pageids" in query:
-            return self._extract(articles, query)
-        titles = query["titles"].split("|")
-        assert len(titles) <= 50
-        return _looked_up(articles, titles, "ppcontinue" in query)
 
-    def _extract(self, articles: dict[str, Article], query: dict[str, str]) -> dict[str, Any]:
-        assert "|" not in query["pageids"]
-        number = int(query["pageids"])
-        found = [(title, page) for title, page in articles.items() if page.number == number]
-        if not found:
-            return {"query": {"pages": [{"pageid": number, "missing": True}]}}
-        title, page = found[0]
-        described = {"pageid": number, "ns": 0, "title": title}
-        if "excontinue" in query:
-            return {"query": {"pages": [{**described, "extract": page.text}]}}
-        return {
-            "continue": {"excontinue": 1, "continue": "||info"},
-            "query": {"pages": [{**described, "lastrevid": 1000 + number}]},
-        }
+def _api(articles: dict[str, Article], query: dict[str, str]) -> dict[str, Any]:
+    assert (query["action"], query["formatversion"], query["maxlag"]) == ("query", "2", "5")
+    if query.get("list") == "prefixsearch":
+        wanted = query["pssearch"].lower()
+        hits = [title for title in articles if title.lower().startswith(wanted)]
+        return {"query": {"prefixsearch": [{"ns": 0, "title": hit} for hit in hits]}}
+    if "pageids" in query:
+        return _extract(articles, int(query["pageids"]), "excontinue" in query)
+    titles = query["titles"].split("|")
+    assert len(titles) <= 50
+    return _looked_up(articles, titles, "ppcontinue" in query)
+
+
+def _extract(articles: dict[str, Article], number: int, second: bool) -> dict[str, Any]:
+    found = [(title, page) for title, page in articles.items() if page.number == number]
+    if not found:
+        return {"query": {"pages": [{"pageid": number, "missing": True}]}}
+    title, page = found[0]
+    described = {"pageid": number, "ns": 0, "title": title}
+    if second:
+        return {"query": {"pages": [{**described, "extract": page.text}]}}
+    return {
+        "continue": {"excontinue": 1, "continue": "||info"},
+        "query": {"pages": [{**described, "lastrevid": 1000 + number}]},
+    }
 
 
 def _looked_up(articles: dict[str, Article], titles: list[str], second: bool) -> dict[str, Any]:
@@ -121,10 +104,8 @@ def _looked_up(articles: dict[str, Article], titles: list[str], second: bool) ->
             query["normalized"].append({"fromencoded": False, "from": title, "to": name})
         page = articles.get(name)
         if page and page.redirect:
-            entry = {"from": name, "to": page.redirect}
-            query["redirects"].append(
-                entry | ({"tofragment": page.section} if page.section else {})
-            )
+            section = {"tofragment": page.section} if page.section else {}
+            query["redirects"].append({"from": name, "to": page.redirect, **section})
             name = page.redirect
         names.append(name)
     for name in dict.fromkeys(names):
@@ -139,9 +120,18 @@ def _looked_up(articles: dict[str, Article], titles: list[str], second: bool) ->
                 described["pageprops"] = {"disambiguation": ""}
             query["pages"].append(described)
     answer: dict[str, Any] = {"query": {name: given for name, given in query.items() if given}}
-    if not second:
-        answer["continue"] = {"ppcontinue": 17, "continue": "||info"}
-    return answer
+    return answer if second else {**answer, "continue": {"ppcontinue": 17, "continue": "||info"}}
+
+
+def titles(rows: list[tuple[str, str, str]]) -> bytes:
+    """Return a published list."""
+    stream = io.StringIO()
+    csv.writer(stream).writerows([("de_title", "en_title", "image_url"), *rows])
+    return stream.getvalue().encode()
+
+
+def titles_file(partition: str) -> str:
+    return TITLES.format(partition)
 
 
 def path_of(url: str) -> str:
@@ -151,7 +141,7 @@ def path_of(url: str) -> str:
 
 def address(name: str) -> str:
     """Return the published address of a picture."""
-    return f"{WIKIMEDIA}/wikipedia/commons/a/ab/{name}"
+    return f"https://upload.wikimedia.org/wikipedia/commons/a/ab/{name}"
 
 
 def drawn(seed: int) -> bytes:
@@ -170,8 +160,6 @@ def written(seed: int, language: str, words: int = 30) -> str:
     return unicodedata.normalize("NFD", text)
 
 
-LONG = "Sehr langer Titel " + "ä" * 80
-
 # German title, English title, picture; as published: in lower case.
 TUPLES = [
     ("Großer Türkenkrieg", "Great Turkish War", "War.jpg"),
@@ -180,21 +168,20 @@ TUPLES = [
     ("Washington, D.C.", 'Washington, "D.C."', "DC.png"),
     ("Five Nights at Freddy’s (Spieleserie)", "Five Nights at Freddy's", "Freddy%27s.jpg"),
     ("ʻEua", "ʻEua", "%CA%BBEua.gif"),
-    (LONG, "A very long title " + "o" * 200, "Long_" + "%C3%A4" * 90 + ".jpg"),
+    (
+        "Sehr langer Titel " + "ä" * 80,
+        "A very long title " + "o" * 200,
+        "Long_" + "%C3%A4" * 90 + ".jpg",
+    ),
     ("Königreich der Niederlande", "Kingdom of the Netherlands", "Nl.svg"),
+    *((f"Seite {number}", f"Page {number}", f"Page_{number}.jpg") for number in range(8, 12)),
 ]
 
 
 def fill(wikipedia: Wikipedia) -> None:
-    for number in range(12):
-        tuples = TUPLES[number] if number < len(TUPLES) else plain(number)
-        german, english, picture = tuples
+    for number, (german, english, picture) in enumerate(TUPLES):
         wikipedia.add("de", german, written(number, "de"))
         wikipedia.add("en", english, written(number, "en"))
-        wikipedia.picture(address(picture), seed=number)
+        wikipedia.picture(address(picture), Reply(drawn(number), etag=f'"{number}"'))
         row = (german.lower(), english.lower(), address(picture))
         wikipedia.rows["test" if number % 4 == 3 else "train"].append(row)
-
-
-def plain(number: int) -> tuple[str, str, str]:
-    return f"Seite {number}", f"Page {number}", f"Page_{number}.jpg"

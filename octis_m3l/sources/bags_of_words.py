@@ -1,6 +1,7 @@
-"""The cross-lingual benchmarks in InfoCTM's repository: unlinked bags of words."""
+"""Data sets that come as bags of words: OCTIS's own corpora, and InfoCTM's benchmarks."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,15 +10,19 @@ from octis_m3l.sources.source import NONE_STATED, RemoteFile, Source
 if TYPE_CHECKING:
     from octis_m3l.data.dataset import MultiviewDataset
 
-_REPOSITORY, _COMMIT = "BobXWu/InfoCTM", "c3a62c403aa5b318cc5a3200542db06250a76607"
-_HOMEPAGE = "https://github.com/BobXWu/InfoCTM"
-_INFOCTM = (
+_OCTIS = "MIND-Lab/OCTIS"
+_OCTIS_CITATION = (
+    "Terragni, Fersini, Galuzzi, Tropeano & Candelieri: OCTIS: Comparing and Optimizing Topic "
+    "Models is Simple! EACL 2021 (system demonstrations)"
+)
+_INFOCTM, _INFOCTM_COMMIT = "BobXWu/InfoCTM", "c3a62c403aa5b318cc5a3200542db06250a76607"
+_INFOCTM_CITATION = (
     "Wu, Dong, Nguyen, Liu, Pan & Luu: InfoCTM: A Mutual Information Maximization Perspective of "
     "Cross-Lingual Topic Modeling. AAAI 2023"
 )
-_REVIEWS = (
+_REVIEWS_CITATION = (
     "Yuan, Van Durme & Ying: Multilingual Anchoring: Interactive Topic Modeling and Alignment "
-    "Across Languages. NeurIPS 2018; as prepared in "
+    f"Across Languages. NeurIPS 2018; as prepared in {_INFOCTM_CITATION}"
 )
 _NAMES = (
     "train_bow_matrix_{}.npz",
@@ -68,23 +73,42 @@ e5c3a9af417385e1d4f4e9f3a754d5bd8fcb61e27c123ff6e16e0b62feaf8aa8 1883705 word2ve
 """
 
 
-def _builder(languages: Mapping[str, str]) -> Callable[..., "MultiviewDataset"]:
-    def build(
-        raw: Path,
-        *,
-        views: Sequence[str] | None = None,
-        validation: float = 0.0,
-        seed: int = 0,
-    ) -> "MultiviewDataset":
-        from octis_m3l.data import from_bow_folder
+def build_octis(raw: Path) -> "MultiviewDataset":
+    """Return the data set of a folder in OCTIS's format, with one view, ``en``."""
+    from octis_m3l.data import from_octis
 
-        dataset = from_bow_folder(raw, languages=languages, validation=validation, seed=seed)
-        return dataset.with_views(views) if views else dataset
-
-    return build
+    return from_octis({"en": raw})
 
 
-def _source(
+def build_infoctm(
+    languages: Mapping[str, str], raw: Path, *, validation: float = 0.0, seed: int = 0
+) -> "MultiviewDataset":
+    """Return the data set of a folder in InfoCTM's format; `languages` has those of its views."""
+    from octis_m3l.data import from_bow_folder
+
+    return from_bow_folder(raw, languages=languages, validation=validation, seed=seed)
+
+
+def _octis_source(name: str, folder: str, title: str) -> Source:
+    return Source(
+        name=name,
+        title=title,
+        views=("en",),
+        linked=False,
+        homepage="https://github.com/MIND-Lab/OCTIS",
+        licence=NONE_STATED,
+        citation=_OCTIS_CITATION,
+        build=build_octis,
+        repositories={_OCTIS: None},
+        files=tuple(
+            RemoteFile(file, _OCTIS, f"preprocessed_datasets/{folder}/{file}")
+            for file in ("corpus.tsv", "vocabulary.txt")
+        ),
+        notes=f"OCTIS itself calls it {folder}. OCTIS's own licence (MIT) is that of its program.",
+    )
+
+
+def _infoctm_source(
     name: str,
     title: str,
     folder: str,
@@ -102,7 +126,7 @@ def _source(
             files.append(
                 RemoteFile(
                     file,
-                    _REPOSITORY,
+                    _INFOCTM,
                     f"data/{folder}/{file}",
                     sha256=sha256,
                     size=None if size is None else int(size),
@@ -114,42 +138,48 @@ def _source(
         title=title,
         views=tuple(languages),
         linked=False,
-        homepage=_HOMEPAGE,
+        homepage=f"https://github.com/{_INFOCTM}",
         licence=NONE_STATED,
         citation=citation,
-        build=_builder(languages),
-        repositories={_REPOSITORY: _COMMIT},
+        build=partial(build_infoctm, languages),
+        repositories={_INFOCTM: _INFOCTM_COMMIT},
         files=tuple(files),
         size=total,
     )
 
 
-ECNEWS_SOURCE = _source(
+NEWSGROUP_SOURCE = _octis_source(
+    "20newsgroup", "20NewsGroup", "Posts to twenty newsgroups, in English, one label a group"
+)
+BBC_SOURCE = _octis_source("bbc-news", "BBC_News", "BBC news stories in English, five labels")
+DBLP_SOURCE = _octis_source(
+    "dblp", "DBLP", "Titles of papers in computer science, in English, four labels"
+)
+M10_SOURCE = _octis_source("m10", "M10", "Titles of scientific papers in English, ten labels")
+ECNEWS_SOURCE = _infoctm_source(
     "ecnews",
     "News headlines in English and Chinese, six labels, unlinked",
     "ECNews",
     {"cn": "zh", "en": "en"},
     "Wu, Li, Zhu & Miao: Learning Multilingual Topics with Neural Variational Inference. NLPCC "
-    f"2020; as prepared in {_INFOCTM}",
+    f"2020; as prepared in {_INFOCTM_CITATION}",
     _ECNEWS,
     total=14_000_000,
 )
-
-AMAZON_REVIEW_SOURCE = _source(
+AMAZON_REVIEW_SOURCE = _infoctm_source(
     "amazon-review",
     "Product reviews in English and Chinese, two labels, unlinked",
     "Amazon_Review",
     {"cn": "zh", "en": "en"},
-    _REVIEWS + _INFOCTM,
+    _REVIEWS_CITATION,
     _AMAZON_REVIEW,
     total=19_000_000,
 )
-
-RAKUTEN_AMAZON_SOURCE = _source(
+RAKUTEN_AMAZON_SOURCE = _infoctm_source(
     "rakuten-amazon",
     "Product reviews in English (Amazon) and Japanese (Rakuten), two labels, unlinked",
     "Rakuten_Amazon",
     {"en": "en", "ja": "ja"},
     f"Zhang & LeCun: Which Encoding is the Best for Text Classification in Chinese, English, "
-    f"Japanese and Korean? 2017 (Rakuten); {_REVIEWS}{_INFOCTM}",
+    f"Japanese and Korean? 2017 (Rakuten); {_REVIEWS_CITATION}",
 )
