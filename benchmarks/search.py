@@ -17,7 +17,7 @@ from report import finish, mean_std, print_summary, summarise
 from octis_m3l import M3LContrast, Optimizer, OverViews
 from octis_m3l.reports import draw_search, importances
 from octis_m3l.search import OnRay
-from octis_m3l.search.storage import read_search
+from octis_m3l.search.record import read_search
 
 SPACE = {
     "temperature": (0.01, 1.0, "log-uniform"),

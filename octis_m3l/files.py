@@ -15,6 +15,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 from uuid import uuid4
 
+import numpy as np
 import platformdirs
 import yaml
 from filelock import FileLock, Timeout
@@ -189,6 +190,19 @@ def held(path: Path, *, wait: bool = False) -> Iterator[None]:
             with suppress(OSError):
                 Path(lock.lock_file).unlink()
         lock.release()
+
+
+def as_json(value: Any, *, finite: bool = False) -> Any:
+    """Return a value as JSON gives it back; with `finite`, None for numbers that are not."""
+    text = json.dumps(value, default=_as_python)
+    return json.loads(text, parse_constant=(lambda _: None) if finite else None)
+
+
+def _as_python(value: Any) -> Any:
+    """Return what JSON holds instead of a value of numpy, another mapping, or anything else."""
+    if isinstance(value, np.generic | np.ndarray):
+        return value.tolist()
+    return dict(value) if isinstance(value, Mapping) else str(value)
 
 
 def write_json(path: Path, content: Mapping[str, Any], *, checked: bool = False) -> None:

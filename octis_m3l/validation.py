@@ -1,7 +1,7 @@
 """Arguments and settings checked by pydantic, with errors of one line."""
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from functools import wraps
 from inspect import signature
@@ -27,7 +27,7 @@ _T = TypeVar("_T")
 _Scalar = TypeVar("_Scalar", bound=np.generic)
 _SHOWN = 80
 _SHORT = 3
-_SUBJECT = re.compile(r"^(Value error,|\w+) (?=should|is |must)")
+_SUBJECT = re.compile(r"^\w+ (?=should|is |must)")
 
 
 def validated(
@@ -74,16 +74,31 @@ def checked(name: str, adapter: "TypeAdapter[Any]", value: Any) -> Any:
         raise SettingsError(f"{name}={value!r}: {reasons(error)}.") from None
 
 
+def problems(error: ValidationError, known: Collection[str], what: str = "setting") -> str:
+    """Return in one line what is wrong with each field of a settings class."""
+    by_field: dict[str, list[Any]] = {}
+    for fault in error.errors():
+        by_field.setdefault(str((*fault["loc"], "")[0]), []).append(fault)
+    found = []
+    for name, faults in by_field.items():
+        if faults[0]["type"] in ("extra_forbidden", "no_such_attribute"):
+            found.append(f"unknown {what} '{name}'.{suggest(name, known)}")
+        else:
+            place = f"{name}={faults[0]['input']!r}: " if name else ""
+            found.append(f"{place}{_in_one_line(fault['msg'] for fault in faults)}.")
+    return " ".join(found)
+
+
 def reasons(error: ValidationError) -> str:
     """Return pydantic's reasons in one line."""
     return _in_one_line(one["msg"] for one in error.errors())
 
 
 def _in_one_line(messages: Iterable[str]) -> str:
-    found = [
-        _SUBJECT.sub("", one.replace("Field required", "should have more")) for one in messages
-    ]
-    return "it " + " or ".join(dict.fromkeys(found))
+    found = [one.replace("Field required", "Input should have more") for one in messages]
+    found = [_SUBJECT.sub("", one.removeprefix("Value error, ")) for one in dict.fromkeys(found)]
+    subject = "it " if found[0].startswith(("should", "is ", "must")) else ""
+    return subject + " or ".join(found)
 
 
 def _argument_error(
@@ -100,10 +115,9 @@ def _argument_error(
         name = str(fault["loc"][-1])
         if fault["type"] == "unexpected_keyword_argument":
             return SettingsError(f"{who} has no argument '{name}'.{suggest(name, parameters)}")
-        if fault["type"].startswith("missing_"):
-            return SettingsError(f"{who} needs the argument '{name}'.")
-        if fault["type"] in ("unexpected_positional_argument", "multiple_argument_values"):
-            return SettingsError(f"{who}: {fault['msg'].lower()} ({fault['input']!r}).")
+        # An argument that is missing, given twice, or one of too many.
+        if "argument" in fault["type"]:
+            return SettingsError(f"{who}: {fault['msg'].lower()} '{name}'.")
     names = list(signature(function).parameters)
     given = dict(zip(names, args, strict=False)) | kwargs
     places = []

@@ -186,7 +186,7 @@ def test_a_search_leaves_what_a_search_of_octis_leaves(
     monkeypatch.chdir(tmp_path)
     settings: dict[str, Any] = {"plot_model": True, "save_name": "found.json"}
     theirs = _searched(OctisOptimizer, dataset, "theirs/sub", **settings)
-    with pytest.warns(UserWarning, match="OCTIS's F1Score scores the test partition. An extra met"):
+    with pytest.warns(UserWarning, match="F1Score reads documents of the test partition. An extra"):
         ours = _searched(Optimizer, dataset, "ours/sub", **settings)
     assert ours.name_json == "ours/sub/found.json"
     assert _attributes(theirs) <= _attributes(ours)
@@ -227,7 +227,7 @@ def _fetched(folder: Path, cache: Path) -> Dataset:
     return dataset
 
 
-@pytest.mark.filterwarnings("ignore:OCTIS's F1Score scores the test partition")
+@pytest.mark.filterwarnings("ignore:F1Score reads documents of the test partition")
 def test_a_search_on_a_data_set_that_octis_fetched_goes_on(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

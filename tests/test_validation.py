@@ -145,7 +145,7 @@ def test_arguments_that_are_not_there() -> None:
         SettingsError, match=r"^from_frame has no argument 'labels'. Did you mean 'l"
     ):
         MultiviewDataset.from_frame(pd.DataFrame(TEXTS), texts=["en"], labels="x")
-    with pytest.raises(SettingsError, match=r"^from_lists needs the argument 'texts'\.$"):
+    with pytest.raises(SettingsError, match=r"^from_lists: missing required argument 'texts'\.$"):
         from_lists()  # type: ignore[call-arg]
 
 

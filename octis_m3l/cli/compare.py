@@ -6,31 +6,14 @@ from typing import Annotated, Any
 
 import typer
 
-from octis_m3l.cli.options import (
-    AsJson,
-    Corpus,
-    Data,
-    Devices,
-    Embeddings,
-    Gpus,
-    Metrics,
-    Out,
-    Partition,
-    Processes,
-    Ray,
-    Threads,
-    Topics,
-    Views,
-    read_data,
-    settings,
-)
+from octis_m3l.cli import options
 from octis_m3l.cli.printing import loading, print_json, screen, shows_progress
 from octis_m3l.errors import DataError, SettingsError
 
 
 def compare(
-    data: Data,
-    out: Out,
+    data: options.Data,
+    out: options.Out,
     model: Annotated[
         list[str] | None,
         typer.Option(help="Ours, octis.LDA, octis.CombinedTM, ctm.SuperCTM, …; several times."),
@@ -39,7 +22,7 @@ def compare(
         Path | None,
         typer.Option(help="YAML: NAME: {model: octis.LDA, passes: 5}; results of other programs."),
     ] = None,
-    topics: Topics = None,
+    topics: options.Topics = None,
     set_: Annotated[
         list[str] | None,
         typer.Option(
@@ -47,15 +30,15 @@ def compare(
         ),
     ] = None,
     seeds: Annotated[int, typer.Option(min=1, help="Runs of each.")] = 5,
-    partition: Partition = "test",
-    metric: Metrics = None,
+    partition: options.Partition = "test",
+    metric: options.Metrics = None,
     topk: Annotated[int, typer.Option(min=2, help="Top words of a topic that are scored.")] = 10,
-    corpus: Corpus = None,
+    corpus: options.Corpus = None,
     encoder: Annotated[
         str, typer.Option(help="Of all models' embeddings: auto, given, lsa, clsi, word-vectors.")
     ] = "auto",
-    views: Views = None,
-    embeddings: Embeddings = None,
+    views: options.Views = None,
+    embeddings: options.Embeddings = None,
     by_view: Annotated[
         bool, typer.Option("--by-view", help="A column for each view and pair of views.")
     ] = False,
@@ -66,12 +49,12 @@ def compare(
         bool,
         typer.Option("--trusted", help="Let octis.ETM unpickle its embeddings_path: runs code."),
     ] = False,
-    processes: Processes = 1,
-    ray: Ray = None,
-    gpus: Gpus = 0.0,
-    device: Devices = "auto",
-    threads: Threads = None,
-    as_json: AsJson = False,
+    processes: options.Processes = 1,
+    ray: options.Ray = None,
+    gpus: options.Gpus = 0.0,
+    device: options.Devices = "auto",
+    threads: options.Threads = None,
+    as_json: options.AsJson = False,
 ) -> None:
     """Train models side by side; say which is best in what, and whether it could be chance.
 
@@ -84,7 +67,6 @@ def compare(
         from octis_m3l.comparison.specifications import contender, read_contenders
         from octis_m3l.data import MultiviewDataset
         from octis_m3l.reports import comparison_table, write_comparison
-        from octis_m3l.search.tuning import workplace
 
     chosen = {
         name: contender(name, topics, trusted=trusted, **own)
@@ -98,7 +80,7 @@ def compare(
     source: Any = encoder
     result = run_comparison(
         chosen | of_file,
-        read_data(data, embeddings, views),
+        options.read_data(data, embeddings, views),
         metrics=metric,
         seeds=seeds,
         partition=partition,
@@ -107,7 +89,7 @@ def compare(
         encoder=source,
         out=out,
         progress=shows_progress(as_json),
-        **workplace(processes, ray, gpus, device, threads),
+        **options.workplace(processes, ray, gpus, device, threads),
     )
     write_comparison(result, out, intervals=intervals)
     if as_json:
@@ -121,7 +103,7 @@ def compare(
 def _settings_by_model(given: list[str] | None, models: list[str]) -> dict[str, dict[str, Any]]:
     """Return the values of --set by model and name."""
     found: dict[str, dict[str, Any]] = {model: {} for model in models}
-    for entry, value in settings(given).items():
+    for entry, value in options.settings(given).items():
         model, dot, name = entry.rpartition(".")
         if not dot or model not in found:
             known = ", ".join(found) or "none is given"

@@ -8,19 +8,7 @@ import typer
 from rich.table import Column, Table
 from rich.text import Text
 
-from octis_m3l.cli.options import (
-    AsJson,
-    Group,
-    Label,
-    Language,
-    Overwrite,
-    Set,
-    ViewColumns,
-    Views,
-    names,
-    pairs,
-    settings,
-)
+from octis_m3l.cli import options
 from octis_m3l.cli.printing import errors, print_json, screen, show, shows_progress
 
 datasets = typer.Typer(no_args_is_help=True, help="Public data sets: list, fetch and build them.")
@@ -36,7 +24,7 @@ Fetched = Annotated[
 
 
 @datasets.command("list")
-def list_(folder: Fetched = None, as_json: AsJson = False) -> None:
+def list_(folder: Fetched = None, as_json: options.AsJson = False) -> None:
     """List the public data sets, and which have been fetched."""
     from octis_m3l.sources.build import describe_all
 
@@ -63,7 +51,7 @@ def list_(folder: Fetched = None, as_json: AsJson = False) -> None:
 
 
 @datasets.command()
-def info(name: Name, folder: Fetched = None, as_json: AsJson = False) -> None:
+def info(name: Name, folder: Fetched = None, as_json: options.AsJson = False) -> None:
     """Show a data set's source, licence and citation, and what has been fetched of it."""
     from octis_m3l.sources.build import describe
 
@@ -74,15 +62,15 @@ def info(name: Name, folder: Fetched = None, as_json: AsJson = False) -> None:
 def fetch(
     name: Name,
     folder: Fetched = None,
-    set_: Set = None,
+    set_: options.Set = None,
     again: Annotated[bool, typer.Option("--again", help="Fetch everything anew.")] = False,
-    as_json: AsJson = False,
+    as_json: options.AsJson = False,
 ) -> None:
     """Fetch a data set's files; interrupted, the same command continues where it stopped."""
     from octis_m3l.sources.fetch import fetch as fetch_files
 
     record = fetch_files(
-        name, folder, progress=shows_progress(as_json), **settings(set_, again=again)
+        name, folder, progress=shows_progress(as_json), **options.settings(set_, again=again)
     )
     if as_json:
         print_json(record)
@@ -101,30 +89,30 @@ def build(
     name: Name,
     out: Annotated[Path, typer.Option(help="Folder of the data set.")],
     folder: Fetched = None,
-    views: Views = None,
+    views: options.Views = None,
     vocabulary: Annotated[int | None, typer.Option(min=1, help="Words of each language.")] = None,
-    text: ViewColumns = None,
-    image: ViewColumns = None,
-    label: Label = None,
-    group: Group = None,
-    language: Language = None,
-    set_: Set = None,
-    overwrite: Overwrite = False,
-    as_json: AsJson = False,
+    text: options.ViewColumns = None,
+    image: options.ViewColumns = None,
+    label: options.Label = None,
+    group: options.Group = None,
+    language: options.Language = None,
+    set_: options.Set = None,
+    overwrite: options.Overwrite = False,
+    as_json: options.AsJson = False,
 ) -> None:
     """Build a fetched data set; only those of the Hugging Face hub need columns named."""
     from octis_m3l.sources.build import build as build_dataset
 
     own: dict[str, Any] = {
-        "views": names(views) or None,
+        "views": options.names(views) or None,
         "vocabulary_size": vocabulary,
-        "texts": pairs(text, "--text") or None,
-        "images": pairs(image, "--image") or None,
+        "texts": options.pairs(text, "--text") or None,
+        "images": options.pairs(image, "--image") or None,
         "label": label,
         "group": group,
-        "languages": pairs(language, "--language") or None,
+        "languages": options.pairs(language, "--language") or None,
     }
-    dataset = build_dataset(name, out, folder, overwrite=overwrite, **settings(set_, **own))
+    dataset = build_dataset(name, out, folder, overwrite=overwrite, **options.settings(set_, **own))
     show(dataset.info(), as_json)
 
 

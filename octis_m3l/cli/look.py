@@ -7,18 +7,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from octis_m3l.cli.options import (
-    AsJson,
-    Corpus,
-    DataOfModel,
-    Device,
-    Metrics,
-    Partition,
-    Picture,
-    TrainedModel,
-    model_and_data,
-    pairs,
-)
+from octis_m3l.cli import options
 from octis_m3l.cli.printing import errors, print_json, screen
 from octis_m3l.errors import DataError, SettingsError, visible
 
@@ -27,20 +16,20 @@ _FEW = 30
 
 
 def evaluate(
-    model: TrainedModel,
-    data: DataOfModel = None,
-    partition: Partition = "test",
-    metric: Metrics = None,
+    model: options.TrainedModel,
+    data: options.DataOfModel = None,
+    partition: options.Partition = "test",
+    metric: options.Metrics = None,
     topk: Annotated[int, typer.Option(min=1, help="Top words of a topic that are scored.")] = 10,
-    corpus: Corpus = None,
-    as_json: AsJson = False,
+    corpus: options.Corpus = None,
+    as_json: options.AsJson = False,
 ) -> None:
     """Score a model: every measure that applies, on every view and pair of views."""
     from octis_m3l.data import MultiviewDataset
     from octis_m3l.metrics.scores import applicable, missing, scores_of
     from octis_m3l.reports import scores_table
 
-    loaded, dataset = model_and_data(model, data)
+    loaded, dataset = options.model_and_data(model, data)
     output = loaded.output
     reference = None if corpus is None else MultiviewDataset.from_folder(corpus, embeddings="*")
     measures = applicable(dataset, output, partition, metric, topk=topk, corpus=reference)
@@ -77,14 +66,14 @@ def evaluate(
 
 
 def topics(
-    model: TrainedModel,
+    model: options.TrainedModel,
     words: Annotated[int, typer.Option(min=1, help="Of each topic.")] = 10,
     documents: Annotated[
         int, typer.Option(min=0, help="Show this many typical items of each view.")
     ] = 0,
-    data: DataOfModel = None,
-    picture: Picture = None,
-    as_json: AsJson = False,
+    data: options.DataOfModel = None,
+    picture: options.Picture = None,
+    as_json: options.AsJson = False,
 ) -> None:
     """Show the aligned topics, most frequent first; --picture draws them with their pictures."""
     from octis_m3l.models import load_model
@@ -94,7 +83,7 @@ def topics(
         check_picture(picture)
     loaded: Any = load_model(model)
     if documents or picture:
-        loaded, loaded.dataset = model_and_data(model, data)
+        loaded, loaded.dataset = options.model_and_data(model, data)
     listed = listed_topics(loaded, words)
     for entry in listed if documents else ():
         entry["documents"] = {
@@ -124,7 +113,7 @@ def topics(
 
 
 def infer(
-    model: TrainedModel,
+    model: options.TrainedModel,
     items: Annotated[
         list[str] | None,
         typer.Argument(
@@ -143,8 +132,8 @@ def infer(
     ] = "",
     topics: Annotated[int, typer.Option(min=1, help="How many topics of each item.")] = 3,
     words: Annotated[int, typer.Option(min=1, help="How many words of each topic.")] = 6,
-    device: Device = "cpu",
-    as_json: AsJson = False,
+    device: options.Device = "cpu",
+    as_json: options.AsJson = False,
 ) -> None:
     """Show the topics of new documents or pictures, with their words in every language."""
     from octis_m3l.cli.items import only_language, read_items
@@ -159,7 +148,7 @@ def infer(
                 f"--text is given {len(text)} times; infer one view at a time. From Python, "
                 "model.infer_linked takes several views of the same items."
             )
-        ((view, column),) = pairs(text, "--text", "VIEW=COLUMN, as en=title_en").items()
+        ((view, column),) = options.pairs(text, "--text", "VIEW=COLUMN, as en=title_en").items()
     loaded: Any = load_model(model, device=device)
     chosen = view or only_language(loaded)
     theta = loaded.infer(read_items(items or ["-"], loaded, chosen, column), chosen)

@@ -3,13 +3,14 @@
 import json
 import warnings
 from collections.abc import Callable, Collection, Iterable
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from octis_m3l.devices import MOST_THREADS
-from octis_m3l.errors import DataError, SettingsError, suggest
+from octis_m3l.devices import MOST_THREADS, each_device
+from octis_m3l.errors import DataError, SettingsError, check_known
 from octis_m3l.metrics import METRICS
 from octis_m3l.models import MODELS
 
@@ -18,8 +19,8 @@ def _one_of(known: Collection[str], what: str) -> Callable[[str | None], str | N
     """Return a check that refuses unknown names and suggests the nearest known one."""
 
     def checked(name: str | None) -> str | None:
-        if name is not None and name not in known:
-            raise SettingsError(f"unknown {what} '{name}'.{suggest(name, known)}")
+        if name is not None:
+            check_known(name, known, what, SettingsError)
         return name
 
     return checked
@@ -161,3 +162,27 @@ def model_and_data(model: Path, data: Path | None) -> tuple[Any, Any]:
         )
     inferred = [name for name in dataset.views if name in loaded.output.views]
     return loaded, dataset.with_views(inferred)
+
+
+def workplace(
+    processes: int, ray: str | None, gpus: float, device: str, threads: int | None
+) -> dict[str, Any]:
+    """Return where runs are executed, as arguments of `Optimizer.optimize` and `compare`."""
+    if gpus and ray is None:
+        raise SettingsError(
+            f"gpus={gpus:g}: only Ray assigns GPUs (--ray); without it name them: --device cuda, "
+            "or cuda:0,cuda:1."
+        )
+    devices = each_device(names(device), processes if ray is None else 1)
+    where = {
+        "processes": processes,
+        "threads": threads,
+        "device": None if devices == ["auto"] else devices,
+    }
+    if ray is None:
+        return where
+    from octis_m3l.search import OnRay
+
+    address = None if ray == "local" else ray
+    executor = partial(OnRay, address=address, workers=processes, gpus=gpus, threads=threads)
+    return {**where, "executor": executor}

@@ -9,6 +9,7 @@ import yaml
 from rich.console import Console
 from rich.segment import Segment
 
+from octis_m3l import files
 from octis_m3l.devices import is_watched
 from octis_m3l.errors import visible
 
@@ -50,15 +51,17 @@ def show(described: dict[str, Any], as_json: bool) -> None:
     if as_json:
         print_json(described)
         return
-    plain = json.loads(json.dumps(described, default=str))
     text = yaml.safe_dump(
-        plain, sort_keys=False, allow_unicode=True, default_flow_style=None, width=100
+        files.as_json(described),
+        sort_keys=False,
+        allow_unicode=True,
+        default_flow_style=None,
+        width=100,
     )
     print(visible(text), end="")
 
 
 def print_json(content: Any) -> None:
     """Print one JSON value, and nothing else; NaN becomes null."""
-    plain = json.loads(json.dumps(content, default=str), parse_constant=lambda _: None)
     # JSON reads the escapes that `visible` writes as the same characters.
-    print(visible(json.dumps(plain, ensure_ascii=False)))
+    print(visible(json.dumps(files.as_json(content, finite=True), ensure_ascii=False)))

@@ -8,23 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from octis_m3l.cli.options import (
-    AsJson,
-    Data,
-    Device,
-    Embeddings,
-    Model,
-    Out,
-    Overwrite,
-    Seed,
-    Set,
-    Threads,
-    Topics,
-    TopWords,
-    Views,
-    read_data,
-)
-from octis_m3l.cli.options import settings as given_settings
+from octis_m3l.cli import options
 from octis_m3l.cli.printing import print_json, screen, shows_progress
 from octis_m3l.devices import check_used
 from octis_m3l.errors import OtherRunError, StorageError
@@ -46,10 +30,10 @@ def demo(
     out: Annotated[
         Path | None, typer.Option(help="Keep data set, model and a picture of the topics here.")
     ] = None,
-    seed: Seed = 0,
-    device: Device = "auto",
-    threads: Threads = None,
-    as_json: AsJson = False,
+    seed: options.Seed = 0,
+    device: options.Device = "auto",
+    threads: options.Threads = None,
+    as_json: options.AsJson = False,
 ) -> None:
     """Train on the corpus in the package: aligned topics in three languages, with pictures."""
     from octis_m3l.data import MultiviewDataset
@@ -99,88 +83,46 @@ def demo(
 
 
 def train(
-    data: Data,
-    out: Out,
-    model: Model = "m3l-contrast",
-    topics: Topics = None,
-    set_: Set = None,
-    views: Views = None,
-    embeddings: Embeddings = None,
-    top_words: TopWords = 10,
-    seed: Seed = 0,
-    device: Device = "auto",
-    threads: Threads = None,
+    data: options.Data,
+    out: options.Out,
+    model: options.Model = "m3l-contrast",
+    topics: options.Topics = None,
+    set_: options.Set = None,
+    views: options.Views = None,
+    embeddings: options.Embeddings = None,
+    top_words: options.TopWords = 10,
+    seed: options.Seed = 0,
+    device: options.Device = "auto",
+    threads: options.Threads = None,
     checkpoint: Annotated[
         Path | None, typer.Option(help="Folder to resume from; default: OUT.checkpoint")
     ] = None,
-    overwrite: Overwrite = False,
-    as_json: AsJson = False,
+    overwrite: options.Overwrite = False,
+    as_json: options.AsJson = False,
 ) -> None:
     """Train a model; interrupted with Ctrl-C or killed, the same command continues."""
+    from octis_m3l.models.storage import MARKER
     from octis_m3l.reports import topics_table
 
-    trained = _train_and_save(
-        read_data(data, embeddings, views),
-        model,
-        out,
-        {
-            "seed": seed,
-            "device": device,
-            **given_settings(set_, num_topics=topics, threads=threads),
-        },
-        data_path=str(data.resolve()),
-        checkpoint=checkpoint,
-        overwrite=overwrite,
-        progress=shows_progress(as_json),
-        top_words=top_words,
-    )
-    history = trained.history
-    if as_json:
-        print_json({"model": str(out), "history": vars(history)})
-    else:
-        epochs = "epochs" in type(trained.trained_settings).model_fields
-        counted = f"after {len(history.epochs)} epochs " if epochs else ""
-        screen.print(
-            f"{model} {history.stopped} {counted}({history.seconds:.0f} s); saved in {out}"
-        )
-        if history.stopped == "interrupted":
-            screen.print("The same command continues where this one stopped.")
-        screen.print(topics_table(trained, 7))
-    if history.stopped == "interrupted":
-        raise typer.Exit(130)
-
-
-def _train_and_save(
-    dataset: Any,
-    name: str,
-    out: Path,
-    settings: dict[str, Any],
-    *,
-    data_path: str,
-    checkpoint: Path | None,
-    overwrite: bool,
-    progress: bool,
-    top_words: int,
-) -> Any:
-    """Train a model, continuing where an earlier call stopped, and save it."""
-    from octis_m3l.models.storage import MARKER
-
+    dataset, kind = options.read_data(data, embeddings, views), MODELS[model]
+    own = options.settings(set_, num_topics=topics, threads=threads)
+    own = {"seed": seed, "device": device, **own}
     recover(out, MARKER)
     stored = read_json(out / MARKER) if (out / MARKER).is_file() else {}
     state = checkpoint or out.parent / f"{out.name}.checkpoint"
     interrupted = _stopped(stored) == "interrupted"
-    continues = interrupted and state.is_dir() and _is_same_run(stored, name, settings)
+    continues = interrupted and state.is_dir() and _is_same_run(stored, model, own)
     if interrupted and not (overwrite or continues):
         raise StorageError(
             f"{out} holds a training that was interrupted, with other settings or another model: "
             "repeat its command to continue, pass --overwrite to discard it, or choose another "
             "folder."
         )
-    check_used(MODELS[name], [settings["device"]])
+    check_used(kind, [own["device"]])
     check_can_write(out, overwrite=overwrite or continues, marker=MARKER)
-    if "device" not in MODELS[name].settings_class.model_fields:
-        del settings["device"]
-    new = partial(MODELS[name], checkpoint=state, progress=progress, **settings)
+    if "device" not in kind.settings_class.model_fields:
+        del own["device"]
+    new = partial(kind, checkpoint=state, progress=shows_progress(as_json), **own)
     trained = new()
     with held(out):
         try:
@@ -195,11 +137,23 @@ def _train_and_save(
         except KeyboardInterrupt:
             if trained.output is None or not trained.history.epochs:
                 raise
-        trained.data_path = data_path
+        trained.data_path = str(data.resolve())
         trained.save(out, overwrite=overwrite or continues)
-        if trained.history.stopped != "interrupted" and checkpoint is None:
+        history = trained.history
+        if history.stopped != "interrupted" and checkpoint is None:
             shutil.rmtree(state, ignore_errors=True)
-    return trained
+    if as_json:
+        print_json({"model": str(out), "history": vars(history)})
+    else:
+        epochs = "epochs" in type(trained.trained_settings).model_fields
+        counted = f"after {len(history.epochs)} epochs " if epochs else ""
+        seconds = f"({history.seconds:.0f} s)"
+        screen.print(f"{model} {history.stopped} {counted}{seconds}; saved in {out}")
+        if history.stopped == "interrupted":
+            screen.print("The same command continues where this one stopped.")
+        screen.print(topics_table(trained, 7))
+    if history.stopped == "interrupted":
+        raise typer.Exit(130)
 
 
 def _stopped(stored: Mapping[str, Any]) -> Any:

@@ -26,9 +26,9 @@ from octis_m3l.data.dataset import MultiviewDataset
 from octis_m3l.data.views import TextView, check_embeddings
 from octis_m3l.devices import on_device
 from octis_m3l.errors import DataError, SettingsError
+from octis_m3l.files import as_json
 from octis_m3l.metrics.outputs import THETA_KEYS
 from octis_m3l.search.record import described_model
-from octis_m3l.search.result import as_json
 from octis_m3l.search.runs import own_seed, seeded
 
 # OCTIS's ProdLDA and NeuralLDA always show so many words of a topic.

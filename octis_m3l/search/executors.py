@@ -87,15 +87,9 @@ class Processes(Executor):
             initargs=(os.getpid(), self.threads, self.devices, locks),
         ):
             # Copy-on-write, so that models may write to the arrays that they are given.
-            self._parallel = self._stack.enter_context(
-                Parallel(
-                    n_jobs=self.count,
-                    return_as="generator_unordered",
-                    batch_size=1,
-                    pre_dispatch="n_jobs",
-                    mmap_mode="c",
-                )
-            )
+            options = {"return_as": "generator_unordered", "batch_size": 1, "mmap_mode": "c"}
+            parallel = Parallel(n_jobs=self.count, pre_dispatch="n_jobs", **options)
+            self._parallel = self._stack.enter_context(parallel)
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -12,7 +12,7 @@ from functools import lru_cache
 from typing import Any
 
 from octis_m3l.devices import checked_threads
-from octis_m3l.errors import MissingDependencyError, SettingsError
+from octis_m3l.errors import SettingsError, import_extra
 from octis_m3l.search.executors import ATTEMPTS, Executor, unreadable
 from octis_m3l.search.runs import Job, Outcome, Task
 
@@ -36,13 +36,6 @@ class OnRay(Executor):
         GPUs of each run, which Ray assigns; may be a fraction.
     threads : int, optional
         Processors of each run. Default: one.
-
-    Raises
-    ------
-    MissingDependencyError
-        If Ray is not installed.
-    SettingsError
-        If there is no worker, or this machine has less than a run needs.
     """
 
     def __init__(
@@ -59,22 +52,17 @@ class OnRay(Executor):
             raise SettingsError(f"workers={workers}: expected 1 or more.")
         self.workers, self.gpus = workers, gpus
         self.threads = checked_threads(threads) or 1
-        self._ray = _imported_ray()
+        os.environ.setdefault("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")
+        self._ray = import_extra("ray", "ray")
         self._started_ray = not self._ray.is_initialized()
         self._running: dict[Any, Task] = {}
         if self._started_ray:
-            python_path = os.pathsep.join(filter(None, sys.path))
-            local = {
-                "num_cpus": workers * self.threads,
-                "include_dashboard": False,
-                "runtime_env": {"env_vars": {"PYTHONPATH": python_path}},
-            }
-            self._ray.init(
-                address=address or "local",
-                log_to_driver=False,
-                logging_level="ERROR",
-                **(local if address is None else {}),
-            )
+            options: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
+            if address is None:
+                python_path = os.pathsep.join(filter(None, sys.path))
+                options |= {"num_cpus": workers * self.threads, "include_dashboard": False}
+                options |= {"runtime_env": {"env_vars": {"PYTHONPATH": python_path}}}
+            self._ray.init(address=address or "local", **options)
         try:
             self._check_resources(is_local=self._started_ray and address is None)
             self._packed = self._ray.put(self._ray.cloudpickle.dumps(job))
@@ -102,9 +90,8 @@ class OnRay(Executor):
     def outcomes(self, tasks: Sequence[Task]) -> Iterator[Outcome]:
         """Yield the outcome of each run as it ends."""
         ray, waiting = self._ray, list(tasks)
-        remote = ray.remote(num_cpus=self.threads, num_gpus=self.gpus, max_retries=ATTEMPTS - 1)(
-            _do
-        )
+        options = {"num_cpus": self.threads, "num_gpus": self.gpus, "max_retries": ATTEMPTS - 1}
+        remote = ray.remote(**options)(_do)
         while waiting or self._running:
             while waiting and len(self._running) < self.workers:
                 task = waiting.pop(0)
@@ -130,17 +117,6 @@ class OnRay(Executor):
         self._running.clear()
         if self._started_ray:
             self._ray.shutdown()
-
-
-def _imported_ray() -> Any:
-    os.environ.setdefault("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")
-    try:
-        import ray
-    except ImportError:
-        raise MissingDependencyError(
-            'a search on a cluster needs Ray, which is not installed: pip install "octis-m3l[ray]"'
-        ) from None
-    return ray
 
 
 def _do(packed: bytes, task: Task, threads: int) -> Outcome:

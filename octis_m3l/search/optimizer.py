@@ -23,16 +23,15 @@ from octis.optimization.optimizer_tool import (
 from tqdm import tqdm
 
 from octis_m3l.errors import OctisM3LError, SettingsError, StorageError
-from octis_m3l.files import held
+from octis_m3l.files import as_json, damage_errors, held
 from octis_m3l.metrics.scores import check_built
 from octis_m3l.models.base import TopicModel
 from octis_m3l.search.executors import Place
-from octis_m3l.search.result import SearchResult, plain
-from octis_m3l.search.runs import Job, Outcome, Task
-from octis_m3l.search.scoring import check_metrics
+from octis_m3l.search.record import SearchRecord, read_search, runs_file
+from octis_m3l.search.result import SearchResult
+from octis_m3l.search.runs import Job, Outcome, Task, check_metrics
 from octis_m3l.search.settings import SearchSettings
 from octis_m3l.search.spaces import search_space as dimensions_of
-from octis_m3l.search.storage import SearchRecord, damaged, read_search, runs_file
 from octis_m3l.training import derive_seed
 
 _NEVER_ENDING = 10**9
@@ -125,13 +124,9 @@ class Optimizer(OctisOptimizer):  # type: ignore[misc]
 
         Raises
         ------
-        SettingsError
-            Before any run, if something can't be searched, or `metric` reads the test partition.
-        DataError
-            Before any run, if a model of this package rejects the data set.
-        StorageError
-            If there is a search of that name at ``save_path`` already, or another process is
-            working on it.
+        SettingsError, DataError, StorageError
+            Before any run, if something does not fit, `metric` reads the test partition, or there
+            is a search of that name at ``save_path`` already.
         KeyboardInterrupt
             After Ctrl-C; `resume_optimization` continues.
         """
@@ -144,7 +139,7 @@ class Optimizer(OctisOptimizer):  # type: ignore[misc]
             )
         place = Place.checked(processes, device, threads, executor)
         checked = SearchSettings.checked(positional, {**settings, "batch": batch})
-        if isinstance(model, TopicModel):
+        if ours := isinstance(model, TopicModel):
             model.check(dataset, checked.topk)
         # A Gaussian process normalises dimensions in place: the user's stay as they are.
         space = copy.deepcopy(dimensions_of(model, None, search_space))
@@ -161,11 +156,7 @@ class Optimizer(OctisOptimizer):  # type: ignore[misc]
                 space,
                 settings=checked,
                 kernel="" if kernel.get_params() == _KERNEL.get_params() else str(kernel),
-                seed=int(
-                    model.hyperparameters["seed"]
-                    if isinstance(model, TopicModel)
-                    else checked.random_state
-                ),
+                seed=int(model.hyperparameters["seed"] if ours else checked.random_state),
                 test_allowed=test_allowed,
             )
             return self._search(record, model, dataset, metrics, space, kernel, place, progress)
@@ -214,14 +205,11 @@ class Optimizer(OctisOptimizer):  # type: ignore[misc]
 
         Raises
         ------
-        StorageError
-            If the file is missing, damaged or of another kind, or names what is not there; if
-            the model or a metric given is not the one that the search began with; if another
-            process is working on it; or if the file names an unknown class, or a model that
-            unpickles.
-        DataError
-            If the data set is another, or has other embeddings, labels, word vectors or
-            dictionaries.
+        StorageError, DataError
+            If the file is missing, damaged, of another kind or in use by another process; if it
+            names an unknown class, or a model that unpickles; or if the model, a metric or the
+            data (with embeddings, labels, word vectors, dictionaries) are not those that the
+            search began with.
         """
         if extra_evaluations < 0:
             raise SettingsError(f"extra_evaluations={extra_evaluations}: expected 0 or more.")
@@ -233,19 +221,19 @@ class Optimizer(OctisOptimizer):  # type: ignore[misc]
         read_search(file)
         with held(file):
             record = read_search(file)
-            with damaged(file):
-                parts = record.parts(
-                    model, dataset, metric, extra_metrics, classes, trusted=trusted
-                )
+            given = (model, dataset, metric, extra_metrics, classes)
+            with damage_errors(runs_file(file), "copy it again, or begin the search anew"):
+                parts = record.parts(*given, trusted=trusted)
             if record.kernel and kernel is None:
                 raise StorageError(
                     f"the search had the kernel {record.kernel}; give it again: kernel=…"
                 )
-            calls = record.settings.number_of_call + extra_evaluations
-            changes = {"save_path": f"{file.parent}/", "save_name": file.stem}
-            record.settings = record.settings.model_copy(
-                update={**changes, "number_of_call": calls}
-            )
+            changes = {
+                "number_of_call": record.settings.number_of_call + extra_evaluations,
+                "save_path": f"{file.parent}/",
+                "save_name": file.stem,
+            }
+            record.settings = record.settings.model_copy(update=changes)
             if all(run.scores is None for run in record.runs):
                 # A search of which all runs failed begins again.
                 record.runs, record.points = [], []
@@ -288,17 +276,16 @@ class Optimizer(OctisOptimizer):  # type: ignore[misc]
         if not self._record.points:
             shutil.rmtree(checkpoints, ignore_errors=True)
             self._save(found)
+        ours = isinstance(self.model, TopicModel)
         job = Job(
             self.model,
-            self.model.adopted(self.dataset)
-            if isinstance(self.model, TopicModel)
-            else self.dataset,
+            self.model.adopted(self.dataset) if ours else self.dataset,
             [self.metric, *self.extra_metrics],
             self.topk,
-            Path(self.model_path_models) if self.save_models else None,
-            checkpoints,
-            self._record.test_allowed,
-            self._place.threads,
+            models=Path(self.model_path_models) if self.save_models else None,
+            checkpoints=checkpoints,
+            test_allowed=self._record.test_allowed,
+            threads=self._place.threads,
         )
         started = time.monotonic()
         bar = tqdm(total=self.number_of_call, unit="call", disable=not self._progress)
@@ -315,9 +302,8 @@ class Optimizer(OctisOptimizer):  # type: ignore[misc]
                     values = [self._value(call) for call in range(self.current_call + 1)]
                     # The value of a failed call depends on all that is known by now.
                     opt.yi[:], new = values[:first], values[first:]
-                    found = (
-                        opt.tell(points[0], new[0]) if self.batch == 1 else opt.tell(points, new)
-                    )
+                    told = (points[0], new[0]) if self.batch == 1 else (points, new)
+                    found = opt.tell(*told)
                     bar.update(len(points))
                     result = self._save(found)
                     bar.set_postfix(best=result.best_score)
@@ -357,8 +343,8 @@ class Optimizer(OctisOptimizer):  # type: ignore[misc]
             calls = range(first, min(first + count, self.lenx0))
             points = [[self.x0[name][call] for name in self.hyperparameters] for call in calls]
         else:
-            points = [opt.ask()] if self.batch == 1 else opt.ask(n_points=self.batch)[:count]
-        points = [[plain(value) for value in point] for point in points]
+            asked = [opt.ask()] if self.batch == 1 else opt.ask(n_points=self.batch)[:count]
+            points = as_json(asked)
         recorded = self._record.points
         for call, point in enumerate(points, first):
             if call < len(recorded) and not _is_same_point(recorded[call], point):
@@ -397,13 +383,7 @@ class Optimizer(OctisOptimizer):  # type: ignore[misc]
         return [self.outcomes[key] for key in keys if key in self.outcomes]
 
     def median(self, call: int) -> float | None:
-        """Return a call's median score over the runs that did not fail; None if all did.
-
-        Parameters
-        ----------
-        call : int
-            From 0.
-        """
+        """Return a call's median score over the runs that did not fail; None if all did."""
         scores = [outcome.scores[0] for outcome in self._runs_of(call) if outcome.scores]
         return float(np.median(scores)) if scores else None
 
@@ -467,12 +447,8 @@ class Optimizer(OctisOptimizer):  # type: ignore[misc]
     def _plot(self, found: Any) -> None:
         path = f"{self.save_path}{self.plot_name}"
         if self.plot_best_seen:
-            plot_bayesian_optimization(
-                list(found.func_vals),
-                f"{path}_best_seen",
-                self.log_scale_plot,
-                conv_max=self.optimization_type == "Maximize",
-            )
+            best_seen = (list(found.func_vals), f"{path}_best_seen", self.log_scale_plot)
+            plot_bayesian_optimization(*best_seen, conv_max=self.optimization_type == "Maximize")
         if self.plot_model:
             for name, by_call in self._scores_by_call(len(found.func_vals)).items():
                 known = {

@@ -1,4 +1,4 @@
-"""What a search consists of, as JSON: classes by their path, arguments that JSON holds.
+"""A search's file of runs: what the search consists of, and the outcomes so far, as JSON.
 
 Nothing in a file is evaluated. A class that a file names belongs to OCTIS or to this package, or is
 one that the caller passes: anything else is rejected before its module is imported.
@@ -7,38 +7,132 @@ one that the caller passes: anything else is rejected before its module is impor
 import hashlib
 import inspect
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
+import numpy as np
 from octis.dataset.dataset import Dataset
 from octis.dataset.downloader import get_data_home
 from octis.evaluation_metrics.metrics import AbstractMetric
 from octis.models.model import AbstractModel
+from pydantic import BaseModel
 
 from octis_m3l.data.adopt import partition_sizes
 from octis_m3l.data.dataset import MultiviewDataset
 from octis_m3l.data.describe import content_hashes
 from octis_m3l.errors import DataError, StorageError
+from octis_m3l.files import as_json, damage_errors, read_document, write_json
 from octis_m3l.models.base import TopicModel
-from octis_m3l.search.result import as_json, plain
+from octis_m3l.search.runs import Outcome
+from octis_m3l.search.settings import SearchSettings
+from octis_m3l.search.spaces import described_space, rebuilt_space
 
+_FORMAT, _VERSION = "octis-m3l search", 2
 _FETCHED = "_py3.pkz"
 _KNOWN_PACKAGES = ("octis", "octis_m3l", "contextualized_topic_models")
 _UNPICKLED = ("bert_path", "embeddings_path", "embeddings_type")
 
 
-def class_path(of: object) -> str:
+class SearchRecord(BaseModel):
+    """The content of a search's file of runs."""
+
+    format: str = _FORMAT
+    version: int = _VERSION
+    model: dict[str, Any]
+    dataset: dict[str, Any]
+    metrics: list[dict[str, Any]]
+    search_space: dict[str, Any]
+    settings: SearchSettings
+    kernel: str
+    seed: int
+    test_allowed: bool
+    points: list[list[Any]] = []
+    runs: list[Outcome] = []
+    best: dict[str, Any] = {}
+
+    @classmethod
+    def of(
+        cls, model: Any, dataset: Any, metrics: Sequence[Any], space: dict[str, Any], **others: Any
+    ) -> Self:
+        """Return the record of a search that begins."""
+        return cls.model_construct(
+            model=described_model(model),
+            dataset=_described_dataset(dataset),
+            metrics=[described_metric(metric, dataset) for metric in metrics],
+            search_space=described_space(space),
+            **others,
+        )
+
+    def write(self, file: Path) -> None:
+        """Write the record beside the file that OCTIS writes too."""
+        write_json(runs_file(file), as_json(self.model_dump(), finite=True), checked=True)
+
+    def parts(
+        self,
+        model: Any,
+        dataset: Any,
+        metric: Any,
+        extra_metrics: Sequence[Any] | None,
+        classes: Collection[type],
+        *,
+        trusted: bool,
+    ) -> tuple[Any, Any, list[Any], dict[str, Any]]:
+        """Return the model, data set, metrics and space: those that are given, or as recorded."""
+        dataset = _rebuilt_dataset(self.dataset) if dataset is None else dataset
+        _check_same_dataset(dataset, self.dataset)
+        extra = len(self.metrics) - 1
+        if extra_metrics is not None and len(extra_metrics) != extra:
+            raise StorageError(
+                f"the search began with {extra} extra metrics, given are {len(extra_metrics)}; "
+                "give the same ones."
+            )
+        metrics = []
+        given_metrics = [metric, *([None] * extra if extra_metrics is None else extra_metrics)]
+        for given, stored in zip(given_metrics, self.metrics, strict=True):
+            if given is not None:
+                _check_same("metric", described_metric(given, dataset), stored)
+            metrics.append(_rebuilt_metric(stored, dataset, classes) if given is None else given)
+        is_given = model is not None
+        if is_given:
+            _check_same("model", described_model(model), self.model)
+        else:
+            model = rebuilt_model(self.model, classes)
+        if not trusted:
+            check_trusted(model, self.search_space, given=is_given)
+        return model, dataset, metrics, rebuilt_space(self.search_space)
+
+
+def runs_file(file: Path) -> Path:
+    """Return the file that holds a search's runs, beside the one that OCTIS writes too."""
+    return file.with_name(f"{file.stem}.runs.json")
+
+
+def read_search(file: Path) -> SearchRecord:
+    """Return the record of a search."""
+    beside = runs_file(file)
+    if not beside.is_file():
+        raise StorageError(
+            f"there is no search at {file} with its runs in {beside.name} beside it; give the JSON "
+            "file that octis-m3l saved the search to, or its folder. Searches of OCTIS's own "
+            "Optimizer are resumed by that."
+        )
+    content = read_document(beside, _FORMAT, _VERSION)
+    with damage_errors(beside, "copy it again, or begin the search anew"):
+        return SearchRecord.model_validate(content)
+
+
+def _class_path(of: object) -> str:
     """Return where a class, or the class of an object, is defined: module:name."""
     kind = of if inspect.isclass(of) else type(of)
     return f"{kind.__module__}:{kind.__qualname__}"
 
 
-def named_class(path: str, kind: type, classes: Collection[type] = ()) -> Any:
+def _named_class(path: str, kind: type, classes: Collection[type]) -> Any:
     """Return the class that a file names."""
     module, _, name = str(path).partition(":")
-    found: Any = {class_path(one): one for one in classes}.get(path)
+    found: Any = {_class_path(one): one for one in classes}.get(path)
     if found is None and module.partition(".")[0] not in _KNOWN_PACKAGES:
         raise StorageError(
             f"the file names the class {path}, which belongs neither to OCTIS nor to octis-m3l; it "
@@ -60,6 +154,21 @@ def named_class(path: str, kind: type, classes: Collection[type] = ()) -> Any:
     return found
 
 
+def _check_same(what: str, given: Mapping[str, Any], stored: Mapping[str, Any]) -> None:
+    """Reject another model or metric than the one that a search began with."""
+    parts = ("hyperparameters", "arguments", "attributes")
+    before, now = (
+        {"class": of["class"]} | {n: v for part in parts for n, v in of.get(part, {}).items()}
+        for of in (stored, given)
+    )
+    for name in before | now:
+        if before.get(name) != now.get(name):
+            raise StorageError(
+                f"the search began with another {what}: its {name} was {before.get(name)!r}, and "
+                f"is now {now.get(name)!r}; continue with that {what}, or begin a new search."
+            )
+
+
 # Models.
 
 
@@ -72,7 +181,7 @@ def described_model(model: Any) -> dict[str, Any]:
     else:
         given, (attributes, whole) = model.hyperparameters, _attributes(model)
     return {
-        "class": class_path(model),
+        "class": _class_path(model),
         "hyperparameters": {n: as_json(value) for n, value in given.items() if _is_plain(value)},
         "tuples": sorted(name for name, value in given.items() if isinstance(value, tuple)),
         "attributes": attributes,
@@ -87,13 +196,13 @@ def _is_plain(value: Any) -> bool:
 
 
 def _is_scalar(value: Any) -> bool:
-    return isinstance(plain(value), str | int | float | bool | None)
+    return isinstance(value, str | int | float | np.number | np.bool_ | None)
 
 
 def _attributes(model: Any) -> tuple[dict[str, Any], bool]:
     """Return the scalar attributes, and whether all others have the type they have by default."""
     given = {name: value for name, value in vars(model).items() if name != "hyperparameters"}
-    scalars = {name: value for name, value in as_json(given).items() if _is_scalar(value)}
+    scalars = {name: as_json(value) for name, value in given.items() if _is_scalar(value)}
     try:
         default = vars(type(model)())
     except Exception:
@@ -109,7 +218,7 @@ def rebuilt_model(stored: Mapping[str, Any], classes: Collection[type] = ()) -> 
             f"the model {stored['class']} was given what a file can't hold; give it again: "
             "resume_optimization(file, model=…)."
         )
-    kind = named_class(stored["class"], AbstractModel, classes)
+    kind = _named_class(stored["class"], AbstractModel, classes)
     given = {
         name: tuple(value) if name in stored["tuples"] else value
         for name, value in stored["hyperparameters"].items()
@@ -119,7 +228,7 @@ def rebuilt_model(stored: Mapping[str, Any], classes: Collection[type] = ()) -> 
     else:
         model = kind()
         model.hyperparameters.update(given)
-        for name, value in stored.get("attributes", {}).items():
+        for name, value in stored["attributes"].items():
             is_hidden = name == "hyperparameters" or name.startswith("__")
             if is_hidden or not _is_scalar(value):
                 raise StorageError(f"the file is damaged: a model's attribute can't be '{name}'.")
@@ -135,11 +244,8 @@ def unpickled_by(hyperparameters: Mapping[str, Any]) -> str | None:
     """
     if "bert_path" in hyperparameters:
         return "bert_path"
-    if hyperparameters.get("embeddings_path") and (
-        hyperparameters.get("embeddings_type", "pickle") != "word2vec"
-    ):
-        return "embeddings_path"
-    return None
+    is_text = hyperparameters.get("embeddings_type", "pickle") == "word2vec"
+    return "embeddings_path" if hyperparameters.get("embeddings_path") and not is_text else None
 
 
 def check_trusted(model: Any, searched: Collection[str], *, given: bool) -> None:
@@ -177,13 +283,13 @@ def described_metric(metric: Any, dataset: Any) -> dict[str, Any]:
         elif isinstance(value, AbstractMetric):
             arguments[name] = described_metric(value, dataset)
         elif _is_scalar(value) and value == value:  # not NaN
-            arguments[name] = plain(value)
+            arguments[name] = as_json(value)
         else:
             unknown.append(name)
-    return {"class": class_path(metric), "arguments": arguments, "unknown": unknown}
+    return {"class": _class_path(metric), "arguments": arguments, "unknown": unknown}
 
 
-def rebuilt_metric(stored: Mapping[str, Any], dataset: Any, classes: Collection[type] = ()) -> Any:
+def _rebuilt_metric(stored: Mapping[str, Any], dataset: Any, classes: Collection[type]) -> Any:
     """Return the metric that `described_metric` described."""
     if stored["unknown"]:
         raise StorageError(
@@ -193,44 +299,26 @@ def rebuilt_metric(stored: Mapping[str, Any], dataset: Any, classes: Collection[
     arguments = {}
     for name, value in stored["arguments"].items():
         if not isinstance(value, Mapping):
-            arguments[name] = plain(value)
+            arguments[name] = value
         elif "class" in value:
-            arguments[name] = rebuilt_metric(value, dataset, classes)
+            arguments[name] = _rebuilt_metric(value, dataset, classes)
         elif value["is"] == "the data set":
             arguments[name] = dataset
         elif value["is"] == "the corpus":
             arguments[name] = dataset.get_corpus()
         else:
             arguments[name] = _training_corpus(dataset)
-    return named_class(stored["class"], AbstractMetric, classes)(**arguments)
+    return _named_class(stored["class"], AbstractMetric, classes)(**arguments)
 
 
 def _training_corpus(dataset: Any) -> list[list[str]]:
     return list((dataset.get_corpus() or [])[: partition_sizes(dataset)[0]])
 
 
-def check_same(what: str, given: Mapping[str, Any], stored: Mapping[str, Any]) -> None:
-    """Reject another model or metric than the one that a search began with."""
-    if given["class"] != stored["class"]:
-        raise StorageError(
-            f"the search began with the {what} {stored['class']}, given is {given['class']}; "
-            "continue with that, or begin a new search."
-        )
-    for part in ("hyperparameters", "arguments", "attributes"):
-        before, now = stored.get(part, {}), given.get(part, {})
-        for name in sorted({*before, *now}):
-            if before.get(name) != now.get(name):
-                raise StorageError(
-                    f"the search began with {what} {stored['class']} and "
-                    f"{name}={before.get(name)!r}, given is {now.get(name)!r}; continue with that, "
-                    "or begin a new search."
-                )
-
-
 # Data sets.
 
 
-def described_dataset(dataset: Any) -> dict[str, Any]:
+def _described_dataset(dataset: Any) -> dict[str, Any]:
     """Return where a data set is, and what distinguishes it from others."""
     path = getattr(dataset, "dataset_path", None)
     ours = isinstance(dataset, MultiviewDataset)
@@ -253,8 +341,8 @@ def _fingerprint(dataset: Any) -> str:
     return content.hexdigest()
 
 
-def rebuilt_dataset(stored: Mapping[str, Any]) -> Any:
-    """Return the data set that `described_dataset` described."""
+def _rebuilt_dataset(stored: Mapping[str, Any]) -> Any:
+    """Return the data set that `_described_dataset` described."""
     if stored["path"] is None:
         raise StorageError(
             "the data set of this search was never saved, so it can't be read again; give it: "
@@ -278,9 +366,9 @@ def rebuilt_dataset(stored: Mapping[str, Any]) -> Any:
     return dataset
 
 
-def check_same_dataset(dataset: Any, stored: Mapping[str, Any]) -> None:
+def _check_same_dataset(dataset: Any, stored: Mapping[str, Any]) -> None:
     """Reject other data than those that a search began with."""
-    given = described_dataset(dataset)
+    given = _described_dataset(dataset)
     if given["fingerprints"] != stored["fingerprints"]:
         raise DataError(
             "this is not the data set that the search began with, or it has changed since: items, "

@@ -1,14 +1,11 @@
-"""The result of a search, and values as JSON holds them."""
+"""The result of a search."""
 
-import math
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from octis.optimization.optimizer_evaluation import OptimizerEvaluation
 
-from octis_m3l.files import write_json
+from octis_m3l.files import as_json, write_json
 
 
 class SearchResult(OptimizerEvaluation):  # type: ignore[misc]
@@ -38,8 +35,7 @@ class SearchResult(OptimizerEvaluation):  # type: ignore[misc]
     def __init__(self, optimizer: Any, found: Any) -> None:
         super().__init__(optimizer, BO_results=found)
         self.outcomes = [optimizer.outcomes[key] for key in sorted(optimizer.outcomes)]
-        self.x_iters = {name: [plain(x) for x in of] for name, of in self.x_iters.items()}
-        self.func_vals = [float(value) for value in self.func_vals]
+        self.x_iters, self.func_vals = as_json(self.x_iters), as_json(self.func_vals)
         self.info |= {"x_iters": self.x_iters, "f_val": self.func_vals}
         self.surrogate = found if getattr(found, "models", None) else None
         self.medians = [optimizer.median(call) for call in range(len(self.func_vals))]
@@ -58,35 +54,6 @@ class SearchResult(OptimizerEvaluation):  # type: ignore[misc]
         return f"<SearchResult: {len(self.medians)} calls, best {score} at {self.best}>"
 
     def save(self, name_file: str) -> None:
-        """Write the search to a JSON file, whole.
-
-        Parameters
-        ----------
-        name_file : str
-            The file.
-        """
+        """Write the search to a JSON file, whole."""
         self.name_json = name_file
-        write_json(Path(name_file), without_nan(as_json(self.info)))
-
-
-def as_json(value: Any) -> Any:
-    """Return mappings, sequences and numbers of numpy as Python's own."""
-    if isinstance(value, Mapping):
-        return {name: as_json(of) for name, of in value.items()}
-    if isinstance(value, list | tuple | np.ndarray):
-        return [as_json(of) for of in value]
-    return plain(value)
-
-
-def without_nan(value: Any) -> Any:
-    """Return what `as_json` returns, with None for numbers that are not finite."""
-    if isinstance(value, dict):
-        return {name: without_nan(of) for name, of in value.items()}
-    if isinstance(value, list):
-        return [without_nan(of) for of in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def plain(value: Any) -> Any:
-    """Return a number of numpy as Python's own."""
-    return value.item() if isinstance(value, np.generic) else value
+        write_json(Path(name_file), as_json(self.info, finite=True))

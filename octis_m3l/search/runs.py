@@ -7,7 +7,8 @@ import random
 import shutil
 import time
 import traceback
-from collections.abc import Iterator, Sequence
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,13 +19,15 @@ import torch
 from octis.models.model import save_model_output
 from pydantic import BeforeValidator
 
+from octis_m3l.data.adopt import partition_sizes
 from octis_m3l.devices import on_device
-from octis_m3l.errors import OtherRunError
+from octis_m3l.errors import OtherRunError, SettingsError
 from octis_m3l.files import written_whole
+from octis_m3l.metrics.base import partitions_read, score_of
 from octis_m3l.metrics.scores import name_of, reason
 from octis_m3l.models.base import TopicModel
-from octis_m3l.search.scoring import finite_score, score_without_test
 
+_TEST_KEYS = "test-"
 # JSON has no NaN.
 _Score = Annotated[float, BeforeValidator(lambda score: math.nan if score is None else score)]
 
@@ -88,11 +91,11 @@ class Job:
         name = f"{task.call}_{task.run}"
         checkpoint = None if self.checkpoints is None else self.checkpoints / name
         output = self._trained(task, checkpoint)
-        steer = finite_score if self.test_allowed else score_without_test
+        steer = _finite_score if self.test_allowed else _score_without_test
         scores, errors = [steer(self.metrics[0], output)], []
         for metric in self.metrics[1:]:
             try:
-                scores.append(finite_score(metric, output))
+                scores.append(_finite_score(metric, output))
             except Exception as error:
                 scores.append(math.nan)
                 errors.append(f"{name_of(metric)} has no score: {reason(error)}")
@@ -159,3 +162,58 @@ def seeded(seed: int) -> Iterator[None]:
         finally:
             random.setstate(before[0])
             np.random.set_state(before[1])  # noqa: NPY002
+
+
+def check_metrics(metrics: Sequence[Any], dataset: Any) -> None:
+    """Reject a first metric that reads test documents; warn of others that do."""
+    for position, metric in enumerate(metrics):
+        if "test" in partitions_read(metric):
+            name = type(getattr(metric, "metric", metric)).__name__
+            reads = f"{name} reads documents of the test partition"
+            remedy = (
+                "score the validation partition (documents='validation' or partition='validation'; "
+                "instead of a classifier of OCTIS CrosslingualClassification(dataset, view, view, "
+                "'validation'))"
+            )
+            if position == 0:
+                raise SettingsError(
+                    f"{reads}, which a search must not see; {remedy}. To search by it all the "
+                    "same: test_allowed=True."
+                )
+            warnings.warn(
+                f"{reads}. An extra metric is reported and does not steer the search; choosing "
+                f"among the calls by it would be fitting to the test partition: {remedy}.",
+                stacklevel=3,
+            )
+        texts = getattr(metric, "texts", getattr(metric, "_texts", None))
+        if texts is not None and partition_sizes(dataset)[2] and texts == dataset.get_corpus():
+            warnings.warn(
+                f"{type(metric).__name__} counts words in all documents, including those of the "
+                "test partition; to leave these out, give it "
+                "texts=dataset.get_partitioned_corpus()[0].",
+                stacklevel=3,
+            )
+
+
+def _finite_score(metric: Any, output: Mapping[str, Any]) -> float:
+    """Return a metric's score, or raise if it is not finite."""
+    score = score_of(metric, output)
+    if not math.isfinite(score):
+        raise ValueError(f"{type(metric).__name__} is {score}")
+    return score
+
+
+def _score_without_test(metric: Any, output: Mapping[str, Any]) -> float:
+    """Return a metric's score of an output from which the test documents are removed."""
+    visible: Any = copy.copy(output)
+    for key in [key for key in visible if key.startswith(_TEST_KEYS)]:
+        del visible[key]
+    try:
+        return _finite_score(metric, visible)
+    except KeyError as error:
+        if not str(error.args[0]).startswith(_TEST_KEYS):
+            raise
+        raise SettingsError(
+            f"{type(metric).__name__} looks at the test partition, which a search must not see; "
+            "score validation documents, or, to search by it all the same, test_allowed=True."
+        ) from None

@@ -9,8 +9,9 @@ from typing import Annotated, Any, Literal, Self
 from octis.optimization.optimizer import Optimizer as OctisOptimizer
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from octis_m3l.errors import SettingsError, suggest
-from octis_m3l.search.result import as_json
+from octis_m3l.errors import SettingsError
+from octis_m3l.files import as_json
+from octis_m3l.validation import problems
 
 _Count = Annotated[int, Field(ge=1, strict=True)]
 
@@ -79,23 +80,11 @@ class SearchSettings(BaseModel):
         if len(positional) > len(names):
             raise SettingsError(f"optimize takes {len(names) + 5} positional arguments at most.")
         given = {**dict(zip(names, positional, strict=False)), **given}
-        given = {name: value for name, value in as_json(given).items() if name != "kernel"}
-        problems = [
-            f"optimize takes no '{name}'.{suggest(name, names)}"
-            for name in given
-            if name not in cls.model_fields
-        ]
+        plain = as_json({name: value for name, value in given.items() if name != "kernel"})
         try:
-            settings = cls(**{n: value for n, value in given.items() if n in cls.model_fields})
+            return cls(**plain)
         except ValidationError as error:
-            problems += [
-                f"{one['loc'][0]}={given[str(one['loc'][0])]!r}: "
-                f"{one['msg'].removeprefix('Value error, ')}."
-                for one in error.errors()
-            ]
-        if problems:
-            raise SettingsError(" ".join(problems))
-        return settings
+            raise SettingsError(problems(error, names, "argument of optimize")) from None
 
     def check_points(self, space: Mapping[str, Any]) -> None:
         """Raise if the points in `x0` and their scores in `y0` do not fit the search space."""

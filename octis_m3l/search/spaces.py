@@ -4,11 +4,12 @@ import math
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 from skopt.space import Categorical, Dimension, Integer, Real  # type: ignore[import-untyped]
 
-from octis_m3l.errors import SettingsError, suggest
+from octis_m3l.errors import SettingsError, check_known
+from octis_m3l.files import as_json
 from octis_m3l.models.base import TopicModel
-from octis_m3l.search.result import as_json, plain
 
 _NOT_SEARCHED = {
     "seed": "every run has its own, derived from the model's",
@@ -16,7 +17,6 @@ _NOT_SEARCHED = {
 }
 _PRIORS = ("uniform", "log-uniform")
 _RANGE = ("low", "high", "prior")
-_BASE = 10
 
 
 class Choices(Categorical):  # type: ignore[misc]
@@ -51,13 +51,7 @@ class Choices(Categorical):  # type: ignore[misc]
 
 
 def _typed(value: Any) -> tuple[type, Any]:
-    return type(plain(value)), plain(value)
-
-
-def categorical(values: Sequence[Any], **options: Any) -> Categorical:
-    """Return a dimension of categories, each of which is drawn as it is given."""
-    kind = Categorical if len({type(plain(value)) for value in values}) == 1 else Choices
-    return kind(values, **options)
+    return type(value), value
 
 
 def search_space(
@@ -103,15 +97,13 @@ def search_space(
             f"{type(model).__name__} declares nothing to search beyond what was set explicitly; "
             'name a range: {"num_topics": (10, 100)}, or --space FILE.'
         )
-    known = list(model.hyperparameters)
     found: dict[str, Dimension] = {}
     for name in wanted:
-        if name not in known:
-            raise SettingsError(f"'{name}' is no hyperparameter to search.{suggest(name, known)}")
+        check_known(name, model.hyperparameters, "hyperparameter", SettingsError)
         if name not in ranges:
             raise SettingsError(
-                f"no range is declared to search '{name}' in; give one: ({name}: low, high). "
-                f"Declared: {', '.join(declared) or 'none'}."
+                f"'{name}' has no declared range; give one: {{'{name}': (low, high)}}. Declared: "
+                f"{', '.join(declared) or 'none'}."
             )
         if not ours:
             found[name] = dimension(name, ranges[name])
@@ -132,89 +124,63 @@ def dimension(name: str, given: Any, *, whole: bool | None = None) -> Dimension:
     if isinstance(given, Real | Integer):
         return given
     if isinstance(given, Categorical):
-        _check_categories(name, as_json(given.categories))
-        return categorical(
-            given.categories, name=given.name, prior=given.prior, transform=given.transform_
-        )
+        options = {"prior": given.prior, "transform": given.transform_}
+        return _categorical(name, given.categories, **options)
     if isinstance(given, list):
-        _check_categories(name, as_json(given))
-        return categorical(as_json(given), name=name)
-    if isinstance(given, Mapping):
-        unknown = [key for key in given if key not in _RANGE]
-        if unknown or not {"low", "high"} <= set(given):
-            raise SettingsError(
-                f"{name}={dict(given)!r}: expected low, high and, if wanted, prior."
-                f"{suggest(unknown[0], _RANGE) if unknown else ''}"
-            )
+        return _categorical(name, given)
+    if isinstance(given, Mapping) and {"low", "high"} <= {*given} <= {*_RANGE}:
         given = tuple(given[key] for key in _RANGE if key in given)
     if not isinstance(given, tuple) or not 2 <= len(given) <= 3:
         raise SettingsError(
-            f"{name}={given!r}: expected (low, high), (low, high, prior), a list of values, or a "
-            "dimension of scikit-optimize."
+            f"{name}={given!r}: expected (low, high), (low, high, prior), {{'low': …, 'high': …, "
+            "'prior': …}, a list of values, or a dimension of scikit-optimize."
         )
-    low, high, prior = (plain(value) for value in (*given, "uniform")[:3])
-    if prior not in _PRIORS:
-        raise SettingsError(f"{name}: unknown prior '{prior}'.{suggest(prior, _PRIORS)}")
+    low, high, prior = as_json([*given, "uniform"][:3])
+    check_known(prior, _PRIORS, f"prior of {name}", SettingsError)
     lowest = 0 if prior == "log-uniform" else -math.inf
-    are_numbers = all(type(end) in (int, float) for end in (low, high))
-    if not are_numbers or not lowest < low < high < math.inf:
-        floor = "0 < low" if prior == "log-uniform" else "low"
-        raise SettingsError(f"{name}=({low!r}, {high!r}): expected numbers, {floor} < high.")
+    valid = all(type(end) in (int, float) for end in (low, high)) and lowest < low < high < math.inf
     if whole is None:
         whole = isinstance(low, int) and isinstance(high, int)
-    if whole and not (float(low).is_integer() and float(high).is_integer()):
-        raise SettingsError(f"{name}=({low!r}, {high!r}): expected whole numbers.")
-    kind, number = (Integer, int) if whole else (Real, float)
-    return kind(number(low), number(high), prior=prior, name=name)
+    if not valid or (whole and not (float(low).is_integer() and float(high).is_integer())):
+        kind, floor = "whole numbers" if whole else "numbers", "0 < low" if lowest == 0 else "low"
+        raise SettingsError(f"{name}=({low!r}, {high!r}): expected {kind}, {floor} < high.")
+    if whole:
+        return Integer(int(low), int(high), prior=prior, name=name)
+    return Real(float(low), float(high), prior=prior, name=name)
 
 
-def _check_categories(name: str, values: Sequence[Any]) -> None:
-    if len(values) < 2:
-        raise SettingsError(f"{name}={values!r}: expected two values or more to choose from.")
-    before: list[Any] = []
-    for value in values:
-        is_finite = not isinstance(value, float) or math.isfinite(value)
-        if not isinstance(value, str | int | float | None) or not is_finite:
-            raise SettingsError(
-                f"{name}: {value!r} can't be searched; expected numbers, texts, True, False or "
-                "None."
-            )
-        # True and 1 are two values, 1 and 1.0 are one.
-        key = isinstance(value, bool), value
-        if key in before:
-            raise SettingsError(f"{name}={values!r}: {value!r} occurs twice; name it once.")
-        before.append(key)
+def _categorical(name: str, given: Sequence[Any], **options: Any) -> Categorical:
+    """Return a dimension of categories, each of which is drawn as it is given."""
+    values = [value.item() if isinstance(value, np.generic) else value for value in given]
+    # True and 1 are two values, 1 and 1.0 are one.
+    different = {
+        (isinstance(value, bool), value)
+        for value in values
+        if isinstance(value, str | int | None) or (type(value) is float and math.isfinite(value))
+    }
+    if len(different) < max(2, len(values)):
+        raise SettingsError(
+            f"{name}={values!r}: expected two or more different values, each of them a finite "
+            "number, a text, True, False or None."
+        )
+    kind = Categorical if len({type(value) for value in values}) == 1 else Choices
+    return kind(values, name=name, **options)
 
 
 def described_space(space: Mapping[str, Dimension]) -> dict[str, Any]:
     """Return a search space as JSON."""
     found: dict[str, Any] = {}
     for name, searched in space.items():
-        entry: dict[str, Any]
+        arguments = {"name": searched.name, "prior": searched.prior}
         if isinstance(searched, Categorical):
-            entry = {"values": as_json(searched.categories)}
-            if searched.prior is not None:
-                entry["prior"] = as_json(searched.prior)
-            if searched.transform_ != "onehot":
-                entry["transform"] = searched.transform_
+            arguments |= {"categories": searched.categories, "transform": searched.transform_}
         else:
-            low, high = as_json(searched.bounds)
-            is_whole = isinstance(searched, Integer)
-            entry = {"low": low, "high": high, "prior": searched.prior, "whole": is_whole}
-            if searched.base != _BASE:
-                entry["base"] = searched.base
-        found[name] = entry
+            arguments |= {"low": searched.low, "high": searched.high, "base": searched.base}
+        found[name] = {"kind": type(searched).__name__, "arguments": as_json(arguments)}
     return found
 
 
 def rebuilt_space(stored: Mapping[str, Any]) -> dict[str, Dimension]:
     """Return the search space that `described_space` described."""
-    found: dict[str, Dimension] = {}
-    for name, entry in stored.items():
-        options = {key: entry[key] for key in ("prior", "base", "transform") if key in entry}
-        if "values" in entry:
-            found[name] = categorical(entry["values"], name=name, **options)
-        else:
-            kind = Integer if entry["whole"] else Real
-            found[name] = kind(entry["low"], entry["high"], name=name, **options)
-    return found
+    kinds = {kind.__name__: kind for kind in (Real, Integer, Categorical, Choices)}
+    return {name: kinds[entry["kind"]](**entry["arguments"]) for name, entry in stored.items()}

@@ -36,34 +36,16 @@ class Trainable(Protocol):
 
 @dataclass(frozen=True)
 class LoopSettings:
-    """How to train.
-
-    Parameters
-    ----------
-    epochs : int
-        The largest number of epochs.
-    learning_rate, momentum, second_momentum : float
-        Adam's learning rate, β₁ and β₂.
-    schedule : {'constant', 'cosine', 'halving'}
-        How the learning rate changes from epoch to epoch: 'cosine' decays to 0 along half a cosine,
-        'halving' halves it every 125 epochs.
-    weight_decay : float
-        Adam's L2 penalty.
-    patience : int
-        Stop after this many epochs without a lower validation loss, and keep the best weights;
-        0: never stop early.
-    checkpoint_seconds : float
-        The least time between two checkpoints.
-    """
+    """How to train: the hyperparameters of Adam, and when to stop."""
 
     epochs: int
     learning_rate: float = 2e-3
-    schedule: str = "constant"
+    schedule: str = "constant"  # or "cosine", "halving"
     momentum: float = 0.99
     second_momentum: float = 0.99
     weight_decay: float = 0.0
-    patience: int = 0
-    checkpoint_seconds: float = 30.0
+    patience: int = 0  # epochs without a lower validation loss before stopping; 0: never
+    checkpoint_seconds: float = 30.0  # the least time between two checkpoints
 
     def rate(self, epoch: int) -> float:
         """Return the learning rate of an epoch, counted from 0."""

@@ -5,24 +5,24 @@ import json
 import logging
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from safetensors.numpy import save_file
 from tqdm.auto import tqdm
 
-from octis_m3l.errors import OtherRunError, StorageError, warn
-from octis_m3l.files import remove_unfinished, written_whole
+from octis_m3l.errors import OtherRunError, warn
+from octis_m3l.files import damage_errors, remove_unfinished, written_whole
 
 logger = logging.getLogger(__name__)
 
 CHECKPOINT = "checkpoint.safetensors"
+_REMEDY = "delete it to start from the beginning"
 
 State = tuple[dict[str, Any], dict[str, NDArray[Any]]]
 """What a run is resumed from: a description that JSON can hold, and arrays."""
@@ -99,19 +99,14 @@ class ResumableRun(ABC):
         """
         path = None if checkpoint is None else checkpoint / CHECKPOINT
         if path is not None and (found := read_checkpoint(path, identity)) is not None:
-            with _checkpoint_errors(path):
+            with damage_errors(path, _REMEDY):
                 self.restore(*found)
             logger.info("resumed after %d %ss", self.done, self.unit)
         latest = None if path is None else self.state()
         written = time.monotonic()
         started = written - self.history.seconds
-        with tqdm(
-            total=self.total,
-            initial=self.done,
-            disable=not progress,
-            desc=self.verb,
-            unit=self.unit,
-        ) as bar:
+        shown = {"desc": self.verb, "unit": self.unit, "disable": not progress}
+        with tqdm(total=self.total, initial=self.done, **shown) as bar:
             try:
                 while not self.finished:
                     self.advance(bar)
@@ -154,7 +149,7 @@ def read_checkpoint(path: Path, identity: Mapping[str, Any]) -> State | None:
     remove_unfinished(path.parent)
     if not path.exists():
         return None
-    with _checkpoint_errors(path):
+    with damage_errors(path, _REMEDY):
         with safe_open(path, framework="numpy") as file:
             metadata = file.metadata() or {}
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
@@ -169,18 +164,6 @@ def read_checkpoint(path: Path, identity: Mapping[str, Any]) -> State | None:
             "data of that run, another checkpoint folder, or delete the file."
         )
     return description, arrays
-
-
-@contextmanager
-def _checkpoint_errors(path: Path) -> Iterator[None]:
-    """Raise a StorageError where a checkpoint is damaged or incomplete."""
-    try:
-        yield
-    except (SafetensorError, LookupError, TypeError, ValueError, OSError, RuntimeError) as error:
-        raise StorageError(
-            f"{path} is not a complete checkpoint ({str(error).partition(chr(10))[0]}); delete it "
-            "to start from the beginning."
-        ) from None
 
 
 def _sha256(description: str, arrays: Mapping[str, NDArray[Any]]) -> str:

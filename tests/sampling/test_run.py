@@ -136,6 +136,6 @@ def test_without_a_checkpoint_an_interrupted_run_keeps_what_it_has(
 
 def test_a_checkpoint_of_other_shapes_is_refused(tmp_path: Path) -> None:
     run_chain(chain(), SETTINGS, checkpoint=tmp_path)
-    message = r"is not a complete checkpoint \(a state of another corpus, or of other settings\)"
+    message = r"is damaged or incomplete \(a state of another corpus, or of other settings\)"
     with pytest.raises(StorageError, match=message):
         run_chain(chain(topics=5), SETTINGS, checkpoint=tmp_path)

@@ -28,8 +28,8 @@ from octis_m3l import (
 from octis_m3l.errors import DataError, SettingsError, StorageError
 from octis_m3l.search import Job, Outcome, Task
 from octis_m3l.search.optimizer import SearchError
+from octis_m3l.search.record import runs_file
 from octis_m3l.search.runs import seeded
-from octis_m3l.search.storage import runs_file
 
 from .toy import SPACE, Data, Height, Hill, Place, course, resumed, searched
 
@@ -218,16 +218,19 @@ def test_scores_are_kept_where_the_output_cannot_be(
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"surrogate_model": "FR"}, "surrogate_model='FR': Input should be 'RF', 'ET', 'GP' or"),
-        ({"number_of_call": 0}, "number_of_call=0: Input should be greater than or equal to 1"),
-        ({"model_runs": 2.5}, "model_runs=2.5: Input should be a valid integer"),
-        ({"batch": 0, "acq_func": "X"}, "acq_func='X': .* batch=0: Input should be greater"),
+        ({"surrogate_model": "FR"}, "surrogate_model='FR': it should be 'RF', 'ET', 'GP' or"),
+        ({"number_of_call": 0}, "number_of_call=0: it should be greater than or equal to 1"),
+        ({"model_runs": 2.5}, "model_runs=2.5: it should be a valid integer"),
+        ({"batch": 0, "acq_func": "X"}, "acq_func='X': .* batch=0: it should be greater"),
         ({"processes": 0}, r"processes=0: expected 1 or more"),
         ({"threads": 0}, r"threads=0: expected 1 to 1024"),
-        ({"number_of_calls": 5}, r"optimize takes no 'number_of_calls'. Did you mean 'number_of_c"),
-        ({"x0": [[0.1]]}, "x0=.*: Input should be a valid dictionary"),
+        (
+            {"number_of_calls": 5},
+            "unknown argument of optimize 'number_of_calls'. Did you m",
+        ),
+        ({"x0": [[0.1]]}, "x0=.*: it should be a valid dictionary"),
         ({"x0": {**POINTS, "x": [7.0, 1.0]}}, "x0: x=7.0 is outside the search space"),
-        ({"x0": POINTS, "y0": [math.nan] * 2}, "y0=.*nan.*: Input should be a finite number"),
+        ({"x0": POINTS, "y0": [math.nan] * 2}, "y0=.*nan.*: it should be a finite number"),
         ({"x0": {"x": [1.0]}}, r"x0 has x; expected a list for each of kind, x, y"),
         ({"x0": {**POINTS, "x": [0.1]}}, "x0 and y0: expected lists of the same length"),
         ({"x0": POINTS, "number_of_call": 1}, "x0 has 2 points for number_of_call=1"),
@@ -291,10 +294,10 @@ def test_metrics_that_read_the_test_partition_are_rejected(
     first, second = list(data.views)[:2]
     model = M3LContrast(**SMALL)
     for metric, message in (
-        (MRR(data, first, second), "MRR scores the test partition, which a search must not see"),
-        (UAP(data, first, second), "UAP scores the test partition"),
-        (F1Score(data), "OCTIS's F1Score scores the test partition"),
-        (CNPMI(data, first, second, 5), "CNPMI counts words in test documents, which a search"),
+        (MRR(data, first, second), "MRR reads documents of the test partition, which a search"),
+        (UAP(data, first, second), "UAP reads documents of the test partition"),
+        (F1Score(data), "F1Score reads .*partition='validation'.* a classifier of OCTIS"),
+        (CNPMI(data, first, second, 5), "CNPMI reads documents of the test partition, which"),
     ):
         with pytest.raises(SettingsError, match=message):
             Optimizer().optimize(model, data, metric, save_path=tmp_path)

@@ -16,8 +16,7 @@ from octis.models.ProdLDA import ProdLDA
 from octis_m3l import M3LContrast
 from octis_m3l.errors import DataError, SettingsError, StorageError
 from octis_m3l.files import read_json
-from octis_m3l.search.record import check_trusted, described_model, rebuilt_model
-from octis_m3l.search.storage import runs_file
+from octis_m3l.search.record import check_trusted, described_model, rebuilt_model, runs_file
 
 from .toy import Height, Hill, Place, course, resumed, searched
 
@@ -39,6 +38,11 @@ def change(folder: Path, **changes: Any) -> None:
         else:
             content[name] = value
     path.write_text(json.dumps(content))
+
+
+def searched_in(kind: str, **arguments: Any) -> dict[str, Any]:
+    """Return a dimension as a file has it."""
+    return {"kind": kind, "arguments": arguments}
 
 
 # Resuming.
@@ -102,22 +106,25 @@ def test_scores_are_not_told_of_other_points(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"format": "x"}, "whose runs are in result.runs.json beside it; searches of OCTIS's own"),
-        ({"version": 9}, "was written by another octis-m3l; upgrade this one"),
+        ({"format": "x"}, "result.runs.json has the format 'x', expected 'octis-m3l search'"),
+        ({"version": 9}, "has version 9 .* written by another octis-m3l; upgrade this one"),
         ({"kernel": "Matern()"}, r"the search had the kernel Matern\(\); give it again"),
         ({"model": {"class": "octis.dataset.dataset:Dataset"}}, "is no AbstractModel"),
         ({"model": {"class": "octis.no:X"}}, "can't be imported"),
         ({"dataset": {"fingerprints": "x"}}, "not the data set"),
-        ({"settings": []}, r"result.runs.json is damaged \(settings: .* copy it again"),
-        ({"settings": {"number_of_call": "many"}}, r"is damaged \(settings.number_of_call: "),
-        ({"settings": {"plot_name": "../x"}}, r"is damaged \(settings.plot_name: .*name of a file"),
-        ({"runs": "abc"}, r"is damaged \(runs: "),
-        ({"runs": [{"score": "x"}]}, r"is damaged \(runs.0.call: Field required"),
-        ({"search_space": {"x": {"low": 2, "high": 1, "whole": False}}}, "is damaged .* copy it"),
-        ({"search_space": {"x": {"values": ["a"]}}}, "would now be at"),
+        (
+            {"settings": []},
+            r"is damaged or incomplete \(settings: .* copy it again",
+        ),
+        ({"settings": {"number_of_call": "many"}}, r"\(settings.number_of_call: "),
+        ({"settings": {"plot_name": "../x"}}, r"\(settings.plot_name: .*name of a file"),
+        ({"runs": "abc"}, r"\(runs: "),
+        ({"runs": [{"score": "x"}]}, r"\(runs.0.call: Field required"),
+        ({"search_space": {"x": searched_in("Real", low=2, high=1)}}, "is damaged .* copy it"),
+        ({"search_space": {"x": searched_in("Categorical", categories=["a"])}}, "would now be at"),
         ({"model": {"whole": ...}}, "is damaged"),
-        ({"points": ["x"]}, r"is damaged \(points.0: "),
-        ({"metrics": ...}, r"is damaged \(metrics: Field required"),
+        ({"points": ["x"]}, r"\(points.0: "),
+        ({"metrics": ...}, r"\(metrics: Field required"),
     ],
 )
 def test_files_that_do_not_fit(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
@@ -132,11 +139,11 @@ def test_missing_files_and_data(tmp_path: Path) -> None:
     with pytest.raises(StorageError, match=r"was never saved, so it can't be read again; give it"):
         resumed(tmp_path / "s", dataset=None)
     (tmp_path / "s" / "result.runs.json").unlink()
-    with pytest.raises(StorageError, match=r"whose runs are in result.runs.json beside it"):
+    with pytest.raises(StorageError, match="Searches of OCTIS's own Optimizer are resumed by that"):
         resumed(tmp_path / "s")
     nowhere = tmp_path / "nowhere" / "gone.json"
     for given, file in ((nowhere, nowhere), (tmp_path, tmp_path / "result.json")):
-        message = f"^there is no search at {file}; give the JSON file that it was saved to, or its"
+        message = f"^there is no search at {file} with its runs in .* beside it; give the JSON file"
         with pytest.raises(StorageError, match=message):
             resumed(given)
     assert not nowhere.parent.exists()
@@ -200,7 +207,8 @@ def test_models_that_unpickle_are_built_from_trusted_files_alone(
 
 def test_trust_is_asked_for_before_any_run(tmp_path: Path) -> None:
     searched(tmp_path, number_of_call=1)
-    change(tmp_path, search_space={"embeddings_path": {"values": ["a.pkl", "b.pkl"]}})
+    paths = searched_in("Categorical", categories=["a.pkl", "b.pkl"])
+    change(tmp_path, search_space={"embeddings_path": paths})
     with pytest.raises(StorageError, match="reads a pickle from"):
         resumed(tmp_path, 1)
 
@@ -218,11 +226,17 @@ def test_a_file_cannot_put_hyperparameters_among_attributes() -> None:
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"model": LDA()}, "began with the model .*toy:Hill, given is octis.models.LDA:LDA"),
-        ({"model": None}, r"began with model .*toy:Hill and x=0.5, given is 0.7"),
-        ({"metric": Height(2.0)}, r"began with metric .*toy:Height and factor=1.0, given is 2.0"),
+        (
+            {"model": LDA()},
+            "another model: its class was '.*:Hill', and is now 'octis.models.LDA:LDA",
+        ),
+        ({"model": None}, "another model: its x was 0.5, and is now 0.7; continue with that model"),
+        ({"metric": Height(2.0)}, "another metric: its factor was 1.0, and is now 2.0"),
         ({"extra_metrics": [Place()]}, r"began with 0 extra metrics, given are 1"),
-        ({"metric": Place()}, r"began with the metric .*toy:Height, given is .*toy:Place"),
+        (
+            {"metric": Place()},
+            "another metric: its class was '.*:Height', and is now '.*:Place",
+        ),
     ],
 )
 def test_another_model_or_metric_is_rejected(

@@ -15,7 +15,6 @@ from octis_m3l import Optimizer
 from octis_m3l.errors import DataError, SettingsError
 from octis_m3l.models.m3l_contrast import M3LContrastNetwork
 from octis_m3l.reports import at_edge, draw_search, importances, search_table
-from octis_m3l.search.tuning import read_space
 
 from .toy import SPACE, Data, Height, Hill
 
@@ -59,7 +58,7 @@ def test_a_search_from_the_shell_goes_on(run: Run, corpus: Path, tmp_path: Path)
     assert other[0] == 1
     assert "with another --surrogate ('RF' there, 'ET' here): repeat its command" in other[2]
     other = run(*command, "--topics", 5, "--out", tmp_path / "part", "--calls", 5)
-    assert "and num_topics=4, given is 5; continue with that" in other[2]
+    assert "its num_topics was 4, and is now 5; continue with that" in other[2]
 
 
 def test_ranges_from_a_file(run: Run, corpus: Path, tmp_path: Path) -> None:
@@ -82,8 +81,8 @@ def test_ranges_from_a_file(run: Run, corpus: Path, tmp_path: Path) -> None:
         (("--search", "temprature"), "Did you mean 'temperature'?"),
         (("--metric", "mmr"), "unknown metric 'mmr'. Did you mean 'mrr'?"),
         (("--model", "m3l"), "unknown model 'm3l'. Did you mean 'm3l-contrast'?"),
-        (("--set", "temprature=1"), "'temprature' is no hyperparameter."),
-        (("--surrogate", "FR"), "surrogate_model='FR': Input should be"),
+        (("--set", "temprature=1"), "'temprature'"),
+        (("--surrogate", "FR"), "surrogate_model='FR': it should be"),
         (("--space", "gone.yaml"), "gone.yaml can't be read as YAML"),
         (("--picture", "surface.xyz"), "pictures cannot be written in this format; use .png"),
         (("--device", "cdua"), "device='cdua' is none that torch knows"),
@@ -133,10 +132,12 @@ def test_data_and_folders_that_cannot_be_searched(
 
 
 @pytest.mark.parametrize("content", ["", "- a\n", "a: [1\n", "a: [1, 2]\na: [3, 4]\n"])
-def test_files_that_are_no_ranges(tmp_path: Path, content: str) -> None:
+def test_files_that_are_no_ranges(
+    refused: Refused, corpus: Path, tmp_path: Path, content: str
+) -> None:
     (tmp_path / "space.yaml").write_text(content)
-    with pytest.raises(SettingsError, match=r"space\.yaml"):
-        read_space(tmp_path / "space.yaml")
+    command = ("tune", corpus, "--out", tmp_path / "search")
+    refused("space.yaml", *command, "--space", tmp_path / "space.yaml")
 
 
 # Importances and pictures.

@@ -177,7 +177,7 @@ def test_a_damaged_checkpoint_is_refused(tmp_path: Path) -> None:
 
     def check(reason: str) -> None:
         shown, remedy = re.escape(str(path)), "delete it to start from the beginning"
-        message = rf"^{shown} is not a complete checkpoint \({reason}\); {remedy}\.$"
+        message = rf"^{shown} is damaged or incomplete \({reason}\); {remedy}\.$"
         with pytest.raises(StorageError, match=message):
             complete(Squares(), tmp_path)
 
@@ -195,4 +195,4 @@ def test_a_damaged_checkpoint_is_refused(tmp_path: Path) -> None:
     resumable.write_checkpoint(path, RUN, {"history": {"cake": 1}}, arrays)
     check(".*cake.*")
     resumable.write_checkpoint(path, RUN, {"history": {}}, {"cubes": arrays["squares"]})
-    check("'squares'")
+    check("'squares' is missing or unknown")
