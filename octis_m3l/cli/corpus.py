@@ -6,19 +6,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
 import typer
 
-from octis_m3l.cli.options import (
-    AsJson,
-    Data,
-    Group,
-    Label,
-    Language,
-    Overwrite,
-    ViewColumns,
-    pairs,
-    settings,
-)
+from octis_m3l.cli import options
+from octis_m3l.cli.options import pairs, settings
 from octis_m3l.cli.printing import show, shows_progress
-from octis_m3l.errors import DataError, SettingsError, suggest, warn
+from octis_m3l.errors import DataError, SettingsError, check_known, warn
 from octis_m3l.files import check_can_write
 
 if TYPE_CHECKING:
@@ -51,20 +42,19 @@ def build(
     ] = None,
     *,
     out: Annotated[Path, typer.Option(help="Folder of the data set.")],
-    text: ViewColumns = None,
-    image: ViewColumns = None,
+    text: options.ViewColumns = None,
+    image: options.ViewColumns = None,
     octis: Annotated[
         list[str] | None,
         typer.Option(metavar="VIEW=FOLDER", help="A data set of OCTIS; several become one."),
     ] = None,
     linked_by_row: Annotated[
-        bool,
-        typer.Option("--linked-by-row", help="With --octis: link equal rows."),
+        bool, typer.Option("--linked-by-row", help="With --octis: link equal rows.")
     ] = False,
     partition: Annotated[str | None, typer.Option(help="Column: train, validation, test.")] = None,
-    label: Label = None,
-    group: Group = None,
-    language: Language = None,
+    label: options.Label = None,
+    group: options.Group = None,
+    language: options.Language = None,
     vocabulary: Annotated[int, typer.Option(min=1, help="Words of each language.")] = _VOCABULARY,
     tokenizer: Annotated[
         list[str] | None,
@@ -102,8 +92,8 @@ def build(
     encoding: Annotated[
         str | None, typer.Option(help="utf-8, utf-16, latin-1, …  [default: detected]")
     ] = None,
-    overwrite: Overwrite = False,
-    as_json: AsJson = False,
+    overwrite: options.Overwrite = False,
+    as_json: options.AsJson = False,
 ) -> None:
     """Make a data set from a table: --text en=title_en --text de=title_de --image photos=path.
 
@@ -127,15 +117,14 @@ def build(
     kept = _cache(cache, no_cache)
     for specification in chosen.values():
         encoder_from(specification)
-    known = [*pairs(text, "--text", _COLUMN), *pairs(image, "--image", _COLUMN), "texts", "images"]
+    texts, images = pairs(text, "--text", _COLUMN), pairs(image, "--image", _COLUMN)
     folders = pairs(octis, "--octis")
     if (source is None) == (not folders):
         raise SettingsError("give one of the two: a table or a folder, or --octis VIEW=FOLDER.")
     if linked_by_row and not folders:
         raise SettingsError("--linked-by-row goes with --octis VIEW=FOLDER only.")
     for name in () if source is None or source.is_dir() else chosen:
-        if name not in known:
-            raise SettingsError(f"unknown view '{name}'.{suggest(name, known)}")
+        check_known(name, [*texts, *images, "texts", "images"], "view", SettingsError)
     check_can_write(out, overwrite=overwrite, marker=MANIFEST)
     languages = pairs(language, "--language")
     of_tables = {
@@ -163,7 +152,6 @@ def build(
     elif not text:
         raise SettingsError("name at least one text column: --text VIEW=COLUMN.")
     else:
-        texts, images = pairs(text, "--text", _COLUMN), pairs(image, "--image", _COLUMN)
         dataset = MultiviewDataset.from_table(
             source,
             delimiter=delimiter,
@@ -192,12 +180,8 @@ def build(
             )
         dataset = dataset.with_dictionary(named[0], named[1], path)
     if chosen:
-        dataset = embed(
-            dataset,
-            encoders_of(dataset, chosen, device),
-            cache=kept,
-            progress=shows_progress(as_json),
-        )
+        encoders = encoders_of(dataset, chosen, device)
+        dataset = embed(dataset, encoders, cache=kept, progress=shows_progress(as_json))
     dataset.save(out, overwrite=overwrite)
     show(dataset.info(), as_json)
 
@@ -260,7 +244,7 @@ def _cache(folder: Path | None, without: bool) -> Path | str | None:
 
 
 def encode(
-    data: Data,
+    data: options.Data,
     encoder: Encoders = None,
     cache: Cache = None,
     no_cache: NoCache = False,
@@ -268,7 +252,7 @@ def encode(
         bool, typer.Option("--keep", help="Keep the embeddings of other encoders too.")
     ] = False,
     device: EncodingDevice = None,
-    as_json: AsJson = False,
+    as_json: options.AsJson = False,
 ) -> None:
     """Encode texts and pictures of a data set; interrupted, the same command continues.
 

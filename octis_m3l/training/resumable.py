@@ -105,7 +105,7 @@ class ResumableRun(ABC):
         latest = None if path is None else self.state()
         written = time.monotonic()
         started = written - self.history.seconds
-        shown = {"desc": self.verb, "unit": self.unit, "disable": not progress}
+        shown: dict[str, Any] = {"desc": self.verb, "unit": self.unit, "disable": not progress}
         with tqdm(total=self.total, initial=self.done, **shown) as bar:
             try:
                 while not self.finished:
