@@ -1,4 +1,4 @@
-"""One measure a file, each an OCTIS metric class: a class here that assigns `name` is a metric."""
+"""Measures, each an OCTIS metric class: a class here that assigns `name` is a metric."""
 
 from typing import TYPE_CHECKING
 
@@ -9,14 +9,12 @@ if TYPE_CHECKING:
     from octis_m3l.metrics.classification import CrosslingualClassification
     from octis_m3l.metrics.cnpmi import CNPMI, TopicQuality
     from octis_m3l.metrics.divergence import jensen_shannon, jensen_shannon_matrix
-    from octis_m3l.metrics.document_npmi import DocumentNPMI
-    from octis_m3l.metrics.jsd import JSD
-    from octis_m3l.metrics.mrr import MRR
-    from octis_m3l.metrics.npmi import NPMI
+    from octis_m3l.metrics.linked import JSD
+    from octis_m3l.metrics.npmi import NPMI, DocumentNPMI
     from octis_m3l.metrics.on_view import OnView
+    from octis_m3l.metrics.retrieval import MRR, UAP
     from octis_m3l.metrics.scores import OverViews, applicable, score_all
     from octis_m3l.metrics.topic_uniqueness import TopicUniqueness
-    from octis_m3l.metrics.uap import UAP
 
 METRICS: "Registry[type[Metric]]" = Registry(__name__)
 """Every metric by its name on the command line, in the order of tables."""

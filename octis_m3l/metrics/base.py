@@ -26,25 +26,22 @@ def check_dataset(given: object, who: str) -> None:
     """Raise if something is not a MultiviewDataset, and say how to make it one."""
     from octis_m3l.data.dataset import MultiviewDataset
 
-    if isinstance(given, str | Path):
+    if isinstance(given, MultiviewDataset):
+        return
+    kind, remedy = f"a {type(given).__name__}", ""
+    if isinstance(given, type):
+        kind = f"the class {given.__name__}"
+    elif isinstance(given, str | Path):
         reader = "from_octis" if Path(given, "corpus.tsv").is_file() else "from_folder"
-        raise DataError(
-            f"{who} needs a data set, given a path; read it first: "
-            f"MultiviewDataset.{reader}({str(given)!r})."
-        )
-    if isinstance(given, Dataset) and not isinstance(given, MultiviewDataset):
-        raise DataError(
-            f"{who} needs a MultiviewDataset, given a data set of OCTIS's own; make it one: "
-            "MultiviewDataset.from_octis(dataset)."
-        )
-    if not isinstance(given, MultiviewDataset):
-        kind = "the class " + given.__name__ if isinstance(given, type) else type(given).__name__
+        kind, remedy = "a path", f"; read it first: MultiviewDataset.{reader}({str(given)!r})"
+    elif isinstance(given, Dataset):
+        kind, remedy = "OCTIS's", "; make it one: MultiviewDataset.from_octis(dataset)"
+    elif given is None:
+        kind = "None"
         remedy = (
             "; a loaded model has none: read it with MultiviewDataset.from_folder(model.data_path)"
-            if given is None
-            else ""
         )
-        raise DataError(f"{who} needs a MultiviewDataset, given {kind}{remedy}.")
+    raise DataError(f"{who} needs a MultiviewDataset, given {kind}{remedy}.")
 
 
 def score_of(metric: Any, output: Mapping[str, Any]) -> float:
@@ -60,7 +57,7 @@ def score_of(metric: Any, output: Mapping[str, Any]) -> float:
 
 
 def partitions_read(metric: Any) -> frozenset[str]:
-    """Return the partitions of the data set whose documents a metric of any package reads.
+    """Return the partitions whose documents a metric of any package reads.
 
     A metric declares them as `partitions`, or reads the one that its `partition` names; OCTIS's
     classification metrics train on training documents and score test documents.
@@ -68,9 +65,8 @@ def partitions_read(metric: Any) -> frozenset[str]:
     if any(c.__module__ == _OCTIS_CLASSIFICATION for c in type(metric).__mro__):
         return frozenset({"train", "test"})
     partition = getattr(metric, "partition", None)
-    read: frozenset[str] = getattr(
-        metric, "partitions", frozenset([partition] if partition else ())
-    )
+    named = frozenset([partition] if partition else ())
+    read: frozenset[str] = getattr(metric, "partitions", named)
     return read
 
 
@@ -88,6 +84,9 @@ class Metric(AbstractMetric):  # type: ignore[misc]
     A subclass takes a data set and scalar arguments, keeps each scalar under the argument's own
     name, and writes `per_item`. In a file of `octis_m3l/metrics`, a subclass that assigns `name`
     is known to `score_all` and to the command line.
+
+    All metrics of the package raise DataError for an unknown view and for data without what they
+    score, and SettingsError for an argument that is not one of its choices.
 
     Parameters
     ----------
@@ -114,6 +113,9 @@ class Metric(AbstractMetric):  # type: ignore[misc]
     compares_views : bool
         Whether it only ever compares two different views, so that topic k has to mean the same in
         both.
+    same_items : bool
+        Whether `per_item` scores the same documents or queries, in the same order, whatever the
+        model. Two models can then be compared item by item. Topics are each model's own.
     """
 
     name: ClassVar[str | tuple[str, ...]]
@@ -124,6 +126,7 @@ class Metric(AbstractMetric):  # type: ignore[misc]
     needs: ClassVar[str] = "needs a view with topics, or with items in the {partition} partition."
     view_arguments: ClassVar[tuple[str, ...]] = ("view",)
     compares_views: ClassVar[bool] = False
+    same_items: bool = False
 
     def __init__(self, *datasets: object) -> None:
         super().__init__()
@@ -132,19 +135,10 @@ class Metric(AbstractMetric):  # type: ignore[misc]
 
     @classmethod
     def applied(cls, request: Request) -> dict[str, Self]:
-        """Return the metric on every view or pair of views that it applies to.
+        """Return the metric by each view, or pair of views ('en-de'), that it applies to.
 
         By default, on each view with topics; or, if it takes a `partition`, on each view whose
         items were inferred.
-
-        Parameters
-        ----------
-        request : Request
-            What is to be scored.
-
-        Returns
-        -------
-        dict of view, or of pair ('en-de'), to metric
         """
         options = {"topk": request.topk, "partition": request.partition}
         takes = inspect.signature(cls).parameters
@@ -157,17 +151,8 @@ class Metric(AbstractMetric):  # type: ignore[misc]
         """Return the score of each item: a query, a pair of documents or a topic.
 
         Documents whose θ is not finite are left out as if they were not in the data set: an item
-        that needs one has NaN.
-
-        Parameters
-        ----------
-        output : mapping
-            The output of a trained model; it is not changed.
-
-        Raises
-        ------
-        DataError
-            If the output lacks what the metric reads, or is of another data set.
+        that needs one has NaN. The output of a trained model is read, not changed; DataError says
+        what it lacks, or that it is of another data set.
         """
 
     @property
@@ -185,15 +170,6 @@ class Metric(AbstractMetric):  # type: ignore[misc]
         partition: str | None = getattr(self, "partition", None)
         return frozenset([partition] if partition else ())
 
-    @property
-    def same_items(self) -> bool:
-        """Whether `per_item` scores the same documents or queries whatever the model.
-
-        They are in the same order then, so that two models can be compared item by item, and
-        `item_tuples` says which tuple each belongs to. Topics are each model's own.
-        """
-        return False
-
     def item_tuples(self) -> NDArray[np.int64]:
         """Return the tuple of each item of `per_item`, for metrics with the same items.
 
@@ -203,13 +179,7 @@ class Metric(AbstractMetric):  # type: ignore[misc]
         raise NotImplementedError(f"{type(self).__name__} scores items that belong to no tuple.")
 
     def score(self, output: Mapping[str, Any]) -> float:
-        """Return the mean over the items that can be scored.
-
-        Parameters
-        ----------
-        output : mapping
-            The output of a trained model; it is not changed.
-        """
+        """Return the mean over the items that can be scored."""
         return mean_of_items(self.per_item(output))
 
     def get_params(self) -> list[str]:
@@ -227,7 +197,17 @@ class Metric(AbstractMetric):  # type: ignore[misc]
 
 
 class TopicMetric(Metric):
-    """A metric of the top words of one text view's topics; `per_item` scores each topic."""
+    """A metric of the top words of one text view's topics; `per_item` scores each topic.
+
+    Parameters
+    ----------
+    dataset : MultiviewDataset
+        What the model was trained on.
+    view : str, optional
+        A text view; the pivot if not given.
+    topk : int
+        Top words of a topic; papers of GloCTM's line of work use 15.
+    """
 
     needs = "needs a view of texts."
     least_words: ClassVar[int] = 1

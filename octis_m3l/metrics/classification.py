@@ -57,13 +57,6 @@ class CrosslingualClassification(Metric):
     training_documents : int
         At most so many, drawn at random; 0: all. The draw has a seed of its own and is the same
         for every model.
-
-    Raises
-    ------
-    DataError
-        If a view is unknown, has no labels or no documents there, or no label is in both.
-    SettingsError
-        If an option is unknown.
     """
 
     name = ("classification", "classification-f1")
@@ -133,7 +126,7 @@ class CrosslingualClassification(Metric):
         return frozenset({"train", self.partition})
 
     @property
-    def same_items(self) -> bool:
+    def same_items(self) -> bool:  # type: ignore[override]
         """Whether documents are scored; labels have an F1 only if they occur or were predicted."""
         return self.score_by == "accuracy"
 
@@ -159,11 +152,11 @@ class CrosslingualClassification(Metric):
             raise DataError(
                 f"too few documents of '{self.first}' and '{self.second}' have a finite θ."
             )
-        features = np.ascontiguousarray(_features(theta[known], self.features))
+        features = _features(theta[known], self.features)
         classifier = _fitted(features.tobytes(), tuple(learned.tolist()), self.kernel)
         predicted = classifier.predict(_features(asked[answered], self.features))
         scores = self._scored(predicted, self._labels[answered])
-        if self.score_by != "accuracy":
+        if not self.same_items:
             return scores
         of_all = np.full(len(answered), np.nan)
         of_all[answered] = scores
@@ -176,9 +169,8 @@ class CrosslingualClassification(Metric):
         return float(np.mean(self._scored(predicted, self._labels)))
 
     def _scored(self, predicted: NDArray[Any], labels: NDArray[Any]) -> NDArray[np.float64]:
-        if self.score_by == "accuracy":
-            right: NDArray[np.float64] = (predicted == labels).astype(np.float64)
-            return right
+        if self.same_items:
+            return np.asarray(predicted == labels, np.float64)
         from sklearn.metrics import f1_score
 
         both = np.union1d(predicted, labels)
@@ -194,8 +186,6 @@ def _labelled(
     if labels is None:
         raise DataError(f"view '{view}' has no labels; build the data set with some.")
     rows = partition_rows(dataset, view, partition)
-    if not len(rows):
-        raise DataError(f"view '{view}' has no documents in the {partition} partition.")
     of_partition: NDArray[Any] = np.asarray(labels, dtype=object)[rows].astype(str)
     labelled = np.flatnonzero(of_partition != "")
     if not len(labelled):

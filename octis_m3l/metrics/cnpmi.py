@@ -13,7 +13,7 @@ from scipy.sparse import csc_array, csr_array
 from octis_m3l.data.views import PARTITIONS
 from octis_m3l.errors import DataError
 from octis_m3l.metrics.base import Metric
-from octis_m3l.metrics.document_npmi import normalised_pmi
+from octis_m3l.metrics.npmi import normalised_pmi
 from octis_m3l.metrics.outputs import (
     Request,
     check_different,
@@ -51,10 +51,7 @@ def cross_lingual_npmi(
     """Return, for each topic, the mean NPMI of its words in one language with those in another.
 
     NPMI(a, b) = ln(P(a, b) / (P(a) P(b))) / −ln P(a, b). A pair that never meets, also because a
-    word never occurs (−1 stands for such words), is 0; one that meets in every document is 1.
-
-    References
-    ----------
+    word never occurs (−1 stands for such words), is 0; one that meets in every document is 1. After
     Hao, Boyd-Graber & Paul (2018), section 4.
     """
     documents = first_counts.shape[0]
@@ -102,13 +99,6 @@ class CNPMI(Metric):
     counting : {'documents', 'tokens'}
         Single words by documents, or by tokens as the paper's script does; pairs always by
         documents.
-
-    Raises
-    ------
-    DataError
-        If a view is unknown or has no words, or no tuple of the reference has both languages.
-    SettingsError
-        If both views are the same, `topk` is not positive, or an option is unknown.
     """
 
     name = "cnpmi"
@@ -199,12 +189,11 @@ class CNPMI(Metric):
         corpus, dataset = self._corpus, self._dataset
         return corpus is dataset or corpus.fingerprints() == dataset.fingerprints()
 
-    @cached_property
+    @property
     def _counted(self) -> tuple[str, ...]:
         """The partitions of the reference in which words are counted."""
-        if self.documents == "auto":
-            return DOCUMENTS["held-out" if self._is_own_reference else "all"]
-        return DOCUMENTS[self.documents]
+        auto = "held-out" if self._is_own_reference else "all"
+        return DOCUMENTS[auto if self.documents == "auto" else self.documents]
 
     @property
     def partitions(self) -> frozenset[str]:
@@ -217,9 +206,9 @@ class CNPMI(Metric):
         return shared_tuples(self._corpus, self.corpus_first, self.corpus_second, self._counted)
 
     @cached_property
-    def _counts(self) -> "tuple[csc_array[Any], csc_array[Any]]":
+    def _counts(self) -> "list[csc_array[Any]]":
         """Word counts of the tuples (tuples × words) in the two languages."""
-        return self._count(self.corpus_first), self._count(self.corpus_second)
+        return [self._count(view) for view in (self.corpus_first, self.corpus_second)]
 
     def _count(self, view: str) -> "csc_array[Any]":
         of_parts = [partition_rows(self._corpus, view, part) for part in self._counted]
@@ -260,13 +249,7 @@ class CNPMI(Metric):
         return one, other
 
     def coverage(self, output: Mapping[str, Any]) -> float:
-        """Return the share of the topics' words, of both languages, that the reference has.
-
-        Parameters
-        ----------
-        output : mapping
-            The output of a trained model.
-        """
+        """Return the share of the topics' words, of both languages, that the reference has."""
         return float(np.mean([topics >= 0 for topics in self._topics(output)]))
 
     def per_item(self, output: Mapping[str, Any]) -> NDArray[np.float64]:

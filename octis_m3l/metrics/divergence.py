@@ -38,7 +38,7 @@ def as_distributions(rows: ArrayLike, name: str) -> NDArray[np.float64]:
 
 
 def jensen_shannon(first: ArrayLike, second: ArrayLike) -> NDArray[np.float64]:
-    """Return ½KL(p‖m) + ½KL(q‖m), m = ½(p + q), of each row p and the row q beside it.
+    """Return ½KL(p‖m) + ½KL(q‖m), m = ½(p + q), of each row p and the row q beside it (Lin 1991).
 
     Natural logarithm; 0·log 0 = 0. Equal rows give exactly 0.
 
@@ -52,19 +52,10 @@ def jensen_shannon(first: ArrayLike, second: ArrayLike) -> NDArray[np.float64]:
     array of float64 (items)
         Between 0 and ln 2.
 
-    Raises
-    ------
-    DataError
-        If a row is not a distribution or the shapes differ.
-
     Examples
     --------
     >>> jensen_shannon([[1.0, 0.0], [0.5, 0.5]], [[0.0, 1.0], [0.5, 0.5]]).round(4).tolist()
     [0.6931, 0.0]
-
-    References
-    ----------
-    Lin (1991). Divergence measures based on the Shannon entropy.
     """
     p = as_distributions(first, "the first distributions")
     q = as_distributions(second, "the second distributions")
@@ -90,9 +81,7 @@ def jensen_shannon_matrix(first: ArrayLike, second: ArrayLike) -> NDArray[np.flo
 
     Parameters
     ----------
-    first : array (N × K)
-        Distributions, one a row.
-    second : array (M × K)
+    first, second : array (N × K), array (M × K)
         Distributions, one a row.
 
     Returns
@@ -100,19 +89,10 @@ def jensen_shannon_matrix(first: ArrayLike, second: ArrayLike) -> NDArray[np.flo
     array of float64 (N × M)
         Between 0 and ln 2.
 
-    Raises
-    ------
-    DataError
-        If a row is not a distribution or the numbers of topics differ.
-
     Examples
     --------
     >>> jensen_shannon_matrix([[1.0, 0.0]], [[0.0, 1.0], [1.0, 0.0]]).round(4).tolist()
     [[0.6931, 0.0]]
-
-    References
-    ----------
-    Lin (1991). Divergence measures based on the Shannon entropy.
     """
     p = as_distributions(first, "the first distributions")
     q = as_distributions(second, "the second distributions")

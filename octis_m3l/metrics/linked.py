@@ -1,6 +1,5 @@
-"""Metrics of linked items of two views, and retrieval of one view's items by another's."""
+"""Metrics of linked items of two views; how far apart they are."""
 
-from abc import abstractmethod
 from collections.abc import Mapping
 from itertools import combinations, permutations
 from typing import TYPE_CHECKING, Any, ClassVar, Self
@@ -10,7 +9,7 @@ from numpy.typing import NDArray
 
 from octis_m3l.errors import DataError
 from octis_m3l.metrics.base import Metric
-from octis_m3l.metrics.divergence import jensen_shannon_matrix
+from octis_m3l.metrics.divergence import jensen_shannon
 from octis_m3l.metrics.outputs import (
     Request,
     check_different,
@@ -23,32 +22,43 @@ from octis_m3l.metrics.outputs import (
 if TYPE_CHECKING:
     from octis_m3l.data.dataset import MultiviewDataset
 
-_DISTANCES_AT_ONCE = 2**20
-_DECIMALS = 12
+_PAIRS_AT_ONCE = 2**14
 
 
 class LinkedMetric(Metric):
-    """A metric of linked items of two views, `symmetric` if their order does not matter."""
+    """A metric of linked items of two views, `symmetric` if their order does not matter.
+
+    Parameters
+    ----------
+    dataset : MultiviewDataset
+        Gives the links.
+    first, second : str
+        Two different views.
+    partition : {'test', 'validation', 'train'}
+        Which items; some of them must be linked.
+    """
 
     needs = "needs items of two views that are linked in the {partition} partition."
     compares_views = True
+    same_items = True
     symmetric: ClassVar[bool]
 
-    def _tuples_of(self, dataset: "MultiviewDataset") -> list[NDArray[np.int64]]:
-        """Return the tuples of both views' items, after a check that some are linked."""
-        check_partition(self.partition)
-        check_different(**{name: getattr(self, name) for name in self.view_arguments})
-        first, second = self.views
-        tuples = [
-            dataset.tuples(view)[partition_rows(dataset, view, self.partition)]
+    def __init__(
+        self, dataset: "MultiviewDataset", first: str, second: str, partition: str = "test"
+    ) -> None:
+        super().__init__(dataset)
+        self.partition = check_partition(partition)
+        check_different(**dict(zip(self.view_arguments, (first, second), strict=True)))
+        self._dataset = dataset
+        self._of_first, self._of_second = (
+            dataset.tuples(view)[partition_rows(dataset, view, partition)]
             for view in (first, second)
-        ]
-        if not len(shared_tuples(dataset, first, second, [self.partition])):
+        )
+        if not len(shared_tuples(dataset, first, second, [partition])):
             raise DataError(
-                f"no item of '{first}' is linked to an item of '{second}' in the {self.partition} "
+                f"no item of '{first}' is linked to an item of '{second}' in the {partition} "
                 "partition; choose views and a partition with links."
             )
-        return tuples
 
     @classmethod
     def applied(cls, request: Request) -> dict[str, Self]:
@@ -61,70 +71,64 @@ class LinkedMetric(Metric):
             if len(shared_tuples(data, first, second, [partition]))
         }
 
-    @property
-    def same_items(self) -> bool:
-        """Whether the items are the same for every model: they are the data set's."""
-        return True
+    def _theta(self, output: Mapping[str, Any], view: str) -> NDArray[np.float64]:
+        return document_topics(output, self._dataset, view, self.partition)
 
 
-class Retrieval(LinkedMetric):
-    """Rank the items of one view by Jensen-Shannon divergence to each item of another.
+def linked_pairs(
+    first: NDArray[np.int64], second: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the positions of every two items with the same tuple number."""
+    order = np.argsort(second, kind="stable")
+    begin = np.searchsorted(second, first, side="left", sorter=order)
+    count = np.searchsorted(second, first, side="right", sorter=order) - begin
+    count[first < 0] = 0
+    rows = np.repeat(np.arange(len(first)), count)
+    within = np.arange(len(rows)) - np.repeat(np.cumsum(count) - count, count)
+    return rows, order[begin[rows] + within]
 
-    Queries are the items of the query view that have a linked item in the target view; targets are
-    all items of the target view; both of one partition. Divergences are compared after rounding
-    to 12 decimals, so that equal documents tie; ties are scored by expectation over their random
-    order. `per_item` has one score for each query, in stored order.
+
+class JSD(LinkedMetric):
+    """Mean Jensen-Shannon divergence of linked items of two views; 0 where they agree.
+
+    An item linked to several of the other view is compared with each of them. `per_item` has one
+    score for each linked pair, ordered by the first view.
+
+    Parameters
+    ----------
+    dataset, first, second, partition
+        As for `LinkedMetric`; the order of the views does not matter to the score.
     """
 
-    direction = "higher"
-    range = (0.0, 1.0)
-    view_arguments = ("query", "target")
-    symmetric = False
+    name = "jsd"
+    order = 30
+    view_arguments = ("first", "second")
+    symmetric = True
+    direction = "lower"
+    range = (0.0, float(np.log(2)))
+    reference = (
+        "Lin (1991). Divergence measures based on the Shannon entropy. IEEE Transactions on "
+        "Information Theory 37(1)."
+    )
 
     def __init__(
-        self, dataset: "MultiviewDataset", query: str, target: str, partition: str = "test"
+        self, dataset: "MultiviewDataset", first: str, second: str, partition: str = "test"
     ) -> None:
-        super().__init__(dataset)
-        self.query, self.target, self.partition = query, target, partition
-        self._dataset = dataset
-        queries, self._targets = self._tuples_of(dataset)
-        self._rows = np.flatnonzero((queries >= 0) & np.isin(queries, self._targets))
-        self._queries = queries[self._rows]
-
-    @staticmethod
-    @abstractmethod
-    def _score_queries(
-        distances: NDArray[np.float64], relevant: NDArray[np.bool_]
-    ) -> NDArray[np.float64]:
-        """Return the score of each query, from (queries × targets)."""
-
-    @staticmethod
-    @abstractmethod
-    def _expected_by_chance(targets: int, relevant: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Return the expected score of a random order, from each query's relevant targets."""
+        super().__init__(dataset, first, second, partition)
+        self.first, self.second = first, second
+        self._rows, self._columns = linked_pairs(self._of_first, self._of_second)
 
     def per_item(self, output: Mapping[str, Any]) -> NDArray[np.float64]:
-        """Return the score of each query."""
-        queries = document_topics(output, self._dataset, self.query, self.partition)[self._rows]
-        targets = document_topics(output, self._dataset, self.target, self.partition)
-        known = ~np.isnan(targets[:, 0])
-        targets, tuples = targets[known], self._targets[known]
-        asked = np.flatnonzero(~np.isnan(queries[:, 0]) & np.isin(self._queries, tuples))
-        scores = np.full(len(queries), np.nan)
-        step = max(1, _DISTANCES_AT_ONCE // len(targets))
-        for start in range(0, len(asked), step):
-            chunk = asked[start : start + step]
-            distances = jensen_shannon_matrix(queries[chunk], targets)
-            np.round(distances, _DECIMALS, out=distances)
-            scores[chunk] = self._score_queries(distances, self._queries[chunk, None] == tuples)
+        """Return the divergence of each linked pair, in natural units."""
+        first, second = self._theta(output, self.first), self._theta(output, self.second)
+        scores = np.full(len(self._rows), np.nan)
+        known = ~np.isnan(first[self._rows, 0] + second[self._columns, 0])
+        pairs = np.flatnonzero(known)
+        for start in range(0, len(pairs), _PAIRS_AT_ONCE):
+            chunk = pairs[start : start + _PAIRS_AT_ONCE]
+            scores[chunk] = jensen_shannon(first[self._rows[chunk]], second[self._columns[chunk]])
         return scores
 
     def item_tuples(self) -> NDArray[np.int64]:
-        """Return the tuple of each query."""
-        return self._queries
-
-    def chance(self) -> float:
-        """Return the expected score of a random order, which is that of a constant model."""
-        numbers, counts = np.unique(self._targets, return_counts=True)
-        relevant = counts[np.searchsorted(numbers, self._queries)].astype(np.int64)
-        return float(np.mean(self._expected_by_chance(len(self._targets), relevant)))
+        """Return the tuple of each pair."""
+        return self._of_first[self._rows]

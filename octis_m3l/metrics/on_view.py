@@ -28,11 +28,6 @@ class OnView(AbstractMetric):  # type: ignore[misc]
         A view; an image view has matrices but no topics in words.
     dataset : MultiviewDataset
         Gives the view's vocabulary.
-
-    Raises
-    ------
-    DataError
-        If the view is unknown.
     """
 
     def __init__(self, metric: AbstractMetric, view: str, dataset: "MultiviewDataset") -> None:
@@ -48,18 +43,7 @@ class OnView(AbstractMetric):  # type: ignore[misc]
         return partitions_read(self.metric)
 
     def score(self, output: Mapping[str, Any]) -> float:
-        """Return the metric's score of the view.
-
-        Parameters
-        ----------
-        output : mapping
-            The output of a trained model; it is not changed.
-
-        Raises
-        ------
-        DataError
-            If the output lacks what the metric reads, or has words outside the view's vocabulary.
-        """
+        """Return the metric's score of the view; DataError says what the output lacks for it."""
         return score_of(self.metric, output_of_view(output, self.view, self._dataset))
 
     def get_params(self) -> list[str]:

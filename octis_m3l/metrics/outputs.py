@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from octis_m3l.data.views import PARTITIONS
-from octis_m3l.errors import DataError, SettingsError, suggest
+from octis_m3l.errors import DataError, SettingsError, check_known
 from octis_m3l.metrics.divergence import as_distributions
 
 if TYPE_CHECKING:
@@ -24,16 +24,10 @@ THETA_KEYS = {
 
 @dataclass(frozen=True)
 class Request:
-    """A metric that is asked for by name, and what it is to score.
+    """A metric that is asked for by its name in `METRICS`, and what it is to score.
 
-    Parameters
-    ----------
-    name : str
-        The metric's name in `METRICS`.
-    dataset, output, partition, topk, corpus
-        As for `applicable`.
-    explicit : bool
-        Whether the user named the metric, instead of asking for all that apply.
+    `explicit` says whether the user named the metric, instead of asking for all that apply; the
+    rest is as for `applicable`.
     """
 
     name: str
@@ -63,8 +57,7 @@ def check_partition(partition: str) -> str:
 
 def check_option(name: str, value: str, known: Collection[str]) -> str:
     """Return the value of an argument if it is one of the known ones."""
-    if not isinstance(value, str) or value not in known:
-        raise SettingsError(f"unknown {name} '{value}'.{suggest(str(value), known)}")
+    check_known(value, known, name, SettingsError)
     return value
 
 
@@ -116,17 +109,16 @@ def document_topics(
 
     Rows that are not finite become NaN, with a warning that counts them.
     """
-    key = _key(output, THETA_KEYS[partition], view)
     remedy = "train the model on this view and with partitions (use_partitions=True)."
-    matrix = _array(_fetch(output, key, remedy), key)
+    key, given = _fetch(output, THETA_KEYS[partition], view, remedy)
+    matrix, name = _array(given, key, "numbers"), f"the output's '{key}'"
     expected = len(partition_rows(dataset, view, partition))
     if matrix.ndim != 2 or matrix.shape[1] != expected:
         raise DataError(
-            f"the output's '{key}' has shape {matrix.shape}; expected (topics, {expected}): a "
-            f"column for each item of '{view}' in the {partition} partition. Score it on the "
-            "dataset that the model was trained on, with the same partitions."
+            f"{name} has shape {matrix.shape}; expected (topics, {expected}): a column for each "
+            f"item of '{view}' in the {partition} partition. Score it on the dataset that the "
+            "model was trained on, with the same partitions."
         )
-    name = f"the output's '{key}'"
     infinite = ~np.isfinite(matrix).all(axis=0)
     if not infinite.any():
         return as_distributions(matrix.T, name)
@@ -144,47 +136,45 @@ def document_topics(
 
 def possible_output(dataset: "MultiviewDataset", topk: int) -> dict[str, Any]:
     """Return an output of two equal topics with every key that a model of the data set can give."""
-    output: dict[str, Any] = {}
-    for name, view in dataset.views.items():
-        for partition, key in THETA_KEYS.items():
-            rows = view.rows(partition)
-            output[f"{key}/{name}"] = np.full((2, rows.stop - rows.start), 0.5, np.float32)
-    for name in dataset.text_views:
-        output[f"topics/{name}"] = np.zeros((2, topk), np.int64)
-    return output
+    output: dict[str, Any] = {
+        f"{key}/{name}": np.full((2, size), 0.5, np.float32)
+        for name, view in dataset.views.items()
+        for key, size in zip(THETA_KEYS.values(), view.sizes, strict=True)
+    }
+    words = np.zeros((2, topk), np.int64)
+    return output | {f"topics/{name}": words for name in dataset.text_views}
 
 
 def top_words(
     output: Mapping[str, Any], dataset: "MultiviewDataset", view: str, topk: int
 ) -> NDArray[np.int64]:
     """Return the indices of each topic's first words in a text view."""
-    key = _key(output, "topics", view)
-    found = _fetch(output, key, "train the model on this view.")
-    topics = _array(_word_indices(found, dataset, view) if key == "topics" else found, key)
+    key, given = _fetch(output, "topics", view, "train the model on this view.")
+    if key == "topics":
+        given = _word_indices(given, dataset, view)
+    topics, name = _array(given, key, "word indices"), f"the output's '{key}'"
     if topics.ndim != 2 or not len(topics) or not np.issubdtype(topics.dtype, np.integer):
         raise DataError(
-            f"the output's '{key}' has shape {topics.shape} and type {topics.dtype}; expected "
-            "(topics, words) of word indices."
+            f"{name} has shape {topics.shape} and type {topics.dtype}; expected (topics, words) "
+            "of word indices."
         )
     if topics.shape[1] < topk:
         raise DataError(
-            f"the output's '{key}' has {topics.shape[1]} words a topic, topk is {topk}; train "
-            f"with top_words={topk} or more, or ask for a smaller topk."
+            f"{name} has {topics.shape[1]} words a topic, topk is {topk}; train with "
+            f"top_words={topk} or more, or ask for a smaller topk."
         )
     words = topics[:, :topk].astype(np.int64)
     size = len(dataset.text_view(view).vocabulary)
     if words.min() < 0 or words.max() >= size:
         raise DataError(
-            f"the output's '{key}' has word indices from {words.min()} to {words.max()}; the "
-            f"vocabulary of '{view}' has {size} words. Score it on the dataset that the model "
-            "was trained on."
+            f"{name} has word indices from {words.min()} to {words.max()}; the vocabulary of "
+            f"'{view}' has {size} words. Score it on the dataset that the model was trained on."
         )
-    ordered = np.sort(words, axis=1)
-    repeated = (ordered[:, 1:] == ordered[:, :-1]).any(axis=1)
+    repeated = (np.diff(np.sort(words, axis=1), axis=1) == 0).any(axis=1)
     if repeated.any():
         raise DataError(
-            f"the output's '{key}' has a word twice in topic {np.flatnonzero(repeated)[0]}; "
-            "expected different words."
+            f"{name} has a word twice in topic {np.flatnonzero(repeated)[0]}; expected different "
+            "words."
         )
     return words
 
@@ -194,9 +184,15 @@ def is_of_one_view(output: Mapping[str, Any]) -> bool:
     return not any("/" in str(key) for key in output)
 
 
-def _key(output: Mapping[str, Any], key: str, view: str) -> str:
+def _fetch(output: Mapping[str, Any], key: str, view: str, remedy: str) -> tuple[str, Any]:
+    """Return the key of a view's entry, and the entry."""
     check_output(output)
-    return key if key in output and is_of_one_view(output) else f"{key}/{view}"
+    if key not in output or not is_of_one_view(output):
+        key = f"{key}/{view}"
+    if key not in output:
+        keys = ", ".join(sorted(str(known) for known in output)) or "none"
+        raise DataError(f"the output has no '{key}'; it has: {keys}. To fix this, {remedy}")
+    return key, output[key]
 
 
 def _word_indices(topics: Any, dataset: "MultiviewDataset", view: str) -> list[list[int]]:
@@ -213,19 +209,11 @@ def _word_indices(topics: Any, dataset: "MultiviewDataset", view: str) -> list[l
         ) from None
 
 
-def _array(given: Any, key: str) -> NDArray[Any]:
+def _array(given: Any, key: str, expected: str) -> NDArray[Any]:
     try:
         array = np.asarray(given)
     except (TypeError, ValueError):
         array = np.array(None)
     if array.dtype.kind not in "biuf":
-        expected = "word indices" if key.startswith("topics") else "numbers"
         raise DataError(f"the output's '{key}' is no array of {expected}.")
     return array
-
-
-def _fetch(output: Mapping[str, Any], key: str, remedy: str) -> Any:
-    if key not in output:
-        keys = ", ".join(sorted(str(known) for known in output)) or "none"
-        raise DataError(f"the output has no '{key}'; it has: {keys}. To fix this, {remedy}")
-    return output[key]

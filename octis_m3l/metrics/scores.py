@@ -3,6 +3,7 @@
 import math
 import warnings
 from collections.abc import Collection, Iterable, Mapping
+from dataclasses import replace
 from inspect import signature
 from itertools import count
 from typing import TYPE_CHECKING, Any
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from octis.evaluation_metrics.metrics import AbstractMetric
 
-from octis_m3l.errors import DataError, OctisM3LError, SettingsError, suggest
+from octis_m3l.errors import DataError, OctisM3LError, SettingsError, check_known
 from octis_m3l.metrics import METRICS
 from octis_m3l.metrics.base import Metric, check_dataset, score_of
 from octis_m3l.metrics.outputs import (
@@ -28,9 +29,7 @@ if TYPE_CHECKING:
 
 def check_name(name: Any) -> str:
     """Return the name of a metric if there is one of that name."""
-    if not isinstance(name, str) or name not in METRICS:
-        given = str(getattr(name, "__name__", name))
-        raise SettingsError(f"unknown metric '{given}'.{suggest(given, METRICS)}")
+    check_known(name, METRICS, "metric", SettingsError)
     return str(name)
 
 
@@ -106,11 +105,6 @@ def applicable(
     corpus : MultiviewDataset, optional
         Linked documents that CNPMI counts words in; its views are found by name, or else by
         language. Default: the data set's own, held out.
-
-    Raises
-    ------
-    SettingsError
-        If a name is unknown.
     """
     for given in (dataset,) if corpus is None else (dataset, corpus):
         check_dataset(given, "scoring")
@@ -118,7 +112,7 @@ def applicable(
     names, own = chosen_metrics(metrics)
     check_partition(partition)
     check_whole("topk", topk, 1)
-    request = Request("", dataset, output, partition)
+    request = Request("", dataset, output, partition, topk, corpus, explicit=metrics is not None)
     inferred = request.inferred_views
     if not inferred and not request.topic_views and not own:
         raise DataError(
@@ -132,13 +126,11 @@ def applicable(
             "(dataset.with_split).",
             stacklevel=2,
         )
-    found: dict[str, dict[str, Any]] = {}
-    for name in METRICS:
-        if names is None or name in names:
-            request = Request(
-                name, dataset, output, partition, topk, corpus, explicit=metrics is not None
-            )
-            found[name] = {**METRICS[name].applied(request)}
+    found: dict[str, dict[str, Any]] = {
+        name: {**METRICS[name].applied(replace(request, name=name))}
+        for name in METRICS
+        if names is None or name in names
+    }
     found |= {name: {"": metric} for name, metric in own.items()}
     return {name: by_view for name, by_view in found.items() if by_view}
 
@@ -154,12 +146,8 @@ def score_all(
 ) -> dict[str, dict[str, float]]:
     """Return the score by every metric that applies: by name, then by view or pair of views.
 
-    A score that can't be computed is NaN, with a warning that says why.
-
-    Parameters
-    ----------
-    dataset, output, partition, metrics, topk, corpus
-        As for `applicable`.
+    A score that can't be computed is NaN, with a warning that says why. The arguments are those of
+    `applicable`.
     """
     found = applicable(dataset, output, partition, metrics, topk=topk, corpus=corpus)
     for message in missing(metrics, found, partition):
@@ -209,11 +197,6 @@ class OverViews(AbstractMetric):  # type: ignore[misc]
         For metrics of documents.
     topk : int
         For metrics of topics: how many words they look at.
-
-    Raises
-    ------
-    SettingsError
-        If the metric or the partition is unknown.
     """
 
     def __init__(
@@ -230,14 +213,11 @@ class OverViews(AbstractMetric):  # type: ignore[misc]
         self._dataset = dataset
 
     def check(self) -> None:
-        """Raise if the metric can apply to no model of the data set, before one is trained.
+        """Raise if the metric can apply to no model of the data set, before one is trained."""
+        self._possible()
 
-        Raises
-        ------
-        DataError
-            If the partition holds nothing that it could score.
-        """
-        self._metrics(possible_output(self._dataset, self.topk), "any model")
+    def _possible(self) -> list[Metric]:
+        return self._metrics(possible_output(self._dataset, self.topk), "any model")
 
     @property
     def direction(self) -> str:
@@ -252,22 +232,10 @@ class OverViews(AbstractMetric):  # type: ignore[misc]
     @property
     def partitions(self) -> frozenset[str]:
         """The partitions of the data set whose documents the metric reads."""
-        metrics = self._metrics(possible_output(self._dataset, self.topk), "any model")
-        return frozenset().union(*(metric.partitions for metric in metrics))
+        return frozenset().union(*(metric.partitions for metric in self._possible()))
 
     def score(self, output: Mapping[str, Any]) -> float:
-        """Return the mean.
-
-        Parameters
-        ----------
-        output : mapping
-            The output of a trained model.
-
-        Raises
-        ------
-        DataError
-            If the metric applies to no view.
-        """
+        """Return the mean; DataError says if the metric applies to no view of the output."""
         return float(np.mean([m.score(output) for m in self._metrics(output, "this model")]))
 
     def _metrics(self, output: Mapping[str, Any], of: str) -> list[Metric]:

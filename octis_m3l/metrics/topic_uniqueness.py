@@ -10,12 +10,7 @@ from octis_m3l.metrics.base import TopicMetric
 
 
 def topic_uniqueness(topics: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Return, for each topic, the mean over its words of 1 / number of topics with that word.
-
-    References
-    ----------
-    Nan et al. (2019). Topic modeling with Wasserstein autoencoders.
-    """
+    """Return, for each topic, the mean over its words of 1 / number of topics with that word."""
     _, inverse, counts = np.unique(topics, return_inverse=True, return_counts=True)
     uniqueness: NDArray[np.float64] = np.mean(1 / counts[inverse.reshape(topics.shape)], axis=1)
     return uniqueness
@@ -24,23 +19,10 @@ def topic_uniqueness(topics: NDArray[np.int64]) -> NDArray[np.float64]:
 class TopicUniqueness(TopicMetric):
     """Mean over a topic's top words of 1 / number of topics with that word, mean over topics.
 
-    `per_item` has one score for each topic.
-
     Parameters
     ----------
-    dataset : MultiviewDataset
-        What the model was trained on.
-    view : str, optional
-        A text view; the pivot if not given.
-    topk : int
-        Top words of a topic; papers of GloCTM's line of work use 15.
-
-    Raises
-    ------
-    DataError
-        If the view is unknown or has no words.
-    SettingsError
-        If `topk` is not positive.
+    dataset, view, topk
+        As for `TopicMetric`.
     """
 
     name = "tu"

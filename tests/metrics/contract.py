@@ -91,7 +91,7 @@ class MetricContract:
     def test_refuses_what_is_no_data_set_view_or_output(self, dataset: Data) -> None:
         with pytest.raises(DataError, match=r"read it first: MultiviewDataset.from_folder\('a'\)"):
             self.make("a")
-        with pytest.raises(DataError, match="needs a MultiviewDataset, given NoneType; a loaded"):
+        with pytest.raises(DataError, match="needs a MultiviewDataset, given None; a loaded"):
             self.make(None)
         metric = self.make(dataset)
         named = [name for name in metric.get_params() if getattr(metric, name) in dataset.views]

@@ -14,7 +14,7 @@ from scipy.spatial.distance import jensenshannon
 from sklearn.metrics import average_precision_score
 
 from octis_m3l.data.dataset import MultiviewDataset
-from octis_m3l.metrics import JSD, MRR, UAP, jsd, linked, mrr, uap
+from octis_m3l.metrics import JSD, MRR, UAP, linked, retrieval
 from octis_m3l.metrics.outputs import THETA_KEYS
 
 from .contract import MetricContract
@@ -47,8 +47,8 @@ def average_precision(hits: list[bool]) -> float:
 
 
 MEASURES: list[tuple[Any, Any, Callable[[list[bool]], float]]] = [
-    (mrr.reciprocal_ranks, mrr.expected_by_chance, reciprocal_rank),
-    (uap.average_precisions, uap.expected_by_chance, average_precision),
+    (retrieval.reciprocal_ranks, retrieval.reciprocal_rank_by_chance, reciprocal_rank),
+    (retrieval.average_precisions, retrieval.average_precision_by_chance, average_precision),
 ]
 
 
@@ -90,7 +90,7 @@ def test_chance_is_exact(measured: Any, chance: Any, plain: Any) -> None:
 
 
 def test_chance_of_many_relevant_among_many_stays_finite() -> None:
-    chance = mrr.expected_by_chance(20_000, np.array([1, 10_000, 20_000]))
+    chance = retrieval.reciprocal_rank_by_chance(20_000, np.array([1, 10_000, 20_000]))
     assert np.isfinite(chance).all()
     assert chance[1] == pytest.approx(np.log(2), abs=1e-4)
     assert chance[2] == 1.0
@@ -120,7 +120,7 @@ def test_mrr_and_uap_equal_a_loop_over_queries(
             precisions.append(average_precision_score(images_of == number, -distances))
     assert len(ranks) == english.stop - english.start - 2
     for at_once in (1, 50, 2**20):
-        monkeypatch.setattr(linked, "_DISTANCES_AT_ONCE", at_once)
+        monkeypatch.setattr(retrieval, "_DISTANCES_AT_ONCE", at_once)
         found = [metric(dataset, "en", "image").per_item(output) for metric in (MRR, UAP)]
         np.testing.assert_allclose(found, [ranks, precisions], rtol=1e-12)
 
@@ -129,7 +129,7 @@ def test_mrr_and_uap_equal_a_loop_over_queries(
 def test_jsd_equals_a_loop_over_pairs(
     dataset: Data, output: Output, partition: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(jsd, "_PAIRS_AT_ONCE", 4)
+    monkeypatch.setattr(linked, "_PAIRS_AT_ONCE", 4)
     key = THETA_KEYS[partition]
     english, images = dataset.view("en").rows(partition), dataset.view("image").rows(partition)
     expected = [

@@ -32,7 +32,7 @@ WRONG_DATA: list[tuple[Any, str]] = [
     (lambda d: NPMI(d, view=0), "text_view: name=0: it should be"),
     (lambda d: MRR(d, ["en"], "de"), r"tuples: name=\['en'\]: it should be"),
     (lambda d: JSD(d, "en", None), "tuples: name=None: it should be"),
-    (lambda d: OverViews(None), "OverViews needs a MultiviewDataset, given NoneType"),
+    (lambda d: OverViews(None), "OverViews needs a MultiviewDataset, given None"),
     (lambda d: MRR(unlinked(d), "en", "de"), "no item of 'en' is linked to an item of 'de' in the"),
     (lambda d: JSD(unlinked(d), "en", "de"), "no item of 'en' is linked to an item of 'de' in the"),
     (

@@ -12,7 +12,7 @@ from octis_m3l.data.dataset import MultiviewDataset
 from octis_m3l.data.views import TextView
 from octis_m3l.errors import DataError
 from octis_m3l.metrics import NPMI, DocumentNPMI, TopicUniqueness
-from octis_m3l.metrics.document_npmi import document_npmi
+from octis_m3l.metrics.npmi import document_npmi
 
 from .contract import MetricContract
 from .planted import TOPICS, Data, Output, in_words
