@@ -14,10 +14,11 @@ def as_items(given: Any, what: str) -> list[Any]:
     """Return several items as a list; refuse a single one, and what has no order."""
     single = isinstance(given, str | bytes | PurePath | Mapping | Set)
     # A table gives the names of its columns.
-    if single or not isinstance(given, Iterable) or is_scalar(given) or hasattr(given, "columns"):
+    single = single or getattr(given, "ndim", 1) == 0 or hasattr(given, "columns")
+    if single or not isinstance(given, Iterable):
         raise DataError(
-            f"{what}: expected a list of items, given one {kind_of(given)}; put a single item in a "
-            "list."
+            f"{what}: expected a list of items, given one {type(given).__name__}; put a "
+            "single item in a list."
         )
     return list(given)
 
@@ -48,13 +49,3 @@ def check_characters(text: str, what: str = "the document") -> None:
             "again, or repair it with text.encode('utf-16', 'surrogatepass').decode('utf-16', "
             "'replace')."
         ) from None
-
-
-def is_scalar(value: object) -> bool:
-    """Return whether an array has no dimension, and so no items."""
-    return getattr(value, "ndim", 1) == 0
-
-
-def kind_of(value: object) -> str:
-    """Return the name of a value's type, for errors."""
-    return type(value).__name__

@@ -85,9 +85,9 @@ def doubt_of_segmentation(view: str, language: str | None, vocabulary: tuple[str
         return ""
     return (
         f"view '{view}': its language {_known(language)}, but words such as {long[0][:20]!r} are "
-        "in a script without spaces between words, so that whole sentences count as words. Give "
-        f"the language (languages={{'{view}': 'zh'}}; octis-m3l build: --language {view}=zh), "
-        "or the tokenizer 'whitespace' if the words are separated by spaces already."
+        "in a script without spaces between words, so that whole sentences count as words. "
+        f"{_give(view, 'zh')}, or the tokenizer 'whitespace' if the words are separated by spaces "
+        "already."
     )
 
 
@@ -107,11 +107,17 @@ def doubt_of_stop_words(
     return (
         f"view '{view}': its language {_known(language)}, but {len(shared[likely])} of its "
         f"{_TOP_WORDS} most frequent words are stop words of '{likely}' "
-        f"({', '.join(shared[likely][:5])}, …). Give the language (languages={{'{view}': "
-        f"'{likely}'}}; octis-m3l build: --language {view}={likely}), or keep all words "
-        "with stop_words=False (--set stop_words=false)."
+        f"({', '.join(shared[likely][:5])}, …). {_give(view, likely)}, or keep all words with "
+        "stop_words=False (--set stop_words=false)."
     )
 
 
 def _known(language: str | None) -> str:
     return "is not known" if language is None else f"is '{language}'"
+
+
+def _give(view: str, code: str) -> str:
+    return (
+        f"Give the language (languages={{'{view}': '{code}'}}; octis-m3l build: --language "
+        f"{view}={code})"
+    )

@@ -9,6 +9,7 @@ import re
 import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from io import BufferedReader
 from pathlib import Path
 from typing import Any
 
@@ -57,23 +58,25 @@ def read_table(
     """
     path = Path(path)
     suffix = format_of(path)
+    if not suffix:
+        raise DataError(f"{path}: expected a .csv, .tsv or .jsonl file (.gz too), or .xlsx.")
     if delimiter is not None and suffix not in DELIMITED:
         raise SettingsError(
             f"delimiter={delimiter!r}: {path} is no .csv or .tsv file; leave it out."
         )
-    if suffix in DELIMITED:
-        chosen, rows = _delimited_rows(path, read_text(path, encoding), delimiter)
+    if encoding is not None and suffix in WORKBOOKS:
+        raise SettingsError(f"encoding={encoding!r}: {path} has none to choose; leave it out.")
+    if suffix in JSON_LINES:
+        return read_json_lines(path, encoding)
+    if suffix in WORKBOOKS:
+        return _as_frame(_workbook_rows(path), f"{path}, row", "Give the column a name")
+    with _cells_of_any_length():
+        lines = list(io.StringIO(read_text(path, encoding), newline=""))
+        chosen, first = _delimiter(lines, delimiter, path)
         remedy = (
             f"Put a text that holds {chosen!r} in quotes, or give another delimiter (--delimiter)"
         )
-        return _as_frame(rows, f"{path}, line", remedy)
-    if suffix in JSON_LINES:
-        return read_json_lines(path, encoding)
-    if not suffix:
-        raise DataError(f"{path}: expected a .csv, .tsv or .jsonl file (.gz too), or .xlsx.")
-    if encoding is not None:
-        raise SettingsError(f"encoding={encoding!r}: {path} has none to choose; leave it out.")
-    return _as_frame(_workbook_rows(path), f"{path}, row", "Give the column a name")
+        return _as_frame(_rows(lines, first, chosen, path), f"{path}, line", remedy)
 
 
 def _as_frame(rows: Iterable[Row], where: str, remedy: str) -> pd.DataFrame:
@@ -116,20 +119,19 @@ def _widths(number: int, cells: list[str], names: list[str]) -> str:
 def _workbook_rows(path: Path) -> Iterator[Row]:
     import openpyxl
 
-    try:
-        book = openpyxl.load_workbook(path, read_only=True, data_only=True)
-        rows = [[_as_text(cell) for cell in row] for row in book.worksheets[0].iter_rows()]
-        names = book.sheetnames
-        book.close()
-    except FileNotFoundError:
-        raise DataError(f"{path} is missing; check its path.") from None
-    except MemoryError:
-        raise
-    except Exception as error:
-        # A damaged archive, XML or style: openpyxl passes on whatever its parts raise.
-        raise DataError(
-            f"{path} can't be read as a workbook ({error}); save it again as .xlsx, or as .csv."
-        ) from None
+    with opened(path) as file:
+        try:
+            book = openpyxl.load_workbook(file, read_only=True, data_only=True)
+            rows = [[_as_text(cell) for cell in row] for row in book.worksheets[0].iter_rows()]
+        except MemoryError:
+            raise
+        except Exception as error:
+            # A damaged archive, XML or style: openpyxl passes on whatever its parts raise.
+            raise DataError(
+                f"{path} can't be read as a workbook ({type(error).__name__}: {error}); save it "
+                "again as .xlsx, or as .csv."
+            ) from None
+    names = book.sheetnames
     if len(names) > 1:
         warn(f"{path} has the sheets {', '.join(names)}: '{names[0]}' is read.")
     while rows and not any(rows[-1]):
@@ -151,51 +153,42 @@ def read_json_lines(path: Path, encoding: str | None = None) -> pd.DataFrame:
     Whole numbers are kept as text, digit by digit: as labels they may be longer than a float.
     """
     rows: list[dict[str, Any]] = []
-    nested = "its fields are nested too deeply; flatten them."
     for number, line in enumerate(io.StringIO(read_text(path, encoding), newline=""), 1):
         if not line.strip():
             continue
         try:
-            rows.append(json.loads(line, parse_int=str))
-        except json.JSONDecodeError as error:
+            row = json.loads(line, parse_int=str)
+        except (json.JSONDecodeError, RecursionError) as error:
             raise DataError(
-                f"{path}, line {number}: {error}; the file is truncated or holds no JSON lines."
+                f"{path}, line {number}: {error}; the file is truncated, nested too deeply or "
+                "holds no JSON lines."
             ) from None
-        except RecursionError:
-            raise DataError(f"{path}, line {number}: {nested}") from None
-        if not isinstance(rows[-1], dict):
+        if not isinstance(row, dict):
             raise DataError(
-                f"{path}, line {number}: a JSON {type(rows[-1]).__name__}, where an object was "
-                "expected."
+                f"{path}, line {number}: a JSON {type(row).__name__}, where an object was expected."
             )
-    try:
-        frame: pd.DataFrame = pd.json_normalize(rows)
-    except RecursionError:
-        raise DataError(f"{path}: {nested}") from None
+        rows.append(row)
+    frame: pd.DataFrame = pd.json_normalize(rows)
     return frame
 
 
 # Delimited text.
 
 
-def _delimited_rows(path: Path, text: str, delimiter: str | None) -> tuple[str, Iterator[Row]]:
-    """Return the delimiter, and the rows with the number of their first line, the header first.
-
-    A row is a line, or several where a cell in quotes holds line breaks. Quotes that do not
-    enclose a cell are part of the text.
-    """
-    lines = list(io.StringIO(text, newline=""))
+def _delimiter(lines: list[str], given: str | None, path: Path) -> tuple[str, int]:
+    """Return the delimiter and the number of the first line: one may only name the delimiter."""
     separator = _SEPARATOR_LINE.fullmatch(lines[0]) if lines else None
-    if delimiter is not None:
-        chosen = _DELIMITER_NAMES.get(delimiter, delimiter)
-        if len(chosen) != 1 or chosen in '"\r\n ':
-            raise SettingsError(
-                f"delimiter={delimiter!r}: expected one character between cells, such as ',', ';' "
-                "or 'tab'."
-            )
-    else:
-        chosen = separator[1] if separator else _detected_delimiter(lines[:_SAMPLE_LINES], path)
-    return chosen, _rows(lines, 1 if separator else 0, chosen, path)
+    first = 1 if separator else 0
+    if given is None:
+        return separator[1] if separator else _detected_delimiter(
+            lines[:_SAMPLE_LINES], path
+        ), first
+    chosen = _DELIMITER_NAMES.get(given, given)
+    if len(chosen) != 1 or chosen in '"\r\n ':
+        raise SettingsError(
+            f"delimiter={given!r}: expected one character between cells, such as ',', ';' or 'tab'."
+        )
+    return chosen, 1 if separator else 0
 
 
 def _has_width(cells: list[str], width: int) -> bool:
@@ -209,8 +202,7 @@ def _detected_delimiter(lines: list[str], path: Path) -> str:
     candidates = sorted(_DELIMITERS, key=lambda one: one != "\t") if tabs else _DELIMITERS
     scores = {}
     for candidate in candidates:
-        with _cells_of_any_length():
-            header, *rows = [c for c in csv.reader(lines, delimiter=candidate) if c] or [[]]
+        header, *rows = [c for c in csv.reader(lines, delimiter=candidate) if c] or [[]]
         if len(header) > 1:
             share = sum(_has_width(cells, len(header)) for cells in rows) / max(1, len(rows))
             scores[candidate] = share, len(header)
@@ -218,6 +210,11 @@ def _detected_delimiter(lines: list[str], path: Path) -> str:
 
 
 def _rows(lines: list[str], first: int, delimiter: str, path: Path) -> Iterator[Row]:
+    """Return the rows with the number of their first line, the header first.
+
+    A row is a line, or several where a cell in quotes holds line breaks. Quotes that do not
+    enclose a cell are part of the text.
+    """
     width, at = 0, first
     doubtful, proven = "", False
     # A space after each delimiter of the header belongs to the delimiter.
@@ -265,8 +262,7 @@ def _quoted_row(
     following = (lines[number] for number in range(at, len(lines)))
     reader = csv.reader(following, delimiter=delimiter, strict=True, skipinitialspace=spaced)
     try:
-        with _cells_of_any_length():
-            return next(reader), at + reader.line_num
+        return next(reader), at + reader.line_num
     except csv.Error:
         return None, at + 1
 
@@ -294,9 +290,23 @@ def _cells_of_any_length() -> Iterator[None]:
 # Bytes to text.
 
 
+@contextmanager
+def opened(path: Path) -> Iterator[gzip.GzipFile | BufferedReader]:
+    """Open a file to read its bytes, unpacked if it ends in .gz."""
+    try:
+        with gzip.open(path) if path.suffix.lower() == ".gz" else path.open("rb") as file:
+            yield file
+    except (OSError, EOFError, UnicodeDecodeError, zlib.error) as error:
+        raise DataError(
+            f"{path} can't be read ({error}); check its path, and copy the file again if it is "
+            "incomplete or damaged."
+        ) from None
+
+
 def read_text(path: Path, encoding: str | None = None) -> str:
     """Return the text of a file, unpacked, its encoding detected if it is not given."""
-    content = _unpacked(path)
+    with opened(path) as file:
+        content = file.read()
     if encoding is None:
         return _detected_text(content, path).removeprefix("\ufeff")
     try:
@@ -308,21 +318,6 @@ def read_text(path: Path, encoding: str | None = None) -> str:
         ) from None
     except UnicodeError as error:
         raise DataError(f"{path} is not written in {encoding} ({error}).") from None
-
-
-def _unpacked(path: Path) -> bytes:
-    try:
-        content = path.read_bytes()
-        return gzip.decompress(content) if path.suffix.lower() == ".gz" else content
-    except FileNotFoundError:
-        raise DataError(f"{path} is missing; check its path.") from None
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise DataError(
-            f"{path} can't be unpacked ({error}): it is cut off, damaged or not gzipped; copy it "
-            "again."
-        ) from None
-    except OSError as error:
-        raise DataError(f"{path} can't be read ({error.strerror}).") from None
 
 
 def _detected_text(content: bytes, path: Path) -> str:

@@ -1,6 +1,5 @@
 """Text preprocessing: raw texts of one language become ids of the words of a vocabulary."""
 
-import warnings
 from array import array
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -14,7 +13,7 @@ from numpy.typing import NDArray
 from pydantic import AfterValidator, Field, PlainValidator
 from scipy.sparse import csr_matrix
 
-from octis_m3l.data.item_checks import as_items, check_characters, is_missing, kind_of
+from octis_m3l.data.item_checks import as_items, check_characters, is_missing
 from octis_m3l.data.languages import doubt_of_segmentation, doubt_of_stop_words, language_code
 from octis_m3l.data.tokenizers import (
     TOKENIZERS,
@@ -29,7 +28,7 @@ from octis_m3l.data.tokenizers import (
     split_form,
     stop_words,
 )
-from octis_m3l.errors import DataError, MissingDependencyError, SettingsError, suggest
+from octis_m3l.errors import DataError, MissingDependencyError, SettingsError, suggest, warn
 from octis_m3l.validation import validated, validated_fields
 
 __all__ = [
@@ -80,13 +79,11 @@ class PreprocessingReport:
 
     def __str__(self) -> str:
         """Return the report as one sentence."""
-        empty = "none of them empty"
-        if self.empty_documents:
-            shown = ", ".join(map(str, self.empty_documents[:_ROWS_SHOWN]))
-            more = ", ..." if len(self.empty_documents) > _ROWS_SHOWN else ""
-            rows = "row" if len(self.empty_documents) == 1 else "rows"
-            count = len(self.empty_documents)
-            empty = f"{count} of them with no token left ({rows} {shown}{more})"
+        count = len(self.empty_documents)
+        shown = ", ".join(map(str, self.empty_documents[:_ROWS_SHOWN]))
+        more = ", ..." if count > _ROWS_SHOWN else ""
+        rows = f"{'row' if count == 1 else 'rows'} {shown}{more}"
+        empty = f"{count} of them with no token left ({rows})" if count else "none of them empty"
         return (
             f"View {self.view!r}: {self.documents} documents, {empty}; {self.tokens_after} of "
             f"{self.tokens_before} tokens are in the vocabulary of {self.vocabulary_size} words."
@@ -207,20 +204,7 @@ class TextPreprocessor:
             stop_words(self.language)
 
     def tokenize(self, text: str) -> list[str]:
-        """Return the tokens of a text, before the vocabulary is applied.
-
-        Parameters
-        ----------
-        text : str
-            One document.
-
-        Raises
-        ------
-        DataError
-            If the text or what a custom tokenizer returns is invalid.
-        MissingDependencyError
-            If the language's tokenizer is not installed.
-        """
+        """Return the tokens of a text, before the vocabulary is applied."""
         _check_text(text)
         return [word for form in self._find_forms()(text) for word in self._words_of(form)]
 
@@ -252,12 +236,12 @@ class TextPreprocessor:
             If the language's tokenizer is not installed.
         """
         encoded = self._encode(texts, view, self._words_of)
-        documents = len(encoded.missing)
-        rows = np.ones(documents, np.bool_) if training is None else np.asarray(training)
-        if rows.dtype != np.bool_ or rows.shape != (documents,):
+        shape = encoded.missing.shape
+        rows = np.ones(shape, np.bool_) if training is None else np.asarray(training)
+        if rows.dtype != np.bool_ or rows.shape != shape:
             raise DataError(
                 f"View {view!r}: the training mask is of type {rows.dtype} and shape {rows.shape}; "
-                f"expected bool and ({documents},), one truth value for each document."
+                f"expected bool and {shape}, one truth value for each document."
             )
         return encoded.select(self._choose_vocabulary(encoded, rows, view), view)
 
@@ -283,7 +267,8 @@ class TextPreprocessor:
         MissingDependencyError
             If the language's tokenizer is not installed.
         """
-        words = _checked_vocabulary(vocabulary, view)
+        words = tuple(as_items(vocabulary, f"view '{view}', vocabulary"))
+        check_vocabulary(words, view)
         spellings = _other_spellings(self, words)
         words_of: Callable[[str], list[str]] = self._words_of
         if self.tokenizer == "separated" and self.language not in UNSEGMENTED:
@@ -293,15 +278,7 @@ class TextPreprocessor:
         return replace(encoded, words=found).select(words, view)
 
     def doubts_of_language(self, corpus: TokenizedCorpus, view: str) -> list[str]:
-        """Return warnings if the texts seem to be in another language, one sentence each.
-
-        Parameters
-        ----------
-        corpus : TokenizedCorpus
-            What `fit_transform` returned.
-        view : str
-            Name for the sentences.
-        """
+        """Return warnings if the texts seem to be in another language than the one given."""
         doubts = []
         if self.tokenizer == "auto" and self._splits_forms():
             doubts.append(doubt_of_segmentation(view, self.language, corpus.vocabulary))
@@ -312,9 +289,7 @@ class TextPreprocessor:
 
     def as_dict(self) -> dict[str, object]:
         """Return the settings as JSON can store them; a function only by its name."""
-        settings: dict[str, object] = {
-            field.name: getattr(self, field.name) for field in fields(self)
-        }
+        settings = {field.name: getattr(self, field.name) for field in fields(self)}
         if not isinstance(self.stop_words, bool):
             settings["stop_words"] = sorted(self.stop_words)
         if not isinstance(self.tokenizer, str):
@@ -325,12 +300,7 @@ class TextPreprocessor:
     def of_vocabulary(cls, vocabulary: Collection[str], language: str | None) -> Self:
         """Return a preprocessor for new texts of a corpus whose words another program chose.
 
-        Parameters
-        ----------
-        vocabulary : collection of str
-            The words; if all are in lower case, texts are converted to lower case.
-        language : str, optional
-            ISO 639-1 code; decides how texts are split where their words are not separated.
+        If all words are in lower case, texts are converted to lower case.
         """
         return cls(
             language=language,
@@ -345,41 +315,18 @@ class TextPreprocessor:
     @classmethod
     @partial(validated, error=SettingsError)
     def from_dict(cls, settings: Mapping[str, Any]) -> Self:
-        """Return the preprocessor that `as_dict` described.
+        """Return the preprocessor that `as_dict` described; omitted settings have their defaults.
 
-        Parameters
-        ----------
-        settings : mapping
-            Settings by name; omitted ones have their defaults. If the tokenizer was a function, it
-            must be given again by `with_tokenizer` before any text is tokenized.
-
-        Raises
-        ------
-        SettingsError
-            If a setting is unknown or invalid.
+        If the tokenizer was a function, `with_tokenizer` must give it again.
         """
         stored = settings.get("tokenizer")
         if isinstance(stored, Mapping) and isinstance(stored.get("callable"), str):
             settings = {**settings, "tokenizer": _UnrestoredTokenizer(stored["callable"])}
         return cls(**settings)
 
+    @partial(validated, error=SettingsError)
     def with_tokenizer(self, tokenizer: Tokenizer) -> Self:
-        """Return the preprocessor with the function that stored settings only name.
-
-        Parameters
-        ----------
-        tokenizer : callable
-            The function from a text to its words.
-
-        Raises
-        ------
-        SettingsError
-            If the tokenizer was not a function: the words would not be those of the vocabulary.
-        """
-        if not callable(tokenizer):
-            raise SettingsError(
-                f"a tokenizer is a function from a text to its words; given {tokenizer!r}."
-            )
+        """Return the preprocessor with the function that stored settings only name."""
         if isinstance(self.tokenizer, str):
             raise SettingsError(
                 f"the texts were split into words by '{self.tokenizer}', and another tokenizer "
@@ -442,7 +389,7 @@ class TextPreprocessor:
             try:
                 return splitting.tokenize(form)
             except MissingDependencyError as error:
-                warnings.warn(str(error), stacklevel=7)
+                warn(str(error))
                 splitting = None
                 return whole
 
@@ -480,33 +427,22 @@ class TextPreprocessor:
         self, encoded: _EncodedTexts, rows: NDArray[np.bool_], view: str
     ) -> tuple[str, ...]:
         documents = int(np.count_nonzero(rows & ~encoded.missing))
-        if documents == 0:
-            raise DataError(
-                f"View {view!r}: no vocabulary: none of its {np.count_nonzero(rows)} training "
-                f"documents has text ({len(rows)} documents in all). Give texts, or other "
-                "training rows."
-            )
         counts, frequencies = encoded.counts(rows)
-        rare = frequencies < self.min_document_frequency
-        common = frequencies / documents > self.max_document_frequency
-        kept = ~rare & ~common
-        if not frequencies.any():
-            raise DataError(
-                f"View {view!r}: no vocabulary: no word of the {documents} training documents with "
-                f"text is left after stop words, min_word_length={self.min_word_length} and "
-                f"keep_numbers={self.keep_numbers}. Lower min_word_length, set stop_words=False or "
-                "keep_numbers=True (octis-m3l build: --set stop_words=false), and check that the "
-                f"text is in language={self.language!r}."
-            )
+        found = frequencies > 0
+        rare = found & (frequencies < self.min_document_frequency)
+        common = frequencies / max(1, documents) > self.max_document_frequency
+        kept = found & ~rare & ~common
         if not kept.any():
             raise DataError(
-                f"View {view!r}: no vocabulary: of {np.count_nonzero(frequencies)} different words "
-                f"in the {documents} training documents with text, "
-                f"{np.count_nonzero(rare & (frequencies > 0))} are in fewer than "
-                f"min_document_frequency={self.min_document_frequency} documents and "
-                f"{np.count_nonzero(common)} are in more than "
-                f"max_document_frequency={self.max_document_frequency} of them. Lower "
-                "min_document_frequency or raise max_document_frequency."
+                f"View {view!r}: no vocabulary. {documents} of its {np.count_nonzero(rows)} "
+                f"training documents have text. With language={self.language!r}, its stop words, "
+                f"min_word_length={self.min_word_length} and keep_numbers={self.keep_numbers}, "
+                f"{np.count_nonzero(found)} different words are left; {np.count_nonzero(rare)} are "
+                f"in fewer than min_document_frequency={self.min_document_frequency} documents, "
+                f"{np.count_nonzero(common)} in more than "
+                f"max_document_frequency={self.max_document_frequency} of them. Change one of "
+                "these settings (stop_words=False; octis-m3l build: --set stop_words=false), or "
+                "give other texts."
             )
         words = [encoded.words[index] for index in np.flatnonzero(kept)]
         ranked = sorted(zip((-counts[kept]).tolist(), words, strict=True))
@@ -549,44 +485,42 @@ def _name_of(function: Tokenizer) -> str:
     return f"{getattr(named, '__module__', None) or 'builtins'}:{named.__qualname__}"
 
 
+def check_vocabulary(words: Collection[str], view: str) -> None:
+    """Check that a vocabulary has different words without white space."""
+    if not words:
+        raise DataError(
+            f"view '{view}' has no vocabulary: no word was left after preprocessing; check the "
+            "language, the stop words and the vocabulary size."
+        )
+    invalid = [word for word in words if not isinstance(word, str) or word.split() != [word]]
+    if len(set(words)) < len(words):
+        invalid += [word for word, count in Counter(words).items() if count > 1]
+    if invalid:
+        raise DataError(
+            f"view '{view}': the vocabulary has {invalid[0]!r}, which is empty, has white space "
+            "or is there twice; expected different words."
+        )
+
+
 def _check_text(text: object) -> None:
     if not isinstance(text, str):
-        remedy = "Decode it" if isinstance(text, bytes) else "Convert it with str() if it is text"
         raise DataError(
-            f"the document is of type {kind_of(text)}; expected str, or None if missing. {remedy}."
+            f"the document is of type {type(text).__name__}; expected str, or None if it is "
+            "missing. Decode bytes, and convert other types with str()."
         )
     check_characters(text)
 
 
-def _checked_vocabulary(vocabulary: Sequence[str], view: str) -> tuple[str, ...]:
-    words = () if isinstance(vocabulary, str) else tuple(vocabulary)
-    if not words:
-        raise DataError(
-            f"View {view!r}: the vocabulary is {vocabulary!r}; expected a sequence of words such "
-            "as the vocabulary that fit_transform returned."
-        )
-    for word, count in Counter(words).items():
-        if not isinstance(word, str) or word.split() != [word] or count > 1:
-            repeated = " more than once" if count > 1 else ""
-            raise DataError(
-                f"View {view!r}: the vocabulary has {word!r}{repeated}; expected different words "
-                "that are not empty and have no white space."
-            )
-    return words
-
-
 def _checked_tokens(tokens: object) -> list[str]:
     """Return the words that a custom tokenizer found, without empty ones."""
-    if isinstance(tokens, str | bytes) or not isinstance(tokens, Iterable):
+    if isinstance(tokens, Iterable) and not isinstance(tokens, str | bytes):
+        words = [word for word in tokens if not isinstance(word, str) or word.strip()]
+        invalid = [w for w in words if not isinstance(w, str) or w.split() != [w]]
+    else:
+        words, invalid = [], [tokens]
+    if invalid:
         raise DataError(
-            f"the tokenizer returned {kind_of(tokens)}; expected a list of words. Correct the "
-            "function given as tokenizer."
+            f"the tokenizer returned {invalid[0]!r}; expected a list of words without white space. "
+            "Correct the function given as tokenizer; it can join words with underscores."
         )
-    words = [word for word in tokens if not isinstance(word, str) or word.strip()]
-    for word in words:
-        if not isinstance(word, str) or word.split() != [word]:
-            raise DataError(
-                f"the tokenizer returned {word!r} as a word; expected a string without white "
-                "space. Correct the function given as tokenizer; it can join with underscores."
-            )
     return words

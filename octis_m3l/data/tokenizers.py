@@ -32,15 +32,13 @@ import re
 import warnings
 from collections.abc import Callable, Iterable
 from functools import lru_cache
-from importlib import import_module
-from types import ModuleType
 from typing import Any
 from unicodedata import category, is_normalized, normalize
 
 import regex
 import stopwordsiso
 
-from octis_m3l.errors import MissingDependencyError, SettingsError, suggest
+from octis_m3l.errors import SettingsError, import_extra, suggest
 
 TOKENIZERS = ("auto", "fugashi", "jieba", "separated", "unicode", "whitespace")
 UNSEGMENTED = frozenset({"bo", "km", "lo", "my", "th"})
@@ -148,11 +146,13 @@ def find_forms(tokenizer: str, language: str | None) -> Callable[[str], Iterable
     """Return the function that finds the words of a text as they are written."""
     name = automatic_tokenizer(language) if tokenizer == "auto" else tokenizer
     if name == "jieba":
-        jieba = _optional("jieba", "Chinese")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            jieba = import_extra("jieba", "chinese")
         jieba.setLogLevel(logging.WARNING)
         return lambda text: jieba.lcut(normalise(text))
     if name == "fugashi":
-        tagger = _fugashi_tagger(_optional("fugashi", "Japanese"))
+        tagger = _fugashi_tagger(import_extra("fugashi", "japanese"))
         return lambda text: tagger.parse(normalise(text)).split()
     if name in ("separated", "whitespace"):
         return lambda text: normalise(text).split()
@@ -213,20 +213,9 @@ def has_stop_words(language: str) -> bool:
 
 @lru_cache(maxsize=128)
 def stop_words(language: str) -> frozenset[str]:
-    """Return the stop words of a language in the form in which words are compared with them.
+    """Return the stop words of a language (ISO 639-1) as `comparable_word` spells words.
 
-    They are normalised, in lower case, and without diacritics in Arabic and Greek. They include
-    elided words such as the French "qu" and "jusqu".
-
-    Parameters
-    ----------
-    language : str
-        ISO 639-1 code.
-
-    Raises
-    ------
-    SettingsError
-        If there is no list for the language.
+    They include elided words such as the French "qu" and "jusqu".
     """
     if not has_stop_words(language):
         raise SettingsError(
@@ -263,25 +252,10 @@ def comparable_word(word: str, language: str | None = None) -> str:
 
 
 @lru_cache(maxsize=1)
-def _fugashi_tagger(fugashi: ModuleType) -> Any:
+def _fugashi_tagger(fugashi: Any) -> Any:
     try:
         return fugashi.Tagger("-Owakati")
-    except RuntimeError as error:
-        raise _missing("unidic-lite", "Japanese") from error
-
-
-def _optional(module: str, language: str) -> ModuleType:
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return import_module(module)
-    except ImportError as error:
-        raise _missing(module, language) from error
-
-
-def _missing(package: str, language: str) -> MissingDependencyError:
-    return MissingDependencyError(
-        f"{language} text needs the package {package}, which is not installed. Install it with: "
-        f'pip install "octis-m3l[{language.lower()}]". Or pass tokenizer="whitespace" if the words '
-        "of the text are already separated by spaces."
-    )
+    except RuntimeError:
+        # It has no dictionary.
+        import_extra("unidic_lite", "japanese", "unidic-lite")
+        raise

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from octis_m3l.data.arrays import read_array
-from octis_m3l.data.text import TextPreprocessor
+from octis_m3l.data.text import TextPreprocessor, check_vocabulary
 from octis_m3l.errors import DataError, suggest
 from octis_m3l.validation import Items, Lenient, validated_fields
 
@@ -221,17 +221,7 @@ class TextView(View):
     def __post_init__(self) -> None:
         """Check the ragged array against the vocabulary."""
         super().__post_init__()
-        if not self.vocabulary:
-            raise DataError(
-                f"view '{self.name}' has no vocabulary: no word was left after preprocessing; "
-                "check the language, the stop words and the vocabulary size."
-            )
-        if len(set(self.vocabulary)) != len(self.vocabulary):
-            raise DataError(f"view '{self.name}': the vocabulary repeats a word.")
-        if any(not word or word.split() != [word] for word in self.vocabulary):
-            raise DataError(
-                f"view '{self.name}': a word of the vocabulary is empty or contains white space."
-            )
+        check_vocabulary(self.vocabulary, self.name)
         for what, numbers in (("token_ids", self.token_ids), ("offsets", self.offsets)):
             if numbers.ndim != 1 or numbers.dtype.kind not in "iu":
                 raise DataError(

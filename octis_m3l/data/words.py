@@ -1,14 +1,12 @@
 """Words of several languages: their vectors, dictionaries and nearest neighbours."""
 
 import codecs
-import gzip
 import warnings
 import zipfile
 import zlib
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from io import BufferedReader, TextIOWrapper
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from io import TextIOWrapper
 from itertools import chain, islice, takewhile
 from pathlib import Path
 from typing import Any, Literal
@@ -18,6 +16,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array, load_npz
 
 from octis_m3l.data.arrays import read_array
+from octis_m3l.data.records import opened
 from octis_m3l.data.views import TextView
 from octis_m3l.errors import DataError, SettingsError, suggest
 
@@ -94,7 +93,7 @@ def _look_up(
     vectors: dict[int, NDArray[np.float64]] = {}
     lines = 0
     invalid: list[int] = []
-    with _opened(path, f"view '{view}'") as file:
+    with opened(path) as file:
         head = [line.rstrip(b"\r\n ") for line in islice(file, _LINES_OF_HEAD)]
         announced, size = _header(head)
         rest = (line.rstrip(b"\r\n ") for line in file)
@@ -176,7 +175,7 @@ def _is_utf8(line: bytes) -> bool:
 def read_pairs(path: str | Path) -> list[tuple[str, str]]:
     """Return the pairs of words of a dictionary file, separated by tabs or as MUSE's by spaces."""
     pairs = []
-    with _opened(Path(path), "dictionary") as file:
+    with opened(Path(path)) as file:
         lines = TextIOWrapper(file, encoding="utf-8-sig", newline="\n")
         for number, line in enumerate(lines, start=1):
             text = line.strip("\r\n")
@@ -189,17 +188,6 @@ def read_pairs(path: str | Path) -> list[tuple[str, str]]:
             if text.strip():
                 pairs.append((parts[0], parts[1]))
     return pairs
-
-
-@contextmanager
-def _opened(path: Path, what: str) -> Iterator[gzip.GzipFile | BufferedReader]:
-    try:
-        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
-            yield file
-    except (OSError, EOFError, UnicodeDecodeError, zlib.error) as error:
-        raise DataError(
-            f"{what}: {path} can't be read ({error}); expected a complete text file in UTF-8."
-        ) from None
 
 
 def word_pairs(

@@ -335,7 +335,7 @@ def test_unusable_documents_may_be_an_error() -> None:
 
 
 def test_a_view_without_any_usable_item_is_an_error(folder: Path) -> None:
-    message = "View 'de': no vocabulary: none of its 0 training documents has text"
+    message = "View 'de': no vocabulary. 0 of its 0 training documents have text."
     refused(message, built, {"en": ["sea"], "de": [None]})
     message = "view 'photo' has no usable item: all 1 were missing or dropped."
     with pytest.warns(UserWarning, match="1 of 1 items can't be opened"):

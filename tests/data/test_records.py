@@ -193,11 +193,11 @@ FLIPPED = bytes(byte ^ (place == len(PACKED) // 2) for place, byte in enumerate(
         ("a.xlsx", PICTURE, {}, "a.xlsx can't be read as a workbook ("),
         ("a.parquet", "", {}, "a.parquet: expected a .csv, .tsv or .jsonl file (.gz too)"),
         *(
-            (f"a{suffix}.gz", damaged, {}, f"a{suffix}.gz can't be unpacked (")
+            (f"a{suffix}.gz", damaged, {}, f"a{suffix}.gz can't be read (")
             for suffix in (".csv", ".tsv", ".jsonl")
             for damaged in (PACKED[:-3], PACKED[:15], FLIPPED, b"a,b\n1,2\n")
         ),
-        ("a.jsonl", '{"a": ' * 100_000, {}, "line 1: its fields are nested too deeply; flatten th"),
+        ("a.jsonl", '{"a": ' * 100_000, {}, "line 1: maximum recursion depth exceeded"),
         ("a.jsonl", '{"a": 1', {}, "line 1: Expecting ',' delimiter"),
         ("a.jsonl", "[1]", {}, "line 1: a JSON list, where an object was expected."),
     ],
@@ -210,10 +210,8 @@ def test_files_that_are_refused(
 
 def test_files_that_are_missing(tmp_path: Path) -> None:
     (tmp_path / "folder.csv").mkdir()
-    with pytest.raises(DataError, match=r"folder.csv can't be read \(Is a directory\)"):
-        read_table(tmp_path / "folder.csv")
-    for name in ("gone.csv", "gone.xlsx"):
-        with pytest.raises(DataError, match=rf"{name} is missing; check its path\.$"):
+    for name in ("folder.csv", "gone.csv", "gone.xlsx"):
+        with pytest.raises(DataError, match=rf"{name} can't be read \(.*\); check its path, and "):
             read_table(tmp_path / name)
 
 

@@ -230,7 +230,7 @@ def test_a_function_comes_back_only_by_its_name(tokenizer: Any, name: str) -> No
     )
     assert restored.with_tokenizer(str.split).tokenize("some text") == ["some", "text"]
     name_only: Any = "unicode"
-    message = "a tokenizer is a function from a text to its words; given 'unicode'."
+    message = "with_tokenizer: tokenizer='unicode': it should be callable."
     assert refused(lambda: restored.with_tokenizer(name_only), SettingsError) == message
     assert refused(lambda: TextPreprocessor().with_tokenizer(str.split), SettingsError) == (
         "the texts were split into words by 'auto', and another tokenizer would find other words; "
@@ -241,16 +241,13 @@ def test_a_function_comes_back_only_by_its_name(tokenizer: Any, name: str) -> No
 # Errors.
 
 
-@pytest.mark.parametrize(
-    ("document", "message"),
-    [
-        (b"pear", "of type bytes; expected str, or None if missing. Decode it."),
-        (7, "of type int; expected str, or None if missing. Convert it with str() if it is text."),
-    ],
-)
-def test_documents_that_are_not_text(document: Any, message: str) -> None:
+@pytest.mark.parametrize("document", [b"pear", 7])
+def test_documents_that_are_not_text(document: Any) -> None:
     texts, preprocessor = ["pear", document], TextPreprocessor("de")
-    message = f"the document is {message}"
+    message = (
+        f"the document is of type {type(document).__name__}; expected str, or None if it is "
+        "missing. Decode bytes, and convert other types with str()."
+    )
     in_row = f"View 'de', row 1: {message}"
     assert refused(lambda: preprocessor.fit_transform(texts, view="de")) == in_row
     assert refused(lambda: preprocessor.transform(texts, ["pear"], view="de")) == in_row
@@ -267,73 +264,49 @@ def test_masks_of_another_shape_or_type(training: Any) -> None:
         TextPreprocessor().fit_transform(["pear", "fig"], training)
 
 
-@pytest.mark.parametrize(
-    ("given_settings", "texts", "message"),
-    [
-        (
-            {},
-            ["pear", None],
-            "none of its 1 training documents has text (2 documents in all). Give texts, or other "
-            "training rows.",
-        ),
-        (
-            {"language": "en"},
-            ["the a 7", "pear"],
-            "no word of the 1 training documents with text is left after stop words, "
-            "min_word_length=None and keep_numbers=False. Lower min_word_length, set "
-            "stop_words=False or keep_numbers=True (octis-m3l build: --set stop_words=false), and "
-            "check that the text is in language='en'.",
-        ),
-        (
-            {"min_document_frequency": 2, "max_document_frequency": 0.5},
-            ["red pear", "fig", "red fig", None],
-            "of 3 different words in the 2 training documents with text, 2 are in fewer than "
-            "min_document_frequency=2 documents and 1 are in more than max_document_frequency=0.5 "
-            "of them. Lower min_document_frequency or raise max_document_frequency.",
-        ),
-    ],
-)
-def test_texts_without_a_vocabulary(
-    given_settings: dict[str, Any], texts: list[str | None], message: str
-) -> None:
-    training = np.array([text not in ("pear", "fig") for text in texts])
-    preprocessor = TextPreprocessor(**given_settings)
-    found = refused(lambda: preprocessor.fit_transform(texts, training))
-    assert found == f"View 'text': no vocabulary: {message}"
+def test_texts_without_a_vocabulary() -> None:
+    message = (
+        "View 'text': no vocabulary. {} of its {} training documents have text. With language={}, "
+        "its stop words, min_word_length=None and keep_numbers=False, {} different words are left; "
+        "{} are in fewer than min_document_frequency={} documents, {} in more than "
+        "max_document_frequency={} of them. Change one of these settings (stop_words=False; "
+        "octis-m3l build: --set stop_words=false), or give other texts."
+    )
+
+    def said(texts: list[str | None], *numbers: object, **settings: Any) -> None:
+        training = np.array([text not in ("pear", "fig") for text in texts])
+        found = refused(lambda: TextPreprocessor(**settings).fit_transform(texts, training))
+        assert found == message.format(*numbers)
+
+    said(["pear", None], 0, 1, None, 0, 0, 1, 0, 1.0)
+    said(["the a 7", "pear"], 1, 1, "'en'", 0, 0, 1, 0, 1.0, language="en")
+    bounds = {"min_document_frequency": 2, "max_document_frequency": 0.5}
+    said(["red pear", "fig", "red fig", None], 2, 3, None, 3, 2, 2, 1, 0.5, **bounds)
 
 
 @pytest.mark.parametrize(
     ("vocabulary", "message"),
     [
-        ([], "is []; expected a sequence of words such as the vocabulary that fit_transform"),
-        ("pear", "is 'pear'; expected a sequence of words such as the vocabulary that fit_transf"),
-        (["a pear"], "has 'a pear'; expected different words that are not empty and have no white"),
-        ([""], "has ''; expected different words that are not empty and have no white space."),
-        ([3], "has 3; expected different words that are not empty and have no white space."),
-        (["fig", "fig"], "has 'fig' more than once; expected different words that are not empty"),
+        ([], "view 'text' has no vocabulary: no word was left after preprocessing; check"),
+        ("pear", "view 'text', vocabulary: expected a list of items, given one str; put"),
+        (["a pear"], "view 'text': the vocabulary has 'a pear', which is empty, has white sp"),
+        (["fig", ""], "view 'text': the vocabulary has '', which is empty, has white space or"),
+        ([3], "view 'text': the vocabulary has 3, which is empty, has white space or is "),
+        (["fig", "fig"], "view 'text': the vocabulary has 'fig', which is empty, has white s"),
     ],
 )
 def test_vocabularies_that_are_invalid(vocabulary: Any, message: str) -> None:
     found = refused(lambda: TextPreprocessor().transform(["pear"], vocabulary))
-    assert found.startswith(f"View 'text': the vocabulary {message}")
+    assert found.startswith(message)
 
 
 @pytest.mark.parametrize(
-    ("tokens", "message"),
-    [
-        *(
-            (
-                ["pear", word],
-                f"{word!r} as a word; expected a string without white space. Correct the function "
-                "given as tokenizer; it can join with underscores.",
-            )
-            for word in ("new york", 3)
-        ),
-        ("pear", "str; expected a list of words. Correct the function given as tokenizer."),
-        (None, "NoneType; expected a list of words. Correct the function given as tokenizer."),
-    ],
+    ("tokens", "wrong"),
+    [(["pear", "new york"], "new york"), (["pear", 3], 3), ("pear", "pear"), (None, None)],
 )
-def test_custom_tokenizers_that_return_something_else(tokens: Any, message: str) -> None:
+def test_custom_tokenizers_that_return_something_else(tokens: Any, wrong: Any) -> None:
     preprocessor = TextPreprocessor("en", tokenizer=lambda text: tokens)
-    found = refused(lambda: preprocessor.fit_transform([None, "x"], view="en"))
-    assert found == f"View 'en', row 1: the tokenizer returned {message}"
+    assert refused(lambda: preprocessor.fit_transform([None, "x"], view="en")) == (
+        f"View 'en', row 1: the tokenizer returned {wrong!r}; expected a list of words without "
+        "white space. Correct the function given as tokenizer; it can join words with underscores."
+    )

@@ -248,22 +248,22 @@ no_dictionary.Tagger = without_dictionary  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize(
-    ("module", "fake", "code", "language", "package"),
+    ("modules", "code", "extra", "package"),
     [
-        ("jieba", None, "zh", "Chinese", "jieba"),
-        ("fugashi", None, "ja", "Japanese", "fugashi"),
-        ("fugashi", no_dictionary, "ja", "Japanese", "unidic-lite"),
+        ({"jieba": None}, "zh", "chinese", "jieba"),
+        ({"fugashi": None}, "ja", "japanese", "fugashi"),
+        ({"fugashi": no_dictionary, "unidic_lite": None}, "ja", "japanese", "unidic-lite"),
     ],
 )
 def test_the_package_of_a_language_is_not_installed(
-    monkeypatch: pytest.MonkeyPatch, module: str, fake: Any, code: str, language: str, package: str
+    monkeypatch: pytest.MonkeyPatch, modules: dict[str, Any], code: str, extra: str, package: str
 ) -> None:
-    monkeypatch.setitem(sys.modules, module, fake)
+    for module, fake in modules.items():
+        monkeypatch.setitem(sys.modules, module, fake)
     with pytest.raises(MissingDependencyError) as caught:
         TextPreprocessor(code).fit_transform(["本"])
     assert str(caught.value) == (
-        f"{language} text needs the package {package}, which is not installed. Install it with: "
-        f'pip install "octis-m3l[{language.lower()}]". Or pass tokenizer="whitespace" if the words '
-        "of the text are already separated by spaces."
+        f"this needs the package {package}, which is not installed. Install it with: pip install "
+        f'"octis-m3l[{extra}]".'
     )
     assert TextPreprocessor(code, tokenizer="whitespace").tokenize("東京 書") == ["東京", "書"]

@@ -237,7 +237,7 @@ def test_dictionaries_of_indices_and_mappings(tmp_path: Path, dataset: Multiview
         ([("house", 3)], r"\('house', 3\) is not a pair of words"),
         ([("haus", "house")], "none of its 1 pairs has both words in the vocabularies; check the"),
         ("a b c\n", "line 1: 'a b c'; expected a word and its translation"),
-        (Path("none.txt"), r"dictionary: .*none\.txt can't be read"),
+        (Path("none.txt"), r"none\.txt can't be read .*; check its path, and copy"),
     ],
 )
 def test_pairs_that_are_invalid(
