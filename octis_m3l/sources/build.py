@@ -10,7 +10,7 @@ from octis_m3l.errors import StorageError
 from octis_m3l.files import check_can_write
 from octis_m3l.sources.catalogue import source_of, sources
 from octis_m3l.sources.fetch import RAW, damaged_files, home_of, read_record
-from octis_m3l.sources.source import Source
+from octis_m3l.sources.source import Source, defaults
 
 if TYPE_CHECKING:
     from octis_m3l.data.dataset import MultiviewDataset
@@ -26,7 +26,7 @@ def build(
 ) -> "MultiviewDataset":
     """Build a public data set from its fetched files, and save it."""
     source = source_of(name)
-    source.check_building(options)
+    source.check(options, source.building_options)
     check_can_write(Path(out), overwrite=overwrite, marker=MANIFEST)
     home = home_of(source, folder)
     record = read_record(home, source.name)
@@ -95,8 +95,8 @@ def _description(
             name: commit or "the newest at the first fetch"
             for name, commit in source.repositories.items()
         },
-        "options": source.building_options,
-        "fetching_options": source.fetching_options,
+        "options": defaults(source.building_options),
+        "fetching_options": defaults(source.fetching_options),
         "files": [
             {
                 "path": file.path,

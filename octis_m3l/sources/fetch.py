@@ -15,7 +15,7 @@ from octis_m3l.errors import StorageError
 from octis_m3l.files import cache_folder, held, read_json, sha256, write_errors, write_json
 from octis_m3l.sources.catalogue import source_of
 from octis_m3l.sources.fetching import Fetcher, FetchError
-from octis_m3l.sources.source import RemoteFile, Source
+from octis_m3l.sources.source import RemoteFile, Source, defaults
 
 FORMAT = "octis-m3l source"
 RECORD, RAW = "source.json", "raw"
@@ -23,6 +23,7 @@ _PLAN, _ANEW = "plan.json", "raw.new"
 DELAY = 0.1
 GITHUB_API = "https://api.github.com"
 _ABOUT = ("name", "title", "homepage", "licence", "citation")
+_RECORDED = {"name", "homepage", "licence", "citation", "date", "commits", "files", "left_out"}
 _COMMIT = "[0-9a-f]{40}"
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 _Answer = TypeVar("_Answer", bound=BaseModel)
@@ -46,7 +47,7 @@ def fetch(
     what is there when all has arrived.
     """
     source = source_of(name)
-    source.check_fetching(options)
+    source.check(options, source.fetching_options)
     home = home_of(source, folder)
     record = None if again else read_record(home, source.name)
     if record is not None and _is_current(source, home, record, options):
@@ -66,23 +67,6 @@ def home_of(source: Source, folder: str | Path | None) -> Path:
     return above / f"{safe}-{hashlib.sha256(source.name.encode()).hexdigest()[:8]}"
 
 
-class _File(BaseModel):
-    sha256: str
-    size: int
-
-
-class _Record(BaseModel):
-    format: Literal["octis-m3l source"]
-    name: str
-    homepage: str
-    licence: str
-    citation: str
-    date: str
-    commits: dict[str, str]
-    files: dict[str, _File]
-    left_out: list[str]
-
-
 def read_record(home: Path, name: str) -> dict[str, Any] | None:
     """Return what was recorded of a data set that was fetched completely, else None."""
     path = home / RECORD
@@ -90,12 +74,13 @@ def read_record(home: Path, name: str) -> dict[str, Any] | None:
         return None
     try:
         record = read_json(path)
-        _Record.model_validate(record)
-    except (StorageError, ValidationError):
+    except StorageError:
+        record = {}
+    if record.get("format") != FORMAT or not record.keys() >= _RECORDED:
         raise StorageError(
             f"{path} is damaged, or no record of a fetched data set. Delete it and fetch the set: "
             "the files that are there are used."
-        ) from None
+        )
     if record["name"] != name:
         raise StorageError(
             f"{home} holds the data set {record['name']}, where {name} was expected; give another "
@@ -109,7 +94,7 @@ def damaged_files(home: Path, record: Mapping[str, Any]) -> list[str]:
     raw = home / RAW
     return [
         name
-        for name, known in record["files"].items()
+        for name, known in record.get("files", {}).items()
         if not (raw / name).is_file() or sha256(raw / name) != known["sha256"]
     ]
 
@@ -152,9 +137,8 @@ def _fetch(
     with write_errors(raw):
         raw.mkdir(parents=True, exist_ok=True)
     checksums = {name: file["sha256"] for name, file in known.get("files", {}).items()}
-    for name, checksum in checksums.items():
-        if (raw / name).is_file() and sha256(raw / name) != checksum:
-            (raw / name).unlink()
+    for name in damaged_files(home, known):
+        (home / RAW / name).unlink(missing_ok=True)
     files: dict[str, Any] = {}
     left_out = []
     for file in _files(source, raw, commits, fetcher, progress):
@@ -206,11 +190,11 @@ def _check_pins(source: Source, home: Path, known: Mapping[str, Any]) -> None:
 
 def _properties(source: Source, options: Mapping[str, Any]) -> dict[str, Any]:
     """Return the options that are properties of the data set and differ from the defaults."""
-    defaults = source.fetching_options
+    usual = defaults(source.fetching_options)
     return {
         name: value
         for name, value in options.items()
-        if name not in source.actions and defaults.get(name, ...) != value
+        if name not in source.actions and usual.get(name, ...) != value
     }
 
 

@@ -176,7 +176,10 @@ class Fetcher:
 
         def ask() -> Any:
             with self._get(url, params=parameters) as answer:
-                return answer.json()
+                try:
+                    return answer.json()
+                except exceptions.JSONDecodeError:
+                    raise _Interrupted("the answer is no JSON, or not all of it") from None
 
         return self._retried(url, ask)
 
@@ -192,7 +195,7 @@ class Fetcher:
             except FetchError as error:
                 failure = error
             except requests.RequestException as error:
-                failure = _failure(error, url, self.timeout)
+                failure = _failure(error, url)
             failures = 1 if arrived() > before else failures + 1
             if failures > self.retries or not failure.passing:
                 raise failure from None
@@ -436,7 +439,7 @@ def _version_of(answer: requests.Response) -> str | None:
     return etag if etag and not etag.startswith("W/") else answer.headers.get("Last-Modified")
 
 
-def _failure(error: requests.RequestException, url: str, timeout: float) -> FetchError:
+def _failure(error: requests.RequestException, url: str) -> FetchError:
     """Return an error that says what failed, and whether it may pass."""
     final = None
     if isinstance(error, exceptions.TooManyRedirects):
@@ -450,14 +453,8 @@ def _failure(error: requests.RequestException, url: str, timeout: float) -> Fetc
         )
     if final:
         return FetchError(f"{shown(url)}: {final}")
-    reason = "the server or the proxy can't be reached, or it hung up"
-    if isinstance(error, exceptions.JSONDecodeError):
-        reason = "the answer is no JSON, or not all of it"
-    elif isinstance(error, exceptions.Timeout) or "timed out" in str(error):
-        reason = f"no answer within {timeout:g} seconds"
-    elif isinstance(error, exceptions.ChunkedEncodingError):
-        reason = "the connection broke before everything had arrived"
-    elif isinstance(error, _Interrupted):
+    reason = f"the server can't be reached, or the connection broke ({type(error).__name__})"
+    if isinstance(error, _Interrupted):
         reason = str(error)
     return FetchError(
         f"{shown(url)}: {reason}. Try again later: it continues where it stopped.", passing=True

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from octis_m3l.errors import DataError, SettingsError, check_known, import_extra
-from octis_m3l.files import written_whole
+from octis_m3l.files import damage_errors, written_whole
 from octis_m3l.sources.fetching import Fetcher, FetchError
-from octis_m3l.sources.source import Source
+from octis_m3l.sources.source import Source, preprocessors
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -72,8 +72,6 @@ def build_huggingface(
     import pandas as pd
 
     from octis_m3l.data import from_frame
-    from octis_m3l.data.languages import language_of
-    from octis_m3l.data.text import TextPreprocessor
 
     splits, images = _read_splits(raw), images or {}
     columns = sorted({column for split in splits.values() for column in _columns(split)})
@@ -95,18 +93,14 @@ def build_huggingface(
             pictures: Any = list(_pictures(split, column, raw.with_name("pictures") / name))
             frame[column] = pictures
         frames.append(frame.assign(**{"": name}))
-    speaks = {view: language_of(view, languages) for view in texts}
     return from_frame(
         pd.concat(frames, ignore_index=True),
         texts=texts,
         images=images,
         label=label,
         group=group,
-        languages=speaks,
-        preprocessing={
-            view: TextPreprocessor(language=language, vocabulary_size=vocabulary_size)
-            for view, language in speaks.items()
-        },
+        languages=languages,
+        preprocessing=preprocessors(texts, vocabulary_size, languages),
         **arguments,
     )
 
@@ -145,13 +139,8 @@ def _download(
 def _read_splits(raw: Path) -> dict[str, Any]:
     """Return the splits with the fields of each column as columns of their own."""
     datasets = import_extra("datasets", "huggingface")
-    try:
+    with damage_errors(raw, "fetch it again: octis-m3l datasets fetch NAME --again"):
         loaded = datasets.load_from_disk(raw)
-    except Exception as error:
-        raise DataError(
-            f"{raw} can't be read ({type(error).__name__}); if it was fetched by version 0.1, "
-            "fetch it again: octis-m3l datasets fetch NAME --again"
-        ) from None
     splits = {}
     for name, split in sorted(loaded.items()):
         for column, feature in split.features.items():

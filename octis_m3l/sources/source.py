@@ -115,46 +115,38 @@ class Source:
     notes: str = ""
 
     @property
-    def fetching_options(self) -> dict[str, Any]:
-        """What a user may choose when the set is fetched, with the defaults."""
-        return {name: one.default for name, one in self._fetching.items()}
+    def fetching_options(self) -> dict[str, inspect.Parameter]:
+        """What a user may choose when the set is fetched."""
+        options = _options(self.collect) if self.collect else {}
+        options.pop("progress", None)
+        return options
 
     @property
-    def building_options(self) -> dict[str, Any]:
-        """What a user may choose when the set is built, with the defaults."""
-        return {name: one.default for name, one in self._building.items()}
+    def building_options(self) -> dict[str, inspect.Parameter]:
+        """What a user may choose when the set is built."""
+        return {"views": _VIEWS, **_options(self.build)}
 
-    def check_fetching(self, options: Mapping[str, Any]) -> None:
-        """Reject unknown options of `collect`, and values of a wrong type."""
-        self._check(options, self._fetching)
-
-    def check_building(self, options: Mapping[str, Any]) -> None:
-        """Reject unknown options of `build`, and values of a wrong type."""
-        self._check(options, self._building)
-
-    @property
-    def _fetching(self) -> dict[str, inspect.Parameter]:
-        options = {} if self.collect is None else _options(self.collect)
-        return {name: one for name, one in options.items() if name != "progress"}
-
-    @property
-    def _building(self) -> dict[str, inspect.Parameter]:
-        return _options(_with_views) | _options(self.build)
-
-    def _check(self, given: Mapping[str, Any], known: Mapping[str, inspect.Parameter]) -> None:
+    def check(self, given: Mapping[str, Any], options: Mapping[str, inspect.Parameter]) -> None:
+        """Reject unknown options, and values of a wrong type."""
         for name, value in given.items():
-            if name not in known:
-                raise SettingsError(f"{self.name} has no option '{name}'.{suggest(name, known)}")
-            checked(f"{self.name}: {name}", TypeAdapter(known[name].annotation), value)
+            if name not in options:
+                raise SettingsError(f"{self.name} has no option '{name}'.{suggest(name, options)}")
+            checked(f"{self.name}: {name}", TypeAdapter(options[name].annotation), value)
 
 
-def _with_views(*, views: Sequence[str] | None = None) -> None:
-    """Take the option that every data set has."""
+_VIEWS = inspect.Parameter(
+    "views", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Sequence[str] | None
+)
 
 
 def _options(function: Callable[..., Any]) -> dict[str, inspect.Parameter]:
     parameters = inspect.signature(function).parameters
     return {name: one for name, one in parameters.items() if one.kind is one.KEYWORD_ONLY}
+
+
+def defaults(options: Mapping[str, inspect.Parameter]) -> dict[str, Any]:
+    """Return the options' defaults."""
+    return {name: option.default for name, option in options.items()}
 
 
 def chosen_views(wanted: Sequence[str] | None, known: Collection[str]) -> list[str]:
@@ -165,14 +157,18 @@ def chosen_views(wanted: Sequence[str] | None, known: Collection[str]) -> list[s
 
 
 def preprocessors(
-    languages: Iterable[str], vocabulary_size: int | None, **settings: Any
+    views: Iterable[str],
+    vocabulary_size: int | None,
+    languages: Mapping[str, str] | None = None,
+    **settings: Any,
 ) -> "dict[str, TextPreprocessor]":
-    """Return the preprocessors of views that are called by their languages."""
+    """Return the preprocessors of views of which `languages`, or their names, say the language."""
+    from octis_m3l.data.languages import language_of
     from octis_m3l.data.text import TextPreprocessor
 
+    settings["vocabulary_size"] = vocabulary_size
     return {
-        language: TextPreprocessor(language=language, vocabulary_size=vocabulary_size, **settings)
-        for language in languages
+        view: TextPreprocessor(language=language_of(view, languages), **settings) for view in views
     }
 
 

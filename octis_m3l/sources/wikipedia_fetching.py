@@ -449,23 +449,22 @@ def _write_report(
     lines: list[dict[str, Any]] = []
     for kind, names in wanted.items():
         label = kind if kind == PICTURES else f"articles/{kind}"
-        gone: Counter[str] = Counter()
-        states = {name: store.read(kind, name) for name in names}
-        for name, record in states.items():
+        states: Counter[str] = Counter()
+        for name in names:
+            record = store.read(kind, name)
             if record is None:
                 message = messages.get((kind, name), "not asked for")
-                lines.append({"kind": label, "asked": name, "failed": message})
-            elif "gone" in record:
-                gone[record["gone"]] += 1
+                record = {"asked": name, "failed": message}
+            if "gone" in record or "failed" in record:
                 lines.append({"kind": label, **record})
             else:
                 there.add((kind, name))
-        failed = list(states.values()).count(None)
+            states["failed" if "failed" in record else record.get("gone", "there")] += 1
         items[label] = {
-            "asked": len(states),
-            "there": len(states) - gone.total() - failed,
-            "gone": dict(sorted(gone.items())),
-            "failed": failed,
+            "asked": states.total(),
+            "there": states.pop("there", 0),
+            "failed": states.pop("failed", 0),
+            "gone": dict(sorted(states.items())),
         }
     complete = [
         published

@@ -337,30 +337,21 @@ class TestTrouble:
     def test_time_outs_hang_ups_and_nobody_there(self, server: LocalServer) -> None:
         slow = Reply(b"1", stall=2.0)
         assert fetcher(timeout=0.1).json(server.serve("/f", slow, Reply(b"1"))) == 1
-        with pytest.raises(FetchError, match=r"no answer within 0\.1 seconds"):
+        with pytest.raises(FetchError, match=r"can't be reached.* \(ReadTimeout\)"):
             fetcher(timeout=0.1, retries=0).json(server.serve("/f", slow))
         assert fetcher().json(server.serve("/f", Reply(hang_up=True), Reply(b"[1]"))) == [1]
         with LocalServer() as gone:
             url = gone.serve("/f", Reply(BODY))
-        with pytest.raises(FetchError, match="can't be reached") as caught:
+        with pytest.raises(FetchError, match=r"can't be reached.* \(ConnectionError\)") as caught:
             fetcher(retries=1).json(url)
         assert caught.value.passing
 
-    @pytest.mark.parametrize(
-        ("error", "message"),
-        [
-            (requests.exceptions.SSLError("CERTIFICATE_VERIFY_FAILED"), "REQUESTS_CA_BUNDLE"),
-            (requests.exceptions.ProxyError("x"), "the server or the proxy can't be reached"),
-        ],
-    )
-    def test_certificates_and_proxies(
-        self, monkeypatch: pytest.MonkeyPatch, error: Exception, message: str
-    ) -> None:
+    def test_certificates(self, monkeypatch: pytest.MonkeyPatch) -> None:
         def failing(*_: object, **__: object) -> None:
-            raise error
+            raise requests.exceptions.SSLError("CERTIFICATE_VERIFY_FAILED")
 
         monkeypatch.setattr("requests.adapters.HTTPAdapter.send", failing)
-        with pytest.raises(FetchError, match=message):
+        with pytest.raises(FetchError, match="REQUESTS_CA_BUNDLE"):
             fetcher().json("https://example.org/")
 
     def test_json(self, server: LocalServer) -> None:
