@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -45,8 +46,8 @@ def slept(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 
 @pytest.fixture
-def wikipedia(server: LocalServer, monkeypatch: pytest.MonkeyPatch) -> Wikipedia:
+def wikipedia(server: LocalServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Wikipedia:
     monkeypatch.setattr("octis_m3l.sources.wikipedia_fetching._today", lambda: "2026-01-02")
-    small = Wikipedia(server)
+    small = Wikipedia(server, tmp_path / "fetched")
     fill(small)
     return small

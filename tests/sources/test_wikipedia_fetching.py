@@ -3,7 +3,6 @@
 import errno
 import json
 import tempfile
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from octis_m3l.errors import DataError, SettingsError, StorageError
 from octis_m3l.sources.fetching import Fetcher, FetchError
 from octis_m3l.sources.wikipedia_fetching import (
     PICTURES,
+    TITLES,
     Store,
     description_page,
     fetch_wikipedia_m3l,
@@ -24,52 +24,16 @@ from octis_m3l.sources.wikipedia_fetching import (
 )
 from octis_m3l.sources.wikipedia_m3l import build_wikipedia_m3l
 
-from .local_server import LocalServer, Reply, Request
-from .wikipedia_server import Wikipedia, address, drawn, path_of, titles, titles_file, written
+from .local_server import Reply, Request
+from .wikipedia_server import Wikipedia, address, drawn, path_of, quick, written
 
 GOOD = Reply(drawn(1), etag='"1"')
 BROKEN = Reply(drawn(1)[:700])
 NEW = address("New.jpg")
 
 
-def quick(**arguments: Any) -> Fetcher:
-    return Fetcher(**{"retries": 2, "timeout": 5.0, "contact": "me@example.org", **arguments})
-
-
-def fetch(
-    wikipedia: Wikipedia, folder: Path, fetcher: Fetcher | None = None, **options: Any
-) -> dict[str, Any]:
-    folder.mkdir(exist_ok=True)
-    for partition, rows in wikipedia.rows.items():
-        (folder / titles_file(partition)).write_bytes(titles(rows))
-    options = {"accept_failed": True, "progress": False, **options}
-    return fetch_wikipedia_m3l(folder, fetcher or quick(), **options)
-
-
-def tree(folder: Path) -> dict[str, bytes]:
-    files = (path for path in folder.rglob("*") if path.is_file())
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
-
-
-def record_of(folder: Path, kind: str, name: str) -> dict[str, Any]:
-    record = Store(folder).read(kind, name)
-    assert record is not None
-    return record
-
-
-def picture_of(folder: Path, name: str) -> Path:
-    return Store(folder).picture(name, record_of(folder, PICTURES, name))
-
-
-def not_there(folder: Path) -> list[dict[str, Any]]:
-    lines = (folder / "not-there.jsonl").read_text(encoding="utf-8").splitlines()
-    return [json.loads(line) for line in lines]
-
-
-def test_everything_comes_once(
-    wikipedia: Wikipedia, server: LocalServer, tmp_path: Path, slept: list[float]
-) -> None:
-    report = fetch(wikipedia, tmp_path)
+def test_everything_comes_once(wikipedia: Wikipedia, slept: list[float]) -> None:
+    report = wikipedia.fetch()
     whole = {"asked": 12, "there": 12, "gone": {}, "failed": 0}
     assert report == {
         "tuples": {"train": 9, "test": 3},
@@ -77,88 +41,70 @@ def test_everything_comes_once(
         "items": {"articles/en": whole, "articles/de": whole, "pictures": whole},
         "failed": 0,
     }
-    assert json.loads((tmp_path / "report.json").read_text()) == report
-    assert not_there(tmp_path) == []
-    record = record_of(tmp_path, "de", "großer türkenkrieg")
+    assert json.loads((wikipedia.folder / "report.json").read_text()) == report
+    assert wikipedia.not_there() == []
+    record = wikipedia.record("de", "großer türkenkrieg")
     page = wikipedia.articles["de"]["Großer Türkenkrieg"]
     assert record["title"] == "Großer Türkenkrieg"
     assert (record["page"], record["revision"]) == (page.number, 1000 + page.number)
     assert record["text"].startswith("Dewörter")
     assert record["retrieved"] == "2026-01-02"
-    place = picture_of(tmp_path, address("War.jpg"))
+    place = wikipedia.fetched_picture(address("War.jpg"))
     assert (place.read_bytes(), place.suffix) == (drawn(0), ".jpg")
+    server, before = wikipedia.server, wikipedia.tree()
     assert server.asked("/wikipedia/commons/thumb/a/ab/War.jpg/500px-War.jpg")
     assert server.asked("/wikipedia/commons/a/ab/War.jpg") == []
-    before = tree(tmp_path)
     server.requests.clear()
-    assert fetch(wikipedia, tmp_path) == report
+    assert wikipedia.fetch() == report
     assert server.requests == []
-    assert tree(tmp_path) == before
+    assert wikipedia.tree() == before
     assert slept == []
 
 
-def test_a_trial_takes_the_first_of_each_list_and_is_built_from_them(
-    wikipedia: Wikipedia, tmp_path: Path
-) -> None:
-    assert fetch(wikipedia, tmp_path)["items"]["pictures"]["there"] == 12
-    whole = sum(build_wikipedia_m3l(tmp_path).view("en").sizes)
-    assert fetch(wikipedia, tmp_path, limit=2)["tuples"] == {"train": 2, "test": 2}
-    assert sum(build_wikipedia_m3l(tmp_path).view("en").sizes) <= 4 < whole
+def test_a_trial_takes_the_first_of_each_list_and_is_built_from_them(wikipedia: Wikipedia) -> None:
+    assert wikipedia.fetch()["items"]["pictures"]["there"] == 12
+    whole = sum(build_wikipedia_m3l(wikipedia.folder).view("en").sizes)
+    assert wikipedia.fetch(limit=2)["tuples"] == {"train": 2, "test": 2}
+    assert sum(build_wikipedia_m3l(wikipedia.folder).view("en").sizes) <= 4 < whole
 
 
-def test_titles_are_looked_up_many_at_once(
-    wikipedia: Wikipedia, server: LocalServer, tmp_path: Path
-) -> None:
+def test_titles_are_looked_up_many_at_once(wikipedia: Wikipedia) -> None:
     for number in range(100, 160):
         english = f"Page {number} " + "o" * 120
         wikipedia.add("en", english, written(number, "en"))
         wikipedia.rows["train"].append((f"seite {number}", english.lower(), ""))
-    fetch(wikipedia, tmp_path)
-    lookups = [r.query["titles"] for r in server.asked("/en/w/api.php") if "titles" in r.query]
+    wikipedia.fetch()
+    queries = [request.query for request in wikipedia.server.asked("/en/w/api.php")]
+    lookups = [query["titles"] for query in queries if "titles" in query]
     assert 4 < len(lookups) < 20
     assert all(len(quote(titles)) < 4010 for titles in lookups)
     assert max(titles.count("|") for titles in lookups) > 20
 
 
 class TestTitles:
-    def look(self, wikipedia: Wikipedia, tmp_path: Path, title: str) -> dict[str, Any]:
+    def look(self, wikipedia: Wikipedia, title: str) -> dict[str, Any]:
         wikipedia.rows = {"train": [(title, title, "")], "test": []}
-        fetch(wikipedia, tmp_path)
-        return record_of(tmp_path, "en", title)
+        wikipedia.fetch()
+        return wikipedia.record("en", title)
 
-    @pytest.mark.parametrize(
-        "title", ["Sue Barker", "Hotchkiss et Cie", "HMS Forester (H74)", "iPhone", "LaDainian"]
-    )
-    def test_case_is_found_again(self, wikipedia: Wikipedia, tmp_path: Path, title: str) -> None:
-        stored = title[0].upper() + title[1:]
-        wikipedia.add("en", stored, "Some text.")
-        assert self.look(wikipedia, tmp_path, title.lower())["title"] == stored
+    def test_case_is_found_again(self, wikipedia: Wikipedia) -> None:
+        names = "Sue Barker", "Hotchkiss et Cie", "HMS Forester (H74)", "IPhone", "LaDainian"
+        for name in names:
+            wikipedia.add("en", name, "Some text.")
+            assert self.look(wikipedia, name.lower())["title"] == name
 
     def test_redirects_and_another_spelling_than_that_of_a_disambiguation(
-        self, wikipedia: Wikipedia, tmp_path: Path
+        self, wikipedia: Wikipedia
     ) -> None:
         wikipedia.add("en", "Great war", "", redirect="Horse", section="History")
-        record = self.look(wikipedia, tmp_path, "great war")
+        record = self.look(wikipedia, "great war")
         assert record["title"] == "Horse"
         assert (record["redirect"], record["section"]) == ("Great war", "History")
         wikipedia.add("en", "Ave", "may be", disambiguation=True)
         wikipedia.add("en", "AVE", "A train.")
-        assert self.look(wikipedia, tmp_path, "ave")["title"] == "AVE"
+        assert self.look(wikipedia, "ave")["title"] == "AVE"
 
-    @pytest.mark.parametrize(
-        ("title", "reason"),
-        [
-            *((title, "impossible title") for title in ("a|b", "x" * 300, "c#", "{{x}}")),
-            ("mercurius", "disambiguation page"),
-            ("bare", "no text"),
-            ("fleeting", "missing"),
-            ("sue barker", "missing"),
-            ("category:Horses", "no article"),
-        ],
-    )
-    def test_what_is_no_article(
-        self, wikipedia: Wikipedia, tmp_path: Path, title: str, reason: str
-    ) -> None:
+    def test_what_is_no_article(self, wikipedia: Wikipedia) -> None:
         wikipedia.add("en", "Sue Barker (singer)", "Some text.")
         wikipedia.add("en", "Mercury", "may be", disambiguation=True)
         wikipedia.add("en", "Mercurius", "", redirect="Mercury")
@@ -173,30 +119,32 @@ class TestTitles:
             return answer if "Horses" in request.query.get("titles", "") else None
 
         wikipedia.trouble = trouble
-        assert self.look(wikipedia, tmp_path, title)["gone"] == reason
-        assert reason in {line["gone"] for line in not_there(tmp_path)}
+        for title, reason in {
+            **dict.fromkeys(("a|b", "x" * 300, "c#", "{{x}}"), "impossible title"),
+            "mercurius": "disambiguation page",
+            "fleeting": "missing",
+            "bare": "no text",
+            "sue barker": "missing",
+            "category:Horses": "no article",
+        }.items():
+            assert self.look(wikipedia, title)["gone"] == reason
+            assert reason in {line["gone"] for line in wikipedia.not_there()}
 
-    def test_what_is_gone_is_not_asked_for_again(
-        self, wikipedia: Wikipedia, server: LocalServer, tmp_path: Path
-    ) -> None:
-        assert self.look(wikipedia, tmp_path, "nowhere")["gone"] == "missing"
+    def test_what_is_gone_is_not_asked_for_again(self, wikipedia: Wikipedia) -> None:
+        assert self.look(wikipedia, "nowhere")["gone"] == "missing"
         wikipedia.add("en", "Nowhere", "Some text.")
-        server.requests.clear()
-        report = fetch(wikipedia, tmp_path)
-        assert report["items"]["articles/en"]["gone"] == {"missing": 1}
-        assert server.requests == []
-        report = fetch(wikipedia, tmp_path, retry_gone=True)
-        assert report["items"]["articles/en"]["there"] == 1
+        wikipedia.server.requests.clear()
+        assert wikipedia.fetch()["items"]["articles/en"]["gone"] == {"missing": 1}
+        assert wikipedia.server.requests == []
+        assert wikipedia.fetch(retry_gone=True)["items"]["articles/en"]["there"] == 1
 
 
 class TestPictures:
-    def take(
-        self, wikipedia: Wikipedia, tmp_path: Path, small: Sequence[Reply], original: Reply
-    ) -> dict[str, Any]:
+    def take(self, wikipedia: Wikipedia, original: Reply, *small: Reply) -> dict[str, Any]:
         wikipedia.rows = {"train": [("hauspferd", "horse", NEW)], "test": []}
         wikipedia.picture(NEW, original)
         wikipedia.server.serve(path_of(str(thumbnail(NEW))), *small)
-        counts: dict[str, Any] = fetch(wikipedia, tmp_path)["items"]["pictures"]
+        counts: dict[str, Any] = wikipedia.fetch()["items"]["pictures"]
         return counts
 
     @pytest.mark.parametrize(
@@ -208,10 +156,10 @@ class TestPictures:
         ],
     )
     def test_the_original_is_taken_if_the_thumbnail_is_no_good(
-        self, wikipedia: Wikipedia, tmp_path: Path, small: list[Reply]
+        self, wikipedia: Wikipedia, small: list[Reply]
     ) -> None:
-        assert self.take(wikipedia, tmp_path, small, GOOD)["there"] == 1
-        assert picture_of(tmp_path, NEW).read_bytes() == drawn(1)
+        assert self.take(wikipedia, GOOD, *small)["there"] == 1
+        assert wikipedia.fetched_picture(NEW).read_bytes() == drawn(1)
 
     @pytest.mark.parametrize(
         ("reply", "reason"),
@@ -221,12 +169,10 @@ class TestPictures:
             (BROKEN, "can't be opened"),
         ],
     )
-    def test_what_is_no_picture(
-        self, wikipedia: Wikipedia, tmp_path: Path, reply: Reply, reason: str
-    ) -> None:
-        assert self.take(wikipedia, tmp_path, [reply], reply)["gone"] == {reason: 1}
-        assert not_there(tmp_path)[0]["asked"] == NEW
-        assert list(tmp_path.glob("pictures/**/*.new*")) == []
+    def test_what_is_no_picture(self, wikipedia: Wikipedia, reply: Reply, reason: str) -> None:
+        assert self.take(wikipedia, reply, reply)["gone"] == {reason: 1}
+        assert wikipedia.not_there()[0]["asked"] == NEW
+        assert list(wikipedia.folder.glob("pictures/**/*.new*")) == []
 
     @pytest.mark.parametrize(
         ("reply", "message"),
@@ -239,51 +185,51 @@ class TestPictures:
         ],
     )
     def test_what_is_refused_is_not_asked_for_as_original_and_may_pass(
-        self, wikipedia: Wikipedia, server: LocalServer, tmp_path: Path, reply: Reply, message: str
+        self, wikipedia: Wikipedia, reply: Reply, message: str
     ) -> None:
-        counts = self.take(wikipedia, tmp_path, [reply], GOOD)
+        counts = self.take(wikipedia, GOOD, reply)
         assert (counts["there"], counts["gone"], counts["failed"]) == (0, {}, 1)
-        assert server.asked(path_of(NEW)) == []
-        assert message in not_there(tmp_path)[0]["failed"]
-        assert self.take(wikipedia, tmp_path, [GOOD], GOOD)["there"] == 1
+        assert wikipedia.server.asked(path_of(NEW)) == []
+        assert message in wikipedia.not_there()[0]["failed"]
+        assert self.take(wikipedia, GOOD, GOOD)["there"] == 1
 
-    def test_one_that_fails_does_not_stop_the_others(
-        self, wikipedia: Wikipedia, server: LocalServer, tmp_path: Path
-    ) -> None:
-        loop = server.serve("/loop.jpg", Reply(status=302, headers={"Location": "/loop.jpg"}))
-        urls = [server.serve(f"/{status}.jpg", Reply(status=status)) for status in (403, 500)]
+    def test_one_that_fails_does_not_stop_the_others(self, wikipedia: Wikipedia) -> None:
+        serve = wikipedia.server.serve
+        loop = serve("/loop.jpg", Reply(status=302, headers={"Location": "/loop.jpg"}))
+        urls = [serve(f"/{status}.jpg", Reply(status=status)) for status in (403, 500)]
         for url in (*urls, loop, "http://[upload/x.jpg", "nowhere.jpg"):
             wikipedia.rows["train"].insert(0, ("hauspferd", "horse", url))
-        counts = fetch(wikipedia, tmp_path)["items"]["pictures"]
+        counts = wikipedia.fetch()["items"]["pictures"]
         assert counts == {"asked": 17, "there": 12, "gone": {"no address": 2}, "failed": 3}
-        failed = [line["failed"] for line in not_there(tmp_path) if "failed" in line]
+        failed = [line["failed"] for line in wikipedia.not_there() if "failed" in line]
         assert any("OCTIS_M3L_CONTACT" in message for message in failed)
         for url in urls:
-            server.serve(path_of(url), GOOD)
+            serve(path_of(url), GOOD)
         with pytest.raises(FetchError, match=r"1 items could not be fetched.*not-there.jsonl"):
-            fetch(wikipedia, tmp_path, accept_failed=False)
-        assert fetch(wikipedia, tmp_path)["items"]["pictures"]["there"] == 14
+            wikipedia.fetch(accept_failed=False)
+        assert wikipedia.fetch()["items"]["pictures"]["there"] == 14
 
     @pytest.mark.parametrize("status", [403, 503])
     def test_a_server_that_answers_nothing_is_left_alone(
-        self, wikipedia: Wikipedia, server: LocalServer, tmp_path: Path, status: int
+        self, wikipedia: Wikipedia, status: int
     ) -> None:
-        urls = [server.serve(f"/{number}.jpg", Reply(status=status)) for number in range(30)]
+        serve = wikipedia.server.serve
+        urls = [serve(f"/{number}.jpg", Reply(status=status)) for number in range(30)]
         wikipedia.rows["train"] = [("hauspferd", "horse", url) for url in urls]
         message = rf"10 failures one after another\. What has come is kept\. .* {status}"
         with pytest.raises(FetchError, match=message) as caught:
-            fetch(wikipedia, tmp_path, quick(retries=0))
+            wikipedia.fetch(quick(retries=0))
         assert caught.value.status == status
-        assert len([r for r in server.requests if r.path.endswith(".jpg")]) == 10
+        assert len([r for r in wikipedia.server.requests if r.path.endswith(".jpg")]) == 10
         busy = Reply(status=429, headers={"Retry-After": "7200"})
         with pytest.raises(FetchError, match="come back in more than an hour"):
-            self.take(wikipedia, tmp_path, [busy], GOOD)
+            self.take(wikipedia, GOOD, busy)
 
-    def test_several_in_a_cell(self, wikipedia: Wikipedia, tmp_path: Path) -> None:
+    def test_several_in_a_cell(self, wikipedia: Wikipedia) -> None:
         cell = f"{address('War.jpg')} {address('Page_8.jpg')}"
         wikipedia.rows["train"][1] = ("hauspferd", "horse", cell)
-        fetch(wikipedia, tmp_path)
-        dataset = build_wikipedia_m3l(tmp_path, validation=0)
+        wikipedia.fetch()
+        dataset = build_wikipedia_m3l(wikipedia.folder, validation=0)
         assert dataset.info()["views"]["pictures"]["items"]["train"] == 8
 
 
@@ -323,18 +269,18 @@ class TestApi:
 
         wikipedia.trouble = trouble
 
-    def test_lag_and_limits_are_waited_for(
-        self, wikipedia: Wikipedia, tmp_path: Path, slept: list[float]
-    ) -> None:
+    def test_passing_trouble_passes(self, wikipedia: Wikipedia, slept: list[float]) -> None:
         lagged = Reply(b'{"error": {"code": "maxlag", "info": "Waiting", "lag": 6}}')
+        self.troubled(wikipedia, *[lagged] * 6)
+        assert wikipedia.fetch()["failed"] == 2 * 12
+        slept.clear()
         limited = Reply(b'{"error": {"code": "ratelimited", "info": "Too often"}}')
-        self.troubled(wikipedia, lagged, limited, replace(lagged, headers={"Retry-After": "120"}))
-        assert fetch(wikipedia, tmp_path / "1", quick(retries=3))["failed"] == 0
+        busy = replace(lagged, headers={"Retry-After": "120"})
+        cut = Reply(b'{"query": {"pages": []}}', cut=9)
+        self.troubled(wikipedia, lagged, limited, busy, Reply(status=502), cut)
+        assert wikipedia.fetch(quick(retries=3))["failed"] == 0
         assert slept[:3] == [5, 5, 5]
         assert 119 <= slept[3] <= 120
-        self.troubled(wikipedia, *[lagged] * 6)
-        assert fetch(wikipedia, tmp_path / "2")["failed"] == 2 * 12
-        assert fetch(wikipedia, tmp_path / "2")["failed"] == 0
 
     @pytest.mark.parametrize(
         ("answer", "message"),
@@ -348,18 +294,11 @@ class TestApi:
         ],
     )
     def test_other_errors_are_final(
-        self, wikipedia: Wikipedia, tmp_path: Path, answer: bytes, message: str
+        self, wikipedia: Wikipedia, answer: bytes, message: str
     ) -> None:
         self.troubled(wikipedia, *[Reply(answer)] * 600)
         with pytest.raises(FetchError, match=message):
-            fetch(wikipedia, tmp_path)
-
-    def test_time_outs_errors_and_truncated_answers(
-        self, wikipedia: Wikipedia, tmp_path: Path
-    ) -> None:
-        cut = Reply(b'{"query": {"pages": []}}', cut=9)
-        self.troubled(wikipedia, Reply(stall=1.0), Reply(status=502), cut, Reply(hang_up=True))
-        assert fetch(wikipedia, tmp_path, quick(retries=5, timeout=0.2))["failed"] == 0
+            wikipedia.fetch()
 
 
 class Killed(Fetcher):
@@ -378,21 +317,31 @@ class Killed(Fetcher):
 
 class TestInterruptions:
     @pytest.fixture
-    def unbroken(self, wikipedia: Wikipedia, tmp_path: Path) -> Path:
+    def unbroken(self, wikipedia: Wikipedia) -> dict[str, bytes]:
+        """What is there after a fetch without interruption; the next ones start anew."""
         wikipedia.rows["train"].append(("weg", "away", address("Away.jpg")))
-        fetch(wikipedia, tmp_path / "unbroken")
-        return tmp_path / "unbroken"
+        wikipedia.fetch()
+        files = wikipedia.tree()
+        wikipedia.folder = wikipedia.folder.with_name("broken")
+        return files
 
-    def test_killed_between_requests_or_while_writing(
-        self,
-        wikipedia: Wikipedia,
-        unbroken: Path,
-        tmp_path: Path,
-        monkeypatch: pytest.MonkeyPatch,
+    def test_killed_between_requests(
+        self, wikipedia: Wikipedia, unbroken: dict[str, bytes]
     ) -> None:
         for after in (0, 1, 2, 3, 7, 13, 2, 9, 11, 5):
             with pytest.raises(KeyboardInterrupt):
-                fetch(wikipedia, tmp_path / "requests", Killed(after))
+                wikipedia.fetch(Killed(after))
+        wikipedia.fetch()
+        assert wikipedia.tree() == unbroken
+
+    @pytest.mark.parametrize("late", [False, True])
+    def test_killed_while_writing(
+        self,
+        wikipedia: Wikipedia,
+        unbroken: dict[str, bytes],
+        monkeypatch: pytest.MonkeyPatch,
+        late: bool,
+    ) -> None:
         write, left = Store.write, [0]
 
         def killed(*arguments: Any) -> None:
@@ -404,49 +353,44 @@ class TestInterruptions:
 
         with monkeypatch.context() as patch:
             patch.setattr(Store, "write", killed)
-            for late in (False, True):
-                for left[0] in (0, 4, 5, 7, 3, 8):
-                    with pytest.raises(KeyboardInterrupt):
-                        fetch(wikipedia, tmp_path / f"writing-{late}")
-        for broken in ("requests", "writing-False", "writing-True"):
-            fetch(wikipedia, tmp_path / broken)
-            assert tree(tmp_path / broken) == tree(unbroken)
+            for left[0] in (0, 4, 5, 7, 3, 8):
+                with pytest.raises(KeyboardInterrupt):
+                    wikipedia.fetch()
+        wikipedia.fetch()
+        assert wikipedia.tree() == unbroken
 
-    def test_a_download_that_breaks_off(
-        self, wikipedia: Wikipedia, unbroken: Path, tmp_path: Path
+    def test_a_download_that_breaks_off_and_damage(
+        self, wikipedia: Wikipedia, unbroken: dict[str, bytes]
     ) -> None:
         war = Reply(drawn(0), etag='"0"')
         wikipedia.picture(address("War.jpg"), replace(war, cut=900))
-        assert fetch(wikipedia, tmp_path / "broken")["failed"] == 1
+        assert wikipedia.fetch()["failed"] == 1
         wikipedia.picture(address("War.jpg"), war)
-        assert fetch(wikipedia, tmp_path / "broken")["failed"] == 0
-        assert tree(tmp_path / "broken") == tree(unbroken)
-
-    def test_what_is_damaged_is_fetched_again(self, wikipedia: Wikipedia, unbroken: Path) -> None:
-        before, store = tree(unbroken), Store(unbroken)
-        picture = picture_of(unbroken, address("War.jpg"))
+        assert wikipedia.fetch()["failed"] == 0
+        assert wikipedia.tree() == unbroken
+        picture, store = wikipedia.fetched_picture(address("War.jpg")), Store(wikipedia.folder)
         for harm in (b"", b'{"asked": "horse", "te', b"[]", b"\xff", b"{}"):
             picture.write_bytes(harm + bytes(picture.stat().st_size - len(harm)))
             store.path("en", "horse").write_bytes(harm)
             store.path(PICTURES, address("DC.png")).write_bytes(harm)
-            fetch(wikipedia, unbroken)
-            assert tree(unbroken) == before
+            wikipedia.fetch()
+            assert wikipedia.tree() == unbroken
 
 
-def test_arguments_and_lists_of_titles_that_are_none(wikipedia: Wikipedia, tmp_path: Path) -> None:
+def test_arguments_and_lists_of_titles_that_are_none(wikipedia: Wikipedia) -> None:
     with pytest.raises(SettingsError, match="set OCTIS_M3L_CONTACT to your e-mail"):
-        fetch(wikipedia, tmp_path, Fetcher(delay=2.0))
+        wikipedia.fetch(Fetcher(delay=2.0))
     with pytest.raises(SettingsError, match="limit=0: expected 1 or more"):
-        fetch(wikipedia, tmp_path, limit=0)
+        wikipedia.fetch(limit=0)
     for content, message in {
         b"a,b\n": "has the columns a, b; expected de_title, en_title, image_url",
         b"": "is empty; expected a header",
         b"de_title,en_title,image_url\na,b,c,d\n": "line 2: 4 cells where the header has 3",
         b"de_title,en_title,image_url\n\xff,b,c\n": "is not written in utf-8",
     }.items():
-        (tmp_path / titles_file("train")).write_bytes(content)
+        (wikipedia.folder / TITLES.format("train")).write_bytes(content)
         with pytest.raises(DataError, match=message):
-            fetch_wikipedia_m3l(tmp_path, quick(), progress=False)
+            fetch_wikipedia_m3l(wikipedia.folder, quick(), progress=False)
 
 
 @settings(max_examples=40, deadline=None)
@@ -457,11 +401,11 @@ def test_the_store_keeps_names_of_any_kind_apart(names: list[str]) -> None:
         for name in names:
             store.write("en", name, {"text": name})
         for name in names:
-            assert record_of(Path(folder), "en", name)["text"] == name
+            assert (store.read("en", name) or {})["text"] == name
             assert store.read("de", name) is None
 
 
-def test_a_record_in_anothers_place_is_not_taken_and_a_full_disk_is_said(
+def test_a_record_in_anothers_place_and_a_full_disk(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store = Store(tmp_path)

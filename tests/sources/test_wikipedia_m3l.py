@@ -9,12 +9,12 @@ from octis_m3l.data import MultiviewDataset
 from octis_m3l.errors import DataError, SettingsError
 from octis_m3l.sources.build import build
 from octis_m3l.sources.fetch import fetch
-from octis_m3l.sources.fetching import Fetcher, FetchError
-from octis_m3l.sources.wikipedia_fetching import PICTURES, Store
+from octis_m3l.sources.fetching import FetchError
+from octis_m3l.sources.wikipedia_fetching import PICTURES, TITLES, Store
 from octis_m3l.sources.wikipedia_m3l import WIKIPEDIA_M3L_SOURCE, build_wikipedia_m3l
 
 from .local_server import LocalServer, Reply
-from .wikipedia_server import Wikipedia, address, drawn, titles, titles_file, written
+from .wikipedia_server import Wikipedia, address, drawn, quick, titles, written
 
 Row = tuple[str, str, str]
 
@@ -55,7 +55,7 @@ class Fetched:
 
     def write(self) -> None:
         for partition, rows in self.rows.items():
-            (self.folder / titles_file(partition)).write_bytes(titles(rows))
+            (self.folder / TITLES.format(partition)).write_bytes(titles(rows))
 
 
 @pytest.fixture
@@ -182,7 +182,7 @@ def test_through_the_catalogue(wikipedia: Wikipedia, server: LocalServer, tmp_pa
     horse = wikipedia.articles["en"].pop("Horse")
     stuck = server.serve("/stuck.jpg", Reply(drawn(77), etag='"0"', cut=900))
     wikipedia.rows["train"].append(("hauspferd", "horse", stuck))
-    source, fetcher = WIKIPEDIA_M3L_SOURCE, Fetcher(retries=1, contact="me@example.org")
+    source, fetcher = WIKIPEDIA_M3L_SOURCE, quick(retries=1)
     with pytest.raises(FetchError, match=r"1 items could not be fetched.*not-there.jsonl"):
         fetch(source, tmp_path, fetcher=fetcher)
     record = fetch(source, tmp_path, fetcher=fetcher, accept_failed=True)

@@ -6,13 +6,22 @@ import json
 import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import numpy as np
 from PIL import Image
 
-from octis_m3l.sources.wikipedia_fetching import PARTITIONS, TITLES, thumbnail
+from octis_m3l.sources.fetching import Fetcher
+from octis_m3l.sources.wikipedia_fetching import (
+    PARTITIONS,
+    PICTURES,
+    TITLES,
+    Store,
+    fetch_wikipedia_m3l,
+    thumbnail,
+)
 from octis_m3l.sources.wikipedia_m3l import WIKIPEDIA_M3L_SOURCE
 
 from .local_server import LocalServer, Reply, Request
@@ -34,6 +43,7 @@ class Wikipedia:
     """Answers as MediaWiki's API does, in format version 2, and serves pictures and titles."""
 
     server: LocalServer
+    folder: Path
     articles: dict[str, dict[str, Article]] = field(default_factory=lambda: {"en": {}, "de": {}})
     rows: dict[str, list[tuple[str, str, str]]] = field(
         default_factory=lambda: {"train": [], "test": []}
@@ -58,6 +68,30 @@ class Wikipedia:
         for url in (thumbnail(address), address):
             self.server.serve(path_of(str(url)), *replies)
 
+    def fetch(self, fetcher: Fetcher | None = None, **options: Any) -> dict[str, Any]:
+        """Fetch everything, given the lists of titles; returns the report."""
+        self.folder.mkdir(exist_ok=True)
+        for partition, rows in self.rows.items():
+            (self.folder / TITLES.format(partition)).write_bytes(titles(rows))
+        options = {"accept_failed": True, "progress": False, **options}
+        return fetch_wikipedia_m3l(self.folder, fetcher or quick(), **options)
+
+    def record(self, kind: str, name: str) -> dict[str, Any]:
+        record = Store(self.folder).read(kind, name)
+        assert record is not None
+        return record
+
+    def fetched_picture(self, name: str) -> Path:
+        return Store(self.folder).picture(name, self.record(PICTURES, name))
+
+    def not_there(self) -> list[dict[str, Any]]:
+        lines = (self.folder / "not-there.jsonl").read_text(encoding="utf-8").splitlines()
+        return [json.loads(line) for line in lines]
+
+    def tree(self) -> dict[str, bytes]:
+        files = (path for path in self.folder.rglob("*") if path.is_file())
+        return {path.relative_to(self.folder).as_posix(): path.read_bytes() for path in files}
+
     def _answer(self, request: Request) -> Reply:
         troubled = self.trouble(request)
         if troubled is not None:
@@ -66,6 +100,10 @@ class Wikipedia:
         if rest == "w/api.php":
             return Reply(json.dumps(_api(self.articles[language], dict(request.query))).encode())
         return Reply(b"<html>not here</html>", status=404)
+
+
+def quick(**arguments: Any) -> Fetcher:
+    return Fetcher(**{"retries": 2, "timeout": 5.0, "contact": "me@example.org", **arguments})
 
 
 def _api(articles: dict[str, Article], query: dict[str, str]) -> dict[str, Any]:
@@ -128,10 +166,6 @@ def titles(rows: list[tuple[str, str, str]]) -> bytes:
     stream = io.StringIO()
     csv.writer(stream).writerows([("de_title", "en_title", "image_url"), *rows])
     return stream.getvalue().encode()
-
-
-def titles_file(partition: str) -> str:
-    return TITLES.format(partition)
 
 
 def path_of(url: str) -> str:
