@@ -38,10 +38,8 @@ class Chain:
         The documents.
     topics : int
         K, at most 32,767.
-    alpha : float
-        The initial α of each topic.
-    eta : float
-        The initial η of each language.
+    alpha, eta : float
+        The initial α of each topic, and η of each language.
     seed : int
         The seed of all random draws.
     threads : int
@@ -98,14 +96,8 @@ class Chain:
     def sweep(self) -> None:
         """Draw the topic of every token once."""
         corpus, threads = self.corpus, len(self.parts)
-        tokens = Tokens(
-            corpus.words,
-            self.topics,
-            corpus.segment_starts,
-            corpus.segment_languages,
-            self.blocks,
-            corpus.document_segments,
-        )
+        segments = corpus.segment_starts, corpus.segment_languages, self.blocks
+        tokens = Tokens(corpus.words, self.topics, *segments, corpus.document_segments)
         prior = Prior(self.alpha, self.eta, self.eta * corpus.vocabularies)
         drawn = np.random.SeedSequence([self.seed, 1, self.sweeps])
         seeds = drawn.generate_state(threads * threads, np.uint64).astype(np.uint64)
@@ -117,12 +109,7 @@ class Chain:
         self.sweeps += 1
 
     def _turn(
-        self,
-        pool: ThreadPoolExecutor,
-        tokens: Tokens,
-        prior: Prior,
-        seeds: NDArray[np.uint64],
-        turn: int,
+        self, pool: ThreadPoolExecutor, tokens: Tokens, prior: Prior, seeds: Any, turn: int
     ) -> None:
         """Let every thread sample its own block of words in another part of the documents."""
         threads, totals = len(self.parts), self.counts.totals
@@ -204,15 +191,7 @@ class Chain:
     def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
         """Continue from a state that `state` returned after `recount`, as if nothing had happened.
 
-        Parameters
-        ----------
-        state : mapping of str to array
-            May hold other arrays too.
-
-        Raises
-        ------
-        ValueError
-            If the state belongs to another corpus or another K.
+        The mapping may hold other arrays too. ValueError: the state is of another corpus or K.
         """
         topics, alpha, eta = state["topics"], state["alpha"], state["eta"]
         shapes = topics.shape, alpha.shape, eta.shape

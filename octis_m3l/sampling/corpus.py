@@ -9,6 +9,10 @@ from numpy.typing import NDArray
 
 from octis_m3l.data.dataset import MultiviewDataset
 from octis_m3l.data.views import TextView
+from octis_m3l.sampling.kernels import Longs
+
+OfViews = Mapping[str, Longs]
+"""Numbers of items, or of their documents, by view."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,47 +40,34 @@ class LinkedCorpus:
     """
 
     languages: tuple[str, ...]
-    vocabularies: NDArray[np.int64]
+    vocabularies: Longs
     words: NDArray[np.int32]
-    segment_starts: NDArray[np.int64]
+    segment_starts: Longs
     segment_languages: NDArray[np.int32]
-    document_segments: NDArray[np.int64]
+    document_segments: Longs
 
     def __len__(self) -> int:
         """Return the number of documents."""
         return len(self.document_segments) - 1
 
     @property
-    def starts(self) -> NDArray[np.int64]:
+    def starts(self) -> Longs:
         """Where each document's tokens begin (documents + 1)."""
         return self.segment_starts[self.document_segments]
 
     @property
-    def first_words(self) -> NDArray[np.int64]:
+    def first_words(self) -> Longs:
         """The number of each language's first word (languages + 1)."""
         return _starts(self.vocabularies)
 
     @classmethod
     def of_views(
-        cls,
-        views: Sequence[TextView],
-        rows: Mapping[str, NDArray[np.int64]],
-        documents: Mapping[str, NDArray[np.int64]],
-        count: int,
+        cls, views: Sequence[TextView], rows: OfViews, documents: OfViews, count: int
     ) -> Self:
-        """Return the corpus of some items of some views.
+        """Return the corpus of some items (`rows`) of some views: the languages, in this order.
 
-        Parameters
-        ----------
-        views : sequence of TextView
-            The languages, in this order.
-        rows : mapping of view to array of int64
-            The items of each view.
-        documents : mapping of view to array of int64
-            The document, from 0 to `count` − 1, that each of these items belongs to. Several items
-            of one view may belong to one document.
-        count : int
-            The number of documents.
+        `documents` has the document, from 0 to `count` − 1, that each of these items belongs to;
+        several items of one view may belong to one document.
         """
         sizes = np.array([len(view.vocabulary) for view in views], np.int64)
         words, segments_of_tokens = [], []
@@ -101,7 +92,7 @@ class LinkedCorpus:
     @classmethod
     def of_tuples(
         cls, dataset: MultiviewDataset, views: Sequence[TextView], partitions: Sequence[str]
-    ) -> tuple[Self, dict[str, NDArray[np.int64]]]:
+    ) -> tuple[Self, dict[str, Longs]]:
         """Return the tuples of a data set's items as documents, and the document of each item.
 
         The views are the data set's own, with those of images replaced by views of words.
@@ -141,13 +132,13 @@ class LinkedCorpus:
         return divided, (pieces % count).astype(np.int32)
 
 
-def _starts(lengths: NDArray[np.int64]) -> NDArray[np.int64]:
+def _starts(lengths: Longs) -> Longs:
     """Return where pieces of these lengths begin, and where the last one ends."""
     return np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
 
 
-def ranges(begins: NDArray[np.int64], lengths: NDArray[np.int64]) -> NDArray[np.int64]:
+def ranges(begins: Longs, lengths: Longs) -> Longs:
     """Return the numbers in several ranges, one range after another."""
     shifts = np.repeat(begins - (np.cumsum(lengths) - lengths), lengths)
-    found: NDArray[np.int64] = np.arange(len(shifts), dtype=np.int64) + shifts
+    found: Longs = np.arange(len(shifts), dtype=np.int64) + shifts
     return found

@@ -4,19 +4,16 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import digamma
 
+from octis_m3l.sampling.kernels import Floats, Longs
+
 # Beyond these, differences of ψ are rounding errors.
 _LEAST, _MOST = 1e-6, 1e6
 _TOLERANCE = 1e-5
 
 
 def fit_asymmetric(
-    pairs: NDArray[np.int64],
-    weights: NDArray[np.int64],
-    lengths: NDArray[np.int64],
-    alpha: NDArray[np.float64],
-    *,
-    steps: int = 50,
-) -> NDArray[np.float64]:
+    pairs: Longs, weights: Longs, lengths: Longs, alpha: Floats, *, steps: int = 50
+) -> Floats:
     """Return the α, one of each topic, that maximises the likelihood of documents' topic counts.
 
     α_k ← α_k Σ_d [ψ(n_dk + α_k) − ψ(α_k)] / Σ_d [ψ(N_d + Σα) − ψ(Σα)], repeated until no α changes
@@ -41,12 +38,7 @@ def fit_asymmetric(
 
 
 def fit_symmetric(
-    counts: NDArray[np.int32],
-    totals: NDArray[np.int64],
-    size: int,
-    eta: float,
-    *,
-    steps: int = 50,
+    counts: NDArray[np.int32], totals: Longs, size: int, eta: float, *, steps: int = 50
 ) -> float:
     """Return the η that maximises the likelihood of topics' word counts.
 

@@ -16,6 +16,10 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+Floats = NDArray[np.float64]
+Longs = NDArray[np.int64]
+Topics = NDArray[np.int16]
+
 
 def compiled(**options: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Return a decorator that compiles a function, and caches the result on disk if it can.
@@ -41,11 +45,11 @@ class Tokens(NamedTuple):
     """The arrays of a `LinkedCorpus`, the topic of each token, and the block of each segment."""
 
     words: NDArray[np.int32]
-    topics: NDArray[np.int16]
-    segment_starts: NDArray[np.int64]
+    topics: Topics
+    segment_starts: Longs
     segment_languages: NDArray[np.int32]
     segment_blocks: NDArray[np.int32]
-    document_segments: NDArray[np.int64]
+    document_segments: Longs
 
 
 class Counts(NamedTuple):
@@ -57,17 +61,17 @@ class Counts(NamedTuple):
     """
 
     entries: NDArray[np.int32]
-    begins: NDArray[np.int64]
+    begins: Longs
     lengths: NDArray[np.int32]
-    totals: NDArray[np.int64]
+    totals: Longs
 
 
 class Prior(NamedTuple):
     """α (K); η, and V·η, of each language (L)."""
 
-    alpha: NDArray[np.float64]
-    eta: NDArray[np.float64]
-    eta_sum: NDArray[np.float64]
+    alpha: Floats
+    eta: Floats
+    eta_sum: Floats
 
 
 @njit(inline="always")
@@ -83,7 +87,7 @@ def next_uniform(state: NDArray[np.uint64]) -> float:
 
 @compiled(fastmath=True)
 def count(
-    words: NDArray[np.int32], topics: NDArray[np.int16], counts: Counts, languages: NDArray[Any]
+    words: NDArray[np.int32], topics: Topics, counts: Counts, languages: NDArray[Any]
 ) -> None:
     """Count all tokens into empty counts; `languages` has the language of each word."""
     entries, begins, lengths, totals = counts
@@ -117,12 +121,7 @@ def _sort(entries: NDArray[np.int32], begin: int, length: int) -> None:
 
 
 @compiled(fastmath=True)
-def _weigh(
-    in_document: NDArray[np.int64],
-    alpha: NDArray[np.float64],
-    inverted: NDArray[np.float64],
-    weight: NDArray[np.float64],
-) -> float:
+def _weigh(in_document: Longs, alpha: Floats, inverted: Floats, weight: Floats) -> float:
     """Set a_k of all topics; return their sum."""
     total = 0.0
     for k in range(len(weight)):
@@ -133,13 +132,7 @@ def _weigh(
 
 @compiled(fastmath=True)
 def sweep(
-    tokens: Tokens,
-    counts: Counts,
-    prior: Prior,
-    seed: np.uint64,
-    first: int,
-    last: int,
-    block: int,
+    tokens: Tokens, counts: Counts, prior: Prior, seed: np.uint64, first: int, last: int, block: int
 ) -> None:
     """Draw the topics of one block's tokens in documents `first` to `last` − 1 once, in order."""
     words, topics, segment_starts, segment_languages, segment_blocks, document_segments = tokens
@@ -233,12 +226,7 @@ def sweep(
 
 
 @compiled()
-def add_theta(
-    topics: NDArray[np.int16],
-    starts: NDArray[np.int64],
-    alpha: NDArray[np.float64],
-    theta: NDArray[np.float32],
-) -> None:
+def add_theta(topics: Topics, starts: Longs, alpha: Floats, theta: NDArray[np.float32]) -> None:
     """Add (n_dk + α_k) / (N_d + Σα) of every document."""
     total = alpha.sum()
     in_document = np.zeros(len(alpha))
@@ -252,9 +240,7 @@ def add_theta(
 
 
 @compiled()
-def document_cells(
-    topics: NDArray[np.int16], starts: NDArray[np.int64], num_topics: int, cells: NDArray[np.int64]
-) -> int:
+def document_cells(topics: Topics, starts: Longs, num_topics: int, cells: Longs) -> int:
     """Write n_dk · K + k of each document and each topic that it has; return how many."""
     in_document = np.zeros(num_topics, np.int64)
     written = 0
@@ -271,9 +257,7 @@ def document_cells(
 
 
 @compiled()
-def seed_documents(
-    numbers: NDArray[np.int64], starts: NDArray[np.int64], seed: int, random: NDArray[np.uint64]
-) -> None:
+def seed_documents(numbers: Longs, starts: Longs, seed: int, random: NDArray[np.uint64]) -> None:
     """Set each document's random state from the numbers of its words."""
     for document in range(len(random)):
         state = np.uint64(seed)
@@ -284,15 +268,15 @@ def seed_documents(
 
 @compiled()
 def fold(
-    words: NDArray[np.int64],
-    starts: NDArray[np.int64],
-    word_topics: NDArray[np.float64],
-    alpha: NDArray[np.float64],
+    words: Longs,
+    starts: Longs,
+    word_topics: Floats,
+    alpha: Floats,
     skipped: int,
     samples: int,
-    topics: NDArray[np.int16],
+    topics: Topics,
     random: NDArray[np.uint64],
-    theta: NDArray[np.float64],
+    theta: Floats,
     documents: tuple[int, int],
 ) -> None:
     """Continue the chains of some documents, and add their mean θ.

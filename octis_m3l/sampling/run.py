@@ -63,7 +63,7 @@ def run_chain(
     run: Mapping[str, Any] | None = None,
     progress: bool = False,
 ) -> tuple[list[Sample], NDArray[np.float32], History]:
-    """Sample to the end or until Ctrl-C.
+    """Sample to the end or until Ctrl-C, and return samples, θ and the history.
 
     A run that is resumed from a checkpoint ends exactly as an uninterrupted one, bit for bit. After
     Ctrl-C a run with a checkpoint returns to the last state that it can resume from.
@@ -75,7 +75,8 @@ def run_chain(
     settings : RunSettings
         How long to sample, and what to average.
     checkpoint : Path, optional
-        A folder. If it holds a checkpoint of this run, sampling continues from there.
+        A folder. If it holds a checkpoint of this run, sampling continues from there; StorageError
+        says if it belongs to another run or is damaged.
     run : mapping, optional
         The run's settings and data, which the checkpoint must have been written with.
     progress : bool
@@ -89,26 +90,16 @@ def run_chain(
         The mean of θ over the samples.
     history : History
         log p(w | z) per token after every 50 sweeps.
-
-    Raises
-    ------
-    StorageError
-        If the checkpoint belongs to another run or is damaged.
     """
     chain.recount()
     sampling = _Sampling(chain, settings)
-    sampling.complete(
-        checkpoint,
-        run or {},
-        checkpoint_seconds=settings.checkpoint_seconds,
-        progress=progress,
-    )
+    every = settings.checkpoint_seconds
+    sampling.complete(checkpoint, run or {}, checkpoint_seconds=every, progress=progress)
     if not sampling.samples:
         chain.recount()
         sampling.take_sample()
-    theta = sampling.theta
-    theta /= theta.sum(axis=1, keepdims=True)
-    return sampling.samples, theta, sampling.history
+    sampling.theta /= sampling.theta.sum(axis=1, keepdims=True)
+    return sampling.samples, sampling.theta, sampling.history
 
 
 class _Sampling(ResumableRun):
@@ -150,9 +141,8 @@ class _Sampling(ResumableRun):
         bar.update()
 
     def take_sample(self) -> None:
-        sample = self.chain.sample()
+        self.samples.append(self.chain.sample())
         self.chain.add_document_topics(self.theta)
-        self.samples.append(sample)
 
     def state(self) -> State:
         arrays = {**self.chain.state(), **as_arrays(self.samples), "theta": self.theta.copy()}
