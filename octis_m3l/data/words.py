@@ -1,11 +1,11 @@
 """Words of several languages: their vectors, dictionaries and nearest neighbours."""
 
 import codecs
-import warnings
 import zipfile
 import zlib
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from functools import partial
 from io import TextIOWrapper
 from itertools import chain, islice, takewhile
 from pathlib import Path
@@ -18,7 +18,7 @@ from scipy.sparse import csr_array, load_npz
 from octis_m3l.data.arrays import read_array
 from octis_m3l.data.records import opened
 from octis_m3l.data.views import TextView
-from octis_m3l.errors import DataError, SettingsError, suggest
+from octis_m3l.errors import DataError, warn
 
 WithoutVector = Literal["error", "zeros"]
 _SHOWN = 5
@@ -34,21 +34,17 @@ def read_word_vectors(
     without_vector: WithoutVector = "error",
 ) -> NDArray[np.float32]:
     """Return a vector for each word of a vocabulary."""
-    if without_vector not in ("error", "zeros"):
-        hint = suggest(without_vector, ("error", "zeros"))
-        raise SettingsError(f"without_vector='{without_vector}'.{hint}")
     if not isinstance(given, str | Path) or Path(given).suffix == ".npy":
         vectors = np.asarray(read_array(given, view))
     elif Path(given).suffix == ".npz":
         vectors = _read_npz(Path(given), view)
     else:
         vectors = _look_up(Path(given), vocabulary, view, without_vector)
-    if vectors.dtype.kind not in "fiu":
-        raise DataError(f"view '{view}': word vectors of type {vectors.dtype}; expected numbers.")
-    if vectors.ndim != 2 or len(vectors) != len(vocabulary):
+    is_matrix = vectors.ndim == 2 and vectors.dtype.kind in "fiu"
+    if not is_matrix or len(vectors) != len(vocabulary):
         raise DataError(
-            f"view '{view}': word vectors of shape {vectors.shape}; expected a row for each of its "
-            f"{len(vocabulary)} words."
+            f"view '{view}': word vectors of shape {vectors.shape} and type {vectors.dtype}; "
+            f"expected numbers, a row for each of its {len(vocabulary)} words."
         )
     with np.errstate(over="ignore"):
         vectors = vectors.astype(np.float32)
@@ -69,20 +65,16 @@ def _some(words: Sequence[object]) -> str:
 def _read_npz(path: Path, view: str) -> NDArray[Any]:
     try:
         with np.load(path, allow_pickle=False) as file:
-            names = file.files
-            if "format" in names:
+            if "format" in file.files:
                 return np.asarray(csr_array(load_npz(path)).todense())
-            if len(names) == 1:
-                return np.asarray(file[names[0]])
+            if len(file.files) != 1:
+                raise ValueError(f"it holds {len(file.files)} arrays: {', '.join(file.files)}")
+            return np.asarray(file[file.files[0]])
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise DataError(
-            f"view '{view}': {path} can't be read as .npz ({error}); expected a complete file that "
+            f"view '{view}': {path} can't be read as .npz ({error}); expected one matrix that "
             "numpy.savez or scipy's save_npz wrote."
         ) from None
-    raise DataError(
-        f"view '{view}': {path} holds {len(names)} arrays ({', '.join(names)}); expected one. Load "
-        "it and give the array."
-    )
 
 
 def _look_up(
@@ -104,41 +96,33 @@ def _look_up(
             # A word may contain spaces: its vector is at the end of the line.
             word, *values = line.rsplit(b" ", size)
             row = row_of.get(word.strip(b" "), -1)
-            if not size or len(values) < size or not _is_utf8(line):
+            if not size or len(values) < size or not _converts(bytes.decode, line):
                 invalid.append(number)
             elif row >= 0 and row not in vectors:
                 try:
                     vectors[row] = np.array(values, float)
                 except ValueError:
                     invalid.append(number)
-    if lines and len(invalid) == lines:
-        raise DataError(
-            f"{path} can't be read as word vectors: none of its {lines} lines is a word and its "
-            "numbers in UTF-8, as word2vec, GloVe and fastText write them."
-        )
     if invalid:
-        warnings.warn(
+        message = (
             f"{path}: {len(invalid)} of {lines} lines can't be read as a word and its {size} "
-            f"numbers in UTF-8 (lines {_some(invalid)}); they were ignored.",
-            stacklevel=4,
+            f"numbers in UTF-8 (lines {_some(invalid)})"
         )
+        if len(invalid) == lines:
+            raise DataError(f"{message}; expected a file of word2vec, GloVe or fastText.")
+        warn(f"{message}; they were ignored.")
     if lines < announced:
         raise DataError(
             f"{path} holds {lines} words, but its first line announces {announced}: the file is "
             "incomplete; get it again."
         )
-    if not vectors:
-        raise DataError(
-            f"{path} has a vector for none of the {len(vocabulary)} words of view '{view}'; check "
-            "language, upper and lower case, and that the file is not empty."
-        )
     missing = [word for row, word in enumerate(vocabulary) if row not in vectors]
-    if missing and without_vector == "error":
+    if missing and (without_vector == "error" or not vectors):
         raise DataError(
             f"{path} has no vector for {len(missing)} of the {len(vocabulary)} words of view "
-            f"'{view}' ({_some(missing)}); give them zeros, so that they have no neighbours, with "
-            "without_vector='zeros' (octis-m3l build: --without-vector zeros), or remove them from "
-            "the vocabulary."
+            f"'{view}' ({_some(missing)}); check its language, and upper and lower case; give the "
+            "words zeros, so that they have no neighbours, with without_vector='zeros' (octis-m3l "
+            "build: --without-vector zeros), or remove them from the vocabulary."
         )
     found = np.zeros((len(vocabulary), size))
     found[list(vectors)] = list(vectors.values())
@@ -151,23 +135,16 @@ def _header(head: list[bytes]) -> tuple[int, int]:
     first = head[0].split(b" ") if head else []
     if len(first) == 2 and first[0].isdigit() and first[1].isdigit():
         return int(first[0]), int(first[1])
-    sizes = Counter(sum(1 for _ in takewhile(_is_number, line.split(b" ")[:0:-1])) for line in head)
+    is_number = partial(_converts, float)
+    sizes = Counter(sum(1 for _ in takewhile(is_number, line.split(b" ")[:0:-1])) for line in head)
     del sizes[0]
     return 0, max(sizes, key=lambda size: sizes[size], default=0)
 
 
-def _is_number(cell: bytes) -> bool:
+def _converts(convert: Callable[[bytes], object], given: bytes) -> bool:
     try:
-        float(cell)
+        convert(given)
     except ValueError:
-        return False
-    return True
-
-
-def _is_utf8(line: bytes) -> bool:
-    try:
-        line.decode()
-    except UnicodeDecodeError:
         return False
     return True
 
@@ -202,7 +179,7 @@ def word_pairs(
         pairs = read_array(path, first.name) if path.suffix == ".npy" else read_pairs(path)
     if not isinstance(pairs, np.ndarray):
         pairs = list(pairs.items() if isinstance(pairs, Mapping) else pairs)
-        if pairs and all(map(_is_pair_of_indices, pairs)):
+        if pairs and all(_are_two(pair, int | np.integer) for pair in pairs):
             pairs = np.array(pairs, np.int64)
     if isinstance(pairs, np.ndarray) and pairs.dtype.kind in "iuf":
         if (pairs != np.rint(pairs)).any():
@@ -210,8 +187,7 @@ def word_pairs(
         check_dictionary(first, second, pairs)
         return np.unique(pairs.astype(np.int64), axis=0)
     for pair in pairs:
-        words = list(pair) if isinstance(pair, Sequence | np.ndarray) else []
-        if isinstance(pair, str) or len(words) != 2 or not all(isinstance(w, str) for w in words):
+        if not _are_two(pair, str):
             raise DataError(
                 f"{name}: {pair!r} is not a pair of words; expected for each translation a word of "
                 f"'{first.name}' and one of '{second.name}'."
@@ -228,12 +204,9 @@ def word_pairs(
     return np.unique(np.array(rows, np.int64), axis=0)
 
 
-def _is_pair_of_indices(pair: object) -> bool:
-    return (
-        isinstance(pair, tuple | list)
-        and len(pair) == 2
-        and all(isinstance(n, int | np.integer) and not isinstance(n, bool) for n in pair)
-    )
+def _are_two(pair: Any, kind: Any) -> bool:
+    is_pair = isinstance(pair, Sequence | np.ndarray) and not isinstance(pair, str)
+    return is_pair and len(pair) == 2 and all(isinstance(one, kind) for one in pair)
 
 
 def check_dictionary(first: TextView, second: TextView, pairs: NDArray[np.int64]) -> None:

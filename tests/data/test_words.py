@@ -19,7 +19,7 @@ from octis_m3l.data.words import (
     translations,
 )
 from octis_m3l.encoders import encode_words
-from octis_m3l.errors import DataError, SettingsError
+from octis_m3l.errors import DataError
 
 WORDS = ("house", "tree", "cat")
 LINES = "4 2\ncat 1 2\nHouse 9 9\nhouse 3.5 -4e-1\ntree 5 6 \n"
@@ -57,18 +57,20 @@ def test_text_files_with_and_without_a_header(text: str, name: str, tmp_path: Pa
     np.testing.assert_allclose(found, [[3.5, -0.4], [5, 6], [1, 2]])
 
 
-def test_words_without_a_vector(tmp_path: Path) -> None:
+def test_words_without_a_vector(tmp_path: Path, dataset: MultiviewDataset) -> None:
     path = tmp_path / "few.txt"
     path.write_text("tree 5 6\n")
     with pytest.raises(
         DataError,
-        match=r"no vector for 2 of the 3 words of view 'en' \(house, cat\); give them zeros, .* "
-        r"without_vector='zeros' \(octis-m3l build: --without-vector zeros\)",
+        match=r"no vector for 2 of the 3 words of view 'en' \(house, cat\); check its language, "
+        r".* give the words zeros, .* without_vector='zeros' \(octis-m3l build: --without-vector ",
     ):
         read_word_vectors(path, WORDS, "en")
     assert read_word_vectors(path, WORDS, "en", "zeros").tolist() == [[0, 0], [5, 6], [0, 0]]
-    with pytest.raises(SettingsError, match=r"without_vector='zero'. Did you mean 'zeros'\?"):
-        read_word_vectors(path, WORDS, "en", "zero")  # type: ignore[arg-type]
+    wrong: Any = "zero"
+    message = "^with_word_vectors: without_vector='zero': it should be 'error' or 'zeros'"
+    with pytest.raises(DataError, match=message):
+        dataset.with_word_vectors({"en": path}, without_vector=wrong)
 
 
 def test_words_with_spaces_and_lines_that_can_not_be_read(tmp_path: Path) -> None:
@@ -94,24 +96,26 @@ def test_matrices_have_a_row_for_each_word(tmp_path: Path) -> None:
     for source in (array, tmp_path / "a.npy", str(tmp_path / "b.npz"), tmp_path / "c.npz"):
         np.testing.assert_array_equal(read_word_vectors(source, WORDS, "en"), array)
     np.savez(tmp_path / "two.npz", one=array, other=array)
-    with pytest.raises(DataError, match=r"holds 2 arrays \(one, other\); expected one\. Load it"):
+    with pytest.raises(DataError, match=r"\(it holds 2 arrays: one, other\); expected one matrix"):
         read_word_vectors(tmp_path / "two.npz", WORDS, "en")
 
 
-NO_NUMBERS = r"can't be read as word vectors: none of its \d lines is a word and its numbers in UTF"
+NO_NUMBERS = (
+    r"(\d) of \1 lines can't be read as a word and its \d numbers .*; expected a file of"
+)
 NOT_FINITE = r"view 'en': the word vectors of 1 words hold NaN or infinity \(tree\); give finite nu"
 
 
 @pytest.mark.parametrize(
     ("given_vectors", "message"),
     [
-        ("", "has a vector for none of the 3 words of view 'en'; check language, upper and"),
-        ("haus 1 2\n", "has a vector for none of the 3 words"),
+        ("", r"no vector for 3 of the 3 words of view 'en' \(house, tree, cat\); check its lang"),
+        ("haus 1 2\n", "no vector for 3 of the 3 words"),
         *((text, NO_NUMBERS) for text in ("tree\n", "tree 5 x\n", "2 2\ntree x 6\ncat\n")),
         *((text, NOT_FINITE) for text in ("tree 5 nan\n", "tree 5 1e300\n")),
         (LINES[:22], "holds 2 words, but its first line announces 4: the file is incomplete"),
-        (np.ones((2, 2)), r"shape \(2, 2\); expected a row for each of its 3 words"),
-        (np.array([["a"], ["b"], ["c"]]), "word vectors of type <U1; expected numbers"),
+        (np.ones((2, 2)), r"shape \(2, 2\) .* expected numbers, a row for each of its 3 words"),
+        (np.array([["a"], ["b"], ["c"]]), "and type <U1; expected numbers"),
         *((np.array([[1], [bad], [1]]), NOT_FINITE) for bad in (np.nan, np.inf, 1e300)),
     ],
 )
