@@ -8,7 +8,7 @@ import json
 import re
 import zlib
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from io import BufferedReader
 from pathlib import Path
 from typing import Any
@@ -87,30 +87,27 @@ def _as_frame(rows: Iterable[Row], where: str, remedy: str) -> pd.DataFrame:
     width = len(names)
     if not width:
         raise DataError(f"{where.rpartition(', ')[0]} is empty; expected a header and rows.")
+
+    def differs(number: int, cells: list[str]) -> str:
+        return (
+            f"{where} {number}: {len(cells)} cells where the header has {width} "
+            f"({', '.join(names)}): {' | '.join(cell[:20] for cell in cells[: width + 1])}"
+        )
+
     content: list[list[str | None]] = []
     short: list[Row] = []
     for number, cells in remaining:
         if any(cells[width:]):
-            found = _widths(number, cells, names)
-            raise DataError(f"{where} {found}. {remedy}.")
+            raise DataError(f"{differs(number, cells)}. {remedy}.")
         if len(cells) < width:
             short.append((number, cells))
         content.append([cell or None for cell in cells[:width]] + [None] * (width - len(cells)))
     if short:
         warn(
-            f"{where} {_widths(*short[0], names)}. In all {len(short)} row(s) are too short; "
-            "missing cells at their end are taken as empty. If a text has a line break, put it in "
-            "quotes.",
+            f"{differs(*short[0])}. In all {len(short)} row(s) are too short; missing cells at "
+            "their end are taken as empty. If a text has a line break, put it in quotes."
         )
     return pd.DataFrame(content, columns=names, dtype=object)
-
-
-def _widths(number: int, cells: list[str], names: list[str]) -> str:
-    beginning = " | ".join(cell[:20] for cell in cells[: len(names) + 1])
-    return (
-        f"{number}: {len(cells)} cells where the header has {len(names)} ({', '.join(names)}): "
-        f"{beginning}"
-    )
 
 
 # Workbooks and JSON lines.
@@ -178,12 +175,10 @@ def read_json_lines(path: Path, encoding: str | None = None) -> pd.DataFrame:
 def _delimiter(lines: list[str], given: str | None, path: Path) -> tuple[str, int]:
     """Return the delimiter and the number of the first line: one may only name the delimiter."""
     separator = _SEPARATOR_LINE.fullmatch(lines[0]) if lines else None
-    first = 1 if separator else 0
-    if given is None:
-        return separator[1] if separator else _detected_delimiter(
-            lines[:_SAMPLE_LINES], path
-        ), first
-    chosen = _DELIMITER_NAMES.get(given, given)
+    if given is None and separator is None:
+        return _detected_delimiter(lines[:_SAMPLE_LINES], path), 0
+    chosen = separator[1] if separator and given is None else str(given)
+    chosen = _DELIMITER_NAMES.get(chosen, chosen)
     if len(chosen) != 1 or chosen in '"\r\n ':
         raise SettingsError(
             f"delimiter={given!r}: expected one character between cells, such as ',', ';' or 'tab'."
@@ -322,27 +317,30 @@ def read_text(path: Path, encoding: str | None = None) -> str:
 
 def _detected_text(content: bytes, path: Path) -> str:
     marked = [name for mark, name in _BYTE_ORDER_MARKS.items() if content.startswith(mark)]
-    for encoding in [*marked[:1], *_unicode_encodings(content[:_SAMPLE_BYTES])]:
-        try:
-            return content.decode(encoding)
-        except UnicodeError:
-            continue
-    for encoding in _likely_encodings(content):
-        try:
-            text = content.decode(encoding)
-        except UnicodeError:
-            continue
-        first = next(place for place, letter in enumerate(text) if not letter.isascii())
-        shown = " ".join(text[max(0, first - _SHOWN // 2) : first + _SHOWN // 2].split())
-        warn(
-            f"{path} is not written in UTF-8; it is read as {encoding} ({shown!r}). If letters are "
-            "wrong, give its encoding (--encoding).",
+    unicode = _first_decoded(content, [*marked[:1], *_unicode_encodings(content[:_SAMPLE_BYTES])])
+    if unicode is not None:
+        return unicode[0]
+    likely = _first_decoded(content, _likely_encodings(content))
+    if likely is None:
+        raise DataError(
+            f"{path} is no text in any encoding that is recognised; give its encoding "
+            "(--encoding), or save it in UTF-8."
         )
-        return text
-    raise DataError(
-        f"{path} is no text in any encoding that is recognised; give its encoding (--encoding), "
-        "or save it in UTF-8."
+    text, encoding = likely
+    first = next(place for place, letter in enumerate(text) if not letter.isascii())
+    shown = " ".join(text[max(0, first - _SHOWN // 2) : first + _SHOWN // 2].split())
+    warn(
+        f"{path} is not written in UTF-8; it is read as {encoding} ({shown!r}). If letters are "
+        "wrong, give its encoding (--encoding)."
     )
+    return text
+
+
+def _first_decoded(content: bytes, encodings: Iterable[str]) -> tuple[str, str] | None:
+    for encoding in encodings:
+        with suppress(UnicodeError):
+            return content.decode(encoding), encoding
+    return None
 
 
 def _unicode_encodings(head: bytes) -> list[str]:

@@ -127,7 +127,7 @@ class _EncodedTexts:
         offsets = np.concatenate([[0], np.cumsum(kept)]).astype(np.int64)[self.offsets]
         empty = np.flatnonzero((np.diff(offsets) == 0) & ~self.missing)
         report = PreprocessingReport(
-            view=view,
+            view,
             documents=len(self.missing),
             empty_documents=tuple(empty.tolist()),
             tokens_before=len(self.token_ids),
@@ -232,8 +232,6 @@ class TextPreprocessor:
         ------
         DataError
             If a document is not text, the mask has another shape, or no word is left.
-        MissingDependencyError
-            If the language's tokenizer is not installed.
         """
         encoded = self._encode(texts, view, self._words_of)
         shape = encoded.missing.shape
@@ -262,10 +260,7 @@ class TextPreprocessor:
         Raises
         ------
         DataError
-            If a document is not text, or the vocabulary is empty, repeats a word or has a word
-            with white space in it.
-        MissingDependencyError
-            If the language's tokenizer is not installed.
+            If a document is not text, or the vocabulary is empty or not made of different words.
         """
         words = tuple(as_items(vocabulary, f"view '{view}', vocabulary"))
         check_vocabulary(words, view)
@@ -279,13 +274,12 @@ class TextPreprocessor:
 
     def doubts_of_language(self, corpus: TokenizedCorpus, view: str) -> list[str]:
         """Return warnings if the texts seem to be in another language than the one given."""
-        doubts = []
+        words, doubts = corpus.vocabulary, []
         if self.tokenizer == "auto" and self._splits_forms():
-            doubts.append(doubt_of_segmentation(view, self.language, corpus.vocabulary))
+            doubts.append(doubt_of_segmentation(view, self.language, words))
         if self.stop_words is True:
-            words, ids = corpus.vocabulary, corpus.token_ids
-            doubts.append(doubt_of_stop_words(view, self.language, words, ids))
-        return list(filter(None, doubts))
+            doubts.append(doubt_of_stop_words(view, self.language, words, corpus.token_ids))
+        return [doubt for doubt in doubts if doubt]
 
     def as_dict(self) -> dict[str, object]:
         """Return the settings as JSON can store them; a function only by its name."""
@@ -419,9 +413,7 @@ class TextPreprocessor:
                 except DataError as error:
                     raise DataError(f"View {view!r}, row {row}: {error}") from None
             offsets[row + 1] = len(token_ids)
-        return _EncodedTexts(
-            np.array(token_ids, dtype=np.int32), offsets, list(id_of_word), missing
-        )
+        return _EncodedTexts(np.array(token_ids, np.int32), offsets, list(id_of_word), missing)
 
     def _choose_vocabulary(
         self, encoded: _EncodedTexts, rows: NDArray[np.bool_], view: str
