@@ -167,15 +167,15 @@ class _Column:
         known = known[known["label"] != ""].drop_duplicates()
         several = np.bincount(known["item"], minlength=len(self.items)) > 1
         if several.any():
+            of_item = known[several[known["item"]]].groupby("item")["label"].agg(sorted)
             differing = [
-                f"{str(self.items[item])[:80]}: "
-                + ", ".join(sorted(known["label"][known["item"] == item])[:_SHOWN])
-                for item in np.flatnonzero(several)[:_SHOWN]
+                f"{str(self.items[item])[:80]}: {', '.join(labels[:_SHOWN])}"
+                for item, labels in zip(of_item.index.tolist(), of_item, strict=True)
             ]
             warn(
-                f"view '{self.name}': {several.sum()} of {len(several)} items belong to records "
-                f"with different labels ({_some(differing, several.sum(), '; ')}); they have no "
-                "label. Give all their records one label to keep it."
+                f"view '{self.name}': {len(differing)} of {len(several)} items belong to records "
+                f"with different labels ({_some(differing, '; ')}); they have no label. Give all "
+                "their records one label to keep it."
             )
         found = np.full(len(several), "", object)
         found[known["item"]] = known["label"]
@@ -366,42 +366,40 @@ class _Builder:
 
     def add_texts(self, name: str, language: str | None, preprocessor: TextPreprocessor) -> None:
         """Add a view of texts."""
-        texts = self.records.columns[name].items
-        partition = self.records.columns[name].partition(self.partition, "partition")
-        corpus = preprocessor.fit_transform(texts, partition == 0, name)
+        column = self.records.columns[name]
+        training = column.partition(self.partition, "partition") == 0
+        corpus = preprocessor.fit_transform(column.items, training, name)
         self.reports.append(str(corpus.report))
         for doubt in preprocessor.doubts_of_language(corpus, name):
             warn(doubt)
-        empty = np.zeros(len(texts), bool)
+        empty = np.zeros(len(column.items), bool)
         empty[list(corpus.report.empty_documents)] = True
-        self._drop(name, empty, "have no word left after preprocessing")
-        view = TextView(
+        self._drop(column, empty, "have no word left after preprocessing")
+        self._add(
+            TextView,
+            column,
+            empty,
             vocabulary=corpus.vocabulary,
             token_ids=corpus.token_ids,
             offsets=corpus.offsets,
             language=language,
-            texts=texts,
+            texts=column.items,
             preprocessor=preprocessor,
-            **self._common(name),
         )
-        self._arrange(view, np.where(empty, NO_PARTITION, partition))
 
     def add_images(self, name: str) -> None:
         """Add a view of images."""
-        items = self.records.columns[name].items
-        # Of a view with embeddings alone, the items are row numbers.
-        are_pictures = bool(items) and not isinstance(items[0], int)
+        column = self.records.columns[name]
+        items = column.items
         faults = [fault_of(item) if isinstance(item, Path) else None for item in items]
         broken = np.array([fault is not None for fault in faults], bool)
         causes = [f"{item} {fault}" for item, fault in zip(items, faults, strict=True) if fault]
-        self._drop(name, broken, "can't be opened as an image", causes)
-        view = ImageView(
-            pictures=items if are_pictures else None,
-            embeddings=None if are_pictures else np.zeros((len(items), 1), np.float32),
-            **self._common(name),
-        )
-        partition = self.records.columns[name].partition(self.partition, "partition")
-        self._arrange(view, np.where(broken, NO_PARTITION, partition))
+        self._drop(column, broken, "can't be opened as an image", causes)
+        # Of a view with embeddings alone, the items are row numbers.
+        if items and not isinstance(items[0], int):
+            self._add(ImageView, column, broken, pictures=items)
+        else:
+            self._add(ImageView, column, broken, embeddings=np.zeros((len(items), 1), np.float32))
 
     def links(self) -> NDArray[np.int64]:
         """Return rows that tie the items of each group of records."""
@@ -410,44 +408,49 @@ class _Builder:
         placed = zip(self.positions, columns, strict=True)
         return links_of_groups(groups, [place[column.item] for place, column in placed])
 
-    def _common(self, name: str) -> dict[str, Any]:
-        column = self.records.columns[name]
-        return {
-            "name": name,
-            "sizes": (len(column.items), 0, 0),
-            "indexes": column.sources,
-            "inputs": column.inputs,
-            "labels": None if self.labels is None else column.labels(self.labels),
-        }
-
-    def _arrange(self, view: View, partition: NDArray[np.int_]) -> None:
-        arrangement = arrange(partition)
+    def _add(
+        self, kind: type[View], column: _Column, unusable: NDArray[np.bool_], **fields: Any
+    ) -> None:
+        partition = column.partition(self.partition, "partition")
+        arrangement = arrange(np.where(unusable, NO_PARTITION, partition))
+        count = len(column.items)
         if not len(arrangement.order):
             raise DataError(
-                f"view '{view.name}' has no usable item: all {len(view)} were missing or dropped."
+                f"view '{column.name}' has no usable item: all {count} were missing or dropped."
             )
+        view = kind(
+            name=column.name,
+            sizes=(count, 0, 0),
+            indexes=column.sources,
+            inputs=column.inputs,
+            labels=None if self.labels is None else column.labels(self.labels),
+            **fields,
+        )
         self.views.append(view.take(arrangement.order, arrangement.sizes))
         self.positions.append(arrangement.positions)
         for other, of_records in self.others.items():
-            found = self.records.columns[view.name].partition(of_records, other)
-            self.other_partitions.setdefault(other, {})[view.name] = found[arrangement.order]
+            found = column.partition(of_records, other)[arrangement.order]
+            self.other_partitions.setdefault(other, {})[column.name] = found
 
     def _drop(
-        self, name: str, unusable: NDArray[np.bool_], reason: str, causes: Sequence[str] = ()
+        self,
+        column: _Column,
+        unusable: NDArray[np.bool_],
+        reason: str,
+        causes: Sequence[str] = (),
     ) -> None:
-        rows = self.records.columns[name].sources[unusable].tolist()
+        rows = column.sources[unusable].tolist()
         if not rows:
             return
-        shown = f"rows {_some(rows, len(rows), ', ')}, counted from 0"
+        shown = f"rows {_some(rows, ', ')}, counted from 0"
         if causes:
-            shown += f": {_some(causes, len(causes), '; ')}"
-        message = f"view '{name}': {len(rows)} of {len(unusable)} items {reason} ({shown})"
+            shown += f": {_some(causes, '; ')}"
+        message = f"view '{column.name}': {len(rows)} of {len(unusable)} items {reason} ({shown})"
         if self.unusable == "error":
             raise DataError(f"{message}; repair or remove them, or pass unusable='drop'.")
-        self.dropped[name] = rows
+        self.dropped[column.name] = rows
         warn(f"{message}; they were left out, links follow.")
 
 
-def _some(shown: Sequence[Any], count: int, between: str) -> str:
-    more = ["…"] if count > _SHOWN else []
-    return between.join([*map(str, shown[:_SHOWN]), *more])
+def _some(items: Sequence[Any], between: str) -> str:
+    return between.join([*map(str, items[:_SHOWN]), *(["…"] if len(items) > _SHOWN else [])])
