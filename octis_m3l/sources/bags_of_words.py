@@ -117,22 +117,17 @@ def _infoctm_source(
     checksums: str = "",
     total: int | None = None,
 ) -> Source:
-    known = {line.split()[2]: line.split() for line in checksums.strip().splitlines()}
+    known = {}
+    for line in checksums.split("\n")[1:-1]:
+        sha256, size, file = line.split()
+        known[file] = sha256, int(size)
     files = []
     for pattern in _NAMES:
         for language in languages:
-            file = pattern.format(language)
-            sha256, size, _ = known.get(file, (None, None, None))
-            files.append(
-                RemoteFile(
-                    file,
-                    _INFOCTM,
-                    f"data/{folder}/{file}",
-                    sha256=sha256,
-                    size=None if size is None else int(size),
-                    required=file.startswith(_ESSENTIAL),
-                )
-            )
+            file, is_essential = pattern.format(language), pattern.startswith(_ESSENTIAL)
+            place = file, _INFOCTM, f"data/{folder}/{file}"
+            checksum, length = known.get(file, (None, None))
+            files.append(RemoteFile(*place, checksum, length, required=is_essential))
     return Source(
         name=name,
         title=title,

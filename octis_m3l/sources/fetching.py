@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from importlib.metadata import metadata
 from pathlib import Path
-from typing import Annotated, Any, NoReturn, TypeVar
+from typing import Annotated, Any, TypeVar
 from urllib.parse import urlsplit, urlunsplit
 
 import pooch
@@ -121,27 +121,9 @@ class Fetcher:
 
         What has arrived of an interrupted download is kept in ``<destination>.part``; the next
         call continues from there if the file at the source is still the same. A file that is
-        there with the right checksum and size, as far as they are given, is not fetched again.
-
-        Parameters
-        ----------
-        url : str
-            Its address.
-        destination : Path
-            Where to store it.
-        sha256 : str, optional
-            Its checksum, in hexadecimal digits.
-        size : int, optional
-            Its length in bytes; more are not read.
-        refuse_html : bool
-            Whether a web page in place of the file is an error.
-        progress : bool
-            Whether to show a progress bar if it takes more than a few seconds.
-
-        Returns
-        -------
-        Path
-            The destination.
+        there with the right SHA-256 and size, as far as they are given, is not fetched again, and
+        more than `size` bytes are not read. With `refuse_html`, a web page in place of the file is
+        an error. `progress` shows a bar if it takes more than a few seconds.
         """
         check_address(url)
         if destination.is_dir():
@@ -150,16 +132,13 @@ class Fetcher:
         with held(destination, wait=True), write_errors(destination):
             if size is not None and destination.is_file() and destination.stat().st_size != size:
                 destination.unlink()
-            verified = sha256 is not None
             try:
                 pooch.retrieve(
                     url,
                     known_hash=sha256,
                     fname=destination.name,
                     path=destination.parent,
-                    downloader=_Download(
-                        self, url, destination, size, verified, refuse_html, progress
-                    ),
+                    downloader=_Download(self, destination, sha256, size, refuse_html, progress),
                 )
             except OctisM3LError:
                 raise
@@ -235,13 +214,7 @@ class Fetcher:
 
 
 def user_agent_of(contact: str | None = None) -> str:
-    """Return the package, its version, its address, and whom to write to.
-
-    Parameters
-    ----------
-    contact : str, optional
-        Whom to write to. None: the environment's ``OCTIS_M3L_CONTACT``, if it is set.
-    """
+    """Return the package, its version, its address, and whom to write to: ``OCTIS_M3L_CONTACT``."""
     about = metadata("octis-m3l")
     pages = [entry.rpartition(",")[2].strip() for entry in about.get_all("Project-URL") or ()]
     contact = contact or os.environ.get(CONTACT, "").strip()
@@ -280,121 +253,134 @@ class _Interrupted(requests.RequestException):
 
 @dataclass
 class _Download:
-    """Downloads one file, as `pooch.retrieve` asks for it; goes on with what has arrived of it."""
+    """Downloads a file, as `pooch.retrieve` asks for it; goes on with what has arrived of it."""
 
     fetcher: Fetcher
-    url: str
     destination: Path
+    sha256: str | None
     size: int | None
-    verified: bool
     refuse_html: bool
     progress: bool
 
-    def __post_init__(self) -> None:
-        self._bytes = self.destination.with_name(f"{self.destination.name}.part")
-        self._about = self.destination.with_name(f"{self.destination.name}.part.json")
-        # Not the address itself, which may hold secrets.
-        self._hashed_url = hashlib.sha256(self.url.encode()).hexdigest()
-
     def __call__(self, url: str, output_file: str, _: object) -> None:
         """Download to a file."""
-        self.fetcher._retried(url, self._receive, self._length)
-        self._bytes.replace(output_file)
-        self._discard()
+        part = _Part(url, self.destination)
+        self.fetcher._retried(url, lambda: self._receive(part), part.length)
+        part.path.replace(output_file)
+        part.discard()
 
-    def _length(self) -> int:
-        # A link leads to a file that is not a part of this download.
-        is_own = self._bytes.is_file() and not self._bytes.is_symlink()
-        return self._bytes.stat().st_size if is_own else 0
-
-    def _discard(self) -> None:
-        self._about.unlink(missing_ok=True)
-        self._bytes.unlink(missing_ok=True)
-
-    def _refuse(self, reason: str) -> NoReturn:
-        self._discard()
-        raise FetchError(f"{shown(self.url)}: {reason}")
-
-    def _refuse_size(self, found: str) -> NoReturn:
-        self._refuse(
-            f"it has {found} bytes, where {self.size} were expected. The file at the source has "
-            "changed, or the server sent something else."
-        )
-
-    def _version(self) -> str | None:
-        """Return what identifies the file of which a part has arrived; discard other parts."""
-        try:
-            known = read_json(self._about)
-        except StorageError:
-            known = {}
-        version = known.get("version") if known.get("url") == self._hashed_url else None
-        if version and self._length():
-            return str(version)
-        self._discard()
-        return None
-
-    def _receive(self) -> None:
+    def _receive(self, part: "_Part") -> None:
         """Ask for the file, or if it is still the same for the rest of it, and write it."""
-        version = self._version()
-        rest = {"Range": f"bytes={self._length()}-", "If-Range": version} if version else {}
-        with self.fetcher._get(self.url, headers={"Accept-Encoding": "identity", **rest}) as answer:
-            total = self._checked_total(answer, version)
-            limit = total if self.size is None else self.size
-            self._write(answer, limit)
-        arrived = self._length()
+        version = part.version()
+        rest = {"Range": f"bytes={part.length()}-", "If-Range": version} if version else {}
+        headers = {"Accept-Encoding": "identity", **rest}
+        with self.fetcher._get(part.url, headers=headers) as answer:
+            try:
+                total = self._total(answer, part, version)
+                limit = total if self.size is None else self.size
+                self._write(answer, part, limit)
+            except FetchError:
+                part.discard()
+                raise
+        arrived = part.length()
         if limit is not None and arrived > limit:
+            part.discard()
             if limit == self.size:
-                self._refuse_size(f"more than {limit}")
-            self._discard()
+                raise self._wrong_size(part, f"more than {limit}")
         if limit is not None and arrived != limit:
             raise _Interrupted(f"{arrived} of {limit} bytes arrived")
 
-    def _checked_total(self, answer: requests.Response, asked: str | None) -> int | None:
+    def _total(self, answer: requests.Response, part: "_Part", asked: str | None) -> int | None:
         """Return the length of the whole file, if it is the right one and its length is known."""
-        headers, version = answer.headers, _version_of(answer)
+        headers, url = answer.headers, shown(part.url)
         if headers.get("Content-Encoding", "identity") != "identity":
-            self._refuse("the server sent it encoded, though asked not to.")
+            raise FetchError(f"{url}: the server sent it encoded, though asked not to.")
         kind = headers.get("Content-Type", "").partition(";")[0].strip().lower()
         if self.refuse_html and kind in ("text/html", "application/xhtml+xml"):
-            self._refuse(
-                "a web page came instead of the file (a log-in page?). Open the address in a "
-                "browser to see what it says."
+            raise FetchError(
+                f"{url}: a web page came instead of the file (a log-in page?). Open the address "
+                "in a browser to see what it says."
             )
         total = int(headers["Content-Length"]) if "Content-Length" in headers else None
+        # A weak ETag does not identify a version.
+        etag = headers.get("ETag", "").strip()
+        version = etag if etag and not etag.startswith("W/") else headers.get("Last-Modified")
         if answer.status_code == HTTPStatus.OK:
-            self._discard()
-            write_json(self._about, {"url": self._hashed_url, "version": version})
+            part.start(version)
         else:
             found = _RANGE.match(headers.get("Content-Range", ""))
-            if not found or int(found[1]) != self._length() or version not in (None, asked):
-                self._discard()
+            if not found or int(found[1]) != part.length() or version not in (None, asked):
+                part.discard()
                 raise _Interrupted("the server sent another part of the file than asked for")
             total = int(found[2])
         if self.size is not None and total not in (None, self.size):
-            self._refuse_size(f"{total}")
-        known = total is not None or self.size is not None or self.verified
+            raise self._wrong_size(part, f"{total}")
+        known = total is not None or self.size is not None or self.sha256 is not None
         if not known and "Transfer-Encoding" not in headers:
-            self._refuse("the server does not say how long it is, so it may be incomplete.")
+            raise FetchError(
+                f"{url}: the server does not say how long it is, so it may be incomplete."
+            )
         return total
 
-    def _write(self, answer: requests.Response, limit: int | None) -> None:
+    def _wrong_size(self, part: "_Part", found: str) -> FetchError:
+        return FetchError(
+            f"{shown(part.url)}: it has {found} bytes, where {self.size} were expected. The file "
+            "at the source has changed, or the server sent something else."
+        )
+
+    def _write(self, answer: requests.Response, part: "_Part", limit: int | None) -> None:
         """Append what comes, up to a limit."""
         bar = tqdm(
             desc=self.destination.name,
             total=limit,
-            initial=self._length(),
+            initial=part.length(),
             unit="B",
             unit_scale=True,
             leave=False,
             delay=_BAR_AFTER,
             disable=not self.progress,
         )
-        with bar, self._bytes.open("ab") as stream:
+        with bar, part.path.open("ab") as stream:
             for block in answer.iter_content(_BLOCK):
                 stream.write(block)
                 bar.update(len(block))
                 if limit is not None and stream.tell() > limit:
                     break
+
+
+class _Part:
+    """What has arrived of a file, with a note of the address and version that it is from."""
+
+    def __init__(self, url: str, destination: Path) -> None:
+        self.url = url
+        self.path = destination.with_name(f"{destination.name}.part")
+        self._note = destination.with_name(f"{destination.name}.part.json")
+        # Not the address itself, which may hold secrets.
+        self._source = hashlib.sha256(url.encode()).hexdigest()
+
+    def length(self) -> int:
+        # A link leads to a file that is not a part of this download.
+        is_own = self.path.is_file() and not self.path.is_symlink()
+        return self.path.stat().st_size if is_own else 0
+
+    def version(self) -> str | None:
+        """Return what identifies the file of which a part has arrived; discard other parts."""
+        try:
+            note = read_json(self._note)
+        except StorageError:
+            note = {}
+        if note.get("url") == self._source and note.get("version") and self.length():
+            return str(note["version"])
+        self.discard()
+        return None
+
+    def start(self, version: str | None) -> None:
+        self.discard()
+        write_json(self._note, {"url": self._source, "version": version})
+
+    def discard(self) -> None:
+        self._note.unlink(missing_ok=True)
+        self.path.unlink(missing_ok=True)
 
 
 class _PoliteSession(requests.Session):
@@ -431,12 +417,6 @@ def _seconds_to_wait(answer: requests.Response) -> float:
         return Retry().get_retry_after(answer.raw) or 0.0
     except InvalidHeader:
         return 0.0
-
-
-def _version_of(answer: requests.Response) -> str | None:
-    """Return what identifies the file's version; a weak ETag does not."""
-    etag = answer.headers.get("ETag", "").strip()
-    return etag if etag and not etag.startswith("W/") else answer.headers.get("Last-Modified")
 
 
 def _failure(error: requests.RequestException, url: str) -> FetchError:

@@ -32,10 +32,9 @@ class RemoteFile:
         Where it is stored, below the folder of raw files.
     repository, origin : str
         The name of the repository, and the path there.
-    sha256 : str, optional
-        Its checksum. None: the checksum of the first fetch is recorded and used from then on.
-    size : int, optional
-        Its length in bytes.
+    sha256, size : str and int, optional
+        Its checksum and its length in bytes. The checksum of the first fetch is recorded and used
+        from then on if there is none.
     blob : str, optional
         The object name that git gives its content, which serves as a checksum too.
     required : bool

@@ -211,42 +211,31 @@ class Collector:
 
 
 @pytest.mark.parametrize(
-    ("option", "values", "expected"),
+    ("call", "name", "option", "values", "expected"),
     [
-        ("limit", ("ten", True, 2.5), r"own: limit={value!r}: it should be a valid integer\."),
-        ("strict", ("no", 1), "it should be a valid boolean"),
-        ("share", ("0.1", None), r"it should be a valid number\."),
-        ("views", ("en",), "'str' instances are not allowed as a Sequence value"),
-        ("views", ([1],), "it should be a valid string"),
-        ("columns", ({"a": 1},), "it should be a valid string"),
-        ("limti", (3,), r"own has no option 'limti'.*limit"),
+        (fetch, "wikipedia-m3l", "limit", ("ten", True, 2.5), "it should be a valid integer"),
+        (fetch, "wikipedia-m3l", "retry_gone", ("no", 1), "it should be a valid boolean"),
+        (
+            fetch,
+            "wikipedia-m3l",
+            "limti",
+            (3,),
+            r"no option 'limti'\. .*: accept_failed, limit",
+        ),
+        (build, "ecnews", "validation", ("0.1", None), "it should be a valid number"),
+        (build, "ecnews", "views", ("en",), "'str' instances are not allowed as a Sequence value"),
+        (build, "m10", "views", ([1],), "it should be a valid string"),
+        (build, "huggingface:a/b", "texts", ({"a": 1},), "it should be a valid string"),
     ],
 )
 def test_choices_are_of_the_right_kind(
-    tmp_path: Path, option: str, values: Sequence[Any], expected: str
+    call: Any, name: str, option: str, values: Sequence[Any], expected: str, tmp_path: Path
 ) -> None:
-    def chosen(
-        folder: Path,
-        fetcher: Any = None,
-        *,
-        progress: bool = False,
-        limit: int | None = None,
-        strict: bool = False,
-        share: float = 0.5,
-        views: Sequence[str] | None = None,
-        columns: Mapping[str, str] | None = None,
-    ) -> dict[str, Any]:
-        return {}
-
-    source = choosing(chosen, build=chosen)
     for value in values:
-        with pytest.raises(SettingsError, match=expected.format(value=value)):
-            fetch(source, tmp_path, **{option: value})
-        with pytest.raises(SettingsError, match=expected.format(value=value)):
-            build(source, tmp_path / "out", tmp_path, **{option: value})
-    assert not (tmp_path / "own").exists()
-    good = {"limit": 3, "strict": True, "share": 1, "views": ["en"], "columns": {"a": "b"}}
-    fetch(source, tmp_path, **good)
+        start = "" if "option" in expected else rf": {option}={re.escape(repr(value))}: "
+        with pytest.raises(SettingsError, match=f"^{name}{start}.*{expected}"):
+            call(name, tmp_path / "place", **{option: value})
+    assert not (tmp_path / "place").exists()
 
 
 def test_a_collected_set_goes_on_and_a_failure_leaves_the_old_one(tmp_path: Path) -> None:
