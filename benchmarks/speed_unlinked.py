@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import islice
 from statistics import median
 from typing import Any
@@ -233,11 +234,11 @@ def ours(name: str, dataset: Any) -> tuple[Any, UnlinkedSampler]:
     """
     given = {"encoder": "word-vectors"} if name == "gloctm" else {}
     model: Any = MODELS[name](num_topics=50, **given)
-    settings = model.settings_class.checked(model.hyperparameters, name)
-    embeddings = model._embed(dataset, settings, 0)
-    network = model._network(model._shape(dataset, settings, embeddings), settings)
-    model._fill(network, dataset, settings, embeddings)
-    return network, UnlinkedSampler(dataset, "train", embeddings, settings.batch_size)
+    fit = model._fitting(dataset, model.hyperparameters, 10)
+    fit = replace(fit, embeddings=model._embed(fit))
+    network = model._network(model._shape(fit), fit.settings)
+    model._fill(network, fit)
+    return network, UnlinkedSampler(dataset, "train", fit.embeddings, fit.settings.batch_size)
 
 
 def dense_loss(
@@ -256,7 +257,7 @@ def dense_loss(
     batches : list of Batch
         All that it will be asked for; GloCTM's are expanded here, which is not timed.
     """
-    units = MODELS[name].settings_class.model_fields["hidden_size"].default
+    units = MODELS[name]().hyperparameters["hidden_size"]
     dense = Dense(dataset, name, units)
     widened: dict[int, dict[str, Tensor]] = {id(batch): {} for batch in batches}
     if name == "gloctm":

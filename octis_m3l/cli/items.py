@@ -10,7 +10,7 @@ import numpy as np
 from octis_m3l.data.arrays import read_array
 from octis_m3l.data.item_checks import is_missing
 from octis_m3l.data.records import format_of, read_table, read_text
-from octis_m3l.errors import DataError, suggest
+from octis_m3l.errors import DataError, check_known, suggest
 from octis_m3l.models.output import ModelOutput
 
 _LONGEST_NAME = 200
@@ -31,7 +31,7 @@ def only_language(model: Any) -> str:
 def read_items(given: Sequence[str], model: Any, view: str, column: str | None = None) -> Any:
     """Return texts, paths of pictures, or embeddings."""
     output: ModelOutput = model.output
-    model._known_view(view, output.views)
+    check_known(view, output.views, "view")
     if len(given) == 1 and given[0].endswith(".npy"):
         return np.asarray(read_array(given[0], view), np.float32)
     lines: list[str] = []

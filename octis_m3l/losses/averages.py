@@ -32,10 +32,6 @@ def averaged(
     share : float
         For 'pooled': the share of the training tuples that have the view (or pair), averaged over
         the views (or pairs) of these terms that occur at least once.
-
-    Returns
-    -------
-    Tensor (scalar)
     """
     if average == "present" and counts is not None:
         return (sums / counts.clamp(min=1)).sum()
@@ -45,18 +41,9 @@ def averaged(
 def averaged_over_views(
     losses: Sequence[Tensor], rows: int, average: Average, share: float = 1.0
 ) -> Tensor:
-    """Return the sum over views of each view's mean loss.
+    """Return the sum over views of each view's mean, given the losses of each view's items.
 
-    Parameters
-    ----------
-    losses : sequence of Tensor (items)
-        One view or more: the loss of each of its items.
-    rows, average, share
-        As for `averaged`.
-
-    Returns
-    -------
-    Tensor (scalar)
+    The other arguments are as for `averaged`.
     """
     sizes = [len(loss) for loss in losses]
     if average != "present" or all(size == rows for size in sizes):

@@ -10,18 +10,9 @@ _LEAST = 1e-24
 def cka_loss(first: Tensor, second: Tensor) -> Tensor:
     """Return 1 − ‖S̃ᵀT̃‖_F / √(‖S̃ᵀS̃‖_F ‖T̃ᵀT̃‖_F), of column-centred S̃ and T̃.
 
-    That is 1 minus the square root of the usual linear CKA.
-
-    Parameters
-    ----------
-    first, second : Tensor (rows × D), Tensor (rows × E)
-        Vectors of the same rows.
-
-    Returns
-    -------
-    Tensor (scalar)
-        From 0, where the rows' inner products agree up to a factor, to 1. Computed in double
-        precision. If one side does not vary, it is 1 and has no gradient.
+    That is 1 minus the square root of the usual linear CKA, from 0, where the inner products of
+    the rows (rows × D, rows × E) agree up to a factor, to 1. Computed in double precision. If one
+    side does not vary, it is 1 and has no gradient.
 
     References
     ----------

@@ -34,10 +34,8 @@ def info_nce(
         One vector for each view of each tuple. Vectors of missing items are ignored.
     present : Tensor of bool (V × B), optional
         Which items are there. Default: all.
-    temperature : float
-        τ, above 0.
-    similarity : {'cosine', 'dot'}
-        sim.
+    temperature, similarity
+        τ, above 0, and sim: 'cosine' or 'dot'.
     negatives : {'other-view', 'both-views', 'printed'}
         The negatives of a positive pair (i^a, i^b). 'other-view': items of other tuples in view b
         (the paper's prose: B − 1 of them). 'both-views': items of other tuples in views a and b
@@ -47,11 +45,8 @@ def info_nce(
     groups : Tensor of int (B), optional
         Rows with the same number are linked, and never negatives of each other. Default: all
         differ.
-    average : {'pooled', 'present', 'batch'}
-        What the sums over i are divided by if items are missing; see
-        `octis_m3l.losses.averaged`.
-    share : float
-        For 'pooled': the mean share of the training tuples that have both views of a pair.
+    average, share
+        What the sums over i are divided by if items are missing; see `octis_m3l.losses.averaged`.
 
     Returns
     -------

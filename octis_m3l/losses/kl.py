@@ -13,21 +13,9 @@ Pairs = Literal["all-pairs", "one-way"]
 def kl_between_gaussians(
     mean: Tensor, log_variance: Tensor, other_mean: Tensor, other_log_variance: Tensor
 ) -> Tensor:
-    """Return KL(q_a ‖ q_b) of each row, for diagonal Gaussians q_a and q_b.
+    """Return KL(q_a ‖ q_b) of each row in nats, for diagonal Gaussians q_a and q_b (rows × K).
 
-    ½ Σ_k [σ_a²/σ_b² + (μ_b − μ_a)²/σ_b² − 1 + log σ_b² − log σ_a²]
-
-    Parameters
-    ----------
-    mean, log_variance : Tensor (rows × K)
-        Mean μ_a and log σ_a² of the first.
-    other_mean, other_log_variance : Tensor, broadcast to (rows × K)
-        Mean μ_b and log σ_b² of the second.
-
-    Returns
-    -------
-    Tensor (rows)
-        In nats, never negative.
+    ½ Σ_k [σ_a²/σ_b² + (μ_b − μ_a)²/σ_b² − 1 + log σ_b² − log σ_a²]; q_b is broadcast to q_a.
     """
     difference = other_log_variance - log_variance
     squares = (other_mean - mean).square() * (-other_log_variance).exp()
@@ -55,10 +43,6 @@ def kl_between_views(
         All ordered pairs of views, or only those with b before a.
     average, share
         As for `octis_m3l.losses.averaged`.
-
-    Returns
-    -------
-    Tensor (scalar)
     """
     views, rows, _ = means.shape
     # V × V × B

@@ -7,21 +7,9 @@ from octis_m3l.data.batches import SparseRows
 
 
 def reconstruction(logits: Tensor, words: SparseRows) -> Tensor:
-    """Return −Σ_w w · log softmax(logits) of each document.
+    """Return −Σ_w w · log softmax(logits) of each document, in nats, for logits BN(θβ).
 
     The words stay sparse: only the log-probabilities of words that occur are read.
-
-    Parameters
-    ----------
-    logits : Tensor (documents × vocabulary)
-        Batch-normalised θβ.
-    words : SparseRows
-        The documents' bags of words.
-
-    Returns
-    -------
-    Tensor (documents)
-        In nats a document.
 
     References
     ----------

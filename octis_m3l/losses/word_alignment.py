@@ -40,10 +40,6 @@ def word_alignment(
     temperature : float
         τ; at least .025 in single precision, because exp(−2/τ) underflows below that.
 
-    Returns
-    -------
-    Tensor (scalar)
-
     References
     ----------
     Wu et al. (2023), InfoCTM: a mutual information maximization perspective of cross-lingual topic

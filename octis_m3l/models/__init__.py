@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, Any
 from octis_m3l.registry import Registry, lazily
 
 if TYPE_CHECKING:
+    from octis_m3l.models.base import load_model
     from octis_m3l.models.gloctm import GloCTM
     from octis_m3l.models.infoctm import InfoCTM
-    from octis_m3l.models.loading import load_model
     from octis_m3l.models.m3l_contrast import M3LContrast
     from octis_m3l.models.nmtm import NMTM
     from octis_m3l.models.output import ModelOutput

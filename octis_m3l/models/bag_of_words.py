@@ -1,28 +1,26 @@
 """Neural models of unlinked languages: their networks read bags of words."""
 
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 from typing_extensions import TypeVar
 
 from octis_m3l.data.arrays import hash_of_rows
 from octis_m3l.data.batches import Batch, SparseRows, UnlinkedSampler, ViewTensors
 from octis_m3l.data.dataset import MultiviewDataset
-from octis_m3l.data.views import TextView
 from octis_m3l.data.words import translations
 from octis_m3l.errors import warn
+from octis_m3l.models.base import Embeddings, Fit, Matrices
 from octis_m3l.models.neural import NeuralTopicModel, TopicNetwork
 from octis_m3l.models.output import ModelOutput
-from octis_m3l.models.reading import ReadingModel
 from octis_m3l.models.settings import TrainingSettings
-from octis_m3l.models.storage import check_view_name
-from octis_m3l.models.word_reader import WordReader
+from octis_m3l.models.word_reader import ReadingModel, WordReader
 from octis_m3l.networks import (
     BagOfWordsNetwork,
     GaussianPrior,
@@ -30,29 +28,24 @@ from octis_m3l.networks import (
     TypicalLength,
     ViewModules,
     sample_topics,
+    xavier,
 )
 
 B = TypeVar("B", bound=TrainingSettings, default=Any)
 _ROWS_AT_ONCE = 2048
+Sizes = Mapping[str, int]
+Words = Mapping[str, SparseRows]
 Posteriors = Mapping[str, tuple[Tensor, Tensor]]
 
 
 class WordsNetwork(TopicNetwork):
     """A network with a posterior for the bags of words of each view, and topics for each.
 
-    Parameters
-    ----------
-    vocabularies : mapping of view to int
-        The number of words.
-    topics : int
-        K.
-    epsilon : float
-        Added to the variance in the decoders' batch normalisation.
+    `vocabularies` are the numbers of words; `epsilon` is added to the variance in the decoders'
+    batch normalisation.
     """
 
-    def __init__(
-        self, vocabularies: Mapping[str, int], topics: int, *, epsilon: float = 1e-5
-    ) -> None:
+    def __init__(self, vocabularies: Sizes, topics: int, *, epsilon: float = 1e-5) -> None:
         super().__init__()
         self.shape = {"vocabularies": dict(vocabularies)}
         self.prior = GaussianPrior(topics)
@@ -73,25 +66,23 @@ class WordsNetwork(TopicNetwork):
         """Return each view's distributions of words (K × vocabulary), softmax(β)."""
         return {name: beta.softmax(dim=1) for name, beta in self.betas().items()}
 
+    def loss(self, batch: Batch) -> dict[str, Tensor]:
+        """Return the terms of the loss, each a sum over views of means over documents."""
+        words = words_of(batch)
+        posteriors = {name: self.posterior(name, of_view) for name, of_view in words.items()}
+        return self.autoencoded(posteriors, words, self.betas())[0]
+
     def autoencoded(
         self,
         posteriors: Posteriors,
-        words: Mapping[str, SparseRows],
+        words: Words,
         betas: Mapping[str, Tensor],
         decoders: Mapping[str, SharedDecoder] | None = None,
     ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """Return RL and KL to the prior, each a sum over views of means over documents; and θ.
 
-        Parameters
-        ----------
-        posteriors : mapping of view to μ and log σ² (documents × K)
-            One θ is sampled from each.
-        words : mapping of view to SparseRows
-            The documents' bags of words.
-        betas : mapping of view to Tensor (K × words)
-            The topics that decode them.
-        decoders : mapping of view to SharedDecoder, optional
-            Default: each view's own.
+        One θ is sampled from each view's posterior; the topics `betas` decode it, by each view's
+        own decoder unless others are given.
         """
         reconstructions, divergences, thetas = [], [], {}
         for name, posterior in posteriors.items():
@@ -109,6 +100,11 @@ class WordsNetwork(TopicNetwork):
 def words_of(batch: Batch) -> dict[str, SparseRows]:
     """Return the bags of words of a batch of texts."""
     return {name: view.words for name, view in batch.views.items() if view.words is not None}
+
+
+def new_topics(vocabularies: Sizes, topics: int) -> nn.ParameterList:
+    """Return a new β for each view."""
+    return nn.ParameterList(xavier(topics, size) for size in vocabularies.values())
 
 
 def words_encoder(
@@ -133,22 +129,15 @@ class BagOfWordsModel(ReadingModel[B], NeuralTopicModel[B]):
 
     Views of images are left out, with a warning. The networks read raw counts; a document much
     longer than those in training is scaled down to the mean length: see `TypicalLength`.
-
-    Parameters
-    ----------
-    num_topics : int, optional
-        As for `TopicModel`.
-    **arguments
-        As for `TopicModel`.
     """
 
     sampler_class = UnlinkedSampler
     needs_dictionary: ClassVar[bool] = False
     """Whether the model needs dictionaries that tie all languages."""
 
-    def _translations(self, dataset: MultiviewDataset) -> dict[tuple[str, str], NDArray[np.int64]]:
+    def _translations(self, fit: Fit[B]) -> dict[tuple[str, str], NDArray[np.int64]]:
         """Return the dictionaries in both directions, if they tie all languages."""
-        return translations(dataset.dictionaries, dataset.text_views, self.name)
+        return translations(fit.dataset.dictionaries, fit.dataset.text_views, self.name)
 
     def _used(self, dataset: MultiviewDataset) -> MultiviewDataset:
         if not dataset.image_views:
@@ -156,54 +145,41 @@ class BagOfWordsModel(ReadingModel[B], NeuralTopicModel[B]):
         warn(f"{self.name} learns from words: views {', '.join(dataset.image_views)} are left out.")
         return dataset.with_views(list(dataset.text_views))
 
-    def _trained_views(self, dataset: MultiviewDataset, settings: B) -> list[str]:
-        return list(dataset.text_views)
+    def _trained_views(self, fit: Fit[B]) -> list[str]:
+        return list(fit.dataset.text_views)
 
-    def _check(self, dataset: MultiviewDataset, settings: B) -> None:
+    def _check(self, fit: Fit[B]) -> None:
         if self.needs_dictionary:
-            self._translations(dataset)
-        super()._check(dataset, settings)
+            self._translations(fit)
+        super()._check(fit)
 
-    def _train(
-        self, dataset: MultiviewDataset, settings: B, seed: int, top_words: int
-    ) -> ModelOutput:
-        self.readers = {name: WordReader.of_view(view) for name, view in dataset.text_views.items()}
-        return super()._train(dataset, settings, seed, top_words)
+    def _embed(self, fit: Fit[B]) -> Embeddings:
+        views = fit.dataset.text_views
+        return {name: np.zeros((len(view), 0), np.float32) for name, view in views.items()}
 
-    def _embed(
-        self, dataset: MultiviewDataset, settings: B, seed: int
-    ) -> Mapping[str, NDArray[Any]]:
-        return {name: np.zeros((len(v), 0), np.float32) for name, v in dataset.text_views.items()}
+    def _known_items(self, fit: Fit[B]) -> Mapping[str, Any]:
+        return fit.dataset.text_views
 
-    def _known_items(
-        self, dataset: MultiviewDataset, embeddings: Mapping[str, NDArray[Any]]
-    ) -> Mapping[str, Any]:
-        return dataset.text_views
-
-    def _pieces(self, view: str, items: Any, device: torch.device) -> Iterator[SparseRows]:
+    def _pieces(self, items: Any, device: torch.device) -> Iterator[SparseRows]:
         none = np.zeros((len(items), 0), np.float32)
         tensors = ViewTensors(none, items.bag_of_words, items.vocabulary, device=device)
+        every = torch.arange(len(items), device=device)
         for start in range(0, len(items), _ROWS_AT_ONCE):
-            stop = min(start + _ROWS_AT_ONCE, len(items))
-            yield tensors.words(torch.arange(start, stop, device=device))
+            yield tensors.words(every[start : start + _ROWS_AT_ONCE])
 
-    def _read(self, items: Sequence[Any] | NDArray[Any], view: str) -> TextView:
-        read = super()._read(items, view)
-        self._warn_of_unknown(np.diff(read.offsets) == 0, f"items of view '{view}'", view)
-        return read
+    def _train(self, fit: Fit[B]) -> ModelOutput:
+        views = fit.dataset.text_views
+        self.readers = {name: WordReader.of_view(view) for name, view in views.items()}
+        return super()._train(fit)
 
-    def _run(
-        self, dataset: MultiviewDataset, settings: B, embeddings: Mapping[str, NDArray[Any]]
-    ) -> dict[str, Any]:
-        vectors = {name: view.word_vectors for name, view in dataset.text_views.items()}
+    def _run(self, fit: Fit[B]) -> dict[str, Any]:
+        vectors = {name: view.word_vectors for name, view in fit.dataset.text_views.items()}
+        pairs = {" ".join(views): rows for views, rows in fit.dataset.dictionaries.items()}
         return {
-            **super()._run(dataset, settings, embeddings),
-            "views": list(dataset.text_views),
+            **super()._run(fit),
+            "views": list(fit.dataset.text_views),
             "word_vectors": {n: hash_of_rows(v) for n, v in vectors.items() if v is not None},
-            "dictionaries": {
-                f"{first} {second}": hash_of_rows(pairs)
-                for (first, second), pairs in dataset.dictionaries.items()
-            },
+            "dictionaries": {views: hash_of_rows(rows) for views, rows in pairs.items()},
         }
 
     def _save_parts(self, folder: Path) -> dict[str, Any]:
@@ -211,11 +187,10 @@ class BagOfWordsModel(ReadingModel[B], NeuralTopicModel[B]):
         preprocessing = {name: reader.preprocessor.as_dict() for name, reader in texts.items()}
         return {**super()._save_parts(folder), "preprocessing": preprocessing}
 
-    def _load_parts(
-        self, folder: Path, described: Mapping[str, Any], device: str
-    ) -> dict[str, NDArray[Any]]:
-        for name, settings in described["preprocessing"].items():
-            check_view_name(folder, name)
-            words = described["vocabularies"][name]
-            self.readers[name] = WordReader.restored(name, words, settings)
+    def _load_parts(self, folder: Path, described: Mapping[str, Any], device: str) -> Matrices:
+        words = described["vocabularies"]
+        self.readers = {
+            name: WordReader.restored(name, words[name], settings)
+            for name, settings in described["preprocessing"].items()
+        }
         return super()._load_parts(folder, described, device)

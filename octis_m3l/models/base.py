@@ -4,8 +4,9 @@ import inspect
 import textwrap
 import warnings
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import nullcontext
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Self, cast
 
@@ -21,14 +22,16 @@ from octis_m3l.data.dataset import MultiviewDataset
 from octis_m3l.data.folder.reading import Tokenizer
 from octis_m3l.data.views import PARTITIONS, View
 from octis_m3l.devices import is_watched
-from octis_m3l.errors import DataError, OctisM3LError, SettingsError, suggest, warn
-from octis_m3l.files import check_can_create, held
+from octis_m3l.errors import DataError, SettingsError, StorageError, suggest, warn
+from octis_m3l.files import check_can_create, damage_errors, held
 from octis_m3l.metrics.base import check_dataset
+from octis_m3l.models import MODELS
 from octis_m3l.models.exploration import Exploration
+from octis_m3l.models.exploration import NotTrainedError as NotTrainedError
 from octis_m3l.models.output import ModelOutput
 from octis_m3l.models.settings import Settings, check_memory, warn_of_many_topics
 from octis_m3l.models.storage import (
-    loading_errors,
+    MARKER,
     model_folder,
     read_description,
     read_output,
@@ -37,21 +40,36 @@ from octis_m3l.models.storage import (
 from octis_m3l.training import History, derive_seed
 
 S = TypeVar("S", bound=Settings, default=Any)
+Embeddings = Mapping[str, NDArray[Any]]
+Matrices = dict[str, NDArray[Any]]
 
 _RUNS = 1000
 
 
-class NotTrainedError(OctisM3LError):
-    """The model must be trained first."""
+@dataclass(frozen=True)
+class Fit(Generic[S]):
+    """One training: its data, settings and seed, and the embeddings that networks read."""
 
+    dataset: MultiviewDataset
+    settings: S
+    top_words: int
+    partitions: tuple[str, ...] = PARTITIONS
+    seed: int = 0
+    embeddings: Embeddings = field(default_factory=dict)
 
-def _listed(settings: type[Settings]) -> str:
-    """Return hyperparameters as a section of a docstring."""
-    lines = ["Hyperparameters", "---------------"]
-    for name, of_setting in settings.described().items():
-        lines.append(f"{name} : {of_setting['range']}, default {of_setting['default']!r}")
-        lines += [f"    {line}" for line in textwrap.wrap(of_setting["what"], 90)]
-    return "\n".join(lines)
+    def rows(self, view: View) -> slice:
+        """Return which items of a view the model is trained on."""
+        return slice(0, sum(view.sizes[: len(self.partitions)]))
+
+    def output(
+        self, topic_words: Embeddings, document_topics: Mapping[str, Embeddings]
+    ) -> ModelOutput:
+        """Return the output: K × words of each language, items × K of each view and partition."""
+        pivot = self.dataset.pivot
+        if pivot not in topic_words:
+            pivot = next(iter(topic_words))
+        words = {name: view.vocabulary for name, view in self.dataset.text_views.items()}
+        return ModelOutput(pivot, topic_words, document_topics, words, self.top_words, self.seed)
 
 
 class TopicModel(Exploration, AbstractModel, Generic[S]):  # type: ignore[misc]
@@ -75,7 +93,6 @@ class TopicModel(Exploration, AbstractModel, Generic[S]):  # type: ignore[misc]
         If a hyperparameter is unknown or out of range.
     """
 
-    name: ClassVar[str]
     settings_class: type[S]
     search_space: ClassVar[dict[str, tuple[Any, ...]]]
     least_views: ClassVar[int] = 1
@@ -111,17 +128,16 @@ class TopicModel(Exploration, AbstractModel, Generic[S]):  # type: ignore[misc]
         super().__init_subclass__(**arguments)
         if "settings_class" in vars(cls):
             # For help(): hyperparameters are keyword arguments, so no signature shows them.
-            cls.__doc__ = f"{inspect.getdoc(cls)}\n\n{_listed(cls.settings_class)}"
+            lines = ["Hyperparameters", "---------------"]
+            for name, of_setting in cls.settings_class.described().items():
+                lines.append(f"{name} : {of_setting['range']}, default {of_setting['default']!r}")
+                lines += [f"    {line}" for line in textwrap.wrap(of_setting["what"], 90)]
+            cls.__doc__ = "\n".join([f"{inspect.getdoc(cls)}\n", *lines])
 
     # OCTIS's interface.
 
     def set_hyperparameters(self, **hyperparameters: Any) -> None:
         """Set hyperparameters for all later calls.
-
-        Parameters
-        ----------
-        **hyperparameters
-            Names and values.
 
         Raises
         ------
@@ -151,10 +167,7 @@ class TopicModel(Exploration, AbstractModel, Generic[S]):  # type: ignore[misc]
     def partitioning(self, use_partitions: bool = True) -> None:
         """Choose whether to train on the training partition alone, as OCTIS's models do.
 
-        Parameters
-        ----------
-        use_partitions : bool
-            False: train on all items; then no items are held out.
+        If False, the model is trained on all items, and none are held out.
         """
         self.use_partitions = use_partitions
 
@@ -178,10 +191,6 @@ class TopicModel(Exploration, AbstractModel, Generic[S]):  # type: ignore[misc]
         top_words : int
             How many words represent a topic.
 
-        Returns
-        -------
-        ModelOutput
-
         Raises
         ------
         SettingsError, DataError
@@ -194,11 +203,9 @@ class TopicModel(Exploration, AbstractModel, Generic[S]):  # type: ignore[misc]
         """
         dataset = self.adopted(dataset)
         given = {**self.given_hyperparameters(), **(hyperparameters or {})}
-        settings = self._fitting(dataset, given, top_words)
-        views = dataset.text_views.values()
-        counts = [v.sizes[0] if self.use_partitions else len(v) for v in views]
-        warn_of_many_topics(settings, max(counts))
-        seed = settings.seed if self.runs == 0 else derive_seed(settings.seed, _RUNS, self.runs)
+        fit = self._fitting(dataset, given, top_words)
+        rows = [fit.rows(view) for view in dataset.text_views.values()]
+        warn_of_many_topics(fit.settings, max(part.stop for part in rows))
         self.output = None
         self.trained_given = tuple(given)
         self.data_fingerprints = dataset.fingerprints()
@@ -206,26 +213,15 @@ class TopicModel(Exploration, AbstractModel, Generic[S]):  # type: ignore[misc]
         if self.checkpoint is not None:
             check_can_create(self.checkpoint / "checkpoint")
         with nullcontext() if self.checkpoint is None else held(self.checkpoint):
-            output = self._train(dataset, settings, seed, top_words)
-        self.run_seed, self.output = seed, output
+            output = self._train(fit)
+        self.run_seed, self.output = fit.seed, output
         if self.interrupted:
             raise KeyboardInterrupt
         self.runs += 1
         return output
 
     def adopted(self, dataset: Dataset) -> MultiviewDataset:
-        """Return a plain OCTIS data set as a data set of views; a `MultiviewDataset` as it is.
-
-        Parameters
-        ----------
-        dataset : MultiviewDataset or OCTIS dataset
-            The data.
-
-        Raises
-        ------
-        DataError
-            If it is neither.
-        """
+        """Return a plain OCTIS data set as a data set of views; a `MultiviewDataset` as it is."""
         if isinstance(dataset, Dataset) and not isinstance(dataset, MultiviewDataset):
             return MultiviewDataset.from_octis(dataset)
         check_dataset(dataset, self.name)
@@ -233,29 +229,17 @@ class TopicModel(Exploration, AbstractModel, Generic[S]):  # type: ignore[misc]
         return known
 
     def check(self, dataset: Dataset, top_words: int = 10) -> None:
-        """Raise the errors that training on a data set would raise, without training.
-
-        Parameters
-        ----------
-        dataset : MultiviewDataset or OCTIS dataset
-            The data.
-        top_words : int
-            How many words are to represent a topic.
-
-        Raises
-        ------
-        SettingsError, DataError
-            If something does not fit.
-        """
-        dataset = self.adopted(dataset)
-        settings = self._fitting(dataset, self.given_hyperparameters(), top_words)
+        """Raise the errors that `train_model` would raise, without training."""
+        fit = self._fitting(self.adopted(dataset), self.given_hyperparameters(), top_words)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)
-            self._check(dataset, settings)
-            self._check_items(dataset, settings)
+            self._check(fit)
+            self._check_items(fit)
 
-    def _fitting(self, dataset: MultiviewDataset, given: Mapping[str, Any], top_words: int) -> S:
-        """Return the settings, if they fit the data set."""
+    def _fitting(
+        self, dataset: MultiviewDataset, given: Mapping[str, Any], top_words: int
+    ) -> Fit[S]:
+        """Return the next training, if its settings fit the data set."""
         if len(dataset.views) < self.least_views:
             raise DataError(
                 f"{self.name} learns from two views or more, and this data set has one "
@@ -264,8 +248,10 @@ class TopicModel(Exploration, AbstractModel, Generic[S]):  # type: ignore[misc]
                 "linked='by row')), or use zeroshot-tm, gloctm or pltm for one."
             )
         settings = self._settings(given)
-        views = self._topic_views(dataset, settings)
-        sizes = [len(dataset.text_view(name).vocabulary) for name in views]
+        seed = settings.seed if self.runs == 0 else derive_seed(settings.seed, _RUNS, self.runs)
+        partitions = PARTITIONS[:1] if self.use_partitions else PARTITIONS
+        fit = Fit(dataset, settings, top_words, partitions, seed)
+        sizes = [len(dataset.text_view(name).vocabulary) for name in self._topic_views(fit)]
         given_words: Any = top_words
         if not isinstance(given_words, int | np.integer) or not 1 <= given_words <= min(sizes):
             raise SettingsError(
@@ -273,44 +259,67 @@ class TopicModel(Exploration, AbstractModel, Generic[S]):  # type: ignore[misc]
                 "vocabulary."
             )
         check_memory(settings, sizes)
-        return settings
+        return fit
 
     @property
     def interrupted(self) -> bool:
         """Whether Ctrl-C ended the last training; the model is usable all the same."""
         return self.history is not None and self.history.stopped == "interrupted"
 
+    def fit(self, data: Any, *, top_words: int = 10, **arguments: Any) -> Self:
+        """Train on a data set, a mapping of lists, or a pandas frame; return the model itself.
+
+        After Ctrl-C the model keeps what it has learned, and warns.
+
+        Parameters
+        ----------
+        data : MultiviewDataset, OCTIS dataset, mapping of view to list, or pandas.DataFrame
+            Lists and frames go through `MultiviewDataset.from_lists` and ``from_frame``.
+        top_words : int
+            How many words represent a topic.
+        **arguments
+            For ``from_lists`` and ``from_frame``: ``images``, ``texts``, ``partition``, …
+        """
+        if isinstance(data, pd.DataFrame):
+            data = from_frame(data, **arguments)
+        elif isinstance(data, Mapping):
+            data = from_lists(data, **arguments)
+        elif arguments:
+            raise SettingsError(
+                f"{', '.join(arguments)}: only for lists and frames; this is a data set already."
+            )
+        asked = self.progress
+        self.progress = is_watched() if asked is None else asked
+        try:
+            self.train_model(data, top_words=top_words)
+        except KeyboardInterrupt:
+            if self.output is None:
+                raise
+        finally:
+            self.progress = asked
+        return self
+
     # What a model adds.
 
-    def _topic_views(self, dataset: MultiviewDataset, settings: S) -> list[str]:
+    def _topic_views(self, fit: Fit[S]) -> list[str]:
         """Return the text views whose topics are learned."""
-        return list(dataset.text_views)
+        return list(fit.dataset.text_views)
 
-    def _check(self, dataset: MultiviewDataset, settings: S) -> None:
+    def _check(self, fit: Fit[S]) -> None:
         """Raise an error if the model can't be trained on this data set."""
 
-    def _check_items(self, dataset: MultiviewDataset, settings: S) -> None:
+    def _check_items(self, fit: Fit[S]) -> None:
         """Raise the errors that training would raise when it makes batches of the items."""
 
     @abstractmethod
-    def _train(
-        self, dataset: MultiviewDataset, settings: S, seed: int, top_words: int
-    ) -> ModelOutput: ...
-
-    @abstractmethod
-    def infer(
-        self, items: Sequence[Any] | NDArray[Any], view: str, *, samples: int | None = None
-    ) -> NDArray[np.float32]:
-        """Return θ of new documents or pictures of one view (items × K)."""
+    def _train(self, fit: Fit[S]) -> ModelOutput: ...
 
     @abstractmethod
     def _save_parts(self, folder: Path) -> dict[str, Any]:
         """Write what only this kind of model has; return what the JSON file says of it."""
 
     @abstractmethod
-    def _load_parts(
-        self, folder: Path, described: Mapping[str, Any], device: str
-    ) -> dict[str, NDArray[Any]]:
+    def _load_parts(self, folder: Path, described: Mapping[str, Any], device: str) -> Matrices:
         """Restore what `_save_parts` wrote; return each language's topic–word matrix."""
 
     def _give_again(self, *, tokenizers: Mapping[str, Tokenizer] | None = None) -> None:
@@ -372,24 +381,14 @@ class TopicModel(Exploration, AbstractModel, Generic[S]):  # type: ignore[misc]
                 f"{folder} holds a {described.get('model')}, not a {cls.name}; use "
                 "octis_m3l.load_model."
             )
-        return cls.restored(Path(folder), described, device=device, **given_again)
+        return cls._restored(Path(folder), described, device, given_again)
 
     @classmethod
-    def restored(
-        cls, folder: Path, described: Mapping[str, Any], *, device: str, **given_again: Any
+    def _restored(
+        cls, folder: Path, described: Mapping[str, Any], device: str, given_again: Mapping[str, Any]
     ) -> Self:
-        """Return a saved model whose description is read already.
-
-        Parameters
-        ----------
-        folder : Path
-            Where it is.
-        described : mapping
-            What its JSON file says.
-        device, **given_again
-            As for `load`.
-        """
-        with loading_errors(folder):
+        """Return a saved model whose description is read already."""
+        with damage_errors(folder):
             model = cls(**described["given"])
             model.trained_settings = cls.settings_class.checked(described["settings"], cls.name)
             model.use_partitions = described["use_partitions"]
@@ -402,69 +401,12 @@ class TopicModel(Exploration, AbstractModel, Generic[S]):  # type: ignore[misc]
         model._give_again(**given_again)
         return model
 
-    # Above train_model.
+    # What kinds of models use.
 
-    def fit(self, data: Any, *, top_words: int = 10, **arguments: Any) -> Self:
-        """Train on a data set, a mapping of lists, or a pandas frame.
-
-        After Ctrl-C the model keeps what it has learned, and warns.
-
-        Parameters
-        ----------
-        data : MultiviewDataset, OCTIS dataset, mapping of view to list, or pandas.DataFrame
-            Lists and frames go through `MultiviewDataset.from_lists` and ``from_frame``.
-        top_words : int
-            How many words represent a topic.
-        **arguments
-            For ``from_lists`` and ``from_frame``: ``images``, ``texts``, ``partition``, …
-
-        Returns
-        -------
-        the model itself
-        """
-        if isinstance(data, pd.DataFrame):
-            data = from_frame(data, **arguments)
-        elif isinstance(data, Mapping):
-            data = from_lists(data, **arguments)
-        elif arguments:
-            raise SettingsError(
-                f"{', '.join(arguments)}: only for lists and frames; this is a data set already."
-            )
-        asked = self.progress
-        self.progress = is_watched() if asked is None else asked
-        try:
-            self.train_model(data, top_words=top_words)
-        except KeyboardInterrupt:
-            if self.output is None:
-                raise
-        finally:
-            self.progress = asked
-        return self
-
-    def transform(self, items: Any, view: str | None = None, *, samples: int | None = None) -> Any:
-        """Return θ of new items.
-
-        Parameters
-        ----------
-        items : sequence, or mapping of view to sequence
-            Texts, pictures or embeddings.
-        view : str, optional
-            The items' view. Default: the pivot.
-        samples : int, optional
-            As for `infer`.
-
-        Returns
-        -------
-        array (items × K), or dict of view to array for a mapping
-        """
-        if isinstance(items, Mapping):
-            return {name: self.infer(some, name, samples=samples) for name, some in items.items()}
-        return self.infer(items, view or self._trained().pivot, samples=samples)
-
-    def _check_links(self, dataset: MultiviewDataset, otherwise: str) -> None:
+    def _check_links(self, fit: Fit[S], otherwise: str) -> None:
         """Refuse data without links between training items; warn of unlinked views."""
-        partitions = ["train"] if self.use_partitions else list(PARTITIONS)
-        counted = [dataset.linked_items(partition) for partition in partitions]
+        dataset = fit.dataset
+        counted = [dataset.linked_items(partition) for partition in fit.partitions]
         linked = {name: sum(of[name] for of in counted) for name in dataset.views}
         if not any(linked.values()):
             raise DataError(
@@ -480,18 +422,29 @@ class TopicModel(Exploration, AbstractModel, Generic[S]):  # type: ignore[misc]
                     "its topics with the others'; link it, or leave it out (dataset.with_views)."
                 )
 
-    def _training_rows(self, view: View) -> slice:
-        """Return which items of a view the model is trained on."""
-        return view.rows("train") if self.use_partitions else slice(0, len(view))
-
     def _settings(self, given: Mapping[str, Any]) -> S:
         return self.settings_class.checked(given, self.name)
 
-    def _trained(self) -> ModelOutput:
-        if self.output is None:
-            raise NotTrainedError(f"{self.name} is not trained yet; call fit or train_model first.")
-        return self.output
 
-    def _known_view(self, view: str, known: Sequence[str]) -> None:
-        if view not in known:
-            raise DataError(f"the model knows no view '{view}'.{suggest(view, known)}")
+def give_tokenizers(readers: dict[str, Any], tokenizers: Mapping[str, Tokenizer] | None) -> None:
+    """Replace views' readers or encoders by the same with a tokenizer that was not stored."""
+    for name, tokenizer in (tokenizers or {}).items():
+        if not hasattr(readers.get(name), "with_tokenizer"):
+            raise SettingsError(
+                f"tokenizers: the model splits no texts of a view '{name}' into words."
+                f"{suggest(name, readers)}"
+            )
+        readers[name] = readers[name].with_tokenizer(tokenizer)
+
+
+def load_model(folder: Path | str, *, device: str = "cpu", **given_again: Any) -> TopicModel:
+    """Read a model of any kind, as its own ``load`` does."""
+    folder = Path(folder)
+    described = read_description(folder)
+    if described.get("model") not in MODELS:
+        raise StorageError(
+            f"{folder / MARKER} describes no model that is known here "
+            f"('{described.get('model')}'); known are {', '.join(MODELS)}."
+        )
+    kind: type[TopicModel] = MODELS[described["model"]]
+    return kind._restored(folder, described, device, given_again)

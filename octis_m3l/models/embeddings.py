@@ -1,6 +1,6 @@
 """Neural models that read embeddings of documents and pictures."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, ClassVar, cast
 
@@ -12,20 +12,20 @@ from typing_extensions import TypeVar
 
 from octis_m3l.data.dataset import MultiviewDataset
 from octis_m3l.data.folder.reading import Tokenizer
-from octis_m3l.data.item_checks import as_items, is_numeric
-from octis_m3l.data.views import check_embeddings
 from octis_m3l.encoders.base import Encoder, StoredEncoder
 from octis_m3l.encoders.encode import check_encoder, encode
-from octis_m3l.encoders.latent_semantic import LatentSemanticEncoder
 from octis_m3l.encoders.pretrained import PretrainedEncoder
 from octis_m3l.encoders.saving import is_stored, load_encoder, save_encoder
-from octis_m3l.errors import DataError, SettingsError, suggest, warn
+from octis_m3l.errors import DataError, SettingsError, check_known, warn
+from octis_m3l.models.base import Embeddings, Fit, Matrices, give_tokenizers
 from octis_m3l.models.neural import NeuralTopicModel, TopicNetwork
+from octis_m3l.models.new_items import Items, check_vectors, listed
 from octis_m3l.models.settings import NeuralSettings
 from octis_m3l.models.storage import check_view_name
 from octis_m3l.networks import InferenceNetwork, Standardiser, TopicDecoder, ViewModules
 
 E = TypeVar("E", bound=NeuralSettings, default=Any)
+Sizes = Mapping[str, int]
 _ROWS_AT_ONCE = 8192
 _LARGE_TUPLE = 100
 
@@ -33,15 +33,11 @@ _LARGE_TUPLE = 100
 class ViewNetwork(TopicNetwork):
     """A network with a posterior for each view, read from embeddings, and topics for some views.
 
-    Parameters
-    ----------
-    dimensions : mapping of view to int
-        The size of the embeddings, for each view that can be inferred.
-    vocabularies : mapping of text view to int
-        The number of words, for each view whose topics are learned.
+    `dimensions` are those of the embeddings of each view that can be inferred, `vocabularies` the
+    numbers of words of each view whose topics are learned.
     """
 
-    def __init__(self, dimensions: Mapping[str, int], vocabularies: Mapping[str, int]) -> None:
+    def __init__(self, dimensions: Sizes, vocabularies: Sizes) -> None:
         super().__init__()
         self.shape = {"dimensions": dict(dimensions), "vocabularies": dict(vocabularies)}
         self.standardisers = ViewModules({n: Standardiser(d) for n, d in dimensions.items()})
@@ -60,7 +56,7 @@ def inference_network(dimensions: int, settings: NeuralSettings) -> InferenceNet
 
 
 def inference_networks(
-    dimensions: Mapping[str, int], settings: NeuralSettings, network_of: Mapping[str, str]
+    dimensions: Sizes, settings: NeuralSettings, network_of: Mapping[str, str]
 ) -> ViewModules[InferenceNetwork]:
     """Return new inference networks by their names, given which one reads each view."""
     sizes: dict[str, int] = {}
@@ -74,9 +70,7 @@ def inference_networks(
     return ViewModules({name: inference_network(d, settings) for name, d in sizes.items()})
 
 
-def topic_decoders(
-    vocabularies: Mapping[str, int], settings: NeuralSettings
-) -> ViewModules[TopicDecoder]:
+def topic_decoders(vocabularies: Sizes, settings: NeuralSettings) -> ViewModules[TopicDecoder]:
     """Return a new decoder for each view."""
     topics = settings.num_topics
     return ViewModules({name: TopicDecoder(topics, size) for name, size in vocabularies.items()})
@@ -115,6 +109,14 @@ class EmbeddingModel(NeuralTopicModel[E]):
 
     needs_links: ClassVar[bool] = False
     """Whether the model learns from links between views."""
+    search_space: ClassVar[dict[str, tuple[Any, ...]]] = {
+        "num_topics": (10, 200),
+        "learning_rate": (2e-4, 2e-2, "log-uniform"),
+        "hidden_size": (50, 800),
+        "hidden_layers": (1, 3),
+        "dropout": (0.0, 0.5),
+        "batch_size": (16, 256),
+    }
 
     def __init__(
         self,
@@ -128,11 +130,11 @@ class EmbeddingModel(NeuralTopicModel[E]):
         self.missing_encoders: tuple[str, ...] = ()
         self.encoders: dict[str, Encoder] = {}
 
-    def _check(self, dataset: MultiviewDataset, settings: E) -> None:
+    def _check(self, fit: Fit[E]) -> None:
         if self.needs_links:
-            self._check_links(dataset, "use zeroshot-tm for one view")
-            _warn_of_odd_tuples(dataset)
-        super()._check(dataset, settings)
+            self._check_links(fit, "use zeroshot-tm for one view")
+            _warn_of_odd_tuples(fit.dataset)
+        super()._check(fit)
         missing = [name for name in self.missing_encoders if name not in (self.own_encoders or {})]
         if missing:
             raise DataError(
@@ -140,46 +142,31 @@ class EmbeddingModel(NeuralTopicModel[E]):
                 f"{', '.join(missing)}, which are not saved; give them again: load(folder, "
                 "encoders={...})."
             )
-        check_encoder(dataset, settings.encoder, self.own_encoders)
+        check_encoder(fit.dataset, fit.settings.encoder, self.own_encoders)
 
-    def _embed(
-        self, dataset: MultiviewDataset, settings: E, seed: int
-    ) -> Mapping[str, NDArray[Any]]:
-        encodings = encode(
-            dataset,
-            settings.encoder,
-            dimensions=settings.dimensions,
-            encoders=self.own_encoders,
-        )
+    def _embed(self, fit: Fit[E]) -> Embeddings:
+        name, dimensions, own = fit.settings.encoder, fit.settings.dimensions, self.own_encoders
+        encodings = encode(fit.dataset, name, dimensions=dimensions, encoders=own)
         self.encoders = dict(encodings.encoders)
         return encodings.embeddings
 
-    def _shape(
-        self, dataset: MultiviewDataset, settings: E, embeddings: Mapping[str, NDArray[Any]]
-    ) -> dict[str, Any]:
-        dimensions = {name: int(array.shape[1]) for name, array in embeddings.items()}
-        return {"dimensions": dimensions, **super()._shape(dataset, settings, embeddings)}
+    def _shape(self, fit: Fit[E]) -> dict[str, Any]:
+        dimensions = {name: int(array.shape[1]) for name, array in fit.embeddings.items()}
+        return {"dimensions": dimensions, **super()._shape(fit)}
 
-    def _standardised_by(self, dataset: MultiviewDataset, settings: E) -> dict[str, str]:
+    def _standardised_by(self, fit: Fit[E]) -> dict[str, str]:
         """Return, for each view, the view whose training items it is standardised by."""
-        return {} if settings.standardised == "none" else {name: name for name in dataset.views}
+        return (
+            {} if fit.settings.standardised == "none" else {name: name for name in fit.embeddings}
+        )
 
-    def _fill(
-        self,
-        network: Any,
-        dataset: MultiviewDataset,
-        settings: E,
-        embeddings: Mapping[str, NDArray[Any]],
-    ) -> None:
-        for name, source in self._standardised_by(dataset, settings).items():
-            if name in network.standardisers:
-                rows = self._training_rows(dataset.view(source))
-                network.standardisers[name].fit(embeddings[source], rows, source)
+    def _fill(self, network: Any, fit: Fit[E]) -> None:
+        for name, source in self._standardised_by(fit).items():
+            rows = fit.rows(fit.dataset.view(source))
+            network.standardisers[name].fit(fit.embeddings[source], rows, source)
 
-    def _known_items(
-        self, dataset: MultiviewDataset, embeddings: Mapping[str, NDArray[Any]]
-    ) -> Mapping[str, Any]:
-        return {name: array for name, array in embeddings.items() if name in self._dimensions()}
+    def _known_items(self, fit: Fit[E]) -> Mapping[str, Any]:
+        return fit.embeddings
 
     def _dimensions(self) -> dict[str, int]:
         """Return the size of the embeddings of each view that can be inferred."""
@@ -187,16 +174,15 @@ class EmbeddingModel(NeuralTopicModel[E]):
         known: dict[str, int] = self.network.shape["dimensions"]
         return known
 
-    def _pieces(self, view: str, items: Any, device: torch.device) -> Iterator[Tensor]:
+    def _pieces(self, items: Any, device: torch.device) -> Iterator[Tensor]:
         for start in range(0, len(items), _ROWS_AT_ONCE):
             piece = np.asarray(items[start : start + _ROWS_AT_ONCE], np.float32)
             yield torch.tensor(piece, device=device)
 
-    def _read(self, items: Sequence[Any] | NDArray[Any], view: str) -> NDArray[Any]:
-        self._known_view(view, list(self._dimensions()))
+    def _read(self, items: Items, view: str) -> NDArray[Any]:
+        check_known(view, self._dimensions(), "view")
         expected = self._dimensions()[view]
-        if not is_numeric(items):
-            items = as_items(items, f"view '{view}'")
+        items = listed(items, view)
         if isinstance(items, np.ndarray) and items.dtype.kind == "f":
             vectors = items
         elif view in self.encoders:
@@ -213,12 +199,7 @@ class EmbeddingModel(NeuralTopicModel[E]):
                 "encoder of your own, which is not saved: pass an array of floats (items × "
                 f"{expected}), or load the model with encoders={{'{view}': encoder}}."
             )
-        if vectors.ndim != 2 or vectors.shape[1] != expected:
-            raise DataError(
-                f"view '{view}': embeddings of shape {vectors.shape}, expected finite numbers "
-                f"(items × {expected})."
-            )
-        check_embeddings(vectors, len(vectors), view)
+        check_vectors(vectors, expected, view)
         return vectors
 
     def _save_parts(self, folder: Path) -> dict[str, Any]:
@@ -231,9 +212,7 @@ class EmbeddingModel(NeuralTopicModel[E]):
             "encoders_not_stored": sorted(set(self.encoders) - set(stored)),
         }
 
-    def _load_parts(
-        self, folder: Path, described: Mapping[str, Any], device: str
-    ) -> dict[str, NDArray[Any]]:
+    def _load_parts(self, folder: Path, described: Mapping[str, Any], device: str) -> Matrices:
         for name in described["encoders"]:
             check_view_name(folder, name)
         topic_words = super()._load_parts(folder, described, device)
@@ -247,28 +226,20 @@ class EmbeddingModel(NeuralTopicModel[E]):
         tokenizers: Mapping[str, Tokenizer] | None = None,
         encoders: Mapping[str, Encoder] | None = None,
     ) -> None:
-        for name, tokenizer in (tokenizers or {}).items():
-            encoder = self.encoders.get(name)
-            if not isinstance(encoder, LatentSemanticEncoder):
-                raise SettingsError(
-                    f"tokenizers: the model splits no texts of a view '{name}' into words."
-                    f"{suggest(name, self.encoders)}"
-                )
-            self.encoders[name] = encoder.with_tokenizer(tokenizer)
-        dimensions = self._dimensions()
+        give_tokenizers(self.encoders, tokenizers)
         for name, own in (encoders or {}).items():
-            self._known_view(name, list(dimensions))
+            check_known(name, self._dimensions(), "view")
+            expected = self._dimensions()[name]
             # A pretrained model is stored by its name or path, which may have moved since.
             if name in self.encoders and not isinstance(self.encoders[name], PretrainedEncoder):
                 raise SettingsError(
                     f"view '{name}' has the encoder that it was trained with "
                     f"({self.encoders[name].name}); leave it out of encoders."
                 )
-            if own.dimensions != dimensions[name]:
+            if own.dimensions != expected:
                 raise SettingsError(
                     f"the encoder given for view '{name}' has {own.dimensions} dimensions, the "
-                    f"model was trained on {dimensions[name]}; give the one that it was trained "
-                    "with."
+                    f"model was trained on {expected}; give the one that it was trained with."
                 )
             self.encoders[name] = own
             self.own_encoders = {**(self.own_encoders or {}), name: own}

@@ -1,33 +1,86 @@
 """What people look at in a trained model: topics, typical items, words for pictures."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from octis_m3l.data.dataset import MultiviewDataset
-from octis_m3l.errors import DataError, SettingsError
+from octis_m3l.errors import DataError, OctisM3LError, SettingsError
+from octis_m3l.models.new_items import Items, check_samples
 from octis_m3l.models.output import ModelOutput
+
+
+class NotTrainedError(OctisM3LError):
+    """The model must be trained first."""
 
 
 class Exploration(ABC):
     """The part of `TopicModel` that only looks at a trained model."""
 
-    dataset: MultiviewDataset | None
+    name: ClassVar[str]
+    _fewest_samples: ClassVar[int] = 0
     use_partitions: bool
+    output: ModelOutput | None
+    dataset: MultiviewDataset | None
+
+    def infer(self, items: Items, view: str, *, samples: int | None = None) -> NDArray[np.float32]:
+        """Return θ of new documents or pictures of one view.
+
+        Parameters
+        ----------
+        items : sequence of str or pictures, or array
+            Raw texts and pictures go through the encoder or the preprocessing that the model was
+            trained with. Arrays: embeddings (items × dimensions) for models that read embeddings
+            and for views of images, word counts (items × vocabulary) for models that read words.
+        view : str
+            The items' view.
+        samples : int, optional
+            How many samples θ is averaged over; 0, for neural models, gives softmax(μ). Default:
+            ``inference_samples``.
+
+        Returns
+        -------
+        array of float32 (items × K)
+            The answer for an item does not depend on the others. An item without known words gets
+            a meaningless answer (of PLTM, the prior's mean), with a warning.
+
+        Raises
+        ------
+        DataError
+            If the view is unknown, or items are not as described here.
+        NotTrainedError
+            If the model is not trained.
+        """
+        self._trained()
+        check_samples(samples, least=self._fewest_samples)
+        return self._inferred(items, view, samples)
 
     @abstractmethod
-    def _trained(self) -> ModelOutput:
-        """Return the output, or raise NotTrainedError."""
+    def _inferred(self, items: Items, view: str, samples: int | None) -> NDArray[np.float32]: ...
 
-    @abstractmethod
-    def infer(
-        self, items: Sequence[Any] | NDArray[Any], view: str, *, samples: int | None = None
-    ) -> NDArray[np.float32]:
-        """Return θ of new documents or pictures of one view (items × K)."""
+    def transform(self, items: Any, view: str | None = None, *, samples: int | None = None) -> Any:
+        """Return θ of new items.
+
+        Parameters
+        ----------
+        items : sequence, or mapping of view to sequence
+            Texts, pictures or embeddings.
+        view : str, optional
+            The items' view. Default: the pivot.
+        samples : int, optional
+            As for `infer`.
+
+        Returns
+        -------
+        array (items × K), or dict of view to array for a mapping
+        """
+        if isinstance(items, Mapping):
+            return {name: self.infer(some, name, samples=samples) for name, some in items.items()}
+        return self.infer(items, view or self._trained().pivot, samples=samples)
 
     def topics(self, view: str | None = None, words: int | None = None) -> list[list[str]]:
         """Return each topic's first words in a text view.
@@ -45,23 +98,14 @@ class Exploration(ABC):
     def topic_info(self, words: int | None = None) -> pd.DataFrame:
         """Return a table of the topics, the most frequent first.
 
-        Parameters
-        ----------
-        words : int, optional
-            The largest number of words per topic. Default: ``top_words`` of the training.
-
-        Returns
-        -------
-        pandas.DataFrame
-            topic, share (its mean proportion in the pivot's training documents), and a column of
-            words for each text view.
+        Its columns are topic, share (the topic's mean proportion in the pivot's training
+        documents), and the topic's first words in each text view; `words` as for `topics`.
         """
         output = self._trained()
         columns: dict[str, Any] = {"topic": range(len(output["topics"]))}
         columns["share"] = output.theta(output.pivot).mean(axis=0)
-        for name in output.vocabularies:
-            if f"topics/{name}" in output:
-                columns[name] = [" ".join(topic) for topic in output.topics(name, words)]
+        for name in output.languages:
+            columns[name] = [" ".join(topic) for topic in output.topics(name, words)]
         frame = pd.DataFrame(columns)
         return frame.sort_values("share", ascending=False, kind="stable", ignore_index=True)
 
@@ -111,7 +155,7 @@ class Exploration(ABC):
 
     def words_for(
         self,
-        items: Sequence[Any] | NDArray[Any],
+        items: Items,
         view: str,
         *,
         languages: Sequence[str] | None = None,
@@ -122,16 +166,12 @@ class Exploration(ABC):
 
         Parameters
         ----------
-        items : sequence or array of embeddings
+        items, view
             As for `infer`.
-        view : str
-            The items' view.
         languages : sequence of str, optional
             Text views to take words from. Default: all.
-        topics : int
-            The number of topics per item.
-        words : int
-            The number of words per topic.
+        topics, words : int
+            The number of topics per item, and of words per topic.
 
         Returns
         -------
@@ -142,9 +182,8 @@ class Exploration(ABC):
         ----------
         Zosa & Pivovarova (2022), Table 3.
         """
-        return self.words_of(
-            self.infer(items, view), languages=languages, topics=topics, words=words
-        )
+        theta = self.infer(items, view)
+        return self.words_of(theta, languages=languages, topics=topics, words=words)
 
     def words_of(
         self,
@@ -156,8 +195,7 @@ class Exploration(ABC):
     ) -> pd.DataFrame:
         """Describe topic proportions (items × K), as `infer` returns them, as `words_for` does."""
         output = self._trained()
-        named = languages or [n for n in output.vocabularies if f"topics/{n}" in output]
-        listed = {name: output.topics(name, words) for name in named}
+        listed = {name: output.topics(name, words) for name in languages or output.languages}
         best = np.argsort(-theta, axis=1, kind="stable")[:, :topics]
         rows = [
             {
@@ -170,3 +208,8 @@ class Exploration(ABC):
             for topic in chosen
         ]
         return pd.DataFrame(rows)
+
+    def _trained(self) -> ModelOutput:
+        if self.output is None:
+            raise NotTrainedError(f"{self.name} is not trained yet; call fit or train_model first.")
+        return self.output

@@ -4,35 +4,30 @@ from collections.abc import Mapping
 from typing import Any, ClassVar, Literal, Self
 
 import torch
-from numpy.typing import NDArray
 from pydantic import Field, model_validator
-from torch import Tensor, nn
+from torch import Tensor
 
 from octis_m3l.data.batches import Batch, SparseRows
-from octis_m3l.data.dataset import MultiviewDataset
 from octis_m3l.encoders import encode
 from octis_m3l.encoders.encode import check_encoder
 from octis_m3l.losses import cka_loss, kl_between_gaussians
 from octis_m3l.models.bag_of_words import (
     BagOfWordsModel,
     Posteriors,
+    Sizes,
+    Words,
     WordsNetwork,
+    new_topics,
     words_encoder,
     words_of,
 )
-from octis_m3l.models.settings import BatchSize, EncodedSettings, Epochs, Schedule, UnlinkedSettings
+from octis_m3l.models.base import Embeddings, Fit
+from octis_m3l.models.settings import EncodedSettings, unlinked_presets
 from octis_m3l.models.word_vectors import check_word_vectors, word_vectors
-from octis_m3l.networks import (
-    Expansion,
-    SharedDecoder,
-    TypicalLength,
-    ViewModules,
-    expansion_table,
-    xavier,
-)
+from octis_m3l.networks import Expansion, SharedDecoder, TypicalLength, ViewModules, expansion_table
 
 
-class GloCTMSettings(UnlinkedSettings, EncodedSettings):
+class GloCTMSettings(EncodedSettings):
     """Hyperparameters of `GloCTM`; the defaults are the paper's for ECNews."""
 
     neighbours: int = Field(3, ge=0, description="k, neighbours of a word in each vocabulary")
@@ -45,9 +40,7 @@ class GloCTMSettings(UnlinkedSettings, EncodedSettings):
     inferred_by: Literal["local", "global"] = Field(
         "local", description="the encoder that gives the θ of documents"
     )
-    epochs: Epochs = 150
-    batch_size: BatchSize = 128
-    schedule: Schedule = "halving"
+    presets = unlinked_presets(epochs=150, batch_size=128, schedule="halving")
 
     @model_validator(mode="after")
     def _global_encoder_exists(self) -> Self:
@@ -59,11 +52,11 @@ class GloCTMSettings(UnlinkedSettings, EncodedSettings):
 class GloCTMNetwork(WordsNetwork):
     """The network and the loss of GloCTM."""
 
-    def __init__(self, vocabularies: Mapping[str, int], settings: GloCTMSettings) -> None:
+    def __init__(self, vocabularies: Sizes, settings: GloCTMSettings) -> None:
         super().__init__(vocabularies, settings.num_topics)
         self.settings = settings
-        topics, joint = settings.num_topics, sum(vocabularies.values())
-        self.topics = nn.ParameterList(xavier(topics, size) for size in vocabularies.values())
+        joint = sum(vocabularies.values())
+        self.topics = new_topics(vocabularies, settings.num_topics)
         self.local = ViewModules(
             {name: words_encoder(size, settings) for name, size in vocabularies.items()}
         )
@@ -72,12 +65,10 @@ class GloCTMNetwork(WordsNetwork):
             self.everywhere = words_encoder(joint, settings, sizes, views=list(vocabularies))
             self.joint_decoder = SharedDecoder(joint)
             self.wide_lengths = ViewModules({name: TypicalLength() for name in vocabularies})
-            self.expansions = ViewModules(
-                {
-                    name: Expansion.empty(vocabularies, name, settings.neighbours)
-                    for name in vocabularies
-                }
-            )
+            tables = {
+                n: Expansion.empty(vocabularies, n, settings.neighbours) for n in vocabularies
+            }
+            self.expansions = ViewModules(tables)
 
     def posterior(self, view: str, items: SparseRows) -> tuple[Tensor, Tensor]:
         """Return μ and log σ² of a view's documents."""
@@ -107,7 +98,7 @@ class GloCTMNetwork(WordsNetwork):
         return terms
 
     def _global_terms(
-        self, words: Mapping[str, SparseRows], betas: Mapping[str, Tensor], local: Posteriors
+        self, words: Words, betas: Mapping[str, Tensor], local: Posteriors
     ) -> dict[str, Tensor]:
         """Return VAE(G; global) and λ_KL KL(q_local ‖ q_global)."""
         expanded = {name: self.expansions[name](of_view) for name, of_view in words.items()}
@@ -115,10 +106,7 @@ class GloCTMNetwork(WordsNetwork):
         read = [self.wide_lengths[name](of_view) for name, of_view in expanded.items()]
         first = self.everywhere.input_layer(SparseRows.joined(read))
         parts = first.split([len(rows.totals) for rows in expanded.values()])
-        posteriors = {
-            name: self.everywhere.upper(part, name)
-            for name, part in zip(expanded, parts, strict=True)
-        }
+        posteriors = {n: self.everywhere.upper(p, n) for n, p in zip(words, parts, strict=True)}
         joint = dict.fromkeys(words, torch.cat(list(betas.values()), dim=1))
         decoders = dict.fromkeys(words, self.joint_decoder)
         terms, _ = self.autoencoded(posteriors, expanded, joint, decoders)
@@ -164,26 +152,20 @@ class GloCTM(BagOfWordsModel[GloCTMSettings]):
         "learning_rate": (2e-4, 2e-2, "log-uniform"),
     }
 
-    def _check(self, dataset: MultiviewDataset, settings: GloCTMSettings) -> None:
-        super()._check(dataset, settings)
-        check_encoder(dataset, settings.encoder)
-        if settings.global_encoder:
-            check_word_vectors(dataset, settings.encoder)
+    def _check(self, fit: Fit[GloCTMSettings]) -> None:
+        super()._check(fit)
+        check_encoder(fit.dataset, fit.settings.encoder)
+        if fit.settings.global_encoder:
+            check_word_vectors(fit.dataset, fit.settings.encoder)
 
-    def _embed(
-        self, dataset: MultiviewDataset, settings: GloCTMSettings, seed: int
-    ) -> Mapping[str, NDArray[Any]]:
-        return encode(dataset, settings.encoder, dimensions=settings.dimensions).embeddings
+    def _embed(self, fit: Fit[GloCTMSettings]) -> Embeddings:
+        settings = fit.settings
+        return encode(fit.dataset, settings.encoder, dimensions=settings.dimensions).embeddings
 
-    def _fill(
-        self,
-        network: Any,
-        dataset: MultiviewDataset,
-        settings: GloCTMSettings,
-        embeddings: Mapping[str, NDArray[Any]],
-    ) -> None:
+    def _fill(self, network: Any, fit: Fit[GloCTMSettings]) -> None:
+        settings = fit.settings
         if settings.global_encoder:
-            vectors = word_vectors(dataset, settings.encoder, settings.dimensions)
-            for name in dataset.text_views:
+            vectors = word_vectors(fit.dataset, settings.encoder, settings.dimensions)
+            for name in vectors:
                 table = expansion_table(vectors, name, settings.neighbours)
                 network.expansions[name].table.copy_(torch.from_numpy(table))

@@ -14,12 +14,19 @@ from octis_m3l.data.batches import Batch, SparseRows
 from octis_m3l.data.dataset import MultiviewDataset
 from octis_m3l.encoders import encode_words
 from octis_m3l.losses import word_alignment
-from octis_m3l.models.bag_of_words import BagOfWordsModel, WordsNetwork, words_encoder, words_of
-from octis_m3l.models.settings import BatchSize, Epochs, Units, UnlinkedSettings
-from octis_m3l.networks import LinkedWords, ViewModules, linked_words, xavier
+from octis_m3l.models.bag_of_words import (
+    BagOfWordsModel,
+    Sizes,
+    WordsNetwork,
+    new_topics,
+    words_encoder,
+)
+from octis_m3l.models.base import Fit
+from octis_m3l.models.settings import TrainingSettings, unlinked_presets
+from octis_m3l.networks import LinkedWords, ViewModules, linked_words
 
 
-class InfoCTMSettings(UnlinkedSettings):
+class InfoCTMSettings(TrainingSettings):
     """Hyperparameters of `InfoCTM`; the defaults are those of the authors' script."""
 
     alignment_weight: float = Field(50.0, ge=0, description="λ_MI, weight of mutual information")
@@ -27,20 +34,16 @@ class InfoCTMSettings(UnlinkedSettings):
     threshold: float = Field(
         0.4, ge=-1, le=1, description="cosine from which two words share their translations"
     )
-    hidden_size: Units = 200
-    epochs: Epochs = 500
-    batch_size: BatchSize = 128
+    presets = unlinked_presets(hidden_size=200, epochs=500, batch_size=128)
 
 
 class InfoCTMNetwork(WordsNetwork):
     """The network and the loss of InfoCTM."""
 
-    def __init__(self, vocabularies: Mapping[str, int], settings: InfoCTMSettings) -> None:
+    def __init__(self, vocabularies: Sizes, settings: InfoCTMSettings) -> None:
         super().__init__(vocabularies, settings.num_topics)
         self.settings = settings
-        self.topics = nn.ParameterList(
-            xavier(settings.num_topics, size) for size in vocabularies.values()
-        )
+        self.topics = new_topics(vocabularies, settings.num_topics)
         self.encoders = ViewModules(
             {name: words_encoder(size, settings) for name, size in vocabularies.items()}
         )
@@ -57,12 +60,10 @@ class InfoCTMNetwork(WordsNetwork):
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:
         """Return the weighted terms of the loss."""
-        settings, words, betas = self.settings, words_of(batch), self.betas()
-        posteriors = {name: self.posterior(name, of_view) for name, of_view in words.items()}
-        terms, _ = self.autoencoded(posteriors, words, betas)
-        if settings.alignment_weight:
-            apart = torch.stack([links(betas, settings.temperature) for links in self.links])
-            terms["alignment"] = settings.alignment_weight * apart.sum()
+        terms, betas, weight = super().loss(batch), self.betas(), self.settings.alignment_weight
+        if weight:
+            apart = [links(betas, self.settings.temperature) for links in self.links]
+            terms["alignment"] = weight * torch.stack(apart).sum()
         return terms
 
 
@@ -121,17 +122,11 @@ class InfoCTM(BagOfWordsModel[InfoCTMSettings]):
         "learning_rate": (2e-4, 2e-2, "log-uniform"),
     }
 
-    def _fill(
-        self,
-        network: Any,
-        dataset: MultiviewDataset,
-        settings: InfoCTMSettings,
-        embeddings: Mapping[str, NDArray[Any]],
-    ) -> None:
-        pairs, vectors = self._translations(dataset), _vectors(dataset)
-        for a, b in combinations(dataset.text_views, 2):
+    def _fill(self, network: Any, fit: Fit[InfoCTMSettings]) -> None:
+        pairs, vectors = self._translations(fit), _vectors(fit.dataset)
+        for a, b in combinations(vectors, 2):
             if (a, b) in pairs:
-                linked = linked_words(pairs[a, b], vectors[a], vectors[b], settings.threshold)
+                linked = linked_words(pairs[a, b], vectors[a], vectors[b], fit.settings.threshold)
                 network.links.append(Links(a, b, linked))
 
 
@@ -140,4 +135,4 @@ def _vectors(dataset: MultiviewDataset) -> dict[str, NDArray[np.floating]]:
     given = {n: v.word_vectors for n, v in dataset.text_views.items() if v.word_vectors is not None}
     lacking = [name for name in dataset.text_views if name not in given]
     encoded = encode_words(dataset.with_views(lacking), "lsa") if lacking else {}
-    return {**given, **encoded}
+    return {name: given[name] if name in given else encoded[name] for name in dataset.text_views}

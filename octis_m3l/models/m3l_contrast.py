@@ -1,6 +1,5 @@
 """M3L-Contrast: topics of many languages and images, aligned by contrast."""
 
-from collections.abc import Mapping
 from functools import partial
 from typing import Any, ClassVar, Literal
 
@@ -12,23 +11,12 @@ from octis_m3l.data.batches import Batch
 from octis_m3l.losses import averaged_over_views, info_nce, kl_between_views
 from octis_m3l.models.embeddings import (
     EmbeddingModel,
+    Sizes,
     ViewNetwork,
     inference_networks,
     topic_decoders,
 )
-from octis_m3l.models.settings import (
-    BatchSize,
-    Epochs,
-    Layers,
-    LearningRate,
-    Momentum,
-    NeuralSettings,
-    PosteriorForm,
-    Schedule,
-    ThetaDropout,
-    Units,
-    presets_beside,
-)
+from octis_m3l.models.settings import NeuralSettings, presets_beside
 from octis_m3l.networks import GaussianPrior, mean_sample, sample_topics
 
 
@@ -60,25 +48,13 @@ class M3LContrastSettings(NeuralSettings):
     shared_networks: Literal["none", "modality"] = Field(
         "none", description="whether views of one modality share an inference network"
     )
-    posterior: PosteriorForm = "free-variance"
-    hidden_size: Units = 300
-    hidden_layers: Layers = 1
-    theta_dropout: ThetaDropout = 0.1
-    batch_size: BatchSize = 32
-    epochs: Epochs = 60
-    learning_rate: LearningRate = 5e-3
-    schedule: Schedule = "cosine"
-    momentum: Momentum = 0.9
 
 
 class M3LContrastNetwork(ViewNetwork):
     """The networks and the loss of M3L-Contrast."""
 
     def __init__(
-        self,
-        dimensions: Mapping[str, int],
-        vocabularies: Mapping[str, int],
-        settings: M3LContrastSettings,
+        self, dimensions: Sizes, vocabularies: Sizes, settings: M3LContrastSettings
     ) -> None:
         super().__init__(dimensions, vocabularies)
         self.settings = settings
@@ -169,10 +145,5 @@ class M3LContrast(EmbeddingModel[M3LContrastSettings]):
         "temperature": (0.01, 1.0, "log-uniform"),
         "contrastive_weight": (0.1, 500.0, "log-uniform"),
         "prior_weight": (0.01, 1.0, "log-uniform"),
-        "num_topics": (10, 200),
-        "learning_rate": (2e-4, 2e-2, "log-uniform"),
-        "hidden_size": (50, 800),
-        "hidden_layers": (1, 3),
-        "dropout": (0.0, 0.5),
-        "batch_size": (16, 256),
+        **EmbeddingModel.search_space,
     }

@@ -1,7 +1,8 @@
 """What neural models share, whatever their networks read: train, infer, save, load."""
 
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar, cast
 
@@ -18,11 +19,10 @@ from octis_m3l.data.dataset import MultiviewDataset
 from octis_m3l.data.views import PARTITIONS
 from octis_m3l.devices import chosen_device, on_threads
 from octis_m3l.errors import SettingsError
-from octis_m3l.models.base import TopicModel
+from octis_m3l.models.base import Embeddings, Fit, Matrices, TopicModel
+from octis_m3l.models.new_items import Items
 from octis_m3l.models.output import ModelOutput, finite_topics
-from octis_m3l.models.reading import check_samples
 from octis_m3l.models.settings import TrainingSettings, warn_of_few_updates
-from octis_m3l.models.storage import check_view_name
 from octis_m3l.networks import expected_topics
 from octis_m3l.training import derive_seed, reproducible, train
 
@@ -57,125 +57,95 @@ class NeuralTopicModel(TopicModel[T]):
 
     network_class: ClassVar[type[nn.Module]]
     sampler_class: ClassVar[type[TupleSampler | UnlinkedSampler]] = TupleSampler
+    network: TopicNetwork | None = None
 
-    def __init__(self, num_topics: int | None = None, **arguments: Any) -> None:
-        super().__init__(num_topics, **arguments)
-        self.network: TopicNetwork | None = None
-
-    # What a kind of input adds.
+    # What a kind of input, or a model, adds.
 
     @abstractmethod
-    def _embed(
-        self, dataset: MultiviewDataset, settings: T, seed: int
-    ) -> Mapping[str, NDArray[Any]]:
+    def _embed(self, fit: Fit[T]) -> Embeddings:
         """Return the embeddings of the items of every view that the model reads."""
 
     @abstractmethod
-    def _known_items(
-        self, dataset: MultiviewDataset, embeddings: Mapping[str, NDArray[Any]]
-    ) -> Mapping[str, Any]:
+    def _known_items(self, fit: Fit[T]) -> Mapping[str, Any]:
         """Return what θ is inferred from, for every view that can be inferred."""
 
     @abstractmethod
-    def _pieces(self, view: str, items: Any, device: torch.device) -> Iterator[Any]:
-        """Yield what the network reads of some items, so many at once."""
+    def _pieces(self, items: Any, device: torch.device) -> Iterator[Any]:
+        """Yield what the network reads of a view's items, so many at once."""
 
     @abstractmethod
-    def _read(self, items: Sequence[Any] | NDArray[Any], view: str) -> Any:
+    def _read(self, items: Items, view: str) -> Any:
         """Return new items of a view as `_known_items` returns stored ones."""
 
     def _used(self, dataset: MultiviewDataset) -> MultiviewDataset:
         """Return the part of a data set that the model can learn from."""
         return dataset
 
-    def _trained_views(self, dataset: MultiviewDataset, settings: T) -> list[str]:
+    def _trained_views(self, fit: Fit[T]) -> list[str]:
         """Return the views whose items are visited in training."""
-        return list(dataset.views)
+        return list(fit.dataset.views)
 
-    def _shape(
-        self, dataset: MultiviewDataset, settings: T, embeddings: Mapping[str, NDArray[Any]]
-    ) -> dict[str, Any]:
+    def _shape(self, fit: Fit[T]) -> dict[str, Any]:
         """Return what the network is built from besides the settings, as JSON holds it."""
-        names = self._topic_views(dataset, settings)
-        return {"vocabularies": {n: len(dataset.text_view(n).vocabulary) for n in names}}
+        names = self._topic_views(fit)
+        return {"vocabularies": {n: len(fit.dataset.text_view(n).vocabulary) for n in names}}
 
     def _network(self, shape: Mapping[str, Any], settings: T) -> TopicNetwork:
         """Return the network, not trained."""
         return cast(TopicNetwork, self.network_class(**shape, settings=settings))
 
-    def _fill(
-        self,
-        network: Any,
-        dataset: MultiviewDataset,
-        settings: T,
-        embeddings: Mapping[str, NDArray[Any]],
-    ) -> None:
+    def _fill(self, network: Any, fit: Fit[T]) -> None:
         """Give the network what it takes from the training data, before training."""
 
     # Training.
 
-    def _check(self, dataset: MultiviewDataset, settings: T) -> None:
-        views = self._trained_views(dataset, settings)
-        held_out = [dataset.view(name).sizes[1] for name in views]
+    def _check(self, fit: Fit[T]) -> None:
+        held_out = [fit.dataset.view(name).sizes[1] for name in self._trained_views(fit)]
         unlinked = self.sampler_class is UnlinkedSampler
         enough = min(held_out) > 1 if unlinked else sum(held_out) > 0
-        if settings.patience and not (self.use_partitions and enough):
+        if fit.settings.patience and not (self.use_partitions and enough):
             raise SettingsError(
-                f"patience={settings.patience}: early stopping needs a validation partition"
+                f"patience={fit.settings.patience}: early stopping needs a validation partition"
                 f"{' with items of every view' if unlinked else ''}, and the data set has none in "
                 "use; split it (dataset.with_split) or set patience=0."
             )
 
-    def _check_items(self, dataset: MultiviewDataset, settings: T) -> None:
-        dataset = self._used(dataset)
-        views = self._trained_views(dataset, settings)
-        self._sampler(dataset, settings, {n: np.zeros((len(dataset.view(n)), 0)) for n in views})
+    def _check_items(self, fit: Fit[T]) -> None:
+        fit = replace(fit, dataset=self._used(fit.dataset))
+        none = {name: np.zeros((len(view), 0)) for name, view in fit.dataset.views.items()}
+        self._sampler(replace(fit, embeddings=none))
 
     def _sampler(
-        self,
-        dataset: MultiviewDataset,
-        settings: T,
-        embeddings: Mapping[str, NDArray[Any]],
-        device: torch.device | str = "cpu",
+        self, fit: Fit[T], device: torch.device | str = "cpu", **options: Any
     ) -> TupleSampler | UnlinkedSampler:
-        return self.sampler_class(
-            dataset,
-            "train" if self.use_partitions else None,
-            embeddings,
-            settings.batch_size,
-            device=device,
-            shrinks="batch_size" not in settings.model_fields_set,
-        )
+        """Return batches of the training items, unless options say of others."""
+        given: dict[str, Any] = {
+            "partition": "train" if self.use_partitions else None,
+            "embeddings": {name: fit.embeddings[name] for name in self._trained_views(fit)},
+            "shrinks": "batch_size" not in fit.settings.model_fields_set,
+        }
+        size = fit.settings.batch_size
+        return self.sampler_class(fit.dataset, batch_size=size, device=device, **given | options)
 
-    def _train(
-        self, dataset: MultiviewDataset, settings: T, seed: int, top_words: int
-    ) -> ModelOutput:
+    def _train(self, fit: Fit[T]) -> ModelOutput:
         self.network = self.history = None
-        dataset = self._used(dataset)
-        self._check(dataset, settings)
-        embeddings = self._embed(dataset, settings, seed)
+        fit = replace(fit, dataset=self._used(fit.dataset))
+        self._check(fit)
+        fit = replace(fit, embeddings=self._embed(fit))
+        settings, seed, validation = fit.settings, fit.seed, None
         device = torch.device(chosen_device(settings.device))
-        visited = {name: embeddings[name] for name in self._trained_views(dataset, settings)}
-        sampler, validation = self._sampler(dataset, settings, visited, device), None
+        sampler = self._sampler(fit, device)
         if settings.patience:
-            validation = self.sampler_class(
-                dataset,
-                "validation",
-                visited,
-                settings.batch_size,
-                device=device,
-                tensors=sampler.tensors,
-                shrinks=True,
-            )
+            others: dict[str, Any] = {"partition": "validation", "tensors": sampler.tensors}
+            validation = self._sampler(fit, device, **others, shrinks=True)
         warn_of_few_updates(settings, len(sampler))
         with reproducible(device):
             torch.manual_seed(derive_seed(seed, 0))
-            network = self._network(self._shape(dataset, settings, embeddings), settings)
-        self._fill(network, dataset, settings, embeddings)
+            network = self._network(self._shape(fit), settings)
+        self._fill(network, fit)
         network.to(device)
-        with on_threads(
-            settings.threads, sampler.batch_size * sum(network.shape["vocabularies"].values())
-        ):
+        numbers = sampler.batch_size * sum(network.shape["vocabularies"].values())
+        with on_threads(settings.threads, numbers):
             self.history = train(
                 network,
                 sampler,
@@ -183,65 +153,30 @@ class NeuralTopicModel(TopicModel[T]):
                 seed=derive_seed(seed, 1),
                 validation=validation,
                 checkpoint=None if self.checkpoint is None else self.checkpoint / f"seed-{seed}",
-                run={} if self.checkpoint is None else self._run(dataset, settings, embeddings),
+                run={} if self.checkpoint is None else self._run(fit),
                 progress=bool(self.progress),
             )
         self.network, self.trained_settings, self.run_seed = network, settings, seed
-        documents: dict[str, dict[str, NDArray[Any]]] = {}
-        for name, items in self._known_items(dataset, embeddings).items():
-            theta, view = self._theta(name, items), dataset.view(name)
+        documents: dict[str, Embeddings] = {}
+        for name, items in self._known_items(fit).items():
+            theta, view = self._theta(name, items), fit.dataset.view(name)
             parts = {partition: theta[view.rows(partition)] for partition in PARTITIONS}
             documents[name] = parts if self.use_partitions else {"train": theta}
-        words = self._topic_words(network)
-        pivot = dataset.pivot if dataset.pivot in words else next(iter(words))
-        vocabularies = {name: view.vocabulary for name, view in dataset.text_views.items()}
-        return ModelOutput(pivot, words, documents, vocabularies, top_words, seed)
+        return fit.output(self._topic_words(network), documents)
 
-    def _run(
-        self, dataset: MultiviewDataset, settings: T, embeddings: Mapping[str, NDArray[Any]]
-    ) -> dict[str, Any]:
+    def _run(self, fit: Fit[T]) -> dict[str, Any]:
         """Describe the run, so that a checkpoint of another run is recognised."""
         return {
             "model": self.name,
-            **settings.model_dump(exclude=_NOT_OF_THE_RUN),
+            **fit.settings.model_dump(exclude=_NOT_OF_THE_RUN),
             "use_partitions": self.use_partitions,
-            "data": dataset.fingerprints(),
-            "embeddings": {name: hash_of_rows(array) for name, array in embeddings.items()},
+            "data": fit.dataset.fingerprints(),
+            "embeddings": {name: hash_of_rows(array) for name, array in fit.embeddings.items()},
         }
 
     # Inference.
 
-    def infer(
-        self, items: Sequence[Any] | NDArray[Any], view: str, *, samples: int | None = None
-    ) -> NDArray[np.float32]:
-        """Return θ of new documents or pictures of one view.
-
-        Parameters
-        ----------
-        items : sequence of str or pictures, or array
-            Raw texts and pictures go through the encoder or the preprocessing that the model was
-            trained with. Arrays: embeddings (items × dimensions) for models that read embeddings,
-            word counts (items × vocabulary) for models that read bags of words.
-        view : str
-            The items' view.
-        samples : int, optional
-            How many samples θ is averaged over; 0 gives softmax(μ). Default:
-            ``inference_samples``.
-
-        Returns
-        -------
-        array of float32 (items × K)
-            The answer for an item does not depend on the others.
-
-        Raises
-        ------
-        DataError
-            If the view is unknown, or items are not as described here.
-        NotTrainedError
-            If the model is not trained.
-        """
-        self._trained()
-        check_samples(samples, least=0)
+    def _inferred(self, items: Items, view: str, samples: int | None) -> NDArray[np.float32]:
         return self._theta(view, self._read(items, view), samples)
 
     def _theta(self, view: str, items: Any, samples: int | None = None) -> NDArray[np.float32]:
@@ -253,7 +188,7 @@ class NeuralTopicModel(TopicModel[T]):
         seed = derive_seed(self.run_seed or 0, 2)
         parts = [np.zeros((0, settings.num_topics), np.float32)]
         with torch.no_grad(), on_threads(settings.threads):
-            for piece in self._pieces(view, items, device):
+            for piece in self._pieces(items, device):
                 mean, log_variance = network.posterior(view, piece)
                 parts.append(expected_topics(mean, log_variance, wanted, seed).cpu().numpy())
         return finite_topics(np.concatenate(parts), view)
@@ -264,18 +199,12 @@ class NeuralTopicModel(TopicModel[T]):
         assert self.network is not None
         weights = {n: t.detach().cpu().contiguous() for n, t in self.network.state_dict().items()}
         save_file(weights, folder / "weights.safetensors")
-        return {"network": self.network.shape}
+        return {"network": dict(self.network.shape)}
 
-    def _load_parts(
-        self, folder: Path, described: Mapping[str, Any], device: str
-    ) -> dict[str, NDArray[Any]]:
+    def _load_parts(self, folder: Path, described: Mapping[str, Any], device: str) -> Matrices:
         shape, settings = described["network"], self.trained_settings
-        for name in shape.get("dimensions", ()):
-            check_view_name(folder, name)
-        weights = {
-            n: torch.from_numpy(array)
-            for n, array in read_weights(folder / "weights.safetensors").items()
-        }
+        arrays = read_weights(folder / "weights.safetensors")
+        weights = {name: torch.from_numpy(array) for name, array in arrays.items()}
         with torch.device("meta"):
             # Needs no memory, whatever sizes the description has.
             self._network(shape, settings).load_state_dict(weights, assign=True)
@@ -284,5 +213,5 @@ class NeuralTopicModel(TopicModel[T]):
         self.network = network.to(chosen_device(device)).eval()
         return self._topic_words(network)
 
-    def _topic_words(self, network: TopicNetwork) -> dict[str, NDArray[Any]]:
+    def _topic_words(self, network: TopicNetwork) -> Matrices:
         return {n: matrix.detach().cpu().numpy() for n, matrix in network.topic_words().items()}

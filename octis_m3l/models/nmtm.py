@@ -1,33 +1,35 @@
 """NMTM: topics of unlinked languages that share words through a dictionary."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field
 from torch import Tensor, nn
 
-from octis_m3l.data.batches import Batch, SparseRows
-from octis_m3l.data.dataset import MultiviewDataset
-from octis_m3l.data.views import TextView
-from octis_m3l.models.bag_of_words import BagOfWordsModel, WordsNetwork, words_encoder, words_of
-from octis_m3l.models.settings import BatchSize, Epochs, Units, UnlinkedSettings
-from octis_m3l.networks import SparseLinear, Translation, ViewModules, xavier
+from octis_m3l.data.batches import SparseRows
+from octis_m3l.models.bag_of_words import (
+    BagOfWordsModel,
+    Sizes,
+    WordsNetwork,
+    new_topics,
+    words_encoder,
+)
+from octis_m3l.models.base import Fit
+from octis_m3l.models.settings import TrainingSettings, unlinked_presets
+from octis_m3l.networks import SparseLinear, Translation, ViewModules
 
 # As in the released code, which took TensorFlow's default.
 _EPSILON = 1e-3
 
 
-class NMTMSettings(UnlinkedSettings):
+class NMTMSettings(TrainingSettings):
     """Hyperparameters of `NMTM`; the defaults are the paper's."""
 
     mixture: float = Field(
         0.8, ge=0, le=1, description="λ, the share of the other languages' words in a topic"
     )
-    hidden_size: Units = 200
-    epochs: Epochs = 500
-    batch_size: BatchSize = 200
+    presets = unlinked_presets(hidden_size=200, epochs=500, batch_size=200)
 
 
 class NMTMNetwork(WordsNetwork):
@@ -35,33 +37,24 @@ class NMTMNetwork(WordsNetwork):
 
     def __init__(
         self,
-        vocabularies: Mapping[str, int],
+        vocabularies: Sizes,
         settings: NMTMSettings,
         translations: Sequence[tuple[str, str, int]] = (),
     ) -> None:
         super().__init__(vocabularies, settings.num_topics, epsilon=_EPSILON)
         self.settings = settings
         self.shape["translations"] = [list(one) for one in translations]
-        topics = settings.num_topics
-        self.phis = nn.ParameterList(xavier(topics, size) for size in vocabularies.values())
+        self.phis = new_topics(vocabularies, settings.num_topics)
         self.first = ViewModules(
             {name: SparseLinear(size, settings.hidden_size) for name, size in vocabularies.items()}
         )
         # Languages share all layers but the first.
         self.shared = words_encoder(1, settings, epsilon=_EPSILON, views=list(vocabularies))
         self.shared.input_layer = nn.Identity()
-        self.into = ViewModules(
-            {
-                target: ViewModules(
-                    {
-                        source: Translation(pairs, vocabularies[source], size)
-                        for source, into, pairs in translations
-                        if into == target
-                    }
-                )
-                for target, size in vocabularies.items()
-            }
-        )
+        into: dict[str, dict[str, Translation]] = {name: {} for name in vocabularies}
+        for source, target, pairs in translations:
+            into[target][source] = Translation(pairs, vocabularies[source], vocabularies[target])
+        self.into = ViewModules({name: ViewModules(modules) for name, modules in into.items()})
 
     def betas(self) -> dict[str, Tensor]:
         """Return each language's β (K × vocabulary): its own φ, and the others', translated."""
@@ -77,13 +70,6 @@ class NMTMNetwork(WordsNetwork):
         """Return μ and log σ² of a view's documents."""
         mean, log_variance = self.shared.upper(self.first[view](self.lengths[view](items)), view)
         return mean, log_variance
-
-    def loss(self, batch: Batch) -> dict[str, Tensor]:
-        """Return the terms of the loss, each a sum over views of means over documents."""
-        words = words_of(batch)
-        posteriors = {name: self.posterior(name, of_view) for name, of_view in words.items()}
-        terms, _ = self.autoencoded(posteriors, words, self.betas())
-        return terms
 
 
 class NMTM(BagOfWordsModel[NMTMSettings]):
@@ -116,32 +102,14 @@ class NMTM(BagOfWordsModel[NMTMSettings]):
         "learning_rate": (2e-4, 2e-2, "log-uniform"),
     }
 
-    def _shape(
-        self,
-        dataset: MultiviewDataset,
-        settings: NMTMSettings,
-        embeddings: Mapping[str, NDArray[Any]],
-    ) -> dict[str, Any]:
-        pairs = self._translations(dataset)
-        return {
-            **super()._shape(dataset, settings, embeddings),
-            "translations": [(*views, len(rows)) for views, rows in pairs.items()],
-        }
+    def _shape(self, fit: Fit[NMTMSettings]) -> dict[str, Any]:
+        pairs = [(*views, len(rows)) for views, rows in self._translations(fit).items()]
+        return {**super()._shape(fit), "translations": pairs}
 
-    def _fill(
-        self,
-        network: Any,
-        dataset: MultiviewDataset,
-        settings: NMTMSettings,
-        embeddings: Mapping[str, NDArray[Any]],
-    ) -> None:
-        for (source, target), pairs in self._translations(dataset).items():
-            view = dataset.text_view(source)
-            frequencies = _word_frequencies(view, self._training_rows(view))
+    def _fill(self, network: Any, fit: Fit[NMTMSettings]) -> None:
+        for (source, target), pairs in self._translations(fit).items():
+            view = fit.dataset.text_view(source)
+            # How often each word occurs in the training documents.
+            start, stop = view.offsets[[0, fit.rows(view).stop]]
+            frequencies = np.bincount(view.token_ids[start:stop], minlength=len(view.vocabulary))
             network.into[target][source].fit(pairs, frequencies)
-
-
-def _word_frequencies(view: TextView, rows: slice) -> NDArray[np.int64]:
-    """Return how often each word of a view occurs in some documents."""
-    ids = view.token_ids[view.offsets[rows.start] : view.offsets[rows.stop]]
-    return np.bincount(ids, minlength=len(view.vocabulary))

@@ -6,7 +6,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from octis_m3l.errors import DataError, SettingsError, suggest, warn
+from octis_m3l.errors import DataError, SettingsError, check_known, suggest, warn
 from octis_m3l.metrics.outputs import THETA_KEYS
 
 
@@ -28,10 +28,8 @@ class ModelOutput(dict[str, Any]):
         θ, inferred from that view alone.
     vocabularies : mapping of text view to tuple of str
         The words; an attribute, not an item.
-    top_words : int
-        How many words represent a topic.
-    seed : int
-        The run's seed, as derived.
+    top_words, seed : int
+        How many words represent a topic, and the run's seed, as derived.
     """
 
     def __init__(
@@ -54,32 +52,14 @@ class ModelOutput(dict[str, Any]):
                 self[f"{THETA_KEYS[partition]}/{name}"] = np.ascontiguousarray(theta.T)
         self.update(self.view(pivot))
 
-    @classmethod
-    def restored(
-        cls,
-        pivot: str,
-        topic_words: Mapping[str, NDArray[Any]],
-        arrays: Mapping[str, NDArray[Any]],
-        vocabularies: Mapping[str, tuple[str, ...]],
-        top_words: int,
-        seed: int,
-    ) -> Self:
-        """Return an output from the arrays that a saved model holds.
-
-        Parameters
-        ----------
-        arrays : mapping of key to array
-            The entries of every view, except the topic-word matrices.
-        pivot, topic_words, vocabularies, top_words, seed
-            As for the class.
-        """
-        output = cls(pivot, topic_words, {}, vocabularies, top_words, seed)
+    def filled(self, arrays: Mapping[str, NDArray[Any]]) -> Self:
+        """Add the entries of every view that a saved model holds; return the output."""
         for key, matrix in arrays.items():
             kind, _, name = key.partition("/")
             theta = kind in THETA_KEYS.values()
-            output[key] = finite_topics(matrix.T, name).T if theta else matrix
-        output.update(output.view(pivot))
-        return output
+            self[key] = finite_topics(matrix.T, name).T if theta else matrix
+        self.update(self.view(self.pivot))
+        return self
 
     @property
     def views(self) -> list[str]:
@@ -87,26 +67,19 @@ class ModelOutput(dict[str, Any]):
         prefix = f"{THETA_KEYS['train']}/"
         return [key.removeprefix(prefix) for key in self if key.startswith(prefix)]
 
+    @property
+    def languages(self) -> list[str]:
+        """The text views whose topics are known."""
+        return [key.removeprefix("topics/") for key in self if key.startswith("topics/")]
+
     def topics(self, view: str, words: int | None = None) -> list[list[str]]:
-        """Return each topic's first words in a text view.
+        """Return each topic's first words in a text view, at most `words`.
 
-        Parameters
-        ----------
-        view : str
-            The view.
-        words : int, optional
-            How many, at most; may be more than ``top_words``, the default.
-
-        Raises
-        ------
-        DataError
-            If the view has no topics: unknown, or images.
-        SettingsError
-            If `words` is below 1.
+        These may be more than ``top_words``, the default.
         """
         if f"topics/{view}" not in self:
-            known = [k.removeprefix("topics/") for k in self if k.startswith("topics/")]
-            raise DataError(f"view '{view}' has no topics of its own.{suggest(view, known)}")
+            known = suggest(view, self.languages)
+            raise DataError(f"view '{view}' has no topics of its own.{known}")
         vocabulary, indices = self.vocabularies[view], self[f"topics/{view}"]
         if words is not None:
             if words < 1:
@@ -115,13 +88,8 @@ class ModelOutput(dict[str, Any]):
         return [[vocabulary[index] for index in topic] for topic in indices]
 
     def view(self, name: str) -> dict[str, Any]:
-        """Return a plain OCTIS output of one view.
-
-        Parameters
-        ----------
-        name : str
-            The view.
-        """
+        """Return a plain OCTIS output of one view."""
+        check_known(name, {*self.views, *self.languages}, "view")
         plain: dict[str, Any] = {}
         if f"topics/{name}" in self:
             plain["topics"] = self.topics(name)
@@ -129,23 +97,14 @@ class ModelOutput(dict[str, Any]):
         for key in THETA_KEYS.values():
             if f"{key}/{name}" in self:
                 plain[key] = self[f"{key}/{name}"]
-        if not plain:
-            raise DataError(f"the output knows no view '{name}'.{suggest(name, self.views)}")
         return plain
 
     def theta(self, view: str, partition: str = "train") -> NDArray[Any]:
-        """Return the topic proportions of a view's items (items × K).
-
-        Parameters
-        ----------
-        view : str
-            The view.
-        partition : {'train', 'validation', 'test'}
-            Which of its items.
-        """
+        """Return the topic proportions of a view's items in a partition (items × K)."""
         key = f"{THETA_KEYS[partition]}/{view}"
         if key not in self:
-            raise DataError(f"the output knows no view '{view}'.{suggest(view, self.views)}")
+            known = suggest(view, self.views)
+            raise DataError(f"the output has no {partition} items of a view '{view}'.{known}")
         matrix: NDArray[Any] = self[key].T
         return matrix
 

@@ -10,16 +10,15 @@ from pydantic import Field
 from safetensors.numpy import save_file
 
 from octis_m3l.data.arrays import hash_of_rows, read_weights
-from octis_m3l.data.dataset import MultiviewDataset
 from octis_m3l.data.views import PARTITIONS, ImageView, TextView
 from octis_m3l.devices import MOST_THREADS, on_threads
 from octis_m3l.errors import DataError
+from octis_m3l.models.base import Fit, Matrices
+from octis_m3l.models.new_items import Items, check_samples, present_items
 from octis_m3l.models.output import ModelOutput
-from octis_m3l.models.reading import ReadingModel, check_samples, present_items
 from octis_m3l.models.settings import Settings
-from octis_m3l.models.storage import check_view_name
 from octis_m3l.models.visual_words import VisualWords
-from octis_m3l.models.word_reader import WordReader
+from octis_m3l.models.word_reader import ReadingModel, WordReader, warn_of_empty
 from octis_m3l.sampling import (
     Chain,
     LinkedCorpus,
@@ -93,22 +92,18 @@ class PLTM(ReadingModel[PLTMSettings]):
         "alpha": (0.005, 1.0, "log-uniform"),
     }
 
-    def __init__(self, num_topics: int | None = None, **arguments: Any) -> None:
-        super().__init__(num_topics, **arguments)
-        self.word_topics: dict[str, NDArray[np.float32]] = {}
-        self.samples: list[Sample] = []
-        self.alpha: NDArray[np.float64] | None = None
+    _fewest_samples = 1
+    samples: list[Sample]
+    alpha: NDArray[np.float64] | None = None
+    word_topics: dict[str, NDArray[np.float32]]
 
-    def _train(
-        self, dataset: MultiviewDataset, settings: PLTMSettings, seed: int, top_words: int
-    ) -> ModelOutput:
+    def _train(self, fit: Fit[PLTMSettings]) -> ModelOutput:
         self.alpha = self.history = None
-        self.samples, self.word_topics = [], {}
-        self._check(dataset, settings)
+        self._check(fit)
+        settings, seed = fit.settings, fit.seed
         with on_threads(settings.threads):
-            views = self._views_of_words(dataset, settings, seed)
-        partitions = ["train"] if self.use_partitions else list(PARTITIONS)
-        corpus, documents = LinkedCorpus.of_tuples(dataset, views, partitions)
+            views = self._views_of_words(fit)
+        corpus, documents = LinkedCorpus.of_tuples(fit.dataset, views, list(fit.partitions))
         if not len(corpus.words):
             raise DataError(
                 "pltm: the training partition holds no words; split the data with "
@@ -125,7 +120,7 @@ class PLTM(ReadingModel[PLTMSettings]):
             ),
             settings.run,
             checkpoint=None if self.checkpoint is None else self.checkpoint / f"seed-{seed}",
-            run=self._run(dataset, settings, seed),
+            run={} if self.checkpoint is None else self._run(fit),
             progress=bool(self.progress),
         )
         self.trained_settings, self.run_seed = settings, seed
@@ -137,12 +132,10 @@ class PLTM(ReadingModel[PLTMSettings]):
                 rows = np.arange(len(view))[view.rows(partition)]
                 items = {view.name: (view, rows, np.arange(len(rows)))}
                 found[view.name][partition] = self._theta(items, len(rows))
-        words = {name: self.word_topics[name] for name in dataset.text_views}
-        vocabularies = {name: view.vocabulary for name, view in dataset.text_views.items()}
-        return ModelOutput(dataset.pivot, words, found, vocabularies, top_words, seed)
+        return fit.output({n: self.word_topics[n] for n in fit.dataset.text_views}, found)
 
     def _keep(self, samples: list[Sample]) -> None:
-        self.samples = samples
+        self.samples, self.word_topics = samples, {}
         self.alpha = np.mean([sample.alpha for sample in samples], axis=0)
         for number, name in enumerate(self.readers):
             mean = np.zeros_like(samples[0].language(number))
@@ -150,52 +143,45 @@ class PLTM(ReadingModel[PLTMSettings]):
                 mean += sample.language(number)
             self.word_topics[name] = np.ascontiguousarray(mean.T / len(samples), np.float32)
 
-    def _check(self, dataset: MultiviewDataset, settings: PLTMSettings) -> None:
-        if dataset.image_views and not settings.visual_words:
+    def _check(self, fit: Fit[PLTMSettings]) -> None:
+        if fit.dataset.image_views and not fit.settings.visual_words:
             raise DataError(
-                f"pltm learns from words, and view(s) {', '.join(dataset.image_views)} hold "
+                f"pltm learns from words, and view(s) {', '.join(fit.dataset.image_views)} hold "
                 "images; leave them out (dataset.with_views, --views), or set visual_words (500, "
                 "say) to have pictures quantised into words."
             )
-        if len(dataset.views) > 1:
-            self._check_links(dataset, "train on one view")
+        if len(fit.dataset.views) > 1:
+            self._check_links(fit, "train on one view")
 
-    def _views_of_words(
-        self, dataset: MultiviewDataset, settings: PLTMSettings, seed: int
-    ) -> list[TextView]:
+    def _views_of_words(self, fit: Fit[PLTMSettings]) -> list[TextView]:
         """Return all views as views of words, and keep their readers."""
-        self.readers = {}
+        settings, self.readers = fit.settings, {}
         views: list[TextView] = []
-        for name, view in dataset.views.items():
+        for name, view in fit.dataset.views.items():
             if isinstance(view, ImageView):
                 self.readers[name], words = VisualWords.fit(
                     view,
-                    self._training_rows(view),
+                    fit.rows(view),
                     words=settings.visual_words,
                     per_picture=settings.words_per_picture,
-                    seed=derive_seed(seed, 1),
+                    seed=derive_seed(fit.seed, 1),
                 )
             else:
-                words = dataset.text_view(name)
+                words = fit.dataset.text_view(name)
                 self.readers[name] = WordReader.of_view(words)
             views.append(words)
         return views
 
-    def _run(self, dataset: MultiviewDataset, settings: PLTMSettings, seed: int) -> dict[str, Any]:
+    def _run(self, fit: Fit[PLTMSettings]) -> dict[str, Any]:
         """Return what must be equal for a checkpoint to be resumed from."""
-        if self.checkpoint is None:
-            return {}
+        vectors = {name: view.embeddings for name, view in fit.dataset.image_views.items()}
         return {
             "model": self.name,
-            **settings.model_dump(exclude={"inference_burn_in", "inference_samples"}),
-            "seed": seed,
+            **fit.settings.model_dump(exclude={"inference_burn_in", "inference_samples"}),
+            "seed": fit.seed,
             "use_partitions": self.use_partitions,
-            "data": dataset.fingerprints(),
-            "embeddings": {
-                name: hash_of_rows(view.embeddings)
-                for name, view in dataset.image_views.items()
-                if view.embeddings is not None
-            },
+            "data": fit.dataset.fingerprints(),
+            "embeddings": {n: hash_of_rows(v) for n, v in vectors.items() if v is not None},
         }
 
     def _theta(
@@ -207,7 +193,8 @@ class PLTM(ReadingModel[PLTMSettings]):
         """Return θ of documents, given some views' items: their rows, and their documents."""
         settings, views, rows, documents = self.trained_settings, [], {}, {}
         for name, reader in self.readers.items():
-            lacking = reader.empty(), _NO_ROWS, _NO_ROWS
+            nothing = np.zeros((0, self.word_topics[name].shape[1]), np.int64)
+            lacking = reader.read(nothing), _NO_ROWS, _NO_ROWS
             view, rows[name], documents[name] = given.get(name, lacking)
             views.append(view)
         corpus = LinkedCorpus.of_views(views, rows, documents, count)
@@ -221,31 +208,8 @@ class PLTM(ReadingModel[PLTMSettings]):
         )
         return theta.astype(np.float32)
 
-    def infer(
-        self, items: Sequence[Any] | NDArray[Any], view: str, *, samples: int | None = None
-    ) -> NDArray[np.float32]:
-        """Return θ of new documents or pictures of one view.
-
-        Parameters
-        ----------
-        items : sequence of str, or matrix of word counts (items × vocabulary)
-            For a view of images: embeddings (items × dimensions), or pictures if the view had no
-            embeddings.
-        view : str
-            The items' view; texts are preprocessed as it was.
-        samples : int, optional
-            The number of sweeps that θ is averaged over. Default: ``inference_samples``.
-
-        Returns
-        -------
-        array of float32 (items × K)
-            The θ of an item does not depend on the others. An item without known words has the
-            prior's mean.
-        """
-        self._trained()
-        check_samples(samples)
+    def _inferred(self, items: Items, view: str, samples: int | None) -> NDArray[np.float32]:
         read = self._read(items, view)
-        self._warn_of_unknown(np.diff(read.offsets) == 0, f"items of view '{view}'", view)
         rows = np.arange(len(read))
         return self._theta({view: (read, rows, rows)}, len(read), samples)
 
@@ -267,7 +231,7 @@ class PLTM(ReadingModel[PLTMSettings]):
             A tuple without known words has the prior's mean.
         """
         self._trained()
-        check_samples(samples)
+        check_samples(samples, least=self._fewest_samples)
         present = {name: present_items(of_view, name) for name, of_view in items.items()}
         if len({len(of_view) for of_view in present.values()}) != 1:
             given = ", ".join(f"{name} {len(of_view)}" for name, of_view in present.items())
@@ -278,11 +242,12 @@ class PLTM(ReadingModel[PLTMSettings]):
         read, words = {}, np.zeros(len(next(iter(present.values()))), np.int64)
         for name, of_view in items.items():
             whole = present[name].all()
-            view = self._read(of_view if whole else [i for i in of_view if i is not None], name)
+            some = of_view if whole else [item for item in of_view if item is not None]
+            view = self._as_words(some, name)
             documents = np.flatnonzero(present[name])
             read[name] = view, np.arange(len(view)), documents
             words[documents] += np.diff(view.offsets)
-        self._warn_of_unknown(words == 0, "tuples")
+        warn_of_empty(words == 0, "tuples")
         return self._theta(read, len(words), samples)
 
     def _save_parts(self, folder: Path) -> dict[str, Any]:
@@ -298,17 +263,14 @@ class PLTM(ReadingModel[PLTMSettings]):
         described = {"views": list(self.readers), "samples": len(self.samples)}
         return {**described, "preprocessing": texts, "visual_words": images}
 
-    def _load_parts(
-        self, folder: Path, described: Mapping[str, Any], device: str
-    ) -> dict[str, NDArray[Any]]:
+    def _load_parts(self, folder: Path, described: Mapping[str, Any], device: str) -> Matrices:
         arrays = read_weights(folder / "weights.safetensors")
+        texts, pictures, self.readers = described["preprocessing"], described["visual_words"], {}
         for name in described["views"]:
-            check_view_name(folder, name)
-            if name in described["preprocessing"]:
-                vocabulary, texts = described["vocabularies"][name], described["preprocessing"]
-                self.readers[name] = WordReader.restored(name, vocabulary, texts[name])
+            if name in texts:
+                words = described["vocabularies"][name]
+                self.readers[name] = WordReader.restored(name, words, texts[name])
             else:
-                pictures = described["visual_words"][name]
-                self.readers[name] = VisualWords.restored(name, arrays, pictures)
+                self.readers[name] = VisualWords.restored(name, arrays, pictures[name])
         self._keep(from_arrays(arrays, described["samples"], len(self.readers)))
-        return {name: self.word_topics[name] for name in described["preprocessing"]}
+        return {name: self.word_topics[name] for name in texts}

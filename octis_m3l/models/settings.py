@@ -3,8 +3,9 @@
 import math
 import os
 from collections.abc import Collection, Mapping
+from dataclasses import fields
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, Self, get_args, get_origin
+from typing import Any, ClassVar, Literal, Self, get_args, get_origin
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -13,6 +14,7 @@ from pydantic.fields import FieldInfo
 from octis_m3l.devices import MOST_THREADS
 from octis_m3l.errors import SettingsError, suggest, warn
 from octis_m3l.files import read_yaml
+from octis_m3l.networks import Posterior, PriorForm, TopicForm
 from octis_m3l.training import LoopSettings
 
 _BOUNDS = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<"}
@@ -25,7 +27,8 @@ class Settings(BaseModel):
     """What every model has: scalars, so that OCTIS's Optimizer can search and save them."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+    presets: ClassVar[dict[str, dict[str, Any]]] = {"default": {}}
+    """Values that replace the fields' own defaults: of all models of a class, and of presets."""
 
     num_topics: int = Field(50, ge=2, description="K, the number of topics")
     seed: int = Field(0, ge=0, le=2**31 - 1, description="seed of every random draw")
@@ -41,20 +44,8 @@ class Settings(BaseModel):
     def checked(cls, given: Mapping[str, Any], model: str) -> Self:
         """Return settings, or one error that lists everything wrong with them.
 
-        Their ``model_fields_set`` has what the user set, without the values of a preset.
-
-        Parameters
-        ----------
-        given : mapping
-            Hyperparameters; numpy scalars become Python's.
-        model : str
-            The model's name, for the message.
-
-        Raises
-        ------
-        SettingsError
-            If a name is unknown (with a suggestion), or a value has another type or is out of
-            range.
+        Their ``model_fields_set`` has what the user set, without the values of a preset. Numpy
+        scalars become Python's. `model` is the model's name, for the message.
         """
         try:
             settings = cls.model_validate(dict(given))
@@ -66,7 +57,8 @@ class Settings(BaseModel):
     @classmethod
     def _with_preset(cls, given: Any) -> Any:
         plain = {k: v.item() if isinstance(v, np.generic) else v for k, v in given.items()}
-        return {**cls.presets.get(str(plain.get("preset")), {}), **plain}
+        preset = cls.presets.get(str(plain.get("preset")), {})
+        return {**cls.presets["default"], **preset, **plain}
 
     @classmethod
     def _problems(cls, error: ValidationError) -> list[str]:
@@ -85,7 +77,7 @@ class Settings(BaseModel):
         """Return each hyperparameter's default, range and meaning, as JSON can hold them."""
         return {
             name: {
-                "default": field.default,
+                "default": cls.presets["default"].get(name, field.default),
                 "range": _range_of(field),
                 "what": field.description or "",
             }
@@ -94,60 +86,31 @@ class Settings(BaseModel):
 
 
 def presets_beside(file: str) -> dict[str, dict[str, Any]]:
-    """Return the presets in the YAML file that has the name of a model's file.
-
-    Parameters
-    ----------
-    file : str
-        The model's ``__file__``.
-    """
+    """Return the presets in the YAML file that has the name of a model's file."""
     presets: dict[str, dict[str, Any]] = read_yaml(Path(file).with_suffix(".yaml"))
     return presets
-
-
-# Hyperparameters of which models have defaults of their own.
-Units = Annotated[int, Field(ge=1, description="units in each hidden layer")]
-Layers = Annotated[int, Field(ge=1, description="hidden layers of the inference networks")]
-Dropout = Annotated[float, Field(ge=0, lt=1, description="dropout in the inference networks")]
-Epochs = Annotated[int, Field(ge=1, description="the largest number of epochs")]
-BatchSize = Annotated[
-    int, Field(ge=2, description="tuples (or, without links, documents of each view) in a batch")
-]
-LearningRate = Annotated[float, Field(gt=0, description="learning rate of Adam")]
-Schedule = Annotated[
-    Literal["constant", "cosine", "halving"],
-    Field(
-        description="of the learning rate: constant, down to 0 on half a cosine, or halved every "
-        "125 epochs"
-    ),
-]
-Momentum = Annotated[float, Field(ge=0, lt=1, description="β₁ of Adam")]
-SecondMomentum = Annotated[float, Field(ge=0, lt=1, description="β₂ of Adam")]
-ThetaDropout = Annotated[float, Field(ge=0, lt=1, description="dropout of θ before decoding")]
-PosteriorForm = Annotated[
-    Literal["ctm", "free-variance", "free"],
-    Field(description="the posterior's parametrisation; see InferenceNetwork"),
-]
-PriorForm = Annotated[
-    Literal["fixed", "learned", "learned-variance"],
-    Field(description="the prior's mean and variance; see GaussianPrior"),
-]
 
 
 class TrainingSettings(Settings):
     """What every neural model has."""
 
     device: str = Field("auto", description="'auto' (a GPU if there is one), 'cpu', 'cuda:1', …")
-    hidden_size: Units = 100
-    hidden_layers: Layers = 2
+    hidden_size: int = Field(100, ge=1, description="units in each hidden layer")
+    hidden_layers: int = Field(2, ge=1, description="hidden layers of the inference networks")
     activation: Literal["softplus", "relu"] = Field("softplus", description="between layers")
-    dropout: Dropout = 0.2
-    epochs: Epochs = 100
-    batch_size: BatchSize = 64
-    learning_rate: LearningRate = 2e-3
-    schedule: Schedule = "constant"
-    momentum: Momentum = 0.99
-    second_momentum: SecondMomentum = 0.99
+    dropout: float = Field(0.2, ge=0, lt=1, description="dropout in the inference networks")
+    epochs: int = Field(100, ge=1, description="the largest number of epochs")
+    batch_size: int = Field(
+        64, ge=2, description="tuples (or, without links, documents of each view) in a batch"
+    )
+    learning_rate: float = Field(2e-3, gt=0, description="learning rate of Adam")
+    schedule: Literal["constant", "cosine", "halving"] = Field(
+        "constant",
+        description="of the learning rate: constant, down to 0 on half a cosine, or halved every "
+        "125 epochs",
+    )
+    momentum: float = Field(0.99, ge=0, lt=1, description="β₁ of Adam")
+    second_momentum: float = Field(0.99, ge=0, lt=1, description="β₂ of Adam")
     weight_decay: float = Field(0.0, ge=0, description="weight decay of Adam")
     patience: int = Field(
         0, ge=0, description="epochs without a better validation loss before stopping; 0: never"
@@ -164,15 +127,8 @@ class TrainingSettings(Settings):
     @property
     def loop(self) -> LoopSettings:
         """How to train."""
-        return LoopSettings(
-            epochs=self.epochs,
-            learning_rate=self.learning_rate,
-            schedule=self.schedule,
-            momentum=self.momentum,
-            second_momentum=self.second_momentum,
-            weight_decay=self.weight_decay,
-            patience=self.patience,
-        )
+        names = [field.name for field in fields(LoopSettings)]
+        return LoopSettings(**self.model_dump(include={*names}))
 
 
 class EncodedSettings(TrainingSettings):
@@ -187,10 +143,14 @@ class EncodedSettings(TrainingSettings):
 class NeuralSettings(EncodedSettings):
     """What every model has whose networks read embeddings."""
 
-    theta_dropout: ThetaDropout = 0.2
-    posterior: PosteriorForm = "ctm"
-    prior: PriorForm = "fixed"
-    topic_form: Literal["beta", "centred", "batch-normalised"] = Field(
+    theta_dropout: float = Field(0.2, ge=0, lt=1, description="dropout of θ before decoding")
+    posterior: Posterior = Field(
+        "ctm", description="the posterior's parametrisation; see InferenceNetwork"
+    )
+    prior: PriorForm = Field(
+        "fixed", description="the prior's mean and variance; see GaussianPrior"
+    )
+    topic_form: TopicForm = Field(
         "beta", description="the published topic-word matrix; see TopicDecoder"
     )
     standardised: Literal["own-view", "none"] = Field(
@@ -198,12 +158,9 @@ class NeuralSettings(EncodedSettings):
     )
 
 
-class UnlinkedSettings(TrainingSettings):
-    """Defaults that the models of unlinked languages share."""
-
-    dropout: Dropout = 0.0
-    momentum: Momentum = 0.9
-    second_momentum: SecondMomentum = 0.999
+def unlinked_presets(**defaults: Any) -> dict[str, dict[str, Any]]:
+    """Return the defaults of a model of unlinked languages, all of which share some."""
+    return {"default": {"dropout": 0.0, "momentum": 0.9, "second_momentum": 0.999, **defaults}}
 
 
 def _range_of(field: FieldInfo) -> str:

@@ -1,24 +1,24 @@
 """The folder of a saved model: safetensors and JSON, written whole, and checked when it is read."""
 
-from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors import SafetensorError
 from safetensors.numpy import save_file
 
 from octis_m3l.data.arrays import read_weights
 from octis_m3l.data.views import VIEW_NAME
-from octis_m3l.errors import OctisM3LError, StorageError
+from octis_m3l.errors import StorageError
 from octis_m3l.files import (
     check_files,
+    damage_errors,
     described_files,
     folder_written_whole,
-    read_json,
+    read_document,
     recover,
     write_json,
 )
@@ -62,18 +62,8 @@ def read_description(folder: Path) -> dict[str, Any]:
     if not (folder / MARKER).is_file():
         what = "is no folder" if not folder.is_dir() else f"holds no {MARKER}"
         raise StorageError(f"{folder} {what}: expected a folder that a model was saved to.")
-    described = read_json(folder / MARKER)
-    if described.get("format") != FORMAT:
-        raise StorageError(
-            f"{folder / MARKER} describes no model that is known here (format "
-            f"'{described.get('format')}'); expected the format '{FORMAT}'."
-        )
-    with loading_errors(folder):
-        if described["version"] > VERSION:
-            raise StorageError(
-                f"{folder} was written by octis-m3l {described['written_by']}, in a newer format; "
-                "upgrade this installation: pip install --upgrade octis-m3l."
-            )
+    described = read_document(folder / MARKER, FORMAT, VERSION)
+    with damage_errors(folder / MARKER):
         check_files(folder, described)
         for name in described["vocabularies"]:
             check_view_name(folder, name)
@@ -84,32 +74,10 @@ def read_output(
     folder: Path, described: Mapping[str, Any], topic_words: Mapping[str, NDArray[Any]]
 ) -> ModelOutput:
     """Return the output that was saved with a model."""
-    return ModelOutput.restored(
-        described["pivot"],
-        topic_words,
-        read_weights(folder / _OUTPUT),
-        {name: tuple(words) for name, words in described["vocabularies"].items()},
-        described["top_words"],
-        described["seed"],
-    )
-
-
-@contextmanager
-def loading_errors(folder: Path) -> Iterator[None]:
-    """Raise a StorageError where a folder's weights or description are not as expected."""
-    try:
-        yield
-    except OctisM3LError:
-        raise
-    except (SafetensorError, OSError, RuntimeError, MemoryError) as error:
-        raise StorageError(
-            f"the weights in {folder} do not fit the model ({str(error).splitlines()[0]}); copy "
-            "the folder again."
-        ) from None
-    except (LookupError, TypeError, ValueError, AttributeError) as error:
-        raise StorageError(
-            f"{folder / MARKER} lacks or misstates {error}; it was changed by hand or is damaged."
-        ) from error
+    vocabularies = {name: tuple(words) for name, words in described["vocabularies"].items()}
+    numbers = described["top_words"], described["seed"]
+    output = ModelOutput(described["pivot"], topic_words, {}, vocabularies, *numbers)
+    return output.filled(read_weights(folder / _OUTPUT))
 
 
 def check_view_name(folder: Path, name: str) -> None:

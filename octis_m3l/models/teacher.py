@@ -1,77 +1,157 @@
-"""Trained models that teach others: whether they fit, and what they were trained with."""
+"""Models that a trained ZeroshotTM teaches: whether it fits, and what it was trained with."""
 
 import hashlib
+from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from typing_extensions import TypeVar
 
-from octis_m3l.data.dataset import MultiviewDataset
 from octis_m3l.encoders.base import Encoder
 from octis_m3l.encoders.saving import described
 from octis_m3l.errors import DataError, OctisM3LError, SettingsError
+from octis_m3l.models.base import Embeddings, Fit, Matrices
+from octis_m3l.models.embeddings import EmbeddingModel
 from octis_m3l.models.settings import NeuralSettings
 from octis_m3l.models.zeroshot_tm import ZeroshotTM, ZeroshotTMNetwork, ZeroshotTMSettings
 
+K = TypeVar("K", bound=NeuralSettings, default=Any)
 _COMPARED = 8
 _SHARED = {*NeuralSettings.model_fields, "prior_weight"}
 
 
-def check_teacher(
-    teacher: ZeroshotTM, dataset: MultiviewDataset, view: str, settings: NeuralSettings
-) -> None:
-    """Refuse a teacher of other topics, of another view or of another vocabulary."""
-    if not isinstance(teacher, ZeroshotTM):
-        raise SettingsError(
-            f"the teacher is a {type(teacher).__name__}; expected a trained ZeroshotTM."
-        )
-    of_teacher = sorted({"prior", "prior_weight"} & settings.model_fields_set)
-    if of_teacher:
-        raise SettingsError(
-            f"{' and '.join(of_teacher)}: of the teacher alone, which is trained already; "
-            "leave it out."
-        )
-    output, network = teacher._trained(), network_of(teacher)
-    if network.view != view or network.settings.num_topics != settings.num_topics:
-        raise SettingsError(
-            f"the teacher learned {network.settings.num_topics} topics of view '{network.view}', "
-            f"and zeroshot-tm-kd is to learn {settings.num_topics} from '{view}'; set num_topics "
-            "and view as the teacher's."
-        )
-    known, words = output.vocabularies[view], dataset.text_view(view).vocabulary
-    if known != words:
-        raise DataError(
-            f"the teacher knows {len(known)} words of view '{view}', and the data set has "
-            f"{len(words)} or others; train it on a data set with the same vocabulary."
-        )
+class TaughtModel(EmbeddingModel[K]):
+    """A model whose network holds a teacher of one view, given or trained first.
 
+    Parameters
+    ----------
+    num_topics : int, optional
+        As for `TopicModel`.
+    teacher : ZeroshotTM, optional
+        A trained one, with the same number of topics, view, vocabulary and embeddings; its other
+        hyperparameters are its own. Default: a teacher is trained first, with the students'
+        hyperparameters; `trained_teacher` has it afterwards.
+    **arguments
+        As for `EmbeddingModel`.
+    """
 
-def check_embeddings_of(
-    teacher: ZeroshotTM,
-    dataset: MultiviewDataset,
-    view: str,
-    vectors: NDArray[Any],
-    encoder: Encoder | None,
-) -> None:
-    """Refuse a teacher that learned from other embeddings than the data set's."""
-    learned = network_of(teacher).shape["dimensions"][view]
-    same = learned == vectors.shape[1]
-    own = teacher.encoders.get(view)
-    if same and own is not None and not _equal(own, encoder):
-        shown = slice(0, min(_COMPARED, len(vectors)))
-        try:
-            known = own.encode(dataset.view(view).items(shown))
-            same = close(known, vectors[shown], getattr(own, "precision", "float32"))
-        except OctisM3LError:
-            # The encoder's model is not on this machine, so only dimensions can be compared.
-            pass
-    if not same:
-        raise DataError(
-            f"the teacher learned from other embeddings of view '{view}' ({learned} dimensions) "
-            f"than zeroshot-tm-kd has here ({vectors.shape[1]}); give it the teacher's encoder "
-            f"(encoders={{'{view}': teacher.encoders['{view}']}}), or embeddings to both."
-        )
+    def __init__(
+        self, num_topics: int | None = None, *, teacher: ZeroshotTM | None = None, **arguments: Any
+    ) -> None:
+        super().__init__(num_topics, **arguments)
+        self.teacher = teacher
+        self.trained_teacher: ZeroshotTM | None = None
+        self._teacher_is_missing = False
+
+    def _check(self, fit: Fit[K]) -> None:
+        super()._check(fit)
+        if self.teacher is not None:
+            self._check_teacher(self.teacher, fit)
+        elif self._teacher_is_missing:
+            raise DataError(
+                "the loaded model was trained with a teacher that was given to it; give it again "
+                "(model.teacher = ZeroshotTM.load(folder)), or make a new model to have one "
+                "trained."
+            )
+
+    def _check_teacher(self, teacher: ZeroshotTM, fit: Fit[K]) -> None:
+        """Refuse a teacher of other topics, of another view or of another vocabulary."""
+        if not isinstance(teacher, ZeroshotTM):
+            raise SettingsError(
+                f"the teacher is a {type(teacher).__name__}; expected a trained ZeroshotTM."
+            )
+        of_teacher = sorted({"prior", "prior_weight"} & fit.settings.model_fields_set)
+        if of_teacher:
+            raise SettingsError(
+                f"{' and '.join(of_teacher)}: of the teacher alone, which is trained already; "
+                "leave it out."
+            )
+        output, network, view = teacher._trained(), network_of(teacher), self._topic_views(fit)[0]
+        topics, learned = fit.settings.num_topics, network.settings.num_topics
+        if network.view != view or learned != topics:
+            raise SettingsError(
+                f"the teacher learned {learned} topics of view '{network.view}', and {self.name} "
+                f"is to learn {topics} from '{view}'; set num_topics and view as the teacher's."
+            )
+        known, words = output.vocabularies[view], fit.dataset.text_view(view).vocabulary
+        if known != words:
+            raise DataError(
+                f"the teacher knows {len(known)} words of view '{view}', and the data set has "
+                f"{len(words)} or others; train it on a data set with the same vocabulary."
+            )
+
+    def _embed(self, fit: Fit[K]) -> Embeddings:
+        embeddings, (view, *_) = super()._embed(fit), self._topic_views(fit)
+        if self.teacher is None:
+            self.trained_teacher = self._new_teacher(fit, view, embeddings[view])
+        else:
+            self.trained_teacher = self.teacher
+            self._check_embeddings(self.teacher, fit, view, embeddings[view])
+        return embeddings
+
+    def _new_teacher(self, fit: Fit[K], view: str, vectors: NDArray[Any]) -> ZeroshotTM:
+        """Return a teacher with its students' settings, trained on their embeddings of a view."""
+        given = teacher_settings(fit.settings, view).model_dump(exclude_unset=True)
+        given |= {"seed": fit.seed, "encoder": "given"}
+        checkpoint = None if self.checkpoint is None else self.checkpoint / "teacher"
+        teacher = ZeroshotTM(checkpoint=checkpoint, progress=self.progress, **given)
+        teacher.partitioning(self.use_partitions)
+        own = fit.dataset.with_views([view]).with_embeddings({view: vectors}, order="stored")
+        teacher.train_model(own, top_words=1)
+        return teacher
+
+    def _check_embeddings(
+        self, teacher: ZeroshotTM, fit: Fit[K], view: str, vectors: NDArray[Any]
+    ) -> None:
+        """Refuse a teacher that learned from other embeddings than the data set's."""
+        learned = network_of(teacher).shape["dimensions"][view]
+        same, own = learned == vectors.shape[1], teacher.encoders.get(view)
+        if same and own is not None and not _equal(own, self.encoders.get(view)):
+            shown = slice(0, min(_COMPARED, len(vectors)))
+            # If the encoder's model is not on this machine, only dimensions can be compared.
+            with suppress(OctisM3LError):
+                known = own.encode(fit.dataset.view(view).items(shown))
+                same = close(known, vectors[shown], getattr(own, "precision", "float32"))
+        if not same:
+            raise DataError(
+                f"the teacher learned from other embeddings of view '{view}' ({learned} "
+                f"dimensions) than {self.name} has here ({vectors.shape[1]}); give it the "
+                f"teacher's encoder (encoders={{'{view}': teacher.encoders['{view}']}}), or "
+                "embeddings to both."
+            )
+
+    def _shape(self, fit: Fit[K]) -> dict[str, Any]:
+        teacher = self._taught_by().trained_settings.model_dump()
+        return {**super()._shape(fit), "teacher": teacher}
+
+    def _fill(self, network: Any, fit: Fit[K]) -> None:
+        super()._fill(network, fit)
+        weights = network_of(self._taught_by()).state_dict()
+        network.teacher.load_state_dict({n: weights[n] for n in network.teacher.state_dict()})
+
+    def _run(self, fit: Fit[K]) -> dict[str, Any]:
+        digest = hashlib.sha256()
+        for name, tensor in network_of(self._taught_by()).state_dict().items():
+            digest.update(name.encode() + tensor.detach().cpu().numpy().tobytes())
+        return {**super()._run(fit), "teacher": digest.hexdigest()}
+
+    def _taught_by(self) -> ZeroshotTM:
+        assert self.trained_teacher is not None
+        return self.trained_teacher
+
+    def _save_parts(self, folder: Path) -> dict[str, Any]:
+        described = super()._save_parts(folder)
+        teacher = described["network"].pop("teacher")
+        given = self.teacher is not None or self._teacher_is_missing
+        return {**described, "teacher": teacher, "teacher_given": given}
+
+    def _load_parts(self, folder: Path, described: Mapping[str, Any], device: str) -> Matrices:
+        self._teacher_is_missing = described["teacher_given"]
+        network = {**described["network"], "teacher": described["teacher"]}
+        return super()._load_parts(folder, {**described, "network": network}, device)
 
 
 def teacher_settings(settings: NeuralSettings, view: str) -> ZeroshotTMSettings:
@@ -79,38 +159,19 @@ def teacher_settings(settings: NeuralSettings, view: str) -> ZeroshotTMSettings:
 
     Those that the user did not set, and are the teacher's defaults too, count as not set.
     """
-    shared = settings.model_dump(include=_SHARED)
     defaults = ZeroshotTMSettings.checked({}, ZeroshotTM.name).model_dump()
     given = {
         name: value
-        for name, value in shared.items()
+        for name, value in settings.model_dump(include=_SHARED).items()
         if name in settings.model_fields_set or value != defaults[name]
     }
     return ZeroshotTMSettings.checked({**given, "view": view}, ZeroshotTM.name)
-
-
-def new_teacher(
-    settings: NeuralSettings, view: str, seed: int, checkpoint: Path | None, progress: bool | None
-) -> ZeroshotTM:
-    """Return a teacher, not trained, with its students' settings."""
-    given = teacher_settings(settings, view).model_dump(exclude_unset=True)
-    given |= {"seed": seed, "encoder": "given"}
-    return ZeroshotTM(checkpoint=checkpoint, progress=progress, **given)
 
 
 def network_of(teacher: ZeroshotTM) -> ZeroshotTMNetwork:
     """Return a trained teacher's network."""
     assert isinstance(teacher.network, ZeroshotTMNetwork)
     return teacher.network
-
-
-def fingerprint(teacher: ZeroshotTM) -> str:
-    """Return a hash of a teacher's weights."""
-    digest = hashlib.sha256()
-    for name, tensor in network_of(teacher).state_dict().items():
-        digest.update(name.encode())
-        digest.update(tensor.detach().cpu().numpy().tobytes())
-    return digest.hexdigest()
 
 
 def _equal(first: Encoder, second: Encoder | None) -> bool:

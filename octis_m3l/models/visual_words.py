@@ -8,9 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.cluster import MiniBatchKMeans
 
-from octis_m3l.data.views import ImageView, TextView, check_embeddings
+from octis_m3l.data.views import ImageView, TextView
 from octis_m3l.encoders.picture import PictureEncoder
 from octis_m3l.errors import DataError
+from octis_m3l.models.new_items import Items, check_vectors
 
 _ROWS_AT_ONCE = 4096
 
@@ -57,12 +58,12 @@ class VisualWords:
         )
         return learned, learned._words(vectors, view.sizes)
 
-    def read(self, items: Sequence[Any] | NDArray[Any]) -> TextView:
+    def read(self, items: Items) -> TextView:
         """Return pictures, or embeddings, as a view of words."""
         if not len(items):
-            return self.empty()
+            return self._words(np.zeros((0, len(self.mean)), np.float32), (0, 0, 0))
         if not self.encoded and not isinstance(items, np.ndarray):
-            items = _stacked(items, self.view)
+            items = _stacked(items)
         given = isinstance(items, np.ndarray) and items.dtype.kind == "f"
         if not given and not self.encoded:
             raise DataError(
@@ -70,12 +71,7 @@ class VisualWords:
                 f"of floats (items × {len(self.mean)}) from the same encoder."
             )
         vectors = np.asarray(items) if given else PictureEncoder().encode(list(items))
-        if vectors.ndim != 2 or vectors.shape[1] != len(self.mean):
-            raise DataError(
-                f"view '{self.view}': embeddings of shape {vectors.shape}, expected finite numbers "
-                f"(items × {len(self.mean)})."
-            )
-        check_embeddings(vectors, len(vectors), self.view)
+        check_vectors(vectors, len(self.mean), self.view)
         return self._words(vectors, (len(vectors), 0, 0))
 
     def _words(self, vectors: NDArray[Any], sizes: tuple[int, int, int]) -> TextView:
@@ -95,10 +91,6 @@ class VisualWords:
             offsets=np.arange(len(words) + 1, dtype=np.int64) * self.per_picture,
         )
 
-    def empty(self) -> TextView:
-        """Return a view of no pictures."""
-        return self._words(np.zeros((0, len(self.mean)), np.float32), (0, 0, 0))
-
     def arrays(self) -> dict[str, NDArray[np.float32]]:
         """Return the arrays to store."""
         parts = {"mean": self.mean, "scale": self.scale, "centroids": self.centroids}
@@ -113,11 +105,7 @@ class VisualWords:
         return cls(view, mean, scale, centroids, settings["per_picture"], settings["encoded"])
 
 
-def _stacked(items: Sequence[Any], view: str) -> Any:
-    """Return embeddings given one by one as one array; anything else unchanged."""
-    if not all(isinstance(item, np.ndarray) and item.dtype.kind == "f" for item in items):
-        return items
-    shapes = {item.shape for item in items}
-    if len(shapes) != 1:
-        raise DataError(f"view '{view}': embeddings of different shapes, {sorted(shapes)}.")
-    return np.stack(list(items))
+def _stacked(items: Sequence[Any]) -> Any:
+    """Return embeddings of one size, given one by one, as one array; anything else unchanged."""
+    single = all(isinstance(item, np.ndarray) and item.dtype.kind == "f" for item in items)
+    return np.stack(list(items)) if single and len({item.shape for item in items}) == 1 else items

@@ -1,4 +1,4 @@
-"""New documents as the words that a model knows."""
+"""New documents as the words that a model knows, and the models that read words themselves."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -6,12 +6,20 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_array, issparse
+from scipy.sparse import csr_array
+from typing_extensions import TypeVar
 
 from octis_m3l.data.folder.reading import Tokenizer
+from octis_m3l.data.item_checks import is_numeric
 from octis_m3l.data.text import TextPreprocessor
 from octis_m3l.data.views import TextView
-from octis_m3l.errors import DataError
+from octis_m3l.errors import DataError, check_known, warn
+from octis_m3l.models.base import TopicModel, give_tokenizers
+from octis_m3l.models.new_items import Items, listed
+from octis_m3l.models.settings import Settings
+from octis_m3l.models.visual_words import VisualWords
+
+R = TypeVar("R", bound=Settings, default=Any)
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,9 +37,9 @@ class WordReader:
         preprocessor = own or TextPreprocessor.of_vocabulary(view.vocabulary, view.language)
         return cls(view.name, view.vocabulary, preprocessor)
 
-    def read(self, items: Sequence[str] | NDArray[Any] | Any) -> TextView:
-        """Return documents as a view."""
-        if issparse(items) or (isinstance(items, np.ndarray) and items.dtype.kind in "iufb"):
+    def read(self, items: Any) -> TextView:
+        """Return texts, or a matrix of word counts, as a view."""
+        if is_numeric(items):
             token_ids, offsets = self._of_counts(items)
         else:
             corpus = self.preprocessor.transform(list(items), self.vocabulary, self.view)
@@ -60,16 +68,6 @@ class WordReader:
         ends = np.concatenate([[0], np.cumsum(repeated)])
         return token_ids, ends[counts.indptr].astype(np.int64)
 
-    def empty(self) -> TextView:
-        """Return no documents."""
-        return TextView(
-            name=self.view,
-            sizes=(0, 0, 0),
-            vocabulary=self.vocabulary,
-            token_ids=np.zeros(0, np.int32),
-            offsets=np.zeros(1, np.int64),
-        )
-
     def with_tokenizer(self, tokenizer: Tokenizer) -> Self:
         """Return the reader with a tokenizer that its stored settings could not bring back."""
         return replace(self, preprocessor=self.preprocessor.with_tokenizer(tokenizer))
@@ -78,3 +76,37 @@ class WordReader:
     def restored(cls, view: str, vocabulary: Sequence[str], settings: Mapping[str, Any]) -> Self:
         """Return the reader whose preprocessing was stored."""
         return cls(view, tuple(vocabulary), TextPreprocessor.from_dict(settings))
+
+
+class ReadingModel(TopicModel[R]):
+    """A topic model that reads words, and keeps each view's preprocessing and vocabulary."""
+
+    readers: dict[str, WordReader | VisualWords]
+
+    def _as_words(self, items: Items, view: str) -> TextView:
+        """Return new items of a view as a view of words."""
+        check_known(view, self.readers, "view")
+        return self.readers[view].read(listed(items, view))
+
+    def _read(self, items: Items, view: str) -> TextView:
+        read, reader = self._as_words(items, view), self.readers[view]
+        unknown = isinstance(reader, WordReader) and reader.preprocessor.language is None
+        hint = (
+            f" View '{view}' is of no known language: if its words are not separated by spaces, "
+            "separate them, or name the language when you make the data set."
+        )
+        what = f"items of view '{view}'"
+        warn_of_empty(np.diff(read.offsets) == 0, what, hint if unknown else "")
+        return read
+
+    def _give_again(self, *, tokenizers: Mapping[str, Tokenizer] | None = None) -> None:
+        give_tokenizers(self.readers, tokenizers)
+
+
+def warn_of_empty(empty: NDArray[np.bool_], what: str, hint: str = "") -> None:
+    """Warn if some of the items have no known word."""
+    if empty.any():
+        warn(
+            f"{int(empty.sum())} of {len(empty)} {what} have no word that the model knows; "
+            f"their topic proportions are meaningless.{hint}"
+        )

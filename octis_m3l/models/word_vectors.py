@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from octis_m3l.data.dataset import MultiviewDataset
 from octis_m3l.data.views import TextView
 from octis_m3l.data.words import unit_rows
-from octis_m3l.encoders.encode import EncoderName, encode
+from octis_m3l.encoders.encode import EncoderName, encode, encode_words
 from octis_m3l.encoders.latent_semantic import languages_are_linked
 from octis_m3l.errors import DataError, warn
 
@@ -50,26 +50,16 @@ def word_vectors(
     They are the views' own, if all views have word vectors, else those of each word as a document
     of its own, from the documents' encoders if these can be used.
     """
-    views = dataset.text_views
     chosen = check_word_vectors(dataset, encoder)
-    vectors: dict[str, NDArray[np.floating]] = {}
     if chosen is None:
-        given = {name: view.word_vectors for name, view in views.items()}
-        vectors = {name: np.asarray(v) for name, v in given.items() if v is not None}
+        vectors = {name: np.asarray(v.word_vectors) for name, v in dataset.text_views.items()}
     else:
         # Remembered from encoding the documents.
         encoders = encode(dataset, encoder, dimensions=dimensions).encoders
-        names = {encoders[name].name if name in encoders else None for name in views}
-        if None in names or (chosen == "clsi" and names != {"clsi"}):
-            encoders = encode(dataset, chosen, dimensions=dimensions).encoders
-        missing = [name for name in views if name not in encoders]
-        if missing:
-            raise DataError(
-                f"views {', '.join(missing)} have neither word vectors nor an encoder that could "
-                "give some; attach word vectors (dataset.with_word_vectors), or use encoder='auto'."
-            )
-        for name, view in views.items():
-            vectors[name] = np.asarray(encoders[name].encode(list(view.vocabulary)))
+        kinds = {encoders[n].name if n in encoders else None for n in dataset.text_views}
+        if None in kinds or (chosen == "clsi" and kinds != {"clsi"}):
+            encoder = chosen
+        vectors = dict(encode_words(dataset, encoder, dimensions=dimensions))
     for name, array in vectors.items():
         unknown = int((~array.any(axis=1)).sum())
         if unknown:

@@ -1,26 +1,25 @@
 """ZeroshotTM: one view is trained, the others are inferred through its network."""
 
-from collections.abc import Mapping
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
-from numpy.typing import NDArray
 from pydantic import Field
 from torch import Tensor, nn
 
 from octis_m3l.data.batches import Batch
-from octis_m3l.data.dataset import MultiviewDataset
 from octis_m3l.errors import warn
-from octis_m3l.models.embeddings import EmbeddingModel, ViewNetwork, inference_network
-from octis_m3l.models.settings import NeuralSettings, PriorForm
+from octis_m3l.models.base import Embeddings, Fit
+from octis_m3l.models.embeddings import EmbeddingModel, Sizes, ViewNetwork, inference_network
+from octis_m3l.models.settings import NeuralSettings
 from octis_m3l.networks import GaussianPrior, TopicDecoder, sample_topics
 
 
 class ZeroshotTMSettings(NeuralSettings):
     """Hyperparameters of `ZeroshotTM`; the defaults are contextualized-topic-models'."""
 
+    presets: ClassVar = {"default": {"prior": "learned"}}
+
     view: str = Field("", description="the text view that is trained; '': the pivot")
     prior_weight: float = Field(1.0, ge=0, description="weight of KL(q ‖ prior)")
-    prior: PriorForm = "learned"
     standardised: Literal["none", "trained-view", "own-view"] = Field(  # type: ignore[assignment]
         "none",
         description="whether embeddings are standardised, and by which view's training items",
@@ -31,10 +30,7 @@ class ZeroshotTMNetwork(ViewNetwork):
     """The network and the loss of ZeroshotTM."""
 
     def __init__(
-        self,
-        dimensions: Mapping[str, int],
-        vocabularies: Mapping[str, int],
-        settings: ZeroshotTMSettings,
+        self, dimensions: Sizes, vocabularies: Sizes, settings: ZeroshotTMSettings
     ) -> None:
         self.view, vocabulary = next(iter(vocabularies.items()))
         super().__init__(dimensions, vocabularies)
@@ -87,26 +83,16 @@ class ZeroshotTM(EmbeddingModel[ZeroshotTMSettings]):
     name: ClassVar[str] = "zeroshot-tm"
     settings_class = ZeroshotTMSettings
     network_class = ZeroshotTMNetwork
-    search_space: ClassVar[dict[str, tuple[Any, ...]]] = {
-        "num_topics": (10, 200),
-        "learning_rate": (2e-4, 2e-2, "log-uniform"),
-        "hidden_size": (50, 800),
-        "hidden_layers": (1, 3),
-        "dropout": (0.0, 0.5),
-        "batch_size": (16, 256),
-    }
 
-    def _topic_views(self, dataset: MultiviewDataset, settings: ZeroshotTMSettings) -> list[str]:
-        return [dataset.text_view(settings.view or dataset.pivot).name]
+    def _topic_views(self, fit: Fit[ZeroshotTMSettings]) -> list[str]:
+        return [fit.dataset.text_view(fit.settings.view or fit.dataset.pivot).name]
 
-    def _trained_views(self, dataset: MultiviewDataset, settings: ZeroshotTMSettings) -> list[str]:
-        return self._topic_views(dataset, settings)
+    def _trained_views(self, fit: Fit[ZeroshotTMSettings]) -> list[str]:
+        return self._topic_views(fit)
 
-    def _embed(
-        self, dataset: MultiviewDataset, settings: ZeroshotTMSettings, seed: int
-    ) -> Mapping[str, NDArray[Any]]:
-        embeddings = super()._embed(dataset, settings, seed)
-        (view,) = self._topic_views(dataset, settings)
+    def _embed(self, fit: Fit[ZeroshotTMSettings]) -> Embeddings:
+        embeddings = super()._embed(fit)
+        (view,) = self._topic_views(fit)
         sizes = {name: array.shape[1] for name, array in embeddings.items()}
         other = [f"'{n}' ({size})" for n, size in sizes.items() if size != sizes[view]]
         if other:
@@ -116,11 +102,8 @@ class ZeroshotTM(EmbeddingModel[ZeroshotTMSettings]):
                 "them out; give all views one encoder to include them."
             )
         inferred = {name: array for name, array in embeddings.items() if sizes[name] == sizes[view]}
-        apart = [
-            f"'{name}'"
-            for name in inferred
-            if name != view and name in self.encoders and self.encoders[name].name == "lsa"
-        ]
+        lsa = [name for name, encoder in self.encoders.items() if encoder.name == "lsa"]
+        apart = [f"'{name}'" for name in inferred if name != view and name in lsa]
         if apart:
             warn(
                 f"views {', '.join(apart)} are encoded by LSA, each language in a space of its "
@@ -130,9 +113,7 @@ class ZeroshotTM(EmbeddingModel[ZeroshotTMSettings]):
             )
         return inferred
 
-    def _standardised_by(
-        self, dataset: MultiviewDataset, settings: ZeroshotTMSettings
-    ) -> dict[str, str]:
-        if settings.standardised != "trained-view":
-            return super()._standardised_by(dataset, settings)
-        return dict.fromkeys(dataset.views, *self._topic_views(dataset, settings))
+    def _standardised_by(self, fit: Fit[ZeroshotTMSettings]) -> dict[str, str]:
+        if fit.settings.standardised != "trained-view":
+            return super()._standardised_by(fit)
+        return dict.fromkeys(fit.embeddings, *self._topic_views(fit))

@@ -1,38 +1,26 @@
 """ZeroshotTM-KD: a trained view teaches its topics to the others."""
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 
 import torch
-from numpy.typing import NDArray
 from pydantic import Field
 from torch import Tensor, nn
 
 from octis_m3l.data.batches import Batch
-from octis_m3l.data.dataset import MultiviewDataset
-from octis_m3l.errors import DataError
 from octis_m3l.losses import kl_between_gaussians
-from octis_m3l.models.embeddings import (
-    EmbeddingModel,
-    ViewNetwork,
-    inference_networks,
-    topic_decoders,
-)
-from octis_m3l.models.settings import NeuralSettings, PriorForm
-from octis_m3l.models.teacher import (
-    check_embeddings_of,
-    check_teacher,
-    fingerprint,
-    network_of,
-    new_teacher,
-)
+from octis_m3l.models.base import Fit
+from octis_m3l.models.embeddings import Sizes, ViewNetwork, inference_networks, topic_decoders
+from octis_m3l.models.settings import NeuralSettings
+from octis_m3l.models.teacher import TaughtModel
 from octis_m3l.models.zeroshot_tm import ZeroshotTM, ZeroshotTMNetwork, ZeroshotTMSettings
 from octis_m3l.networks import sample_topics
 
 
 class ZeroshotTMKDSettings(NeuralSettings):
     """Hyperparameters of `ZeroshotTMKD`; teacher and students share them."""
+
+    presets: ClassVar = {"default": {"prior": "learned"}}
 
     view: str = Field("", description="the text view that teaches; '': the pivot")
     taught: Literal["posterior", "prior"] = Field(
@@ -45,7 +33,6 @@ class ZeroshotTMKDSettings(NeuralSettings):
         True, description="whether students without words decode those of the teacher's item"
     )
     prior_weight: float = Field(1.0, ge=0, description="weight of the teacher's KL(q ‖ prior)")
-    prior: PriorForm = "learned"
 
 
 class ZeroshotTMKDNetwork(ViewNetwork):
@@ -53,16 +40,18 @@ class ZeroshotTMKDNetwork(ViewNetwork):
 
     def __init__(
         self,
-        dimensions: Mapping[str, int],
-        vocabularies: Mapping[str, int],
+        dimensions: Sizes,
+        vocabularies: Sizes,
         settings: ZeroshotTMKDSettings,
-        teacher: ZeroshotTMSettings,
+        teacher: Mapping[str, Any],
     ) -> None:
         super().__init__(dimensions, vocabularies)
         self.settings = settings
+        self.shape["teacher"] = dict(teacher)
         self.view = view = next(iter(vocabularies))
         taught = {view: dimensions[view]}, {view: vocabularies[view]}
-        self.teacher = ZeroshotTMNetwork(*taught, teacher)
+        of_teacher = ZeroshotTMSettings.checked(teacher, ZeroshotTM.name)
+        self.teacher = ZeroshotTMNetwork(*taught, of_teacher).requires_grad_(False)
         students = {name: name for name in dimensions if name != view}
         self.networks = inference_networks(dimensions, settings, students)
         words = {name: vocabularies.get(name, vocabularies[view]) for name in students}
@@ -124,7 +113,7 @@ class ZeroshotTMKDNetwork(ViewNetwork):
         return mean, log_variance
 
 
-class ZeroshotTMKD(EmbeddingModel[ZeroshotTMKDSettings]):
+class ZeroshotTMKD(TaughtModel[ZeroshotTMKDSettings]):
     """ZeroshotTM-KD: topics of one language, distilled into any number of other views.
 
     L = Σ_v [ RL_v + λ KL(q_v ‖ q_teacher) ] over the students v
@@ -133,22 +122,13 @@ class ZeroshotTMKD(EmbeddingModel[ZeroshotTMKDSettings]):
     inference network on its own embeddings, which need not share the teacher's space. The
     teacher's posterior of the linked item replaces its prior, and it decodes its own words
     (images: those of the teacher's linked item, unless ``image_words=False``). With
-    ``taught='prior'`` the teacher's learned prior replaces it.
+    ``taught='prior'`` the teacher's learned prior replaces it. The teacher may be given
+    (``teacher=``, a trained ZeroshotTM); otherwise one is trained first, with the students'
+    hyperparameters, and is `trained_teacher` afterwards.
 
     Departures: where the paper does not say, embeddings are standardised, an item whose tuple
     lacks the teacher's view is drawn to the teacher's learned prior, and the teacher answers
     without dropout.
-
-    Parameters
-    ----------
-    num_topics : int, optional
-        As for `TopicModel`.
-    teacher : ZeroshotTM, optional
-        A trained one, with the same number of topics, view, vocabulary and embeddings; its other
-        hyperparameters are its own. Default: a teacher is trained first, with the students'
-        hyperparameters; `trained_teacher` has it afterwards.
-    **arguments
-        As for `EmbeddingModel`.
 
     References
     ----------
@@ -170,84 +150,6 @@ class ZeroshotTMKD(EmbeddingModel[ZeroshotTMKDSettings]):
         "batch_size": (16, 256),
     }
 
-    def __init__(
-        self,
-        num_topics: int | None = None,
-        *,
-        teacher: ZeroshotTM | None = None,
-        **arguments: Any,
-    ) -> None:
-        super().__init__(num_topics, **arguments)
-        self.teacher = teacher
-        self.trained_teacher: ZeroshotTM | None = None
-        self._teacher_settings: ZeroshotTMSettings | None = None
-        self._teacher_is_missing = False
-
-    def _topic_views(self, dataset: MultiviewDataset, settings: ZeroshotTMKDSettings) -> list[str]:
-        first = dataset.text_view(settings.view or dataset.pivot).name
-        return [first, *(name for name in dataset.text_views if name != first)]
-
-    def _check(self, dataset: MultiviewDataset, settings: ZeroshotTMKDSettings) -> None:
-        super()._check(dataset, settings)
-        view, *_ = self._topic_views(dataset, settings)
-        if self.teacher is not None:
-            check_teacher(self.teacher, dataset, view, settings)
-        elif self._teacher_is_missing:
-            raise DataError(
-                "the loaded model was trained with a teacher that was given to it; give it again "
-                "(model.teacher = ZeroshotTM.load(folder)), or make a new model to have one "
-                "trained."
-            )
-
-    def _embed(
-        self, dataset: MultiviewDataset, settings: ZeroshotTMKDSettings, seed: int
-    ) -> Mapping[str, NDArray[Any]]:
-        embeddings = super()._embed(dataset, settings, seed)
-        view, *_ = self._topic_views(dataset, settings)
-        vectors, teacher = embeddings[view], self.teacher
-        if teacher is None:
-            checkpoint = None if self.checkpoint is None else self.checkpoint / "teacher"
-            teacher = new_teacher(settings, view, seed, checkpoint, self.progress)
-            teacher.partitioning(self.use_partitions)
-            own = dataset.with_views([view]).with_embeddings({view: vectors}, order="stored")
-            teacher.train_model(own, top_words=1)
-        else:
-            check_embeddings_of(teacher, dataset, view, vectors, self.encoders.get(view))
-        self.trained_teacher, self._teacher_settings = teacher, teacher.trained_settings
-        return embeddings
-
-    def _network(
-        self, shape: Mapping[str, Any], settings: ZeroshotTMKDSettings
-    ) -> ZeroshotTMKDNetwork:
-        assert self._teacher_settings is not None
-        network = ZeroshotTMKDNetwork(**shape, settings=settings, teacher=self._teacher_settings)
-        if self.trained_teacher is not None:
-            weights, known = network_of(self.trained_teacher).state_dict(), network.teacher
-            network.teacher.load_state_dict({n: weights[n] for n in known.state_dict()})
-        network.teacher.requires_grad_(False)
-        return network
-
-    def _run(
-        self,
-        dataset: MultiviewDataset,
-        settings: ZeroshotTMKDSettings,
-        embeddings: Mapping[str, NDArray[Any]],
-    ) -> dict[str, Any]:
-        assert self.trained_teacher is not None
-        described = super()._run(dataset, settings, embeddings)
-        return {**described, "teacher": fingerprint(self.trained_teacher)}
-
-    def _save_parts(self, folder: Path) -> dict[str, Any]:
-        assert self._teacher_settings is not None
-        return {
-            **super()._save_parts(folder),
-            "teacher": self._teacher_settings.model_dump(),
-            "teacher_given": self.teacher is not None or self._teacher_is_missing,
-        }
-
-    def _load_parts(
-        self, folder: Path, described: Mapping[str, Any], device: str
-    ) -> dict[str, NDArray[Any]]:
-        self._teacher_settings = ZeroshotTMSettings.checked(described["teacher"], ZeroshotTM.name)
-        self._teacher_is_missing = described["teacher_given"]
-        return super()._load_parts(folder, described, device)
+    def _topic_views(self, fit: Fit[ZeroshotTMKDSettings]) -> list[str]:
+        first = fit.dataset.text_view(fit.settings.view or fit.dataset.pivot).name
+        return [first, *(name for name in fit.dataset.text_views if name != first)]

@@ -1,12 +1,19 @@
-"""From an embedding to the posterior over topics."""
+"""From an embedding, or a bag of words, to the posterior over topics."""
 
+import math
+from collections.abc import Sequence
 from typing import Literal, cast
 
 import torch
 from contextualized_topic_models.networks.inference_network import ContextualInferenceNetwork
 from torch import Tensor, nn
+from torch.nn import functional
+
+from octis_m3l.data.batches import SparseRows
+from octis_m3l.networks.view_modules import ViewModules
 
 Posterior = Literal["ctm", "free-variance", "free"]
+Activation = Literal["softplus", "relu"]
 
 _LOG_VARIANCE_LIMIT = 6.0
 # Larger values are cut off so that θ stays finite; it is noise there anyway.
@@ -29,10 +36,8 @@ class InferenceNetwork(ContextualInferenceNetwork):  # type: ignore[misc]
 
     Parameters
     ----------
-    dimensions : int
-        D, of the embeddings.
-    topics : int
-        K.
+    dimensions, topics : int
+        D, the size of the embeddings, and K.
     hidden_sizes : tuple of int
         Units of each hidden layer.
     activation : {'softplus', 'relu'}
@@ -53,7 +58,7 @@ class InferenceNetwork(ContextualInferenceNetwork):  # type: ignore[misc]
         topics: int,
         hidden_sizes: tuple[int, ...],
         *,
-        activation: Literal["softplus", "relu"] = "softplus",
+        activation: Activation = "softplus",
         dropout: float = 0.2,
         posterior: Posterior = "free-variance",
     ) -> None:
@@ -66,40 +71,112 @@ class InferenceNetwork(ContextualInferenceNetwork):  # type: ignore[misc]
             self.f_mu_batchnorm = nn.BatchNorm1d(topics)
 
     def forward(self, embeddings: Tensor) -> tuple[Tensor, Tensor]:
-        """Return μ and log σ² of each row (rows × K).
-
-        Parameters
-        ----------
-        embeddings : Tensor (rows × dimensions)
-            Standardised.
-        """
+        """Return μ and log σ² of each row (rows × K) of standardised embeddings."""
         return cast(tuple[Tensor, Tensor], super().forward(None, embeddings))
 
 
-def sample_topics(mean: Tensor, log_variance: Tensor) -> Tensor:
-    """Draw θ = softmax(μ + σ·ε), with torch's global random state.
+class SparseLinear(nn.Module):
+    """y = xW + b for sparse rows x: like nn.Linear, computed from the words that occur."""
 
-    Parameters
+    def __init__(self, words: int, units: int) -> None:
+        super().__init__()
+        # The same distribution as nn.Linear's.
+        bound = 1.0 / math.sqrt(words)
+        self.weight = nn.Parameter(torch.empty(words, units).uniform_(-bound, bound))
+        self.bias = nn.Parameter(torch.empty(units).uniform_(-bound, bound))
+
+    def forward(self, given: SparseRows) -> Tensor:
+        """Return y (rows × units); a word may have several entries in a row of x."""
+        lengths = torch.bincount(given.rows, minlength=len(given.totals))
+        sums = functional.embedding_bag(
+            given.words,
+            self.weight,
+            lengths.cumsum(0) - lengths,
+            mode="sum",
+            per_sample_weights=given.counts,
+        )
+        return sums + self.bias
+
+
+class ShiftedBatchNorm(nn.BatchNorm1d):
+    """Batch normalisation with a learned shift and a scale fixed at 1.
+
+    References
     ----------
-    mean, log_variance : Tensor (rows × K)
-        The posterior.
+    Wu et al. (2020), NMTM; Wu et al. (2023), InfoCTM; Phat et al. (2026), GloCTM.
     """
+
+    def __init__(self, columns: int, epsilon: float = 1e-5) -> None:
+        super().__init__(columns, eps=epsilon)
+        self.weight.requires_grad_(False)
+
+
+class ViewBatchNorm(nn.Module):
+    """The same for several views: a common shift, and running statistics for each view.
+
+    In training every batch is of one view and normalised by itself. If the running statistics
+    were shared, as in the released code, a new document would be normalised by those of the view
+    that came last.
+    """
+
+    def __init__(self, columns: int, views: Sequence[str], epsilon: float = 1e-5) -> None:
+        super().__init__()
+        self.bias = nn.Parameter(torch.zeros(columns))
+        self.of_view = ViewModules(
+            {name: nn.BatchNorm1d(columns, eps=epsilon, affine=False) for name in views}
+        )
+
+    def forward(self, values: Tensor, view: str) -> Tensor:
+        """Return the normalised columns."""
+        return cast(Tensor, self.of_view[view](values) + self.bias)
+
+
+class BagOfWordsNetwork(ContextualInferenceNetwork):  # type: ignore[misc]
+    """contextualized-topic-models' network, reading sparse bags of words.
+
+    As in NMTM, InfoCTM and GloCTM; arguments as for `InferenceNetwork`. ``epsilon`` is added to
+    the variance in batch normalisation; ``views`` are those that share this network, if several.
+    """
+
+    def __init__(
+        self,
+        words: int,
+        topics: int,
+        hidden_sizes: tuple[int, ...],
+        *,
+        activation: Activation = "softplus",
+        dropout: float = 0.0,
+        epsilon: float = 1e-5,
+        views: Sequence[str] = (),
+    ) -> None:
+        super().__init__(0, 1, topics, hidden_sizes, activation, dropout)
+        self.input_layer: nn.Module = SparseLinear(words, hidden_sizes[0])
+        for norm in ("f_mu_batchnorm", "f_sigma_batchnorm"):
+            one = ViewBatchNorm(topics, views, epsilon) if views else None
+            setattr(self, norm, one or ShiftedBatchNorm(topics, epsilon))
+
+    def forward(self, words: SparseRows) -> tuple[Tensor, Tensor]:
+        """Return μ and log σ² of each row (rows × K)."""
+        return self.upper(self.input_layer(words))
+
+    def upper(self, first: Tensor, *view: str) -> tuple[Tensor, Tensor]:
+        """Return μ and log σ² (rows × K) from the first layer's output, before its activation.
+
+        `view` is the rows' view, if several views share the network.
+        """
+        hidden = self.dropout_enc(self.hiddens(self.activation(first)))
+        mean: Tensor = self.f_mu_batchnorm(self.f_mu(hidden), *view)
+        return mean, self.f_sigma_batchnorm(self.f_sigma(hidden), *view)
+
+
+def sample_topics(mean: Tensor, log_variance: Tensor) -> Tensor:
+    """Draw θ = softmax(μ + σ·ε) (rows × K), with torch's global random state."""
     noise = torch.randn_like(mean)
     return (mean + (0.5 * log_variance).exp() * noise).softmax(dim=-1)
 
 
 def mean_sample(theta: Tensor, mean: Tensor, log_variance: Tensor, samples: int) -> Tensor:
-    """Return the mean of a sample of θ and of further ones.
-
-    Parameters
-    ----------
-    theta : Tensor (rows × K)
-        The first sample, drawn from the posterior already.
-    mean, log_variance : Tensor (rows × K)
-        The posterior.
-    samples : int
-        How many samples the mean is over.
-    """
+    """Return the mean of several samples (rows × K): of θ, drawn already, and of further ones."""
     if samples == 1:
         return theta
     several = (samples - 1, *mean.shape)
@@ -109,23 +186,10 @@ def mean_sample(theta: Tensor, mean: Tensor, log_variance: Tensor, samples: int)
 
 @torch.no_grad()
 def expected_topics(mean: Tensor, log_variance: Tensor, samples: int, seed: int) -> Tensor:
-    """Return θ averaged over samples; the answer for a row does not depend on other rows.
+    """Return θ (rows × K) averaged over samples; 0 samples give softmax(μ).
 
     All rows share the same noise (common random numbers), so that a document gets the same answer
     alone, in a batch, and in any order.
-
-    Parameters
-    ----------
-    mean, log_variance : Tensor (rows × K)
-        The posterior.
-    samples : int
-        S. 0 gives softmax(μ).
-    seed : int
-        Seed of the noise.
-
-    Returns
-    -------
-    Tensor (rows × K)
     """
     if samples == 0:
         return mean.softmax(dim=-1)

@@ -9,13 +9,7 @@ M = TypeVar("M", bound=nn.Module)
 
 
 class ViewModules(nn.ModuleDict, Generic[M]):
-    """A typed ModuleDict whose keys may be any view's name: 'half', 'to' or 'items' too.
-
-    Parameters
-    ----------
-    modules : mapping of str to nn.Module
-        A module for each view.
-    """
+    """A typed ModuleDict whose keys may be any view's name: 'half', 'to' or 'items' too."""
 
     def __init__(self, modules: Mapping[str, M]) -> None:
         super().__init__(cast(Any, modules))

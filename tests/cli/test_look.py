@@ -93,7 +93,7 @@ def test_infer_a_column_of_a_table(
     refused(message, *infer, table, "--text", "en=titel")
     message = "goes with tables, and without --view."
     refused(message, *infer, table, "--text", "en=title", "--view", "en")
-    refused("the model knows no view 'fr'.", *infer, table, "--text", "fr=title")
+    refused("unknown view 'fr'.", *infer, table, "--text", "fr=title")
     refused("is a file; expected a text", *infer, notes, "--view", "en")
 
 

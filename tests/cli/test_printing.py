@@ -65,7 +65,7 @@ MISTAKES = [
     ("evaluate nowhere", "nowhere is no folder: expected a folder that a model was saved"),
     ("info .", "holds neither a data set nor a model"),
     ("info --verify", "--verify: name the folder whose files are to be verified"),
-    ("infer MODEL x --view fr", "the model knows no view 'fr'."),
+    ("infer MODEL x --view fr", "unknown view 'fr'."),
     ("infer MODEL x", "--view VIEW, or for a table --text VIEW=COLUMN."),
     ("build no.csv --out x --text title", "--text title: expected VIEW=COLUMN, as en=title_en."),
     ("infer MODEL gone.csv --view en", "there is no file gone.csv."),

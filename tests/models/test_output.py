@@ -7,9 +7,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from octis_m3l.errors import OctisM3LError
 from octis_m3l.models import ModelOutput
 from octis_m3l.models.output import finite_topics
 from octis_m3l.reports import topics_table
+
+from .contract import refused
 
 WORDS = {"en": np.array([[0.7, 0.3], [0.4, 0.6]])}
 
@@ -24,9 +27,14 @@ def test_an_item_without_finite_topics_costs_the_others_nothing() -> None:
         assert finite_topics(theta, "en").tolist() == expected
     stored = {"test-topic-document-matrix/en": theta.T, "topics/en": np.array([[0], [1]])}
     with pytest.warns(UserWarning, match=message):
-        restored = ModelOutput.restored("en", WORDS, stored, {"en": ("a", "b")}, 1, 0)
+        restored = ModelOutput("en", WORDS, {}, {"en": ("a", "b")}, 1, 0).filled(stored)
     assert restored.theta("en", "test").tolist() == expected
     assert restored["test-topic-document-matrix"].T.tolist() == expected
+    for call, message in (
+        (lambda: restored.theta("en", "validation"), "the output has no validation items of a v"),
+        (lambda: restored.topics("en", 0), "words=0: expected 1 or more."),
+    ):
+        refused(OctisM3LError, message, call)
 
 
 @pytest.mark.parametrize(("count", "rows"), [(200, 200), (3000, 200)])

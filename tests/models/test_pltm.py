@@ -14,8 +14,14 @@ from octis_m3l.errors import DataError, SettingsError, StorageError
 from octis_m3l.metrics import MRR
 from octis_m3l.models import PLTM, ZeroshotTM
 
-from .contract import TOP_WORDS, ModelContract, assert_distributions, assert_same, refused
-from .unlinked import leading_topics
+from .contract import (
+    TOP_WORDS,
+    ModelContract,
+    assert_distributions,
+    assert_same,
+    leading_topics,
+    refused,
+)
 
 
 class TestPLTM(ModelContract):
@@ -242,7 +248,7 @@ def test_what_is_out_of_range_or_no_tuple_is_refused(trained: PLTM) -> None:
     for items, message in (
         ({"en": ["a", None], "de": ["b"]}, "given: en 2, de 1."),
         ({}, "given: none."),
-        ({"eng": ["a"]}, "the model knows no view 'eng'"),
+        ({"eng": ["a"]}, "unknown view 'eng'"),
         ({"en": "text"}, "put a single item in a list"),
     ):
         refused(DataError, message, trained.infer_linked, items)

@@ -112,9 +112,9 @@ def test_foreign_folders(saved: Path, tmp_path: Path) -> None:
     (tmp_path / "other" / MARKER).unlink()
     is_refused(tmp_path / "other", r"other holds no model\.json: expected a folder that a model")
     (tmp_path / "other" / MARKER).write_text('{"format": "cake"}')
-    is_refused(tmp_path / "other", "describes no model that is known here")
+    is_refused(tmp_path / "other", "has the format 'cake', expected 'octis-m3l model'")
     changed(saved, version=99)
-    is_refused(saved, "in a newer format; upgrade this installation")
+    is_refused(saved, "has version 99 of its format, .*; upgrade this one: pip install")
 
 
 def test_descriptions_that_are_not_whole(saved: Path) -> None:
@@ -123,7 +123,7 @@ def test_descriptions_that_are_not_whole(saved: Path) -> None:
     message = "describes no model that is known here ('lda'); known are gloctm, infoctm, m3l-"
     refused(StorageError, message, load_model, saved)
     changed(saved, "pivot", model="m3l-contrast")
-    is_refused(saved, "lacks or misstates 'pivot'; it was changed by hand or is damaged")
+    is_refused(saved, r"is damaged or incomplete \('pivot' is missing or unknown\); copy it")
     words = described["vocabularies"] | {"../en": ["a"]}
     changed(saved, pivot="en", vocabularies=words)
     is_refused(saved, r"model\.json has an invalid view name, '\.\./en'\.")

@@ -64,7 +64,7 @@ def test_views_of_other_dimensions_are_left_out(planted_data: Planted) -> None:
     with pytest.warns(UserWarning, match=message):
         output = model.train_model(planted_data.dataset, top_words=TOP_WORDS)
     assert output.views == ["en", "de"]
-    message = "the model knows no view 'image'. Known: de, en."
+    message = "unknown view 'image'. Known: de, en."
     refused(DataError, message, model.infer, np.zeros((2, 12), np.float32), IMAGE)
     # Languages in spaces of their own.
     dataset = planted_data.dataset.with_views(["en", "de"])

@@ -213,9 +213,9 @@ def test_the_loss_is_the_plain_formula(taught: str, borrowed: bool, planted_data
     vectors = {name: random.normal(size=(len(v), 6)) for name, v in dataset.views.items()}
     sizes = {name: len(view.vocabulary) for name, view in dataset.text_views.items()}
     torch.manual_seed(0)
-    network = ZeroshotTMKDNetwork(
-        dict.fromkeys(dataset.views, 6), sizes, settings, teacher_settings(settings, "en")
-    ).double()
+    teacher = teacher_settings(settings, "en").model_dump()
+    dimensions = dict.fromkeys(dataset.views, 6)
+    network = ZeroshotTMKDNetwork(dimensions, sizes, settings, teacher).double()
     with torch.no_grad():
         network.teacher.prior.mean.copy_(torch.tensor(random.normal(size=4)))
     network.train()

@@ -1,15 +1,18 @@
-"""Inference networks beside contextualized-topic-models', and θ that minds no neighbour."""
+"""Inference networks beside contextualized-topic-models', and θ that depends on no neighbour."""
 
 from itertools import pairwise
 
+import numpy as np
 import pytest
 import torch
 from contextualized_topic_models.networks.inference_network import ContextualInferenceNetwork
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch import Tensor
+from plain import sparse_rows
+from torch import Tensor, nn
 
-from octis_m3l.networks import InferenceNetwork, Posterior, expected_topics
+from octis_m3l.networks import InferenceNetwork, Posterior, SparseLinear, expected_topics
+from octis_m3l.networks.inference import ViewBatchNorm
 
 POSTERIORS: tuple[Posterior, ...] = ("ctm", "free-variance", "free")
 
@@ -126,3 +129,37 @@ def test_many_samples_come_near_the_expectation() -> None:
     exact = (weight * logit.sigmoid()).sum() / weight.sum()
     found = expected_topics(mean, log_variance, 20_000, 0)
     assert found[0, 0].item() == pytest.approx(exact.item(), abs=0.01)
+
+
+# Networks on bags of words.
+
+
+def test_the_sparse_layer_is_the_dense_one() -> None:
+    torch.manual_seed(0)
+    counts = np.random.default_rng(0).poisson(0.3, size=(6, 20)).astype(np.float64)
+    counts[[0, 3, 5]] = 0
+    ours, plain = SparseLinear(20, 4).double(), nn.Linear(20, 4).double()
+    with torch.no_grad():
+        plain.weight.copy_(ours.weight.T)
+        plain.bias.copy_(ours.bias)
+    found, expected = ours(sparse_rows(counts)), plain(torch.from_numpy(counts))
+    torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-12)
+    assert ours.weight.abs().max() <= 1 / np.sqrt(20)
+    found.square().sum().backward()
+    expected.square().sum().backward()
+    torch.testing.assert_close(ours.weight.grad, plain.weight.grad.T, rtol=1e-12, atol=1e-12)  # type: ignore[union-attr]
+    torch.testing.assert_close(ours.bias.grad, plain.bias.grad, rtol=1e-12, atol=1e-12)
+
+
+def test_every_view_has_statistics_of_its_own_and_one_shift() -> None:
+    torch.manual_seed(0)
+    norm = ViewBatchNorm(3, ["en", "half"])
+    batches = {"en": torch.randn(50, 3) + 5, "half": torch.randn(50, 3) - 5}
+    for _ in range(100):
+        for view, values in batches.items():
+            norm(values, view)
+    nn.init.constant_(norm.bias, 2.0)
+    norm.eval()
+    for view, values in batches.items():
+        np.testing.assert_allclose(norm(values, view).mean(dim=0).detach(), 2.0, atol=1e-3)
+    assert [name for name, _ in norm.named_parameters()] == ["bias"]

@@ -6,6 +6,7 @@ from .helpers import (
     assert_differ,
     assert_distributions,
     assert_same,
+    leading_topics,
     refused,
     with_few_items,
 )
@@ -21,6 +22,7 @@ __all__ = [
     "assert_differ",
     "assert_distributions",
     "assert_same",
+    "leading_topics",
     "refused",
     "with_few_items",
 ]

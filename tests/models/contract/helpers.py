@@ -6,6 +6,7 @@ from typing import Any, cast
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from planted import Planted
 
 from octis_m3l.data.dataset import MultiviewDataset
 from octis_m3l.models import ModelOutput
@@ -57,6 +58,20 @@ class Lengths:
     def encode(self, items: Any) -> NDArray[np.float32]:
         """Return the counts."""
         return np.array([[text.count(c) for c in "aeior"] for text in items], np.float32)
+
+
+def leading_topics(
+    model: Any, data: Planted, at_least: int = 5, on_average: float = 6
+) -> dict[str, list[int]]:
+    """Return, for each language, the topic that each theme is found in."""
+    found = {}
+    for language, themes in data.words.items():
+        topics = model.topics(language, 8)
+        hits = np.array([[len(theme & set(topic)) for topic in topics] for theme in themes])
+        assert (hits.max(axis=1) >= at_least).all(), topics
+        assert hits.max(axis=1).mean() >= on_average, topics
+        found[language] = hits.argmax(axis=1).tolist()
+    return found
 
 
 def with_few_items(dataset: MultiviewDataset, name: str, *sizes: int) -> MultiviewDataset:

@@ -136,7 +136,7 @@ class OutputContract(Contract):
         assert output.pivot in self.with_topics(data)
         assert all(output[k] is output[f"{k}/{output.pivot}"] for k in plain if k != "topics")
         assert_distributions(output)
-        refused(DataError, "no view 'enn'. Did you mean 'en'?", output.view, "enn")
+        refused(DataError, "unknown view 'enn'. Did you mean 'en'?", output.view, "enn")
         refused(DataError, "'image' has no topics of its own. Known: ", output.topics, IMAGE)
 
     def test_topics_are_the_likeliest_words(self, trained: Any, data: MultiviewDataset) -> None:

@@ -161,7 +161,7 @@ class TrainingContract(Contract):
         message = f"view 'en': expected a list of items, given one {type(given).__name__}; put a"
         refused(DataError, message, trained.infer, given, "en")
         refused(DataError, message, trained.transform, {"en": given})
-        message = "model knows no view 'enn'. Did you mean 'en'?"
+        message = "unknown view 'enn'. Did you mean 'en'?"
         refused(DataError, message, trained.infer, ["en_sea_1"], "enn")
 
     # Storage: what does not depend on the model is in test_storage.py.
@@ -228,6 +228,6 @@ class TrainingContract(Contract):
             if isinstance(sizes, dict):
                 sizes[next(iter(sizes))] = 10**13
                 (saved / MARKER).write_text(json.dumps(described))
-                expected = r"do not fit the model \((Error\(s\) in loading|Unable to allocate)"
+                expected = r"is damaged or incomplete \((Error\(s\) in loading|Unable to allocate)"
                 with pytest.raises(StorageError, match=expected):
                     self.model.load(saved)

@@ -1,16 +1,14 @@
-"""Widened bags of words beside the slow definition; the sparse layer beside the dense one."""
+"""Widened bags of words beside the slow definition."""
 
 from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from numpy.typing import NDArray
 from plain import sparse_rows
-from torch import nn
 
 from octis_m3l.data import words as neighbours
-from octis_m3l.networks import Expansion, SparseLinear, expansion_table
+from octis_m3l.networks import Expansion, expansion_table
 
 
 def cosine(one: NDArray[Any], other: NDArray[Any]) -> float:
@@ -58,20 +56,3 @@ def test_it_is_the_slow_definition_cell_by_cell(
         np.testing.assert_array_equal(widened.dense(sum(sizes)).numpy(), expected)
         np.testing.assert_array_equal(widened.totals.numpy(), expected.sum(axis=1))
         assert (widened.rows.diff() >= 0).all()
-
-
-def test_the_sparse_layer_is_the_dense_one() -> None:
-    torch.manual_seed(0)
-    counts = np.random.default_rng(0).poisson(0.3, size=(6, 20)).astype(np.float64)
-    counts[[0, 3, 5]] = 0
-    ours, plain = SparseLinear(20, 4).double(), nn.Linear(20, 4).double()
-    with torch.no_grad():
-        plain.weight.copy_(ours.weight.T)
-        plain.bias.copy_(ours.bias)
-    found, expected = ours(sparse_rows(counts)), plain(torch.from_numpy(counts))
-    torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-12)
-    assert ours.weight.abs().max() <= 1 / np.sqrt(20)
-    found.square().sum().backward()
-    expected.square().sum().backward()
-    torch.testing.assert_close(ours.weight.grad, plain.weight.grad.T, rtol=1e-12, atol=1e-12)  # type: ignore[union-attr]
-    torch.testing.assert_close(ours.bias.grad, plain.bias.grad, rtol=1e-12, atol=1e-12)

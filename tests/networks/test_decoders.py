@@ -1,4 +1,4 @@
-"""Batch norm, softmax and reconstruction in one step, against the three one after another."""
+"""Decoders: their loss in one step beside three one after another, and the published topics."""
 
 import numpy as np
 import pytest
@@ -8,8 +8,9 @@ from torch import nn
 
 from octis_m3l.data.batches import SparseRows
 from octis_m3l.losses import reconstruction
-from octis_m3l.networks.bag_of_words import ShiftedBatchNorm
-from octis_m3l.networks.decoding import decoded_loss
+from octis_m3l.networks import TopicDecoder
+from octis_m3l.networks.decoders import decoded_loss
+from octis_m3l.networks.inference import ShiftedBatchNorm
 
 
 def norm(shifted: bool) -> nn.BatchNorm1d:
@@ -70,15 +71,31 @@ def test_single_precision_keeps_six_digits_of_unlikely_words() -> None:
     np.testing.assert_allclose(found, expected, rtol=1e-5)
 
 
-def test_one_document_is_no_batch() -> None:
+def test_what_has_no_gradient_is_refused() -> None:
     with pytest.raises(ValueError, match="expected two, given one"):
         decoded_loss(torch.randn(1, 40), norm(True).float(), sparse_rows(torch.ones(1, 40)))
-
-
-def test_gradients_are_taken_once() -> None:
     given = torch.randn(4, 40, dtype=torch.float64).requires_grad_()
     words = sparse_rows(torch.ones(4, 40, dtype=torch.float64))
     lost = decoded_loss(given, norm(True), words).sum()
     lost.backward(retain_graph=True)  # type: ignore[no-untyped-call]
     with pytest.raises(RuntimeError, match="taken already"):
         lost.backward()  # type: ignore[no-untyped-call]
+
+
+def test_the_forms_of_the_published_topics() -> None:
+    random = torch.Generator().manual_seed(1)
+    net = TopicDecoder(3, 7).double()
+    with torch.no_grad():
+        net.beta.normal_(std=2.0, generator=random)
+    theta = torch.randn(20, 3, generator=random, dtype=torch.float64).softmax(dim=1)
+    for _ in range(60):
+        net(theta)
+    beta, mean = net.beta.detach(), (theta @ net.beta).mean(dim=0).detach()
+    torch.testing.assert_close(net.topic_word_matrix(), beta.softmax(dim=1))
+    assert not net.topic_word_matrix().requires_grad
+    torch.testing.assert_close(net.topic_word_matrix("beta"), net.topic_word_matrix())
+    centred = (beta - mean).softmax(dim=1)
+    torch.testing.assert_close(net.topic_word_matrix("centred"), centred, rtol=1e-2, atol=1e-3)
+    net.eval()
+    normalised = net(torch.eye(3, dtype=torch.float64)).softmax(dim=1)
+    torch.testing.assert_close(net.topic_word_matrix("batch-normalised"), normalised)

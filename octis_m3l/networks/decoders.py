@@ -1,6 +1,6 @@
-"""Batch norm, softmax and reconstruction in one step with few passes over the matrix."""
+"""From topics to words; batch norm, softmax and reconstruction in one step."""
 
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import torch
 from torch import Tensor, nn
@@ -8,9 +8,71 @@ from torch.autograd.function import once_differentiable
 
 from octis_m3l.data.batches import SparseRows
 from octis_m3l.losses.reconstruction import reconstruction
+from octis_m3l.networks.inference import ShiftedBatchNorm
+
+TopicForm = Literal["beta", "centred", "batch-normalised"]
 
 # As many numbers as fit into a core's cache twice.
 _IN_CACHE = 65536
+
+
+class TopicDecoder(nn.Module):
+    """Topics of one vocabulary: p = softmax(BN(θβ)), a product of experts.
+
+    References
+    ----------
+    Srivastava & Sutton (2017), section 3.3.
+    """
+
+    def __init__(self, topics: int, vocabulary: int) -> None:
+        super().__init__()
+        self.beta = xavier(topics, vocabulary)
+        self.batch_norm = nn.BatchNorm1d(vocabulary, affine=False)
+
+    def forward(self, theta: Tensor) -> Tensor:
+        """Return the logits of the words (rows × vocabulary), from θ (rows × K)."""
+        return cast(Tensor, self.batch_norm(theta @ self.beta))
+
+    def loss(self, theta: Tensor, words: SparseRows) -> Tensor:
+        """Return the reconstruction loss of each row, from θ (rows × K) and its bag of words."""
+        return decoded_loss(theta @ self.beta, self.batch_norm, words)
+
+    def topic_word_matrix(self, form: TopicForm = "beta") -> Tensor:
+        """Return the distribution of words in each topic (K × vocabulary).
+
+        Parameters
+        ----------
+        form : {'beta', 'centred', 'batch-normalised'}
+            'beta': softmax(β), as contextualized-topic-models. 'centred': softmax(β − m), where m
+            is each word's mean logit over training documents, the running mean of the batch
+            norm: a word that every topic has ranks first in none. 'batch-normalised':
+            softmax(BN(β)), the decoder's distribution for a document of one topic only.
+        """
+        beta = self.beta.detach()
+        mean, variance = self.batch_norm.running_mean, self.batch_norm.running_var
+        assert mean is not None and variance is not None
+        if form != "beta":
+            beta = beta - mean
+        if form == "batch-normalised":
+            beta = beta * (variance + self.batch_norm.eps).rsqrt()
+        return beta.softmax(dim=1)
+
+
+class SharedDecoder(nn.Module):
+    """p = softmax(BN(θβ)) with a given β, which several decoders can share."""
+
+    def __init__(self, vocabulary: int, *, epsilon: float = 1e-5) -> None:
+        super().__init__()
+        self.batch_norm = ShiftedBatchNorm(vocabulary, epsilon)
+
+    def loss(self, theta: Tensor, beta: Tensor, words: SparseRows) -> Tensor:
+        """Return the reconstruction loss of each row, from θ (rows × K) and β (K × vocabulary)."""
+        return decoded_loss(theta @ beta, self.batch_norm, words)
+
+
+def xavier(topics: int, vocabulary: int) -> nn.Parameter:
+    """Return a new β."""
+    return nn.Parameter(nn.init.xavier_uniform_(torch.empty(topics, vocabulary)))
 
 
 def decoded_loss(values: Tensor, norm: nn.BatchNorm1d, words: SparseRows) -> Tensor:
