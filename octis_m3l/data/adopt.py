@@ -10,16 +10,16 @@ from numpy.typing import NDArray
 from octis.dataset.dataset import Dataset
 from scipy.sparse import csr_array
 
+from octis_m3l.data.arrays import ragged, ragged_counts
 from octis_m3l.data.item_checks import as_items
 from octis_m3l.data.languages import language_of
 from octis_m3l.data.links import row_links
 from octis_m3l.data.parts import DatasetParts
-from octis_m3l.data.views import OCTIS_PARTITIONS, PARTITIONS, TextView
-from octis_m3l.errors import DataError, SettingsError, suggest, warn
+from octis_m3l.data.views import OCTIS_PARTITIONS, TextView
+from octis_m3l.errors import DataError, SettingsError, check_known, warn
 from octis_m3l.validation import Unchecked, validated
 
 _UNNAMED = "text"
-_NOT_BY_ROW = "the data sets can't be linked by row"
 
 
 @validated
@@ -42,16 +42,10 @@ def from_octis(
     languages : mapping of view to ISO 639-1 code or None, optional
         Default: the view's name if there are stop words for it, else the language in the metadata.
 
-    Returns
-    -------
-    MultiviewDataset
-
     Raises
     ------
     DataError
         If a folder can't be loaded or is empty, or rows do not match.
-    SettingsError
-        If `languages` names an unknown view.
     """
     if isinstance(source, Mapping):
         loaded = {name: _load(one, name) for name, one in source.items()}
@@ -59,24 +53,20 @@ def from_octis(
         data, order = _load(source, _UNNAMED)
         loaded = {_language_in_metadata(data) or _UNNAMED: (data, order)}
     for name in languages or ():
-        if name not in loaded:
-            raise SettingsError(f"languages: no view '{name}'.{suggest(name, loaded)}")
-    known = {
-        name: _language_in_metadata(data)
-        for name, (data, _) in loaded.items()
-        if language_of(name) is None
-    }
-    known |= languages or {}
-    views = [
-        _text_view(data, order, name, language=language_of(name, known))
-        for name, (data, order) in loaded.items()
-    ]
+        check_known(name, loaded, "view in languages:", SettingsError)
+    views = []
+    for name, (data, order) in loaded.items():
+        language = language_of(name, languages)
+        if language is None and name not in (languages or ()):
+            language = _language_in_metadata(data)
+        views.append(_text_view(data, order, name, language))
     data_sets = [data for data, _ in loaded.values()]
     metadata = (data_sets[0].get_metadata() or {}) if len(data_sets) == 1 else {}
-    if linked is None:
-        return DatasetParts(views, metadata=metadata)
-    _check_rows(views, data_sets)
-    return DatasetParts(views, row_links(views), metadata=metadata)
+    links = None
+    if linked is not None:
+        links = row_links(views)
+        _check_rows(views, data_sets)
+    return DatasetParts(views, links, metadata=metadata)
 
 
 @validated
@@ -108,7 +98,7 @@ def text_view_from_octis(
         If the folder can't be loaded or is empty.
     """
     data, order = _load(source, name)
-    return _text_view(data, order, name, language=language, texts=texts)
+    return _text_view(data, order, name, language, texts)
 
 
 def partition_sizes(data: Dataset) -> tuple[int, int, int]:
@@ -137,12 +127,8 @@ def text_view_from_ctm(
     source : contextualized_topic_models.datasets.dataset.CTMDataset
         As `TopicModelDataPreparation` makes it. Bags of words have no order, so the words of a
         document are in the order of the vocabulary.
-    name : str
-        The view's name.
-    language : str, optional
-        ISO 639-1 code.
-    texts : sequence of str, optional
-        Raw texts, for encoders.
+    name, language, texts
+        As for `text_view_from_octis`.
 
     Raises
     ------
@@ -158,20 +144,15 @@ def text_view_from_ctm(
             f"view '{name}': {type(source).__name__} is no CTMDataset ({error}); expected X_bow, "
             "X_contextual and idx2token."
         ) from None
-    repeats = counts.data.astype(np.int64)
-    if not np.array_equal(repeats, counts.data) or (repeats < 0).any():
-        raise DataError(f"view '{name}': word counts must be whole numbers, 0 or more.")
-    ends = np.concatenate([[0], np.cumsum(repeats)])
     return TextView(
         name=name,
         sizes=(counts.shape[0], 0, 0),
         vocabulary=tuple(words),
-        token_ids=np.repeat(counts.indices, repeats).astype(np.int32),
-        offsets=ends[counts.indptr].astype(np.int64),
         language=language,
         texts=texts,
         embeddings=embeddings,
         embedding_name="ctm",
+        **ragged_counts(counts, name),
     )
 
 
@@ -204,7 +185,6 @@ def _text_view(
     data: Dataset,
     order: NDArray[np.int64] | None,
     name: str,
-    *,
     language: str | None,
     texts: Sequence[str] | None = None,
 ) -> TextView:
@@ -213,8 +193,7 @@ def _text_view(
         raise DataError(f"view '{name}': the OCTIS data set holds no document.")
     vocabulary = data.get_vocabulary() or sorted({word for words in corpus for word in words})
     index = {word: number for number, word in enumerate(vocabulary)}
-    ids = [[index[word] for word in words if word in index] for words in corpus]
-    lengths = [len(document) for document in ids]
+    documents = ragged([index[word] for word in words if word in index] for words in corpus)
     labels = data.get_labels()
     if texts is not None:
         texts = as_items(texts, f"texts of view '{name}'")
@@ -223,9 +202,9 @@ def _text_view(
                 f"view '{name}': {len(texts)} texts for {len(corpus)} documents; give one for each."
             )
         texts = texts if order is None else [texts[row] for row in order]
-    if empty := lengths.count(0):
+    if empty := int((np.diff(documents["offsets"]) == 0).sum()):
         warn(
-            f"view '{name}': {empty} of {len(lengths)} documents have no word of the vocabulary; "
+            f"view '{name}': {empty} of {len(corpus)} documents have no word of the vocabulary; "
             "they are kept, but models learn nothing from them.",
         )
     return TextView(
@@ -233,11 +212,10 @@ def _text_view(
         name=name,
         sizes=partition_sizes(data),
         vocabulary=tuple(vocabulary),
-        token_ids=np.array([i for document in ids for i in document], np.int32),
-        offsets=np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
         language=language,
         texts=texts,
         labels=None if not labels else [str(label) for label in labels],
+        **documents,
     )
 
 
@@ -252,28 +230,24 @@ def _language_in_metadata(data: Dataset) -> str | None:
 
 def _check_rows(views: Sequence[TextView], data: Sequence[Dataset]) -> None:
     """Refuse to link rows of different partitions, or of documents known to be different."""
-    remedy = "give each row the same partition in all of them, or link none (leave linked out)"
     first = views[0]
-    for other in views[1:]:
-        if other.sizes != first.sizes:
-            sizes = "; ".join(
-                f"'{view.name}' has "
-                + ", ".join(f"{n} {part}" for n, part in zip(view.sizes, PARTITIONS, strict=True))
-                for view in (first, other)
-            )
-            raise DataError(f"{_NOT_BY_ROW}: {sizes}; {remedy}.")
-        if first.indexes is not None and other.indexes is not None:
-            for place in np.flatnonzero(first.indexes != other.indexes):
-                row = min(first.indexes[place], other.indexes[place])
-                raise DataError(
-                    f"{_NOT_BY_ROW}: row {row} of corpus.tsv is in another partition in "
-                    f"'{first.name}' than in '{other.name}'; {remedy}."
-                )
     # indexes.txt: the documents that were left when OCTIS preprocessed a corpus.
-    kept = [getattr(one, "_Dataset__original_indexes", None) for one in data]
-    for view, documents in zip(views, kept, strict=True):
-        if documents and kept[0] and list(map(str, documents)) != list(map(str, kept[0])):
+    kept = [list(map(str, getattr(one, "_Dataset__original_indexes", None) or ())) for one in data]
+    for other, documents in zip(views, kept, strict=True):
+        fault = None
+        if first.indexes is not None and other.indexes is not None:
+            for place in np.flatnonzero(first.indexes != other.indexes)[:1]:
+                row = min(first.indexes[place], other.indexes[place])
+                fault = (
+                    f"row {row} of corpus.tsv is in another partition in '{first.name}' than in "
+                    f"'{other.name}'; give each row the same partition in all of them"
+                )
+        if documents and kept[0] and documents != kept[0]:
+            fault = (
+                f"by their indexes.txt '{first.name}' and '{other.name}' hold different documents "
+                "of their source; build them from the documents that both have"
+            )
+        if fault:
             raise DataError(
-                f"{_NOT_BY_ROW}: by their indexes.txt '{first.name}' and '{view.name}' hold "
-                "different documents of their source; build them from the documents that both have."
+                f"the data sets can't be linked by row: {fault}, or link none (leave linked out)."
             )

@@ -32,7 +32,7 @@ def read_array(given: NDArray[Any] | str | Path, name: str) -> NDArray[Any]:
     return values
 
 
-def read_weights(file: Path) -> dict[str, NDArray[Any]]:
+def read_weights(file: Path) -> dict[str, Any]:
     """Return the arrays of a safetensors file, if all their numbers are finite."""
     weights: dict[str, NDArray[Any]] = load_file(file)
     for name, values in weights.items():
@@ -54,7 +54,7 @@ def hash_of_rows(array: NDArray[Any]) -> str:
     return digest.hexdigest()
 
 
-def ragged(documents: Iterable[Iterable[int]]) -> dict[str, NDArray[Any]]:
+def ragged(documents: Iterable[Iterable[int]]) -> dict[str, Any]:
     """Return the word indices of documents as the fields of a text view, and where they end."""
     token_ids, ends = array("i"), [0]
     for document in documents:
@@ -63,11 +63,11 @@ def ragged(documents: Iterable[Iterable[int]]) -> dict[str, NDArray[Any]]:
     return {"token_ids": np.array(token_ids, np.int32), "offsets": np.array(ends, np.int64)}
 
 
-def ragged_counts(counts: "csr_array[Any]") -> dict[str, NDArray[Any]]:
+def ragged_counts(counts: "csr_array[Any]", view: str) -> dict[str, Any]:
     """Return bags of words (documents × words) in the same form, in the order of the vocabulary."""
     repeats = counts.data.astype(np.int64)
     if (repeats != counts.data).any() or (repeats < 0).any():
-        raise DataError("word counts must be whole numbers, 0 or more.")
+        raise DataError(f"view '{view}': word counts must be whole numbers, 0 or more.")
     ends = np.concatenate([[0], np.cumsum(repeats)])
     token_ids = np.repeat(counts.indices, repeats).astype(np.int32)
     return {"token_ids": token_ids, "offsets": ends[counts.indptr].astype(np.int64)}

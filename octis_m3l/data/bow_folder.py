@@ -7,17 +7,18 @@ with ``test_``, and ``word2vec_L.npz`` (words × dimensions).
 
 import zipfile
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.sparse import csr_array, csr_matrix, load_npz, save_npz, vstack
 
+from octis_m3l.data.arrays import ragged, ragged_counts
 from octis_m3l.data.languages import language_of
 from octis_m3l.data.parts import DatasetParts
 from octis_m3l.data.views import TextView
-from octis_m3l.errors import DataError, SettingsError, StorageError, suggest
+from octis_m3l.errors import DataError, SettingsError, StorageError, check_known
 from octis_m3l.files import folder_written_whole
 from octis_m3l.validation import validated
 
@@ -56,8 +57,6 @@ def from_bow_folder(
     ------
     DataError
         If there is no such matrix, a file can't be read, or rows and words do not match.
-    SettingsError
-        If the share is not from 0 to below 1.
     """
     place = Path(folder)
     if not 0.0 <= validation < 1.0:
@@ -70,18 +69,11 @@ def from_bow_folder(
         what = "holds no train_bow_matrix_<language>.npz" if place.is_dir() else "is no folder"
         raise DataError(f"{place} {what}; expected a folder of bags of words.")
     for name in languages or ():
-        if name not in names:
-            raise DataError(f"languages: {place} has no view '{name}'.{suggest(name, names)}")
-    views = [
-        _read_view(
-            place,
-            name,
-            language_of(name, languages),
-            validation,
-            np.random.default_rng([seed, number]),
-        )
-        for number, name in enumerate(names)
-    ]
+        check_known(name, names, f"view of {place} in languages:")
+    views = []
+    for number, name in enumerate(names):
+        random = np.random.default_rng([seed, number])
+        views.append(_read_view(place, name, language_of(name, languages), validation, random))
     return DatasetParts(views, metadata={"name": place.name})
 
 
@@ -127,11 +119,7 @@ def write_bow_folder(dataset: _HasTextViews, folder: str | Path) -> None:
 
 
 def _read_view(
-    place: Path,
-    name: str,
-    language: str | None,
-    validation: float,
-    generator: np.random.Generator,
+    place: Path, name: str, language: str | None, validation: float, random: np.random.Generator
 ) -> TextView:
     vocabulary = _read_lines(place / f"vocab_{name}")
     while vocabulary and not vocabulary[-1]:
@@ -139,32 +127,34 @@ def _read_view(
     parts = [
         part for part in ("train", "test") if (place / f"{part}_bow_matrix_{name}.npz").exists()
     ]
-    matrices = [_read_matrix(place / f"{p}_bow_matrix_{name}.npz", len(vocabulary)) for p in parts]
+    matrices = [
+        _load(place / f"{part}_bow_matrix_{name}.npz", (None, len(vocabulary))) for part in parts
+    ]
     counts = csr_array(vstack(matrices, format="csr"))
+    counts.sum_duplicates()
+    counts.eliminate_zeros()
     sizes = [matrix.shape[0] for matrix in matrices]
     texts = _joined_lines(place, "texts", name, parts, sizes)
-    labels = _joined_lines(place, "labels", name, parts, sizes)
-    held_out = round(validation * sizes[0])
-    order = np.arange(counts.shape[0])
-    if held_out:
-        order[: sizes[0]] = generator.permutation(sizes[0])
-        order[: sizes[0] - held_out].sort()
-        order[sizes[0] - held_out : sizes[0]].sort()
-    token_ids, offsets = _tokens(counts, texts, vocabulary)
     vectors = place / f"word2vec_{name}.npz"
     view = TextView(
         name=name,
         sizes=(counts.shape[0], 0, 0),
         vocabulary=tuple(vocabulary),
-        token_ids=token_ids,
-        offsets=offsets,
         language=language,
         texts=texts,
-        labels=labels,
-        word_vectors=_read_vectors(vectors, len(vocabulary)) if vectors.exists() else None,
-        word_space=vectors.name if vectors.exists() else None,
+        labels=_joined_lines(place, "labels", name, parts, sizes),
+        **_documents(counts, texts, vocabulary, name),
     )
-    return view.take(order, (sizes[0] - held_out, held_out, counts.shape[0] - sizes[0]))
+    if vectors.exists():
+        values = np.asarray(_load(vectors, (len(vocabulary), None)).todense(), np.float32)
+        view = replace(view, word_vectors=values, word_space=vectors.name)
+    train = sizes[0]
+    held_out = round(validation * train)
+    order = np.arange(len(view))
+    if held_out:
+        drawn = random.permutation(train)
+        order[:train] = np.concatenate([np.sort(drawn[:-held_out]), np.sort(drawn[-held_out:])])
+    return view.take(order, (train - held_out, held_out, len(view) - train))
 
 
 def _joined_lines(
@@ -191,66 +181,46 @@ def _joined_lines(
     return found
 
 
-def _tokens(
-    counts: "csr_array[Any]", texts: Sequence[str] | None, vocabulary: Sequence[str]
-) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+def _documents(
+    counts: "csr_array[Any]", texts: Sequence[str] | None, vocabulary: Sequence[str], view: str
+) -> dict[str, Any]:
     """Return the words of all documents: in the texts' order where texts and counts agree."""
     if texts is not None:
         index = {word: number for number, word in enumerate(vocabulary)}
-        listed = [[index[w] for w in text.split() if w in index] for text in texts]
-        flat = np.array([number for words in listed for number in words], np.int32)
-        offsets = np.concatenate([[0], np.cumsum([len(words) for words in listed])])
-        ones = np.ones(len(flat), np.int64)
-        read = csr_array((ones, flat, offsets), shape=counts.shape, copy=True)
-        difference: csr_array[Any] = read - counts
-        if not difference.count_nonzero():
-            return flat, offsets.astype(np.int64)
-    repeats = counts.data.astype(np.int64)
-    ends = np.concatenate([[0], np.cumsum(repeats)])
-    return np.repeat(counts.indices, repeats).astype(np.int32), ends[counts.indptr].astype(np.int64)
+        listed = ragged([index[w] for w in text.split() if w in index] for text in texts)
+        ones = np.ones(len(listed["token_ids"]), np.int64)
+        arrays = (ones, listed["token_ids"], listed["offsets"])
+        read = csr_array(arrays, shape=counts.shape, copy=True)
+        if not (read - counts).count_nonzero():
+            return listed
+    return ragged_counts(counts, view)
 
 
-def _read_matrix(path: Path, words: int) -> "csr_array[Any]":
-    matrix = csr_array(_load(path))
-    matrix.sum_duplicates()
-    matrix.eliminate_zeros()
-    if matrix.shape[1] != words:
-        raise DataError(
-            f"{path} has {matrix.shape[1]} columns, and the vocabulary beside it {words} words; "
-            "expected as many."
-        )
-    if (matrix.data < 0).any() or (matrix.data != np.rint(matrix.data)).any():
-        raise DataError(f"{path}: word counts must be whole numbers, 0 or more.")
-    return matrix.astype(np.int64)
-
-
-def _read_vectors(path: Path, words: int) -> NDArray[np.float32]:
-    vectors = np.asarray(csr_array(_load(path)).todense(), np.float32)
-    if len(vectors) != words:
-        raise DataError(
-            f"{path} has {len(vectors)} vectors, and the vocabulary beside it {words} words; "
-            "expected one for each."
-        )
-    return vectors
-
-
-def _load(path: Path) -> Any:
+def _load(path: Path, shape: tuple[int | None, int | None]) -> "csr_array[Any]":
+    """Return a sparse matrix with as many rows or columns as the vocabulary has words."""
     try:
-        return load_npz(path)
+        matrix: csr_array[Any] = csr_array(load_npz(path))
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise DataError(
             f"{path} can't be read as a sparse matrix ({error}); expected what scipy's save_npz "
             "writes, whole."
         ) from None
+    for what, given, expected in zip(("rows", "columns"), matrix.shape, shape, strict=True):
+        if expected not in (None, given):
+            raise DataError(
+                f"{path} has {given} {what}, and the vocabulary beside it {expected} words; "
+                "expected as many."
+            )
+    return matrix
 
 
 def _read_lines(path: Path) -> list[str]:
-    if not path.exists():
-        raise DataError(f"{path} is missing; expected a line for each word or document.")
     try:
         text = path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path} is not UTF-8 ({error}); save it as UTF-8.") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(
+            f"{path} can't be read as UTF-8 ({error}); expected a line for each word or document."
+        ) from None
     return text.removesuffix("\n").split("\n")
 
 

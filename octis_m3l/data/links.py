@@ -22,8 +22,8 @@ def row_links(views: Sequence[View]) -> NDArray[np.int64]:
         given = ", ".join(f"{view.name}: {view.sizes}" for view in views)
         raise DataError(
             f"views can only be linked row by row when their partitions hold equally many items; "
-            f"given {given}. Pass links: a row for each tuple, a column for each view, -1 where "
-            "an item is missing."
+            f"given {given}. Give each row the same partition in all of them, or link none, or "
+            "pass links: a row for each tuple, a column for each view, -1 where an item is missing."
         )
     return np.repeat(np.arange(len(views[0]))[:, None], len(views), axis=1)
 

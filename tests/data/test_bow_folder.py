@@ -104,14 +104,14 @@ def test_some_documents_may_be_held_out(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"vocab_en": None}, "vocab_en is missing; expected a line for each word or document."),
+        ({"vocab_en": None}, "expected a line for each word or document."),
         ({"vocab_en": "sea\n"}, "train_bow_matrix_en.npz has 3 columns, and the vocabulary beside"),
         ({"train_labels_en.txt": "a\n"}, "train_labels_en.txt has 1 lines for 3 documents of the"),
         ({"train_bow_matrix_en.npz": b"PK"}, "train_bow_matrix_en.npz can't be read as a sparse m"),
         ({"test_bow_matrix_en.npz": [[0.5, 0, 0]]}, "word counts must be whole numbers, 0 or more"),
         ({"test_bow_matrix_en.npz": [[-1, 0, 0]]}, "word counts must be whole numbers, 0 or more."),
-        ({"word2vec_en.npz": [[1.0]]}, "word2vec_en.npz has 1 vectors, and the vocabulary beside"),
-        ({"train_texts_en.txt": b"\xff\n\n\n"}, "train_texts_en.txt is not UTF-8"),
+        ({"word2vec_en.npz": [[1.0]]}, "word2vec_en.npz has 1 rows, and the vocabulary beside"),
+        ({"train_texts_en.txt": b"\xff\n\n\n"}, "train_texts_en.txt can't be read as UTF-8 ("),
     ],
 )
 def test_what_does_not_fit_is_one_clear_error(

@@ -92,8 +92,9 @@ def test_views_of_equal_sizes_are_linked_row_by_row() -> None:
     assert row_links(views).tolist() == [[0, 0], [1, 1], [2, 2]]
     message = (
         "views can only be linked row by row when their partitions hold equally many items; given "
-        "en: (2, 0, 1), de: (1, 1, 1). Pass links: a row for each tuple, a column for each view, "
-        "-1 where an item is missing."
+        "en: (2, 0, 1), de: (1, 1, 1). Give each row the same partition in all of them, or link "
+        "none, or pass links: a row for each tuple, a column for each view, -1 where an item is "
+        "missing."
     )
     with refuses(message):
         row_links([views[0], image_view("de", 1, 1, 1)])
