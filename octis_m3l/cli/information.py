@@ -93,8 +93,8 @@ def _describe(folder: Path, verify: bool) -> dict[str, Any]:
 
 
 def _data(folder: Path) -> dict[str, Any]:
-    from octis_m3l.data.describe import describe
     from octis_m3l.data.folder.reading import read_folder
+    from octis_m3l.data.parts import describe
 
     return describe(read_folder(folder))
 

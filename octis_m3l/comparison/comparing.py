@@ -19,7 +19,7 @@ from octis_m3l.comparison.per_view import OfOCTIS
 from octis_m3l.comparison.result import FILE, RUNS, Comparison, Run, read_comparison, run_file
 from octis_m3l.data.arrays import hash_of_rows
 from octis_m3l.data.dataset import MultiviewDataset
-from octis_m3l.data.describe import content_hashes
+from octis_m3l.data.parts import content_hashes
 from octis_m3l.devices import check_device_name, is_watched
 from octis_m3l.encoders import encode
 from octis_m3l.encoders.encode import EncoderName, check_encoder

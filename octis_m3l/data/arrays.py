@@ -45,6 +45,16 @@ def read_weights(file: Path) -> dict[str, Any]:
     return weights
 
 
+def hash_of(parts: Iterable[str | NDArray[Any]]) -> str:
+    """Return a SHA-256 of texts and of the values of arrays, one after another."""
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(
+            part.encode(errors="surrogatepass") if isinstance(part, str) else part.tobytes()
+        )
+    return digest.hexdigest()
+
+
 def hash_of_rows(array: NDArray[Any]) -> str:
     """Return a SHA-256 of an array's shape and values."""
     digest = hashlib.sha256(repr(array.shape).encode())

@@ -3,17 +3,16 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property, wraps
-from inspect import signature
+from inspect import Parameter, signature
 from pathlib import Path
-from typing import Any, Generic, ParamSpec, Self, get_type_hints
+from typing import Annotated, Any, Literal, ParamSpec, Self, get_type_hints
 
 import numpy as np
 from numpy.typing import NDArray
 from octis.dataset.dataset import Dataset
-from pydantic import InstanceOf
+from pydantic import Field, InstanceOf
 
 from octis_m3l.data import adopt, bow_folder, building, frames
-from octis_m3l.data.describe import content_fingerprints, describe
 from octis_m3l.data.folder.reading import read_folder
 from octis_m3l.data.folder.writing import write_folder
 from octis_m3l.data.links import check_links, restrict_links, row_links, tuple_numbers
@@ -25,43 +24,43 @@ from octis_m3l.data.partitions import (
     drawn_numbers,
     drawn_order,
 )
-from octis_m3l.data.parts import DatasetParts
+from octis_m3l.data.parts import DatasetParts, content_fingerprints, describe
 from octis_m3l.data.views import PARTITIONS, ImageView, TextView, View
 from octis_m3l.data.words import WithoutVector, check_dictionary, read_word_vectors, word_pairs
-from octis_m3l.errors import DataError, suggest
+from octis_m3l.errors import DataError, check_known
 from octis_m3l.validation import ArrayLike, Listed, validated
 
+Partition = Literal["train", "validation", "test"]
 _Given = ParamSpec("_Given")
 
 
-class _Builds(Generic[_Given]):
-    """A class method that builds a data set of the parts that a function returns."""
+def _builds(
+    build: Callable[_Given, DatasetParts],
+) -> "classmethod[MultiviewDataset, _Given, MultiviewDataset]":
+    """Return a class method that builds a data set of the parts that a function returns."""
 
-    def __init__(self, build: Callable[_Given, DatasetParts]) -> None:
-        self._build = build
-        # The signature that help() shows: without pydantic's annotations.
-        shown, types = signature(build), get_type_hints(build)
-        self._signature = shown.replace(
-            parameters=[p.replace(annotation=types[n]) for n, p in shown.parameters.items()],
-            return_annotation="MultiviewDataset",
-        )
+    @wraps(build)
+    def built(
+        cls: "type[MultiviewDataset]", *args: _Given.args, **kwargs: _Given.kwargs
+    ) -> "MultiviewDataset":
+        return cls(**vars(build(*args, **kwargs)))
 
-    def __get__(
-        self, instance: object, owner: "type[MultiviewDataset]"
-    ) -> "Callable[_Given, MultiviewDataset]":
-        @wraps(self._build)
-        def built(*args: _Given.args, **kwargs: _Given.kwargs) -> MultiviewDataset:
-            return owner(**vars(self._build(*args, **kwargs)))
-
-        built.__signature__ = self._signature  # type: ignore[attr-defined]
-        return built
+    # The signature that help() shows: without pydantic's annotations.
+    shown, types = signature(build), get_type_hints(build)
+    first = Parameter("cls", Parameter.POSITIONAL_ONLY)
+    others = [p.replace(annotation=types[n]) for n, p in shown.parameters.items()]
+    built.__signature__ = shown.replace(  # type: ignore[attr-defined]
+        parameters=[first, *others], return_annotation="MultiviewDataset"
+    )
+    return classmethod(built)  # type: ignore[arg-type]
 
 
 class MultiviewDataset(Dataset):  # type: ignore[misc]
     """Views (languages, images) linked into tuples in which any may be missing; an OCTIS Dataset.
 
     OCTIS's own models and metrics see the pivot view; `monolingual` gives any other text view as
-    an OCTIS Dataset of its own.
+    an OCTIS Dataset of its own. A data set never changes: methods return new ones, which share its
+    arrays.
 
     Parameters
     ----------
@@ -83,7 +82,8 @@ class MultiviewDataset(Dataset):  # type: ignore[misc]
     Raises
     ------
     DataError
-        If names repeat, there is no text view, or a link points to no item or across partitions.
+        If names repeat, there is no text view, or a link points to no item or across partitions;
+        in the methods, if an argument is invalid.
     """
 
     @validated
@@ -172,13 +172,6 @@ class MultiviewDataset(Dataset):  # type: ignore[misc]
         overwrite : bool
             Whether to replace a data set in the folder, with all that the folder holds.
 
-        Raises
-        ------
-        DataError
-            If a picture file is missing, the metadata are not JSON, or the name of embeddings is
-            no file name.
-        StorageError
-            If the folder is not empty and may not be replaced.
         """
         write_folder(self._parts, Path(path), overwrite=overwrite)
         self.dataset_path = str(path)
@@ -188,8 +181,7 @@ class MultiviewDataset(Dataset):  # type: ignore[misc]
     @validated
     def view(self, name: str) -> View:
         """Return the view of that name."""
-        if name not in self.views:
-            raise DataError(f"unknown view '{name}'.{suggest(name, self.views)}")
+        check_known(name, self.views, "view")
         return self.views[name]
 
     @validated
@@ -301,12 +293,12 @@ class MultiviewDataset(Dataset):  # type: ignore[misc]
 
     # Readers and builders.
 
-    from_lists = _Builds(building.from_lists)
-    from_frame = _Builds(frames.from_frame)
-    from_table = _Builds(frames.from_table)
-    from_jsonl = _Builds(frames.from_jsonl)
-    from_octis = _Builds(adopt.from_octis)
-    from_bow_folder = _Builds(bow_folder.from_bow_folder)
+    from_lists = _builds(building.from_lists)
+    from_frame = _builds(frames.from_frame)
+    from_table = _builds(frames.from_table)
+    from_jsonl = _builds(frames.from_jsonl)
+    from_octis = _builds(adopt.from_octis)
+    from_bow_folder = _builds(bow_folder.from_bow_folder)
 
     @classmethod
     @validated
@@ -329,13 +321,6 @@ class MultiviewDataset(Dataset):  # type: ignore[misc]
         tokenizers : mapping of text view to callable, optional
             The functions that split texts into words, where you preprocessed with your own: they
             are not saved. Only encoders of words need them.
-
-        Raises
-        ------
-        StorageError
-            If the folder is missing, of another kind, or copied only in part.
-        DataError, SettingsError
-            If a tokenizer is given to a view that is unknown or needs none.
         """
         dataset = cls(**vars(read_folder(Path(folder), embeddings, tokenizers)))
         dataset.dataset_path = str(folder)
@@ -348,7 +333,7 @@ class MultiviewDataset(Dataset):  # type: ignore[misc]
         listed = list(views)
         return cls(listed, row_links(listed), **arguments)
 
-    # Other data sets made of this one: arrays are shared, nothing is changed in place.
+    # Other data sets made of this one.
 
     @validated
     def with_embeddings(
@@ -356,7 +341,7 @@ class MultiviewDataset(Dataset):  # type: ignore[misc]
         embeddings: Mapping[str, ArrayLike[Any] | str | Path],
         *,
         name: str = "given",
-        order: str = "input",
+        order: Literal["input", "stored"] = "input",
         encoders: Mapping[str, Mapping[str, Any]] | None = None,
     ) -> Self:
         """Return the data set with your own embeddings of some or all views.
@@ -373,14 +358,7 @@ class MultiviewDataset(Dataset):  # type: ignore[misc]
         encoders : mapping of view to mapping, optional
             The encoders that made them, as `octis_m3l.encoders.described` returns them, so that
             models encode new items in the same way. `octis_m3l.embed` sets this.
-
-        Raises
-        ------
-        DataError
-            If a view is unknown, or rows or values are invalid.
         """
-        if order not in ("input", "stored"):
-            raise DataError(f"unknown order '{order}'; use 'input' or 'stored'.")
         views = dict(self.views)
         for view, given in embeddings.items():
             encoder = (encoders or {}).get(view)
@@ -405,12 +383,6 @@ class MultiviewDataset(Dataset):  # type: ignore[misc]
         without_vector : {'error', 'zeros'}
             Whether words that a text file lacks are an error, or get zeros, which models take for
             words without neighbours.
-
-        Raises
-        ------
-        DataError
-            If a view is unknown or holds images, a file can't be read, rows or values are not as
-            expected, or a word has no vector.
         """
         views = dict(self.views)
         for name, given in vectors.items():
@@ -443,12 +415,6 @@ class MultiviewDataset(Dataset):  # type: ignore[misc]
             a vocabulary are left out. A file has such a pair on each line, a tab or a space
             between them (as MUSE's dictionaries). An array holds indices of words. A dictionary
             that the two views have already, in whichever order, is replaced.
-
-        Raises
-        ------
-        DataError
-            If a view is unknown, the file can't be read, an index is out of range, or no pair
-            is within the vocabularies.
         """
         found = word_pairs(self.text_view(first), self.text_view(second), pairs)
         others = {key: rows for key, rows in self.dictionaries.items() if key != (second, first)}
@@ -514,14 +480,8 @@ class MultiviewDataset(Dataset):  # type: ignore[misc]
         ----------
         name : str
             One of `partitions`.
-
-        Raises
-        ------
-        DataError
-            If there is no such partition.
         """
-        if name not in self.partitions:
-            raise DataError(f"unknown partition mark '{name}'.{suggest(name, self.partitions)}")
+        check_known(name, self.partitions, "partition mark")
         return self._arranged(self.partitions[name])
 
     @validated
@@ -537,11 +497,6 @@ class MultiviewDataset(Dataset):  # type: ignore[misc]
             Shares of the tuples; the rest is the test partition.
         seed : int
             The seed of the split.
-
-        Raises
-        ------
-        DataError
-            If the shares are not between 0 and 1, or their sum is over 1.
         """
         if not are_shares(train, validation):
             raise DataError(
@@ -552,7 +507,9 @@ class MultiviewDataset(Dataset):  # type: ignore[misc]
         return self._arranged({name: drawn[numbers] for name, numbers in self._tuples.items()})
 
     @validated
-    def sample(self, count: int, *, partition: str = "train", seed: int = 0) -> Self:
+    def sample(
+        self, count: Annotated[int, Field(ge=1)], *, partition: Partition = "train", seed: int = 0
+    ) -> Self:
         """Return the data set with fewer items in one partition, for a quick trial.
 
         Whole tuples are drawn at random until every view has that many items: in unlinked corpora
@@ -567,16 +524,7 @@ class MultiviewDataset(Dataset):  # type: ignore[misc]
             Where to draw; the others stay as they are.
         seed : int
             The seed of the draw.
-
-        Raises
-        ------
-        DataError
-            If the count is below 1, or there is no such partition.
         """
-        if partition not in PARTITIONS:
-            raise DataError(f"unknown partition '{partition}'.{suggest(partition, PARTITIONS)}")
-        if count < 1:
-            raise DataError(f"sample({count!r}): expected a whole number, 1 or more.")
         number = PARTITIONS.index(partition)
         place = drawn_order(self._tuple_count, seed)
         drawn = np.zeros(self._tuple_count, bool)

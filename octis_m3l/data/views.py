@@ -1,6 +1,5 @@
 """Views: one collection of items of one kind, the documents of one language or the images."""
 
-import hashlib
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -14,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from octis_m3l.data.arrays import read_array
+from octis_m3l.data.arrays import hash_of, read_array
 from octis_m3l.data.text import TextPreprocessor, check_vocabulary
-from octis_m3l.errors import DataError, suggest
+from octis_m3l.errors import DataError, check_known
 from octis_m3l.validation import Items, Lenient, validated_fields
 
 PARTITIONS = ("train", "validation", "test")
@@ -105,8 +104,7 @@ class View(ABC):
 
     def rows(self, partition: str) -> slice:
         """Return where the items of 'train', 'validation' or 'test' are stored."""
-        if partition not in PARTITIONS:
-            raise DataError(f"unknown partition '{partition}'.{suggest(partition, PARTITIONS)}")
+        check_known(partition, PARTITIONS, "partition")
         position = PARTITIONS.index(partition)
         start = sum(self.sizes[:position])
         return slice(start, start + self.sizes[position])
@@ -275,10 +273,7 @@ class TextView(View):
 
     def fingerprint(self) -> str:
         """Return a SHA-256 of the texts."""
-        digest = hashlib.sha256()
-        for text in self.items(slice(0, len(self))):
-            digest.update(text.encode(errors="surrogatepass") + b"\0")
-        return digest.hexdigest()
+        return hash_of(f"{text}\0" for text in self.items(slice(0, len(self))))
 
     def _take(self, order: NDArray[np.int64]) -> dict[str, Any]:
         lengths = np.diff(self.offsets)[order]
@@ -329,14 +324,12 @@ class ImageView(View):
 
     def fingerprint(self) -> str:
         """Return a SHA-256 of the file names and sizes, or of the arrays."""
-        digest = hashlib.sha256()
-        for picture in self.pictures or []:
-            if isinstance(picture, Path):
-                size = picture.stat().st_size if picture.exists() else -1
-                digest.update(f"{picture.name}\0{size}\0".encode())
-            else:
-                digest.update(np.ascontiguousarray(picture).tobytes())
-        return digest.hexdigest()
+        return hash_of(
+            f"{picture.name}\0{picture.stat().st_size if picture.exists() else -1}\0"
+            if isinstance(picture, Path)
+            else picture
+            for picture in self.pictures or []
+        )
 
     def _take(self, order: NDArray[np.int64]) -> dict[str, Any]:
         return {"pictures": None if self.pictures is None else [self.pictures[i] for i in order]}

@@ -21,7 +21,7 @@ from pydantic import BaseModel
 
 from octis_m3l.data.adopt import partition_sizes
 from octis_m3l.data.dataset import MultiviewDataset
-from octis_m3l.data.describe import content_hashes
+from octis_m3l.data.parts import content_hashes
 from octis_m3l.errors import DataError, StorageError
 from octis_m3l.files import as_json, damage_errors, read_document, write_json
 from octis_m3l.models.base import TopicModel

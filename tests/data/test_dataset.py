@@ -162,7 +162,7 @@ INDICES = (
         ),
         (
             lambda: animals().with_embeddings({"de": np.zeros((5, 2))}, order="sorted"),
-            "unknown order 'sorted'; use 'input' or 'stored'",
+            "with_embeddings: order='sorted': it should be 'input' or 'stored'.",
         ),
         (
             lambda: animals().with_embeddings({"dee": np.zeros((5, 2))}),
@@ -177,8 +177,11 @@ INDICES = (
             )
             for shares in ((0.0, 0.5), (0.9, 0.2), (1.2, 0.0), (0.5, -0.1))
         ),
-        (lambda: animals().sample(3, partition="tset"), "unknown partition 'tset'. Did you mean"),
-        (lambda: animals().sample(0), "expected a whole number"),
+        (
+            lambda: animals().sample(3, partition="tset"),
+            "it should be 'train', 'validation' or 'te",
+        ),
+        (lambda: animals().sample(0), "sample: count=0: it should be greater than or equal to 1."),
         (
             lambda: animals(partitions={"first": marks(), "other": marks()}).with_partition("othe"),
             "unknown partition mark 'othe'. Did you mean 'other'? Known: first, other.",

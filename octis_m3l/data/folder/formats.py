@@ -1,6 +1,5 @@
 """The files of a folder: tables, lines and JSON lines that stock OCTIS can read, and arrays."""
 
-import hashlib
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -11,7 +10,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from octis_m3l.data.arrays import hash_of
 from octis_m3l.data.folder.manifest import ViewEntry
+from octis_m3l.data.pictures import is_rgb_array
 from octis_m3l.data.views import OCTIS_PARTITIONS, Picture, TextView, View
 from octis_m3l.errors import DataError, StorageError
 from octis_m3l.files import damage_errors, read_json, write_json, written_whole
@@ -33,9 +34,7 @@ def check_pictures(view: str, pictures: Sequence[Picture]) -> None:
             "put them back there, or build the data set again without them."
         )
     for number, picture in enumerate(pictures):
-        if not isinstance(picture, Path) and (
-            picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3
-        ):
+        if not isinstance(picture, Path) and not is_rgb_array(picture):
             raise DataError(
                 f"view '{view}': picture {number} has shape {picture.shape} and type "
                 f"{picture.dtype}; expected uint8 (height × width × 3)."
@@ -190,4 +189,4 @@ def check_made_for(place: Path, record: Mapping[str, Any], fingerprint: str, wha
 
 def vocabulary_fingerprint(vocabulary: Sequence[str]) -> str:
     """Return a SHA-256 of the words."""
-    return hashlib.sha256("\n".join(vocabulary).encode()).hexdigest()
+    return hash_of(["\n".join(vocabulary)])
