@@ -121,29 +121,6 @@ def test_a_missing_cell_is_a_gap(missing: Any) -> None:
     assert data.view("photo").input_rows.tolist() == [0]
 
 
-def test_a_cell_may_hold_several_items() -> None:
-    data = built(
-        {"en": ["sea", "wood"], "de": [["meer", "see"], None]},
-        images={"photo": [[picture(1), picture(2), picture(3)], (picture(4), None)]},
-    )
-    assert items_of(data, "photo") == ["1", "2", "3", "4"]
-    assert tied(data) == [
-        {("en", "sea"), ("de", "meer"), ("de", "see"), *(("photo", i) for i in "123")},
-        {("en", "wood"), ("photo", "4")},
-    ]
-
-
-def test_a_path_that_several_records_have_is_one_picture(folder: Path) -> None:
-    shared = folder / "1.jpg"
-    photos = [str(shared), [folder / "0.jpg", shared], folder / "2.jpg"]
-    data = built({"en": ["sea", "wood", "field"]}, images={"photo": photos})
-    assert items_of(data, "photo") == ["1.jpg", "0.jpg", "2.jpg"]
-    assert tied(data) == [
-        {("en", "sea"), ("en", "wood"), ("photo", "1.jpg"), ("photo", "0.jpg")},
-        {("en", "field"), ("photo", "2.jpg")},
-    ]
-
-
 def test_records_of_one_group_are_one(folder: Path) -> None:
     data = built(
         {"en": ["sea", "sea", "wood", "sea"], "de": ["meer", None, "wald", "meer"]},
@@ -158,6 +135,7 @@ def test_records_of_one_group_are_one(folder: Path) -> None:
     ]
     assert data.view("en").labels == ["l", "m"]
     assert data.view("photo").labels == ["l", "l", "m", "l"]
+    assert data.view("en").input_rows.tolist() == [0, 2]
     long_numbers = built({"en": ["sea", "wood", "sea"]}, group=[2**53, 2**53 + 1, 2.5])
     assert long_numbers.info()["tuples"] == 3
 
@@ -529,11 +507,13 @@ def test_groups_and_shared_pictures_are_the_tuples_of_a_slow_loop(
 def test_a_frame_has_a_column_for_each_view(folder: Path) -> None:
     frame = pd.DataFrame(
         {
-            "english": ["sea all", None, "wood all sea"],
-            "de": ["see", "see", np.nan],
-            "file": ["0.jpg", "1.jpg", None],
-            "split": ["test", "train", "train"],
-            "topic": ["water", None, "land"],
+            "english": ["sea all", "sea all", None, "wood all sea"],
+            "de": ["see", None, "see", np.nan],
+            "file": ["0.jpg", "2.jpg", "1.jpg", None],
+            "split": ["test", "test", "train", "train"],
+            "fold": ["train", "train", "train", "test"],
+            "topic": ["water", "water", None, "land"],
+            "article": [7, 7, 8, 9],
         }
     )
     data = from_frame(
@@ -541,7 +521,9 @@ def test_a_frame_has_a_column_for_each_view(folder: Path) -> None:
         texts={"en": "english", "de": "de"},
         images={"photo": "file"},
         partition="split",
+        other_partitions=["fold"],
         label="topic",
+        group="article",
         image_folder=folder,
         preprocessing=PLAIN,
         unusable="error",
@@ -552,8 +534,9 @@ def test_a_frame_has_a_column_for_each_view(folder: Path) -> None:
     assert data.view("photo").items(slice(0, 2)) == [folder / "1.jpg", folder / "0.jpg"]
     assert tied(data) == [
         {("de", "see"), ("photo", "1.jpg")},
-        {("en", "sea all"), ("de", "see"), ("photo", "0.jpg")},
+        {("en", "sea all"), ("de", "see"), ("photo", "0.jpg"), ("photo", "2.jpg")},
     ]
+    assert items_of(data.with_partition("fold"), "en") == ["sea all", "wood all sea"]
 
 
 @pytest.mark.parametrize("dtype", ["object", "string", "str"])
@@ -563,26 +546,6 @@ def test_missing_values_of_any_kind_of_column_are_gaps(dtype: str) -> None:
     data = from_frame(frame, texts=["en", "de"], preprocessing=PLAIN)
     assert items_of(data, "en") == ["sea", "wood"]
     assert data.links.tolist() == [[-1, 1], [0, 0], [1, 2]]
-
-
-def test_a_frame_may_have_a_row_for_each_picture(folder: Path) -> None:
-    long = pd.DataFrame(
-        {
-            "id": [7, 7, 8],
-            "en": ["sea", "sea", "sea wood"],
-            "file": [folder / "0.jpg", folder / "1.jpg", folder / "2.jpg"],
-            "split": ["train", "train", "test"],
-            "partition": ["test", "test", "train"],
-        }
-    )
-    roles = {"group": "id", "partition": "split", "other_partitions": ["partition"]}
-    data = from_frame(long, texts=["en"], images=["file"], preprocessing=PLAIN, **roles)
-    assert items_of(data, "en") == ["sea", "sea wood"]
-    assert tied(data) == [
-        {("en", "sea"), ("file", "0.jpg"), ("file", "1.jpg")},
-        {("en", "sea wood"), ("file", "2.jpg")},
-    ]
-    assert items_of(data.with_partition("partition"), "en") == ["sea wood", "sea"]
 
 
 @pytest.mark.parametrize(
@@ -611,28 +574,20 @@ def test_json_lines_have_a_field_for_each_view(folder: Path, tmp_path: Path) -> 
     rows = [
         {"text": {"en": "sea", "de": "meer"}, "photo": ["0.jpg", "1.jpg"], "split": "train"},
         {"text": {"en": "wood"}, "photo": None, "split": "train", "label": "green"},
-        {"text": {"de": "see", "en": None}, "photo": "2.jpg", "split": "train", "label": "blue"},
-        {"text": {"en": "wood sea", "de": "meer see"}, "split": "test"},
+        {"text": {"de": "meer", "en": None}, "photo": "2.jpg", "split": "test", "label": "blue"},
     ]
-    fields: dict[str, Any] = {
-        "texts": {"en": "text.en", "de": "text.de"},
-        "images": ["photo"],
-        "partition": "split",
-        "label": "label",
-        "preprocessing": PLAIN,
-    }
+    columns = {"texts": {"en": "text.en", "de": "text.de"}, "images": ["photo"], "label": "label"}
     for path in (folder / "a.jsonl", tmp_path / "a.jsonl"):
-        path.write_text("\n".join([*map(json.dumps, rows[:2]), "", *map(json.dumps, rows[2:])]))
-    data = from_jsonl(folder / "a.jsonl", **fields)
-    elsewhere = from_jsonl(tmp_path / "a.jsonl", image_folder=folder, **fields)
-    assert elsewhere.fingerprints() == data.fingerprints()
-    assert items_of(data, "en") == ["sea", "wood", "wood sea"]
-    assert items_of(data, "de") == ["meer", "see", "meer see"]
+        path.write_text("\n\n".join(map(json.dumps, rows)))
+        found = from_jsonl(
+            path, image_folder=folder, partition="split", preprocessing=PLAIN, **columns
+        )
+    data = from_jsonl(folder / "a.jsonl", partition="split", preprocessing=PLAIN, **columns)
+    assert found.fingerprints() == data.fingerprints()
+    assert (items_of(data, "en"), items_of(data, "de")) == (["sea", "wood"], ["meer", "meer"])
     assert data.view("photo").items(slice(0, 3)) == [folder / f"{i}.jpg" for i in range(3)]
-    assert data.view("en").sizes == (2, 0, 1)
-    assert data.view("en").labels == ["", "green", ""]
+    assert (data.view("en").labels, data.view("de").labels) == (["", "green"], ["", "blue"])
     assert tied(data) == [
         {("en", "sea"), ("de", "meer"), ("photo", "0.jpg"), ("photo", "1.jpg")},
-        {("de", "see"), ("photo", "2.jpg")},
-        {("en", "wood sea"), ("de", "meer see")},
+        {("de", "meer"), ("photo", "2.jpg")},
     ]

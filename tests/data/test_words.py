@@ -100,9 +100,7 @@ def test_matrices_have_a_row_for_each_word(tmp_path: Path) -> None:
         read_word_vectors(tmp_path / "two.npz", WORDS, "en")
 
 
-NO_NUMBERS = (
-    r"(\d) of \1 lines can't be read as a word and its \d numbers .*; expected a file of"
-)
+NO_NUMBERS = r"(\d) of \1 lines can't be read as a word and its \d numbers .*; expected a file of"
 NOT_FINITE = r"view 'en': the word vectors of 1 words hold NaN or infinity \(tree\); give finite nu"
 
 
