@@ -22,7 +22,7 @@ from urllib3.exceptions import InvalidHeader
 from urllib3.util import Retry
 
 from octis_m3l.errors import OctisM3LError, SettingsError, StorageError
-from octis_m3l.files import held, read_json, write_errors, write_json
+from octis_m3l.files import read_json, write_errors, write_json
 from octis_m3l.validation import validated
 
 __all__ = ["CONTACT", "FetchError", "Fetcher", "user_agent_of"]
@@ -44,7 +44,8 @@ _REMEDIES = {
     410: "It has been removed for good.",
 }
 _NO_ADDRESS = (
-    "it, or what it redirects to, is no address of http or https; nothing else is followed."
+    "it, or what it redirects to, is no address that starts with http:// or https:// and names a "
+    "host."
 )
 _Answer = TypeVar("_Answer")
 _Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -125,11 +126,9 @@ class Fetcher:
         more than `size` bytes are not read. With `refuse_html`, a web page in place of the file is
         an error. `progress` shows a bar if it takes more than a few seconds.
         """
-        check_address(url)
         if destination.is_dir():
             raise FetchError(f"{destination} is a folder, where a file was expected.")
-        # Another download to the same place is waited for, and its file is used.
-        with held(destination, wait=True), write_errors(destination):
+        with write_errors(destination):
             if size is not None and destination.is_file() and destination.stat().st_size != size:
                 destination.unlink()
             try:
@@ -151,7 +150,6 @@ class Fetcher:
 
     def json(self, url: str, parameters: Mapping[str, str] | None = None) -> Any:
         """Return what a server answers in JSON to a query with these parameters."""
-        check_address(url)
 
         def ask() -> Any:
             with self._get(url, params=parameters) as answer:
@@ -231,20 +229,6 @@ def shown(url: str) -> str:
         return "the address given"
     query = "…" if parts.query else ""
     return urlunsplit((parts.scheme, f"{parts.hostname or ''}{port}", parts.path, query, ""))
-
-
-def check_address(url: str) -> None:
-    """Reject what is no address of http or https."""
-    try:
-        parts = urlsplit(url)
-        good = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        good = False
-    if not good:
-        raise FetchError(
-            f"{shown(url)}: expected an address that starts with http:// or https:// and names a "
-            "host."
-        )
 
 
 class _Interrupted(requests.RequestException):
@@ -424,7 +408,7 @@ def _failure(error: requests.RequestException, url: str) -> FetchError:
     final = None
     if isinstance(error, exceptions.TooManyRedirects):
         final = "it redirects without end."
-    elif isinstance(error, exceptions.InvalidSchema | exceptions.InvalidURL):
+    elif isinstance(error, ValueError):
         final = _NO_ADDRESS
     elif isinstance(error, exceptions.SSLError) and "CERTIFICATE" in str(error).upper():
         final = (

@@ -17,7 +17,7 @@ from urllib.parse import quote, unquote
 
 from octis_m3l.errors import DataError, SettingsError, StorageError
 from octis_m3l.files import read_json, sha256, write_json, written_whole
-from octis_m3l.sources.fetching import CONTACT, Fetcher, FetchError, check_address, shown
+from octis_m3l.sources.fetching import CONTACT, Fetcher, FetchError, shown
 
 LANGUAGES = ("en", "de")
 PARTITIONS = ("train", "test")
@@ -38,6 +38,7 @@ _MOST_FAILURES_IN_A_ROW = 10
 
 # One of the widths of thumbnails that Wikimedia's server makes.
 _WIDTH = 500
+_ADDRESS = re.compile(r"https?://[\w.-]+(:\d+)?/.*")
 _PICTURE = re.compile(
     r"https?://upload\.wikimedia\.org"
     r"(?P<wiki>/wikipedia/[\w-]+)(?P<place>/[0-9a-f]/[0-9a-f]{2}/(?P<name>[^/?#]+))"
@@ -101,7 +102,8 @@ def fetch_wikipedia_m3l(
                     bar.update()
         for address in missing[PICTURES]:
             with failures.noted(PICTURES, address):
-                _fetch_picture(fetcher, store, address)
+                fresh = store.path(PICTURES, address, ".new")
+                store.write(PICTURES, address, _fetch_picture(fetcher, fresh, address))
             bar.update()
     report = _write_report(folder, store, tuples, wanted, failures.messages)
     if report["failed"] and not accept_failed:
@@ -390,50 +392,41 @@ def description_page(address: str) -> str | None:
     return f"https://{host}/wiki/File:{found['name']}"
 
 
-def _fetch_picture(fetcher: Fetcher, store: Store, address: str) -> None:
-    """Store a picture, or the reason why there is none.
+def _fetch_picture(fetcher: Fetcher, fresh: Path, address: str) -> dict[str, Any]:
+    """Fetch a picture; return what to record of it, or under ``gone`` why there is none.
 
     The original is asked for if there is no thumbnail, as for pictures that are not as wide, or
     if it can't be opened; not if the server can't or won't answer now.
     """
-    small, reason = thumbnail(address), None
-    for url in (small, address) if small else (address,):
-        reason = _take_picture(fetcher, store, address, url)
-        if reason is None:
-            return
-    store.write(PICTURES, address, {"gone": reason})
+    small = thumbnail(address)
+    taken = {} if small is None else _take_picture(fetcher, fresh, small)
+    return taken if "file" in taken else _take_picture(fetcher, fresh, address)
 
 
-def _take_picture(fetcher: Fetcher, store: Store, address: str, url: str) -> str | None:
-    """Fetch a picture from one address, open it and store it; return why not, or None."""
+def _take_picture(fetcher: Fetcher, fresh: Path, url: str) -> dict[str, Any]:
     from PIL import Image
 
     from octis_m3l.data.pictures import fault_of
 
-    try:
-        check_address(url)
-    except FetchError:
-        return NO_ADDRESS
-    fresh = store.path(PICTURES, address, ".new")
+    if not _ADDRESS.fullmatch(url):
+        return {"gone": NO_ADDRESS}
     fresh.unlink(missing_ok=True)
     try:
         fetcher.download(url, fresh, refuse_html=True)
     except FetchError as error:
         if error.status in (HTTPStatus.NOT_FOUND, HTTPStatus.GONE):
-            return DELETED
+            return {"gone": DELETED}
         if error.status == HTTPStatus.BAD_REQUEST:
-            return UNREADABLE
+            return {"gone": UNREADABLE}
         raise
     if fault_of(fresh):
         fresh.unlink()
-        return UNREADABLE
+        return {"gone": UNREADABLE}
     with Image.open(fresh) as image:
         kind, size = str(image.format).lower(), list(image.size)
     final = fresh.with_suffix(".jpg" if kind in ("jpeg", "mpo") else f".{kind}")
     fresh.replace(final)
-    content = {"file": final.name, "sha256": sha256(final), "size": size, "from": shown(url)}
-    store.write(PICTURES, address, content)
-    return None
+    return {"file": final.name, "sha256": sha256(final), "size": size, "from": shown(url)}
 
 
 def _write_report(
