@@ -55,15 +55,14 @@ def has_fingerprint(encoder: Encoder) -> bool:
     return callable(getattr(encoder, "fingerprint", None))
 
 
-def fingerprint_hash(encoder: Encoder) -> str:
+def fingerprint_hash(encoder: Any) -> str:
     """Return a SHA-256 of an encoder's fingerprint, which may be any text."""
     if not has_fingerprint(encoder):
         raise DataError(
             f"the encoder '{encoder.name}' has no method fingerprint() that identifies its "
             "vectors, so they can't be cached; add one, or pass cache=None."
         )
-    with_fingerprint: Any = encoder
-    return hashlib.sha256(str(with_fingerprint.fingerprint()).encode()).hexdigest()
+    return hashlib.sha256(str(encoder.fingerprint()).encode()).hexdigest()
 
 
 def file_name(text: str) -> str:
@@ -78,18 +77,16 @@ def embedding_name(encoder: Encoder) -> str:
 
 
 @contextmanager
-def progress_shown(encoder: Encoder, progress: bool) -> Iterator[None]:
+def progress_shown(encoder: Any, progress: bool) -> Iterator[None]:
     """Set whether an encoder shows its own progress bar, if it has one, during the block."""
     before = getattr(encoder, "progress", None)
-    if before is None:
-        yield
-        return
-    with_bar: Any = encoder
-    with_bar.progress = progress
+    if before is not None:
+        encoder.progress = progress
     try:
         yield
     finally:
-        with_bar.progress = before
+        if before is not None:
+            encoder.progress = before
 
 
 def as_read(encoder: Encoder, items: Sequence[Any]) -> Sequence[Any]:

@@ -51,8 +51,6 @@ class NetworkEncoder(PretrainedEncoder):
     @property
     def _devices(self) -> list[str]:
         given = [self.device] if isinstance(self.device, str) else list(self.device)
-        if not given:
-            raise SettingsError("device=[] names no device; give one or several, or 'auto'.")
         return [chosen_device(one) for one in given]
 
     def _precision(self) -> str:
@@ -67,6 +65,10 @@ class NetworkEncoder(PretrainedEncoder):
         dtype: torch.dtype = getattr(torch, self._precision())
         return dtype
 
+    @property
+    def _first_batch(self) -> int:
+        return _FIRST_BATCH if self.batch_size == "auto" else self.batch_size
+
     def _vectors(self, items: list[Any]) -> NDArray[Any]:
         import torch
 
@@ -77,7 +79,7 @@ class NetworkEncoder(PretrainedEncoder):
         grows = self.batch_size == "auto" and device.startswith("cuda")
         if grows:
             torch.cuda.reset_peak_memory_stats(device)
-        vectors: NDArray[np.float32] | None = None
+        vectors = np.empty((0, 0), np.float32)
         start = 0
         bar = tqdm(total=len(items), desc="encoding", unit=self.reads, disable=not self.progress)
         with bar:
@@ -92,19 +94,14 @@ class NetworkEncoder(PretrainedEncoder):
                 if batch is None:
                     size = self._halved(len(rows), device)
                     continue
-                if vectors is None:
+                if not vectors.size:
                     vectors = np.empty((len(items), batch.shape[1]), np.float32)
                 vectors[rows] = batch
                 start += len(rows)
                 bar.update(len(rows))
                 if grows and len(rows) == size < _LARGEST_BATCH and _has_room(device):
                     size *= 2
-        assert vectors is not None
         return vectors
-
-    @property
-    def _first_batch(self) -> int:
-        return _FIRST_BATCH if self.batch_size == "auto" else self.batch_size
 
     def _halved(self, size: int, device: str) -> int:
         """Return half of a batch size that was too large, and free the device's memory."""
@@ -134,8 +131,6 @@ def stacked_pictures(
     """Open some of the pictures in several threads, and stack their tensors."""
     import torch
 
-    def one(row: int) -> "torch.Tensor":
-        return transform(open_picture(items[row], row))
-
     with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as threads:
-        return torch.stack(list(threads.map(one, rows.tolist())))
+        opened = threads.map(lambda row: transform(open_picture(items[row], row)), rows.tolist())
+        return torch.stack(list(opened))

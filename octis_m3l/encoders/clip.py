@@ -11,11 +11,12 @@ from pydantic import AfterValidator, model_validator
 
 from octis_m3l.encoders.base import file_name
 from octis_m3l.encoders.batched import NetworkEncoder, stacked_pictures
-from octis_m3l.encoders.pretrained import NameOrPath, quoted
-from octis_m3l.encoders.weights import close_names, content_hash, existing_path, import_optional
-from octis_m3l.errors import DataError, SettingsError, suggest
+from octis_m3l.encoders.pretrained import NameOrPath
+from octis_m3l.encoders.weights import close_names, content_hash, existing_path
+from octis_m3l.errors import DataError, SettingsError, import_extra, suggest
 
 _HUB, _FOLDER = "hf-hub:", "local-dir:"
+_OF_IMAGES = ("mean", "std", "interpolation", "resize_mode")
 
 
 def _normalised(model: str) -> str:
@@ -98,19 +99,13 @@ class ClipEncoder(NetworkEncoder):
         weights = f" with pretrained='{self.pretrained}'" if self.pretrained else ""
         return f"the open_clip model '{self.model}'{weights}"
 
-    def _target(self) -> str:
+    def _target(self) -> tuple[str, str]:
         weights = f"/{self.pretrained}" if self.pretrained else ""
-        return f"{self.schemes[self.side == 'text']}:{quoted(self.model + weights, '?')}"
+        return self.schemes[self.side == "text"], self.model + weights
 
     @classmethod
     def from_target(cls, scheme: str, target: str) -> dict[str, Any]:
-        """Return the settings in the part of a specification before '?'.
-
-        Parameters
-        ----------
-        scheme, target : str
-            The parts before and after the first colon.
-        """
+        """Return the settings that the parts of a specification around the colon stand for."""
         model, weights = unquote(target), ""
         if not model.startswith((_HUB, _FOLDER)):
             model, _, weights = model.partition("/")
@@ -131,6 +126,9 @@ class ClipEncoder(NetworkEncoder):
         vectors: NDArray[Any] = found.float().cpu().numpy()
         return vectors
 
+    def _located_by(self) -> tuple[str, ...]:
+        return (*self.paths, "model") if self.model.startswith(_FOLDER) else self.paths
+
     def _identify(self) -> dict[str, str]:
         if self.model.startswith(_FOLDER):
             folder = existing_path(self.model.removeprefix(_FOLDER))
@@ -147,22 +145,18 @@ class ClipEncoder(NetworkEncoder):
         identity = {"model": self.model, "pretrained": str(self.pretrained)}
         if not known.get("hf_hub"):
             return {**identity, "url": str(known.get("url", ""))}
-        name, commit = self._on_hub([known["hf_hub"].rsplit("/", 1)[0]], None)
+        name, commit = self._on_hub([known["hf_hub"].rpartition("/")[0]], None)
         return {**identity, "repository": name, "commit": commit}
-
-    def _located_by(self) -> tuple[str, ...]:
-        return (*self.paths, "model") if self.model.startswith(_FOLDER) else self.paths
 
     def _known_weights(self) -> dict[str, Any]:
         """Return what open_clip knows of the weights by their tag; nothing, for other weights."""
-        open_clip = import_optional("open-clip-torch", "open_clip", "images")
+        open_clip = import_extra("open_clip", "images", "open-clip-torch")
         if self._has_own_weights:
             return {}
         if open_clip.get_model_config(self.model) is None:
+            close = close_names(self.model, open_clip.list_models())
             raise SettingsError(
-                f"unknown architecture '{self.model}'; "
-                f"{close_names(self.model, open_clip.list_models())} open_clip.list_models() lists "
-                "them."
+                f"unknown architecture '{self.model}'; {close} open_clip.list_models() lists them."
             )
         self._check_paths()
         if existing_path(self.pretrained) is not None:
@@ -177,7 +171,7 @@ class ClipEncoder(NetworkEncoder):
         return known
 
     def _load(self) -> tuple[Any, Any, Any]:
-        open_clip = import_optional("open-clip-torch", "open_clip", "images")
+        open_clip = import_extra("open_clip", "images", "open-clip-torch")
         known = self._known_weights()
         model, weights = self._downloaded(known)
         if weights is not None and Path(weights).exists():
@@ -189,13 +183,15 @@ class ClipEncoder(NetworkEncoder):
             # Otherwise open_clip only warns, and OpenAI's weights give other vectors.
             force_quick_gelu=bool(known.get("quick_gelu", False)),
             # open_clip knows these by the tag, but not by the file that the tag stands for.
-            image_mean=known.get("mean"),
-            image_std=known.get("std"),
-            image_interpolation=known.get("interpolation"),
-            image_resize_mode=known.get("resize_mode"),
+            **{f"image_{name}": known.get(name) for name in _OF_IMAGES},
             weights_only=True,
         )
-        tokenizer = _tokenizer(open_clip, self.model) if self.side == "text" else None
+        tokenizer = None
+        if self.side == "text":
+            # Code that a model's settings may ask to run is not run.
+            text = (open_clip.get_model_config(self.model) or {}).get("text_cfg", {})
+            plain = {"trust_remote_code": False} if text.get("hf_tokenizer_name") else {}
+            tokenizer = open_clip.get_tokenizer(self.model, **plain)
         return network.to(self._dtype).eval(), transform, tokenizer
 
     def _downloaded(self, known: Mapping[str, Any]) -> tuple[str, str | None]:
@@ -204,7 +200,7 @@ class ClipEncoder(NetworkEncoder):
         Given only a name, open_clip would load the newest commit, which may not be the one in the
         fingerprint.
         """
-        hub = import_optional("open-clip-torch", "open_clip.pretrained", "images")
+        hub = import_extra("open_clip.pretrained", "images", "open-clip-torch")
         download = hub.download_pretrained_from_hf
         commit = self._weights.get("commit")
         if self.model.startswith(_HUB):
@@ -216,13 +212,6 @@ class ClipEncoder(NetworkEncoder):
             file = known["hf_hub"].rpartition("/")[2] or None
             return self.model, download(self._weights["repository"], file, revision=commit)
         return self.model, self.pretrained
-
-
-def _tokenizer(open_clip: Any, model: str) -> Any:
-    """Return a model's tokenizer, without running code that its settings may ask to run."""
-    text = (open_clip.get_model_config(model) or {}).get("text_cfg", {})
-    of_transformers = {"trust_remote_code": False} if text.get("hf_tokenizer_name") else {}
-    return open_clip.get_tokenizer(model, **of_transformers)
 
 
 def _check_plain_weights(weights: Path) -> None:

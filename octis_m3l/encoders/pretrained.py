@@ -6,10 +6,10 @@ import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self
 from urllib.parse import unquote
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Val
 
 from octis_m3l.data.item_checks import as_items, check_characters
 from octis_m3l.encoders.base import file_name
+from octis_m3l.encoders.specification import specified
 from octis_m3l.encoders.weights import commit_on_hub, content_hash, existing_path, looks_like_path
 from octis_m3l.errors import DataError, OctisM3LError, SettingsError, StorageError, suggest
 
@@ -64,15 +65,17 @@ class PretrainedEncoder(BaseModel, ABC):
     schemes: ClassVar[tuple[str, ...]] = ()
     reads: ClassVar[Literal["text", "picture"]] = "text"
     paths: ClassVar[tuple[str, ...]] = ("model",)
+    """The settings that may be paths."""
     target: ClassVar[tuple[str, ...]] = ("model",)
+    """The settings that a specification has before its options."""
 
     model: NameOrPath
     normalise: bool = False
     progress: bool = False
 
     _dimensions: int | None = None
-    _owner: Literal["model", "data set"] | None = None
     _identity: dict[str, str] | None = None
+    # What a saved encoder had; None for a new one.
     _saved_identity: dict[str, str] | None = None
 
     def __init__(self, **settings: Any) -> None:
@@ -85,28 +88,13 @@ class PretrainedEncoder(BaseModel, ABC):
 
     def __setattr__(self, name: str, value: Any) -> None:
         """Set a setting, and forget the weights that were loaded for its former value."""
-        before = getattr(self, name, None)
         with self._settings_errors():
             super().__setattr__(name, value)
-        if name.startswith("_") or getattr(self, name) == before:
-            return
-        if name not in ("batch_size", "progress"):
-            vars(self).pop("_loaded", None)
-        if name not in _WITHOUT_EFFECT:
+        if name in type(self).model_fields and name not in ("batch_size", "progress"):
+            _LOADED.pop(self, None)
             self._dimensions = self._identity = None
-        if name in (*self.paths, "model", "revision"):
-            self._saved_identity = None
-
-    def __getstate__(self) -> dict[Any, Any]:
-        """Return what is pickled: everything except the loaded weights."""
-        state = super().__getstate__()
-        return {**state, "__dict__": {n: v for n, v in vars(self).items() if n != "_loaded"}}
-
-    def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
-        """Return a copy without the loaded weights."""
-        copied = self.model_copy()
-        vars(copied).pop("_loaded", None)
-        return copied
+            if name in (*self.paths, "model", "revision"):
+                self._saved_identity = None
 
     @contextmanager
     def _settings_errors(self) -> Iterator[None]:
@@ -143,6 +131,10 @@ class PretrainedEncoder(BaseModel, ABC):
         assert self._dimensions is not None
         return self._dimensions
 
+    def recall_dimensions(self, dimensions: int) -> None:
+        """Take the length of vectors that the same encoder returned before, unless it is known."""
+        self._dimensions = self._dimensions or dimensions
+
     def encode(self, items: Sequence[Any]) -> NDArray[np.float32]:
         """Return one vector for each item (items × dimensions).
 
@@ -159,13 +151,12 @@ class PretrainedEncoder(BaseModel, ABC):
         MissingDependencyError
             If the library of the model is not installed.
         """
+        items = as_items(items, f"{self.reads}s to encode")
         if self.reads == "text":
-            items = _checked_texts(items)
-        else:
-            items = as_items(items, "pictures to encode")
+            _check_texts(items)
         if not items:
             return np.zeros((0, self.dimensions), np.float32)
-        vectors = np.ascontiguousarray(self._vectors(list(items)), np.float32)
+        vectors = np.ascontiguousarray(self._vectors(items), np.float32)
         self._dimensions = int(vectors.shape[1])
         bad = np.flatnonzero(~np.isfinite(vectors).all(axis=1))
         if len(bad):
@@ -188,15 +179,22 @@ class PretrainedEncoder(BaseModel, ABC):
     def _vectors(self, items: list[Any]) -> NDArray[Any]:
         """Return the model's vectors of one item or more, by means of ``self._loaded``."""
 
-    @cached_property
+    @property
     def _loaded(self) -> Any:
-        self._check_weights()
-        try:
-            return self._load()
-        except (MemoryError, OctisM3LError):
-            raise
-        except Exception as error:
-            raise self._not_loaded(self._described(self.model), error) from None
+        if self not in _LOADED:
+            if self._weights != (self._saved_identity or self._weights):
+                where = next((v for n in self.paths if (v := getattr(self, n))), self.model)
+                raise StorageError(
+                    f"{where} has other weights than the saved encoder had, so vectors of new "
+                    f"items would not fit. Put the former weights back.{self._or_another()}"
+                )
+            try:
+                _LOADED[self] = self._load()
+            except (MemoryError, OctisM3LError):
+                raise
+            except Exception as error:
+                raise self._not_loaded(self._described(self.model), error) from None
+        return _LOADED[self]
 
     def _described(self, model: str) -> str:
         """Return what messages call the model."""
@@ -210,26 +208,20 @@ class PretrainedEncoder(BaseModel, ABC):
     @property
     def specification(self) -> str:
         """The string from which `encoder_from` makes this encoder."""
-        options = [
-            f"{name}={_written(value)}"
+        options = {
+            name: getattr(self, name)
             for name, field in type(self).model_fields.items()
-            if name not in (*self.target, "progress")
-            and (value := getattr(self, name)) != field.default
-        ]
-        return self._target() + ("?" + "&".join(options) if options else "")
+            if name not in (*self.target, "progress") and getattr(self, name) != field.default
+        }
+        return specified(*self._target(), options)
 
-    def _target(self) -> str:
-        return f"{self.kind}:{quoted(self.model, '?')}"
+    def _target(self) -> tuple[str, str]:
+        """Return the parts of its specification before and after the colon."""
+        return self.kind, self.model
 
     @classmethod
     def from_target(cls, scheme: str, target: str) -> dict[str, Any]:
-        """Return the settings in the part of a specification before '?'.
-
-        Parameters
-        ----------
-        scheme, target : str
-            The parts before and after the first colon.
-        """
+        """Return the settings that the parts of a specification around the colon stand for."""
         return {"model": unquote(target)}
 
     def state(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
@@ -238,56 +230,22 @@ class PretrainedEncoder(BaseModel, ABC):
         Once the encoder has encoded something, these include which weights it has.
         """
         settings = self.model_dump(exclude={*_WITHOUT_EFFECT})
-        identity = self._identity or self._saved_identity
-        if "revision" in settings and identity is not None:
-            settings["revision"] = identity.get("commit", self.revision)  # type: ignore[attr-defined]
         settings["dimensions"] = self._dimensions
-        if identity is not None:
+        if identity := self._identity or self._saved_identity:
             settings["identity"] = dict(identity)
+            if "revision" in settings and "commit" in identity:
+                settings["revision"] = identity["commit"]
         return {}, settings
 
     @classmethod
     def restore(cls, arrays: Mapping[str, NDArray[Any]], settings: Mapping[str, Any]) -> Self:
-        """Return the encoder with the settings that `state` returned; no weights are loaded.
-
-        Parameters
-        ----------
-        arrays, settings
-            As returned by `state`.
-
-        Raises
-        ------
-        StorageError
-            If a setting is unknown or has an impossible value.
-        """
+        """Return the encoder with the settings that `state` returned; no weights are loaded."""
         own = dict(settings)
         dimensions, identity = own.pop("dimensions", None), own.pop("identity", None)
-        try:
-            encoder = cls(**own)
-        except SettingsError as error:
-            raise StorageError(
-                f"a stored encoder of kind '{cls.kind}' can't be restored: {error} Was it written "
-                "by a newer version?"
-            ) from None
-        encoder._dimensions, encoder._owner = dimensions, "model"
-        encoder._saved_identity = None if identity is None else dict(identity)
+        encoder = cls(**own)
+        encoder._dimensions = dimensions
+        encoder._saved_identity = dict(identity or {})
         return encoder
-
-    def of_dataset(self) -> Self:
-        """Return the encoder itself, whose errors from now on say that a data set records it."""
-        self._owner = "data set"
-        return self
-
-    def recall_dimensions(self, dimensions: int) -> None:
-        """Set the dimensions if they are not known, so that no weights are loaded to find out.
-
-        Parameters
-        ----------
-        dimensions : int
-            The length of vectors that an encoder with the same fingerprint returned.
-        """
-        if self._dimensions is None:
-            self._dimensions = dimensions
 
     # Which weights it has
 
@@ -339,8 +297,8 @@ class PretrainedEncoder(BaseModel, ABC):
 
     def _on_hub(self, names: Sequence[str], revision: str | None) -> tuple[str, str]:
         """Return the repository and the commit of a model of the Hub; a saved commit stays."""
-        saved = self._saved_identity
-        if saved is not None and saved.get("commit"):
+        saved = self._saved_identity or {}
+        if saved.get("commit"):
             return saved.get("repository") or saved["model"], saved["commit"]
         try:
             return commit_on_hub(names, revision)
@@ -348,80 +306,40 @@ class PretrainedEncoder(BaseModel, ABC):
             at = f" at revision '{revision}'" if revision else ""
             raise self._not_loaded(f"{self._described(names[-1])}{at}", error) from None
 
-    def _check_weights(self) -> None:
-        """Refuse other weights than the saved encoder had."""
-        now = _distinction(self._weights)
-        if self._saved_identity is None or (then := _distinction(self._saved_identity)) == now:
-            return
-        where = next((v for n in self.paths if (v := getattr(self, n))), self.model)
-        raise StorageError(
-            f"{where} has other weights than the encoder of the {self._made()} had ({then[:16]} "
-            f"then, {now[:16]} now), so vectors of new items would not fit. Put the former weights "
-            f"back, or {self._remedy()}."
-        )
-
     def _check_paths(self) -> None:
         for name in self.paths:
             value = getattr(self, name)
-            if value is None or existing_path(value) is not None or not looks_like_path(value):
-                continue
-            if self._owner is None:
-                raise DataError(f"{name}='{value}': there is no such file or folder.")
-            raise DataError(
-                f"{value} is missing: the encoder of the {self._made()} had its {name} there. Put "
-                f"it back, or {self._remedy()}."
-            )
+            if value is not None and existing_path(value) is None and looks_like_path(value):
+                raise DataError(
+                    f"{name}='{value}': there is no such file or folder.{self._or_another()}"
+                )
 
     def _not_loaded(self, what: str, error: Exception | str) -> DataError:
         lines = str(error).strip().splitlines() or [type(error).__name__]
-        again = "" if self._owner is None else f". Or {self._remedy()}"
         return DataError(
             f"{what} can't be loaded ({lines[0]}). Check the spelling and the network connection, "
-            f"or download it elsewhere and pass the local path{again}."
+            f"or download it elsewhere and pass the local path.{self._or_another()}"
         )
 
-    def _made(self) -> str:
-        return "saved model" if self._owner == "model" else "data set's embeddings"
-
-    def _remedy(self) -> str:
+    def _or_another(self) -> str:
         """Return how to go on without the weights that a saved encoder had."""
+        if self._saved_identity is None:
+            return ""
         new = f"{{view: {type(self).__name__}(…)}}"
-        if self._owner == "model":
-            return f"give the model its encoder when loading it: load(folder, encoders={new})"
         return (
-            "embed the data set again (its embeddings are intact, but new items need the encoder): "
-            f"embed(dataset, {new})"
+            f" Or give another encoder: to a saved model, load(folder, encoders={new}); to a data "
+            f"set, embed(dataset, {new})."
         )
 
 
-def _checked_texts(items: Sequence[str]) -> list[str]:
-    texts = as_items(items, "texts to encode")
+_LOADED: WeakKeyDictionary[PretrainedEncoder, Any] = WeakKeyDictionary()
+"""Loaded models, kept outside of the encoders, which are copied and pickled without them."""
+
+
+def _check_texts(texts: Sequence[Any]) -> None:
     for row, text in enumerate(texts):
         if not isinstance(text, str):
             raise DataError(f"text {row} is of type {type(text).__name__}; expected a str.")
         if not text.strip():
             raise DataError(f"text {row} is empty: there is nothing to encode; leave it out.")
         check_characters(text, f"text {row}")
-    return texts
-
-
-def quoted(text: str, special: str) -> str:
-    """Return a text with '%' and one special character written as in a URL."""
-    return text.replace("%", "%25").replace(special, f"%{ord(special):02X}")
-
-
-def _written(value: Any) -> str:
-    """Return a setting as it is written after '?' in a specification."""
-    if value is None:
-        return "none"
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, str | int):
-        text = quoted(str(value), "&")
-        return "%6Eone" if text == "none" else text
-    return ",".join([*value, ""] if len(value) == 1 else value)
-
-
-def _distinction(identity: Mapping[str, str]) -> str:
-    """Return what distinguishes weights from others: a hash, a commit or an address."""
-    return identity.get("content") or identity.get("commit") or json.dumps(dict(identity))

@@ -1,18 +1,15 @@
 """Encoders saved with a model, as safetensors and JSON, or described in a data set."""
 
-import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError
 from safetensors.numpy import save_file
 
 from octis_m3l.data.arrays import read_weights
 from octis_m3l.encoders.base import ENCODERS, Encoder, StoredEncoder
-from octis_m3l.encoders.pretrained import PretrainedEncoder
-from octis_m3l.errors import OctisM3LError, StorageError
-from octis_m3l.files import read_json, write_json, written_whole
+from octis_m3l.errors import OctisM3LError, SettingsError, StorageError, warn
+from octis_m3l.files import damage_errors, read_json, write_json, written_whole
 
 
 def is_stored(encoder: Encoder) -> bool:
@@ -21,15 +18,7 @@ def is_stored(encoder: Encoder) -> bool:
 
 
 def save_encoder(encoder: StoredEncoder, folder: Path) -> None:
-    """Write an encoder to a folder.
-
-    Parameters
-    ----------
-    encoder : StoredEncoder
-        What to write.
-    folder : Path
-        Created if it does not exist.
-    """
+    """Write an encoder to a folder, which is created if it does not exist."""
     arrays, settings = encoder.state()
     folder.mkdir(parents=True, exist_ok=True)
     if arrays:
@@ -40,39 +29,19 @@ def save_encoder(encoder: StoredEncoder, folder: Path) -> None:
 
 
 def load_encoder(folder: Path) -> Encoder:
-    """Read an encoder that `save_encoder` wrote.
-
-    Parameters
-    ----------
-    folder : Path
-        The folder of the encoder.
-
-    Raises
-    ------
-    StorageError
-        If a file is missing, truncated or of an unknown kind.
-    """
+    """Read an encoder that `save_encoder` wrote."""
     content = read_json(folder / "encoder.json")
-    encoder_class = _class_of(content, f"the encoder in {folder}")
     arrays: dict[str, Any] = {}
-    if content["arrays"]:
-        try:
+    with damage_errors(folder):
+        if content.get("arrays"):
             arrays = read_weights(folder / "encoder.safetensors")
-        except (SafetensorError, OSError) as error:
-            raise StorageError(
-                f"{folder / 'encoder.safetensors'} can't be read ({error}); copy it again."
-            ) from None
-    restored: Encoder = encoder_class.restore(arrays, content["settings"])
-    return restored
+        return _restored(content, arrays, f"the encoder in {folder}")
 
 
 def described(encoder: Encoder) -> dict[str, Any] | None:
-    """Return an encoder's kind and settings, or None if they do not determine the encoder.
+    """Return an encoder's kind and settings, or None if these do not determine the encoder.
 
-    Parameters
-    ----------
-    encoder : Encoder
-        Settings determine an encoder of this package to which nothing was fitted.
+    They determine an encoder of this package to which nothing was fitted.
     """
     if not is_stored(encoder):
         return None
@@ -84,25 +53,28 @@ def described(encoder: Encoder) -> dict[str, Any] | None:
 def from_description(description: Mapping[str, Any]) -> Encoder | None:
     """Return the encoder that `described` described; None, with a warning, if that fails."""
     try:
-        encoder_class = _class_of(description, "it")
-        encoder: Encoder = encoder_class.restore({}, description["settings"])
-    except (OctisM3LError, AttributeError, KeyError, TypeError, ValueError) as error:
+        return _restored(description, {}, "it")
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         reason = str(error) if isinstance(error, OctisM3LError) else "its record is broken"
-        warnings.warn(
+        warn(
             f"the encoder of the data set's embeddings can't be restored ({reason}). The "
             "embeddings are used as they are, but new items can't be encoded: for that give the "
-            "encoder (encoders={view: …}), or embed the data set again.",
-            stacklevel=2,
+            "encoder (encoders={view: …}), or embed the data set again."
         )
         return None
-    return encoder.of_dataset() if isinstance(encoder, PretrainedEncoder) else encoder
 
 
-def _class_of(content: Mapping[str, Any], what: str) -> Any:
+def _restored(content: Mapping[str, Any], arrays: Mapping[str, Any], what: str) -> Encoder:
     kind = content["kind"]
     if kind not in ENCODERS:
         raise StorageError(
             f"{what} is of the unknown kind '{kind}' (known: {', '.join(ENCODERS)}); was it "
             "written by a newer version?"
         )
-    return ENCODERS[kind]
+    try:
+        restored: Encoder = ENCODERS[kind].restore(arrays, content["settings"])
+    except SettingsError as error:
+        raise StorageError(
+            f"{what} has an impossible setting: {error} Was it written by a newer version?"
+        ) from None
+    return restored

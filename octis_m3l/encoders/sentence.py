@@ -4,17 +4,27 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib import import_module
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import PositiveInt
+from pydantic import BeforeValidator, Field, PositiveInt
 
 from octis_m3l.encoders.batched import NetworkEncoder
 from octis_m3l.encoders.weights import existing_path
 from octis_m3l.errors import SettingsError
 
 Span = tuple[int, int]
+
+
+def _one_or_several(given: Any) -> Any:
+    """Return devices joined by commas, as in a specification, as a list, but one as a text."""
+    names = given.split(",") if isinstance(given, str) else given
+    return names[0] if isinstance(names, list | tuple) and len(names) == 1 else names
+
+
+Several = Annotated[Sequence[str], Field(min_length=1)]
+Devices = Annotated[str | Several, BeforeValidator(_one_or_several)]
 
 
 class SentenceEncoder(NetworkEncoder):
@@ -56,7 +66,7 @@ class SentenceEncoder(NetworkEncoder):
     max_length: PositiveInt | None = None
     long_texts: Literal["truncate", "mean"] = "truncate"
     prompt: str | None = None
-    device: str | Sequence[str] = "auto"  # type: ignore[assignment]
+    device: Devices = "auto"  # type: ignore[assignment]
 
     def __init__(self, model: str, **settings: Any) -> None:
         super().__init__(model=model, **settings)
@@ -81,7 +91,16 @@ class SentenceEncoder(NetworkEncoder):
         return [f"sentence-transformers/{self.model}", self.model]
 
     def _vectors(self, items: list[str]) -> NDArray[Any]:
-        return self._means(items) if self.long_texts == "mean" else self._of_short(items)
+        if self.long_texts == "truncate":
+            return self._of_short(items)
+        windows = self._windows(items)
+        counts = [len(of_text) for of_text in windows]
+        starts = np.cumsum([0, *counts[:-1]])
+        tokens = np.array([tokens for of_text in windows for _, tokens in of_text], np.float64)
+        shares = tokens / np.repeat(np.add.reduceat(tokens, starts), counts)
+        vectors = self._of_short([piece for of_text in windows for piece, _ in of_text])
+        weighted = vectors * shares[:, None].astype(np.float32)
+        return np.asarray(np.add.reduceat(weighted, starts, axis=0), np.float32)
 
     def _of_short(self, texts: list[str]) -> NDArray[Any]:
         several = len(self._devices) > 1 and len(texts) > 1
@@ -110,16 +129,6 @@ class SentenceEncoder(NetworkEncoder):
                 size = self._halved(size, " and ".join(devices))
         finally:
             self._loaded.stop_multi_process_pool(pool)
-
-    def _means(self, texts: list[str]) -> NDArray[Any]:
-        windows = self._windows(texts)
-        counts = [len(of_text) for of_text in windows]
-        starts = np.concatenate([[0], np.cumsum(counts)[:-1]]).astype(np.int64)
-        tokens = np.array([tokens for of_text in windows for _, tokens in of_text], np.float64)
-        shares = tokens / np.repeat(np.add.reduceat(tokens, starts), counts)
-        vectors = self._of_short([piece for of_text in windows for piece, _ in of_text])
-        weighted = vectors * shares[:, None].astype(np.float32)
-        return np.asarray(np.add.reduceat(weighted, starts, axis=0), np.float32)
 
     def _windows(self, texts: list[str]) -> list[list[tuple[str, int]]]:
         model = self._loaded

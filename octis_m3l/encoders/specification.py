@@ -1,6 +1,6 @@
-"""Encoders from strings, for the command line and YAML."""
+"""Encoders named by strings, for the command line and YAML."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from types import NoneType
 from typing import Any, get_args
 from urllib.parse import unquote
@@ -8,7 +8,7 @@ from urllib.parse import unquote
 from pydantic import TypeAdapter, ValidationError
 
 from octis_m3l.encoders.base import ENCODERS, Encoder
-from octis_m3l.errors import SettingsError, suggest
+from octis_m3l.errors import SettingsError, check_known
 from octis_m3l.validation import reasons
 
 _FITTED = ("lsa", "clsi", "word-vectors")
@@ -48,42 +48,53 @@ def encoder_from(text: str, **options: Any) -> Encoder:
         for name in getattr(one, "schemes", None) or [kind]
         if hasattr(one, "specification")
     }
-    if scheme not in schemes:
-        raise SettingsError(f"unknown encoder '{scheme}'.{suggest(scheme, schemes)}")
+    check_known(scheme, schemes, "encoder", SettingsError)
     encoder_class = schemes[scheme]
     fields = getattr(encoder_class, "model_fields", {})
-    if not fields:
-        if colon or after or options:
-            raise SettingsError(f"'{text}': the encoder '{scheme}' has neither names nor options.")
-        return encoder_class()  # type: ignore[no-any-return]
-    if not target and fields["model"].is_required():
+    if not fields and (colon or after or options):
+        raise SettingsError(f"'{text}': the encoder '{scheme}' has neither names nor options.")
+    if fields and not target and fields["model"].is_required():
         raise SettingsError(f"'{text}' names no model; expected {scheme}:NAME.")
     settings = encoder_class.from_target(scheme, target) if target else {}
-    possible = [name for name in fields if name not in settings]
+    known = [name for name in fields if name not in settings]
+    written = {}
     for part in filter(None, after.split("&")):
-        key, equals, value = part.partition("=")
-        _check_option(text, key, possible)
+        name, equals, written[name] = part.partition("=")
         if not equals:
-            raise SettingsError(f"'{text}': option '{key}' has no value; write {key}=VALUE.")
-        settings[key] = _read(key, fields[key], value)
-    for key in options:
-        _check_option(text, key, possible)
-    return encoder_class(**{**settings, **options})  # type: ignore[no-any-return]
+            raise SettingsError(f"option '{name}' has no value; write {name}=VALUE.")
+    for name in (*written, *options):
+        check_known(name, known, "option", SettingsError)
+    settings |= {name: _read(name, fields[name], value) for name, value in written.items()}
+    encoder: Encoder = encoder_class(**settings | options)
+    return encoder
 
 
-def _check_option(text: str, key: str, possible: Sequence[str]) -> None:
-    if key not in possible:
-        raise SettingsError(f"'{text}': unknown option '{key}'.{suggest(key, possible)}")
-
-
-def _read(key: str, field: Any, text: str) -> Any:
+def _read(name: str, field: Any, text: str) -> Any:
     """Return a setting from its text after '?'."""
     if text == "none" and NoneType in get_args(field.annotation):
         return None
-    text = unquote(text)
-    if key == "device" and "," in text:
-        return [one for one in text.split(",") if one]
     try:
-        return TypeAdapter(field.rebuild_annotation()).validate_strings(text)
+        return TypeAdapter(field.rebuild_annotation()).validate_strings(unquote(text))
     except ValidationError as error:
-        raise SettingsError(f"{key}={text}: {reasons(error)}.") from None
+        raise SettingsError(f"{name}={text}: {reasons(error)}.") from None
+
+
+def specified(scheme: str, target: str, options: Mapping[str, Any]) -> str:
+    """Return the string from which `encoder_from` makes an encoder."""
+    text = f"{scheme}:{_quoted(target, '?')}"
+    written = "&".join(f"{name}={_written(value)}" for name, value in options.items())
+    return f"{text}?{written}" if written else text
+
+
+def _written(value: Any) -> str:
+    if value is None:
+        return "none"
+    if isinstance(value, list | tuple):
+        return ",".join(value)
+    text = _quoted(str(value).lower() if isinstance(value, bool) else str(value), "&")
+    return "%6Eone" if text == "none" else text
+
+
+def _quoted(text: str, special: str) -> str:
+    """Return a text with '%' and one special character written as in a URL."""
+    return text.replace("%", "%25").replace(special, f"%{ord(special):02X}")

@@ -7,7 +7,8 @@ from numpy.typing import NDArray
 from pydantic import PositiveInt
 
 from octis_m3l.encoders.pretrained import PretrainedEncoder
-from octis_m3l.encoders.weights import existing_path, import_optional
+from octis_m3l.encoders.weights import existing_path
+from octis_m3l.errors import import_extra
 
 
 class StaticEncoder(PretrainedEncoder):
@@ -42,10 +43,9 @@ class StaticEncoder(PretrainedEncoder):
         super().__init__(model=model, **settings)
 
     def _load(self) -> Any:
-        model2vec = import_optional("model2vec", "model2vec", "static")
-        return model2vec.StaticModel.from_pretrained(
-            existing_path(self.model) or self._downloaded()
-        )
+        model2vec = import_extra("model2vec", "static")
+        folder = existing_path(self.model) or self._downloaded()
+        return model2vec.StaticModel.from_pretrained(folder)
 
     def _downloaded(self) -> Path:
         from huggingface_hub import snapshot_download

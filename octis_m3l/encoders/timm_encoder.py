@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from octis_m3l.encoders.base import file_name
 from octis_m3l.encoders.batched import NetworkEncoder, stacked_pictures
 from octis_m3l.encoders.pretrained import NameOrPath
-from octis_m3l.encoders.weights import close_names, content_hash, existing_path, import_optional
-from octis_m3l.errors import DataError, SettingsError, suggest
+from octis_m3l.encoders.weights import close_names, content_hash, existing_path
+from octis_m3l.errors import DataError, SettingsError, import_extra, suggest
 
 
 class TimmEncoder(NetworkEncoder):
@@ -80,12 +80,9 @@ class TimmEncoder(NetworkEncoder):
         timm = self._checked_timm()
         weights = existing_path(self.weights)
         commit = self._weights.get("commit")
-        source = f"{self._weights['repository']}@{commit}" if commit else None
+        source = {"hf_hub_id": f"{self._weights['repository']}@{commit}"} if commit else None
         network = timm.create_model(
-            self.model,
-            pretrained=weights is None,
-            pretrained_cfg_overlay={"hf_hub_id": source} if source else None,
-            num_classes=0,
+            self.model, pretrained=weights is None, pretrained_cfg_overlay=source, num_classes=0
         )
         if weights is not None:
             _read_weights(network, weights)
@@ -95,7 +92,7 @@ class TimmEncoder(NetworkEncoder):
 
     def _checked_timm(self) -> Any:
         """Import timm, and refuse a network or a tag that it does not know."""
-        timm = import_optional("timm", "timm", "images")
+        timm = import_extra("timm", "images")
         if ":" in self.model:
             raise SettingsError(f"'{self.model}': give a network that timm knows, not its address.")
         network, _, tag = self.model.partition(".")
@@ -106,9 +103,8 @@ class TimmEncoder(NetworkEncoder):
             )
         tags = [one.partition(".")[2] for one in timm.list_pretrained(f"{network}.*")]
         if (tag and tag not in tags) or not (tag or tags or self.weights):
-            which = f" '{tag}'" if tag else ""
             raise SettingsError(
-                f"timm has no weights{which} of {network}.{suggest(tag, tags)} For a file of your "
+                f"timm has no weights '{tag}' of {network}.{suggest(tag, tags)} For a file of your "
                 f"own: TimmEncoder('{network}', weights=…)."
             )
         return timm
@@ -118,16 +114,14 @@ def _read_weights(network: Any, weights: Path) -> None:
     """Read a file of safetensors into a network, except its classifier."""
     from safetensors.torch import load_file
 
-    tensors = load_file(weights)
+    tensors, own = load_file(weights), network.state_dict()
     classifier = network.default_cfg.get("classifier") or ()
-    names = (classifier,) if isinstance(classifier, str) else tuple(classifier)
-    own = network.state_dict()
-    for name in [n for n in tensors if n.rpartition(".")[0] in names and n not in own]:
-        del tensors[name]
-    wrong = sorted({*tensors} ^ {*own}) or [n for n in own if own[n].shape != tensors[n].shape]
+    names = [classifier] if isinstance(classifier, str) else classifier
+    found = {n: t for n, t in tensors.items() if n in own or n.rpartition(".")[0] not in names}
+    wrong = sorted({*found} ^ {*own}) or [n for n in own if own[n].shape != found[n].shape]
     if wrong:
         raise DataError(
             f"{weights} holds weights of another network: {', '.join(wrong[:3])} "
             f"{'is' if len(wrong) == 1 else 'are'} missing, superfluous or of another shape."
         )
-    network.load_state_dict(tensors)
+    network.load_state_dict(found)

@@ -3,35 +3,22 @@
 import hashlib
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from difflib import get_close_matches
-from importlib import import_module
 from pathlib import Path
-from typing import Any
 
-from octis_m3l.errors import MissingDependencyError
+from octis_m3l.files import sha256
 
 _WEIGHTS = frozenset({".safetensors", ".bin", ".pt", ".pth", ".npz"})
 _HASHED = _WEIGHTS | {".json", ".txt", ".model", ".spm", ".vocab"}
 
 
-def import_optional(package: str, module: str, extra: str) -> Any:
-    """Import a module of an optional package."""
-    try:
-        return import_module(module)
-    except ImportError:
-        raise MissingDependencyError(
-            f"this encoder needs the package {package}, which is not installed. Install it with: "
-            f'pip install "octis-m3l[{extra}]".'
-        ) from None
-
-
 def existing_path(text: str | None) -> Path | None:
     """Return the file or folder of that name, or None if there is none."""
-    try:
-        path = Path(text).expanduser() if text else None
-        return path if path is not None and path.exists() else None
-    except (OSError, RuntimeError):
-        return None
+    with suppress(OSError, RuntimeError):
+        if text and (path := Path(text).expanduser()).exists():
+            return path
+    return None
 
 
 def looks_like_path(text: str) -> bool:
@@ -46,9 +33,7 @@ def content_hash(path: Path) -> str:
     for one in [path] if path.is_file() else sorted(path.rglob("*")):
         if one.is_file() and (one == path or one.suffix in _HASHED):
             name = "" if one == path else one.relative_to(path).as_posix()
-            with one.open("rb") as file:
-                content = hashlib.file_digest(file, "sha256")
-            digest.update(f"{name}\0{content.hexdigest()}\0".encode())
+            digest.update(f"{name}\0{sha256(one)}\0".encode())
     return digest.hexdigest()
 
 
@@ -64,19 +49,14 @@ def commit_on_hub(names: Sequence[str], revision: str | None) -> tuple[str, str]
     if revision is not None and re.fullmatch("[0-9a-f]{40}", revision) and len(names) == 1:
         return names[0], revision
     for name in names:
-        try:
+        with suppress(LocalEntryNotFoundError):
             cached = snapshot_download(name, revision=revision, local_files_only=True)
-        except LocalEntryNotFoundError:
-            continue
-        return name, Path(cached).name
-    *alternatives, last = names
-    for name in alternatives:
-        try:
+            return name, Path(cached).name
+    for name in names[:-1]:
+        # It may not exist under this name; an error about the last name is the user's.
+        with suppress(Exception):
             return name, str(HfApi().model_info(name, revision=revision).sha)
-        except Exception:
-            # It may not exist under this name; an error about the last name is the user's.
-            continue
-    return last, str(HfApi().model_info(last, revision=revision).sha)
+    return names[-1], str(HfApi().model_info(names[-1], revision=revision).sha)
 
 
 def close_names(given: str, known: Sequence[str]) -> str:

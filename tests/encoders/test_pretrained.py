@@ -35,6 +35,7 @@ from octis_m3l.encoders import (
     save_encoder,
 )
 from octis_m3l.encoders.base import ENCODERS
+from octis_m3l.encoders.pretrained import _LOADED
 from octis_m3l.encoders.saving import described, from_description
 from octis_m3l.errors import DataError, MissingDependencyError, SettingsError, StorageError
 
@@ -170,7 +171,7 @@ def other(case: Case, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def is_loaded(encoder: Any) -> bool:
-    return "_loaded" in vars(encoder)
+    return encoder in _LOADED
 
 
 def test_every_kind_has_a_case() -> None:
@@ -264,7 +265,7 @@ def test_a_missing_package_says_how_to_install_it(
     (case,) = (one for kind, one in CASES.items() if one.package == package and "," not in kind)
     path = case.write(tmp_path / "model", 0)
     monkeypatch.setitem(sys.modules, package, None)
-    message = r"^this encoder needs the package .*, which is not installed\. Install it with: pip "
+    message = r"^this needs the package .*, which is not installed\. Install it with: pip "
     with pytest.raises(MissingDependencyError, match=message + r'install "octis-m3l\[\w+\]"\.$'):
         case.make(path).encode(case.items)
 
@@ -279,20 +280,23 @@ def test_a_saved_encoder_refuses_other_weights_and_asks_for_missing_ones(
     save_encoder(encoder, tmp_path / "saved")
     description: Any = described(encoder)
     shutil.rmtree(tmp_path / "model")
-    again = rf"load\(folder, encoders={{view: {type(encoder).__name__}\(…\)}}\)\.$"
-    embed = rf"embed\(dataset, {{view: {type(encoder).__name__}\(…\)}}\)\.$"
+    new = f"{{view: {type(encoder).__name__}(…)}}"
+    remedy = (
+        f" Or give another encoder: to a saved model, load(folder, encoders={new}); to a data set, "
+        f"embed(dataset, {new})."
+    )
 
-    def refused(kind: type[Exception], reason: str) -> None:
-        message = rf"^{re.escape(str(place))} {reason}"
-        with pytest.raises(kind, match=message.format("saved model") + ".*" + again):
-            load_encoder(tmp_path / "saved").encode(case.items)
-        of_data: Any = from_description(description)
-        with pytest.raises(kind, match=message.format("data set's embeddings") + ".*" + embed):
-            of_data.encode(case.items)
+    def refused(kind: type[Exception], message: str) -> None:
+        for saved in (load_encoder(tmp_path / "saved"), from_description(description)):
+            raises(kind, message + remedy, saved.encode, case.items)  # type: ignore[union-attr]
 
-    refused(DataError, "is missing: the encoder of the {} had its ")
+    refused(DataError, f"{encoder.paths[0]}='{place}': there is no such file or folder.")
     shutil.copytree(other.parent, tmp_path / "model")
-    refused(StorageError, "has other weights than the encoder of the {} had ")
+    refused(
+        StorageError,
+        f"{place} has other weights than the saved encoder had, so vectors of new items would not "
+        "fit. Put the former weights back.",
+    )
     of_data: Any = from_description(description)
     setattr(of_data, of_data.paths[0], str(path))
     np.testing.assert_array_equal(of_data.encode(case.items), wanted)

@@ -1,6 +1,5 @@
 """Encoders written and read again."""
 
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -52,31 +51,20 @@ def test_a_round_trip_is_exact(fitted: LatentSemanticEncoder, tmp_path: Path) ->
     assert load_encoder(tmp_path) == PictureEncoder()
 
 
-@pytest.mark.parametrize(
-    ("name", "fault", "message"),
-    [
-        *(
-            ("encoder.safetensors", lambda path, kept=kept: cut(path, kept), "can't be read (")
-            for kept in (0, 5, 100, -1)
-        ),
-        ("encoder.safetensors", Path.unlink, "can't be read ("),
-        ("encoder.json", Path.unlink, "is missing: the folder is incomplete"),
-    ],
-)
+@pytest.mark.parametrize("kept", [0, 5, 100, -1, None])
 def test_damaged_and_missing_files_are_errors(
-    fitted: LatentSemanticEncoder,
-    tmp_path: Path,
-    name: str,
-    fault: Callable[[Path], object],
-    message: str,
+    fitted: LatentSemanticEncoder, tmp_path: Path, kept: int | None
 ) -> None:
     save_encoder(fitted, tmp_path)
-    fault(tmp_path / name)
-    raises(StorageError, f"{tmp_path / name} {message}", load_encoder, tmp_path)
-
-
-def cut(path: Path, kept: int) -> None:
-    path.write_bytes(path.read_bytes()[:kept])
+    arrays = tmp_path / "encoder.safetensors"
+    content = arrays.read_bytes()
+    arrays.unlink()
+    if kept is not None:
+        arrays.write_bytes(content[:kept])
+    raises(StorageError, f"{tmp_path} is damaged or incomplete (", load_encoder, tmp_path)
+    settings = tmp_path / "encoder.json"
+    settings.unlink()
+    raises(StorageError, f"{settings} is missing: the folder is", load_encoder, tmp_path)
 
 
 def test_an_unknown_kind_is_an_error(tmp_path: Path) -> None:
@@ -105,7 +93,10 @@ def test_your_own_tokenizer_must_be_passed_again(
     ("record", "reason"),
     [
         ({"kind": "neural", "settings": {}}, "it is of the unknown kind 'neural'"),
-        ({"kind": "model2vec", "settings": {"model": "a/b", "heads": 3}}, "a stored encoder of ki"),
+        (
+            {"kind": "model2vec", "settings": {"model": "a/b", "heads": 3}},
+            "it has an impossible setting: StaticEncoder has no setting 'heads'.",
+        ),
         ({"kind": "model2vec", "settings": {"model": 3}}, ".*model=3: it should be a valid string"),
         ({"kind": "model2vec", "settings": {"model": "a", "identity": 3}}, "its record is broken"),
         ({"kind": "model2vec", "settings": {}}, "its record is broken"),

@@ -25,7 +25,7 @@ NAMES = st.text(min_size=1, max_size=20) | st.sampled_from(
 )
 SIZES = st.just("auto") | st.integers(1, 10**6)
 PRECISIONS = st.sampled_from(["auto", "float32", "float16", "bfloat16"])
-DEVICES = st.sampled_from(["auto", "cpu", "cuda:1", ["cpu"], ["cuda:0", "cuda:1"]])
+DEVICES = st.sampled_from(["auto", "cpu", "cuda:1", ["cuda:0", "cuda:1"]])
 LENGTHS = st.none() | st.integers(1, 10**6)
 WORDS = st.none() | st.text(max_size=12) | st.sampled_from(["none", "None", "query: ", "a&b=c?%20"])
 
@@ -108,7 +108,7 @@ def test_options_beside_the_string_come_first() -> None:
     found = encoder_from("model2vec:a/b?max_length=3&normalise=true", max_length=5, progress=True)
     assert isinstance(found, StaticEncoder)
     assert (found.max_length, found.normalise, found.progress) == (5, True, True)
-    message = "'timm:a': unknown option 'normalize'. Did you mean 'normalise'?"
+    message = "unknown option 'normalize'. Did you mean 'normalise'?"
     raises(SettingsError, message, lambda: encoder_from("timm:a", normalize=True))
 
 
@@ -125,17 +125,17 @@ def test_options_beside_the_string_come_first() -> None:
         ("model2vec", "'model2vec' names no model; expected model2vec:NAME."),
         (
             "model2vec:a?max_lenght=3",
-            "'model2vec:a?max_lenght=3': unknown option 'max_lenght'. Did",
+            "unknown option 'max_lenght'. Did you mean 'max_length'? Known: ",
         ),
         (
             "model2vec:a?max_length",
-            "'model2vec:a?max_length': option 'max_length' has no value; wr",
+            "option 'max_length' has no value; write max_length=VALUE.",
         ),
         ("model2vec:a?max_length=many", "max_length=many: it should be a valid integer"),
         ("model2vec:a?max_length=0", "max_length=0: it should be greater than 0."),
-        ("model2vec:a?model=b", "'model2vec:a?model=b': unknown option 'model'."),
+        ("model2vec:a?model=b", "unknown option 'model'."),
         ("open-clip:ViT-B-32", "ViT-B-32 without pretrained would have random weights; give a tag"),
-        ("open-clip:a/b?side=text", "'open-clip:a/b?side=text': unknown option 'side'."),
+        ("open-clip:a/b?side=text", "unknown option 'side'."),
         ("picture:a", "'picture:a': the encoder 'picture' has neither names nor options."),
         ("picture?a=b", "'picture?a=b': the encoder 'picture' has neither names nor options."),
     ],
