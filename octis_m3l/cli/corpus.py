@@ -104,7 +104,7 @@ def build(
     from octis_m3l.data.folder.manifest import MANIFEST
     from octis_m3l.data.words import WithoutVector
     from octis_m3l.encoders import embed, encoder_from
-    from octis_m3l.encoders.embedding import encoders_of
+    from octis_m3l.encoders.encode import encoders_of
 
     chosen, own = pairs(encoder, "--encoder"), pairs(embeddings, "--embeddings")
     for name in {*chosen} & {*own}:
@@ -261,7 +261,7 @@ def encode(
     options follow a question mark: sentence-transformers:NAME?max_length=128. VIEW may be texts or
     images: all of them.
     """
-    from octis_m3l.encoders.embedding import encode_folder
+    from octis_m3l.encoders.encode import encode_folder
 
     chosen = pairs(encoder, "--encoder")
     if not chosen:

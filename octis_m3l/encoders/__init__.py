@@ -3,8 +3,7 @@
 from octis_m3l.encoders.base import Encoder
 from octis_m3l.encoders.cache import EmbeddingCache
 from octis_m3l.encoders.clip import ClipEncoder
-from octis_m3l.encoders.embedding import embed
-from octis_m3l.encoders.encode import Encodings, encode, encode_words
+from octis_m3l.encoders.encode import Encodings, embed, encode, encode_words
 from octis_m3l.encoders.latent_semantic import (
     LatentSemanticEncoder,
     fit_cross_language,

@@ -1,13 +1,12 @@
 """Vectors kept on disk, so that each item is encoded once, whatever data set it is in."""
 
-import errno
 import hashlib
 import re
 import sqlite3
 import time
 import zlib
-from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager, nullcontext, suppress
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +24,6 @@ from octis_m3l.errors import DataError, SettingsError, StorageError
 
 _FLOAT = np.dtype("<f4")
 _AT_ONCE = 1024
-# SQLite allows 32,766 parameters in a query, and 999 before version 3.32.
-_QUERIED_AT_ONCE = 900
 # A file that changed this recently may change again within the resolution of its time.
 _SETTLED_SECONDS = 2.0
 _TABLES = """
@@ -93,7 +90,8 @@ class EmbeddingCache:
         if (rows < 0).any():
             with self._locked(encoder, progress):
                 # Another process may have encoded some of them in the meantime.
-                self._add(encoder, items, keys, self._find(encoder, keys)[1], progress)
+                missing = _missing(keys, self._find(encoder, keys)[1])
+                self._add(encoder, items, keys, missing, progress)
             vectors, rows = self._find(encoder, keys)
             if (rows < 0).any():
                 raise StorageError(
@@ -120,26 +118,28 @@ class EmbeddingCache:
 
     def _keys(self, items: Sequence[Any]) -> list[bytes]:
         """Return a key of the content of each item; of a path, of the file's content."""
-        files = [row for row, item in enumerate(items) if isinstance(item, Path)]
-        of_files: dict[int, bytes] = {}
-        if files:
+        paths = list(dict.fromkeys(item for item in items if isinstance(item, Path)))
+        of_files: dict[Any, bytes] = {}
+        if paths:
             with self._index() as index:
-                found = _keys_of_files(index, [items[row] for row in files])
-            of_files = dict(zip(files, found, strict=True))
-        return [of_files.get(row) or content_key(item, row) for row, item in enumerate(items)]
+                of_files = _keys_of_files(index, paths)
+        return [
+            of_files[item] if isinstance(item, Path) else content_key(item, row)
+            for row, item in enumerate(items)
+        ]
 
     def _find(
         self, encoder: Encoder, keys: Sequence[bytes]
     ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         """Return an encoder's vectors, and the row of each item: -1 if missing or damaged."""
-        rows = np.full(len(keys), -1, np.int64)
         path, fingerprint = self._file(encoder), fingerprint_hash(encoder)
         with self._index() as index:
             query = "select dimensions from vectors where encoder = ? limit 1"
-            known = index.execute(query, [fingerprint]).fetchone()
-            if known is None or not path.exists():
-                return np.zeros((0, 0), np.float32), rows
-            dimensions = known[0]
+            (dimensions,) = index.execute(query, [fingerprint]).fetchone() or (0,)
+            size = path.stat().st_size if dimensions and path.exists() else 0
+            count = size // max(1, dimensions * _FLOAT.itemsize)
+            if not count:
+                return np.zeros((0, 0), np.float32), np.full(len(keys), -1, np.int64)
             if isinstance(encoder, PretrainedEncoder):
                 encoder.recall_dimensions(dimensions)
             if dimensions != encoder.dimensions:
@@ -147,29 +147,29 @@ class EmbeddingCache:
                     f"{path} holds vectors of {dimensions} dimensions, expected "
                     f"{encoder.dimensions}; change the encoder's fingerprint, or use another cache."
                 )
-            count = path.stat().st_size // (dimensions * _FLOAT.itemsize)
-            if not count:
-                return np.zeros((0, dimensions), np.float32), rows
             vectors = np.memmap(path, _FLOAT, "r", shape=(count, dimensions))
+            query = (
+                "select key, row, checksum from vectors where encoder = ? and row < ? "
+                "and key in wanted"
+            )
             found: dict[bytes, int] = {}
-            for entries in _entries(index, fingerprint, set(keys), count):
+            for entries in _rows(index, query, keys, fingerprint, count):
                 sums = _checksums(vectors[[row for _, row, _ in entries]])
                 for (key, row, written), read in zip(entries, sums, strict=True):
                     if written == read:
                         found[key] = row
-        rows[:] = [found.get(key, -1) for key in keys]
-        return vectors, rows
+        return vectors, np.array([found.get(key, -1) for key in keys], np.int64)
 
     def _add(
         self,
         encoder: Encoder,
         items: Sequence[Any],
         keys: Sequence[bytes],
-        rows: NDArray[np.int64],
+        missing: Sequence[int],
         progress: bool,
     ) -> None:
-        """Encode the items that have no row, and store their vectors."""
-        missing, together = _missing(keys, rows), self.items_at_once * _speed(encoder)
+        """Encode the items that are missing, and store their vectors."""
+        together = self.items_at_once * _speed(encoder)
         # If all items go to the encoder at once, its own bar, if it has one, is the one that moves.
         own_bar = self.items_at_once < together >= len(missing) and hasattr(encoder, "progress")
         hidden = own_bar or not progress
@@ -177,8 +177,7 @@ class EmbeddingCache:
         with bar, progress_shown(encoder, own_bar) if progress else nullcontext():
             for start in range(0, len(missing), together):
                 part = missing[start : start + together]
-                vectors = _encoded(encoder, items, part)
-                self._append(encoder, [keys[item] for item in part], vectors)
+                self._append(encoder, [keys[item] for item in part], _encoded(encoder, items, part))
                 bar.update(len(part))
 
     def _append(
@@ -192,13 +191,11 @@ class EmbeddingCache:
                 first = file.tell() // (dimensions * _FLOAT.itemsize)
                 file.truncate(first * dimensions * _FLOAT.itemsize)
                 file.write(vectors.astype(_FLOAT, copy=False).tobytes())
-            entries = [
-                (fingerprint, key, dimensions, row, checksum)
-                for row, (key, checksum) in enumerate(
-                    zip(keys, _checksums(vectors), strict=True), first
-                )
-            ]
-            index.executemany("insert or replace into vectors values (?, ?, ?, ?, ?)", entries)
+            entries = enumerate(zip(keys, _checksums(vectors), strict=True), first)
+            index.executemany(
+                "insert or replace into vectors values (?, ?, ?, ?, ?)",
+                [(fingerprint, key, dimensions, row, checksum) for row, (key, checksum) in entries],
+            )
 
     def _file(self, encoder: Encoder) -> Path:
         return self.folder / f"{file_name(encoder.name)}-{fingerprint_hash(encoder)[:16]}.f32"
@@ -213,47 +210,31 @@ class EmbeddingCache:
                 index.executescript(_TABLES)
                 yield index
         except (OSError, sqlite3.Error) as error:
-            remedy = "use another"
-            if getattr(error, "errno", None) == errno.ENOSPC or "is full" in str(error):
-                remedy = "free some space, then run it again: what is there counts"
-            elif type(error) is sqlite3.DatabaseError:
-                remedy = f"it is damaged: delete {path}, or use another"
             raise StorageError(
-                f"the cache {self.folder} can't be used ({error}); {remedy}."
+                f"the cache {self.folder} can't be used ({error}). If the disk is full, free some "
+                "space and run it again: what is stored counts. If the index is damaged, delete "
+                f"{path}. Or use another cache."
             ) from None
 
-    @contextmanager
-    def _locked(self, encoder: Encoder, progress: bool) -> Iterator[None]:
-        path = self._file(encoder).with_suffix(".lock")
-        lock = FileLock(path)
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            if progress:
-                tqdm.write(f"another process is encoding into {path.parent}; waiting for it")
-            lock.acquire()
-        try:
-            yield
-        finally:
-            lock.release()
+    def _locked(self, encoder: Encoder, progress: bool) -> AbstractContextManager[Any]:
+        """Keep other processes from encoding with the same encoder."""
+        lock = FileLock(self._file(encoder).with_suffix(".lock"))
+        with suppress(Timeout):
+            return lock.acquire(timeout=0)
+        if progress:
+            tqdm.write(f"another process is encoding into {self.folder}; waiting for it")
+        return lock.acquire()
 
 
-def _entries(
-    index: sqlite3.Connection, fingerprint: str, wanted: set[bytes], count: int
-) -> Iterator[list[tuple[bytes, int, int]]]:
-    """Yield the key, row and checksum of entries among the first `count` rows, in parts."""
-    query = "select key, row, checksum from vectors where encoder = ? and row < ?"
-    if len(wanted) > count // 4:
-        # Reading all entries is faster than looking up many of them.
-        cursor = index.execute(query, [fingerprint, count])
-        while part := cursor.fetchmany(_AT_ONCE):
-            yield [entry for entry in part if entry[0] in wanted]
-        return
-    keys = list(wanted)
-    for start in range(0, len(keys), _QUERIED_AT_ONCE):
-        some = keys[start : start + _QUERIED_AT_ONCE]
-        keyed = f"{query} and key in ({','.join('?' * len(some))})"
-        yield index.execute(keyed, [fingerprint, count, *some]).fetchall()
+def _rows(
+    index: sqlite3.Connection, query: str, wanted: Iterable[Any], *arguments: Any
+) -> Iterator[list[Any]]:
+    """Yield what a query finds, in parts; it may refer to the wanted keys as a table."""
+    index.execute("create temp table wanted (key primary key) without rowid")
+    index.executemany("insert or ignore into wanted values (?)", ([key] for key in wanted))
+    cursor = index.execute(query, arguments)
+    while part := cursor.fetchmany(_AT_ONCE):
+        yield part
 
 
 def content_key(item: Any, row: int) -> bytes:
@@ -261,9 +242,8 @@ def content_key(item: Any, row: int) -> bytes:
     if isinstance(item, str):
         return _digest(b"text", item.encode(errors="surrogatepass"))
     if isinstance(item, np.ndarray):
-        return _digest(
-            f"array {item.dtype} {item.shape} ".encode(), np.ascontiguousarray(item).tobytes()
-        )
+        kind = f"array {item.dtype} {item.shape} "
+        return _digest(kind.encode(), np.ascontiguousarray(item).tobytes())
     if isinstance(item, Image.Image):
         # As encoders read it: palette, orientation and transparency have an effect too.
         opened = open_picture(item, row)
@@ -278,32 +258,25 @@ def _digest(kind: bytes, content: bytes) -> bytes:
     return hashlib.blake2b(content, digest_size=16, key=kind[:64]).digest()
 
 
-def _keys_of_files(index: sqlite3.Connection, paths: Sequence[Path]) -> list[bytes]:
+def _keys_of_files(index: sqlite3.Connection, paths: Sequence[Path]) -> dict[Path, bytes]:
     """Return a key of each file's content; unchanged files are not read again."""
     names = [str(path.absolute()) for path in paths]
-    known: dict[tuple[str, str], bytes] = {}
-    for start in range(0, len(names), _QUERIED_AT_ONCE):
-        some = names[start : start + _QUERIED_AT_ONCE]
-        query = f"select path, state, key from files where path in ({','.join('?' * len(some))})"
-        known |= {(name, state): key for name, state, key in index.execute(query, some)}
-    keys, read = [], []
+    query = "select path, state, key from files where path in wanted"
+    known = {(name, state): key for part in _rows(index, query, names) for name, state, key in part}
+    keys, read = {}, []
     for name, path in zip(names, paths, strict=True):
         try:
-            stat = path.stat()
-            state = f"{stat.st_dev} {stat.st_ino} {stat.st_size} {stat.st_mtime_ns}"
-            state += f" {stat.st_ctime_ns}"
-            key = known.get((name, state)) or _digest(b"file", path.read_bytes())
+            now = path.stat()
+            state = f"{now.st_dev} {now.st_ino} {now.st_size} {now.st_mtime_ns} {now.st_ctime_ns}"
+            keys[path] = known.get((name, state)) or _digest(b"file", path.read_bytes())
         except OSError as error:
             raise DataError(f"{path} can't be read ({error}); mend or leave it out.") from None
-        keys.append(key)
-        if (name, state) not in known and time.time() - max(
-            stat.st_mtime, stat.st_ctime
-        ) > _SETTLED_SECONDS:
-            read.append((name, state, key))
-    if read:
-        # It only saves time, so a cache that can't be written to is no error.
-        with suppress(sqlite3.OperationalError):
-            index.executemany("insert or replace into files values (?, ?, ?)", read)
+        is_settled = time.time() - max(now.st_mtime, now.st_ctime) > _SETTLED_SECONDS
+        if is_settled and (name, state) not in known:
+            read.append((name, state, keys[path]))
+    # It only saves time, so a cache that can't be written to is no error.
+    with suppress(sqlite3.OperationalError):
+        index.executemany("insert or replace into files values (?, ?, ?)", read)
     return keys
 
 
@@ -345,8 +318,8 @@ def _speed(encoder: Encoder) -> int:
     import torch
 
     given = getattr(encoder, "device", None)
-    devices = [str(one) for one in (given if isinstance(given, list | tuple) else [given])]
+    devices = given if isinstance(given, list | tuple) else [given]
     if len(devices) > 1:
         return 32 * len(devices)
-    automatic = "cuda" if torch.cuda.is_available() else "cpu"
-    return 8 if devices[0].replace("auto", automatic).startswith("cuda") else 1
+    automatic = devices[0] == "auto" and torch.cuda.is_available()
+    return 8 if automatic or str(devices[0]).startswith("cuda") else 1

@@ -1,9 +1,9 @@
-"""Embeddings of all views of a data set: given ones, or from encoders fitted on training items."""
+"""Embeddings of a data set's views: given ones, or from fitted or pretrained encoders."""
 
 import json
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal, get_args
 from weakref import WeakKeyDictionary
 
@@ -11,8 +11,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from octis_m3l.data.dataset import MultiviewDataset
-from octis_m3l.encoders.base import Encoder
-from octis_m3l.encoders.embedding import vectors_of
+from octis_m3l.data.folder.manifest import MANIFEST, read_manifest
+from octis_m3l.data.folder.reading import ANY
+from octis_m3l.data.folder.writing import write_embeddings
+from octis_m3l.data.views import View, check_embeddings
+from octis_m3l.encoders.base import (
+    Encoder,
+    as_read,
+    embedding_name,
+    has_fingerprint,
+    progress_shown,
+)
+from octis_m3l.encoders.cache import EmbeddingCache
 from octis_m3l.encoders.latent_semantic import (
     LatentSemanticEncoder,
     check_linked,
@@ -23,8 +33,11 @@ from octis_m3l.encoders.latent_semantic import (
     languages_are_linked,
 )
 from octis_m3l.encoders.picture import PictureEncoder
-from octis_m3l.encoders.saving import from_description
-from octis_m3l.errors import DataError, SettingsError, suggest
+from octis_m3l.encoders.saving import described, from_description
+from octis_m3l.encoders.specification import encoder_from
+from octis_m3l.errors import DataError, SettingsError, check_known, warn
+from octis_m3l.files import cache_folder, check_can_create
+from octis_m3l.validation import validated
 
 EncoderName = Literal["auto", "given", "lsa", "clsi", "word-vectors"]
 
@@ -58,10 +71,7 @@ def check_encoder(
     dataset: MultiviewDataset, encoder: EncoderName, own: Mapping[str, Encoder] | None = None
 ) -> list[str]:
     """Raise what `encode` would raise, without encoding; return the views to fit encoders for."""
-    if encoder not in get_args(EncoderName):
-        raise SettingsError(
-            f"unknown encoder '{encoder}'.{suggest(str(encoder), get_args(EncoderName))}"
-        )
+    check_known(encoder, get_args(EncoderName), "encoder", SettingsError)
     to_fit = [
         name
         for name, view in dataset.text_views.items()
@@ -115,18 +125,23 @@ def encode(
     """
     to_fit = check_encoder(dataset, encoder, encoders)
     recent, key = _recent.setdefault(dataset, {}), (encoder, dimensions, seed)
-    if encoders is None and key in recent:
-        result = recent[key]
-    else:
-        found = _not_fitted(dataset, encoder, encoders or {})
-        for name, one in _fitted(dataset, to_fit, encoder, dimensions, seed).items():
-            found.encoders[name] = one
-            found.embeddings[name] = vectors_of(dataset.view(name), one)
-        result = Encodings({n: found.embeddings[n] for n in dataset.views}, found.encoders)
+    result = recent.get(key) if encoders is None else None
+    if result is None:
+        own = {dataset.view(name).name: one for name, one in (encoders or {}).items()}
+        pictures = {n: PictureEncoder() for n, v in dataset.image_views.items() if _lacks(v)}
+        fitted = _fitted(dataset, to_fit, encoder, dimensions, seed)
+        chosen: dict[str, Encoder] = {**pictures, **fitted, **own}
+        computed = {n: vectors_of(dataset.view(n), one) for n, one in chosen.items()}
+        given = {n: v.embeddings for n, v in dataset.views.items() if n not in chosen}
+        found: dict[str, Any] = {**given, **computed}
+        chosen |= _recorded([dataset.view(name) for name in given])
+        result = Encodings(
+            {name: found[name] for name in dataset.views},
+            {name: chosen[name] for name in dataset.views if name in chosen},
+        )
         if encoders is None:
-            for name in result.encoders:
-                if result.embeddings[name] is not dataset.view(name).embeddings:
-                    result.embeddings[name].flags.writeable = False
+            for array in computed.values():
+                array.flags.writeable = False
             if len(recent) >= _REMEMBERED:
                 recent.pop(next(iter(recent)))
             recent[key] = result
@@ -172,31 +187,84 @@ def encode_words(
     }
 
 
-def _not_fitted(
-    dataset: MultiviewDataset, encoder: EncoderName, own: Mapping[str, Encoder]
-) -> Encodings:
-    """Return the embeddings of all views that need no fitted encoder."""
-    found = Encodings(encoders=dict(own))
-    for name, one in own.items():
-        found.embeddings[name] = vectors_of(dataset.view(name), one)
-    restored: dict[str, Encoder | None] = {}
-    for name, view in dataset.views.items():
-        is_image = name in dataset.image_views
-        if name in own or (encoder not in ("auto", "given") and not is_image):
-            continue
-        if view.embeddings is not None:
-            found.embeddings[name] = view.embeddings
-            if view.embedding_encoder:
-                # One object, and so one set of weights, for all views of one encoder.
-                record = json.dumps(view.embedding_encoder, sort_keys=True, default=repr)
-                if record not in restored:
-                    restored[record] = from_description(view.embedding_encoder)
-                if (one_restored := restored[record]) is not None:
-                    found.encoders[name] = one_restored
-        elif is_image:
-            found.encoders[name] = pictures = PictureEncoder()
-            found.embeddings[name] = vectors_of(view, pictures)
-    return found
+@validated
+def embed(
+    dataset: MultiviewDataset,
+    encoders: Mapping[str, Encoder | str],
+    *,
+    cache: EmbeddingCache | str | Path | None = "default",
+    progress: bool = False,
+) -> MultiviewDataset:
+    """Return the data set with the vectors of its items from the given encoders.
+
+    What was encoded before, in this or another data set, comes from the cache; after an
+    interruption, the same call continues. Models trained on the result keep the encoders of this
+    package, and so encode new texts and pictures. Your own encoders are not saved: pass them again
+    with ``load_model(folder, encoders={...})``.
+
+    Parameters
+    ----------
+    dataset : MultiviewDataset
+        The data.
+    encoders : mapping of view to Encoder or str
+        One for each view to encode; views with the same object share one space. A string is read
+        by `encoder_from`: ``sentence-transformers:NAME``, ``model2vec:NAME``,
+        ``open-clip:ARCHITECTURE/PRETRAINED``, …
+    cache : EmbeddingCache, path or None
+        'default': in the user's cache folder, or in ``OCTIS_M3L_CACHE``. None: no cache. Encoders
+        of your own are cached if they have a method `fingerprint()`.
+    progress : bool
+        Whether to show a progress bar with the remaining time.
+
+    Raises
+    ------
+    DataError
+        If a view is unknown or has no pictures, or an encoder does not return one finite vector
+        for each item.
+    """
+    views = {name: dataset.view(name) for name in encoders}
+    made = {one: encoder_from(one) for one in encoders.values() if isinstance(one, str)}
+    chosen = {n: made[one] if isinstance(one, str) else one for n, one in encoders.items()}
+    for name, view in views.items():
+        _check_reads(view, chosen[name])
+    if cache == "default":
+        cache = cache_folder() / "embeddings"
+    if isinstance(cache, str | Path):
+        cache = EmbeddingCache(cache)
+    vectors = {n: vectors_of(view, chosen[n], cache, progress) for n, view in views.items()}
+    descriptions = {n: one for n, e in chosen.items() if (one := described(e)) is not None}
+    for name, encoder in chosen.items():
+        dataset = dataset.with_embeddings(
+            {name: vectors[name]},
+            name=embedding_name(encoder),
+            order="stored",
+            encoders=descriptions,
+        )
+    return dataset
+
+
+def vectors_of(
+    view: View, encoder: Encoder, cache: EmbeddingCache | None = None, progress: bool = False
+) -> NDArray[Any]:
+    """Return an encoder's vectors of all items of a view, checked."""
+    items = as_read(encoder, view.items(slice(0, len(view))))
+    if cache is not None and has_fingerprint(encoder):
+        vectors: NDArray[Any] = cache.encode(encoder, items, progress=progress)
+    else:
+        with progress_shown(encoder, progress):
+            vectors = np.asarray(encoder.encode(items))
+    check_embeddings(vectors, len(view), view.name)
+    expected = getattr(encoder, "dimensions", vectors.shape[1])
+    if vectors.shape[1] != expected:
+        raise DataError(
+            f"the encoder of view '{view.name}' returned vectors of {vectors.shape[1]} dimensions, "
+            f"but its attribute dimensions is {expected}."
+        )
+    return vectors
+
+
+def _lacks(view: View) -> bool:
+    return view.embeddings is None
 
 
 def _fitted(
@@ -215,6 +283,21 @@ def _fitted(
     return {n: fit_per_language(dataset, n, dimensions=dimensions, seed=seed) for n in views}
 
 
+def _recorded(views: Sequence[View]) -> dict[str, Encoder]:
+    """Return the encoders that a data set records for embeddings, one for equal records."""
+    restored: dict[str, Encoder | None] = {}
+    found = {}
+    for view in views:
+        if view.embedding_encoder:
+            # One object, and so one set of weights, for all views of one encoder.
+            record = json.dumps(view.embedding_encoder, sort_keys=True, default=repr)
+            if record not in restored:
+                restored[record] = from_description(view.embedding_encoder)
+            if (encoder := restored[record]) is not None:
+                found[view.name] = encoder
+    return found
+
+
 def _warn_of_odd_embeddings(
     dataset: MultiviewDataset, embeddings: Mapping[str, NDArray[Any]]
 ) -> None:
@@ -226,17 +309,87 @@ def _warn_of_odd_embeddings(
         sizes = np.concatenate([np.abs(part).max(axis=1) for part in parts]).astype(np.float64)
         usual, largest = float(np.median(sizes)), int(sizes.argmax())
         if usual and sizes[largest] > _OUT_OF_PROPORTION * usual:
-            warnings.warn(
+            warn(
                 f"the embedding of row {int(dataset.view(name).input_rows[largest])} of view "
                 f"'{name}' has a value of {sizes[largest]:.3g}, where the largest of an embedding "
                 f"is usually {usual:.3g}: one such row can spoil the topics of all; encode it "
-                "again, or leave the item out.",
-                stacklevel=7,
+                "again, or leave the item out."
             )
         if len(array) > 1 and not any((part != array[0]).any() for part in parts):
-            warnings.warn(
+            warn(
                 f"all {len(array)} embeddings of view '{name}' are the same, so nothing can be "
                 "learned about its items; encode them again, or leave the view out "
-                "(dataset.with_views).",
-                stacklevel=7,
+                "(dataset.with_views)."
             )
+
+
+def _check_reads(view: View, encoder: Encoder) -> None:
+    reads = getattr(encoder, "reads", None)
+    expected = "text" if view.kind == "text" else "picture"
+    if reads is not None and reads != expected:
+        clip = "open-clip-text:…, for texts" if expected == "text" else "open-clip:…, for pictures"
+        raise DataError(
+            f"view '{view.name}' holds {expected}s, but the encoder '{encoder.name}' reads "
+            f"{reads}s; give one that reads {expected}s (of a CLIP model: {clip})."
+        )
+
+
+# For the command line
+
+
+def encoders_of(
+    dataset: MultiviewDataset, given: Mapping[str, str], device: str | None
+) -> dict[str, Encoder]:
+    """Return an encoder for each view; views with the same specification share one.
+
+    Besides the names of views, 'texts' and 'images' stand for all views of a kind.
+    """
+    kinds: dict[str, Any] = {"texts": dataset.text_views, "images": dataset.image_views}
+    kinds = {kind: views for kind, views in kinds.items() if views and kind not in dataset.views}
+    wanted: dict[str, str] = {}
+    for name, text in given.items():
+        check_known(name, [*dataset.views, *kinds], "view", SettingsError)
+        for view in kinds.get(name, [name]):
+            if view not in given or view == name:
+                wanted[view] = text
+    made: dict[str, Any] = {text: encoder_from(text) for text in wanted.values()}
+    for encoder in made.values():
+        if device is not None and getattr(encoder, "device", None) == "auto":
+            encoder.device = device
+    return {view: made[text] for view, text in wanted.items()}
+
+
+def encode_folder(
+    folder: Path,
+    given: Mapping[str, str],
+    *,
+    device: str | None,
+    cache: EmbeddingCache | str | Path | None,
+    replace: bool,
+    progress: bool,
+) -> dict[str, Any]:
+    """Encode views of a saved data set, write their embeddings into its folder, and report them."""
+    dataset = MultiviewDataset.from_folder(folder, embeddings=ANY)
+    check_can_create(folder / MANIFEST)
+    encoders = encoders_of(dataset, given, device)
+    dataset = embed(dataset, encoders, cache=cache, progress=progress)
+    report = {}
+    for name, encoder in encoders.items():
+        view = dataset.view(name)
+        write_embeddings(
+            folder,
+            name,
+            np.asarray(view.embeddings),
+            view.embedding_name,
+            {"encoder": encoder.name},
+            encoder=view.embedding_encoder,
+            replace=replace,
+        )
+        report[name] = {
+            "embeddings": view.embedding_name,
+            "items": len(view),
+            "dimensions": encoder.dimensions,
+            "encoder": encoder.name,
+            "stored": read_manifest(folder).embedding_names(name),
+        }
+    return report

@@ -65,22 +65,11 @@ class LatentSemanticEncoder:
         texts = as_items(items, "texts to encode")
         if not texts:
             return np.zeros((0, self.dimensions), np.float32)
-        weighted = self._weighted(_counts(self.preprocessor.transform(texts, self.vocabulary)))
-        return np.asarray(weighted @ self.components, np.float32)
-
-    def _weighted(self, counts: "csr_array[Any]") -> "csr_array[Any]":
-        transformer = TfidfTransformer(sublinear_tf=True)
-        transformer.idf_ = self.idf.astype(np.float64)
-        return csr_array(transformer.transform(csr_matrix(counts)))
+        counts = _counts(self.preprocessor.transform(texts, self.vocabulary))
+        return np.asarray(_weighted(counts, self.idf) @ self.components, np.float32)
 
     def with_tokenizer(self, tokenizer: Callable[[str], Sequence[str]]) -> Self:
-        """Return the encoder with a tokenizer of your own, which is not saved with its settings.
-
-        Parameters
-        ----------
-        tokenizer : callable
-            A function from a text to its words.
-        """
+        """Return the encoder with a tokenizer of your own, which is not saved with its settings."""
         return replace(self, preprocessor=self.preprocessor.with_tokenizer(tokenizer))
 
     def state(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
@@ -94,13 +83,7 @@ class LatentSemanticEncoder:
 
     @classmethod
     def restore(cls, arrays: Mapping[str, NDArray[Any]], settings: Mapping[str, Any]) -> Self:
-        """Return the encoder with the arrays and settings that `state` returned.
-
-        Parameters
-        ----------
-        arrays, settings
-            As returned by `state`.
-        """
+        """Return the encoder with the arrays and settings that `state` returned."""
         return cls(
             settings["name"],
             TextPreprocessor.from_dict(settings["preprocessor"]),
@@ -134,8 +117,7 @@ def fit_per_language(
         Of the truncated singular value decomposition.
     """
     fitted, weighted = _fit_words(dataset.text_view(view), words)
-    components = _components(weighted, dimensions, seed)
-    return replace(fitted, name="lsa", components=components)
+    return replace(fitted, components=_components(weighted, dimensions, seed))
 
 
 def fit_cross_language(
@@ -259,32 +241,26 @@ def _fit_words(view: TextView, words: int) -> tuple[LatentSemanticEncoder, "csr_
         )
     preprocessor = view.preprocessor if view.texts is not None else None
     if preprocessor is None:
+        tokenizer = "auto" if view.texts is not None else "separated"
         preprocessor = TextPreprocessor(
-            language=view.language,
-            tokenizer="auto" if view.texts is not None else "separated",
-            stop_words=False,
+            language=view.language, tokenizer=tokenizer, stop_words=False
         )
-    corpus = None
+    preprocessor = replace(preprocessor, vocabulary_size=words, max_document_frequency=1.0)
     # Few short texts may have hardly a word in common.
     for least in (min(2, len(texts)), 1):
-        preprocessor = replace(
-            preprocessor,
-            vocabulary_size=words,
-            min_document_frequency=least,
-            max_document_frequency=1.0,
-        )
+        preprocessor = replace(preprocessor, min_document_frequency=least)
         try:
             corpus = preprocessor.fit_transform(texts, None, view.name)
         except DataError:
             if least == 1:
                 raise
-        if corpus is not None and len(corpus.vocabulary) > 1:
+            continue
+        if len(corpus.vocabulary) > 1:
             break
-    assert corpus is not None
     counts = _counts(corpus)
-    no_map = np.zeros((len(corpus.vocabulary), 1), np.float32)
-    encoder = LatentSemanticEncoder("lsa", preprocessor, corpus.vocabulary, _idf(counts), no_map)
-    return encoder, encoder._weighted(counts)
+    idf, no_map = _idf(counts), np.zeros((len(corpus.vocabulary), 1), np.float32)
+    encoder = LatentSemanticEncoder("lsa", preprocessor, corpus.vocabulary, idf, no_map)
+    return encoder, _weighted(counts, idf)
 
 
 def _components(matrix: "csr_array[Any]", dimensions: int, seed: int) -> NDArray[np.float32]:
@@ -308,3 +284,10 @@ def _counts(corpus: TokenizedCorpus) -> "csr_array[Any]":
 def _idf(counts: "csr_array[Any]") -> NDArray[np.float32]:
     transformer = TfidfTransformer(sublinear_tf=True).fit(csr_matrix(counts))
     return np.asarray(transformer.idf_, np.float32)
+
+
+def _weighted(counts: "csr_array[Any]", idf: NDArray[np.float32]) -> "csr_array[Any]":
+    """Return the TF-IDF weights of documents."""
+    transformer = TfidfTransformer(sublinear_tf=True)
+    transformer.idf_ = idf.astype(np.float64)
+    return csr_array(transformer.transform(csr_matrix(counts)))

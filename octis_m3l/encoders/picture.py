@@ -27,37 +27,21 @@ class PictureEncoder:
     kind: ClassVar[str] = "picture"
     reads: ClassVar[Literal["text", "picture"]] = "picture"
 
-    @property
-    def name(self) -> str:
-        """The name of the encoder."""
-        return "picture"
-
-    @property
-    def dimensions(self) -> int:
-        """The length of its vectors."""
-        return _HUES * 9 + _GRID * _GRID * (3 + _ANGLES)
-
-    @property
-    def specification(self) -> str:
-        """The string from which `encoder_from` makes this encoder."""
-        return self.kind
+    name: ClassVar[str] = "picture"
+    specification: ClassVar[str] = "picture"
+    dimensions: ClassVar[int] = _HUES * 9 + _GRID * _GRID * (3 + _ANGLES)
 
     def fingerprint(self) -> str:
         """Return a SHA-256 of its kind and the version of its computation."""
         return hashlib.sha256(f"{self.kind} 1".encode()).hexdigest()
 
     def encode(self, items: Sequence[Picture | Image.Image]) -> NDArray[np.float32]:
-        """Return the pictures' vectors (pictures × dimensions).
+        """Return the vectors of pictures (pictures × dimensions); one that can't be opened raises.
 
         Parameters
         ----------
         items : sequence of path, array of uint8 or PIL image
             The pictures; `octis_m3l.data.pictures` says how they are opened.
-
-        Raises
-        ------
-        DataError
-            If one can't be opened.
         """
         items = as_items(items, "pictures to encode")
         vectors = np.empty((len(items), self.dimensions), np.float32)
@@ -72,13 +56,7 @@ class PictureEncoder:
 
     @classmethod
     def restore(cls, arrays: Mapping[str, NDArray[Any]], settings: Mapping[str, Any]) -> Self:
-        """Return the encoder.
-
-        Parameters
-        ----------
-        arrays, settings
-            As returned by `state`.
-        """
+        """Return the encoder."""
         return cls()
 
 

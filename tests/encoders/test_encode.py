@@ -18,7 +18,7 @@ from octis_m3l.data.folder.manifest import read_manifest
 from octis_m3l.data.folder.writing import write_embeddings
 from octis_m3l.data.text import TextPreprocessor
 from octis_m3l.encoders import Encoder, PictureEncoder, encode, encode_words
-from octis_m3l.encoders.embedding import encode_folder, encoders_of
+from octis_m3l.encoders.encode import encode_folder, encoders_of
 from octis_m3l.errors import DataError, SettingsError, StorageError
 
 WORDS = {"en": ("sea", "boat", "sail", "tree", "leaf"), "de": ("meer", "boot", "segel", "baum")}
