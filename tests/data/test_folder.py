@@ -608,7 +608,7 @@ OTHER_WORD = "cow\ttrain\ta\ndog\ttrain\ta\ndog\tval\ta\nx\ttest\ta\n"
         ("en/corpus.tsv", OTHER_WORD, "'cow' is missing or unknown); copy it again"),
         ("en/corpus.tsv", "dog\tval\ta\n", "expected (2, 1, 1) rows of train, val and test in"),
         ("en/corpus.tsv", "dog\ttrain\n", "2 columns, expected 3"),
-        ("en/corpus.tsv", 'dog\t"train\n', "Error tokenizing"),
+        ("en/corpus.tsv", 'dog\t"train\n', "2 columns, expected 3"),
         ("en/indexes.txt", "0\none\n2\n3\n", "invalid literal for int() with base 10: 'one'"),
         ("en/texts.jsonl", "cat\n", "Expecting value"),
         ("en/embeddings/lsa-2.npy", "", "No data left in file); write it again"),

@@ -1,5 +1,6 @@
 """The files of a folder: tables, lines and JSON lines that stock OCTIS can read, and arrays."""
 
+import csv
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -7,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from octis_m3l.data.arrays import hash_of
@@ -92,14 +92,15 @@ def _field(value: str) -> str:
 
 def read_table(path: Path, width: int) -> list[list[str]]:
     """Return the columns of a table, every field as text."""
-    with damage_errors(path):
-        if not path.stat().st_size:
-            return [[] for _ in range(width)]
-        as_text = {"dtype": str, "na_filter": False, "skip_blank_lines": False}
-        frame = pd.read_csv(path, sep="\t", header=None, **as_text)  # type: ignore[call-overload]
-        if frame.shape[1] != width:
-            raise ValueError(f"{frame.shape[1]} columns, expected {width}")
-        return [frame[column].tolist() for column in range(width)]
+    limit = csv.field_size_limit(2**31 - 1)
+    try:
+        with damage_errors(path), path.open(encoding="utf-8", newline="") as file:
+            rows = list(csv.reader(file, delimiter="\t"))
+            if wrong := {len(row) for row in rows} - {width}:
+                raise ValueError(f"{min(wrong)} columns, expected {width}")
+            return [[row[column] for row in rows] for column in range(width)]
+    finally:
+        csv.field_size_limit(limit)
 
 
 def write_items(path: Path, fields: Iterable[str], view: View) -> None:
