@@ -16,7 +16,14 @@ from tqdm.auto import tqdm
 from octis_m3l.comparison.contenders import Contender, Ours, Terms
 from octis_m3l.comparison.job import Compared, ComparisonJob
 from octis_m3l.comparison.per_view import OfOCTIS
-from octis_m3l.comparison.result import FILE, RUNS, Comparison, Run, read_comparison, run_file
+from octis_m3l.comparison.result import (
+    FILE,
+    RUNS,
+    Comparison,
+    Run,
+    read_comparison,
+    run_file,
+)
 from octis_m3l.data.arrays import hash_of_rows
 from octis_m3l.data.dataset import MultiviewDataset
 from octis_m3l.data.parts import content_hashes
@@ -98,10 +105,6 @@ def compare(
         use a GPU whenever torch sees one: the one given here if there are several; to keep them on
         the CPU, set ``CUDA_VISIBLE_DEVICES=``.
 
-    Returns
-    -------
-    Comparison
-
     Raises
     ------
     SettingsError, DataError
@@ -130,7 +133,12 @@ def compare(
     terms = Terms(partition, topk, at.device, at.threads)
     if not any(len(range(len(v))[v.rows(partition)]) for v in dataset.views.values()):
         raise DataError(f"the {partition} partition holds no items; split the data anew.")
-    _check_applies(dataset, chosen, partition, topk, corpus)
+    possible = possible_output(dataset, topk)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        found = applicable(dataset, possible, partition, chosen, topk=topk, corpus=corpus)
+    if lacking := missing(chosen, found, partition):
+        raise DataError(lacking[0])
     reads_embeddings = any(contender.reads_embeddings for contender in named.values())
     if reads_embeddings:
         check_encoder(dataset, encoder)
@@ -145,28 +153,19 @@ def compare(
         _check_folder(Path(out).resolve())
     given = dataset
     dataset = _embedded(given, encoder) if reads_embeddings else given
-    job = ComparisonJob(
-        model=None,
-        dataset=dataset,
-        metrics=(),
-        contenders=named,
-        terms=terms,
-        measures=chosen,
-        others=further,
-        topk=topk,
-        corpus=corpus,
-    )
+    job = ComparisonJob(None, dataset, (), top_words=topk, contenders=named, terms=terms)
+    job.measures, job.others, job.corpus = chosen, further, corpus
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary if out is None else out).resolve()
         with held(folder / FILE):
             remove_unfinished(folder / RUNS)
             _record(job, given, folder)
             _run(job, _unfinished(named, wanted, folder), folder, at, progress)
-            found = Comparison.from_folder(folder)
+            stored = Comparison.from_folder(folder)
     ours = {name: _seeds_of(contender, wanted) for name, contender in named.items()}
-    runs = [r for r in found.runs if r.contender not in ours or r.seed in ours[r.contender]]
+    runs = [r for r in stored.runs if r.contender not in ours or r.seed in ours[r.contender]]
     present = {run.contender for run in runs}
-    result = Comparison([name for name in found.names if name in present], runs, found.info)
+    result = Comparison([name for name in stored.names if name in present], runs, stored.info)
     result.warn()
     if not result.standings and not result.failed:
         raise DataError(
@@ -184,20 +183,15 @@ def _named_contenders(contenders: Any) -> dict[str, Contender]:
         )
     if not contenders:
         raise SettingsError("compare needs a model and a seed at least.")
-    named = {}
+    named: dict[str, Contender] = {}
     for name, given in contenders.items():
-        if isinstance(given, Contender):
-            contender = given
-        elif isinstance(given, TopicModel):
-            contender = Ours(given)
-        elif isinstance(given, AbstractModel):
-            contender = OfOCTIS(given)
-        else:
+        if not isinstance(given, Contender | TopicModel | AbstractModel):
             raise SettingsError(
                 f"'{name}' is a {type(given).__name__}; expected one of our models or OCTIS's (an "
                 "object, not a class), OfContextualized(ZeroShotTM, …), or External(topics, theta)."
             )
-        named[str(name)] = contender
+        wrapped = Ours if isinstance(given, TopicModel) else OfOCTIS
+        named[str(name)] = given if isinstance(given, Contender) else wrapped(given)
     if len(named) < len(contenders):
         raise SettingsError("two contenders have the same name; call one otherwise.")
     for name in named:
@@ -217,35 +211,19 @@ def _checked_others(others: Any) -> dict[str, Any]:
 
 
 def _checked_seeds(seeds: Any) -> list[int]:
+    counted = isinstance(seeds, int | np.integer)
     try:
-        given = range(operator.index(seeds)) if isinstance(seeds, int | np.integer) else seeds
-        listed = list(dict.fromkeys(operator.index(seed) for seed in given))
+        given = list(dict.fromkeys(map(operator.index, range(seeds) if counted else seeds)))
     except TypeError:
-        listed = None
-    if listed is None or (isinstance(seeds, int | np.integer) and seeds < 0):
+        given = None
+    if given is None or (counted and seeds < 0):
         raise SettingsError(f"seeds={seeds!r}: expected how many (5), or which ([1, 2, 3]).")
-    if not listed:
+    if not given:
         raise SettingsError("compare needs a model and a seed at least.")
-    for seed in listed:
+    for seed in given:
         if not 0 <= seed < 2**32:
             raise SettingsError(f"seed {seed}: expected 0 to 2³² − 1.")
-    return listed
-
-
-def _check_applies(
-    dataset: MultiviewDataset,
-    metrics: Sequence[str] | None,
-    partition: str,
-    topk: int,
-    corpus: MultiviewDataset | None,
-) -> None:
-    """Raise if a metric that was asked for can apply to no model of the data set."""
-    output = possible_output(dataset, topk)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)
-        found = applicable(dataset, output, partition, metrics, topk=topk, corpus=corpus)
-    if lacking := missing(metrics, found, partition):
-        raise DataError(lacking[0])
+    return given
 
 
 def _embedded(dataset: MultiviewDataset, encoder: EncoderName) -> MultiviewDataset:
@@ -253,8 +231,8 @@ def _embedded(dataset: MultiviewDataset, encoder: EncoderName) -> MultiviewDatas
     complete = all(view.embeddings is not None for view in dataset.views.values())
     if complete and encoder in ("auto", "given"):
         return dataset
-    found = encode(dataset, encoder).embeddings
-    return dataset.with_embeddings(found, name=encoder, order="stored")
+    vectors = encode(dataset, encoder).embeddings
+    return dataset.with_embeddings(vectors, name=encoder, order="stored")
 
 
 def _run(
@@ -339,7 +317,7 @@ def _described_comparison(job: ComparisonJob, given: MultiviewDataset) -> dict[s
             given.views.values(), given.dictionaries
         ),
         "partition": job.terms.partition,
-        "topk": job.topk,
+        "topk": job.top_words,
         "measures": None if job.measures is None else sorted(job.measures),
         "further measures": {
             name: described_metric(metric, job.dataset) for name, metric in job.others.items()

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from octis_m3l.data.dataset import MultiviewDataset
 from octis_m3l.data.views import PARTITIONS, TextView
-from octis_m3l.errors import DataError, suggest
+from octis_m3l.errors import DataError, check_known
 from octis_m3l.metrics.outputs import THETA_KEYS
 from octis_m3l.models.base import TopicModel
 from octis_m3l.search.record import described_model
@@ -64,7 +64,7 @@ class Contender(ABC):
         number : int
             Which run, from 0.
         terms : Terms
-            What is the same for all.
+            The scored partition, words of a topic, device and threads: the same for all.
         """
 
     @abstractmethod
@@ -72,15 +72,7 @@ class Contender(ABC):
         """Return its class and settings as JSON, which tell its runs from other contenders'."""
 
     def check(self, dataset: MultiviewDataset, terms: Terms) -> None:  # noqa: B027
-        """Raise what would fail later, before anything is trained.
-
-        Parameters
-        ----------
-        dataset : MultiviewDataset
-            The data.
-        terms : Terms
-            What is the same for all.
-        """
+        """Raise what would fail later, before anything is trained."""
 
 
 class Ours(Contender):
@@ -161,10 +153,10 @@ class External(Contender):
         self, dataset: MultiviewDataset, seed: int, number: int, terms: Terms
     ) -> dict[str, Any]:
         """Return what was given, in the order of the data set's items."""
-        output: dict[str, Any] = {}
-        for name, topics in self.topics.items():
-            view = dataset.text_view(name)
-            output[f"topics/{name}"] = word_indices(topics, view, terms.top_words)
+        output: dict[str, Any] = {
+            f"topics/{name}": word_indices(topics, dataset.text_view(name), terms.top_words)
+            for name, topics in self.topics.items()
+        }
         widths = {len(topics) for topics in self.topics.values()} if self.aligned else set()
         for name, given in self.theta.items():
             for partition, array in self._partitions(dataset, name, given).items():
@@ -189,10 +181,7 @@ class External(Contender):
         view = dataset.view(name)
         if isinstance(given, Mapping):
             for partition, array in given.items():
-                if partition not in PARTITIONS:
-                    raise DataError(
-                        f"unknown partition '{partition}'.{suggest(partition, PARTITIONS)}"
-                    )
+                check_known(partition, PARTITIONS, "partition")
                 rows = view.rows(partition)
                 _check_rows(array, rows.stop - rows.start, f"'{name}', {partition}")
             return dict(given)

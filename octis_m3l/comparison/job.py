@@ -37,7 +37,6 @@ class ComparisonJob(Job):
     terms: Terms = field(default_factory=Terms)
     measures: Sequence[str] | None = None
     others: Mapping[str, Any] = field(default_factory=dict)
-    topk: int = 10
     corpus: MultiviewDataset | None = None
     _warned: set[str] = field(default_factory=set)
 
@@ -54,11 +53,11 @@ class ComparisonJob(Job):
         with self._named_warnings(name):
             output = contender.run(self.dataset, task.seed, task.run, terms)
             measured, notes = self._measured(output, contender.aligned)
-        topics = {}
-        for view, of_view in self.dataset.text_views.items():
-            if f"topics/{view}" in output:
-                words = of_view.vocabulary
-                topics[view] = [[words[int(w)] for w in t] for t in output[f"topics/{view}"]]
+        topics = {
+            view: [[text.vocabulary[int(w)] for w in topic] for topic in output[f"topics/{view}"]]
+            for view, text in self.dataset.text_views.items()
+            if f"topics/{view}" in output
+        }
         seconds = time.perf_counter() - started
         self._result = Run(name, task.seed, seconds, measured, topics, notes)
         return [], None
@@ -110,19 +109,14 @@ class ComparisonJob(Job):
     def _applicable(
         self, output: Mapping[str, Any], notes: dict[str, str]
     ) -> dict[str, list[Metric]]:
-        partition = self.terms.partition
         several = sum(f"topics/{view}" in output for view in self.dataset.text_views) > 1
         corpus = self.corpus if several else None
-        explicit = self.measures is not None
+        explicit, partition = self.measures is not None, self.terms.partition
+        request = Request("", self.dataset, output, partition, self.top_words, corpus, explicit)
         found = {}
-        for name in METRICS:
-            if explicit and name not in (self.measures or ()):
-                continue
-            request = Request(
-                name, self.dataset, output, partition, self.topk, corpus, explicit=explicit
-            )
+        for name in [name for name in METRICS if not explicit or name in (self.measures or ())]:
             try:
-                found[name] = list(METRICS[name].applied(request).values())
+                found[name] = list(METRICS[name].applied(replace(request, name=name)).values())
             except DataError as error:
                 notes[name] = str(error)
         return found

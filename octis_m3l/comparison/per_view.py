@@ -36,10 +36,9 @@ _WORDS_OF_AVITM = 10
 
 
 class PerView(Contender):
-    """A contender for one language: each text view is trained separately.
+    """A contender for one language: each text view is trained separately, its prints discarded.
 
-    Topics of different views are unrelated, so that metrics across views do not apply. What the
-    model prints is not shown.
+    Topics of different views are unrelated, so that metrics across views do not apply.
     """
 
     aligned = False
@@ -146,14 +145,14 @@ class OfOCTIS(PerView):
         if not isinstance(topics, int | np.integer) or topics < 1:
             raise SettingsError(f"num_topics={topics!r}: expected a whole number, 1 or more.")
         super().check(dataset, terms)
-        if isinstance(self.model, ProdLDA | NeuralLDA | CTM):
-            for view in dataset.text_views.values():
-                if _count(view, "train") % given["batch_size"] == 1:
-                    raise SettingsError(
-                        f"batch_size={given['batch_size']}: of the {_count(view, 'train')} "
-                        f"training documents of '{view.name}' the last is a batch of its own, "
-                        "which batch normalisation can't take; choose another batch_size."
-                    )
+        normalised = isinstance(self.model, ProdLDA | NeuralLDA | CTM)
+        for view in dataset.text_views.values() if normalised else ():
+            if (count := _count(view, "train")) % given["batch_size"] == 1:
+                raise SettingsError(
+                    f"batch_size={given['batch_size']}: of the {count} training documents of "
+                    f"'{view.name}' the last is a batch of its own, which batch normalisation "
+                    "can't take; choose another batch_size."
+                )
         if isinstance(self.model, ProdLDA | NeuralLDA) and terms.top_words > _WORDS_OF_AVITM:
             raise SettingsError(
                 f"topk={terms.top_words}: OCTIS's ProdLDA and NeuralLDA show {_WORDS_OF_AVITM} "
@@ -249,10 +248,6 @@ class OfContextualized(PerView):
     **arguments
         As for the class: ``n_components``, ``num_epochs``, ``loss_weights={'beta': …}``, …
 
-    Raises
-    ------
-    SettingsError
-        If the class has no such argument, or `compare` sets it.
     """
 
     reads_embeddings = True

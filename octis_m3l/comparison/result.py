@@ -6,7 +6,6 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Self
 from urllib.parse import quote
-from zipfile import BadZipFile
 
 import numpy as np
 import pandas as pd
@@ -14,7 +13,7 @@ from numpy.typing import NDArray
 
 from octis_m3l.comparison.statistics import Items, Sample, Standing, pooled, standings
 from octis_m3l.errors import StorageError
-from octis_m3l.files import read_json, sha256, write_json, written_whole
+from octis_m3l.files import damage_errors, read_json, sha256, write_json, written_whole
 from octis_m3l.metrics import METRICS
 
 FILE = "comparison.json"
@@ -76,11 +75,12 @@ class Run:
     def read(cls, path: Path) -> Self:
         """Return the run that `write` stored."""
         stored, items = read_json(path), path.with_suffix(".npz")
-        try:
-            arrays: dict[str, NDArray[Any]] = {}
+        arrays: dict[str, NDArray[Any]] = {}
+        remedy = "delete it and its .npz, and the same comparison does this run again"
+        with damage_errors(path, remedy):
             if "sha256" in stored:
                 if sha256(items) != stored["sha256"]:
-                    raise ValueError("the SHA-256 of the .npz differs")
+                    raise ValueError("the SHA-256 of its .npz differs")
                 with np.load(items, allow_pickle=False) as file:
                     arrays = {name: file[name] for name in file.files}
             measured: dict[str, dict[str, Measured]] = {}
@@ -93,14 +93,6 @@ class Run:
                     ]
                     measured[measure][where] = Measured(entry["score"], entry["higher"], *found)
             return cls(**{name: stored[name] for name in _PLAIN}, measured=measured)
-        except (
-            *(LookupError, TypeError, ValueError, AttributeError),
-            *(OSError, EOFError, BadZipFile),
-        ) as error:
-            raise StorageError(
-                f"{path} or its .npz is damaged ({type(error).__name__}: {error}); delete both, "
-                "and the same comparison does this run again."
-            ) from None
 
 
 _PLAIN = ("contender", "seed", "seconds", "topics", "notes", "error", "trace")
@@ -108,12 +100,9 @@ _PLAIN = ("contender", "seed", "seconds", "topics", "notes", "error", "trace")
 
 def read_comparison(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return the contenders of a stored comparison, and its data and settings."""
-    info = read_json(folder / FILE)
-    contenders = info.pop("contenders", None)
-    if not isinstance(contenders, dict) or not all(
-        isinstance(one, dict) for one in contenders.values()
-    ):
-        raise StorageError(f"{folder / FILE} is damaged: it lists no contenders; copy it again.")
+    with damage_errors(folder / FILE):
+        info = read_json(folder / FILE)
+        contenders = {name: dict(one) for name, one in info.pop("contenders").items()}
     return contenders, info
 
 
@@ -157,17 +146,9 @@ class Comparison:
 
     @classmethod
     def from_folder(cls, folder: str | Path) -> Self:
-        """Return the results of a comparison so far.
+        """Return the results so far of the comparison that `compare` was given a folder for.
 
-        Parameters
-        ----------
-        folder : str or Path
-            The folder that `compare` was given as `out`.
-
-        Raises
-        ------
-        StorageError
-            If it holds no comparison, or a file of it is damaged.
+        StorageError: the folder holds no comparison, or a file of it is damaged.
         """
         place = Path(folder)
         if not (place / FILE).is_file():

@@ -11,7 +11,7 @@ import numpy as np
 
 from octis_m3l.comparison.contenders import Contender, External, Ours
 from octis_m3l.comparison.per_view import OfContextualized, OfOCTIS
-from octis_m3l.errors import SettingsError, suggest
+from octis_m3l.errors import SettingsError, check_known, suggest
 from octis_m3l.files import read_yaml
 from octis_m3l.models import MODELS
 from octis_m3l.search.record import unpickled_by
@@ -45,8 +45,7 @@ def contender(
     name: str, topics: int | None = None, *, trusted: bool = False, **settings: Any
 ) -> Contender:
     """Return a contender by its name on the command line: a model with some hyperparameters."""
-    if name not in NAMES:
-        raise SettingsError(f"unknown model '{name}'.{suggest(name, NAMES)}")
+    check_known(name, NAMES, "model", SettingsError)
     called = "n_components" if name in CONTEXTUALIZED else "num_topics"
     settings = {called: TOPICS if topics is None else topics, **settings}
     if name in MODELS:
@@ -113,13 +112,15 @@ def read_contenders(
 
 
 def _external(name: str, entry: Mapping[str, Any], folder: Path) -> External:
-    unknown = {*entry} - {"topics", "theta", "aligned"}
-    if unknown:
-        raise SettingsError(
-            f"{name}: unknown entry '{min(unknown)}'; results have topics, theta and aligned."
-        )
+    for key in entry:
+        check_known(key, ("topics", "theta", "aligned"), f"entry of '{name}'", SettingsError)
     try:
-        topics = {view: _topics(folder, file) for view, file in entry["topics"].items()}
+        topics = {
+            view: json.loads((folder / given).read_text("utf-8"))
+            if isinstance(given, str)
+            else given
+            for view, given in entry["topics"].items()
+        }
         theta = {
             view: {part: _array(folder, one) for part, one in file.items()}
             if isinstance(file, dict)
@@ -129,14 +130,6 @@ def _external(name: str, entry: Mapping[str, Any], folder: Path) -> External:
         return External(topics, theta, aligned=bool(entry.get("aligned", False)))
     except (OSError, ValueError, TypeError, AttributeError) as error:
         raise SettingsError(f"{name}: {error}") from None
-
-
-def _topics(folder: Path, given: Any) -> Any:
-    return (
-        json.loads((folder / given).read_text(encoding="utf-8"))
-        if isinstance(given, str)
-        else given
-    )
 
 
 def _array(folder: Path, file: str) -> Any:

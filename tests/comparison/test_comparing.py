@@ -110,7 +110,7 @@ def test_a_comparison_goes_on_and_grows(dataset: MultiviewDataset, tmp_path: Pat
         Comparison.from_folder(full)
     damaged = out / "runs" / "other-0.npz"
     damaged.write_bytes(damaged.read_bytes()[:100])
-    with pytest.raises(StorageError, match=r"other-0.json or its .npz is damaged .* delete both"):
+    with pytest.raises(StorageError, match=r"other-0.json is damaged .* delete it and its .npz"):
         Comparison.from_folder(out)
 
 
