@@ -85,13 +85,7 @@ def comparison_table(
 def comparison_markdown(
     result: Comparison, *, by_view: bool = False, intervals: bool = False
 ) -> str:
-    """Return the same as Markdown.
-
-    Parameters
-    ----------
-    result, by_view, intervals
-        As for `comparison_table`.
-    """
+    """Return the same as Markdown."""
     content = _content(result, by_view, intervals)
     frame = _frame(content, "**{}**", _markdown)
     table: str = frame.to_markdown(disable_numparse=True)
@@ -99,13 +93,7 @@ def comparison_markdown(
 
 
 def comparison_latex(result: Comparison, *, by_view: bool = False, intervals: bool = False) -> str:
-    """Return the same as LaTeX (needs booktabs); the caption explains the marks.
-
-    Parameters
-    ----------
-    result, by_view, intervals
-        As for `comparison_table`.
-    """
+    """Return the same as LaTeX (needs booktabs); the caption explains the marks."""
     content = _content(result, by_view, intervals)
     frame = _frame(content, "\\textbf{{{}}}", _latex)
     table: str = frame.to_latex(
@@ -119,21 +107,12 @@ def comparison_latex(result: Comparison, *, by_view: bool = False, intervals: bo
 
 
 def write_comparison(result: Comparison, folder: Path, *, intervals: bool = False) -> list[Path]:
-    """Write the tables into a comparison's folder, and return the files.
-
-    Parameters
-    ----------
-    result, intervals
-        As for `comparison_table`.
-    folder : Path
-        The folder.
-    """
-    options = {"intervals": intervals}
+    """Write the tables into a comparison's folder, and return the files."""
     contents = {
-        "table.md": comparison_markdown(result, **options),
-        "by-view.md": comparison_markdown(result, by_view=True, **options),
-        "table.tex": comparison_latex(result, **options),
-        "by-view.tex": comparison_latex(result, by_view=True, **options),
+        "table.md": comparison_markdown(result, intervals=intervals),
+        "by-view.md": comparison_markdown(result, by_view=True, intervals=intervals),
+        "table.tex": comparison_latex(result, intervals=intervals),
+        "by-view.tex": comparison_latex(result, by_view=True, intervals=intervals),
         "standings.csv": _defused(result.frame()).to_csv(index=False),
         "runs.csv": _defused(result.run_frame()).to_csv(index=False),
     }
@@ -206,11 +185,7 @@ def _cell(standing: Standing | None, intervals: bool) -> _Cell:
         text += f" ± {standing.std:.3f}"
     if standing.best:
         return _Cell(text, won=standing.contested)
-    return _Cell(text + ("‡" if _untold(standing) else "†" if standing.tied else ""))
-
-
-def _untold(standing: Standing) -> bool:
-    return math.isnan(standing.p) and not standing.best
+    return _Cell(text + ("‡" if math.isnan(standing.p) else "†" if standing.tied else ""))
 
 
 def _about(result: Comparison) -> str:

@@ -9,9 +9,10 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 from rich.table import Column, Table
-from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.ensemble import RandomForestRegressor
 from sklearn.inspection import permutation_importance
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer
 
 from octis_m3l.errors import DataError, SettingsError
 from octis_m3l.files import check_can_write_file, written_whole
@@ -31,16 +32,9 @@ def measured(result: SearchResult) -> str:
 
 
 def search_table(result: SearchResult, weights: Mapping[str, float], best: int = 10) -> Table:
-    """Return the best points of a search, best first, with each hyperparameter's importance.
+    """Return so many of the best points of a search, best first.
 
-    Parameters
-    ----------
-    result : SearchResult
-        The search.
-    weights : mapping of str to float
-        As returned by `importances`; may be empty.
-    best : int
-        Number of points shown.
+    The last row shows each hyperparameter's importance, from `importances`, unless it is empty.
     """
     sign = -1 if result.info["optimization_type"] == "Maximize" else 1
     known = [call for call, median in enumerate(result.medians) if median is not None]
@@ -79,11 +73,6 @@ def at_edge(result: SearchResult) -> dict[str, Literal["low", "high"]]:
 
     Needs at least ten calls. Ranges that begin at 0, and integers with fewer than ten steps, such
     as dropout and layers, are expected to end there.
-
-    Parameters
-    ----------
-    result : SearchResult
-        The search.
     """
     found: dict[str, Literal["low", "high"]] = {}
     if sum(median is not None for median in result.medians) < _STEPS:
@@ -114,47 +103,14 @@ def _edges(result: SearchResult) -> str | None:
     return f"the best is at the end of the range of {', '.join(ends)}: try a wider range"
 
 
-class _Surface(RegressorMixin, BaseEstimator):  # type: ignore[misc]
-    """A random forest of scores over a search space."""
-
-    def __init__(self, space: Any, seed: int) -> None:
-        self.space = space
-        self.seed = seed
-
-    def fit(self, points: NDArray[Any], scores: NDArray[Any]) -> "_Surface":
-        self.forest_ = RandomForestRegressor(100, min_samples_leaf=2, random_state=self.seed)
-        self.forest_.fit(self.space.transform(points.tolist()), scores)
-        return self
-
-    def predict(self, points: NDArray[Any]) -> NDArray[Any]:
-        found: NDArray[Any] = self.forest_.predict(self.space.transform(points.tolist()))
-        return found
-
-
 def importances(result: SearchResult, *, seed: int = 0) -> dict[str, float]:
     """Return the share of the scores' variation that each hyperparameter explains, highest first.
 
-    The permutation importance in a random forest fitted to the calls' scores, divided by the sum.
-    With few calls it is a rough guide.
-
-    Parameters
-    ----------
-    result : SearchResult
-        With at least four calls that did not fail.
-    seed : int
-        Of the forest and of the shuffling.
-
-    Returns
-    -------
-    dict of str to float
-        Shares that add up to 1; all 0 if no hyperparameter matters.
-
-    Raises
-    ------
-    DataError
-        If there are fewer calls.
+    The permutation importance in a random forest fitted to the calls' scores, divided by the sum
+    (all 0 if no hyperparameter matters). With few calls it is a rough guide; DataError if fewer
+    than four did not fail. `seed` is that of the forest and of the shuffling.
     """
-    surface, points, scores = _fitted(result, seed)
+    surface, _, points, scores = _fitted(result, seed)
     worse = permutation_importance(surface, points, scores, n_repeats=20, random_state=seed)
     shares = np.maximum(worse.importances_mean, 0.0)
     shares = shares / (shares.sum() or 1.0)
@@ -166,23 +122,8 @@ def draw_search(result: SearchResult, path: str | Path, *, seed: int = 0) -> Non
     """Draw how the score depends on each hyperparameter and each pair, as PNG, PDF or SVG.
 
     The diagonal shows the partial dependence on one hyperparameter, the plots below it on two;
-    dots are the calls, the star is the best.
-
-    Parameters
-    ----------
-    result : SearchResult
-        With at least four calls that did not fail.
-    path : str or Path
-        The file to write; its ending says the format.
-    seed : int
-        Of the random forest that is drawn.
-
-    Raises
-    ------
-    DataError
-        If there are fewer calls.
-    SettingsError
-        If the file's suffix is of no known format.
+    dots are the calls, the star is the best. What is drawn is a random forest with this `seed`.
+    DataError if fewer than four calls did not fail.
     """
     import matplotlib.pyplot as plt
     from matplotlib.ticker import MaxNLocator
@@ -190,20 +131,13 @@ def draw_search(result: SearchResult, path: str | Path, *, seed: int = 0) -> Non
     from skopt.utils import create_result  # type: ignore[import-untyped]
 
     check_picture(path)
-    surface, points, scores = _fitted(result, seed)
-    drawn, listed = _even(surface.space, points.tolist())
-    fitted = create_result(listed, scores.tolist(), drawn, models=[surface.forest_])
-    _, (best,) = _even(surface.space, [[result.best[name] for name in result.x_iters]])
+    surface, space, points, scores = _fitted(result, seed)
+    drawn, listed = _even(space, points.tolist())
+    fitted = create_result(listed, scores.tolist(), drawn, models=[surface[-1]])
+    _, (best,) = _even(space, [[result.best[name] for name in result.x_iters]])
+    look: dict[str, Any] = {"cmap": "viridis", "size": 3.2, "n_points": 25, "n_samples": 50}
     with plt.ioff():
-        axes = plot_objective(
-            fitted,
-            dimensions=list(result.x_iters),
-            minimum=best,
-            cmap="viridis",
-            size=3.2,
-            n_points=25,
-            n_samples=50,
-        )
+        axes = plot_objective(fitted, dimensions=list(result.x_iters), minimum=best, **look)
     figure = np.ravel(axes)[0].figure
     for axis in figure.axes:
         for of_axis in (axis.xaxis, axis.yaxis):
@@ -220,20 +154,7 @@ def draw_search(result: SearchResult, path: str | Path, *, seed: int = 0) -> Non
 
 
 def check_picture(path: str | Path) -> None:
-    """Check that a picture can be written to a file.
-
-    Parameters
-    ----------
-    path : str or Path
-        Its ending says the format.
-
-    Raises
-    ------
-    SettingsError
-        If the file's suffix is of no known format.
-    StorageError
-        If the file can't be written.
-    """
+    """Check that a picture of the format that the file's ending says can be written there."""
     from matplotlib.backend_bases import FigureCanvasBase
 
     if Path(path).suffix[1:].lower() not in FigureCanvasBase.get_supported_filetypes():
@@ -276,8 +197,8 @@ def _searched(result: SearchResult, label: str) -> Any:
     return result.search_space.get(label, SimpleNamespace(prior=None))
 
 
-def _fitted(result: SearchResult, seed: int) -> tuple[_Surface, NDArray[Any], NDArray[np.float64]]:
-    """Return a forest of the medians of calls that did not fail, and these calls."""
+def _fitted(result: SearchResult, seed: int) -> tuple[Any, Any, NDArray[Any], NDArray[np.float64]]:
+    """Return a forest of the medians of calls that did not fail, its space, and these calls."""
     from skopt.space import Space
 
     known = [call for call, median in enumerate(result.medians) if median is not None]
@@ -291,4 +212,8 @@ def _fitted(result: SearchResult, seed: int) -> tuple[_Surface, NDArray[Any], ND
     # Points as scikit-optimize's forests get them: categories one-hot, numbers on their own scale.
     # A Gaussian process would have normalised the dimensions.
     space = Space([_plain_dimension(result.search_space[name]) for name in result.x_iters])
-    return _Surface(space, seed).fit(points, scores), points, scores
+    surface = make_pipeline(
+        FunctionTransformer(lambda points: space.transform(points.tolist())),
+        RandomForestRegressor(100, min_samples_leaf=2, random_state=seed),
+    )
+    return surface.fit(points, scores), space, points, scores

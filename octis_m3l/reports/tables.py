@@ -24,20 +24,7 @@ def cell(value: object) -> Text:
 
 
 def listed_topics(model: TopicModel, words: int) -> list[dict[str, Any]]:
-    """Return the topics, most frequent first, as values for JSON.
-
-    Parameters
-    ----------
-    model : TopicModel
-        Trained.
-    words : int
-        Of each topic, at most.
-
-    Returns
-    -------
-    list of dict
-        topic, share, and a list of words for each text view.
-    """
+    """Return the topics, most frequent first: topic, share, and words of each text view."""
     frame = model.topic_info(words)
     languages = [str(name) for name in frame.columns[2:]]
     return [
@@ -51,15 +38,7 @@ def listed_topics(model: TopicModel, words: int) -> list[dict[str, Any]]:
 
 
 def topics_table(model: TopicModel, words: int) -> Table:
-    """Return the 200 most frequent topics, side by side in every language.
-
-    Parameters
-    ----------
-    model : TopicModel
-        Trained.
-    words : int
-        Of each topic, at most.
-    """
+    """Return the 200 most frequent topics of a trained model, side by side in every language."""
     frame = model.topic_info(words)
     table = Table("topic", "share", *frame.columns[2:], title="Aligned topics")
     for row in frame[:_TOPICS_SHOWN].itertuples(index=False):
@@ -79,10 +58,8 @@ def scores_table(
 
     Parameters
     ----------
-    scores : mapping of measure to mapping of view or pair to score
-        The scores.
-    measures : mapping of measure to mapping of view or pair to metric
-        The metric objects.
+    scores, measures : mapping of measure to mapping of view or pair to score, or to metric
+        As `score_all` and `applicable` return them.
     coverage : mapping of pair to float, optional
         The share of the topics' words that CNPMI's reference corpus contains.
     """

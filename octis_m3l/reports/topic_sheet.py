@@ -17,20 +17,10 @@ def draw_topic_sheet(
     words: int = 8,
     pictures: int = 5,
 ) -> None:
-    """Draw the aligned topics, the most frequent first, as PNG, PDF or SVG.
+    """Draw a trained model's aligned topics, the most frequent first, as PNG, PDF or SVG.
 
-    Parameters
-    ----------
-    model : TopicModel
-        Trained.
-    path : str or Path
-        The file to write; its suffix decides the format.
-    dataset : MultiviewDataset, optional
-        Default: the data set trained on.
-    words : int
-        Of each topic.
-    pictures : int
-        Of each topic, from the first image view that has pictures.
+    Each has its words, and pictures from the first image view of the data set (by default the one
+    trained on) that has any.
     """
     from matplotlib.figure import Figure
 
