@@ -20,6 +20,8 @@ from octis_m3l.sources.source import RemoteFile, Source, defaults
 FORMAT = "octis-m3l source"
 RECORD, RAW = "source.json", "raw"
 _PLAN, _ANEW = "plan.json", "raw.new"
+# Where version 0.1 kept what it had not fetched completely.
+_OF_0_1 = "raw.part"
 DELAY = 0.1
 GITHUB_API = "https://api.github.com"
 _ABOUT = ("name", "title", "homepage", "licence", "citation")
@@ -135,6 +137,8 @@ def _fetch(
     else:
         write_json(plan, {"pins": pins, "commits": commits})
     with write_errors(raw):
+        if not again and not raw.exists() and (home / _OF_0_1).exists():
+            (home / _OF_0_1).rename(raw)
         raw.mkdir(parents=True, exist_ok=True)
     checksums = {name: file["sha256"] for name, file in known.get("files", {}).items()}
     for name in damaged_files(home, known):

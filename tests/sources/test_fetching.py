@@ -288,16 +288,14 @@ def test_retry_after_that_says_nothing(server: LocalServer, slept: list[float], 
     assert sum(slept) < 2
 
 
-@pytest.mark.parametrize("retries", [0, 5])
-def test_retry_after_too_long_to_wait(
-    server: LocalServer, slept: list[float], retries: int
-) -> None:
+def test_retry_after_too_long_to_wait(server: LocalServer, slept: list[float]) -> None:
     busy = server.serve("/f", Reply(status=429, headers={"Retry-After": "86400"}))
-    with pytest.raises(FetchError, match=r"/f: .*come back in more than an hour") as caught:
-        fetcher(retries=retries).json(busy)
-    assert (caught.value.status, caught.value.passing) == (429, False)
-    assert len(server.requests) == 1
-    assert slept == []
+    for retries in (0, 5):
+        server.requests.clear()
+        with pytest.raises(FetchError, match=r"/f: .*come back in more than an hour") as caught:
+            fetcher(retries=retries).json(busy)
+        assert (caught.value.status, caught.value.passing) == (429, False)
+        assert (len(server.requests), slept) == (1, [])
 
 
 def test_retry_after_holds_for_the_next_request(server: LocalServer, slept: list[float]) -> None:
@@ -395,26 +393,21 @@ def test_requests_to_one_host_keep_their_distance_redirects_too(
     assert slept == [pytest.approx(3.0, abs=0.2)]
 
 
-@pytest.mark.parametrize(
-    ("host", "delay", "expected"),
-    [("example.org", 3.0, 3.0), ("en.wikipedia.org", 0.0, 0.5), ("en.wikipedia.org", 2.0, 2.0)],
-)
 def test_both_schemes_of_a_host_wait_for_each_other_and_wikimedia_is_asked_slowly(
-    monkeypatch: pytest.MonkeyPatch,
-    slept: list[float],
-    host: str,
-    delay: float,
-    expected: float,
+    monkeypatch: pytest.MonkeyPatch, slept: list[float]
 ) -> None:
     def nobody(*_: object, **__: object) -> None:
         raise requests.ConnectionError
 
     monkeypatch.setattr("requests.adapters.HTTPAdapter.send", nobody)
-    polite = fetcher(delay=delay, retries=0)
-    for scheme in ("http", "https"):
-        with pytest.raises(FetchError, match="can't be reached"):
-            polite.json(f"{scheme}://{host}/")
-    assert slept == [pytest.approx(expected, abs=0.2)]
+    wiki = "en.wikipedia.org"
+    for host, delay, expected in (("example.org", 3.0, 3.0), (wiki, 0.0, 0.5), (wiki, 2.0, 2.0)):
+        slept.clear()
+        polite = fetcher(delay=delay, retries=0)
+        for scheme in ("http", "https"):
+            with pytest.raises(FetchError, match="can't be reached"):
+                polite.json(f"{scheme}://{host}/")
+        assert slept == [pytest.approx(expected, abs=0.2)]
 
 
 def test_says_who_asks(server: LocalServer, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -436,25 +429,19 @@ def test_says_who_asks(server: LocalServer, monkeypatch: pytest.MonkeyPatch) -> 
     assert user_agent_of("me") == "octis-m3l/9 (https://example.org/home; me)"
 
 
-@pytest.mark.parametrize(
-    ("name", "values"),
-    [
-        ("retries", (-1, 1.5, True, "3")),
-        ("timeout", (-1, 0, float("inf"), "3")),
-        ("delay", (-1, float("inf"), "3")),
-        ("backoff", (-1, float("inf"), "3")),
-    ],
-)
-def test_numbers_out_of_range(name: str, values: tuple[object, ...]) -> None:
-    for value in values:
-        with pytest.raises(DataError, match=f"Fetcher: {name}={value!r}: it should be"):
-            fetcher(**{name: value})
-
-
-@pytest.mark.parametrize("agent", ["a\r\nX-Other: 1", "größer", " "])
-def test_a_user_agent_that_cannot_be_sent(agent: str) -> None:
-    with pytest.raises(SettingsError, match="can't be sent"):
-        fetcher(user_agent=agent)
+def test_arguments_that_can_not_be_used() -> None:
+    for name, values in {
+        "retries": (-1, 1.5, True, "3"),
+        "timeout": (-1, 0, float("inf"), "3"),
+        "delay": (-1, float("inf"), "3"),
+        "backoff": (-1, float("inf"), "3"),
+    }.items():
+        for value in values:
+            with pytest.raises(DataError, match=f"Fetcher: {name}={value!r}: it should be"):
+                fetcher(**{name: value})
+    for agent in ("a\r\nX-Other: 1", "größer", " "):
+        with pytest.raises(SettingsError, match="can't be sent"):
+            fetcher(user_agent=agent)
 
 
 def test_a_folder_or_a_file_in_the_way(server: LocalServer, tmp_path: Path) -> None:

@@ -146,41 +146,27 @@ def test_a_column_that_one_split_lacks_and_what_version_0_1_fetched(tmp_path: Pa
         build_huggingface(tmp_path / "old", texts={"en": "a"})
 
 
-@pytest.mark.parametrize(
-    ("splits", "chosen", "message"),
-    [
+def test_columns_and_splits_that_can_not_be_used(hub: Hub, tmp_path: Path) -> None:
+    hub(train=rows(4), test=rows(4), extra=rows(4))
+    fetch(NAME, tmp_path / "raw")
+    wrong: Any = {"texts": {"en": "title"}, "images": {"p": "title"}}
+    for chosen, message in (
+        ({}, r"name at least one text column: --text VIEW=COLUMN. There are: kind, title, transl"),
+        ({"texts": {"en": "titel"}}, r"unknown column 'titel'. Did you mean 'title'\?"),
         (
-            ("train", "test"),
-            {},
-            r"name at least one text column: --text VIEW=COLUMN. There are: kind, title, transl",
-        ),
-        (
-            ("train", "test"),
-            {"texts": {"en": "titel"}},
-            r"unknown column 'titel'. Did you mean 'title'\?",
-        ),
-        (
-            ("train", "test"),
-            {"texts": {"en": "title"}, "images": {"p": "title"}},
-            "the column 'title' holds no pictures",
-        ),
-        (
-            ("train", "extra"),
-            {"texts": {"en": "title"}, "images": {"p": "title"}},
+            wrong,
             "'the names of the splits' has 1 unknown entries, the first is 'extra'; expected train"
             ".* from a table of your own: octis-m3l build",
         ),
-    ],
-)
-def test_columns_and_splits_that_can_not_be_used(
-    hub: Hub, tmp_path: Path, splits: tuple[str, str], chosen: dict[str, Any], message: str
-) -> None:
-    hub(**{split: rows(4) for split in splits})
-    fetch(NAME, tmp_path / "raw")
-    with pytest.raises((DataError, SettingsError), match=message):
-        build(NAME, tmp_path / "out", tmp_path / "raw", **chosen)
+    ):
+        with pytest.raises((DataError, SettingsError), match=message):
+            build(NAME, tmp_path / "out", tmp_path / "raw", **chosen)
+    assert not list(tmp_path.rglob("pictures"))
+    hub(train=rows(4), test=rows(4))
+    fetch(NAME, tmp_path / "raw", again=True)
+    with pytest.raises(DataError, match="the column 'title' holds no pictures"):
+        build(NAME, tmp_path / "out", tmp_path / "raw", **wrong)
     assert not (tmp_path / "out").exists()
-    assert "extra" not in splits or not list(tmp_path.rglob("pictures"))
 
 
 def test_splits_that_are_gone_do_not_stay(hub: Hub, tmp_path: Path) -> None:

@@ -233,26 +233,20 @@ class TestPictures:
         assert dataset.info()["views"]["pictures"]["items"]["train"] == 8
 
 
-@pytest.mark.parametrize(
-    ("name", "expected"),
-    [
-        ("A_b.jpg", "A_b.jpg/500px-A_b.jpg"),
-        ("%C3%84.JPG", "%C3%84.JPG/500px-%C3%84.JPG"),
-        ("A.svg", "A.svg/500px-A.svg.png"),
-        ("A.gif", "A.gif/500px-A.gif"),
-        ("A.tif", "A.tif/lossy-page1-500px-A.tif.jpg"),
-        ("A.pdf", "A.pdf/page1-500px-A.pdf.jpg"),
-        ("%C3%84" * 90 + ".jpg", "%C3%84" * 90 + ".jpg/500px-thumbnail.jpg"),
-    ],
-)
-def test_thumbnail_addresses(name: str, expected: str) -> None:
-    for scheme in ("http", "https"):
-        published = address(name).replace("https", scheme)
+def test_addresses_of_thumbnails_and_descriptions() -> None:
+    for name, expected in {
+        "A_b.jpg": "500px-A_b.jpg",
+        "%C3%84.JPG": "500px-%C3%84.JPG",
+        "A.svg": "500px-A.svg.png",
+        "A.gif": "500px-A.gif",
+        "A.tif": "lossy-page1-500px-A.tif.jpg",
+        "A.pdf": "page1-500px-A.pdf.jpg",
+        "%C3%84" * 90 + ".jpg": "500px-thumbnail.jpg",
+    }.items():
         start = "https://upload.wikimedia.org/wikipedia/commons/thumb/a/ab/"
-        assert thumbnail(published) == start + expected
-
-
-def test_addresses_of_other_servers_and_wikis() -> None:
+        for scheme in ("http", "https"):
+            published = address(name).replace("https", scheme)
+            assert thumbnail(published) == f"{start}{name}/{expected}"
     for url in ("https://example.org/a.jpg", address("") + "x/y.jpg", ""):
         assert thumbnail(url) is None
         assert description_page(url) is None
@@ -282,23 +276,15 @@ class TestApi:
         assert slept[:3] == [5, 5, 5]
         assert 119 <= slept[3] <= 120
 
-    @pytest.mark.parametrize(
-        ("answer", "message"),
-        [
-            (
-                b'{"error": {"code": "blocked", "info": "You are out"}}',
-                "the API answered 'blocked': You are out",
-            ),
-            (b"[]", "expected that of MediaWiki's API"),
-            (b'{"continue": {"x": 1}}', "the API's answer has no end"),
-        ],
-    )
-    def test_other_errors_are_final(
-        self, wikipedia: Wikipedia, answer: bytes, message: str
-    ) -> None:
-        self.troubled(wikipedia, *[Reply(answer)] * 600)
-        with pytest.raises(FetchError, match=message):
-            wikipedia.fetch()
+    def test_other_errors_are_final(self, wikipedia: Wikipedia) -> None:
+        for answer, message in {
+            b'{"error": {"code": "blocked", "info": "You are out"}}': "answered 'blocked': You are",
+            b"[]": "expected that of MediaWiki's API",
+            b'{"continue": {"x": 1}}': "the API's answer has no end",
+        }.items():
+            self.troubled(wikipedia, *[Reply(answer)] * 600)
+            with pytest.raises(FetchError, match=message):
+                wikipedia.fetch()
 
 
 class Killed(Fetcher):
