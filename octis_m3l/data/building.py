@@ -17,7 +17,6 @@ from octis_m3l.data.languages import language_of
 from octis_m3l.data.links import links_of_groups
 from octis_m3l.data.partitions import (
     NO_PARTITION,
-    are_shares,
     arrange,
     drawn_numbers,
     numbers_of_names,
@@ -210,12 +209,6 @@ class _Records:
 
     def drawn_partition(self, split: tuple[float, float], seed: int) -> NDArray[np.int8]:
         """Draw the partition of each record; records that belong together are in the same."""
-        train, validation = split
-        if not are_shares(train, validation):
-            raise SettingsError(
-                f"split={split}: expected the shares of train, above 0, and validation, together "
-                "at most 1."
-            )
         # Records on one side of a graph are connected by groups and items on the other.
         record, node = [np.arange(self.count)], [self.group]
         nodes = int(self.group.max(initial=0)) + 1
@@ -228,7 +221,7 @@ class _Records:
         graph = coo_array((np.ones(len(places[0]), np.int64), places), (size, size))
         numbers = connected_components(graph, directed=False)[1][: self.count]
         known, whole = np.unique(numbers, return_inverse=True)
-        return drawn_numbers(len(known), train, validation, seed)[whole]
+        return drawn_numbers(len(known), *split, seed)[whole]
 
     def labels(self, labels: Sequence[Any]) -> NDArray[np.object_]:
         """Return the label of each record, "" where it has none."""

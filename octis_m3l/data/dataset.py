@@ -18,7 +18,6 @@ from octis_m3l.data.folder.writing import write_folder
 from octis_m3l.data.links import check_links, restrict_links, row_links, tuple_numbers
 from octis_m3l.data.partitions import (
     NO_PARTITION,
-    are_shares,
     arrange,
     check_numbers,
     drawn_numbers,
@@ -498,11 +497,6 @@ class MultiviewDataset(Dataset):  # type: ignore[misc]
         seed : int
             The seed of the split.
         """
-        if not are_shares(train, validation):
-            raise DataError(
-                f"shares train={train}, validation={validation}: expected train above 0 and both "
-                "together at most 1."
-            )
         drawn = drawn_numbers(self._tuple_count, train, validation, seed)
         return self._arranged({name: drawn[numbers] for name, numbers in self._tuples.items()})
 

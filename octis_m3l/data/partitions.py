@@ -63,11 +63,6 @@ def arrange(numbers: NDArray[np.integer[Any]]) -> Arrangement:
     return Arrangement(order, (train, validation, test), positions)
 
 
-def are_shares(train: float, validation: float) -> bool:
-    """Return whether two numbers can be the shares of the training and validation partitions."""
-    return 0 < train <= 1 and 0 <= validation <= 1 and train + validation <= 1 + 1e-9
-
-
 def drawn_order(count: int, seed: int) -> NDArray[np.int64]:
     """Return the numbers below `count` in random order."""
     if seed < 0:
@@ -76,7 +71,12 @@ def drawn_order(count: int, seed: int) -> NDArray[np.int64]:
 
 
 def drawn_numbers(count: int, train: float, validation: float, seed: int) -> NDArray[np.int8]:
-    """Draw the partitions of `count` items at random."""
+    """Draw the partitions of `count` items at random, in these shares; the rest is for testing."""
+    if not (0 < train <= 1 and 0 <= validation <= 1 and train + validation <= 1 + 1e-9):
+        raise DataError(
+            f"shares train={train}, validation={validation}: expected train above 0 and both "
+            "together at most 1."
+        )
     order = drawn_order(count, seed)
     cuts = np.rint(np.array([train, train + validation]) * count)
     return np.searchsorted(cuts, order, side="right").astype(np.int8)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cache, lru_cache, partial
 from itertools import chain
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,6 @@ from scipy.sparse import csr_matrix
 from octis_m3l.data.item_checks import as_items, check_characters, is_missing
 from octis_m3l.data.languages import doubt_of_segmentation, doubt_of_stop_words, language_code
 from octis_m3l.data.tokenizers import (
-    TOKENIZERS,
     UNSEGMENTED,
     automatic_tokenizer,
     available_stop_words,
@@ -28,7 +27,7 @@ from octis_m3l.data.tokenizers import (
     split_form,
     stop_words,
 )
-from octis_m3l.errors import DataError, MissingDependencyError, SettingsError, suggest, warn
+from octis_m3l.errors import DataError, MissingDependencyError, SettingsError, warn
 from octis_m3l.validation import validated, validated_fields
 
 __all__ = [
@@ -40,16 +39,10 @@ __all__ = [
 ]
 
 Tokenizer = Callable[[str], Sequence[str]]
+TokenizerName = Literal["auto", "fugashi", "jieba", "separated", "unicode", "whitespace"]
 
 _ONE_CHARACTER_WORDS = frozenset({"ja", "zh"})
 _ROWS_SHOWN = 10
-
-
-def _known_tokenizer(tokenizer: str | Tokenizer) -> str | Tokenizer:
-    if isinstance(tokenizer, str) and tokenizer not in TOKENIZERS:
-        hint = suggest(tokenizer, TOKENIZERS).rstrip(".")
-        raise ValueError(f"should be a tokenizer's name, or a function from text to words.{hint}")
-    return tokenizer
 
 
 def _frozen_words(given: Any) -> bool | frozenset[str]:
@@ -190,7 +183,7 @@ class TextPreprocessor:
     min_document_frequency: Annotated[int, Field(ge=1)] = 1
     max_document_frequency: Annotated[float, Field(gt=0, le=1)] = 1.0
     keep_numbers: bool = False
-    tokenizer: Annotated[str | Tokenizer, AfterValidator(_known_tokenizer)] = "auto"
+    tokenizer: TokenizerName | Tokenizer = "auto"
 
     def __post_init__(self) -> None:
         """Check that the language has what the other settings need."""

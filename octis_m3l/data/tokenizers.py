@@ -40,7 +40,6 @@ import stopwordsiso
 
 from octis_m3l.errors import SettingsError, import_extra, suggest
 
-TOKENIZERS = ("auto", "fugashi", "jieba", "separated", "unicode", "whitespace")
 UNSEGMENTED = frozenset({"bo", "km", "lo", "my", "th"})
 
 _AUTOMATIC = {"zh": "jieba", "ja": "fugashi"}

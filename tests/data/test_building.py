@@ -352,7 +352,11 @@ GREY, FLOATS = np.zeros((2, 2), np.uint8), np.zeros((2, 2, 3))
         (TWO, {"partition": ["Tset", None]}, "'partition' has 2 unknown entries, the first is 'Ts"),
         (TWO, {"other_partitions": {"o": ["train", "x"]}}, "'o' has 1 unknown entries, the first "),
         (TWO, {"partition": ["train"] * 2, "split": (1, 0)}, "partition and split are both given;"),
-        (TWO, {"split": (0.8, 0.3)}, "split=(0.8, 0.3): expected the shares of train, above 0, an"),
+        (
+            TWO,
+            {"split": (0.8, 0.3)},
+            "shares train=0.8, validation=0.3: expected train above ",
+        ),
         (TWO, {"split": 0.8}, "from_lists: split=0.8: it should be a valid tuple."),
         (TWO, {"split": (0.8, 0.1), "split_seed": -1}, "seed=-1: expected a whole number, 0 or mo"),
         ({"en": []}, {}, "there is no record: every list is empty."),
