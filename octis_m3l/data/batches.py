@@ -15,8 +15,7 @@ from scipy.sparse import csr_array, csr_matrix
 from torch import Tensor
 
 from octis_m3l.data.dataset import MultiviewDataset
-from octis_m3l.data.links import items_of_tuples
-from octis_m3l.data.views import PARTITIONS, TextView
+from octis_m3l.data.views import PARTITIONS, TextView, View
 from octis_m3l.errors import DataError
 
 # Tuples whose batches are arranged in one go.
@@ -92,23 +91,11 @@ class Batch:
     pair_share: float = 1.0
 
     def split(self, rows: Tensor) -> tuple[Tensor, ...]:
-        """Return each view's part of joined rows.
-
-        Parameters
-        ----------
-        rows : Tensor (N × …)
-            The views' rows, one after another.
-        """
+        """Return each view's part of joined rows (N × …)."""
         return torch.split(rows, [len(view.items) for view in self.views.values()])
 
     def stack(self, rows: Tensor) -> Tensor:
-        """Return joined rows by view and tuple (V × B × K), zeros where a tuple has no item.
-
-        Parameters
-        ----------
-        rows : Tensor (N × K)
-            The views' rows, one after another.
-        """
+        """Return joined rows (N × K) by view and tuple (V × B × K), zeros where one is missing."""
         views, columns = len(self.views), rows.shape[1]
         if self._places is not None:
             empty = rows.new_zeros(views * self.size, columns)
@@ -124,13 +111,7 @@ class Batch:
         return filled.index_fill_(0, self._places, True).reshape(views, self.size)
 
     def common(self, first: str, second: str) -> tuple[Tensor, Tensor]:
-        """Return the rows of two views' items whose tuples have both.
-
-        Parameters
-        ----------
-        first, second : str
-            Views of the batch.
-        """
+        """Return the rows of two views' items whose tuples have both."""
         rows, others = (self._tuples(self.views[name]) for name in (first, second))
         place = torch.full((self.size,), -1, dtype=torch.long, device=rows.device)
         place[others] = torch.arange(len(others), device=rows.device)
@@ -227,31 +208,49 @@ class ViewTensors(CTMDataset):  # type: ignore[misc]
         return list(map(SparseRows, *parts, torch.split(totals, list(sizes))))
 
 
-def view_tensors(
-    dataset: MultiviewDataset,
-    embeddings: Mapping[str, NDArray[Any]],
-    *,
-    device: torch.device | str = "cpu",
-    dtype: torch.dtype = torch.float32,
-) -> dict[str, ViewTensors]:
-    """Put the views of a data set on a device."""
-    tensors = {}
-    for name, array in embeddings.items():
-        view = dataset.view(name)
-        text = (view.bag_of_words, view.vocabulary) if isinstance(view, TextView) else ()
-        tensors[name] = ViewTensors(array, *text, device=device, dtype=dtype)
-    return tensors
-
-
 class Sampler(ABC):
-    """An epoch of batches; the last one takes a single tuple that would be left over."""
+    """An epoch of batches; the last one takes a single tuple that would be left over.
 
-    def __init__(self, rows: int, batch_size: int, tensors: Mapping[str, ViewTensors]) -> None:
-        self.rows, self.batch_size, self.tensors = rows, batch_size, dict(tensors)
-        self.device = next(iter(self.tensors.values())).device
+    Of the views that have `embeddings`, the items of `partition` are visited (one or several names;
+    None: all). With `shrinks` the batch size is made smaller for small data; otherwise that is an
+    error. `tensors` are those of another sampler of the same views.
+    """
+
+    def __init__(
+        self,
+        dataset: MultiviewDataset,
+        partition: str | Sequence[str] | None,
+        embeddings: Mapping[str, NDArray[Any]],
+        batch_size: int,
+        *,
+        device: torch.device | str = "cpu",
+        dtype: torch.dtype = torch.float32,
+        tensors: Mapping[str, ViewTensors] | None = None,
+        shrinks: bool = False,
+    ) -> None:
+        partitions = [partition] if isinstance(partition, str) else partition or PARTITIONS
+        views = {name: dataset.view(name) for name in embeddings}
         # Views of which every tuple has an item, so that no place is empty.
-        self._whole: frozenset[str] = frozenset(self.tensors)
+        self._whole: frozenset[str] = frozenset(views)
         self._shares = 1.0, 1.0, 1.0
+        self.device = torch.device(device)
+        self.rows, rows_are = self._arrange(dataset, partitions, views)
+        self.batch_size = min(batch_size, self.rows) if shrinks else batch_size
+        if self.batch_size > self.rows:
+            raise DataError(
+                f"batch_size={batch_size} is larger than the data: {self.rows} {rows_are} "
+                f"{' and '.join(partitions)}; use at most that."
+            )
+        self.tensors = dict(tensors or {})
+        for name, view in views.items() if tensors is None else ():
+            text = (view.bag_of_words, view.vocabulary) if isinstance(view, TextView) else ()
+            self.tensors[name] = ViewTensors(embeddings[name], *text, device=device, dtype=dtype)
+
+    @abstractmethod
+    def _arrange(
+        self, dataset: MultiviewDataset, partitions: Sequence[str], views: Mapping[str, View]
+    ) -> tuple[int, str]:
+        """Keep what an epoch draws from; return how many rows it has, and what they are."""
 
     @abstractmethod
     def _draw(self, shuffle: bool) -> dict[str, Tensor]:
@@ -282,10 +281,11 @@ class Sampler(ABC):
         if name in self._whole:
             return self.tensors[name].batches(drawn, sizes)
         present = drawn >= 0
-        counts = torch.stack([part.sum() for part in torch.split(present, sizes)]).tolist()
+        parts = torch.split(present, sizes)
+        counts = torch.stack([part.sum() for part in parts]).tolist()
         rows = [
             None if count == size else part.nonzero().squeeze(1)
-            for part, count, size in zip(torch.split(present, sizes), counts, sizes, strict=True)
+            for part, count, size in zip(parts, counts, sizes, strict=True)
         ]
         return self.tensors[name].batches(drawn[present], counts, rows)
 
@@ -293,47 +293,30 @@ class Sampler(ABC):
 class TupleSampler(Sampler):
     """Visits each tuple once an epoch, and draws one of its items from every view that has any."""
 
-    def __init__(
-        self,
-        dataset: MultiviewDataset,
-        partition: str | Sequence[str] | None,
-        embeddings: Mapping[str, NDArray[Any]],
-        batch_size: int,
-        *,
-        device: torch.device | str = "cpu",
-        dtype: torch.dtype = torch.float32,
-        tensors: Mapping[str, ViewTensors] | None = None,
-        shrinks: bool = False,
-    ) -> None:
-        partitions = [partition] if isinstance(partition, str) else partition or PARTITIONS
-        shown = " and ".join(partitions)
-        numbers = {}
-        for name in embeddings:
-            numbers[name] = np.full(len(dataset.view(name)), -1, np.int64)
-            for wanted in partitions:
-                rows = dataset.view(name).rows(wanted)
+    def _arrange(
+        self, dataset: MultiviewDataset, partitions: Sequence[str], views: Mapping[str, View]
+    ) -> tuple[int, str]:
+        numbers = {name: np.full(len(view), -1, np.int64) for name, view in views.items()}
+        for name, view in views.items():
+            for rows in map(view.rows, partitions):
                 numbers[name][rows] = dataset.tuples(name)[rows]
         found = np.concatenate(list(numbers.values()))
         self.tuples: NDArray[np.int64] = np.unique(found[found >= 0])
-        if len(self.tuples) < 2:
-            raise DataError(
-                f"{len(self.tuples)} tuples in {shown}: a model needs two at least, since batch "
-                "normalisation compares rows."
-            )
-        batch_size = _fitting(batch_size, len(self.tuples), f"tuples in {shown}", shrinks)
-        made = tensors or view_tensors(dataset, embeddings, device=device, dtype=dtype)
-        super().__init__(len(self.tuples), batch_size, made)
-        self._items: dict[str, tuple[Tensor, Tensor, Tensor]] = {}
-        for name, given in numbers.items():
-            listed = items_of_tuples(given, self.tuples)
-            self._items[name] = tuple(  # type: ignore[assignment]
-                torch.from_numpy(array).to(self.device)
-                for array in (listed.items, listed.offsets[:-1].copy(), listed.counts)
-            )
-        counts = {name: counts for name, (_, _, counts) in self._items.items()}
+        _check_enough(len(self.tuples), f"{len(self.tuples)} tuples in {' and '.join(partitions)}")
+        # For each view its items sorted by tuple, where each tuple's begin, and how many it has.
+        self._items: dict[str, list[Tensor]] = {}
+        counts = {}
+        for name, of_items in numbers.items():
+            items = np.argsort(of_items, kind="stable")
+            items = items[of_items[items] >= 0]
+            first = np.searchsorted(of_items[items], self.tuples, side="left")
+            counts[name] = np.searchsorted(of_items[items], self.tuples, side="right") - first
+            arrays = (items, first, counts[name])
+            self._items[name] = [torch.from_numpy(array).to(self.device) for array in arrays]
         self._whole = frozenset(name for name, count in counts.items() if (count == 1).all())
-        texts = [self.tensors[name].vocabulary_size > 0 for name in counts]
-        self._shares = _shares(list(counts.values()), texts)
+        texts = [isinstance(view, TextView) for view in views.values()]
+        self._shares = _shares(np.stack(list(counts.values())) > 0, np.array(texts))
+        return len(self.tuples), "tuples in"
 
     def _draw(self, shuffle: bool) -> dict[str, Tensor]:
         order = torch.randperm(self.rows) if shuffle else torch.arange(self.rows)
@@ -341,16 +324,16 @@ class TupleSampler(Sampler):
         return {name: self._draw_items(name, order, shuffle) for name in self._items}
 
     def _draw_items(self, name: str, order: Tensor, shuffle: bool) -> Tensor:
-        items, offsets, counts = self._items[name]
+        items, firsts, counts = self._items[name]
         if name in self._whole:
-            return items[order]
+            return items[firsts[order]]
         if not len(items):
             return torch.full_like(order, -1)
         position = torch.zeros_like(order)
         if shuffle:
             chance = torch.rand(len(order), dtype=torch.float64).to(self.device)
             position = (chance * counts[order]).long()
-        place = (offsets[order] + position).clamp(max=len(items) - 1)
+        place = (firsts[order] + position).clamp(max=len(items) - 1)
         return torch.where(counts[order] > 0, items[place], -1)
 
 
@@ -361,62 +344,43 @@ class UnlinkedSampler(Sampler):
     a shorter one is gone through again in a new random order as often as needed.
     """
 
-    def __init__(
-        self,
-        dataset: MultiviewDataset,
-        partition: str | None,
-        embeddings: Mapping[str, NDArray[Any]],
-        batch_size: int,
-        *,
-        device: torch.device | str = "cpu",
-        dtype: torch.dtype = torch.float32,
-        tensors: Mapping[str, ViewTensors] | None = None,
-        shrinks: bool = False,
-    ) -> None:
-        shown = partition or "all partitions"
-        self._slices: dict[str, slice] = {}
-        for name in embeddings:
-            view = dataset.view(name)
-            rows = view.rows(partition) if partition else slice(0, len(view))
-            if rows.stop - rows.start < 2:
-                raise DataError(
-                    f"view '{name}' has {rows.stop - rows.start} items in {shown}: a model needs "
-                    "two at least, since batch normalisation compares rows."
-                )
-            self._slices[name] = rows
-        longest = max(rows.stop - rows.start for rows in self._slices.values())
-        what = f"items in the largest view of {shown}"
-        batch_size = _fitting(batch_size, longest, what, shrinks)
-        made = tensors or view_tensors(dataset, embeddings, device=device, dtype=dtype)
-        super().__init__(longest, batch_size, made)
+    def _arrange(
+        self, dataset: MultiviewDataset, partitions: Sequence[str], views: Mapping[str, View]
+    ) -> tuple[int, str]:
+        self._items: dict[str, Tensor] = {}
+        for name, view in views.items():
+            items = np.concatenate([np.arange(len(view))[view.rows(part)] for part in partitions])
+            where = f"view '{name}' has {len(items)} items in {' and '.join(partitions)}"
+            _check_enough(len(items), where)
+            self._items[name] = torch.from_numpy(items)
+        return max(map(len, self._items.values())), "items in the largest view of"
 
     def _draw(self, shuffle: bool) -> dict[str, Tensor]:
         drawn = {}
-        for name, rows in self._slices.items():
-            count = rows.stop - rows.start
+        for name, items in self._items.items():
+            count = len(items)
             rounds = range(-(-self.rows // count))
             orders = [torch.randperm(count) if shuffle else torch.arange(count) for _ in rounds]
-            drawn[name] = (torch.cat(orders)[: self.rows] + rows.start).to(self.device)
+            drawn[name] = items[torch.cat(orders)[: self.rows]].to(self.device)
         return drawn
 
 
-def _fitting(batch_size: int, rows: int, what: str, shrinks: bool) -> int:
-    """Return the batch size, made smaller for small data if it may be, else an error."""
-    if shrinks:
-        batch_size = min(batch_size, rows)
-    if batch_size > rows:
+def _check_enough(rows: int, said: str) -> None:
+    if rows < 2:
         raise DataError(
-            f"batch_size={batch_size} is larger than the data: {rows} {what}; use at most that."
+            f"{said}: a model needs two at least, since batch normalisation compares rows."
         )
-    return batch_size
 
 
-def _shares(counts: Sequence[Tensor], texts: Sequence[bool]) -> tuple[float, float, float]:
-    """Return the mean share of tuples that have a text view, any view, and both of a pair."""
-    weights = (torch.stack(list(counts)) > 0).double()
-    both = (weights @ weights.T / weights.shape[1]).cpu()
-    items, pairs = both.diagonal(), both[~torch.eye(len(both), dtype=torch.bool)]
-    of_texts = items[torch.tensor(texts, dtype=torch.bool)]
-    return tuple(  # type: ignore[return-value]
-        float(s[s > 0].mean()) if (s > 0).any() else 1.0 for s in (of_texts, items, pairs)
+def _shares(present: NDArray[np.bool_], texts: NDArray[np.bool_]) -> tuple[float, float, float]:
+    """Return the mean share of tuples that have a text view, any view, and both of a pair.
+
+    `present` says which views each tuple has (views × tuples), `texts` which views hold texts.
+    """
+    both = present.astype(np.float64) @ present.T / present.shape[1]
+    items, pairs = both.diagonal(), both[~np.eye(len(both), dtype=bool)]
+    text, item, pair = (
+        float(shares[shares > 0].mean()) if (shares > 0).any() else 1.0
+        for shares in (items[texts], items, pairs)
     )
+    return text, item, pair

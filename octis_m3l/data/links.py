@@ -1,7 +1,6 @@
 """Links: rows that tie items of different views together, and the tuples they form."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
@@ -176,28 +175,3 @@ def restrict_links(
     ties[np.arange(len(broken)), column[broken]] = item[broken]
     ties[np.arange(len(broken)), column[partner]] = item[partner]
     return np.unique(np.concatenate([kept, ties]), axis=0)
-
-
-@dataclass(frozen=True, eq=False)
-class TupleItems:
-    """Which items of one view each tuple of a partition holds."""
-
-    items: NDArray[np.int64]
-    offsets: NDArray[np.int64]
-
-    @property
-    def counts(self) -> NDArray[np.int64]:
-        """How many items each tuple has."""
-        return np.diff(self.offsets)
-
-
-def items_of_tuples(numbers: NDArray[np.int64], tuples: NDArray[np.int64]) -> TupleItems:
-    """List the items of each tuple."""
-    order = np.argsort(numbers, kind="stable")
-    ordered = numbers[order]
-    starts = np.searchsorted(ordered, tuples, side="left")
-    ends = np.searchsorted(ordered, tuples, side="right")
-    counts = ends - starts
-    offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
-    positions = np.arange(offsets[-1]) + np.repeat(starts - offsets[:-1], counts)
-    return TupleItems(order[positions], offsets)
