@@ -30,24 +30,12 @@ class Terms:
 
 
 class Contender(ABC):
-    """Something that gives topics, and θ of documents, for the views of a data set.
+    """Something that gives topics, and θ of documents, for the views of a data set."""
 
-    Attributes
-    ----------
-    aligned : bool
-        Whether topic k means the same in every view. If not, metrics across views do not apply.
-    runs : int or None
-        How many runs there are; None: one for each seed of the comparison.
-    device : str
-        Where it trains if `compare` is given no device.
-    reads_embeddings : bool
-        Whether it reads the embeddings that the comparison gives to all models.
-    """
-
-    aligned: bool = True
-    runs: int | None = None
-    device: str = "auto"
-    reads_embeddings: ClassVar[bool] = False
+    aligned: bool = True  # whether topic k means the same in every view
+    runs: int | None = None  # how many runs there are; None: one for each seed of the comparison
+    device: str = "auto"  # where it trains if `compare` is given no device
+    reads_embeddings: ClassVar[bool] = False  # those that the comparison gives to all models
 
     @abstractmethod
     def run(

@@ -22,22 +22,13 @@ class Items:
 
 @dataclass(frozen=True)
 class Sample:
-    """A model's scores by one metric.
+    """A model's scores by one metric."""
 
-    Parameters
-    ----------
-    scores : array (runs)
-        Of each run.
-    cells : tuple of Items
-        One for each view or pair of views; a run's score is the mean of their means. Empty where
-        items are a model's own, such as topics.
-    seeds : tuple of int
-        Of the runs; needed where views are pooled.
-    """
-
-    scores: NDArray[np.float64]
+    scores: NDArray[np.float64]  # of each run
+    # One for each view or pair of views; a run's score is the mean of their means. Empty where
+    # items are a model's own, such as topics.
     cells: tuple[Items, ...] = ()
-    seeds: tuple[int, ...] = ()
+    seeds: tuple[int, ...] = ()  # of the runs; needed where views are pooled
 
     def of_seeds(self, seeds: Sequence[int]) -> "Sample":
         """Return only the runs of these seeds."""

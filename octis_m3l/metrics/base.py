@@ -5,18 +5,16 @@ import sys
 from abc import abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
 from octis.dataset.dataset import Dataset
 from octis.evaluation_metrics.metrics import AbstractMetric
 
+from octis_m3l.data.dataset import MultiviewDataset
 from octis_m3l.errors import DataError
 from octis_m3l.metrics.outputs import Request, check_whole, top_words
-
-if TYPE_CHECKING:
-    from octis_m3l.data.dataset import MultiviewDataset
 
 Direction = Literal["higher", "lower"]
 _OCTIS_CLASSIFICATION = "octis.evaluation_metrics.classification_metrics"
@@ -24,8 +22,6 @@ _OCTIS_CLASSIFICATION = "octis.evaluation_metrics.classification_metrics"
 
 def check_dataset(given: object, who: str) -> None:
     """Raise if something is not a MultiviewDataset, and say how to make it one."""
-    from octis_m3l.data.dataset import MultiviewDataset
-
     if isinstance(given, MultiviewDataset):
         return
     kind, remedy = f"a {type(given).__name__}", ""
@@ -87,45 +83,20 @@ class Metric(AbstractMetric):  # type: ignore[misc]
 
     All metrics of the package raise DataError for an unknown view and for data without what they
     score, and SettingsError for an argument that is not one of its choices.
-
-    Parameters
-    ----------
-    *datasets
-        The data sets that a subclass was given; checked to be some.
-
-    Attributes
-    ----------
-    name : str or tuple of str
-        What the command line calls the metric.
-    order : int
-        Where it stands in tables: lower numbers first, metrics without one last.
-    direction : {'higher', 'lower'}
-        Which scores are better.
-    range : tuple of two floats
-        The lowest and the highest score there can be.
-    reference : str
-        Where the measure is defined.
-    needs : str
-        What data the metric needs, for the message that it does not apply; ``{partition}`` stands
-        for the partition that is scored.
-    view_arguments : tuple of str
-        The arguments that name views.
-    compares_views : bool
-        Whether it only ever compares two different views, so that topic k has to mean the same in
-        both.
-    same_items : bool
-        Whether `per_item` scores the same documents or queries, in the same order, whatever the
-        model. Two models can then be compared item by item. Topics are each model's own.
     """
 
-    name: ClassVar[str | tuple[str, ...]]
-    order: ClassVar[int]
-    direction: ClassVar[Direction]
-    range: ClassVar[tuple[float, float]]
-    reference: ClassVar[str]
+    name: ClassVar[str | tuple[str, ...]]  # what the command line calls the metric
+    order: ClassVar[int]  # where it stands in tables: lower numbers first, metrics without one last
+    direction: ClassVar[Direction]  # which scores are better
+    range: ClassVar[tuple[float, float]]  # the lowest and the highest score there can be
+    reference: ClassVar[str]  # where the measure is defined
+    # What data the metric needs, for the message that it does not apply.
     needs: ClassVar[str] = "needs a view with topics, or with items in the {partition} partition."
-    view_arguments: ClassVar[tuple[str, ...]] = ("view",)
+    view_arguments: ClassVar[tuple[str, ...]] = ("view",)  # the arguments that name views
+    # Whether it only compares two views, so that topic k has to mean the same in both.
     compares_views: ClassVar[bool] = False
+    # Whether `per_item` scores the same documents or queries, in the same order, whatever the
+    # model, so that models can be compared item by item. Topics are each model's own.
     same_items: bool = False
 
     def __init__(self, *datasets: object) -> None:
@@ -212,9 +183,7 @@ class TopicMetric(Metric):
     needs = "needs a view of texts."
     least_words: ClassVar[int] = 1
 
-    def __init__(
-        self, dataset: "MultiviewDataset", view: str | None = None, topk: int = 10
-    ) -> None:
+    def __init__(self, dataset: MultiviewDataset, view: str | None = None, topk: int = 10) -> None:
         super().__init__(dataset)
         self.view = dataset.pivot if view is None else view
         self.topk = check_whole("topk", topk, self.least_words)

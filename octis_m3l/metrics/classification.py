@@ -3,11 +3,12 @@
 from collections.abc import Mapping
 from functools import lru_cache
 from itertools import product
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from octis_m3l.data.dataset import MultiviewDataset
 from octis_m3l.errors import DataError
 from octis_m3l.metrics.base import Metric
 from octis_m3l.metrics.outputs import (
@@ -19,9 +20,6 @@ from octis_m3l.metrics.outputs import (
     document_topics,
     partition_rows,
 )
-
-if TYPE_CHECKING:
-    from octis_m3l.data.dataset import MultiviewDataset
 
 KERNELS = ("rbf", "linear")
 FEATURES = ("log-ratio", "theta")
@@ -72,7 +70,7 @@ class CrosslingualClassification(Metric):
 
     def __init__(
         self,
-        dataset: "MultiviewDataset",
+        dataset: MultiviewDataset,
         first: str,
         second: str,
         partition: str = "test",
@@ -179,7 +177,7 @@ class CrosslingualClassification(Metric):
 
 
 def _labelled(
-    dataset: "MultiviewDataset", view: str, partition: str
+    dataset: MultiviewDataset, view: str, partition: str
 ) -> tuple[NDArray[np.int64], NDArray[Any]]:
     """Return which documents of a partition have a label, and their labels."""
     labels = dataset.view(view).labels

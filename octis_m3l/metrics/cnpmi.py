@@ -4,12 +4,13 @@ import warnings
 from collections.abc import Mapping
 from functools import cached_property
 from itertools import combinations
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csc_array, csr_array
 
+from octis_m3l.data.dataset import MultiviewDataset
 from octis_m3l.data.views import PARTITIONS
 from octis_m3l.errors import DataError
 from octis_m3l.metrics.base import Metric
@@ -24,9 +25,6 @@ from octis_m3l.metrics.outputs import (
     top_words,
 )
 from octis_m3l.metrics.topic_uniqueness import TopicUniqueness
-
-if TYPE_CHECKING:
-    from octis_m3l.data.dataset import MultiviewDataset
 
 COUNTING = ("documents", "tokens")
 DOCUMENTS = {
@@ -118,11 +116,11 @@ class CNPMI(Metric):
 
     def __init__(
         self,
-        dataset: "MultiviewDataset",
+        dataset: MultiviewDataset,
         first: str,
         second: str,
         topk: int = 10,
-        corpus: "MultiviewDataset | None" = None,
+        corpus: MultiviewDataset | None = None,
         corpus_first: str = "",
         corpus_second: str = "",
         documents: str = "auto",
@@ -289,7 +287,7 @@ class TopicQuality(CNPMI):
         return super().per_item(output) * float(np.mean(unique))
 
 
-def _view_of_language(dataset: "MultiviewDataset", view: str, corpus: "MultiviewDataset") -> str:
+def _view_of_language(dataset: MultiviewDataset, view: str, corpus: MultiviewDataset) -> str:
     """Return the corpus's view of the same name, or else of the same language."""
     language = dataset.text_view(view).language
     if view in corpus.text_views or language is None:

@@ -47,11 +47,6 @@ def jensen_shannon(first: ArrayLike, second: ArrayLike) -> NDArray[np.float64]:
     first, second : array (items × K)
         Distributions, one a row.
 
-    Returns
-    -------
-    array of float64 (items)
-        Between 0 and ln 2.
-
     Examples
     --------
     >>> jensen_shannon([[1.0, 0.0], [0.5, 0.5]], [[0.0, 1.0], [0.5, 0.5]]).round(4).tolist()
@@ -83,11 +78,6 @@ def jensen_shannon_matrix(first: ArrayLike, second: ArrayLike) -> NDArray[np.flo
     ----------
     first, second : array (N × K), array (M × K)
         Distributions, one a row.
-
-    Returns
-    -------
-    array of float64 (N × M)
-        Between 0 and ln 2.
 
     Examples
     --------

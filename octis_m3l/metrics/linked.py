@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping
 from itertools import combinations, permutations
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from octis_m3l.data.dataset import MultiviewDataset
 from octis_m3l.errors import DataError
 from octis_m3l.metrics.base import Metric
 from octis_m3l.metrics.divergence import jensen_shannon
@@ -18,9 +19,6 @@ from octis_m3l.metrics.outputs import (
     partition_rows,
     shared_tuples,
 )
-
-if TYPE_CHECKING:
-    from octis_m3l.data.dataset import MultiviewDataset
 
 _PAIRS_AT_ONCE = 2**14
 
@@ -44,7 +42,7 @@ class LinkedMetric(Metric):
     symmetric: ClassVar[bool]
 
     def __init__(
-        self, dataset: "MultiviewDataset", first: str, second: str, partition: str = "test"
+        self, dataset: MultiviewDataset, first: str, second: str, partition: str = "test"
     ) -> None:
         super().__init__(dataset)
         self.partition = check_partition(partition)
@@ -112,7 +110,7 @@ class JSD(LinkedMetric):
     )
 
     def __init__(
-        self, dataset: "MultiviewDataset", first: str, second: str, partition: str = "test"
+        self, dataset: MultiviewDataset, first: str, second: str, partition: str = "test"
     ) -> None:
         super().__init__(dataset, first, second, partition)
         self.first, self.second = first, second

@@ -2,18 +2,16 @@
 
 from collections.abc import Mapping
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csc_array, csr_array
 
+from octis_m3l.data.dataset import MultiviewDataset
 from octis_m3l.errors import DataError
 from octis_m3l.metrics.base import TopicMetric
 from octis_m3l.metrics.outputs import check_option
-
-if TYPE_CHECKING:
-    from octis_m3l.data.dataset import MultiviewDataset
 
 MEASURES = ("c_npmi", "c_v", "c_uci", "u_mass")
 
@@ -117,7 +115,7 @@ class NPMI(_Coherence):
 
     def __init__(
         self,
-        dataset: "MultiviewDataset",
+        dataset: MultiviewDataset,
         view: str | None = None,
         topk: int = 10,
         measure: str = "c_npmi",

@@ -1,17 +1,15 @@
 """Any OCTIS metric on any view."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from octis.evaluation_metrics.metrics import AbstractMetric
 
+from octis_m3l.data.dataset import MultiviewDataset
 from octis_m3l.errors import DataError
 from octis_m3l.metrics.base import check_dataset, partitions_read, score_of
 from octis_m3l.metrics.outputs import THETA_KEYS, check_output, is_of_one_view
-
-if TYPE_CHECKING:
-    from octis_m3l.data.dataset import MultiviewDataset
 
 
 class OnView(AbstractMetric):  # type: ignore[misc]
@@ -30,7 +28,7 @@ class OnView(AbstractMetric):  # type: ignore[misc]
         Gives the view's vocabulary.
     """
 
-    def __init__(self, metric: AbstractMetric, view: str, dataset: "MultiviewDataset") -> None:
+    def __init__(self, metric: AbstractMetric, view: str, dataset: MultiviewDataset) -> None:
         super().__init__()
         check_dataset(dataset, "OnView")
         self.view = view
@@ -58,7 +56,7 @@ class OnView(AbstractMetric):  # type: ignore[misc]
 
 
 def output_of_view(
-    output: Mapping[str, Any], view: str, dataset: "MultiviewDataset"
+    output: Mapping[str, Any], view: str, dataset: MultiviewDataset
 ) -> dict[str, Any]:
     """Return a view's part of an output under OCTIS's own keys, with `topics` in words."""
     check_output(output)

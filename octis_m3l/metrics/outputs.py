@@ -3,17 +3,15 @@
 import warnings
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from octis_m3l.data.dataset import MultiviewDataset
 from octis_m3l.data.views import PARTITIONS
 from octis_m3l.errors import DataError, SettingsError, check_known
 from octis_m3l.metrics.divergence import as_distributions
-
-if TYPE_CHECKING:
-    from octis_m3l.data.dataset import MultiviewDataset
 
 THETA_KEYS = {
     partition: ("" if partition == "train" else f"{partition}-") + "topic-document-matrix"
@@ -31,11 +29,11 @@ class Request:
     """
 
     name: str
-    dataset: "MultiviewDataset"
+    dataset: MultiviewDataset
     output: Mapping[str, Any]
     partition: str = "test"
     topk: int = 10
-    corpus: "MultiviewDataset | None" = None
+    corpus: MultiviewDataset | None = None
     explicit: bool = False
 
     @property
@@ -84,14 +82,14 @@ def check_output(output: object) -> None:
         )
 
 
-def partition_rows(dataset: "MultiviewDataset", view: str, partition: str) -> NDArray[np.int64]:
+def partition_rows(dataset: MultiviewDataset, view: str, partition: str) -> NDArray[np.int64]:
     """Return the positions of a partition's items in their view."""
     items = dataset.view(view)
     return np.arange(len(items), dtype=np.int64)[items.rows(partition)]
 
 
 def shared_tuples(
-    dataset: "MultiviewDataset", first: str, second: str, partitions: Collection[str]
+    dataset: MultiviewDataset, first: str, second: str, partitions: Collection[str]
 ) -> NDArray[np.int64]:
     """Return the tuples that have items of both views in some partitions."""
     in_first, in_second = (
@@ -103,7 +101,7 @@ def shared_tuples(
 
 
 def document_topics(
-    output: Mapping[str, Any], dataset: "MultiviewDataset", view: str, partition: str
+    output: Mapping[str, Any], dataset: MultiviewDataset, view: str, partition: str
 ) -> NDArray[np.float64]:
     """Return θ of one partition of a view: a row for each item, summing to one.
 
@@ -134,7 +132,7 @@ def document_topics(
     return theta
 
 
-def possible_output(dataset: "MultiviewDataset", topk: int) -> dict[str, Any]:
+def possible_output(dataset: MultiviewDataset, topk: int) -> dict[str, Any]:
     """Return an output of two equal topics with every key that a model of the data set can give."""
     output: dict[str, Any] = {
         f"{key}/{name}": np.full((2, size), 0.5, np.float32)
@@ -146,7 +144,7 @@ def possible_output(dataset: "MultiviewDataset", topk: int) -> dict[str, Any]:
 
 
 def top_words(
-    output: Mapping[str, Any], dataset: "MultiviewDataset", view: str, topk: int
+    output: Mapping[str, Any], dataset: MultiviewDataset, view: str, topk: int
 ) -> NDArray[np.int64]:
     """Return the indices of each topic's first words in a text view."""
     key, given = _fetch(output, "topics", view, "train the model on this view.")
@@ -195,7 +193,7 @@ def _fetch(output: Mapping[str, Any], key: str, view: str, remedy: str) -> tuple
     return key, output[key]
 
 
-def _word_indices(topics: Any, dataset: "MultiviewDataset", view: str) -> list[list[int]]:
+def _word_indices(topics: Any, dataset: MultiviewDataset, view: str) -> list[list[int]]:
     """Return topics in words as word indices."""
     index = {word: number for number, word in enumerate(dataset.text_view(view).vocabulary)}
     try:

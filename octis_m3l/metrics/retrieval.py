@@ -4,18 +4,15 @@ Ties are scored by the expectation over every order of the tied targets, in clos
 Najork 2008).
 """
 
-from abc import abstractmethod
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from octis_m3l.data.dataset import MultiviewDataset
 from octis_m3l.metrics.divergence import jensen_shannon_matrix
 from octis_m3l.metrics.linked import LinkedMetric
-
-if TYPE_CHECKING:
-    from octis_m3l.data.dataset import MultiviewDataset
 
 _DISTANCES_AT_ONCE = 2**20
 _DECIMALS = 12
@@ -145,27 +142,19 @@ class Retrieval(LinkedMetric):
     range = (0.0, 1.0)
     view_arguments = ("query", "target")
     symmetric = False
+    # The score of each query from distances and relevance (queries × targets); and that of a
+    # random order from the number of targets and of each query's relevant ones.
+    _score_queries: ClassVar[Callable[[Any, Any], NDArray[np.float64]]]
+    _expected_by_chance: ClassVar[Callable[[int, Any], NDArray[np.float64]]]
 
     def __init__(
-        self, dataset: "MultiviewDataset", query: str, target: str, partition: str = "test"
+        self, dataset: MultiviewDataset, query: str, target: str, partition: str = "test"
     ) -> None:
         super().__init__(dataset, query, target, partition)
         self.query, self.target = query, target
         queries, self._targets = self._of_first, self._of_second
         self._rows = np.flatnonzero((queries >= 0) & np.isin(queries, self._targets))
         self._queries = queries[self._rows]
-
-    @staticmethod
-    @abstractmethod
-    def _score_queries(
-        distances: NDArray[np.float64], relevant: NDArray[np.bool_]
-    ) -> NDArray[np.float64]:
-        """Return the score of each query, from (queries × targets)."""
-
-    @staticmethod
-    @abstractmethod
-    def _expected_by_chance(targets: int, relevant: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Return the expected score of a random order, from each query's relevant targets."""
 
     def per_item(self, output: Mapping[str, Any]) -> NDArray[np.float64]:
         """Return the score of each query."""

@@ -6,11 +6,12 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from inspect import signature
 from itertools import count
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from octis.evaluation_metrics.metrics import AbstractMetric
 
+from octis_m3l.data.dataset import MultiviewDataset
 from octis_m3l.errors import DataError, OctisM3LError, SettingsError, check_known
 from octis_m3l.metrics import METRICS
 from octis_m3l.metrics.base import Metric, check_dataset, score_of
@@ -22,9 +23,6 @@ from octis_m3l.metrics.outputs import (
     partition_rows,
     possible_output,
 )
-
-if TYPE_CHECKING:
-    from octis_m3l.data.dataset import MultiviewDataset
 
 
 def check_name(name: Any) -> str:
@@ -78,13 +76,13 @@ def missing(metrics: Any, found: Collection[str], partition: str) -> list[str]:
 
 
 def applicable(
-    dataset: "MultiviewDataset",
+    dataset: MultiviewDataset,
     output: Mapping[str, Any],
     partition: str = "test",
     metrics: Any = None,
     *,
     topk: int = 10,
-    corpus: "MultiviewDataset | None" = None,
+    corpus: MultiviewDataset | None = None,
 ) -> dict[str, dict[str, Any]]:
     """Return the metrics that apply: by name, then by view or pair of views.
 
@@ -136,13 +134,13 @@ def applicable(
 
 
 def score_all(
-    dataset: "MultiviewDataset",
+    dataset: MultiviewDataset,
     output: Mapping[str, Any],
     partition: str = "test",
     metrics: Any = None,
     *,
     topk: int = 10,
-    corpus: "MultiviewDataset | None" = None,
+    corpus: MultiviewDataset | None = None,
 ) -> dict[str, dict[str, float]]:
     """Return the score by every metric that applies: by name, then by view or pair of views.
 
@@ -201,7 +199,7 @@ class OverViews(AbstractMetric):  # type: ignore[misc]
 
     def __init__(
         self,
-        dataset: "MultiviewDataset",
+        dataset: MultiviewDataset,
         measure: str = "mrr",
         partition: str = "test",
         topk: int = 10,
@@ -210,6 +208,7 @@ class OverViews(AbstractMetric):  # type: ignore[misc]
         check_dataset(dataset, type(self).__name__)
         self.measure, self.partition = check_name(measure), check_partition(partition)
         self.topk = check_whole("topk", topk, 1)
+        self.direction, self.range = METRICS[measure].direction, METRICS[measure].range
         self._dataset = dataset
 
     def check(self) -> None:
@@ -218,16 +217,6 @@ class OverViews(AbstractMetric):  # type: ignore[misc]
 
     def _possible(self) -> list[Metric]:
         return self._metrics(possible_output(self._dataset, self.topk), "any model")
-
-    @property
-    def direction(self) -> str:
-        """Which scores are better, 'higher' or 'lower'."""
-        return METRICS[self.measure].direction
-
-    @property
-    def range(self) -> tuple[float, float]:
-        """The lowest and the highest score there can be."""
-        return METRICS[self.measure].range
 
     @property
     def partitions(self) -> frozenset[str]:

@@ -22,29 +22,14 @@ class LinkedCorpus:
     A segment is the part of a document in one language. A document has no segment of a language
     that it lacks, so missing views cost nothing. The words of all languages are numbered
     consecutively.
-
-    Parameters
-    ----------
-    languages : tuple of str
-        The views.
-    vocabularies : array of int64 (languages)
-        The size of each vocabulary.
-    words : array of int32 (tokens)
-        Word numbers; those of a language come after all words of the languages before it.
-    segment_starts : array of int64 (segments + 1)
-        Where each segment's tokens begin; the last entry is the number of tokens.
-    segment_languages : array of int32 (segments)
-        The language of each segment.
-    document_segments : array of int64 (documents + 1)
-        Where each document's segments begin.
     """
 
-    languages: tuple[str, ...]
-    vocabularies: Longs
-    words: NDArray[np.int32]
-    segment_starts: Longs
-    segment_languages: NDArray[np.int32]
-    document_segments: Longs
+    languages: tuple[str, ...]  # the views
+    vocabularies: Longs  # the size of each vocabulary
+    words: NDArray[np.int32]  # the word number of each token
+    segment_starts: Longs  # where each segment's tokens begin, and where the last one ends
+    segment_languages: NDArray[np.int32]  # the language of each segment
+    document_segments: Longs  # where each document's segments begin, and where the last one ends
 
     def __len__(self) -> int:
         """Return the number of documents."""

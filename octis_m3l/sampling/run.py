@@ -19,33 +19,15 @@ _RESUMABLE_EVERY, _LIKELIHOOD_EVERY = 10, 50
 
 @dataclass(frozen=True)
 class RunSettings:
-    """How long to sample, and what to average.
+    """How long to sample, and what to average."""
 
-    Parameters
-    ----------
-    iterations : int
-        The number of sweeps.
-    burn_in : int
-        Sweeps before the first sample.
-    samples : int
-        The number of samples that φ and θ are averaged over, evenly spaced after the burn-in.
-    alpha_burn_in : int
-        Sweeps before α is first re-estimated.
-    alpha_interval : int
-        Sweeps between two estimates; 0: never.
-    eta_fitted : bool
-        Whether η is re-estimated with α.
-    checkpoint_seconds : float
-        The least time between two checkpoints; they are written after every tenth sweep at most.
-    """
-
-    iterations: int
-    burn_in: int
-    samples: int
-    alpha_burn_in: int
-    alpha_interval: int
-    eta_fitted: bool
-    checkpoint_seconds: float = 30.0
+    iterations: int  # sweeps
+    burn_in: int  # sweeps before the first sample
+    samples: int  # that φ and θ are averaged over, evenly spaced after the burn-in
+    alpha_burn_in: int  # sweeps before α is first re-estimated
+    alpha_interval: int  # sweeps between two estimates; 0: never
+    eta_fitted: bool  # whether η is re-estimated with α
+    checkpoint_seconds: float = 30.0  # between two checkpoints, which come after tenth sweeps
 
     @property
     def sampled(self) -> frozenset[int]:

@@ -19,20 +19,11 @@ _BETWEEN_SAMPLES = 5
 
 @dataclass(frozen=True, eq=False)
 class Sample:
-    """A state of a chain without the topics of its tokens.
+    """A state of a chain without the topics of its tokens."""
 
-    Parameters
-    ----------
-    alpha : array of float64 (K)
-        α.
-    eta : array of float64 (languages)
-        η.
-    counts : tuple of csr_array (vocabulary × K)
-        How often each word of each language has each topic.
-    """
-
-    alpha: Floats
-    eta: Floats
+    alpha: Floats  # of each topic
+    eta: Floats  # of each language
+    # How often each word of each language has each topic: a csr_array (vocabulary × K) a language.
     counts: tuple[Any, ...]
 
     @cached_property
