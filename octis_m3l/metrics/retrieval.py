@@ -4,7 +4,7 @@ Ties are scored by the expectation over every order of the tied targets, in clos
 Najork 2008).
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import numpy as np
@@ -144,8 +144,8 @@ class Retrieval(LinkedMetric):
     symmetric = False
     # The score of each query from distances and relevance (queries × targets); and that of a
     # random order from the number of targets and of each query's relevant ones.
-    _score_queries: ClassVar[Callable[[Any, Any], NDArray[np.float64]]]
-    _expected_by_chance: ClassVar[Callable[[int, Any], NDArray[np.float64]]]
+    _score_queries: "ClassVar[staticmethod[[Any, Any], NDArray[np.float64]]]"
+    _expected_by_chance: "ClassVar[staticmethod[[int, Any], NDArray[np.float64]]]"
 
     def __init__(
         self, dataset: MultiviewDataset, query: str, target: str, partition: str = "test"
