@@ -111,10 +111,7 @@ def test_arguments_of_any_kind_end_well_or_in_one_line(
         (lambda data: data.sample(True), "sample: count=True: it should be a valid integer."),
         (lambda _: from_lists({"en": None}), "texts of view 'en': expected a list of items, given"),
         (lambda _: from_lists("sea"), "from_lists: texts='sea': it should be a valid dictionary."),
-        (
-            lambda _: from_lists({1: ["a"]}),
-            "from_lists: texts, key=1: it should be a valid str",
-        ),
+        (lambda _: from_lists({1: ["a"]}), "from_lists: texts, key=1: it should be a valid str"),
         (
             lambda _: from_lists(TEXTS, languages={"en": 3}),
             "from_lists: languages['en']=3: it should be a valid string.",
@@ -124,10 +121,7 @@ def test_arguments_of_any_kind_end_well_or_in_one_line(
             "with_embeddings: embeddings['en']=3: it should be an instance of ndarray or should be "
             "a valid string or should be an instance of Path.",
         ),
-        (
-            lambda data: MultiviewDataset(data.views),
-            "MultiviewDataset: views={'en': <TextView",
-        ),
+        (lambda data: MultiviewDataset(data.views), "MultiviewDataset: views={'en': <TextView"),
     ],
 )
 def test_what_is_said(data: MultiviewDataset, call: Any, message: str) -> None:

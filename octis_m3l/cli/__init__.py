@@ -45,19 +45,7 @@ def _whole(version: Version = False) -> None:
     pass
 
 
-for command in (
-    demo,
-    build,
-    encode,
-    train,
-    evaluate,
-    topics,
-    infer,
-    tune,
-    compare,
-    models,
-    info,
-):
+for command in (demo, build, encode, train, evaluate, topics, infer, tune, compare, models, info):
     app.command()(command)
 app.add_typer(datasets, name="datasets")
 

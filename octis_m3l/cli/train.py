@@ -18,12 +18,7 @@ from octis_m3l.models import MODELS
 # A topic for each theme, and 2,000 updates, since an epoch has only ten batches. A spare topic
 # would split a theme. A higher temperature than the default lets the reconstruction find the
 # themes before the contrastive term separates documents of one theme.
-_DEMO: dict[str, Any] = {
-    "num_topics": 10,
-    "epochs": 200,
-    "prior_weight": 1.0,
-    "temperature": 0.3,
-}
+_DEMO: dict[str, Any] = {"num_topics": 10, "epochs": 200, "prior_weight": 1.0, "temperature": 0.3}
 
 
 def demo(

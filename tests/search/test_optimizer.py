@@ -224,10 +224,7 @@ def test_scores_are_kept_where_the_output_cannot_be(
         ({"batch": 0, "acq_func": "X"}, "acq_func='X': .* batch=0: it should be greater"),
         ({"processes": 0}, r"processes=0: expected 1 or more"),
         ({"threads": 0}, r"threads=0: expected 1 to 1024"),
-        (
-            {"number_of_calls": 5},
-            "unknown argument of optimize 'number_of_calls'. Did you m",
-        ),
+        ({"number_of_calls": 5}, "unknown argument of optimize 'number_of_calls'. Did you m"),
         ({"x0": [[0.1]]}, "x0=.*: it should be a valid dictionary"),
         ({"x0": {**POINTS, "x": [7.0, 1.0]}}, "x0: x=7.0 is outside the search space"),
         ({"x0": POINTS, "y0": [math.nan] * 2}, "y0=.*nan.*: it should be a finite number"),

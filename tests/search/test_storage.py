@@ -112,10 +112,7 @@ def test_scores_are_not_told_of_other_points(tmp_path: Path) -> None:
         ({"model": {"class": "octis.dataset.dataset:Dataset"}}, "is no AbstractModel"),
         ({"model": {"class": "octis.no:X"}}, "can't be imported"),
         ({"dataset": {"fingerprints": "x"}}, "not the data set"),
-        (
-            {"settings": []},
-            r"is damaged or incomplete \(settings: .* copy it again",
-        ),
+        ({"settings": []}, r"is damaged or incomplete \(settings: .* copy it again"),
         ({"settings": {"number_of_call": "many"}}, r"\(settings.number_of_call: "),
         ({"settings": {"plot_name": "../x"}}, r"\(settings.plot_name: .*name of a file"),
         ({"runs": "abc"}, r"\(runs: "),
@@ -233,10 +230,7 @@ def test_a_file_cannot_put_hyperparameters_among_attributes() -> None:
         ({"model": None}, "another model: its x was 0.5, and is now 0.7; continue with that model"),
         ({"metric": Height(2.0)}, "another metric: its factor was 1.0, and is now 2.0"),
         ({"extra_metrics": [Place()]}, r"began with 0 extra metrics, given are 1"),
-        (
-            {"metric": Place()},
-            "another metric: its class was '.*:Height', and is now '.*:Place",
-        ),
+        ({"metric": Place()}, "another metric: its class was '.*:Height', and is now '.*:Place"),
     ],
 )
 def test_another_model_or_metric_is_rejected(

@@ -49,14 +49,8 @@ def test_the_same_seed_gives_the_same_network_bit_for_bit() -> None:
 @pytest.mark.parametrize("schedule", ["constant", "cosine"])
 def test_it_is_a_plain_loop_with_adam(schedule: str) -> None:
     ours, plain = Toy(), Toy()
-    settings = LoopSettings(
-        4,
-        learning_rate=0.05,
-        schedule=schedule,
-        momentum=0.7,
-        second_momentum=0.9,
-        weight_decay=0.1,
-    )
+    own = {"schedule": schedule, "momentum": 0.7, "second_momentum": 0.9, "weight_decay": 0.1}
+    settings = loop(4, **own)
     history = train(ours, sampler(), settings, seed=3)
     adam = optim.Adam(plain.parameters(), lr=0.05, betas=(0.7, 0.9), weight_decay=0.1)
     with torch.random.fork_rng():
@@ -88,7 +82,13 @@ def test_the_rate_is_halved_every_125_epochs() -> None:
     assert [settings.rate(epoch) for epoch in (0, 124, 125, 250)] == [0.8, 0.8, 0.4, 0.2]
 
 
-def test_validation_is_measured_without_learning_from_it() -> None:
+def test_validation_is_measured_without_learning_from_it_and_with_the_same_noise() -> None:
+    class Noisy(Walker):
+        def loss(self, batch: Batch) -> dict[str, Tensor]:
+            if self.training:
+                return {"loss": -self.place}
+            return {"loss": torch.randn(()), "size": torch.tensor(float(batch.size))}
+
     with_it, without = Toy(), Toy()
     history = train(with_it, sampler(), loop(), seed=0, validation=sampler("validation", 9))
     plain = train(without, sampler(), loop(), seed=0)
@@ -97,26 +97,15 @@ def test_validation_is_measured_without_learning_from_it() -> None:
         assert ours == {**theirs, "validation": ours["validation"]}
     with torch.no_grad():
         terms = with_it.loss(next(sampler("validation", 9).epoch(shuffle=False)))
-    assert history.epochs[-1]["validation"] == pytest.approx(
-        sum(term.item() for term in terms.values())
-    )
+    assert history.epochs[-1]["validation"] == pytest.approx(float(sum(terms.values())))
     assert history.best_epoch is None
-
-
-def test_validation_has_the_same_noise_in_every_epoch_and_weighs_items() -> None:
-    class Noisy(Walker):
-        def loss(self, batch: Batch) -> dict[str, Tensor]:
-            if self.training:
-                return {"loss": -self.place}
-            return {"loss": torch.randn(()), "size": torch.tensor(float(batch.size))}
-
+    # Terms are weighed by the items of each batch.
     history = train(Noisy(), sampler(), loop(4), seed=0, validation=sampler())
     [measured] = {epoch["validation"] for epoch in history.epochs}
-    sizes = [8, 8, 6]
     torch.manual_seed(derive_seed(0, 0, 1))
-    noise = [float(torch.randn(())) for _ in sizes]
-    expected = sum((n + size) * size for n, size in zip(noise, sizes, strict=True)) / sum(sizes)
-    assert measured == pytest.approx(expected, rel=1e-5)
+    sizes = [8, 8, 6]
+    weighed = [(float(torch.randn(())) + size) * size for size in sizes]
+    assert measured == pytest.approx(sum(weighed) / sum(sizes), rel=1e-5)
 
 
 # Early stopping.
@@ -235,16 +224,6 @@ def test_early_stopping_and_the_best_weights_survive_an_interruption(tmp_path: P
     history = train(resumed, sampler(), settings, checkpoint=tmp_path, **given)
     assert without_time(history) == without_time(expected)
     assert differing(resumed, whole) == []
-
-
-def test_without_a_checkpoint_an_interrupted_network_keeps_what_it_has() -> None:
-    network, whole = Toy(stop_at=2 * STEPS + 1), Toy()
-    with pytest.warns(UserWarning, match="training was interrupted after 2 of 5 epochs"):
-        history = train(network, sampler(), loop(), seed=0)
-    assert history.stopped == "interrupted"
-    assert history.epochs == train(whole, sampler(), loop(2), seed=0).epochs
-    assert differing(network, whole) == []
-    assert not network.training
 
 
 # Other things that networks may do.
