@@ -39,16 +39,15 @@ def write_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except (OSError, SafetensorError) as error:
-        number = getattr(error, "errno", None)
+        number, reason = getattr(error, "errno", None), getattr(error, "strerror", None) or error
+        remedy = "check the path and its permissions"
         if number in (errno.ENOSPC, errno.EDQUOT) or _NO_SPACE.search(str(error)):
-            reason = "no space is left on the disk; free some space, or choose another folder"
-        else:
-            is_missing = isinstance(error, FileNotFoundError)
-            message = None if is_missing else getattr(error, "strerror", None)
-            reason = (
-                f"{message or error}; check the path and its permissions, or choose another folder"
-            )
-        raise StorageError(f"{path} can't be written: {reason}.") from error
+            reason, remedy = "no space is left on the disk", "free some space"
+        elif isinstance(error, FileNotFoundError):
+            reason = error
+        raise StorageError(
+            f"{path} can't be written: {reason}; {remedy}, or choose another folder."
+        ) from error
 
 
 @contextmanager
@@ -140,12 +139,10 @@ def check_can_write(folder: Path, *, overwrite: bool, marker: str) -> None:
         with held(folder):
             pass
     occupied = folder.exists() and (not folder.is_dir() or any(folder.iterdir()))
-    if occupied and not (overwrite and (folder / marker).is_file()):
-        remedy = (
-            "pass overwrite=True (--overwrite) or choose another folder"
-            if (folder / marker).is_file()
-            else f"it holds no {marker}, so it is not replaced: choose another folder"
-        )
+    ours = (folder / marker).is_file()
+    if occupied and not (overwrite and ours):
+        refusal = f"it holds no {marker}, so it is not replaced: choose another folder"
+        remedy = "pass overwrite=True (--overwrite) or choose another folder" if ours else refusal
         raise StorageError(f"{folder} exists already and is not empty; {remedy}.")
 
 

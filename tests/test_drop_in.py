@@ -16,7 +16,7 @@ from octis.models.LDA import LDA
 from octis.models.model import load_model_output, save_model_output
 from octis.optimization.optimizer import Optimizer as OctisOptimizer
 from octis_folder import loaded, write_octis_folder
-from shell import Refused, Run
+from shell import Run
 from skopt.space import Categorical, Real  # type: ignore[import-untyped]
 
 from octis_m3l import NPMI, PLTM, MultiviewDataset, Optimizer, ZeroshotTM
@@ -306,9 +306,7 @@ def test_what_from_octis_does_not_take(folder: Path) -> None:
         MultiviewDataset.from_octis({"en": "nowhere"})
 
 
-def test_folders_of_octis_are_built_from_the_command_line(
-    run: Run, refused: Refused, tmp_path: Path
-) -> None:
+def test_folders_of_octis_are_built_from_the_command_line(run: Run, tmp_path: Path) -> None:
     folders = [write_octis_folder(tmp_path / name, prefix=name) for name in ("first", "second")]
     both = ("--octis", f"en={folders[0]}", "--octis", f"xx={folders[1]}", "--language", "xx=de")
     assert run("build", *both, "--linked-by-row", "--out", tmp_path / "both")[0] == 0
@@ -322,13 +320,3 @@ def test_folders_of_octis_are_built_from_the_command_line(
         MultiviewDataset.from_folder(folders[0])
     assert run("build", folders[0], "--out", tmp_path / "one")[0] == 0
     assert list(MultiviewDataset.from_folder(tmp_path / "one").views) == ["text"]
-    for arguments, message in (
-        ((), "give one of the two: a table or a folder, or --octis VIEW=FOLDER"),
-        ((folders[0], *both), "give one of the two: a table or a folder, or --octis"),
-        ((folders[0], "--linked-by-row"), "--linked-by-row goes with --octis VIEW=FOLDER only"),
-        (
-            (*both, "--label", "topic"),
-            "already has a vocabulary, labels and partitions; leave thes",
-        ),
-    ):
-        refused(message, "build", *arguments, "--out", tmp_path / "no")

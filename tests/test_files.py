@@ -16,11 +16,9 @@ from octis_m3l.files import (
     check_can_write,
     check_can_write_file,
     check_files,
-    damage_errors,
     described_files,
     folder_written_whole,
     held,
-    read_document,
     read_json,
     read_yaml,
     recover,
@@ -379,25 +377,3 @@ def test_yaml_may_have_aliases_and_depth_as_settings_do(tmp_path: Path) -> None:
     content = read_yaml(tmp_path / "a.yaml")
     assert content["mine"] == {"epochs": 7, "rate": 0.001}
     assert content["m499"] == {"epochs": 5, "rate": 0.001}
-
-
-def test_a_document_of_another_format_or_version_is_an_error(tmp_path: Path) -> None:
-    path = tmp_path / "x.json"
-    write_json(path, {"format": "octis-m3l toy", "version": 2})
-    assert read_document(path, "octis-m3l toy", 2)["version"] == 2
-    with pytest.raises(StorageError, match="has the format 'octis-m3l toy', expected 'other'"):
-        read_document(path, "other", 2)
-    with pytest.raises(StorageError, match=r"has version 2 of its format.*pip install --upgrade"):
-        read_document(path, "octis-m3l toy", 1)
-
-
-def test_damaged_content_is_one_error_that_names_the_file(tmp_path: Path) -> None:
-    empty: dict[str, int] = {}
-    missing = r"x is damaged or incomplete \('name' is missing or unknown\); copy it again\.$"
-    with pytest.raises(StorageError, match=missing), damage_errors(tmp_path / "x"):
-        empty["name"]
-    message = r"x is damaged or incomplete \(bad\); begin anew\.$"
-    with pytest.raises(StorageError, match=message), damage_errors(tmp_path / "x", "begin anew"):
-        raise ValueError("bad\nmore")
-    with pytest.raises(SettingsError, match="as it is"), damage_errors(tmp_path / "x"):
-        raise SettingsError("as it is")

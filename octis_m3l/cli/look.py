@@ -1,18 +1,23 @@
 """Commands that look at a trained model: evaluate, topics, infer."""
 
 import math
+import sys
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated, Any
 
+import numpy as np
 import typer
 from rich.table import Table
 from rich.text import Text
 
 from octis_m3l.cli import options
 from octis_m3l.cli.printing import errors, print_json, screen
-from octis_m3l.errors import DataError, SettingsError, visible
+from octis_m3l.errors import DataError, SettingsError, check_known, suggest, visible
 
 _OF_PAIRS = ("mrr", "uap", "jsd")
 _FEW = 30
+_LONGEST_NAME = 200
 
 
 def evaluate(
@@ -136,7 +141,6 @@ def infer(
     as_json: options.AsJson = False,
 ) -> None:
     """Show the topics of new documents or pictures, with their words in every language."""
-    from octis_m3l.cli.items import only_language, read_items
     from octis_m3l.models import load_model
 
     column = None
@@ -150,8 +154,8 @@ def infer(
             )
         ((view, column),) = options.pairs(text, "--text", "VIEW=COLUMN, as en=title_en").items()
     loaded: Any = load_model(model, device=device)
-    chosen = view or only_language(loaded)
-    theta = loaded.infer(read_items(items or ["-"], loaded, chosen, column), chosen)
+    chosen = view or _only_language(loaded.output)
+    theta = loaded.infer(_read_items(items or ["-"], loaded.output, chosen, column), chosen)
     found = loaded.words_of(theta, topics=topics, words=words)
     if as_json:
         proportions = [[round(float(share), 6) for share in row] for row in theta]
@@ -161,3 +165,77 @@ def infer(
     for row in found.itertuples(index=False):
         table.add_row(*[f"{x:.3f}" if isinstance(x, float) else Text(visible(str(x))) for x in row])
     screen.print(table)
+
+
+def _only_language(output: Any) -> str:
+    """Return the one text view that a model infers."""
+    languages: list[str] = [name for name in output.views if name in output.vocabularies]
+    if len(languages) != 1:
+        raise DataError(
+            f"the model knows the views {', '.join(output.views)}; say which one the items belong "
+            "to: --view VIEW, or for a table --text VIEW=COLUMN."
+        )
+    return languages[0]
+
+
+def _read_items(given: Sequence[str], output: Any, view: str, column: str | None) -> Any:
+    """Return texts, paths of pictures, or embeddings."""
+    from octis_m3l.data.arrays import read_array
+
+    check_known(view, output.views, "view")
+    if len(given) == 1 and given[0].endswith(".npy"):
+        return np.asarray(read_array(given[0], view), np.float32)
+    if column is not None:
+        lines = [text for table in given for text in _column(table, column)]
+    else:
+        lines = [line for item in given for line in (_standard_input() if item == "-" else [item])]
+    if not any(line.strip() for line in lines):
+        raise DataError("there is nothing to infer: give texts, paths, or lines on stdin.")
+    if view in output.vocabularies:
+        return lines if column is not None else [_text(line) for line in lines]
+    paths = [Path(line) for line in lines if line.strip()]
+    missing = [path for path in paths if not path.is_file()]
+    if missing:
+        raise DataError(
+            f"{len(missing)} of {len(paths)} pictures are missing, the first is {missing[0]}."
+        )
+    return paths
+
+
+def _column(table: str, column: str) -> list[str]:
+    """Return a column of a table, "" where a cell is empty."""
+    from octis_m3l.data.item_checks import is_missing
+    from octis_m3l.data.records import read_table
+
+    frame = read_table(table)
+    names = frame.columns.tolist()
+    if names.count(column) != 1:
+        times = names.count(column) or "no"
+        raise DataError(f"{table} has {times} column(s) '{column}'.{suggest(column, names)}")
+    return ["" if is_missing(cell) else str(cell) for cell in frame[column]]
+
+
+def _standard_input() -> list[str]:
+    try:
+        return [line.rstrip("\n") for line in sys.stdin]
+    except UnicodeDecodeError as error:
+        raise DataError(f"standard input is not written in UTF-8 ({error}).") from None
+
+
+def _text(item: str) -> str:
+    """Return a text, or the content of the text file that it names."""
+    from octis_m3l.data.records import format_of, read_text
+
+    path = Path(item)
+    if len(item.split()) != 1 or len(item) > _LONGEST_NAME or not path.suffix:
+        return item
+    if path.suffix == ".txt":
+        return read_text(path)
+    if path.is_file():
+        raise DataError(
+            f"{item} is a file; expected a text, a .txt file, - for lines of standard input, or "
+            "for a table the view and column of its texts: --text VIEW=COLUMN."
+        )
+    if format_of(path):
+        raise DataError(f"there is no file {item}.")
+    return item

@@ -1,11 +1,13 @@
 """The training loop of every neural model: epochs, early stopping, checks of what was learned."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
+import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
@@ -15,12 +17,32 @@ from octis_m3l.data.batches import Batch, Sampler
 from octis_m3l.errors import OctisM3LError, warn
 from octis_m3l.training.adam import Adam
 from octis_m3l.training.resumable import History, ResumableRun, State
-from octis_m3l.training.seeds import derive_seed, reproducible
 
 _REMEDY = (
     "lower learning_rate (or raise temperature), and look for outliers: embeddings, or lengths of "
     "documents, that are out of proportion."
 )
+
+
+def derive_seed(seed: int, *path: int) -> int:
+    """Return a seed from 0 to 2³¹ − 1 that depends on another seed and a path alone.
+
+    Parameters
+    ----------
+    seed : int
+        The run's seed, 0 or more.
+    *path : int
+        What the seed is for: a call, a run, an epoch.
+    """
+    return int(np.random.SeedSequence(seed, spawn_key=path).generate_state(1)[0] >> 1)
+
+
+@contextmanager
+def reproducible(device: torch.device) -> Iterator[None]:
+    """Restore torch's global random state, of the CPU and of this device, after the block."""
+    devices = [device] if device.type == "cuda" else []
+    with torch.random.fork_rng(devices=devices, device_type="cuda"):
+        yield
 
 
 class TrainingError(OctisM3LError):

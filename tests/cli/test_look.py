@@ -83,7 +83,7 @@ def test_infer_a_column_of_a_table(
     table.write_text("id;title\n1;The ship, left\n2;The harbour\n", encoding="utf-8")
     notes.write_text("x")
     infer = ("infer", trained / "model")
-    message = f"{table} is a table; say which view its texts are of"
+    message = "for a table the view and column of its texts: --text VIEW=COLUMN"
     refused(message, *infer, table, "--view", "en")
     code, out, err = run(*infer, table, "--text", "en=title", "--json")
     assert code == 0, err

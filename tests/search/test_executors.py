@@ -15,9 +15,8 @@ import numpy as np
 import pytest
 import torch
 from filelock import FileLock
-from planted import planted
 
-from octis_m3l import MRR, M3LContrast, MultiviewDataset, Optimizer
+from octis_m3l import Optimizer
 from octis_m3l.devices import check_device_name, each_device
 from octis_m3l.errors import SettingsError, StorageError
 from octis_m3l.search import Job, OnRay, Outcome, Task, executors
@@ -100,24 +99,6 @@ def test_a_worker_that_cannot_read_the_search_says_why() -> None:
         pytest.raises(SettingsError, match=r"a worker can't read the search \(.*no_such_module"),
     ):
         list(executor.outcomes([Task(0, 0, {}, 1)]))
-
-
-@pytest.mark.slow
-def test_our_model_in_processes_finds_the_same(tmp_path: Path) -> None:
-    planted(tuples=60, images=False).dataset.save(tmp_path / "corpus")
-    data = MultiviewDataset.from_folder(tmp_path / "corpus")
-    first, second = list(data.views)[:2]
-    model = M3LContrast(num_topics=4, epochs=2, batch_size=16, hidden_size=8)
-    found = []
-    for number in (1, 2):
-        metric = MRR(data, first, second, "validation")
-        options: dict[str, Any] = {"number_of_call": 2, "model_runs": 2, "topk": 5}
-        options |= {"save_path": tmp_path / str(number), "processes": number}
-        found.append(
-            Optimizer().optimize(model, data, metric, {"temperature": (0.1, 1.0)}, **options)
-        )
-        assert len(list((tmp_path / str(number) / "models").glob("*.npz"))) == 4
-    assert course(found[0]) == course(found[1])
 
 
 class Slow(Hill):

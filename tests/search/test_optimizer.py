@@ -67,19 +67,23 @@ def test_it_is_octis_optimizer_and_finds_the_top(tmp_path: Path) -> None:
     assert len(result.surrogate.models) == 1, "memory does not grow with the calls"
 
 
-def test_a_minimum_is_found_too(tmp_path: Path) -> None:
-    result = searched(tmp_path, number_of_call=10, optimization_type="Minimize")
-    assert result.best["kind"] == "square"
-    assert result.best_score == min(result.func_vals)
-
-
 @pytest.mark.parametrize(
-    ("surrogate", "acquisition"), [("RF", "EI"), ("ET", "PI"), ("GP", "LCB"), ("RS", "LCB")]
+    ("surrogate", "acquisition", "best", "kind"),
+    [
+        ("RF", "EI", "Maximize", "round"),
+        ("ET", "PI", "Minimize", "square"),
+        ("GP", "LCB", "Maximize", "round"),
+        ("RS", "LCB", "Minimize", "square"),
+    ],
 )
-def test_every_surrogate_and_acquisition(tmp_path: Path, surrogate: str, acquisition: str) -> None:
-    result = searched(tmp_path, surrogate_model=surrogate, acq_func=acquisition, model_runs=1)
-    assert len(result.func_vals) == 6
+def test_every_surrogate_and_acquisition(
+    tmp_path: Path, surrogate: str, acquisition: str, best: str, kind: str
+) -> None:
+    options = {"surrogate_model": surrogate, "acq_func": acquisition, "optimization_type": best}
+    result = searched(tmp_path, model_runs=1, number_of_call=8, **options)
     assert json.loads((tmp_path / "result.json").read_text())["surrogate_model"] == surrogate
+    assert result.best["kind"] == kind
+    assert result.best_score == {"Maximize": max, "Minimize": min}[best](result.func_vals)
 
 
 def test_given_points_come_first(tmp_path: Path) -> None:

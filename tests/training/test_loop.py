@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, optim
 
 from octis_m3l.data.batches import Batch
-from octis_m3l.training import LoopSettings, derive_seed, train
+from octis_m3l.training import LoopSettings, derive_seed, reproducible, train
 from octis_m3l.training.loop import TrainingError
 
 from .toy import SIZES, STEPS, Toy, Walker, differing, loop, sampler, without_time
@@ -254,3 +254,31 @@ def test_progress_is_shown_only_when_asked_for(capfd: pytest.CaptureFixture[str]
     assert shown.out == ""
     for part in ("training: 100%", "2/2", "error="):
         assert part in shown.err
+
+
+# Seeds.
+
+
+def test_derived_seeds_are_the_same_in_every_version_and_in_range() -> None:
+    assert [derive_seed(0), derive_seed(0, 1), derive_seed(1, 0), derive_seed(7, 3, 2)] == [
+        1484405855,
+        336614359,
+        820705584,
+        2007262694,
+    ]
+    found = {derive_seed(seed, a, b) for seed in range(5) for a in range(10) for b in range(10)}
+    found |= {derive_seed(seed, a) for seed in range(5) for a in range(10)}
+    found |= {derive_seed(2**64, 2**32 - 1)}
+    assert len(found) == 551
+    assert all(type(seed) is int and 0 <= seed < 2**31 for seed in found)
+
+
+def test_the_global_state_is_restored() -> None:
+    state = torch.get_rng_state()
+    with reproducible(torch.device("cpu")):
+        torch.manual_seed(1)
+    assert torch.equal(torch.get_rng_state(), state)
+    with pytest.raises(RuntimeError, match="stop"), reproducible(torch.device("cpu")):
+        torch.manual_seed(2)
+        raise RuntimeError("stop")
+    assert torch.equal(torch.get_rng_state(), state)
