@@ -88,18 +88,21 @@ class SearchSettings(BaseModel):
 
     def check_points(self, space: Mapping[str, Any]) -> None:
         """Raise if the points in `x0` and their scores in `y0` do not fit the search space."""
-        if self.x0 and set(self.x0) != set(space):
+        lengths = {len(values) for values in self.x0.values()}
+        if (
+            (self.x0 and set(self.x0) != set(space))
+            or len(lengths) > 1
+            or (self.y0 and lengths != {len(self.y0)})
+        ):
             raise SettingsError(
-                f"x0 has {', '.join(sorted(self.x0))}; expected a list for each of "
-                f"{', '.join(sorted(space))}."
+                f"x0={self.x0!r}, y0={self.y0!r}: expected in x0 a list for each of "
+                f"{', '.join(sorted(space))}, all of the same length, which y0 has too if it is "
+                "given."
             )
         for name, values in self.x0.items():
             outside = [value for value in values if value not in space[name]]
             if outside:
                 raise SettingsError(f"x0: {name}={outside[0]!r} is outside the search space.")
-        lengths = {len(values) for values in self.x0.values()}
-        if len(lengths) > 1 or (self.y0 and lengths != {len(self.y0)}):
-            raise SettingsError("x0 and y0: expected lists of the same length.")
         if self.given_points > self.number_of_call:
             raise SettingsError(
                 f"x0 has {self.given_points} points for number_of_call={self.number_of_call}."
