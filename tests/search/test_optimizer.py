@@ -232,7 +232,7 @@ def test_scores_are_kept_where_the_output_cannot_be(
         ({"x0": [[0.1]]}, "x0=.*: it should be a valid dictionary"),
         ({"x0": {**POINTS, "x": [7.0, 1.0]}}, "x0: x=7.0 is outside the search space"),
         ({"x0": POINTS, "y0": [math.nan] * 2}, "y0=.*nan.*: it should be a finite number"),
-        ({"x0": {"x": [1.0]}}, "x0=.x.: .1.0..*: expected in x0 a list for each of kind, x, y"),
+        ({"x0": {"x": [1.0]}}, "x0=.*1.0.*: expected in x0 a list for each of kind, x, y"),
         ({"x0": {**POINTS, "x": [0.1]}}, "a list for each of kind, x, y, all of the same length"),
         ({"x0": POINTS, "number_of_call": 1}, "x0 has 2 points for number_of_call=1"),
         ({"plot_name": "../outside"}, r"plot_name='../outside': expected the name of a file"),
