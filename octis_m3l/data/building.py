@@ -15,12 +15,7 @@ from octis_m3l.data.arrays import read_array
 from octis_m3l.data.item_checks import as_items, check_characters, is_missing
 from octis_m3l.data.languages import language_of
 from octis_m3l.data.links import links_of_groups
-from octis_m3l.data.partitions import (
-    NO_PARTITION,
-    arrange,
-    drawn_numbers,
-    numbers_of_names,
-)
+from octis_m3l.data.partitions import NO_PARTITION, arrange, drawn_numbers, numbers_of_names
 from octis_m3l.data.parts import DatasetParts
 from octis_m3l.data.pictures import as_picture, fault_of
 from octis_m3l.data.text import TextPreprocessor
@@ -426,11 +421,7 @@ class _Builder:
             self.other_partitions.setdefault(other, {})[column.name] = found
 
     def _drop(
-        self,
-        column: _Column,
-        unusable: NDArray[np.bool_],
-        reason: str,
-        causes: Sequence[str] = (),
+        self, column: _Column, unusable: NDArray[np.bool_], reason: str, causes: Sequence[str] = ()
     ) -> None:
         rows = column.sources[unusable].tolist()
         if not rows:

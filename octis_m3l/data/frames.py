@@ -37,42 +37,27 @@ def from_frame(
     texts, images : mapping of view to column, sequence of columns, or one column
         The columns with documents, and with paths of pictures. Without a mapping, views have the
         names of their columns. None instead of a column: the view has embeddings alone.
-    partition, label, group : str, optional
-        Columns, as in `from_lists`.
-    other_partitions : sequence of str
-        Columns with further partitions.
+    partition, label, group, other_partitions : columns, optional
+        As in `from_lists`.
     image_folder : str or Path, optional
         The folder that paths of pictures are relative to.
     **arguments
         As for `from_lists`.
-
-    Raises
-    ------
-    DataError
-        If a column is missing, and as `from_lists`.
     """
-    known = {*signature(from_frame).parameters, *signature(from_lists).parameters}
+    known = signature(from_frame).parameters.keys() | signature(from_lists).parameters.keys()
     known -= {"arguments", "labels"}
     for name in arguments.keys() - known:
         raise SettingsError(f"from_frame has no argument '{name}'.{suggest(name, known)}")
-    text_columns, image_columns = _columns(texts), _columns({} if images is None else images)
-    others = _columns(other_partitions)
-    optional = [*image_columns.values(), partition, label, group]
-    for column in [*text_columns.values(), *others, *(c for c in optional if c is not None)]:
-        _check_column(frame, column)
     root = Path(image_folder) if image_folder is not None else None
 
-    def cells(column: Hashable | None) -> list[Any] | None:
-        return None if column is None else frame[column].tolist()
+    def cells(column: Hashable | None) -> Any:
+        return None if column is None else _cells(frame, column)
 
     return from_lists(
-        {view: frame[column].tolist() for view, column in text_columns.items()},
-        images={
-            view: None if column is None else [_below(root, cell) for cell in frame[column]]
-            for view, column in image_columns.items()
-        },
+        {view: cells(column) for view, column in _columns(texts).items()},
+        images={v: _below(root, cells(column)) for v, column in _columns(images or {}).items()},
         partition=cells(partition),
-        other_partitions={name: frame[name].tolist() for name in others},
+        other_partitions={name: cells(name) for name in _columns(other_partitions)},
         labels=cells(label),
         group=cells(group),
         **arguments,
@@ -101,13 +86,6 @@ def from_table(
         The folder that paths of pictures are relative to. Default: the file's folder.
     **arguments
         As for `from_frame`.
-
-    Raises
-    ------
-    DataError
-        If the file can't be read, a row has more cells than the header, and as `from_frame`.
-    SettingsError
-        If the delimiter or the encoding is unknown.
     """
     path = Path(path)
     frame = read_table(path, delimiter=delimiter, encoding=encoding)
@@ -124,20 +102,8 @@ def from_jsonl(
 ) -> DatasetParts:
     """Build a data set from JSON lines, whatever the file's name: a field for each view.
 
-    Parameters
-    ----------
-    path : str or Path
-        One JSON object a line; a field may be absent, null, or a list of several items. A field
-        within a field is named with a dot: ``text.en``.
-    image_folder : str or Path, optional
-        As for `from_table`.
-    **arguments
-        As for `from_frame`, with fields for columns.
-
-    Raises
-    ------
-    DataError
-        If the file is missing, a line is no JSON object, and as `from_frame`.
+    A field may be absent, null, or a list of several items. A field within a field is named with a
+    dot: ``text.en``. The arguments are those of `from_table` and `from_frame`.
     """
     path = Path(path)
     return from_frame(read_json_lines(path), image_folder=image_folder or path.parent, **arguments)
@@ -150,7 +116,7 @@ def _columns(given: Any) -> dict[str, Any]:
     return {column: column for column in ([given] if isinstance(given, str) else given)}
 
 
-def _check_column(frame: pd.DataFrame, column: Hashable) -> None:
+def _cells(frame: pd.DataFrame, column: Hashable) -> list[Any]:
     names = [*frame.columns]
     if names.count(column) > 1:
         raise DataError(
@@ -158,6 +124,8 @@ def _check_column(frame: pd.DataFrame, column: Hashable) -> None:
         )
     if column not in names:
         raise DataError(f"there is no column '{column}'.{suggest(column, [*map(str, names)])}")
+    cells: list[Any] = frame[column].tolist()
+    return cells
 
 
 def _below(root: Path | None, cell: Any) -> Any:

@@ -30,10 +30,7 @@ NO_LANGUAGE = (
 
 @pytest.mark.parametrize(
     ("view", "language"),
-    [
-        *(pair.split(":") for pair in NAMES.split()),
-        *((name, None) for name in NO_LANGUAGE.split()),
-    ],
+    [*(pair.split(":") for pair in NAMES.split()), *((name, None) for name in NO_LANGUAGE.split())],
 )
 def test_names_of_views_say_their_language(view: str, language: str | None) -> None:
     """By code, English name, or a country's usual mistake for one; never by chance."""

@@ -255,9 +255,7 @@ def tables(width: int) -> st.SearchStrategy[list[list[str]]]:
 
 
 @settings(
-    deadline=None,
-    max_examples=60,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
+    deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(
     cells=st.integers(1, 3).flatmap(tables),
