@@ -241,9 +241,10 @@ def _fit_words(view: TextView, words: int) -> tuple[LatentSemanticEncoder, "csr_
         )
     preprocessor = view.preprocessor if view.texts is not None else None
     if preprocessor is None:
-        tokenizer = "auto" if view.texts is not None else "separated"
         preprocessor = TextPreprocessor(
-            language=view.language, tokenizer=tokenizer, stop_words=False
+            language=view.language,
+            tokenizer="auto" if view.texts is not None else "separated",
+            stop_words=False,
         )
     preprocessor = replace(preprocessor, vocabulary_size=words, max_document_frequency=1.0)
     # Few short texts may have hardly a word in common.
