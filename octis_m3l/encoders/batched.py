@@ -2,7 +2,7 @@
 
 import os
 from abc import abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -36,7 +36,7 @@ class NetworkEncoder(PretrainedEncoder):
         The type of the network's numbers. 'auto': float16 on CUDA, float32 elsewhere.
     device : str
         'auto': CUDA if it is available.
-    **settings
+    model, normalise, progress
         As for `PretrainedEncoder`.
     """
 
@@ -45,8 +45,8 @@ class NetworkEncoder(PretrainedEncoder):
     device: str = "auto"
 
     @abstractmethod
-    def _run(self, items: list[Any], rows: NDArray[np.int64]) -> NDArray[Any]:
-        """Return the vectors of some rows of the items, in one batch."""
+    def _run(self, items: list[Any], rows: NDArray[np.int64]) -> Any:
+        """Return the vectors of some rows of the items, in one batch: a tensor or an array."""
 
     @property
     def _devices(self) -> list[str]:
@@ -87,7 +87,8 @@ class NetworkEncoder(PretrainedEncoder):
                 rows = order[start : start + size]
                 batch = None
                 try:
-                    batch = np.asarray(self._run(items, rows), np.float32)
+                    with torch.inference_mode():
+                        batch = torch.as_tensor(self._run(items, rows)).float().cpu().numpy()
                 except torch.OutOfMemoryError:
                     # Tried again below, where the exception no longer holds the tensors.
                     grows = False
@@ -102,6 +103,16 @@ class NetworkEncoder(PretrainedEncoder):
                 if grows and len(rows) == size < _LARGEST_BATCH and _has_room(device):
                     size *= 2
         return vectors
+
+    def _pictures(
+        self, items: list[Any], rows: NDArray[np.int64], transform: Callable[[Any], "torch.Tensor"]
+    ) -> "torch.Tensor":
+        """Open some of the pictures in several threads, and stack their tensors."""
+        import torch
+
+        with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
+            opened = pool.map(lambda row: transform(open_picture(items[row], row)), rows.tolist())
+            return torch.stack(list(opened)).to(self._devices[0], self._dtype)
 
     def _halved(self, size: int, device: str) -> int:
         """Return half of a batch size that was too large, and free the device's memory."""
@@ -123,14 +134,3 @@ def _has_room(device: str) -> bool:
     free, _ = torch.cuda.mem_get_info(device)
     ours = torch.cuda.memory_reserved(device)
     return torch.cuda.max_memory_allocated(device) < 0.35 * (free + ours)
-
-
-def stacked_pictures(
-    items: Sequence[Any], rows: NDArray[np.int64], transform: Callable[[Any], "torch.Tensor"]
-) -> "torch.Tensor":
-    """Open some of the pictures in several threads, and stack their tensors."""
-    import torch
-
-    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as threads:
-        opened = threads.map(lambda row: transform(open_picture(items[row], row)), rows.tolist())
-        return torch.stack(list(opened))

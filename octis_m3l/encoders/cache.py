@@ -39,9 +39,9 @@ class EmbeddingCache:
     """Vectors of items, by encoder and by the content of the items.
 
     `index.sqlite3` knows which row of an encoder's file of vectors belongs to which content, with a
-    checksum. Vectors are appended to the file about a thousand at a time and then entered into the
-    index, so that what was finished when a process is killed counts, and the rest is encoded. One
-    process at a time encodes with an encoder; others wait for it, and then find its vectors.
+    checksum. Vectors are appended to the file some at a time and then entered into the index, so
+    that what was finished when a process is killed counts. One process at a time encodes with an
+    encoder; others wait for it, and then find its vectors.
 
     Parameters
     ----------
@@ -76,13 +76,6 @@ class EmbeddingCache:
         -------
         array of float32 (items × dimensions)
             Memory-mapped if the items are stored in the order in which they are given.
-
-        Raises
-        ------
-        DataError
-            If the encoder has no fingerprint, or a file can't be read.
-        StorageError
-            If the folder can't be used, or holds vectors of other dimensions.
         """
         items = as_read(encoder, as_items(items, "items to encode"))
         keys = self._keys(items)
@@ -91,7 +84,7 @@ class EmbeddingCache:
             with self._locked(encoder, progress):
                 # Another process may have encoded some of them in the meantime.
                 missing = _missing(keys, self._find(encoder, keys)[1])
-                self._add(encoder, items, keys, missing, progress)
+                self._add(encoder, items, missing, progress)
             vectors, rows = self._find(encoder, keys)
             if (rows < 0).any():
                 raise StorageError(
@@ -106,13 +99,7 @@ class EmbeddingCache:
         return np.asarray(vectors[rows])
 
     def missing(self, encoder: Encoder, items: Sequence[Any]) -> int:
-        """Return the number of different items that would have to be encoded.
-
-        Parameters
-        ----------
-        encoder, items
-            As for `encode`.
-        """
+        """Return the number of different items that `encode` would have to encode."""
         keys = self._keys(as_read(encoder, items))
         return len(_missing(keys, self._find(encoder, keys)[1]))
 
@@ -161,24 +148,19 @@ class EmbeddingCache:
         return vectors, np.array([found.get(key, -1) for key in keys], np.int64)
 
     def _add(
-        self,
-        encoder: Encoder,
-        items: Sequence[Any],
-        keys: Sequence[bytes],
-        missing: Sequence[int],
-        progress: bool,
+        self, encoder: Encoder, items: Sequence[Any], missing: dict[bytes, int], progress: bool
     ) -> None:
-        """Encode the items that are missing, and store their vectors."""
-        together = self.items_at_once * _speed(encoder)
+        """Encode the missing items, and store their vectors."""
+        together, new = self.items_at_once * _speed(encoder), list(missing.items())
         # If all items go to the encoder at once, its own bar, if it has one, is the one that moves.
-        own_bar = self.items_at_once < together >= len(missing) and hasattr(encoder, "progress")
+        own_bar = self.items_at_once < together >= len(new) and hasattr(encoder, "progress")
         hidden = own_bar or not progress
-        bar = tqdm(total=len(missing), disable=hidden, desc=encoder.name, unit="item")
+        bar = tqdm(total=len(new), disable=hidden, desc=encoder.name, unit="item")
         with bar, progress_shown(encoder, own_bar) if progress else nullcontext():
-            for start in range(0, len(missing), together):
-                part = missing[start : start + together]
-                self._append(encoder, [keys[item] for item in part], _encoded(encoder, items, part))
-                bar.update(len(part))
+            for start in range(0, len(new), together):
+                keys, rows = zip(*new[start : start + together], strict=True)
+                self._append(encoder, keys, _encoded(encoder, items, rows))
+                bar.update(len(keys))
 
     def _append(
         self, encoder: Encoder, keys: Sequence[bytes], vectors: NDArray[np.float32]
@@ -280,12 +262,12 @@ def _keys_of_files(index: sqlite3.Connection, paths: Sequence[Path]) -> dict[Pat
     return keys
 
 
-def _missing(keys: Sequence[bytes], rows: NDArray[np.int64]) -> list[int]:
-    """Return the items without a row, the first of those with equal content."""
+def _missing(keys: Sequence[bytes], rows: NDArray[np.int64]) -> dict[bytes, int]:
+    """Return the items without a row by their keys, the first of those with equal content."""
     first: dict[bytes, int] = {}
     for item in np.flatnonzero(rows < 0).tolist():
         first.setdefault(keys[item], item)
-    return list(first.values())
+    return first
 
 
 def _checksums(vectors: NDArray[Any]) -> list[int]:

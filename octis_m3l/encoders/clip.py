@@ -1,6 +1,6 @@
 """Models of open_clip as encoders of pictures, and of texts in the same space."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self
 from urllib.parse import unquote
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from pydantic import AfterValidator, model_validator
 
 from octis_m3l.encoders.base import file_name
-from octis_m3l.encoders.batched import NetworkEncoder, stacked_pictures
+from octis_m3l.encoders.batched import NetworkEncoder
 from octis_m3l.encoders.pretrained import NameOrPath
 from octis_m3l.encoders.weights import close_names, content_hash, existing_path
 from octis_m3l.errors import DataError, SettingsError, import_extra, suggest
@@ -91,13 +91,7 @@ class ClipEncoder(NetworkEncoder):
     @property
     def name(self) -> str:
         """The name of the encoder, which can be part of a file name."""
-        weights = f"-{Path(self.pretrained).stem}" if self.pretrained else ""
-        side = "-text" if self.side == "text" else ""
-        return file_name(f"{Path(self.model.removeprefix(_HUB)).name}{weights}{side}")
-
-    def _described(self, model: str) -> str:
-        weights = f" with pretrained='{self.pretrained}'" if self.pretrained else ""
-        return f"the open_clip model '{self.model}'{weights}"
+        return file_name(f"{super().name}-text") if self.side == "text" else super().name
 
     def _target(self) -> tuple[str, str]:
         weights = f"/{self.pretrained}" if self.pretrained else ""
@@ -112,41 +106,35 @@ class ClipEncoder(NetworkEncoder):
         side = "text" if scheme == "open-clip-text" else "image"
         return {"model": model, "pretrained": weights or None, "side": side}
 
-    def _run(self, items: Sequence[Any], rows: NDArray[np.int64]) -> NDArray[Any]:
-        import torch
-
+    def _run(self, items: list[Any], rows: NDArray[np.int64]) -> Any:
         network, transform, tokenizer = self._loaded
-        device = self._devices[0]
-        with torch.inference_mode():
-            if self.side == "image":
-                pictures = stacked_pictures(items, rows, transform)
-                found = network.encode_image(pictures.to(device, self._dtype))
-            else:
-                found = network.encode_text(tokenizer([items[row] for row in rows]).to(device))
-        vectors: NDArray[Any] = found.float().cpu().numpy()
-        return vectors
+        if self.side == "image":
+            return network.encode_image(self._pictures(items, rows, transform))
+        return network.encode_text(tokenizer([items[row] for row in rows]).to(self._devices[0]))
 
     def _located_by(self) -> tuple[str, ...]:
         return (*self.paths, "model") if self.model.startswith(_FOLDER) else self.paths
 
     def _identify(self) -> dict[str, str]:
-        if self.model.startswith(_FOLDER):
-            folder = existing_path(self.model.removeprefix(_FOLDER))
-            if folder is None:
-                raise self._not_loaded(self._described(self.model), "there is no such folder")
-            return {"content": content_hash(folder)}
+        if not self.model.startswith(_FOLDER):
+            return super()._identify()
+        folder = existing_path(self.model.removeprefix(_FOLDER))
+        if folder is None:
+            raise self._not_loaded(self._described(self.model), "there is no such folder")
+        return {"content": content_hash(folder)}
+
+    def _published(self) -> dict[str, str]:
         if self.model.startswith(_HUB):
-            name, commit = self._on_hub([self.model.removeprefix(_HUB)], None)
-            return {"model": name, "commit": commit}
+            return super()._published()
         known = self._known_weights()
-        file = existing_path(self.pretrained)
-        if file is not None:
-            return {"model": self.model, "content": content_hash(file)}
-        identity = {"model": self.model, "pretrained": str(self.pretrained)}
+        tag = {"pretrained": str(self.pretrained)}
         if not known.get("hf_hub"):
-            return {**identity, "url": str(known.get("url", ""))}
+            return {**tag, "url": str(known.get("url", ""))}
         name, commit = self._on_hub([known["hf_hub"].rpartition("/")[0]], None)
-        return {**identity, "repository": name, "commit": commit}
+        return {**tag, "repository": name, "commit": commit}
+
+    def _repositories(self) -> list[str]:
+        return [self.model.removeprefix(_HUB)]
 
     def _known_weights(self) -> dict[str, Any]:
         """Return what open_clip knows of the weights by their tag; nothing, for other weights."""

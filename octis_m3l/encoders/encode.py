@@ -48,14 +48,9 @@ _OUT_OF_PROPORTION = 1000
 
 @dataclass(frozen=True, eq=False)
 class Encodings:
-    """Embeddings of views, and the encoders they come from.
+    """Embeddings of all items of each view (as stored), and the encoders they come from.
 
-    Parameters
-    ----------
-    embeddings : dict of view to array (items × dimensions)
-        For all items, as stored.
-    encoders : dict of view to Encoder
-        Views with given embeddings have none, unless the data set records their encoder.
+    Views with given embeddings have no encoder, unless the data set records it.
     """
 
     embeddings: dict[str, NDArray[Any]] = field(default_factory=dict)
@@ -116,21 +111,18 @@ def encode(
         Of the decomposition.
     encoders : mapping of view to Encoder, optional
         Your own encoders, used as they are for these views.
-
-    Raises
-    ------
-    DataError
-        If a view has no embeddings for 'given', no languages are linked for 'clsi', or one of your
-        own encoders does not return one finite vector for each item.
     """
     to_fit = check_encoder(dataset, encoder, encoders)
     recent, key = _recent.setdefault(dataset, {}), (encoder, dimensions, seed)
     result = recent.get(key) if encoders is None else None
     if result is None:
         own = {dataset.view(name).name: one for name, one in (encoders or {}).items()}
-        pictures = {n: PictureEncoder() for n, v in dataset.image_views.items() if _lacks(v)}
-        fitted = _fitted(dataset, to_fit, encoder, dimensions, seed)
-        chosen: dict[str, Encoder] = {**pictures, **fitted, **own}
+        chosen: dict[str, Encoder] = {
+            name: PictureEncoder()
+            for name, view in dataset.image_views.items()
+            if view.embeddings is None
+        }
+        chosen |= {**_fitted(dataset, to_fit, encoder, dimensions, seed), **own}
         computed = {n: vectors_of(dataset.view(n), one) for n, one in chosen.items()}
         given = {n: v.embeddings for n, v in dataset.views.items() if n not in chosen}
         found: dict[str, Any] = {**given, **computed}
@@ -155,24 +147,17 @@ def encode_words(
     """Return a vector for each word of each language: what its encoder returns for the word alone.
 
     With 'clsi', the words of all languages are in one space, learned from linked training
-    documents.
+    documents. A view whose embeddings are your own has no encoder, and is an error.
 
     Parameters
     ----------
-    dataset : MultiviewDataset
-        The data.
-    encoder, dimensions
+    dataset, encoder, dimensions
         As for `octis_m3l.encode`.
 
     Returns
     -------
     dict of text view to array of float32 (vocabulary × dimensions)
         For `MultiviewDataset.with_word_vectors`.
-
-    Raises
-    ------
-    DataError
-        If a view's embeddings were given, so that there is no encoder.
     """
     encoders = encode(dataset, encoder, dimensions=dimensions).encoders
     missing = [name for name in dataset.text_views if name not in encoders]
@@ -215,12 +200,6 @@ def embed(
         of your own are cached if they have a method `fingerprint()`.
     progress : bool
         Whether to show a progress bar with the remaining time.
-
-    Raises
-    ------
-    DataError
-        If a view is unknown or has no pictures, or an encoder does not return one finite vector
-        for each item.
     """
     views = {name: dataset.view(name) for name in encoders}
     made = {one: encoder_from(one) for one in encoders.values() if isinstance(one, str)}
@@ -263,10 +242,6 @@ def vectors_of(
     return vectors
 
 
-def _lacks(view: View) -> bool:
-    return view.embeddings is None
-
-
 def _fitted(
     dataset: MultiviewDataset,
     views: Sequence[str],
@@ -276,9 +251,7 @@ def _fitted(
 ) -> dict[str, LatentSemanticEncoder]:
     if encoder == "word-vectors":
         return {name: from_word_vectors(dataset, name) for name in views}
-    if views and (
-        encoder == "clsi" or (encoder == "auto" and languages_are_linked(dataset, views))
-    ):
+    if views and encoder != "lsa" and (encoder == "clsi" or languages_are_linked(dataset, views)):
         return fit_cross_language(dataset, views, dimensions=dimensions, seed=seed)
     return {n: fit_per_language(dataset, n, dimensions=dimensions, seed=seed) for n in views}
 

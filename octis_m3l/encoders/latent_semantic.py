@@ -30,10 +30,8 @@ class LatentSemanticEncoder:
         Splits texts into words.
     vocabulary : tuple of str
         The known words, more than those of a topic model.
-    idf : array of float32 (words)
-        Inverse document frequencies in the training documents.
-    components : array of float32 (words × dimensions)
-        The linear map.
+    idf, components : array of float32 (words), array of float32 (words × dimensions)
+        Inverse document frequencies in the training documents, and the linear map.
 
     References
     ----------
@@ -55,13 +53,7 @@ class LatentSemanticEncoder:
         return int(self.components.shape[1])
 
     def encode(self, items: Sequence[str]) -> NDArray[np.float32]:
-        """Return the documents' vectors (documents × dimensions).
-
-        Parameters
-        ----------
-        items : sequence of str
-            Raw texts. A text without a known word gets zeros.
-        """
+        """Return the vectors of raw texts (texts × dimensions): zeros, if no word is known."""
         texts = as_items(items, "texts to encode")
         if not texts:
             return np.zeros((0, self.dimensions), np.float32)
@@ -139,21 +131,11 @@ def fit_cross_language(
     Parameters
     ----------
     dataset : MultiviewDataset
-        Linked data.
+        Data in which a training tuple links two of the views.
     views : sequence of str
         Text views.
     dimensions, words, seed
         As for `fit_per_language`; `words` for each view.
-
-    Returns
-    -------
-    dict of view to LatentSemanticEncoder
-        Encoders into one space.
-
-    Raises
-    ------
-    DataError
-        If no training tuple links two of the views.
     """
     check_linked(dataset, views)
     tuples = dataset.partition_tuples("train")
@@ -188,11 +170,6 @@ def from_word_vectors(dataset: MultiviewDataset, view: str) -> LatentSemanticEnc
         The data; word frequencies come from its training documents.
     view : str
         A text view with word vectors.
-
-    Raises
-    ------
-    DataError
-        If the view has no word vectors.
     """
     text = dataset.text_view(view)
     vectors = given_word_vectors(dataset, view)

@@ -13,13 +13,14 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from octis_m3l.data.item_checks import as_items, check_characters
 from octis_m3l.encoders.base import file_name
 from octis_m3l.encoders.specification import specified
 from octis_m3l.encoders.weights import commit_on_hub, content_hash, existing_path, looks_like_path
 from octis_m3l.errors import DataError, OctisM3LError, SettingsError, StorageError, suggest
+from octis_m3l.validation import reasons
 
 _WITHOUT_EFFECT = frozenset({"batch_size", "device", "progress"})
 
@@ -30,13 +31,7 @@ def _absolute(given: Any) -> Any:
     return text if path is None else str(path.absolute())
 
 
-def _not_empty(text: str) -> str:
-    if not text:
-        raise ValueError("should be a name or a path")
-    return text
-
-
-NameOrPath = Annotated[str, BeforeValidator(_absolute), AfterValidator(_not_empty)]
+NameOrPath = Annotated[str, BeforeValidator(_absolute), Field(min_length=1)]
 """A model's name, or a path, which is kept as an absolute one if something is there."""
 
 
@@ -102,26 +97,25 @@ class PretrainedEncoder(BaseModel, ABC):
         try:
             yield
         except ValidationError as error:
-            fault, *_ = faults = error.errors()
+            fault = error.errors()[0]
             if not fault["loc"]:
                 raise SettingsError(fault["msg"].removeprefix("Value error, ")) from None
             name = str(fault["loc"][0])
             if fault["type"] in ("extra_forbidden", "no_such_attribute"):
+                known = type(self).model_fields
                 raise SettingsError(
-                    f"{type(self).__name__} has no setting '{name}'."
-                    f"{suggest(name, type(self).model_fields)}"
+                    f"{type(self).__name__} has no setting '{name}'.{suggest(name, known)}"
                 ) from None
-            reasons = dict.fromkeys(
-                one["msg"].removeprefix("Input ").removeprefix("Value error, ")
-                for one in faults
-                if one["loc"][:1] == (name,)
-            )
-            raise SettingsError(f"{name}={fault['input']!r}: it {' or '.join(reasons)}.") from None
+            raise SettingsError(f"{name}={fault['input']!r}: {reasons(error, name)}.") from None
 
     @property
     def name(self) -> str:
         """The name of the encoder, which can be part of a file name."""
-        return file_name(Path(self.model).name)
+        return file_name("-".join([Path(self.model).name, *(Path(w).stem for w in self._others())]))
+
+    def _others(self) -> list[str]:
+        """Return the settings beside the model that say where weights are."""
+        return [value for name in self.paths if name != "model" and (value := getattr(self, name))]
 
     @property
     def dimensions(self) -> int:
@@ -141,15 +135,8 @@ class PretrainedEncoder(BaseModel, ABC):
         Parameters
         ----------
         items : sequence of str, or of pictures
-            Raw texts; or paths, PIL images or arrays of uint8 (see `octis_m3l.data.pictures`).
-
-        Raises
-        ------
-        DataError
-            If an item is empty or can't be opened, the model can't be loaded, or a vector is not
-            finite.
-        MissingDependencyError
-            If the library of the model is not installed.
+            Raw texts; or paths, PIL images or arrays of uint8 (see `octis_m3l.data.pictures`). An
+            error names the first that is empty, can't be opened, or has no finite vector.
         """
         items = as_items(items, f"{self.reads}s to encode")
         if self.reads == "text":
@@ -198,7 +185,8 @@ class PretrainedEncoder(BaseModel, ABC):
 
     def _described(self, model: str) -> str:
         """Return what messages call the model."""
-        return f"the {self.kind} model '{model}'"
+        weights = [f" with the weights '{weights}'" for weights in self._others()]
+        return f"the {self.kind} model '{model}'{''.join(weights)}"
 
     def _precision(self) -> str:
         return "float32"
@@ -255,11 +243,6 @@ class PretrainedEncoder(BaseModel, ABC):
         A model of the Hugging Face Hub counts by its commit, a local one by the content of its
         files, wherever they are. The device and the size of batches have no effect; the precision
         has, so that 'auto' differs between CPU and CUDA.
-
-        Raises
-        ------
-        DataError
-            If the model is not found.
         """
         content = {
             "kind": self.kind,
@@ -281,9 +264,14 @@ class PretrainedEncoder(BaseModel, ABC):
     def _identify(self) -> dict[str, str]:
         """Return what distinguishes the weights from all others."""
         self._check_paths()
-        folder = existing_path(self.model)
-        if folder is not None:
-            return {"content": content_hash(folder)}
+        model = {} if "model" in self._located_by() else {"model": self.model}
+        for name in self._located_by():
+            if path := existing_path(getattr(self, name)):
+                return {**model, "content": content_hash(path)}
+        return {**model, **self._published()}
+
+    def _published(self) -> dict[str, str]:
+        """Return what distinguishes weights that are not in a local file or folder."""
         name, commit = self._on_hub(self._repositories(), getattr(self, "revision", None))
         return {"model": name, "commit": commit}
 

@@ -29,11 +29,6 @@ def encoder_from(text: str, **options: Any) -> Encoder:
         The specification, as in ``encoder.specification``.
     **options
         Settings of the encoder, which take precedence over those in the text.
-
-    Raises
-    ------
-    SettingsError
-        If a scheme or an option is unknown, or a value is impossible.
     """
     if text in _FITTED:
         raise SettingsError(

@@ -1,16 +1,14 @@
 """Networks of timm as encoders of pictures."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from octis_m3l.encoders.base import file_name
-from octis_m3l.encoders.batched import NetworkEncoder, stacked_pictures
+from octis_m3l.encoders.batched import NetworkEncoder
 from octis_m3l.encoders.pretrained import NameOrPath
-from octis_m3l.encoders.weights import close_names, content_hash, existing_path
+from octis_m3l.encoders.weights import close_names, existing_path
 from octis_m3l.errors import DataError, SettingsError, import_extra, suggest
 
 
@@ -45,36 +43,16 @@ class TimmEncoder(NetworkEncoder):
     def __init__(self, model: str = "resnet50.a1_in1k", **settings: Any) -> None:
         super().__init__(model=model, **settings)
 
-    @property
-    def name(self) -> str:
-        """The name of the encoder, which can be part of a file name."""
-        weights = f"-{Path(self.weights).stem}" if self.weights else ""
-        return file_name(f"{Path(self.model).name}{weights}")
-
-    def _described(self, model: str) -> str:
-        weights = f" with weights='{self.weights}'" if self.weights else ""
-        return f"the timm model '{model}'{weights}"
-
-    def _run(self, items: Sequence[Any], rows: NDArray[np.int64]) -> NDArray[Any]:
-        import torch
-
+    def _run(self, items: list[Any], rows: NDArray[np.int64]) -> Any:
         network, transform = self._loaded
-        with torch.inference_mode():
-            pictures = stacked_pictures(items, rows, transform)
-            found = network(pictures.to(self._devices[0], self._dtype))
-        vectors: NDArray[Any] = found.float().cpu().numpy()
-        return vectors
+        return network(self._pictures(items, rows, transform))
 
-    def _identify(self) -> dict[str, str]:
-        self._check_paths()
-        weights = existing_path(self.weights)
-        if weights is not None:
-            return {"model": self.model, "content": content_hash(weights)}
+    def _published(self) -> dict[str, str]:
         known = self._checked_timm().models.get_pretrained_cfg(self.model)
         if not known.hf_hub_id:
-            return {"model": self.model, "repository": str(known.url), "commit": ""}
+            return {"repository": str(known.url), "commit": ""}
         repository, commit = self._on_hub([known.hf_hub_id], None)
-        return {"model": self.model, "repository": repository, "commit": commit}
+        return {"repository": repository, "commit": commit}
 
     def _load(self) -> tuple[Any, Any]:
         timm = self._checked_timm()

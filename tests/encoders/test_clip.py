@@ -80,9 +80,9 @@ def test_impossible_settings_are_errors(arguments: Any, side: Any, message: str)
         ("ViT-B-23", "openai", SettingsError, "unknown architecture 'ViT-B-23'; did you mean ViT-"),
         ("ViT-B-32", "opnai", SettingsError, "pretrained='opnai' is neither a file nor a tag of V"),
         ("ViT-B-32", "gone.pt", DataError, "pretrained='gone.pt': there is no such file or folder"),
-        ("hf-hub:a/b", None, DataError, "the open_clip model 'hf-hub:a/b' can't be loaded ("),
-        ("local-dir:/gone", None, DataError, "the open_clip model 'local-dir:/gone' can't be load"),
-        ("ViT-B-32", "openai", DataError, "the open_clip model 'ViT-B-32' with pretrained='openai"),
+        ("hf-hub:a/b", None, DataError, "the open-clip model 'a/b' can't be loaded ("),
+        ("local-dir:/gone", None, DataError, "the open-clip model 'local-dir:/gone' can't be load"),
+        ("ViT-B-32", "openai", DataError, "the open-clip model 'timm/vit_base_patch32_clip_224.op"),
     ],
 )
 def test_what_cannot_be_loaded_is_an_error(
@@ -96,7 +96,7 @@ def test_what_cannot_be_loaded_is_an_error(
 def test_weights_of_another_architecture_are_an_error(weights: Path, tmp_path: Path) -> None:
     register_clip_architecture(tmp_path, "deeper-clip", layers=2)
     encoder = ClipEncoder("deeper-clip", str(weights), side="image")
-    message = f"the open_clip model 'deeper-clip' with pretrained='{weights}' can't be loaded ("
+    message = f"the open-clip model 'deeper-clip' with the weights '{weights}' can't be loaded ("
     raises(DataError, message, encoder.encode, PICTURES)
 
 

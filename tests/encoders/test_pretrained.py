@@ -405,7 +405,7 @@ def test_a_vector_that_is_not_finite_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "value", "message"),
     [
-        ("model", "", "model='': it should be a name or a path."),
+        ("model", "", "model='': it should have at least 1 character."),
         ("model", 3, "model=3: it should be a valid string."),
         ("max_length", 0, "max_length=0: it should be greater than 0."),
         ("long_texts", "middle", "long_texts='middle': it should be 'truncate' or 'mean'."),

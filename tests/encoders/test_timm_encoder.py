@@ -46,7 +46,7 @@ def test_weights_of_another_network_are_an_error(tmp_path: Path) -> None:
     refused("test_vit", weights, f"{weights} holds weights of another network: ")
     weights.write_bytes(weights.read_bytes()[:-10])
     refused(
-        NETWORK, weights, f"the timm model '{NETWORK}' with weights='{weights}' can't be loaded"
+        NETWORK, weights, f"the timm model '{NETWORK}' with the weights '{weights}' can't be loaded"
     )
     gone = tmp_path / "gone.safetensors"
     refused(NETWORK, gone, f"weights='{gone}': there is no such file or folder")
