@@ -70,12 +70,12 @@ class ClipEncoder(NetworkEncoder):
         if self._has_own_weights and self.pretrained is not None:
             raise ValueError(
                 f"pretrained='{self.pretrained}': {self.model} has its own weights; leave "
-                "pretrained out."
+                "pretrained out"
             )
         if not self._has_own_weights and self.pretrained is None:
             raise ValueError(
                 f"{self.model} without pretrained would have random weights; give a tag of "
-                "open_clip, such as 'openai' or 'laion2b_s34b_b79k', or a file of weights."
+                "open_clip, such as 'openai' or 'laion2b_s34b_b79k', or a file of weights"
             )
         return self
 

@@ -19,8 +19,8 @@ from octis_m3l.data.item_checks import as_items, check_characters
 from octis_m3l.encoders.base import file_name
 from octis_m3l.encoders.specification import specified
 from octis_m3l.encoders.weights import commit_on_hub, content_hash, existing_path, looks_like_path
-from octis_m3l.errors import DataError, OctisM3LError, SettingsError, StorageError, suggest
-from octis_m3l.validation import reasons
+from octis_m3l.errors import DataError, OctisM3LError, SettingsError, StorageError
+from octis_m3l.validation import problems
 
 _WITHOUT_EFFECT = frozenset({"batch_size", "device", "progress"})
 
@@ -31,7 +31,7 @@ def _absolute(given: Any) -> Any:
     return text if path is None else str(path.absolute())
 
 
-NameOrPath = Annotated[str, BeforeValidator(_absolute), Field(min_length=1)]
+NameOrPath = Annotated[str, Field(min_length=1), BeforeValidator(_absolute)]
 """A model's name, or a path, which is kept as an absolute one if something is there."""
 
 
@@ -97,16 +97,8 @@ class PretrainedEncoder(BaseModel, ABC):
         try:
             yield
         except ValidationError as error:
-            fault = error.errors()[0]
-            if not fault["loc"]:
-                raise SettingsError(fault["msg"].removeprefix("Value error, ")) from None
-            name = str(fault["loc"][0])
-            if fault["type"] in ("extra_forbidden", "no_such_attribute"):
-                known = type(self).model_fields
-                raise SettingsError(
-                    f"{type(self).__name__} has no setting '{name}'.{suggest(name, known)}"
-                ) from None
-            raise SettingsError(f"{name}={fault['input']!r}: {reasons(error, name)}.") from None
+            who, known = type(self).__name__, type(self).model_fields
+            raise SettingsError(f"{who}: {problems(error, known)}") from None
 
     @property
     def name(self) -> str:

@@ -66,12 +66,20 @@ def test_files_of_torch_are_read_without_running_code(
             "tiny-clip without pretrained would have random weights; give a tag of open_clip, such "
             "as 'openai' or 'laion2b_s34b_b79k', or a file of weights.",
         ),
-        (("hf-hub:a/b", "openai"), "image", "pretrained='openai': hf-hub:a/b has its own weights"),
-        ((NAME, "openai"), "picture", "side='picture': it should be 'image' or 'text'."),
+        (
+            ("hf-hub:a/b", "openai"),
+            "image",
+            "pretrained='openai': hf-hub:a/b has its own weights",
+        ),
+        (
+            (NAME, "openai"),
+            "picture",
+            "side='picture': it should be 'image' or 'text'.",
+        ),
     ],
 )
 def test_impossible_settings_are_errors(arguments: Any, side: Any, message: str) -> None:
-    raises(SettingsError, message, lambda: ClipEncoder(*arguments, side=side))
+    raises(SettingsError, f"ClipEncoder: {message}", lambda: ClipEncoder(*arguments, side=side))
 
 
 @pytest.mark.parametrize(

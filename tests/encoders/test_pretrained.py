@@ -412,10 +412,11 @@ def test_a_vector_that_is_not_finite_is_named(tmp_path: Path) -> None:
         ("precision", "int8", "precision='int8': it should be 'auto', 'float32', 'float16' or "),
         ("batch_size", 2.5, "batch_size=2.5: it should be a valid integer or should be 'auto'."),
         ("normalise", "yes", "normalise='yes': it should be a valid boolean."),
-        ("normalize", True, "SentenceEncoder has no setting 'normalize'. Did you mean 'normali"),
+        ("normalize", True, "unknown setting 'normalize'. Did you mean 'normalise'?"),
     ],
 )
 def test_impossible_settings_are_errors(name: str, value: Any, message: str) -> None:
+    message = f"SentenceEncoder: {message}"
     raises(SettingsError, message, lambda: SentenceEncoder(**{"model": "a/b", name: value}))
     raises(SettingsError, message, setattr, SentenceEncoder("a/b"), name, value)
 

@@ -95,7 +95,7 @@ def test_your_own_tokenizer_must_be_passed_again(
         ({"kind": "neural", "settings": {}}, "it is of the unknown kind 'neural'"),
         (
             {"kind": "model2vec", "settings": {"model": "a/b", "heads": 3}},
-            "it has an impossible setting: StaticEncoder has no setting 'heads'.",
+            "it has an impossible setting: StaticEncoder: unknown setting 'heads'.",
         ),
         ({"kind": "model2vec", "settings": {"model": 3}}, ".*model=3: it should be a valid string"),
         ({"kind": "model2vec", "settings": {"model": "a", "identity": 3}}, "its record is broken"),

@@ -212,7 +212,7 @@ def test_what_the_model_cannot_do_is_an_error(folder: Path) -> None:
             "no token of a text fits into 4 beside the special tokens",
         ),
         ({"device": "cuda:99"}, "device='cuda:99' can't be used here"),
-        ({"device": []}, "device=[]"),
+        ({"device": []}, "SentenceEncoder: device=[]: it should"),
     ):
         raises(
             SettingsError, message, lambda s=settings: SentenceEncoder(folder, **s).encode(TEXTS)

@@ -134,7 +134,10 @@ def test_options_beside_the_string_come_first() -> None:
         ("model2vec:a?max_length=many", "max_length=many: it should be a valid integer"),
         ("model2vec:a?max_length=0", "max_length=0: it should be greater than 0."),
         ("model2vec:a?model=b", "unknown option 'model'."),
-        ("open-clip:ViT-B-32", "ViT-B-32 without pretrained would have random weights; give a tag"),
+        (
+            "open-clip:ViT-B-32",
+            "ClipEncoder: ViT-B-32 without pretrained would have random weig",
+        ),
         ("open-clip:a/b?side=text", "unknown option 'side'."),
         ("picture:a", "'picture:a': the encoder 'picture' has neither names nor options."),
         ("picture?a=b", "'picture?a=b': the encoder 'picture' has neither names nor options."),
