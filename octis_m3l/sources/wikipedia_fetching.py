@@ -12,10 +12,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 from urllib.parse import quote, unquote
 
-from octis_m3l.errors import DataError, SettingsError, StorageError
+from pydantic import Field
+
+from octis_m3l.errors import SettingsError, StorageError
 from octis_m3l.files import read_json, sha256, write_json, written_whole
 from octis_m3l.sources.fetching import CONTACT, Fetcher, FetchError, shown
 
@@ -53,7 +55,7 @@ def fetch_wikipedia_m3l(
     folder: Path,
     fetcher: Fetcher,
     *,
-    limit: int | None = None,
+    limit: Annotated[int, Field(ge=1)] | None = None,
     retry_gone: bool = False,
     accept_failed: bool = False,
     progress: bool,
@@ -71,8 +73,6 @@ def fetch_wikipedia_m3l(
     """
     from tqdm.auto import tqdm
 
-    if limit is not None and limit < 1:
-        raise SettingsError(f"limit={limit}: expected 1 or more, or None for all tuples.")
     if not fetcher.names_contact:
         raise SettingsError(
             f"Wikimedia asks programs to name a contact: set {CONTACT} to your e-mail address (it "
@@ -129,16 +129,10 @@ def read_titles(folder: Path, limit: int | None = None) -> list[Published]:
     """Return the published tuples, training tuples first; with a limit, the first of each list."""
     from octis_m3l.data.records import read_table
 
-    wanted = [*sorted(f"{language}_title" for language in LANGUAGES), "image_url"]
     tuples = []
     for partition in PARTITIONS:
         path = folder / TITLES.format(partition)
         table = read_table(path, delimiter=",", encoding="utf-8-sig").fillna("")
-        if sorted(table.columns) != wanted:
-            raise DataError(
-                f"{path} has the columns {', '.join(table.columns)}; expected {', '.join(wanted)}. "
-                "Delete it and fetch again."
-            )
         for row in table.head(limit or len(table)).to_dict("records"):
             titles = {
                 language: unicodedata.normalize("NFC", row[f"{language}_title"].strip())

@@ -5,13 +5,14 @@ the pictures as thumbnails from Wikimedia's server.
 """
 
 import hashlib
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-from octis_m3l.errors import DataError, SettingsError
+from pydantic import Field
+
+from octis_m3l.errors import DataError
 from octis_m3l.files import read_json
 from octis_m3l.sources.source import RemoteFile, Source, preprocessors
 from octis_m3l.sources.wikipedia_fetching import (
@@ -84,8 +85,8 @@ class _Tuple:
 def build_wikipedia_m3l(
     folder: str | Path,
     *,
-    validation: float = 0.05,
-    words: int | None = 200,
+    validation: Annotated[float, Field(ge=0, lt=1)] = 0.05,
+    words: Annotated[int, Field(ge=1)] | None = 200,
     vocabulary_size: int | None = 2000,
     complete: bool = False,
 ) -> "MultiviewDataset":
@@ -104,15 +105,12 @@ def build_wikipedia_m3l(
     complete : bool
         Whether to use only tuples of which both articles and a picture came.
     """
-    if not 0 <= validation < 1:
-        raise SettingsError(
-            f"validation={validation}: expected a share, at least 0 and less than 1."
-        )
-    if words is not None and words < 1:
-        raise SettingsError(f"words={words}: expected 1 or more, or None for whole articles.")
     folder = Path(folder).resolve()
-    store = Store(folder)
-    tuples = [_read_tuple(store, published, words) for published in _last_fetched(folder)]
+    store, report = Store(folder), folder / REPORT
+    # As many of each list as the last fetch asked for.
+    counts = read_json(report)["tuples"].values() if report.exists() else ()
+    published = read_titles(folder, max(counts, default=None))
+    tuples = [_read_tuple(store, row, words) for row in published]
     if complete:
         tuples = [t for t in tuples if len(t.articles) == len(LANGUAGES) and t.pictures]
     tuples = [t for t in tuples if t.articles or t.pictures]
@@ -128,15 +126,13 @@ def build_wikipedia_m3l(
         )
     names = [name for name in LANGUAGES if any(name in t.articles for t in tuples)]
     pictures = [[store.picture(*item) for item in t.pictures.items()] for t in tuples]
-    several = any(len(cell) > 1 for cell in pictures)
-    cells: list[Any] = pictures if several else [cell[0] if cell else None for cell in pictures]
     records = [record for t in tuples for record in (*t.articles.values(), *t.pictures.values())]
     days = sorted({record["retrieved"] for record in records})
     from octis_m3l.data import from_lists
 
     return from_lists(
         {name: [t.articles.get(name, {}).get("text") for t in tuples] for name in names},
-        images={PICTURES: cells} if any(pictures) else None,
+        images={PICTURES: pictures} if any(pictures) else None,
         partition=[str(partitions[number]) for number in kept],
         group=[parts[number] for number in kept],
         preprocessing=preprocessors(names, vocabulary_size, min_word_length=3),
@@ -149,20 +145,6 @@ def build_wikipedia_m3l(
             "records": [t.origin() for t in tuples],
         },
     )
-
-
-def _last_fetched(folder: Path) -> list[Published]:
-    """Return the tuples that the last fetch asked for: with a limit, the first of each list."""
-    tuples = read_titles(folder)
-    if not (folder / REPORT).exists():
-        return tuples
-    room = Counter(read_json(folder / REPORT)["tuples"])
-    kept = []
-    for published in tuples:
-        room[published.partition] -= 1
-        if room[published.partition] >= 0:
-            kept.append(published)
-    return kept
 
 
 def _read_tuple(store: Store, published: Published, words: int | None) -> _Tuple:

@@ -216,6 +216,9 @@ class Collector:
     ("call", "name", "option", "values", "expected"),
     [
         (fetch, "wikipedia-m3l", "limit", ("ten", True, 2.5), "it should be a valid integer"),
+        (fetch, "wikipedia-m3l", "limit", (0,), "it should be greater than or equal to 1"),
+        (build, "wikipedia-m3l", "words", (0,), "it should be greater than or equal to 1"),
+        (build, "wikipedia-m3l", "validation", (1,), "it should be less than 1"),
         (fetch, "wikipedia-m3l", "retry_gone", ("no", 1), "it should be a valid boolean"),
         (fetch, "wikipedia-m3l", "limti", (3,), "no option 'limti'. .*: accept_failed, limit"),
         (build, "ecnews", "validation", ("0.1", None), "it should be a valid number"),

@@ -12,14 +12,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from octis_m3l.errors import DataError, SettingsError, StorageError
+from octis_m3l.errors import SettingsError, StorageError
 from octis_m3l.sources.fetching import Fetcher, FetchError
 from octis_m3l.sources.wikipedia_fetching import (
     PICTURES,
-    TITLES,
     Store,
     description_page,
-    fetch_wikipedia_m3l,
     thumbnail,
 )
 from octis_m3l.sources.wikipedia_m3l import build_wikipedia_m3l
@@ -363,20 +361,9 @@ class TestInterruptions:
             assert wikipedia.tree() == unbroken
 
 
-def test_arguments_and_lists_of_titles_that_are_none(wikipedia: Wikipedia) -> None:
+def test_wikimedia_wants_a_contact(wikipedia: Wikipedia) -> None:
     with pytest.raises(SettingsError, match="set OCTIS_M3L_CONTACT to your e-mail"):
         wikipedia.fetch(Fetcher(delay=2.0))
-    with pytest.raises(SettingsError, match="limit=0: expected 1 or more"):
-        wikipedia.fetch(limit=0)
-    for content, message in {
-        b"a,b\n": "has the columns a, b; expected de_title, en_title, image_url",
-        b"": "is empty; expected a header",
-        b"de_title,en_title,image_url\na,b,c,d\n": "line 2: 4 cells where the header has 3",
-        b"de_title,en_title,image_url\n\xff,b,c\n": "is not written in utf-8",
-    }.items():
-        (wikipedia.folder / TITLES.format("train")).write_bytes(content)
-        with pytest.raises(DataError, match=message):
-            fetch_wikipedia_m3l(wikipedia.folder, quick(), progress=False)
 
 
 @settings(max_examples=40, deadline=None)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from octis_m3l.data import MultiviewDataset
-from octis_m3l.errors import DataError, SettingsError
+from octis_m3l.errors import DataError
 from octis_m3l.sources.build import build
 from octis_m3l.sources.fetch import fetch
 from octis_m3l.sources.fetching import FetchError
@@ -167,15 +167,11 @@ def test_says_where_everything_is_from(fetched: Fetched) -> None:
     }
 
 
-def test_errors(tmp_path: Path) -> None:
+def test_nothing_to_train_on(tmp_path: Path) -> None:
     made = Fetched(tmp_path)
     made.add("test", 0)
     with pytest.raises(DataError, match="has no training tuple whose articles or picture came"):
         build_wikipedia_m3l(tmp_path)
-    with pytest.raises(SettingsError, match="validation=1: expected a share"):
-        build_wikipedia_m3l(tmp_path, validation=1)
-    with pytest.raises(SettingsError, match="words=0: expected 1 or more"):
-        build_wikipedia_m3l(tmp_path, words=0)
 
 
 def test_through_the_catalogue(wikipedia: Wikipedia, server: LocalServer, tmp_path: Path) -> None:
