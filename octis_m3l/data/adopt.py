@@ -205,7 +205,7 @@ def _text_view(
     if empty := int((np.diff(documents["offsets"]) == 0).sum()):
         warn(
             f"view '{name}': {empty} of {len(corpus)} documents have no word of the vocabulary; "
-            "they are kept, but models learn nothing from them.",
+            "they are kept, but models learn nothing from them."
         )
     return TextView(
         indexes=order,

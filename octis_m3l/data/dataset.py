@@ -167,10 +167,9 @@ class MultiviewDataset(Dataset):  # type: ignore[misc]
         path : str or Path
             The folder.
         multilabel : bool
-            An argument of OCTIS's method without effect: an item has one label here.
+            Without effect, for OCTIS: an item has one label here.
         overwrite : bool
             Whether to replace a data set in the folder, with all that the folder holds.
-
         """
         write_folder(self._parts, Path(path), overwrite=overwrite)
         self.dataset_path = str(path)
@@ -355,8 +354,8 @@ class MultiviewDataset(Dataset):  # type: ignore[misc]
             Whether the rows are those of the input that the data set was built from (rows of
             items that were dropped are skipped), or the items as stored.
         encoders : mapping of view to mapping, optional
-            The encoders that made them, as `octis_m3l.encoders.described` returns them, so that
-            models encode new items in the same way. `octis_m3l.embed` sets this.
+            As `View.embedding_encoder`, so that models encode new items in the same way.
+            `octis_m3l.embed` sets this.
         """
         views = dict(self.views)
         for view, given in embeddings.items():
@@ -398,10 +397,7 @@ class MultiviewDataset(Dataset):  # type: ignore[misc]
 
     @validated
     def with_dictionary(
-        self,
-        first: str,
-        second: str,
-        pairs: InstanceOf[Iterable[Any]] | Path,
+        self, first: str, second: str, pairs: InstanceOf[Iterable[Any]] | Path
     ) -> Self:
         """Return the data set with translations between two views.
 
@@ -443,10 +439,7 @@ class MultiviewDataset(Dataset):  # type: ignore[misc]
 
     @validated
     def complete(
-        self,
-        names: Listed[str] | None = None,
-        *,
-        partitions: Listed[str] = PARTITIONS,
+        self, names: Listed[str] | None = None, *, partitions: Listed[str] = PARTITIONS
     ) -> Self:
         """Return the data set with only the tuples that have an item of every view.
 
@@ -455,7 +448,7 @@ class MultiviewDataset(Dataset):  # type: ignore[misc]
         names : collection of str, optional
             The views that must be present. Default: all.
         partitions : collection of {'train', 'validation', 'test'}
-            Where incomplete tuples are dropped; other partitions stay as they are.
+            Where incomplete tuples are dropped.
         """
         wanted = list(self.views if names is None else names) or list(self.views)
         common = self.tuples(wanted[0])
@@ -470,15 +463,10 @@ class MultiviewDataset(Dataset):  # type: ignore[misc]
 
     @validated
     def with_partition(self, name: str) -> Self:
-        """Return the data set sorted by another of its named partitions.
+        """Return the data set sorted by another of its named `partitions`.
 
         The vocabulary stays the one of the first partition's training items; to choose another,
         build the data set again from its source with the other partition.
-
-        Parameters
-        ----------
-        name : str
-            One of `partitions`.
         """
         check_known(name, self.partitions, "partition mark")
         return self._arranged(self.partitions[name])
@@ -487,15 +475,9 @@ class MultiviewDataset(Dataset):  # type: ignore[misc]
     def with_split(self, train: float = 0.8, validation: float = 0.1, *, seed: int = 0) -> Self:
         """Return the data set split at random into train, validation and test, tuple by tuple.
 
-        The vocabulary stays the same; ``from_lists(..., split=(.8, .1))`` draws the split first
-        and chooses the vocabulary on the training records.
-
-        Parameters
-        ----------
-        train, validation : float
-            Shares of the tuples; the rest is the test partition.
-        seed : int
-            The seed of the split.
+        `train` and `validation` are shares of the tuples; the rest is the test partition. The
+        vocabulary stays the same; ``from_lists(..., split=(.8, .1))`` draws the split first and
+        chooses the vocabulary on the training records.
         """
         drawn = drawn_numbers(self._tuple_count, train, validation, seed)
         return self._arranged({name: drawn[numbers] for name, numbers in self._tuples.items()})
@@ -506,18 +488,9 @@ class MultiviewDataset(Dataset):  # type: ignore[misc]
     ) -> Self:
         """Return the data set with fewer items in one partition, for a quick trial.
 
-        Whole tuples are drawn at random until every view has that many items: in unlinked corpora
-        `count` items of each view, in complete ones `count` tuples.
-
-        Parameters
-        ----------
-        count : int
-            The items that each view keeps; a view with fewer keeps all, and tuples drawn for other
-            views may add more.
-        partition : {'train', 'validation', 'test'}
-            Where to draw; the others stay as they are.
-        seed : int
-            The seed of the draw.
+        Whole tuples are drawn at random until every view has `count` items or all of its own: in
+        unlinked corpora `count` items of each view, in complete ones `count` tuples. Tuples drawn
+        for other views may add more. Other partitions stay as they are.
         """
         number = PARTITIONS.index(partition)
         place = drawn_order(self._tuple_count, seed)
