@@ -41,11 +41,6 @@ def from_octis(
         are no links.
     languages : mapping of view to ISO 639-1 code or None, optional
         Default: the view's name if there are stop words for it, else the language in the metadata.
-
-    Raises
-    ------
-    DataError
-        If a folder can't be loaded or is empty, or rows do not match.
     """
     if isinstance(source, Mapping):
         loaded = {name: _load(one, name) for name, one in source.items()}
@@ -91,11 +86,6 @@ def text_view_from_octis(
         Raw texts for encoders, one for each document, in the order of the data set, or of the
         folder's corpus.tsv (OCTIS sorts it by partition when it loads it; `with_embeddings` takes
         embeddings in the order of the file too). Default: the words.
-
-    Raises
-    ------
-    DataError
-        If the folder can't be loaded or is empty.
     """
     data, order = _load(source, name)
     return _text_view(data, order, name, language, texts)
@@ -129,11 +119,6 @@ def text_view_from_ctm(
         document are in the order of the vocabulary.
     name, language, texts
         As for `text_view_from_octis`.
-
-    Raises
-    ------
-    DataError
-        If an attribute of CTMDataset is missing, or counts are not whole numbers.
     """
     try:
         counts = csr_array(source.X_bow)

@@ -52,11 +52,6 @@ def from_bow_folder(
         Words of a document are in the order of its text if there is one that agrees with the
         matrix, else in the order of the vocabulary. ``word2vec_<language>.npz`` becomes the view's
         word vectors, in a space of their own (`TextView.word_space`).
-
-    Raises
-    ------
-    DataError
-        If there is no such matrix, a file can't be read, or rows and words do not match.
     """
     place = Path(folder)
     if not 0.0 <= validation < 1.0:
@@ -93,12 +88,7 @@ def write_bow_folder(dataset: _HasTextViews, folder: str | Path) -> None:
     dataset : MultiviewDataset
         The data set.
     folder : str or Path
-        A new folder.
-
-    Raises
-    ------
-    StorageError
-        If the folder exists and is not empty.
+        A new folder, or an empty one.
     """
     with folder_written_whole(Path(folder), overwrite=False, marker="vocab") as place:
         for name, view in dataset.text_views.items():

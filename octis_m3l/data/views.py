@@ -53,7 +53,7 @@ class View(ABC):
     Raises
     ------
     DataError
-        If the name, a length or an embedding is invalid.
+        If a field is invalid, or lengths do not match.
     """
 
     kind: ClassVar[Literal["text", "image"]]
@@ -162,16 +162,23 @@ class View(ABC):
     def take(self, order: NDArray[np.int64], sizes: tuple[int, int, int]) -> Self:
         """Return the items at some positions as a view, sorted into partitions of these sizes."""
         changes: dict[str, Any] = {
-            "sizes": sizes,
-            "indexes": self.input_rows[order],
-            "inputs": len(self) if self.inputs is None else self.inputs,
-            "labels": None if self.labels is None else [self.labels[i] for i in order],
-            "embeddings": None if self.embeddings is None else self.embeddings[order],
+            name: [of_items[i] for i in order]
+            for name in ("labels", "texts", "pictures")
+            if (of_items := getattr(self, name, None)) is not None
         }
-        return replace(self, **changes, **self._take(order))
+        return replace(
+            self,
+            sizes=sizes,
+            indexes=self.input_rows[order],
+            inputs=len(self) if self.inputs is None else self.inputs,
+            embeddings=None if self.embeddings is None else self.embeddings[order],
+            **changes,
+            **self._take(order),
+        )
 
-    @abstractmethod
-    def _take(self, order: NDArray[np.int64]) -> dict[str, Any]: ...
+    def _take(self, order: NDArray[np.int64]) -> dict[str, Any]:
+        """Return the fields of one kind of view that `take` changes besides."""
+        return {}
 
 
 @validated_fields
@@ -198,11 +205,6 @@ class TextView(View):
         different spaces can't be compared.
     preprocessor : TextPreprocessor, optional
         The preprocessing that made words of the raw texts, applied to new documents too.
-
-    Raises
-    ------
-    DataError
-        If the vocabulary is empty or repeats a word, or lengths do not match.
     """
 
     kind: ClassVar[Literal["text", "image"]] = "text"
@@ -264,12 +266,8 @@ class TextView(View):
         numbers = np.arange(len(self))[rows]
         if self.texts is not None:
             return [self.texts[i] for i in numbers]
-        return [
-            " ".join(
-                self.vocabulary[t] for t in self.token_ids[self.offsets[i] : self.offsets[i + 1]]
-            )
-            for i in numbers
-        ]
+        bounds = zip(self.offsets[numbers], self.offsets[numbers + 1], strict=True)
+        return [" ".join(self.vocabulary[t] for t in self.token_ids[a:b]) for a, b in bounds]
 
     def fingerprint(self) -> str:
         """Return a SHA-256 of the texts."""
@@ -279,11 +277,7 @@ class TextView(View):
         lengths = np.diff(self.offsets)[order]
         offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
         positions = np.arange(offsets[-1]) + np.repeat(self.offsets[order] - offsets[:-1], lengths)
-        return {
-            "token_ids": self.token_ids[positions],
-            "offsets": offsets,
-            "texts": None if self.texts is None else [self.texts[i] for i in order],
-        }
+        return {"token_ids": self.token_ids[positions], "offsets": offsets}
 
 
 @validated_fields
@@ -295,11 +289,6 @@ class ImageView(View):
     ----------
     pictures : sequence of Path or array of uint8 (height × width × 3), optional
         The images. Without them the view must have embeddings.
-
-    Raises
-    ------
-    DataError
-        If there are neither pictures nor embeddings, or lengths do not match.
     """
 
     kind: ClassVar[Literal["text", "image"]] = "image"
@@ -330,9 +319,6 @@ class ImageView(View):
             else picture
             for picture in self.pictures or []
         )
-
-    def _take(self, order: NDArray[np.int64]) -> dict[str, Any]:
-        return {"pictures": None if self.pictures is None else [self.pictures[i] for i in order]}
 
 
 def check_embeddings(
