@@ -35,6 +35,7 @@ B = TypeVar("B", bound=TrainingSettings, default=Any)
 _ROWS_AT_ONCE = 2048
 Sizes = Mapping[str, int]
 Words = Mapping[str, SparseRows]
+Betas = Mapping[str, Tensor]
 Posteriors = Mapping[str, tuple[Tensor, Tensor]]
 
 
@@ -76,7 +77,7 @@ class WordsNetwork(TopicNetwork):
         self,
         posteriors: Posteriors,
         words: Words,
-        betas: Mapping[str, Tensor],
+        betas: Betas,
         decoders: Mapping[str, SharedDecoder] | None = None,
     ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """Return RL and KL to the prior, each a sum over views of means over documents; and θ.

@@ -86,11 +86,6 @@ class TopicModel(Exploration, AbstractModel, Generic[S]):  # type: ignore[misc]
         `train_model`, which searches call, shows none.
     **hyperparameters
         See the model's settings; `train_model` and OCTIS's Optimizer take them too.
-
-    Raises
-    ------
-    SettingsError
-        If a hyperparameter is unknown or out of range.
     """
 
     settings_class: type[S]
@@ -137,13 +132,7 @@ class TopicModel(Exploration, AbstractModel, Generic[S]):  # type: ignore[misc]
     # OCTIS's interface.
 
     def set_hyperparameters(self, **hyperparameters: Any) -> None:
-        """Set hyperparameters for all later calls.
-
-        Raises
-        ------
-        SettingsError
-            If one is unknown or out of range; then none is set.
-        """
+        """Set hyperparameters for all later calls; none, if one is unknown or out of range."""
         given = {**self.given_hyperparameters(), **hyperparameters}
         self.hyperparameters = self._settings(given).model_dump()
         self._given = given
@@ -151,12 +140,8 @@ class TopicModel(Exploration, AbstractModel, Generic[S]):  # type: ignore[misc]
     def given_hyperparameters(self) -> dict[str, Any]:
         """Return the hyperparameters that the user set, also by changing `hyperparameters`."""
         before = self._settings(self._given).model_dump()
-        changed = {
-            name: value
-            for name, value in self.hyperparameters.items()
-            if name not in before or before[name] != value
-        }
-        return {**self._given, **changed}
+        now = self.hyperparameters.items()
+        return {**self._given, **{n: v for n, v in now if n not in before or before[n] != v}}
 
     def info(self) -> dict[str, str]:
         """Return the model's name and where it was published, as OCTIS's models do."""
@@ -165,10 +150,7 @@ class TopicModel(Exploration, AbstractModel, Generic[S]):  # type: ignore[misc]
         return {"name": self.name, "citation": " ".join(rest.partition("\n\n")[0].split())}
 
     def partitioning(self, use_partitions: bool = True) -> None:
-        """Choose whether to train on the training partition alone, as OCTIS's models do.
-
-        If False, the model is trained on all items, and none are held out.
-        """
+        """Choose whether to train on the training partition alone, as OCTIS's models do."""
         self.use_partitions = use_partitions
 
     def train_model(
@@ -328,14 +310,9 @@ class TopicModel(Exploration, AbstractModel, Generic[S]):  # type: ignore[misc]
     # Storage.
 
     def save(self, folder: str | Path, *, overwrite: bool = False) -> None:
-        """Write the model to a folder: safetensors and JSON.
+        """Write the model to a folder, whole: safetensors and JSON.
 
-        Parameters
-        ----------
-        folder : str or Path
-            Written whole.
-        overwrite : bool
-            Whether to replace a model that is there already.
+        With `overwrite`, it replaces a model that is there already.
         """
         output = self._trained()
         assert self.history is not None
@@ -363,17 +340,9 @@ class TopicModel(Exploration, AbstractModel, Generic[S]):  # type: ignore[misc]
         device : str
             Where it goes, whatever device it was trained on.
         **given_again
-            Callables that `save` could not store. ``tokenizers`` (mapping of text view to
-            function): your own functions that split texts into words. ``encoders`` (mapping of
-            view to Encoder), of models that read embeddings: your own encoders. They are needed
-            for raw items only.
-
-        Raises
-        ------
-        StorageError
-            If the folder is missing, incomplete, or holds something else.
-        SettingsError
-            If a callable is given for a view that needs none, or does not fit.
+            Callables that `save` could not store, needed for raw items only. ``tokenizers``
+            (mapping of text view to function): your own functions that split texts into words.
+            ``encoders`` (mapping of view to Encoder), of models that read embeddings.
         """
         described = read_description(Path(folder))
         if described.get("model") != cls.name:

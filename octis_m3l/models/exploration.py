@@ -63,34 +63,18 @@ class Exploration(ABC):
     def _inferred(self, items: Items, view: str, samples: int | None) -> NDArray[np.float32]: ...
 
     def transform(self, items: Any, view: str | None = None, *, samples: int | None = None) -> Any:
-        """Return θ of new items.
+        """Return θ of new items (items × K), as `infer` does, by default of the pivot.
 
-        Parameters
-        ----------
-        items : sequence, or mapping of view to sequence
-            Texts, pictures or embeddings.
-        view : str, optional
-            The items' view. Default: the pivot.
-        samples : int, optional
-            As for `infer`.
-
-        Returns
-        -------
-        array (items × K), or dict of view to array for a mapping
+        For a mapping of view to items, return a dictionary of view to θ.
         """
         if isinstance(items, Mapping):
             return {name: self.infer(some, name, samples=samples) for name, some in items.items()}
         return self.infer(items, view or self._trained().pivot, samples=samples)
 
     def topics(self, view: str | None = None, words: int | None = None) -> list[list[str]]:
-        """Return each topic's first words in a text view.
+        """Return each topic's first words in a text view, by default the pivot.
 
-        Parameters
-        ----------
-        view : str, optional
-            Default: the pivot.
-        words : int, optional
-            The largest number of words. Default: ``top_words`` of the training.
+        There are at most `words`, by default ``top_words`` of the training.
         """
         output = self._trained()
         return output.topics(view or output.pivot, words)

@@ -1,6 +1,5 @@
 """GloCTM: a global context space for topics of unlinked languages."""
 
-from collections.abc import Mapping
 from typing import Any, ClassVar, Literal, Self
 
 import torch
@@ -13,6 +12,7 @@ from octis_m3l.encoders.encode import check_encoder
 from octis_m3l.losses import cka_loss, kl_between_gaussians
 from octis_m3l.models.bag_of_words import (
     BagOfWordsModel,
+    Betas,
     Posteriors,
     Sizes,
     Words,
@@ -97,9 +97,7 @@ class GloCTMNetwork(WordsNetwork):
             terms |= self._global_terms(words, betas, posteriors)
         return terms
 
-    def _global_terms(
-        self, words: Words, betas: Mapping[str, Tensor], local: Posteriors
-    ) -> dict[str, Tensor]:
+    def _global_terms(self, words: Words, betas: Betas, local: Posteriors) -> dict[str, Tensor]:
         """Return VAE(G; global) and λ_KL KL(q_local ‖ q_global)."""
         expanded = {name: self.expansions[name](of_view) for name, of_view in words.items()}
         # One call of the first layer for all views: its gradient is as large as its weights.
