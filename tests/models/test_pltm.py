@@ -94,14 +94,8 @@ def test_finds_the_linked_document_from_one_language_alone(
     of_five_themes: PLTM, five_themes: Planted
 ) -> None:
     model: Any = of_five_themes
-    other = ZeroshotTM(
-        num_topics=7,
-        epochs=20,
-        learning_rate=1e-2,
-        batch_size=32,
-        encoder="lsa",
-        dimensions=10,
-    )
+    settings: dict[str, Any] = {"epochs": 20, "learning_rate": 1e-2, "batch_size": 32}
+    other = ZeroshotTM(num_topics=7, encoder="lsa", dimensions=10, **settings)
     with pytest.warns(UserWarning, match="are encoded by LSA"):
         baseline = other.train_model(five_themes.dataset)
     for query, target in (("de", "en"), ("en", "fi")):

@@ -48,6 +48,7 @@ class OutputContract(Contract):
         assert {type(value) for value in given.values()} <= {int, float, str, bool}
         assert json.loads(json.dumps(given)) == given
         assert self.model(**given).hyperparameters == given
+        assert self.model(7).hyperparameters == self.model(num_topics=7).hyperparameters
 
     def test_help_describes_every_hyperparameter(self) -> None:
         described = self.model.settings_class.described()
