@@ -45,7 +45,7 @@ class GloCTMSettings(EncodedSettings):
     @model_validator(mode="after")
     def _global_encoder_exists(self) -> Self:
         if self.inferred_by == "global" and not self.global_encoder:
-            raise ValueError("there is no global encoder to infer by: set global_encoder=True")
+            raise ValueError("inferred_by='global' needs global_encoder=True")
         return self
 
 

@@ -12,10 +12,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from pydantic.fields import FieldInfo
 
 from octis_m3l.devices import MOST_THREADS
-from octis_m3l.errors import SettingsError, suggest, warn
+from octis_m3l.errors import SettingsError, warn
 from octis_m3l.files import read_yaml
 from octis_m3l.networks import Posterior, PriorForm, TopicForm
 from octis_m3l.training import LoopSettings
+from octis_m3l.validation import problems
 
 _BOUNDS = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<"}
 _KINDS: dict[Any, str] = {int: "whole number", float: "number", bool: "true, false", str: "text"}
@@ -50,7 +51,8 @@ class Settings(BaseModel):
         try:
             settings = cls.model_validate(dict(given))
         except ValidationError as error:
-            raise SettingsError(f"{model}: " + " ".join(cls._problems(error))) from None
+            wrong = problems(error, cls.model_fields, "hyperparameter")
+            raise SettingsError(f"{model}: {wrong}") from None
         return cls.model_construct(_fields_set={*given}, **dict(settings))
 
     @model_validator(mode="before")
@@ -59,18 +61,6 @@ class Settings(BaseModel):
         plain = {k: v.item() if isinstance(v, np.generic) else v for k, v in given.items()}
         preset = cls.presets.get(str(plain.get("preset")), {})
         return {**cls.presets["default"], **preset, **plain}
-
-    @classmethod
-    def _problems(cls, error: ValidationError) -> list[str]:
-        unknown, wrong = [], []
-        for one in error.errors():
-            name = ".".join(map(str, one["loc"])) or "settings"
-            if one["type"] == "extra_forbidden":
-                hint = suggest(name, list(cls.model_fields))
-                unknown.append(f"'{name}' is no hyperparameter.{hint}")
-            else:
-                wrong.append(f"{name}={one['input']!r}: {one['msg']}.")
-        return unknown + wrong
 
     @classmethod
     def described(cls) -> dict[str, dict[str, Any]]:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 from typing_extensions import TypeVar
 
+from octis_m3l.data.arrays import ragged_counts
 from octis_m3l.data.folder.reading import Tokenizer
 from octis_m3l.data.item_checks import is_numeric
 from octis_m3l.data.text import TextPreprocessor
@@ -40,33 +41,21 @@ class WordReader:
     def read(self, items: Any) -> TextView:
         """Return texts, or a matrix of word counts, as a view."""
         if is_numeric(items):
-            token_ids, offsets = self._of_counts(items)
+            fields = self._of_counts(items)
         else:
             corpus = self.preprocessor.transform(list(items), self.vocabulary, self.view)
-            token_ids, offsets = corpus.token_ids, corpus.offsets
-        return TextView(
-            name=self.view,
-            sizes=(len(offsets) - 1, 0, 0),
-            vocabulary=self.vocabulary,
-            token_ids=token_ids,
-            offsets=offsets,
-        )
+            fields = {"token_ids": corpus.token_ids, "offsets": corpus.offsets}
+        sizes = (len(fields["offsets"]) - 1, 0, 0)
+        return TextView(name=self.view, sizes=sizes, vocabulary=self.vocabulary, **fields)
 
-    def _of_counts(self, matrix: Any) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
-        counts = csr_array(matrix) if matrix.ndim == 2 and matrix.dtype.kind in "iuf" else None
-        # A data set's own bags of words are whole numbers of single precision.
-        whole = counts is not None and bool((counts.data == np.rint(counts.data)).all())
-        if counts is None or not whole or matrix.shape[1] != len(self.vocabulary):
+    def _of_counts(self, matrix: Any) -> dict[str, Any]:
+        width = len(self.vocabulary)
+        if matrix.ndim != 2 or matrix.dtype.kind not in "iuf" or matrix.shape[1] != width:
             raise DataError(
                 f"view '{self.view}': a matrix of shape {matrix.shape} and type {matrix.dtype}; "
-                f"expected whole numbers (items × {len(self.vocabulary)} words), or texts."
+                f"expected whole numbers (items × {width} words), or texts."
             )
-        if counts.nnz and counts.data.min() < 0:
-            raise DataError(f"view '{self.view}': a word count is below 0.")
-        repeated = counts.data.astype(np.int64)
-        token_ids = np.repeat(counts.indices, repeated).astype(np.int32)
-        ends = np.concatenate([[0], np.cumsum(repeated)])
-        return token_ids, ends[counts.indptr].astype(np.int64)
+        return ragged_counts(csr_array(matrix), self.view)
 
     def with_tokenizer(self, tokenizer: Tokenizer) -> Self:
         """Return the reader with a tokenizer that its stored settings could not bring back."""

@@ -154,7 +154,7 @@ def test_presets_give_way_to_what_is_given(planted_data: Planted, tmp_path: Path
     assert loaded.hyperparameters == fresh.hyperparameters
     loaded.set_hyperparameters(preset="released-m3l")
     assert loaded.hyperparameters == model.hyperparameters
-    message = "m3l-contrast: preset='papers': Input should be 'def"
+    message = "m3l-contrast: preset='papers': it should be 'def"
     refused(SettingsError, message, M3LContrast, preset="papers")
 
 

@@ -236,7 +236,7 @@ def test_what_is_out_of_range_or_no_tuple_is_refused(trained: PLTM) -> None:
         message = f"samples={samples!r}: expected a whole number, 1 or more."
         refused(SettingsError, message, trained.infer, ["en_sea_1"], "en", samples=samples)
     for value, expected in ((1e300, ".* equal"), (1e-320, ".* equal"), (np.inf, "a finite number")):
-        with pytest.raises(SettingsError, match=rf"alpha=\S+: Input should be {expected}"):
+        with pytest.raises(SettingsError, match=rf"alpha=\S+: it should be {expected}"):
             small(alpha=value, eta=value)
     items: dict[str, Any]
     for items, message in (

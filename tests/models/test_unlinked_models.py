@@ -433,7 +433,7 @@ def test_settings_that_mean_nothing_are_refused(five_themes: Planted) -> None:
     for wrong in (-1, 2.5, True):
         message = "expected a whole number, 0 or more"
         refused(SettingsError, message, model.infer, ["en_sea_1"], "en", samples=wrong)
-    message = "there is no global encoder to infer by"
+    message = "gloctm: inferred_by='global' needs global_encoder=True."
     refused(SettingsError, message, GloCTM, inferred_by="global", global_encoder=False)
 
 

@@ -74,7 +74,7 @@ class NeuralContract(Contract):
         with pytest.raises(SettingsError) as raised:
             self.model(**{name: value for name, (value, _) in wrong.items()})
         for name, (value, expected) in wrong.items():
-            assert f"{name}={value}: Input should be {expected}." in str(raised.value)
+            assert f"{name}={value}: it should be {expected}." in str(raised.value)
 
     def test_what_does_not_fit_the_data_or_the_machine(self, data: MultiviewDataset) -> None:
         message = "batch_size=256 is larger than the data: "

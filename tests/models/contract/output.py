@@ -63,7 +63,7 @@ class OutputContract(Contract):
     def test_lists_everything_that_is_wrong_and_sets_nothing(self, data: MultiviewDataset) -> None:
         model, known = self.make(num_topics=3), ", ".join(sorted(self.model().hyperparameters))
         message = (
-            f"{self.model.name}: 'num_topic' is no hyperparameter. Did you mean 'num_topics'? "
+            f"{self.model.name}: unknown hyperparameter 'num_topic'. Did you mean 'num_topics'? "
             f"Known: {known}."
         )
         refused(SettingsError, message, self.model, num_topic=5)
@@ -71,9 +71,9 @@ class OutputContract(Contract):
         with pytest.raises(SettingsError) as raised:
             model.set_hyperparameters(num_topics=1, seed=-1, num_topic=3)
         for part in (
-            message,
-            " num_topics=1: Input should be greater than or equal to 2.",
-            " seed=-1: Input should be greater than or equal to 0.",
+            message.removeprefix(f"{self.model.name}: "),
+            " num_topics=1: it should be greater than or equal to 2.",
+            " seed=-1: it should be greater than or equal to 0.",
         ):
             assert part in str(raised.value)
         assert model.hyperparameters == self.make(num_topics=3).hyperparameters
