@@ -152,10 +152,6 @@ def test_equal_documents_tie_and_agreement_scores_one() -> None:
     doubled = np.concatenate([theta[:20], theta[:20]])
     # Differences that only the rounding of floats makes do not count.
     shaken = doubled * (1 + 1e-14 * random.standard_normal(doubled.shape))
-    for one, other, score in (
-        (theta, theta, 1.0),
-        (doubled, doubled, 0.75),
-        (doubled, shaken, 0.75),
-    ):
+    for one, other, score in ((theta, theta, 1), (doubled, doubled, 0.75), (doubled, shaken, 0.75)):
         found = {f"{TEST}/en": one.T, f"{TEST}/de": other.T}
         assert MRR(dataset, "en", "de").score(found) == score
