@@ -16,14 +16,7 @@ from tqdm.auto import tqdm
 from octis_m3l.comparison.contenders import Contender, Ours, Terms
 from octis_m3l.comparison.job import Compared, ComparisonJob
 from octis_m3l.comparison.per_view import OfOCTIS
-from octis_m3l.comparison.result import (
-    FILE,
-    RUNS,
-    Comparison,
-    Run,
-    read_comparison,
-    run_file,
-)
+from octis_m3l.comparison.result import FILE, RUNS, Comparison, Run, read_comparison, run_file
 from octis_m3l.data.arrays import hash_of_rows
 from octis_m3l.data.dataset import MultiviewDataset
 from octis_m3l.data.parts import content_hashes

@@ -54,10 +54,7 @@ class Standing:
 
 
 def standings(
-    samples: Mapping[str, Sample],
-    *,
-    higher: bool,
-    bounds: tuple[float, float] = (-np.inf, np.inf),
+    samples: Mapping[str, Sample], *, higher: bool, bounds: tuple[float, float] = (-np.inf, np.inf)
 ) -> dict[str, Standing]:
     """Return each model's standing.
 

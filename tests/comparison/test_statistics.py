@@ -4,14 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from octis_m3l.comparison.statistics import (
-    Items,
-    Sample,
-    difference,
-    interval,
-    pooled,
-    standings,
-)
+from octis_m3l.comparison.statistics import Items, Sample, difference, interval, pooled, standings
 
 
 def made(scores: np.ndarray, tuples: np.ndarray | None = None) -> Sample:

@@ -118,9 +118,7 @@ def test_a_word_in_both_vocabularies_keeps_its_two_counts() -> None:
     assert metric.score(output) == pytest.approx(expected)
 
 
-def test_topic_quality_is_coherence_times_uniqueness(
-    dataset: Data, output: Output
-) -> None:
+def test_topic_quality_is_coherence_times_uniqueness(dataset: Data, output: Output) -> None:
     unique = [TopicUniqueness(dataset, view, 7).score(output) for view in ("en", "de")]
     expected = CNPMI(dataset, "en", "de", 7).score(output) * np.mean(unique)
     assert TopicQuality(dataset, "en", "de", 7).score(output) == pytest.approx(expected)

@@ -35,10 +35,7 @@ WRONG_DATA: list[tuple[Any, str]] = [
     (lambda d: OverViews(None), "OverViews needs a MultiviewDataset, given None"),
     (lambda d: MRR(unlinked(d), "en", "de"), "no item of 'en' is linked to an item of 'de' in the"),
     (lambda d: JSD(unlinked(d), "en", "de"), "no item of 'en' is linked to an item of 'de' in the"),
-    (
-        lambda d: CNPMI(unlinked(d), "en", "de"),
-        r"no tuple of the reference corpus \(auto\) has",
-    ),
+    (lambda d: CNPMI(unlinked(d), "en", "de"), r"no tuple of the reference corpus \(auto\) has"),
     (lambda d: Classification(d, "en", "image"), "view 'image' has no labels; build the data set"),
 ]
 WRONG_SETTINGS: list[tuple[Any, str]] = [
@@ -46,10 +43,7 @@ WRONG_SETTINGS: list[tuple[Any, str]] = [
     (lambda d: UAP(d, "de", "de"), "query and target are both 'de'; name two different views"),
     (lambda d: JSD(d, "de", "de"), "first and second are both 'de'; name two different views"),
     (lambda d: CNPMI(d, "en", "en"), "first and second are both 'en'"),
-    (
-        lambda d: CNPMI(d, "en", "de", 2, None, "en", "en"),
-        "corpus_first and corpus_second are",
-    ),
+    (lambda d: CNPMI(d, "en", "de", 2, None, "en", "en"), "corpus_first and corpus_second are"),
     (lambda d: OverViews(d, "mmr"), r"unknown metric 'mmr'\. Did you mean 'mrr'\?"),
     (lambda d: OverViews(d, MRR), "unknown metric"),
     (lambda d: OverViews(d, "mrr", "tset"), r"unknown partition 'tset'\. Did you mean 'test'\?"),
@@ -57,24 +51,12 @@ WRONG_SETTINGS: list[tuple[Any, str]] = [
     (lambda d: NPMI(d, measure=["c_npmi"]), "unknown measure"),
     (lambda d: NPMI(d, measure="c_nmpi"), r"unknown measure 'c_nmpi'\. Did you mean 'c_npmi'\?"),
     (lambda d: CNPMI(d, "en", "de", counting=1), "unknown option '1'"),
-    (
-        lambda d: CNPMI(d, "en", "de", counting="token"),
-        "unknown option 'token'. Did you mean 'tok",
-    ),
+    (lambda d: CNPMI(d, "en", "de", counting="token"), "unknown option 'token'. Did you mean 'tok"),
     (lambda d: CNPMI(d, "en", "de", documents="heldout"), ".*'heldout'. Did you mean 'held-out'"),
-    (
-        lambda d: Classification(d, "en", "de", kernel="RBF"),
-        "unknown option 'RBF'. Known: linear,",
-    ),
+    (lambda d: Classification(d, "en", "de", kernel="RBF"), "unknown option 'RBF'. Known: linear,"),
     (lambda d: Classification(d, "en", "de", kernel=["rbf"]), "unknown option"),
-    (
-        lambda d: Classification(d, "en", "de", training_documents=-1),
-        "training_documents=-1: expe",
-    ),
-    (
-        lambda d: Classification(d, "en", "de", training_documents="5"),
-        "training_documents='5': ex",
-    ),
+    (lambda d: Classification(d, "en", "de", training_documents=-1), "training_documents=-1: expe"),
+    (lambda d: Classification(d, "en", "de", training_documents="5"), "training_documents='5': ex"),
     (lambda d: TopicUniqueness(d, topk=0), "topk=0: expected a whole number, 1 or more"),
     (lambda d: NPMI(d, topk=2.5), "topk=2.5: expected a whole number"),
     (lambda d: DocumentNPMI(d, topk=True), "topk=True: expected a whole number"),
