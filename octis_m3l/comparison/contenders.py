@@ -18,6 +18,8 @@ from octis_m3l.models.base import TopicModel
 from octis_m3l.search.record import described_model
 from octis_m3l.search.runs import fresh
 
+Output = dict[str, Any]
+
 
 @dataclass(frozen=True)
 class Terms:
@@ -38,9 +40,7 @@ class Contender(ABC):
     reads_embeddings: ClassVar[bool] = False  # those that the comparison gives to all models
 
     @abstractmethod
-    def run(
-        self, dataset: MultiviewDataset, seed: int, number: int, terms: Terms
-    ) -> dict[str, Any]:
+    def run(self, dataset: MultiviewDataset, seed: int, number: int, terms: Terms) -> Output:
         """Return one run's output, with the keys of `ModelOutput` for each view.
 
         Parameters
@@ -81,17 +81,12 @@ class Ours(Contender):
         """Whether the model has an encoder, and leaves the choice of it to the comparison."""
         return self.model.hyperparameters.get("encoder") in ("auto", "given")
 
-    def run(
-        self, dataset: MultiviewDataset, seed: int, number: int, terms: Terms
-    ) -> dict[str, Any]:
+    def run(self, dataset: MultiviewDataset, seed: int, number: int, terms: Terms) -> Output:
         """Return one run's output."""
-        model = fresh(self.model)
-        given: dict[str, Any] = {"seed": seed}
-        if terms.device is not None and "device" in model.settings_class.model_fields:
-            given["device"] = terms.device
-        if terms.threads is not None:
-            given["threads"] = terms.threads
-        output: dict[str, Any] = model.train_model(dataset, given, terms.top_words)
+        own = {"seed": seed, "device": terms.device, "threads": terms.threads}
+        known = self.model.settings_class.model_fields
+        given = {name: value for name, value in own.items() if value is not None and name in known}
+        output: Output = fresh(self.model).train_model(dataset, given, terms.top_words)
         return output
 
     def check(self, dataset: MultiviewDataset, terms: Terms) -> None:
@@ -137,11 +132,9 @@ class External(Contender):
             for view, of_view in (theta or {}).items()
         }
 
-    def run(
-        self, dataset: MultiviewDataset, seed: int, number: int, terms: Terms
-    ) -> dict[str, Any]:
+    def run(self, dataset: MultiviewDataset, seed: int, number: int, terms: Terms) -> Output:
         """Return what was given, in the order of the data set's items."""
-        output: dict[str, Any] = {
+        output: Output = {
             f"topics/{name}": word_indices(topics, dataset.text_view(name), terms.top_words)
             for name, topics in self.topics.items()
         }

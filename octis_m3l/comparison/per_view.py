@@ -21,7 +21,7 @@ from octis.models.NeuralLDA import NeuralLDA
 from octis.models.ProdLDA import ProdLDA
 from scipy.sparse import csr_matrix
 
-from octis_m3l.comparison.contenders import Contender, Terms, proportions, word_indices
+from octis_m3l.comparison.contenders import Contender, Output, Terms, proportions, word_indices
 from octis_m3l.data.dataset import MultiviewDataset
 from octis_m3l.data.views import TextView, check_embeddings
 from octis_m3l.devices import on_device
@@ -45,7 +45,7 @@ class PerView(Contender):
     least_words: int = 0
 
     @abstractmethod
-    def of_view(self, dataset: MultiviewDataset, view: TextView, terms: Terms) -> dict[str, Any]:
+    def of_view(self, dataset: MultiviewDataset, view: TextView, terms: Terms) -> Output:
         """Return 'topics' in words, and θ (items × K) by partition: 'train' and the scored one."""
 
     def needs(self, terms: Terms) -> tuple[str, ...]:
@@ -69,11 +69,9 @@ class PerView(Contender):
                         "the data anew."
                     )
 
-    def run(
-        self, dataset: MultiviewDataset, seed: int, number: int, terms: Terms
-    ) -> dict[str, Any]:
+    def run(self, dataset: MultiviewDataset, seed: int, number: int, terms: Terms) -> Output:
         """Return one run's output."""
-        output: dict[str, Any] = {}
+        output: Output = {}
         # Models that take no seed draw from the global generators.
         with seeded(seed):
             for name, view in dataset.text_views.items():
@@ -167,7 +165,7 @@ class OfOCTIS(PerView):
         paths = {n: v for n, v in given.items() if n.endswith("_path") and isinstance(v, str) and v}
         return {name: Path(path).absolute() for name, path in paths.items() if name != "bert_path"}
 
-    def of_view(self, dataset: MultiviewDataset, view: TextView, terms: Terms) -> dict[str, Any]:
+    def of_view(self, dataset: MultiviewDataset, view: TextView, terms: Terms) -> Output:
         """Return 'topics' in words, and θ."""
         model = copy.deepcopy(self.model)
         if hasattr(model, "partitioning"):
@@ -192,9 +190,7 @@ class OfOCTIS(PerView):
             terms.partition: np.asarray(output[THETA_KEYS["test"]]).T,
         }
 
-    def run(
-        self, dataset: MultiviewDataset, seed: int, number: int, terms: Terms
-    ) -> dict[str, Any]:
+    def run(self, dataset: MultiviewDataset, seed: int, number: int, terms: Terms) -> Output:
         """Return one run's output."""
         absolute = {name: str(path) for name, path in self._paths().items()}
         contender = OfOCTIS(copy.deepcopy(self.model))
@@ -268,7 +264,7 @@ class OfContextualized(PerView):
         except Exception as error:
             raise SettingsError(f"{kind.__name__}: {error}.") from None
 
-    def of_view(self, dataset: MultiviewDataset, view: TextView, terms: Terms) -> dict[str, Any]:
+    def of_view(self, dataset: MultiviewDataset, view: TextView, terms: Terms) -> Output:
         """Return 'topics' in words, and θ."""
         embeddings, counts = _embeddings(view), csr_matrix(view.bag_of_words)
         words = dict(enumerate(view.vocabulary))

@@ -8,7 +8,7 @@ import numpy as np
 
 from octis_m3l import Comparison, compare
 from octis_m3l.comparison import Contender
-from octis_m3l.comparison.contenders import Terms
+from octis_m3l.comparison.contenders import Output, Terms
 from octis_m3l.data import MultiviewDataset
 
 
@@ -23,13 +23,11 @@ class Guesser(Contender):
     def __init__(self, noise: float, *, aligned: bool = True, journal: Path | None = None) -> None:
         self.noise, self.aligned, self.journal = noise, aligned, journal
 
-    def run(
-        self, dataset: MultiviewDataset, seed: int, number: int, terms: Terms
-    ) -> dict[str, Any]:
+    def run(self, dataset: MultiviewDataset, seed: int, number: int, terms: Terms) -> Output:
         if self.journal is not None:
             with self.journal.open("a", encoding="utf-8") as lines:
                 lines.write(f"{seed}\n")
-        output: dict[str, Any] = {}
+        output: Output = {}
         for place, (name, view) in enumerate(dataset.views.items()):
             for key, partition in (("", "train"), ("test-", "test")):
                 tuples = dataset.tuples(name)[view.rows(partition)]
@@ -49,13 +47,11 @@ class Guesser(Contender):
 class Spoilt(Guesser):
     """Has something done to the output of each seed."""
 
-    def __init__(self, noise: float, spoil: Callable[[dict[str, Any], int], None]) -> None:
+    def __init__(self, noise: float, spoil: Callable[[Output, int], None]) -> None:
         super().__init__(noise)
         self.spoil = spoil
 
-    def run(
-        self, dataset: MultiviewDataset, seed: int, number: int, terms: Terms
-    ) -> dict[str, Any]:
+    def run(self, dataset: MultiviewDataset, seed: int, number: int, terms: Terms) -> Output:
         output = super().run(dataset, seed, number, terms)
         self.spoil(output, seed)
         return output
