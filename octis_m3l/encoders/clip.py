@@ -11,8 +11,7 @@ from pydantic import AfterValidator, model_validator
 
 from octis_m3l.encoders.base import file_name
 from octis_m3l.encoders.batched import NetworkEncoder
-from octis_m3l.encoders.pretrained import NameOrPath
-from octis_m3l.encoders.weights import close_names, content_hash, existing_path
+from octis_m3l.encoders.pretrained import NameOrPath, close_names, content_hash, existing_path
 from octis_m3l.errors import DataError, SettingsError, import_extra, suggest
 
 _HUB, _FOLDER = "hf-hub:", "local-dir:"

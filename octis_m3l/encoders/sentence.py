@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from pydantic import BeforeValidator, Field, PositiveInt
 
 from octis_m3l.encoders.batched import NetworkEncoder
-from octis_m3l.encoders.weights import existing_path
+from octis_m3l.encoders.pretrained import existing_path
 from octis_m3l.errors import SettingsError
 
 Span = tuple[int, int]
@@ -107,28 +107,28 @@ class SentenceEncoder(NetworkEncoder):
         return self._in_processes(texts) if several else super()._vectors(texts)
 
     def _run(self, items: list[str], rows: NDArray[np.int64]) -> NDArray[Any]:
-        return self._encoded([items[row] for row in rows], len(rows), show_progress_bar=False)
-
-    def _encoded(self, texts: list[str], batch_size: int, **options: Any) -> NDArray[Any]:
-        found: NDArray[Any] = self._loaded.encode(
-            texts, prompt=self.prompt, batch_size=batch_size, **options
-        )
-        return found
+        texts = [items[row] for row in rows]
+        return self._encoded(texts, batch_size=len(rows), show_progress_bar=False)
 
     def _in_processes(self, texts: list[str]) -> NDArray[Any]:
         import torch
 
-        devices, size = self._devices, self._first_batch
-        pool = self._loaded.start_multi_process_pool(devices)
+        size = self._first_batch
+        pool = self._loaded.start_multi_process_pool(self._devices)
+        options = {"show_progress_bar": self.progress, "pool": pool}
         try:
             while True:
                 try:
-                    return self._encoded(texts, size, show_progress_bar=self.progress, pool=pool)
+                    return self._encoded(texts, batch_size=size, **options)
                 except torch.OutOfMemoryError:
                     pass
-                size = self._halved(size, " and ".join(devices))
+                size = self._halved(size, " and ".join(self._devices))
         finally:
             self._loaded.stop_multi_process_pool(pool)
+
+    def _encoded(self, texts: list[str], **options: Any) -> NDArray[Any]:
+        found: NDArray[Any] = self._loaded.encode(texts, prompt=self.prompt, **options)
+        return found
 
     def _windows(self, texts: list[str]) -> list[list[tuple[str, int]]]:
         model = self._loaded
@@ -197,35 +197,27 @@ def _word_end(text: str, spans: Sequence[Span], first: int, room: int) -> int:
 
 def _spans(tokenizer: Any, text: str) -> list[Span]:
     """Return where each token of a text begins and ends."""
-    spans: list[Span] = tokenizer(
-        text,
-        add_special_tokens=False,
-        return_offsets_mapping=True,
-        return_attention_mask=False,
-        truncation=False,
-        padding=False,
-        verbose=False,
-    )["offset_mapping"]
+    options = {"add_special_tokens": False, "truncation": False, "padding": False, "verbose": False}
+    spans: list[Span] = tokenizer(text, return_offsets_mapping=True, **options)["offset_mapping"]
     return spans
 
 
 def _set_limit(model: Any, length: int, name: str) -> None:
-    if model.max_seq_length is None or model.max_seq_length == math.inf:
+    if model.max_seq_length in (None, math.inf):
         raise SettingsError(
             f"max_length={length}: {name} reads texts of any length and has no such limit; leave "
             "max_length out."
         )
     network = model.transformers_model
-    positions = getattr(getattr(network, "config", None), "max_position_embeddings", None)
-    if isinstance(positions, int) and positions > 0:
-        for part, module in network.named_modules():
-            if part.endswith("position_embeddings") and getattr(module, "padding_idx", None):
-                positions -= module.padding_idx + 1
-        if length > positions:
-            raise SettingsError(
-                f"max_length={length}: {name} reads at most {positions} tokens; give no more, or "
-                "long_texts='mean' to read a long text in windows."
-            )
+    positions = getattr(getattr(network, "config", None), "max_position_embeddings", None) or 0
+    for part, module in network.named_modules() if positions else ():
+        if part.endswith("position_embeddings") and getattr(module, "padding_idx", None):
+            positions -= module.padding_idx + 1
+    if 0 < positions < length:
+        raise SettingsError(
+            f"max_length={length}: {name} reads at most {positions} tokens; give no more, or "
+            "long_texts='mean' to read a long text in windows."
+        )
     model.max_seq_length = length
 
 

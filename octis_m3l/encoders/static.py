@@ -6,8 +6,7 @@ from typing import Any, ClassVar
 from numpy.typing import NDArray
 from pydantic import PositiveInt
 
-from octis_m3l.encoders.pretrained import PretrainedEncoder
-from octis_m3l.encoders.weights import existing_path
+from octis_m3l.encoders.pretrained import PretrainedEncoder, existing_path
 from octis_m3l.errors import import_extra
 
 

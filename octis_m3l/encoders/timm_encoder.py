@@ -7,8 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from octis_m3l.encoders.batched import NetworkEncoder
-from octis_m3l.encoders.pretrained import NameOrPath
-from octis_m3l.encoders.weights import close_names, existing_path
+from octis_m3l.encoders.pretrained import NameOrPath, close_names, existing_path
 from octis_m3l.errors import DataError, SettingsError, import_extra, suggest
 
 
