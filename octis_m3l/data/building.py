@@ -1,6 +1,6 @@
 """From records to the views of a data set, their partitions, labels and links."""
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -147,13 +147,17 @@ class _Column:
     inputs: int
 
     def partition(self, of_records: NDArray[np.int8], what: str) -> NDArray[np.int8]:
-        """Return the partition of each item, which is that of all its records."""
-
-        def place(number: int) -> str:
-            item = str(self.items[self.item[number]])[:80]
-            return f"view '{self.name}', record {self.record[number]}: the same item ({item})"
-
-        return _common_partition(of_records[self.record], self.item, what, place)
+        """Return the partition of each item, if the records that hold it are all in the same."""
+        given = of_records[self.record]
+        found = given[np.unique(self.item, return_index=True)[1]]
+        for number in np.flatnonzero(given != found[self.item]).tolist():
+            item = self.item[number]
+            raise DataError(
+                f"'{self.name}', record {self.record[number]}: the same item "
+                f"({str(self.items[item])[:80]}) is in two partitions of '{what}', "
+                f"{PARTITIONS[found[item]]} and {PARTITIONS[given[number]]}; keep it in one."
+            )
+        return found
 
     def labels(self, of_records: NDArray[np.object_]) -> list[str]:
         """Return the label of each item, "" if its records have different labels."""
@@ -179,42 +183,38 @@ class _Column:
 
 @dataclass(frozen=True, eq=False)
 class _Records:
-    """The columns of all views, and the number of the group that each record belongs to."""
+    """The columns of all views, and that of the groups: without any, each record is one."""
 
-    count: int
     columns: dict[str, _Column]
-    group: NDArray[np.int64]
+    groups: _Column
 
     def given(self, given: Any, what: str) -> list[Any]:
         """Return what a user gave for each record."""
         listed = as_items(given, what)
-        if len(listed) != self.count:
-            raise DataError(f"{len(listed)} {what} for {self.count} records; give one for each.")
+        count = len(self.groups.record)
+        if len(listed) != count:
+            raise DataError(f"{len(listed)} {what} for {count} records; give one for each.")
         return listed
 
     def partition(self, given: Sequence[str] | None, what: str) -> NDArray[np.int8]:
         """Return the partition of each record, which is that of its whole group."""
         if given is None:
-            return np.zeros(self.count, np.int8)
+            return np.zeros(len(self.groups.record), np.int8)
         numbers = numbers_of_names(self.given(given, f"entries of '{what}'"), what)
-        of_groups = _common_partition(
-            numbers, self.group, what, lambda record: f"record {record}: its group"
-        )
-        return of_groups[self.group]
+        return self.groups.partition(numbers, what)[self.groups.item]
 
     def drawn_partition(self, split: tuple[float, float], seed: int) -> NDArray[np.int8]:
         """Draw the partition of each record; records that belong together are in the same."""
         # Records on one side of a graph are connected by groups and items on the other.
-        record, node = [np.arange(self.count)], [self.group]
-        nodes = int(self.group.max(initial=0)) + 1
-        for column in self.columns.values():
+        record, node = list[NDArray[np.int64]](), list[NDArray[np.int64]]()
+        nodes = len(self.groups.record)
+        for column in (self.groups, *self.columns.values()):
             record.append(column.record)
             node.append(column.item + nodes)
             nodes += len(column.items)
-        places = np.concatenate(record), np.concatenate(node) + self.count
-        size = self.count + nodes
-        graph = coo_array((np.ones(len(places[0]), np.int64), places), (size, size))
-        numbers = connected_components(graph, directed=False)[1][: self.count]
+        ends = np.concatenate(record), np.concatenate(node)
+        graph = coo_array((np.ones(len(ends[0]), np.int64), ends), (nodes, nodes))
+        numbers = connected_components(graph, directed=False)[1][: len(self.groups.record)]
         known, whole = np.unique(numbers, return_inverse=True)
         return drawn_numbers(len(known), *split, seed)[whole]
 
@@ -224,19 +224,6 @@ class _Records:
         for row, text in enumerate(texts):
             check_characters(text, f"label {row}")
         return np.array(texts, object)
-
-
-def _common_partition(
-    numbers: NDArray[np.int8], whole: NDArray[np.int64], what: str, place: Callable[[int], str]
-) -> NDArray[np.int8]:
-    """Return the partition of each whole, an item or a group, if its parts are all in the same."""
-    found = numbers[np.unique(whole, return_index=True)[1]]
-    for number in np.flatnonzero(numbers != found[whole]).tolist():
-        one, other = PARTITIONS[found[whole[number]]], PARTITIONS[numbers[number]]
-        raise DataError(
-            f"{place(number)} is in two partitions of '{what}', {one} and {other}; keep it in one."
-        )
-    return found
 
 
 def _read_records(
@@ -272,22 +259,25 @@ def _read_records(
         )
     if not count:
         raise DataError("there is no record: every list is empty.")
-    members = _group_numbers(groups["group"]) if groups else None
+    every = np.arange(count)
+    members, names = _group_numbers(groups["group"]) if groups else (None, every.tolist())
     columns = {
         name: _read_column(name, cells, members, are_pictures=images.get(name) is not None)
         for name, cells in given.items()
     }
-    return _Records(count, columns, np.arange(count) if members is None else members)
+    item = every if members is None else members
+    return _Records(columns, _Column("group", names, item, every, every, count))
 
 
-def _group_numbers(groups: list[Any]) -> NDArray[np.int64]:
+def _group_numbers(groups: list[Any]) -> tuple[NDArray[np.int64], list[Any]]:
+    """Return the number of each record's group, and the groups."""
     try:
-        numbers: NDArray[np.int64] = pd.factorize(pd.Series(groups, dtype=object))[0]
+        numbers, names = pd.factorize(pd.Series(groups, dtype=object))
     except TypeError as error:
         raise DataError(f"group: expected a name or number for each record ({error}).") from None
     for row in np.flatnonzero(numbers < 0):
         raise DataError(f"record {row} has no group; give one for each record.")
-    return numbers.astype(np.int64)
+    return numbers.astype(np.int64), list(names)
 
 
 def _read_column(
@@ -392,7 +382,7 @@ class _Builder:
     def links(self) -> NDArray[np.int64]:
         """Return rows that tie the items of each group of records."""
         columns = [self.records.columns[view.name] for view in self.views]
-        groups = [self.records.group[column.record] for column in columns]
+        groups = [self.records.groups.item[column.record] for column in columns]
         placed = zip(self.positions, columns, strict=True)
         return links_of_groups(groups, [place[column.item] for place, column in placed])
 

@@ -218,17 +218,25 @@ def test_items_are_stored_train_validation_test() -> None:
 def test_an_item_or_a_group_in_two_partitions_is_an_error(folder: Path) -> None:
     path = folder / "0.jpg"
     message = (
-        f"view 'photo', record 2: the same item ({str(path)[:80]}) is in two partitions of "
-        "'partition', train and test; keep it in one."
+        "'{}', record 2: the same item ({}) is in two partitions of '{}', train and test; keep it "
+        "in one."
     )
     marks = ["train", "train", "test"]
     one, two = {"en": ["sea", "see", "sea"]}, {"en": ["sea"] * 3, "de": ["meer"] * 3}
-    refused(message, built, one, images={"photo": [path, None, path]}, partition=marks)
-    message = "record 2: its group is in two partitions of '{}', train and test; keep it in one."
+    shared = message.format("photo", str(path)[:80], "partition")
+    refused(shared, built, one, images={"photo": [path, None, path]}, partition=marks)
     for texts in (one, two):
         others = {"other": marks}
-        refused(message.format("partition"), built, texts, group=[1, 2, 1], partition=marks)
-        refused(message.format("other"), built, texts, group=[1, 2, 1], other_partitions=others)
+        refused(
+            message.format("group", 1, "partition"), built, texts, group=[1, 2, 1], partition=marks
+        )
+        refused(
+            message.format("group", 1, "other"),
+            built,
+            texts,
+            group=[1, 2, 1],
+            other_partitions=others,
+        )
 
 
 def test_other_partitions_are_kept_and_can_be_chosen() -> None:
