@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 
 from octis_m3l.data import MultiviewDataset
-from octis_m3l.errors import DataError, SettingsError, StorageError
+from octis_m3l.errors import DataError, SettingsError
 from octis_m3l.sources.build import build, describe, describe_all
 from octis_m3l.sources.catalogue import source_of, sources
 from octis_m3l.sources.fetch import fetch, home_of
 
 from .local_server import LocalServer
-from .serving import BAGS, serve, served_bags, small_bags
+from .serving import BAGS, serve, small_bags
 
 
 @pytest.mark.parametrize("name", sources())
@@ -116,22 +116,6 @@ def test_bags_of_words(
     expected = (name, "none stated", source.citation)
     assert (about["name"], about["licence"], about["citation"]) == expected
     assert about["source"]["commits"] == sources()[name].repositories
-
-
-def test_choices_of_bags(server: LocalServer, tmp_path: Path) -> None:
-    source = served_bags(server)
-    fetch(source, tmp_path)
-    dataset = build(source, tmp_path / "out", tmp_path, views=["en"], validation=0.34)
-    assert list(dataset.views) == ["en"]
-    assert dataset.text_view("en").sizes == (2, 1, 1)
-    with pytest.raises(StorageError, match="exists already and is not empty; pass overwrite=True"):
-        build(source, tmp_path / "out", tmp_path)
-    build(source, tmp_path / "out", tmp_path, overwrite=True)
-    with pytest.raises(DataError, match="de"):
-        build(source, tmp_path / "other", tmp_path, views=["de"])
-    with pytest.raises(SettingsError, match="expected a share from 0 to below 1"):
-        build(source, tmp_path / "other", tmp_path, validation=2)
-    assert not (tmp_path / "other").exists()
 
 
 @pytest.mark.parametrize("name", ["20newsgroup", "bbc-news", "dblp", "m10"])

@@ -11,7 +11,7 @@ from typer.testing import CliRunner, Result
 import octis_m3l.cli  # noqa: F401
 from octis_m3l.cli.datasets import datasets
 from octis_m3l.data import MultiviewDataset
-from octis_m3l.errors import SettingsError, StorageError
+from octis_m3l.errors import OctisM3LError, StorageError
 from octis_m3l.sources.catalogue import sources
 
 from .local_server import LocalServer
@@ -75,18 +75,27 @@ def test_for_people(tmp_path: Path) -> None:
 
 
 def test_errors_are_those_that_main_prints(tmp_path: Path) -> None:
-    wrong = run("fetch", "ecnew").exception
-    assert isinstance(wrong, SettingsError)
-    assert "Did you mean 'ecnews'?" in str(wrong)
-    for options, message in {
-        (): "octis-m3l datasets fetch ecnews",
-        ("--vocabulary", 9): "ecnews has no option 'vocabulary_size'. Known: seed, validation, vie",
-        ("--text", "en=title"): "ecnews has no option 'texts'. Known: seed, validation, views.",
-        ("--set", "validation=a"): "ecnews: validation='a': it should be a valid number.",
-    }.items():
-        wrong = run("build", "ecnews", "--out", tmp_path / "out", *options).exception
-        assert isinstance(wrong, SettingsError if options else StorageError)
-        assert message in str(wrong)
+    def wrong(*arguments: Any) -> str:
+        error = run(*arguments).exception
+        assert isinstance(error, OctisM3LError)
+        return str(error)
+
+    build = ("build", "ecnews", "--out", tmp_path / "out")
+    assert "Did you mean 'ecnews'?" in wrong("fetch", "ecnew")
+    assert "octis-m3l datasets fetch ecnews" in wrong(*build)
+    known = "Known: seed, validation, views."
+    unknown = f"ecnews has no option 'vocabulary_size'. {known}"
+    assert wrong(*build, "--vocabulary", 9) == unknown
+    assert wrong(*build, "--text", "en=title") == f"ecnews has no option 'texts'. {known}"
+    number = "ecnews: validation='a': it should be a valid number."
+    assert wrong(*build, "--set", "validation=a") == number
+    said("fetch", "ecnews")
+    assert "'de'" in wrong(*build, "--views", "de")
+    assert "expected a share from 0 to below 1" in wrong(*build, "--set", "validation=2")
+    assert not (tmp_path / "out").exists()
+    said(*build)
+    assert "exists already and is not empty; pass overwrite=True" in wrong(*build)
+    said(*build, "--overwrite")
 
 
 @pytest.mark.parametrize("content", ["{", '{"format": "octis-m3l source", "files": {}}'])
