@@ -38,43 +38,37 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
     torch.set_num_threads(before)
 
 
-@pytest.mark.parametrize("kind", [M3LContrast, NMTM])
-def test_training_and_inference_choose_their_threads(
-    kind: Any, planted_data: Planted, seen: list[int]
-) -> None:
-    data = planted_data.dataset.with_views(["en", "de"])
-    model = kind(**TINY).fit(data, top_words=3)
-    model.infer([" ".join(planted_data.words["en"][0])], "en")
-    assert set(seen) == {1}
-    seen.clear()
-    kind(**TINY, threads=2).train_model(data, top_words=3)
-    assert set(seen) == {2}
-
-
-def test_searches_and_comparisons_choose_their_threads(
+def test_training_searches_and_comparisons_choose_their_threads(
     planted_data: Planted, seen: list[int], tmp_path: Path
 ) -> None:
     data = planted_data.dataset.with_views(["en", "de"])
-    metric = TopicUniqueness(data, "en", 3)
-    Optimizer().optimize(
-        M3LContrast(**TINY),
-        data,
-        metric,
-        {"dropout": [0.1, 0.2]},
-        number_of_call=1,
-        n_random_starts=1,
-        model_runs=1,
-        topk=3,
-        save_path=f"{tmp_path}/",
-        threads=2,
-    )
-    assert set(seen) == {2}
-    seen.clear()
-    options: dict[str, Any] = {"seeds": 1, "metrics": ["tu"], "topk": 3, "progress": False}
-    for threads, expected in ((None, 1), (2, 2)):
+    texts = [" ".join(planted_data.words["en"][0])]
+
+    def trains(kind: Any, **threads: int) -> None:
+        kind(**TINY, **threads).fit(data, top_words=3).infer(texts, "en")
+
+    def searches(threads: int) -> None:
+        metric, space = TopicUniqueness(data, "en", 3), {"dropout": [0.1, 0.2]}
+        options: dict[str, Any] = {"number_of_call": 1, "n_random_starts": 1, "model_runs": 1}
+        options |= {"topk": 3, "save_path": f"{tmp_path}/", "threads": threads}
+        Optimizer().optimize(M3LContrast(**TINY), data, metric, space, **options)
+
+    def compares(threads: int | None) -> None:
+        options: dict[str, Any] = {"seeds": 1, "metrics": ["tu"], "topk": 3, "progress": False}
         compare({"ours": M3LContrast(**TINY)}, data, threads=threads, **options)
-        assert set(seen) == {expected}
+
+    for expected, call in (
+        (1, lambda: trains(M3LContrast)),
+        (2, lambda: trains(M3LContrast, threads=2)),
+        (1, lambda: trains(NMTM)),
+        (2, lambda: trains(NMTM, threads=2)),
+        (2, lambda: searches(2)),
+        (1, lambda: compares(None)),
+        (2, lambda: compares(2)),
+    ):
         seen.clear()
+        call()
+        assert set(seen) == {expected}
 
 
 def test_too_many_threads_are_refused(planted_data: Planted) -> None:
