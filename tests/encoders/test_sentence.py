@@ -154,22 +154,11 @@ def test_several_devices_have_the_librarys_pool(folder: Path, encoder: SentenceE
     np.testing.assert_allclose(several.encode(TEXTS), encoder.encode(TEXTS), atol=1e-5)
     assert sizes == [8, 4, 2]
     assert pools == [["cpu", "cpu"], "the pool"]
-
-
-@pytest.mark.parametrize("devices", ["cpu", ["cpu", "cpu"]])
-def test_an_interruption_passes_through(folder: Path, devices: Any) -> None:
-    encoder = SentenceEncoder(str(folder), device=devices)
-    stopped: list[Any] = []
-
-    def interrupted(*_: Any, **__: Any) -> Any:
-        raise KeyboardInterrupt
-
-    encoder._loaded.encode = interrupted
-    encoder._loaded.start_multi_process_pool = lambda devices: "the pool"
-    encoder._loaded.stop_multi_process_pool = stopped.append
-    with pytest.raises(KeyboardInterrupt):
-        encoder.encode(TEXTS)
-    assert stopped == ([] if devices == "cpu" else ["the pool"])
+    # It is also stopped after an error.
+    limited(several, 0)
+    with pytest.raises(SettingsError, match="the memory of cpu and cpu does not hold"):
+        several.encode(TEXTS)
+    assert pools[2:] == pools[:2]
 
 
 def test_the_prefix_of_the_librarys_own_models_may_be_left_out(
