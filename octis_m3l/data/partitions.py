@@ -11,12 +11,7 @@ from octis_m3l.data.views import PARTITIONS, View
 from octis_m3l.errors import DataError, SettingsError
 
 NO_PARTITION = -1
-_NUMBERS = {name: number for number, name in enumerate(PARTITIONS)} | {
-    "training": 0,
-    "val": 1,
-    "valid": 1,
-    "dev": 1,
-}
+_NUMBERS = {"train": 0, "training": 0, "validation": 1, "val": 1, "valid": 1, "dev": 1, "test": 2}
 
 
 def check_numbers(

@@ -216,28 +216,26 @@ def _rows(lines: list[str], first: int, delimiter: str, path: Path) -> Iterator[
     header = next((line for line in lines[first:] if line.strip()), "").split(delimiter)
     spaced = len(header) > 1 and all(cell.startswith(" ") for cell in header[1:])
     while at < len(lines):
-        plain = lines[at].rstrip("\r\n").split(delimiter)
-        cells, end = plain, at + 1
+        cells, end = lines[at].rstrip("\r\n").split(delimiter), at + 1
+        if spaced:
+            cells = [cell.lstrip(" ") for cell in cells]
         if '"' in lines[at]:
-            quoted, end = _quoted_row(lines, at, delimiter, spaced)
-            if quoted is not None and end > at + 1 and width > 1:
+            quoted, after = _quoted_row(lines, at, delimiter, spaced)
+            if quoted is not None and after > end and width > 1:
                 # Two stray quotes look like a cell with line breaks, and would swallow rows.
-                if not _are_rows(lines[at:end], delimiter, width):
+                if not _are_rows(lines[at:after], delimiter, width):
                     proven = proven or _has_width(quoted, width)
                 elif delimiter == "\t" or not _has_width(quoted, width):
                     quoted = None
                 else:
-                    doubtful = doubtful or f"{at + 1} to {end}"
-            if quoted is None:
-                end = at + 1
-                if not _has_width(plain, width):
-                    raise DataError(
-                        f"{path}, line {at + 1}: a quote that begins a cell does not end one "
-                        f"({lines[at].strip()[:_SHOWN]!r}); write a quote within a cell twice."
-                    )
-            cells = plain if quoted is None else quoted
-        elif spaced:
-            cells = [cell.lstrip(" ") for cell in plain]
+                    doubtful = doubtful or f"{at + 1} to {after}"
+            if quoted is not None:
+                cells, end = quoted, after
+            elif not _has_width(cells, width):
+                raise DataError(
+                    f"{path}, line {at + 1}: a quote that begins a cell does not end one "
+                    f"({lines[at].strip()[:_SHOWN]!r}); write a quote within a cell twice."
+                )
         if width == 1 or cells != [""]:
             yield at + 1, cells
             width = width or len(cells)
