@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from octis_m3l.data.views import PARTITIONS, View
+from octis_m3l.data.views import View
 from octis_m3l.errors import DataError, SettingsError
 
 NO_PARTITION = -1

@@ -101,13 +101,6 @@ def test_cells_of_any_length(tmp_path: Path) -> None:
     assert csv.field_size_limit() == 131072
 
 
-def test_a_column_that_is_there_twice_is_refused(tmp_path: Path) -> None:
-    path = written(tmp_path / "a.csv", "en,en,de\nsea,ship,meer\n")
-    with pytest.raises(DataError, match=r"^the table has 2 columns 'en'; rename all but one of th"):
-        from_table(path, texts=["en"])
-    assert from_table(path, texts=["de"]).info()["tuples"] == 1
-
-
 # Delimiters and encodings.
 
 

@@ -18,7 +18,6 @@ from octis_m3l.data.words import (
     read_word_vectors,
     translations,
 )
-from octis_m3l.encoders import encode_words
 from octis_m3l.errors import DataError
 
 WORDS = ("house", "tree", "cat")
@@ -150,14 +149,6 @@ def test_vectors_that_were_written_are_read(tmp_path: Path, words: list[str]) ->
     random.shuffle(lines)
     path.write_text(f"{len(words)} 3\n" + "".join(lines), encoding="utf-8")
     np.testing.assert_array_equal(read_word_vectors(path, words, "en"), vectors)
-
-
-def test_encoded_words_translate(dataset: MultiviewDataset) -> None:
-    vectors = encode_words(dataset, "clsi", dimensions=2)
-    assert {name: array.shape[0] for name, array in vectors.items()} == {"en": 3, "de": 3}
-    own = {name: np.array([[1, 2], [3, 5]], np.float32) for name in ("en", "de")}
-    with pytest.raises(DataError, match="views en, de have embeddings of your own and no encoder"):
-        encode_words(dataset.with_embeddings(own), "given")
 
 
 # Neighbours.
