@@ -2,10 +2,10 @@
 
 import inspect
 import random
-from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from pydantic import TypeAdapter
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
 NONE_STATED = "none stated"
 GITHUB_FILES = "https://raw.githubusercontent.com"
-_Item = TypeVar("_Item", bound=Hashable)
 
 
 @dataclass(frozen=True)
@@ -171,9 +170,7 @@ def preprocessors(
     }
 
 
-def drawn_partitions(
-    items: Sequence[_Item], test: int, validation: int, seed: int
-) -> dict[_Item, str]:
+def drawn_partitions(items: Sequence[Any], test: int, validation: int, seed: int) -> dict[Any, str]:
     """Return each item's partition: the first of a random order are test, then validation."""
     order = list(items)
     random.Random(seed).shuffle(order)

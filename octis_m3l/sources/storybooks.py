@@ -2,10 +2,10 @@
 
 import math
 import re
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from octis_m3l.errors import DataError
 from octis_m3l.sources.source import (
@@ -30,19 +30,15 @@ _PAGE = re.compile(r"^##\s*$", re.MULTILINE)
 _FACT = re.compile(r"^\*\s*([A-Za-z]+)\s*:\s*(.*?)\s*$", re.MULTILINE)
 _STORY_SEED, _PAGE_SEED = 7, 11
 _TEST, _VALIDATION = 0.15, 0.10
-_Item = TypeVar("_Item", bound=Hashable)
 
 
 @dataclass(frozen=True)
 class Story:
-    """A story in one language; a page without text is empty."""
+    """A story in one language, with facts such as its licence; a page without text is empty."""
 
     title: str
     pages: tuple[str, ...]
-    licence: str
-    author: str
-    illustrator: str
-    translator: str
+    facts: Mapping[str, str]
 
 
 Stories = dict[str, dict[str, Story]]
@@ -100,21 +96,14 @@ def parse_story(text: str) -> Story:
     cover, *pages = _PAGE.split(text.removeprefix("\ufeff").replace("\r\n", "\n"))
     title = cover.strip().partition("\n")[0].lstrip("#").strip()
     facts = dict(_FACT.findall(pages[-1])) if pages else {}
-    licence = facts.get("License", "").strip("[] ")
-    if not title or len(pages) < 2 or not licence:
+    facts["License"] = facts.get("License", "").strip("[] ")
+    if not title or len(pages) < 2 or not facts["License"]:
         raise DataError(
             "can't be read as a story: expected a title after '#', pages that begin with a line "
             "of '##', and a last section with the licence."
         )
     texts = [" ".join(page.split()) for page in pages[:-1]]
-    return Story(
-        title=title,
-        pages=tuple("" if page == "%None%" else page for page in texts),
-        licence=licence,
-        author=facts.get("Text", ""),
-        illustrator=facts.get("Illustration", ""),
-        translator=facts.get("Translation", ""),
-    )
+    return Story(title, tuple("" if text == "%None%" else text for text in texts), facts)
 
 
 def read_stories(folder: Path) -> tuple[Stories, dict[str, str]]:
@@ -141,8 +130,8 @@ def read_stories(folder: Path) -> tuple[Stories, dict[str, str]]:
 
 def _check_use(story: Story, language: str, original: Story | None) -> None:
     """Raise the reason why a story is left out."""
-    if story.licence != LICENCE:
-        raise DataError(f"its licence is {story.licence}")
+    if story.facts["License"] != LICENCE:
+        raise DataError(f"its licence is {story.facts['License']}")
     if language == LANGUAGES[0]:
         return
     if original is None:
@@ -162,7 +151,7 @@ def story_partitions(
     return of_story, drawn_partition(ordered, _PAGE_SEED), ordered
 
 
-def drawn_partition(items: Sequence[_Item], seed: int) -> dict[_Item, str]:
+def drawn_partition(items: Sequence[Any], seed: int) -> dict[Any, str]:
     """Return each item's partition."""
     test = math.ceil(_TEST * len(items))
     validation = math.ceil((_TEST + _VALIDATION) * len(items)) - test
@@ -171,15 +160,12 @@ def drawn_partition(items: Sequence[_Item], seed: int) -> dict[_Item, str]:
 
 def _authors(story: Mapping[str, Story]) -> dict[str, Any]:
     original = story[LANGUAGES[0]]
+    translators = {language: one.facts.get("Translation", "") for language, one in story.items()}
     return {
         "title": original.title,
-        "author": original.author,
-        "illustrator": original.illustrator,
-        "translators": {
-            language: translated.translator
-            for language, translated in story.items()
-            if translated.translator
-        },
+        "author": original.facts.get("Text", ""),
+        "illustrator": original.facts.get("Illustration", ""),
+        "translators": {language: name for language, name in translators.items() if name},
     }
 
 

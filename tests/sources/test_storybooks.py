@@ -149,8 +149,11 @@ def test_a_file_as_it_is_in_the_repository() -> None:
     )
     assert story.title == "Ziege, Hund"
     assert story.pages == ("Ein Satz. Zweiter.", "")
-    assert (story.licence, story.author) == ("CC-BY", "Fabian Wakholi")
-    assert (story.illustrator, story.translator) == ("Marleen Visser", "")
+    assert story.facts == {
+        "License": "CC-BY",
+        "Text": "Fabian Wakholi",
+        "Illustration": "Marleen Visser",
+    }
 
 
 @given(st.lists(st.text(st.characters(codec="utf-8"), max_size=40), min_size=1, max_size=6))
