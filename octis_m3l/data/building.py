@@ -15,11 +15,19 @@ from octis_m3l.data.arrays import read_array
 from octis_m3l.data.item_checks import as_items, check_characters, is_missing
 from octis_m3l.data.languages import language_of
 from octis_m3l.data.links import links_of_groups
-from octis_m3l.data.partitions import NO_PARTITION, arrange, drawn_numbers, numbers_of_names
 from octis_m3l.data.parts import DatasetParts
 from octis_m3l.data.pictures import as_picture, fault_of
 from octis_m3l.data.text import TextPreprocessor
-from octis_m3l.data.views import PARTITIONS, ImageView, TextView, View
+from octis_m3l.data.views import (
+    NO_PARTITION,
+    PARTITIONS,
+    ImageView,
+    TextView,
+    View,
+    arrange,
+    drawn_numbers,
+    numbers_of_names,
+)
 from octis_m3l.errors import DataError, SettingsError, check_known, suggest, warn
 from octis_m3l.validation import ArrayLike, Lenient, Unchecked, validated
 

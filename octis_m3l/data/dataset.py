@@ -16,15 +16,18 @@ from octis_m3l.data import adopt, bow_folder, building, frames
 from octis_m3l.data.folder.reading import read_folder
 from octis_m3l.data.folder.writing import write_folder
 from octis_m3l.data.links import check_links, restrict_links, row_links, tuple_numbers
-from octis_m3l.data.partitions import (
+from octis_m3l.data.parts import DatasetParts, content_fingerprints, describe
+from octis_m3l.data.views import (
     NO_PARTITION,
+    PARTITIONS,
+    ImageView,
+    TextView,
+    View,
     arrange,
     check_numbers,
     drawn_numbers,
     drawn_order,
 )
-from octis_m3l.data.parts import DatasetParts, content_fingerprints, describe
-from octis_m3l.data.views import PARTITIONS, ImageView, TextView, View
 from octis_m3l.data.words import WithoutVector, check_dictionary, read_word_vectors, word_pairs
 from octis_m3l.errors import DataError, check_known
 from octis_m3l.validation import ArrayLike, Listed, validated

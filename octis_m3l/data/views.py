@@ -1,8 +1,8 @@
-"""Views: one collection of items of one kind, the documents of one language or the images."""
+"""Views: collections of items of one kind (documents of a language, images), in partitions."""
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
@@ -15,12 +15,15 @@ from scipy.sparse import csr_array
 
 from octis_m3l.data.arrays import hash_of, read_array
 from octis_m3l.data.text import TextPreprocessor, check_vocabulary
-from octis_m3l.errors import DataError, check_known
+from octis_m3l.errors import DataError, SettingsError, check_known
 from octis_m3l.validation import Items, Lenient, validated_fields
 
 PARTITIONS = ("train", "validation", "test")
 # The same in the files of OCTIS.
 OCTIS_PARTITIONS = ("train", "val", "test")
+NO_PARTITION = -1
+_PARTITION_NAMES = {"train": 0, "training": 0, "validation": 1, "val": 1, "valid": 1, "dev": 1}
+_PARTITION_NAMES |= {"test": 2}
 Picture = Path | NDArray[np.uint8]
 
 VIEW_NAME = re.compile(r"[a-z0-9_-]+")
@@ -347,3 +350,69 @@ def check_embeddings(
                 f"view '{name}': the embedding of row {bad} holds NaN, infinity or a number above "
                 "3e38, too large for single precision; encode it again or leave the item out."
             )
+
+
+# The partition of each item or record: 0 (train), 1 (validation), 2 (test) or -1 (in none).
+
+
+def check_numbers(
+    name: str, numbers: Mapping[str, NDArray[np.int8]], views: Iterable[View]
+) -> None:
+    """Check that a named partition has a number for each item of each view."""
+    for view in views:
+        of_view = np.asarray(numbers.get(view.name, []))
+        if of_view.shape != (len(view),) or not np.isin(of_view, (NO_PARTITION, 0, 1, 2)).all():
+            raise DataError(
+                f"partition '{name}': expected for each of the {len(view)} items of view "
+                f"'{view.name}' 0 (train), 1 (validation), 2 (test) or -1 (in none of them)."
+            )
+
+
+def numbers_of_names(names: Iterable[Any], what: str) -> NDArray[np.int8]:
+    """Return the numbers of partitions that a user named."""
+    given = [str(name) for name in names]
+    unknown = [name for name in given if name.lower() not in _PARTITION_NAMES]
+    if unknown:
+        raise DataError(
+            f"'{what}' has {len(unknown)} unknown entries, the first is '{unknown[0]}'; expected "
+            "train, validation (or val) and test."
+        )
+    return np.array([_PARTITION_NAMES[name.lower()] for name in given], np.int8)
+
+
+@dataclass(frozen=True, eq=False)
+class Arrangement:
+    """The order of items sorted by partition, without those in none, and their new positions."""
+
+    order: NDArray[np.int64]
+    sizes: tuple[int, int, int]
+    positions: NDArray[np.int64]
+
+
+def arrange(numbers: NDArray[np.integer[Any]]) -> Arrangement:
+    """Sort items by partition, stably; the last of the positions is that of a missing item."""
+    order = np.argsort(numbers, kind="stable")
+    order = order[numbers[order] >= 0]
+    train, validation, test = (int((numbers == p).sum()) for p in range(3))
+    positions = np.full(len(numbers) + 1, -1, np.int64)
+    positions[order] = np.arange(len(order))
+    return Arrangement(order, (train, validation, test), positions)
+
+
+def drawn_order(count: int, seed: int) -> NDArray[np.int64]:
+    """Return the numbers below `count` in random order."""
+    if seed < 0:
+        raise SettingsError(f"seed={seed}: expected a whole number, 0 or more.")
+    return np.random.default_rng(seed).permutation(count)
+
+
+def drawn_numbers(count: int, train: float, validation: float, seed: int) -> NDArray[np.int8]:
+    """Draw the partitions of `count` items at random, in these shares; the rest is for testing."""
+    if not (0 < train <= 1 and 0 <= validation <= 1 and train + validation <= 1 + 1e-9):
+        raise DataError(
+            f"shares train={train}, validation={validation}: expected train above 0 and both "
+            "together at most 1."
+        )
+    order = drawn_order(count, seed)
+    cuts = np.rint(np.array([train, train + validation]) * count)
+    return np.searchsorted(cuts, order, side="right").astype(np.int8)

@@ -159,7 +159,7 @@ def _columns(split: Any) -> list[str]:
 
 
 def _check_names(splits: Iterable[str]) -> None:
-    from octis_m3l.data.partitions import numbers_of_names
+    from octis_m3l.data.views import numbers_of_names
 
     try:
         numbers_of_names(splits, "the names of the splits")
