@@ -38,41 +38,31 @@ def links_of_groups(
         One of each for every view: the group and the stored position of each occurrence of an
         item, −1 where the item was dropped.
     """
-    count = 1 + max((int(of_view.max(initial=-1)) for of_view in groups), default=-1)
-    items, starts, sizes = [], [], []
+    # Not at the top: describing a data set needs no pandas, which takes long to import.
+    import pandas as pd
+
+    columns = []
     for group, position in zip(groups, positions, strict=True):
-        pairs = np.stack([group, position], axis=1)[position >= 0]
-        first = np.sort(np.unique(pairs, axis=0, return_index=True)[1])
-        pairs = pairs[first][np.argsort(pairs[first, 0], kind="stable")]
-        size = np.bincount(pairs[:, 0], minlength=count)
-        items.append(np.append(pairs[:, 1], MISSING))
-        sizes.append(size)
-        starts.append(np.cumsum(size) - size)
-    size = np.array(sizes).reshape(len(groups), count)
+        items = pd.DataFrame({"group": group, "item": position})
+        items = items[items["item"] >= 0].drop_duplicates()
+        items["number"] = items.groupby("group").cumcount()
+        columns.append(items.set_index(["group", "number"])["item"])
     # Row i of a group has the i-th item of each view, or the first one where it has fewer.
-    rows = size.max(axis=0, initial=0)
-    group = np.repeat(np.arange(count), rows)
-    number = np.arange(len(group)) - np.repeat(np.cumsum(rows) - rows, rows)
-    links = np.full((len(group), len(groups)), MISSING, np.int64)
-    for column, (of_view, start) in enumerate(zip(items, starts, strict=True)):
-        there = size[column][group]
-        place = start[group] + np.where(number < there, number, 0)
-        links[:, column] = np.where(there > 0, of_view[np.where(there > 0, place, 0)], MISSING)
+    own = pd.concat(columns, axis=1).sort_index()
+    first = own.groupby("group").transform("first")
+    links = own.fillna(first).fillna(MISSING).to_numpy(np.int64)
     # A row that shares no item with the first row of its group is tied to it by one more row.
-    filled = size > 0
-    fewest = np.where(filled, size, rows).min(axis=0, initial=np.iinfo(np.int64).max)
-    apart = np.flatnonzero(
-        (number > 0) & (number < fewest[group]) & (filled.sum(axis=0) > 1)[group]
-    )
+    group, number = (own.index.get_level_values(level).to_numpy() for level in (0, 1))
+    filled = first.notna().to_numpy()
+    shares_none = (own.notna().to_numpy() == filled).all(axis=1)
+    apart = np.flatnonzero((number > 0) & shares_none & (filled.sum(axis=1) > 1))
     ties = np.full((len(apart), len(groups)), MISSING, np.int64)
     if len(apart):
-        first, second = np.argsort(~filled, axis=0, kind="stable")[:2, group[apart]]
+        one, other = np.argsort(~filled[apart], axis=1, kind="stable")[:, :2].T
         each = np.arange(len(apart))
-        ties[each, first] = links[apart - number[apart], first]
-        ties[each, second] = links[apart, second]
+        ties[each, one] = links[apart - number[apart], one]
+        ties[each, other] = links[apart, other]
     every = np.concatenate([links, ties])
-    if not len(every):
-        return every
     is_tie = np.repeat([0, 1], [len(links), len(ties)])
     number, group = np.append(number, number[apart]), np.append(group, group[apart])
     return every[np.lexsort((number, is_tie, group, every[:, 0]))]
