@@ -243,7 +243,6 @@ class OfContextualized(PerView):
         theirs.
     **arguments
         As for the class: ``n_components``, ``num_epochs``, ``loss_weights={'beta': …}``, …
-
     """
 
     reads_embeddings = True

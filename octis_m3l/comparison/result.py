@@ -87,10 +87,8 @@ class Run:
             for measure, by_place in stored["measured"].items():
                 measured[measure] = {}
                 for where, entry in by_place.items():
-                    found = [
-                        arrays[f"{measure}\n{where}\n{kind}"] if "items" in entry else None
-                        for kind in ("items", "tuples")
-                    ]
+                    keys = (f"{measure}\n{where}\n{kind}" for kind in ("items", "tuples"))
+                    found = [arrays[key] for key in keys] if "items" in entry else []
                     measured[measure][where] = Measured(entry["score"], entry["higher"], *found)
             return cls(**{name: stored[name] for name in _PLAIN}, measured=measured)
 
@@ -125,23 +123,15 @@ class Comparison:
         Finished and failed ones.
     info : mapping
         Data, partition, topk and versions of packages.
-
-    Attributes
-    ----------
-    higher : dict of measure to bool
-        Whether higher scores are better.
-    standings : dict of (measure, view or pair or 'all views') to dict of contender to Standing
-        'all views' is the mean over the views, or pairs of views, on which every contender with
-        this measure was measured.
-    common : dict of measure to list of str or None
-        These views or pairs; None where they are all on which any contender was measured.
     """
 
     def __init__(self, names: Sequence[str], runs: Sequence[Run], info: Mapping[str, Any]) -> None:
         self.names, self.info = list(names), dict(info)
         self.runs = sorted(runs, key=lambda run: (self.names.index(run.contender), run.seed))
-        self.higher: dict[str, bool] = {}
+        self.higher: dict[str, bool] = {}  # by measure: whether higher scores are better
+        # The views or pairs on which every contender with a measure was measured; None: all.
         self.common: dict[str, list[str] | None] = {}
+        # By measure, and view or pair; 'all views' is the mean over those in `common`.
         self.standings = self._standings()
 
     @classmethod
@@ -223,14 +213,10 @@ class Comparison:
         return f"mean of {', '.join(shared)}" if shared else where
 
     def frame(self) -> pd.DataFrame:
-        """Return a row for each contender, measure and view, pair of views, and mean over them.
+        """Return a row for each contender, measure and place, with the entries of `Standing`.
 
-        'all views' is the mean over all, 'mean of …' over those that all contenders have.
-
-        Returns
-        -------
-        DataFrame
-            contender, measure, where, and the entries of `Standing`.
+        The place is a view or pair; 'all views', the mean over all; or 'mean of …', over those
+        that all contenders have.
         """
         rows = [
             {
@@ -255,26 +241,13 @@ class Comparison:
         return pd.DataFrame(rows, columns=["contender", "seed", "measure", "where", "score"])
 
     def item_frames(self) -> Iterator[pd.DataFrame]:
-        """Yield a frame for each run, measure and view that has items.
-
-        Yields
-        ------
-        DataFrame
-            contender, seed, measure, where, tuple, score; a row for each item.
-        """
+        """Yield a frame for each run, measure and view that has items, with a row for each item."""
         for run in self.runs:
             for measure, where, entry in run.scores():
                 if entry.items is not None:
-                    yield pd.DataFrame(
-                        {
-                            "contender": run.contender,
-                            "seed": run.seed,
-                            "measure": measure,
-                            "where": where,
-                            "tuple": entry.tuples,
-                            "score": entry.items,
-                        }
-                    )
+                    of = {"contender": run.contender, "seed": run.seed, "measure": measure}
+                    items = {"where": where, "tuple": entry.tuples, "score": entry.items}
+                    yield pd.DataFrame({**of, **items})
 
 
 def _place_of(measure: str) -> tuple[int, str]:

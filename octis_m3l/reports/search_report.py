@@ -3,7 +3,6 @@
 import math
 from collections.abc import Mapping
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any, Literal
 
 import numpy as np
@@ -141,9 +140,10 @@ def draw_search(result: SearchResult, path: str | Path, *, seed: int = 0) -> Non
     figure = np.ravel(axes)[0].figure
     for axis in figure.axes:
         for of_axis in (axis.xaxis, axis.yaxis):
-            if of_axis.get_label_text() == "Partial dependence":
+            label = of_axis.get_label_text()
+            if label == "Partial dependence":
                 of_axis.set_label_text(measured(result))
-            elif _searched(result, of_axis.get_label_text()).prior == "log-uniform":
+            elif getattr(result.search_space.get(label), "prior", None) == "log-uniform":
                 of_axis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10], integer=True))
                 of_axis.set_major_formatter(lambda value, _: f"{10**value:.3g}")
     try:
@@ -191,10 +191,6 @@ def _plain_dimension(searched: Any) -> Any:
         return type(searched)(searched.categories, name=searched.name)
     low, high = searched.bounds
     return type(searched)(low, high, prior=searched.prior, name=searched.name)
-
-
-def _searched(result: SearchResult, label: str) -> Any:
-    return result.search_space.get(label, SimpleNamespace(prior=None))
 
 
 def _fitted(result: SearchResult, seed: int) -> tuple[Any, Any, NDArray[Any], NDArray[np.float64]]:

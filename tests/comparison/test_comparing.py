@@ -1,7 +1,6 @@
 """The runner: what is trained, stored, tried again and refused."""
 
 import json
-import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -31,7 +30,6 @@ from octis_m3l import (
     OnView,
     compare,
 )
-from octis_m3l.cli import main
 from octis_m3l.comparison.contenders import Terms
 from octis_m3l.comparison.result import ALL
 from octis_m3l.comparison.specifications import contender
@@ -39,6 +37,7 @@ from octis_m3l.errors import OctisM3LError, StorageError
 from octis_m3l.reports import comparison_markdown
 from octis_m3l.search import Executor, Outcome, Task
 from tests.comparison.toy import Guesser, Spoilt, quickly
+from tests.shell import Refused, Run
 
 LISTS = {
     "en": ["Snow fell on the summit.", "The baker kneads dough.", "A train left the station."] * 20,
@@ -348,37 +347,27 @@ def test_a_name_that_begins_with_a_dot_is_kept(dataset: MultiviewDataset, tmp_pa
     assert result.names == Comparison.from_folder(tmp_path).names == [".5"]
 
 
-def test_from_a_shell(
-    texts: MultiviewDataset, tmp_path: Path, monkeypatch: Any, capsys: Any
-) -> None:
+def test_from_a_shell(texts: MultiviewDataset, tmp_path: Path, run: Run, refused: Refused) -> None:
     texts.save(tmp_path / "corpus")
-
-    def run(*arguments: Any) -> tuple[int, str, str]:
-        words = ["compare", tmp_path / "corpus", "--out", tmp_path / "out", *arguments]
-        monkeypatch.setattr(sys, "argv", ["octis-m3l", *map(str, words)])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        out, err = capsys.readouterr()
-        return int(ended.value.code or 0), out, " ".join(err.split())
-
-    assert "name the models: --model" in run()[2]
-    assert "unknown model 'octis.LDS'" in run("--model", "octis.LDS")[2]
+    command = ("compare", tmp_path / "corpus", "--out", tmp_path / "out")
+    models = (*command, "--model", "octis.LDA", "--model", "octis.NMF", "--topics", 3, "--seeds", 2)
+    tu = (*models, "--metric", "tu")
+    refused("name the models: --model", *command)
+    refused("unknown model 'octis.LDS'", *command, "--model", "octis.LDS")
     assert not (tmp_path / "out").exists()
-    models = ("--model", "octis.LDA", "--model", "octis.NMF", "--topics", 3, "--seeds", 2)
-    code, out, err = run(*models, "--metric", "tu")
+    code, out, err = run(*tu)
     assert code == 0, err
     assert "tu ↑" in out
     assert "octis.NMF" in out
     before = {file: file.stat().st_mtime_ns for file in (tmp_path / "out" / "runs").iterdir()}
     assert len(before) == 4
-    code, out, err = run(*models, "--metric", "tu", "--json")
+    code, out, err = run(*tu, "--json")
     assert code == 0, err
     standings = json.loads(out)["standings"]
     assert {entry["contender"] for entry in standings} == {"octis.LDA", "octis.NMF"}
     assert all(file.stat().st_mtime_ns == time for file, time in before.items())
     assert (tmp_path / "out" / "by-view.md").is_file()
-    tu = (*models, "--metric", "tu")
-    assert "runs of another 'octis.LDA'" in run(*tu, "--set", "octis.LDA.passes=3")[2]
+    refused("runs of another 'octis.LDA'", *tu, "--set", "octis.LDA.passes=3")
     for given in ("passes=3", "octis.ETM.passes=3", "octis.LDA=3"):
-        assert "expected MODEL.NAME=VALUE, with a model that" in run(*models, "--set", given)[2]
-    assert "octis.LDA: " in run(*models, "--set", "octis.LDA.passe=3")[2]
+        refused("expected MODEL.NAME=VALUE, with a model that", *models, "--set", given)
+    refused("octis.LDA: ", *models, "--set", "octis.LDA.passe=3")
