@@ -27,7 +27,7 @@ from octis_m3l.files import as_json, damage_errors, held
 from octis_m3l.metrics.scores import check_built
 from octis_m3l.models.base import TopicModel
 from octis_m3l.search.executors import Place
-from octis_m3l.search.record import SearchRecord, read_search, runs_file
+from octis_m3l.search.record import Parts, SearchRecord, read_search, runs_file
 from octis_m3l.search.result import SearchResult
 from octis_m3l.search.runs import Job, Outcome, Task, check_metrics
 from octis_m3l.search.settings import SearchSettings
@@ -118,10 +118,6 @@ class Optimizer(OctisOptimizer):  # type: ignore[misc]
         test_allowed : bool
             Whether `metric` may read the test partition.
 
-        Returns
-        -------
-        SearchResult
-
         Raises
         ------
         SettingsError, DataError, StorageError
@@ -149,17 +145,15 @@ class Optimizer(OctisOptimizer):  # type: ignore[misc]
         kernel = settings.get("kernel", _KERNEL)
         with held(checked.file):
             _check_is_new(checked)
+            parts = (model, dataset, metrics, space)
             record = SearchRecord.of(
-                model,
-                dataset,
-                metrics,
-                space,
+                *parts,
                 settings=checked,
                 kernel="" if kernel.get_params() == _KERNEL.get_params() else str(kernel),
                 seed=int(model.hyperparameters["seed"] if ours else checked.random_state),
                 test_allowed=test_allowed,
             )
-            return self._search(record, model, dataset, metrics, space, kernel, place, progress)
+            return self._search(record, parts, kernel, place, progress)
 
     def resume_optimization(
         self,
@@ -199,10 +193,6 @@ class Optimizer(OctisOptimizer):  # type: ignore[misc]
         processes, device, threads, executor, progress
             As for `optimize`.
 
-        Returns
-        -------
-        SearchResult
-
         Raises
         ------
         StorageError, DataError
@@ -221,9 +211,9 @@ class Optimizer(OctisOptimizer):  # type: ignore[misc]
         read_search(file)
         with held(file):
             record = read_search(file)
-            given = (model, dataset, metric, extra_metrics, classes)
+            given = (model, dataset, metric, extra_metrics)
             with damage_errors(runs_file(file), "copy it again, or begin the search anew"):
-                parts = record.parts(*given, trusted=trusted)
+                parts = record.parts(*given, classes, trusted=trusted)
             if record.kernel and kernel is None:
                 raise StorageError(
                     f"the search had the kernel {record.kernel}; give it again: kernel=…"
@@ -237,19 +227,12 @@ class Optimizer(OctisOptimizer):  # type: ignore[misc]
             if all(run.scores is None for run in record.runs):
                 # A search of which all runs failed begins again.
                 record.runs, record.points = [], []
-            return self._search(record, *parts, kernel or _KERNEL, place, progress)
+            return self._search(record, parts, kernel or _KERNEL, place, progress)
 
     def _search(
-        self,
-        record: SearchRecord,
-        model: Any,
-        dataset: Any,
-        metrics: Sequence[Any],
-        space: Any,
-        kernel: Any,
-        place: Place,
-        progress: bool,
+        self, record: SearchRecord, parts: Parts, kernel: Any, place: Place, progress: bool
     ) -> SearchResult:
+        model, dataset, metrics, space = parts
         self._record, self._place, self._progress = record, place, progress
         self._file, self.batch = record.settings.file, record.settings.batch
         self.outcomes = {(run.call, run.run): run for run in record.runs}

@@ -34,6 +34,9 @@ _FETCHED = "_py3.pkz"
 _KNOWN_PACKAGES = ("octis", "octis_m3l", "contextualized_topic_models")
 _UNPICKLED = ("bert_path", "embeddings_path", "embeddings_type")
 
+Parts = tuple[Any, Any, list[Any], dict[str, Any]]
+"""The model, data set, metrics and space of a search."""
+
 
 class SearchRecord(BaseModel):
     """The content of a search's file of runs."""
@@ -78,7 +81,7 @@ class SearchRecord(BaseModel):
         classes: Collection[type],
         *,
         trusted: bool,
-    ) -> tuple[Any, Any, list[Any], dict[str, Any]]:
+    ) -> Parts:
         """Return the model, data set, metrics and space: those that are given, or as recorded."""
         dataset = _rebuilt_dataset(self.dataset) if dataset is None else dataset
         _check_same_dataset(dataset, self.dataset)
@@ -196,7 +199,7 @@ def _is_plain(value: Any) -> bool:
 
 
 def _is_scalar(value: Any) -> bool:
-    return isinstance(value, str | int | float | np.number | np.bool_ | None)
+    return isinstance(value, str | int | float | np.integer | np.floating | np.bool_ | None)
 
 
 def _attributes(model: Any) -> tuple[dict[str, Any], bool]:

@@ -71,10 +71,6 @@ def search_space(
         with the prior 'uniform' or 'log-uniform', a list of the values to choose from, or a
         dimension of scikit-optimize. Between whole numbers, whole numbers are searched.
 
-    Returns
-    -------
-    dict of str to Dimension
-
     Raises
     ------
     SettingsError

@@ -25,15 +25,7 @@ _REMEDY = (
 
 
 def derive_seed(seed: int, *path: int) -> int:
-    """Return a seed from 0 to 2³¹ − 1 that depends on another seed and a path alone.
-
-    Parameters
-    ----------
-    seed : int
-        The run's seed, 0 or more.
-    *path : int
-        What the seed is for: a call, a run, an epoch.
-    """
+    """Return a seed from 0 to 2³¹ − 1 for a call, a run or an epoch of a run with a seed ≥ 0."""
     return int(np.random.SeedSequence(seed, spawn_key=path).generate_state(1)[0] >> 1)
 
 
@@ -114,10 +106,6 @@ def train(
         The run's settings and data, which the checkpoint must have been written with.
     progress : bool
         Whether to show a progress bar.
-
-    Returns
-    -------
-    History
 
     Raises
     ------
