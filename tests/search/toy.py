@@ -20,9 +20,9 @@ class Hill(AbstractModel):  # type: ignore[misc]
     process of the run that finds it, once.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, **given: Any) -> None:
         super().__init__()
-        self.hyperparameters = {"x": 0.5, "y": 1, "kind": "round", "trouble": ""}
+        self.hyperparameters = {"x": 0.5, "y": 1, "kind": "round", "trouble": "", **given}
         self.use_partitions = True
 
     def train_model(
