@@ -241,27 +241,51 @@ def test_a_function_comes_back_only_by_its_name(tokenizer: Any, name: str) -> No
 # Errors.
 
 
-@pytest.mark.parametrize("document", [b"pear", 7])
-def test_documents_that_are_not_text(document: Any) -> None:
-    texts, preprocessor = ["pear", document], TextPreprocessor("de")
-    message = (
-        f"the document is of type {type(document).__name__}; expected str, or None if it is "
-        "missing. Decode bytes, and convert other types with str()."
-    )
-    in_row = f"View 'de', row 1: {message}"
-    assert refused(lambda: preprocessor.fit_transform(texts, view="de")) == in_row
-    assert refused(lambda: preprocessor.transform(texts, ["pear"], view="de")) == in_row
-    assert refused(lambda: preprocessor.tokenize(document)) == message
-    assert refused(lambda: preprocessor.fit_transform("pear")) == (
-        "View 'text': expected a list of items, given one str; put a single item in a list."
-    )
+EN = TextPreprocessor("en")
+NO_TEXT = (
+    "the document is of type {}; expected str, or None if it is missing. Decode bytes, and convert "
+    "other types with str()."
+)
+MASK = "View 'text': the training mask is of type {} and shape {}; expected bool and (2,), one "
+NO_VOCABULARY = "view 'text' has no vocabulary: no word was left after preprocessing; check the "
+WORD = "view 'text': the vocabulary has {}, which is empty, has white space or is there twice; expe"
+TOKENS = (
+    "View 'text', row 1: the tokenizer returned {}; expected a list of words without white space. "
+    "Correct the function given as tokenizer; it can join words with underscores."
+)
 
 
-@pytest.mark.parametrize("training", [np.array([0, 1]), np.array([True])])
-def test_masks_of_another_shape_or_type(training: Any) -> None:
-    expected = r"mask is of type .*; expected bool and \(2,\), one truth value for each document\."
-    with pytest.raises(DataError, match=rf"^View 'text': the training {expected}"):
-        TextPreprocessor().fit_transform(["pear", "fig"], training)
+def split_into(tokens: Any) -> object:
+    texts: list[Any] = [None, "x"]
+    return TextPreprocessor("en", tokenizer=lambda text: tokens).fit_transform(texts)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (
+            lambda: EN.fit_transform(["a", 7], view="de"),
+            f"View 'de', row 1: {NO_TEXT}".format("int"),
+        ),
+        (lambda: EN.transform([b"a"], ["b"]), f"View 'text', row 0: {NO_TEXT}".format("bytes")),
+        (lambda: EN.tokenize(7), NO_TEXT.format("int")),
+        (lambda: EN.fit_transform("pear"), "View 'text': expected a list of items, given one str;"),
+        (lambda: EN.fit_transform(["a", "b"], np.array([0, 1])), MASK.format("int64", "(2,)")),
+        (lambda: EN.fit_transform(["a", "b"], np.array([True])), MASK.format("bool", "(1,)")),
+        (lambda: EN.transform(["pear"], []), NO_VOCABULARY),
+        (lambda: EN.transform(["pear"], "pear"), "view 'text', vocabulary: expected a list of it"),
+        (lambda: EN.transform(["pear"], ["a pear"]), WORD.format("'a pear'")),
+        (lambda: EN.transform(["pear"], ["fig", ""]), WORD.format("''")),
+        (lambda: EN.transform(["pear"], [3]), WORD.format("3")),
+        (lambda: EN.transform(["pear"], ["fig", "fig"]), WORD.format("'fig'")),
+        (lambda: split_into(["pear", "new york"]), TOKENS.format("'new york'")),
+        (lambda: split_into(["pear", 3]), TOKENS.format("3")),
+        (lambda: split_into("pear"), TOKENS.format("'pear'")),
+        (lambda: split_into(None), TOKENS.format("None")),
+    ],
+)
+def test_calls_that_are_refused(call: Callable[[], object], message: str) -> None:
+    assert refused(call).startswith(message)
 
 
 def test_texts_without_a_vocabulary() -> None:
@@ -282,31 +306,3 @@ def test_texts_without_a_vocabulary() -> None:
     said(["the a 7", "pear"], 1, 1, "'en'", 0, 0, 1, 0, 1.0, language="en")
     bounds = {"min_document_frequency": 2, "max_document_frequency": 0.5}
     said(["red pear", "fig", "red fig", None], 2, 3, None, 3, 2, 2, 1, 0.5, **bounds)
-
-
-@pytest.mark.parametrize(
-    ("vocabulary", "message"),
-    [
-        ([], "view 'text' has no vocabulary: no word was left after preprocessing; check"),
-        ("pear", "view 'text', vocabulary: expected a list of items, given one str; put"),
-        (["a pear"], "view 'text': the vocabulary has 'a pear', which is empty, has white sp"),
-        (["fig", ""], "view 'text': the vocabulary has '', which is empty, has white space or"),
-        ([3], "view 'text': the vocabulary has 3, which is empty, has white space or is "),
-        (["fig", "fig"], "view 'text': the vocabulary has 'fig', which is empty, has white s"),
-    ],
-)
-def test_vocabularies_that_are_invalid(vocabulary: Any, message: str) -> None:
-    found = refused(lambda: TextPreprocessor().transform(["pear"], vocabulary))
-    assert found.startswith(message)
-
-
-@pytest.mark.parametrize(
-    ("tokens", "wrong"),
-    [(["pear", "new york"], "new york"), (["pear", 3], 3), ("pear", "pear"), (None, None)],
-)
-def test_custom_tokenizers_that_return_something_else(tokens: Any, wrong: Any) -> None:
-    preprocessor = TextPreprocessor("en", tokenizer=lambda text: tokens)
-    assert refused(lambda: preprocessor.fit_transform([None, "x"], view="en")) == (
-        f"View 'en', row 1: the tokenizer returned {wrong!r}; expected a list of words without "
-        "white space. Correct the function given as tokenizer; it can join words with underscores."
-    )
