@@ -268,7 +268,7 @@ class TextPreprocessor:
     def doubts_of_language(self, corpus: TokenizedCorpus, view: str) -> list[str]:
         """Return warnings if the texts seem to be in another language than the one given."""
         words, doubts = corpus.vocabulary, []
-        if self.tokenizer == "auto" and self._splits_forms():
+        if self.tokenizer == "auto" and self._chosen_tokenizer() == "unicode":
             doubts.append(doubt_of_segmentation(view, self.language, words))
         if self.stop_words is True:
             doubts.append(doubt_of_stop_words(view, self.language, words, corpus.token_ids))
@@ -321,11 +321,14 @@ class TextPreprocessor:
             )
         return replace(self, tokenizer=tokenizer)
 
+    def _chosen_tokenizer(self) -> str | Tokenizer:
+        return automatic_tokenizer(self.language) if self.tokenizer == "auto" else self.tokenizer
+
     def _find_forms(self) -> Callable[[str], Iterable[str]]:
-        if isinstance(self.tokenizer, str):
-            return find_forms(self.tokenizer, self.language)
-        function = self.tokenizer
-        return lambda text: _checked_tokens(function(text))
+        tokenizer = self._chosen_tokenizer()
+        if isinstance(tokenizer, str):
+            return find_forms(tokenizer)
+        return lambda text: _checked_tokens(tokenizer(text))
 
     def _words_of(self, form: str) -> list[str]:
         """Return the words that a form, a word as it is written, consists of."""
@@ -333,15 +336,10 @@ class TextPreprocessor:
         if self.lowercase:
             word = lower_case(word, self.language)
         pieces = word.split()
-        if self._splits_forms():
+        if self._chosen_tokenizer() == "unicode":
             keep_clitics = not self._stop_words()
             pieces = split_form(word, self.language, self._is_stop_word, keep_clitics)
         return [piece for piece in pieces if self._keeps(piece)]
-
-    def _splits_forms(self) -> bool:
-        if self.tokenizer == "auto":
-            return automatic_tokenizer(self.language) == "unicode"
-        return self.tokenizer == "unicode"
 
     def _keeps(self, word: str) -> bool:
         least = self.min_word_length

@@ -141,9 +141,8 @@ def lower_case(text: str, language: str | None = None) -> str:
     return normalise(text.lower().replace("i\u0307", "i"), language)
 
 
-def find_forms(tokenizer: str, language: str | None) -> Callable[[str], Iterable[str]]:
-    """Return the function that finds the words of a text as they are written."""
-    name = automatic_tokenizer(language) if tokenizer == "auto" else tokenizer
+def find_forms(name: str) -> Callable[[str], Iterable[str]]:
+    """Return the function of a tokenizer that finds the words of a text as they are written."""
     if name == "jieba":
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -169,35 +168,25 @@ def split_form(
     """Split a word that the tokenizer "unicode" found at its hyphens and at clitics."""
     if is_stop_word(form):
         return []
-    return [
-        piece
-        for part in form.replace('"', "\u05f4").split("-")
-        for piece in _split_apostrophes(part, language, is_stop_word, keep_clitics)
-    ]
-
-
-def _split_apostrophes(
-    part: str, language: str | None, is_stop_word: Callable[[str], bool], keep_clitics: bool
-) -> list[str]:
-    if language is None or "'" not in part:
-        return [part]
-    if language in _DOTLESS:
-        return _TURKIC_STEM.findall(part)[:1]
-    leading, trailing = _LEADING.get(language, ()), _TRAILING.get(language, ())
-    before: list[str] = []
-    after: list[str] = []
-    while "'" in part and not is_stop_word(part):
-        first, _, rest = part.partition("'")
-        start, _, last = part.rpartition("'")
-        if first.lower() in leading:
-            before.append(first)
-            part = rest
-        elif last.lower() in trailing:
-            after.insert(0, last)
-            part = start
-        else:
-            break
-    return [*before, part, *after] if keep_clitics else [part]
+    leading, trailing = _LEADING.get(language or "", ()), _TRAILING.get(language or "", ())
+    pieces: list[str] = []
+    for part in form.replace('"', "\u05f4").split("-"):
+        before, after = list[str](), list[str]()
+        if language in _DOTLESS and "'" in part:
+            part = "".join(_TURKIC_STEM.findall(part)[:1])
+        while "'" in part and not is_stop_word(part):
+            first, _, rest = part.partition("'")
+            start, _, last = part.rpartition("'")
+            if first.lower() in leading:
+                before.append(first)
+                part = rest
+            elif last.lower() in trailing:
+                after.insert(0, last)
+                part = start
+            else:
+                break
+        pieces += [*before, part, *after] if keep_clitics else [part]
+    return pieces
 
 
 def available_stop_words() -> tuple[str, ...]:
