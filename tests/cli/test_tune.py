@@ -3,19 +3,12 @@
 import json
 import shlex
 from pathlib import Path
-from typing import Any
 
 import pytest
 from planted import planted
-from rich.console import Console
 from shell import Refused, Run
 
-from octis_m3l import Optimizer
-from octis_m3l.errors import DataError
-from octis_m3l.models.m3l_contrast import M3LContrastNetwork
-from octis_m3l.reports import at_edge, draw_search, importances, search_table
-
-from .toy import SPACE, Data, Height, Hill
+from .conftest import Interrupted
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +23,9 @@ SEARCH = ("--search", "temperature", "--search", "contrastive_weight", "--runs",
 SEARCH += ("--top-words", 5)
 
 
-def test_a_search_from_the_shell_goes_on(run: Run, corpus: Path, tmp_path: Path) -> None:
+def test_a_search_from_the_shell_goes_on(
+    run: Run, refused: Refused, corpus: Path, tmp_path: Path
+) -> None:
     command = ("tune", corpus, *QUICK, *SEARCH, "--random-starts", 3, "--json")
     code, out, err = run(*command, "--out", tmp_path / "whole", "--calls", 5)
     assert code == 0, err
@@ -51,13 +46,12 @@ def test_a_search_from_the_shell_goes_on(run: Run, corpus: Path, tmp_path: Path)
     words = shlex.split(" ".join(shown.split("Train it: ")[1].split()))
     point = {name: f"--set {name}={value}" for name, value in whole["best"].items()}
     assert all(setting in " ".join(words) for setting in point.values())
-    fewer = run(*command, "--out", tmp_path / "part", "--calls", 2)
-    assert "calls=2: this search was begun with" in fewer[2]
-    other = run(*command, "--out", tmp_path / "part", "--calls", 5, "--surrogate", "ET")
-    assert other[0] == 1
-    assert "with another --surrogate ('RF' there, 'ET' here): repeat its command" in other[2]
-    other = run(*command, "--topics", 5, "--out", tmp_path / "part", "--calls", 5)
-    assert "its num_topics was 4, and is now 5; continue with that" in other[2]
+    part = ("--out", tmp_path / "part", "--calls")
+    refused("calls=2: this search was begun with", *command, *part, 2)
+    message = "with another --surrogate ('RF' there, 'ET' here): repeat its command"
+    refused(message, *command, *part, 5, "--surrogate", "ET")
+    message = "its num_topics was 4, and is now 5; continue with that"
+    refused(message, *command, *part, 5, "--topics", 5)
 
 
 def test_ranges_from_a_file(run: Run, corpus: Path, tmp_path: Path) -> None:
@@ -76,14 +70,10 @@ def test_ranges_from_a_file(run: Run, corpus: Path, tmp_path: Path) -> None:
 
 @pytest.mark.filterwarnings("default::UserWarning")
 def test_a_search_stopped_in_its_first_run_goes_on(
-    run: Run, corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    run: Run, corpus: Path, tmp_path: Path, interrupted: Interrupted
 ) -> None:
-    def interrupted(self: M3LContrastNetwork, batch: Any) -> Any:
-        raise KeyboardInterrupt
-
     command = ("tune", corpus, *QUICK, *SEARCH, "--calls", 1, "--out", tmp_path / "s")
-    with monkeypatch.context() as patch:
-        patch.setattr(M3LContrastNetwork, "loss", interrupted)
+    with interrupted(1):
         code, _, err = run(*command)
     assert code == 130, err
     assert "resume_optimization" in err
@@ -109,66 +99,3 @@ def test_files_that_are_no_ranges(
     (tmp_path / "space.yaml").write_text(content)
     command = ("tune", corpus, "--out", tmp_path / "search")
     refused("space.yaml", *command, "--space", tmp_path / "space.yaml")
-
-
-# Importances and pictures.
-
-
-@pytest.fixture(scope="module")
-def climbed(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    folder = tmp_path_factory.mktemp("climbed")
-    options: dict[str, Any] = {"surrogate_model": "RS", "number_of_call": 60, "model_runs": 1}
-    options |= {"save_models": False, "save_path": f"{folder}/"}
-    return Optimizer().optimize(Hill(), Data(), Height(), SPACE, **options)
-
-
-def test_what_matters_is_important(climbed: Any) -> None:
-    shares = importances(climbed)
-    assert list(shares.values()) == sorted(shares.values(), reverse=True)
-    assert sum(shares.values()) == pytest.approx(1.0)
-    # The hill falls by .49 at most along x, by .36 along y, and by .2 between the kinds.
-    assert min(shares.values()) > 0.02
-    assert importances(climbed) == shares
-
-
-def test_the_table_says_what_matters_and_where_the_range_ends(climbed: Any, tmp_path: Path) -> None:
-    def shown(result: Any, weights: dict[str, float]) -> str:
-        console = Console(width=120, record=True)
-        console.print(search_table(result, weights))
-        return console.export_text()
-
-    shares = importances(climbed)
-    table = shown(climbed, shares)
-    assert "The best of 60 calls" in table
-    assert "highest run" not in table
-    assert "explains" in table
-    assert all(f"{share:.0%}" in table for share in shares.values())
-    assert at_edge(climbed) == {}
-    options: dict[str, Any] = {"surrogate_model": "RS", "number_of_call": 12, "model_runs": 2}
-    space = {"x": (0.31, 99.0, "log-uniform")}
-    x0 = {"x": [0.32]}
-    below = Optimizer().optimize(
-        Hill(), Data(), Height(), space, save_path=f"{tmp_path}/", x0=x0, **options
-    )
-    assert at_edge(below) == {"x": "low"}
-    few = Optimizer().optimize(
-        Hill(), Data(), Height(), space, save_path=f"{tmp_path}/few/", x0=x0, number_of_call=3
-    )
-    assert at_edge(few) == {}, "of few calls an end says nothing"
-    table = shown(below, {})
-    assert "medians of 2 runs" in table
-    assert "lowest and highest run" in table
-    assert "end of the range of x (low): try a wider range" in " ".join(table.split())
-
-
-def test_a_picture_of_numbers_and_categories(climbed: Any, tmp_path: Path) -> None:
-    draw_search(climbed, tmp_path / "search.pdf")
-    assert (tmp_path / "search.pdf").stat().st_size > 5000
-
-
-def test_few_calls_have_no_importances(tmp_path: Path) -> None:
-    few = Optimizer().optimize(
-        Hill(), Data(), Height(), SPACE, save_path=f"{tmp_path}/", number_of_call=2, model_runs=1
-    )
-    with pytest.raises(DataError, match="2 calls of this search did not fail, and 4 are needed"):
-        importances(few)
