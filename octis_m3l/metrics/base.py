@@ -24,7 +24,7 @@ def check_dataset(given: object, who: str) -> None:
     """Raise if something is not a MultiviewDataset, and say how to make it one."""
     if isinstance(given, MultiviewDataset):
         return
-    kind, remedy = f"a {type(given).__name__}", ""
+    kind, remedy = type(given).__name__, ""
     if isinstance(given, type):
         kind = f"the class {given.__name__}"
     elif isinstance(given, str | Path):

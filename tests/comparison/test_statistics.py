@@ -7,9 +7,9 @@ from scipy import stats
 from octis_m3l.comparison.statistics import Items, Sample, difference, interval, pooled, standings
 
 
-def made(scores: np.ndarray, tuples: np.ndarray | None = None) -> Sample:
-    numbers = np.arange(scores.shape[1]) if tuples is None else tuples
-    return Sample(scores.mean(axis=1), (Items(scores, numbers),), tuple(range(len(scores))))
+def made(scores: np.ndarray) -> Sample:
+    items = Items(scores, np.arange(scores.shape[1]))
+    return Sample(scores.mean(axis=1), (items,), tuple(range(len(scores))))
 
 
 def sample(level: float, seed: int, runs: int = 5, items: int = 40) -> Sample:
@@ -31,9 +31,7 @@ def test_items_are_paired_and_the_larger_p_counts() -> None:
     better = sample(0.6, 2)
     assert stats.ttest_ind(values(one), values(better)).pvalue > 0.1
     assert difference(one, better) < 0.001
-
-
-def test_with_one_run_each_it_is_the_paired_test() -> None:
+    # With one run each it is the paired test.
     one, other = sample(0.5, 1, runs=1), sample(0.55, 2, runs=1)
     expected = stats.ttest_rel(values(one), values(other)).pvalue
     assert difference(one, other) == pytest.approx(expected)

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from octis.dataset.dataset import Dataset
 from octis.evaluation_metrics.diversity_metrics import TopicDiversity
 
 from octis_m3l.errors import DataError, SettingsError
@@ -33,6 +34,12 @@ WRONG_DATA: list[tuple[Any, str]] = [
     (lambda d: MRR(d, ["en"], "de"), r"tuples: name=\['en'\]: it should be"),
     (lambda d: JSD(d, "en", None), "tuples: name=None: it should be"),
     (lambda d: OverViews(None), "OverViews needs a MultiviewDataset, given None"),
+    (lambda d: OverViews(MRR), "OverViews needs a MultiviewDataset, given the class MRR"),
+    (lambda d: OverViews(5), "OverViews needs a MultiviewDataset, given int"),
+    (
+        lambda d: OverViews(Dataset()),
+        r".*given OCTIS's; make it one: MultiviewDataset.from_octis\(",
+    ),
     (lambda d: MRR(unlinked(d), "en", "de"), "no item of 'en' is linked to an item of 'de' in the"),
     (lambda d: JSD(unlinked(d), "en", "de"), "no item of 'en' is linked to an item of 'de' in the"),
     (lambda d: CNPMI(unlinked(d), "en", "de"), r"no tuple of the reference corpus \(auto\) has"),
