@@ -24,29 +24,21 @@ def refused(
     assert message in str(raised.value)
 
 
-class Losses:
-    """Counts how often a model's network computes its loss, and interrupts it once."""
+def watched_losses(
+    model: Any, monkeypatch: pytest.MonkeyPatch, interrupted_at: int = 0
+) -> list[None]:
+    """Return a list that grows with each loss of a model's networks; interrupt one of them."""
+    calls: list[None] = []
+    loss = model.network_class.loss
 
-    def __init__(
-        self, model: Any, monkeypatch: pytest.MonkeyPatch, interrupted_at: int | None = None
-    ) -> None:
-        self.calls = 0
-        self.interrupted_at = interrupted_at
-        self.build: Callable[..., Any] = model._network
-        monkeypatch.setattr(model, "_network", self._watched)
+    def watched(network: Any, batch: Any) -> Any:
+        calls.append(None)
+        if len(calls) == interrupted_at:
+            raise KeyboardInterrupt
+        return loss(network, batch)
 
-    def _watched(self, *arguments: Any) -> Any:
-        network = self.build(*arguments)
-        loss = network.loss
-
-        def watched(batch: Any) -> Any:
-            self.calls += 1
-            if self.calls == self.interrupted_at:
-                raise KeyboardInterrupt
-            return loss(batch)
-
-        network.loss = watched
-        return network
+    monkeypatch.setattr(model.network_class, "loss", watched)
+    return calls
 
 
 class Lengths:

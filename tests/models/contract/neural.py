@@ -23,10 +23,10 @@ from .helpers import (
     THETA,
     TOP_WORDS,
     Lengths,
-    Losses,
     assert_distributions,
     assert_same,
     refused,
+    watched_losses,
     with_few_items,
 )
 
@@ -267,14 +267,14 @@ class NeuralContract(Contract):
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
         settings = {"epochs": 4, "patience": patience}
+        calls = watched_losses(self.model, monkeypatch)
         unbroken = self.make(**settings)
-        whole = Losses(unbroken, monkeypatch)
         expected = unbroken.train_model(data, top_words=TOP_WORDS)
         epochs = len(unbroken.history.epochs)
-        an_epoch = whole.calls // epochs
+        an_epoch = len(calls) // epochs
 
+        watched_losses(self.model, monkeypatch, interrupted_at=2 * an_epoch + 2)
         stopped = self.make(checkpoint=tmp_path / "run", **settings)
-        broken = Losses(stopped, monkeypatch, interrupted_at=2 * an_epoch + 2)
         with (
             pytest.raises(KeyboardInterrupt),
             pytest.warns(UserWarning, match="was interrupted after 2 of 4 epochs; the model keeps"),
@@ -287,14 +287,10 @@ class NeuralContract(Contract):
 
         fresh = self.make(checkpoint=tmp_path / "copy", **settings)
         finished = self.make(checkpoint=tmp_path / "run", **settings)
-        for model, losses, left in (
-            (fresh, Losses(fresh, monkeypatch), epochs - 2),
-            (stopped, broken, epochs - 2),
-            (finished, Losses(finished, monkeypatch), 0),
-        ):
-            before = losses.calls
+        for model, left in ((fresh, epochs - 2), (stopped, epochs - 2), (finished, 0)):
+            calls.clear()
             assert_same(model.train_model(data, top_words=TOP_WORDS), expected)
-            assert losses.calls - before == left * an_epoch
+            assert len(calls) == left * an_epoch
             assert model.history.epochs == unbroken.history.epochs
             assert model.history.stopped == unbroken.history.stopped
 
@@ -302,7 +298,7 @@ class NeuralContract(Contract):
         self, data: MultiviewDataset, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         model = self.make(epochs=3)
-        Losses(model, monkeypatch, interrupted_at=1)
+        watched_losses(self.model, monkeypatch, interrupted_at=1)
         with pytest.warns(UserWarning, match="was interrupted after 0 of 3 epochs; the"):
             model.fit(data, top_words=TOP_WORDS)
         assert_distributions(model.output)
