@@ -18,8 +18,8 @@ from octis_m3l.encoders.pretrained import PretrainedEncoder
 from octis_m3l.encoders.saving import is_stored, load_encoder, save_encoder
 from octis_m3l.errors import DataError, SettingsError, check_known, warn
 from octis_m3l.models.base import Embeddings, Fit, Matrices, give_tokenizers
+from octis_m3l.models.exploration import Items, check_vectors, listed
 from octis_m3l.models.neural import NeuralTopicModel, TopicNetwork
-from octis_m3l.models.new_items import Items, check_vectors, listed
 from octis_m3l.models.settings import NeuralSettings
 from octis_m3l.models.storage import check_view_name
 from octis_m3l.networks import InferenceNetwork, Standardiser, TopicDecoder, ViewModules

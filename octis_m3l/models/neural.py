@@ -20,7 +20,7 @@ from octis_m3l.data.views import PARTITIONS
 from octis_m3l.devices import chosen_device, on_threads
 from octis_m3l.errors import SettingsError
 from octis_m3l.models.base import Embeddings, Fit, Matrices, TopicModel
-from octis_m3l.models.new_items import Items
+from octis_m3l.models.exploration import Items
 from octis_m3l.models.output import ModelOutput, finite_topics
 from octis_m3l.models.settings import TrainingSettings, warn_of_few_updates
 from octis_m3l.networks import expected_topics

@@ -14,7 +14,7 @@ from octis_m3l.data.views import PARTITIONS, ImageView, TextView
 from octis_m3l.devices import MOST_THREADS, on_threads
 from octis_m3l.errors import DataError
 from octis_m3l.models.base import Fit, Matrices
-from octis_m3l.models.new_items import Items, check_samples, present_items
+from octis_m3l.models.exploration import Items, check_samples, present_items
 from octis_m3l.models.output import ModelOutput
 from octis_m3l.models.settings import Settings
 from octis_m3l.models.visual_words import VisualWords

@@ -11,7 +11,7 @@ from sklearn.cluster import MiniBatchKMeans
 from octis_m3l.data.views import ImageView, TextView
 from octis_m3l.encoders.picture import PictureEncoder
 from octis_m3l.errors import DataError
-from octis_m3l.models.new_items import Items, check_vectors
+from octis_m3l.models.exploration import Items, check_vectors
 
 _ROWS_AT_ONCE = 4096
 

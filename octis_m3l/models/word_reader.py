@@ -16,7 +16,7 @@ from octis_m3l.data.text import TextPreprocessor
 from octis_m3l.data.views import TextView
 from octis_m3l.errors import DataError, check_known, warn
 from octis_m3l.models.base import TopicModel, give_tokenizers
-from octis_m3l.models.new_items import Items, listed
+from octis_m3l.models.exploration import Items, listed
 from octis_m3l.models.settings import Settings
 from octis_m3l.models.visual_words import VisualWords
 
