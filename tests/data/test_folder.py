@@ -394,8 +394,7 @@ def test_embeddings_are_added_and_chosen(stored: Path) -> None:
     wide = np.arange(12, dtype=np.float64).reshape(4, 3)
     write_embeddings(stored, "en", wide, "sbert", {"model": "x/y", "revision": "1"})
     write_embeddings(stored, "de", np.ones((2, 3), np.float32), "sbert", {})
-    record = json.loads((stored / "en" / "embeddings" / "sbert.json").read_text())
-    assert record == {
+    assert read_json(stored / "en" / "embeddings" / "sbert.json") == {
         "name": "sbert",
         "dimensions": 3,
         "rows": 4,
@@ -408,20 +407,17 @@ def test_embeddings_are_added_and_chosen(stored: Path) -> None:
     )
     with refuses(message):
         from_folder(stored)
-    chosen: Any
-    for chosen, expected in (
+    choices: list[tuple[Any, str]] = [
         ("sbert", "sbert"),
         ({"en": "lsa-2"}, "lsa-2"),
         ({"texts": "sbert"}, "sbert"),
         ({"texts": "sbert", "en": "lsa-2"}, "lsa-2"),
         ({"en": "*"}, "lsa-2"),
-    ):
-        read = from_folder(stored, embeddings=chosen)
-        assert (read.view("en").embedding_name, read.view("de").embedding_name) == (
-            expected,
-            "sbert",
-        )
-        assert read.view("image").embeddings is None
+    ]
+    for chosen, expected in choices:
+        views = from_folder(stored, embeddings=chosen).views
+        assert [view.embedding_name for view in views.values()] == [expected, "sbert", "given"]
+        assert views["image"].embeddings is None
     read = from_folder(stored, embeddings="sbert")
     assert same(np.asarray(read.view("en").embeddings), wide.astype(np.float32))
 
@@ -436,28 +432,25 @@ def test_embeddings_have_the_name_of_a_file(stored: Path, name: str) -> None:
         dataset.save(stored, overwrite=True)
 
 
+NO_JSON = "the description of the embeddings 'mine' can't be written as JSON (Object of type ob"
+
+
 @pytest.mark.parametrize(
-    ("view", "embeddings", "name", "description", "message"),
+    ("view", "rows", "name", "description", "message"),
     [
         ("fr", np.ones((4, 2)), "mine", {}, "unknown view 'fr'. Known: de, en, image."),
         ("en", np.ones((3, 2)), "mine", {}, "view 'en': embeddings have 3 rows for 4 items"),
         ("en", np.full((4, 2), np.nan), "mine", {}, "view 'en': the embedding of row 0 holds NaN"),
         ("en", np.ones((4, 2)), "org/model v2", {}, "'org-model-v2' would do."),
-        (
-            "en",
-            np.ones((4, 2)),
-            "mine",
-            {"model": object()},
-            "the description of the embeddings 'mine' can't be written as JSON (Object of type ob",
-        ),
+        ("en", np.ones((4, 2)), "mine", {"model": object()}, NO_JSON),
     ],
 )
 def test_embeddings_that_cannot_be_added(
-    stored: Path, view: str, embeddings: Any, name: str, description: Any, message: str
+    stored: Path, view: str, rows: Any, name: str, description: Any, message: str
 ) -> None:
     before = (stored / "metadata.json").read_bytes()
     with refuses(message):
-        write_embeddings(stored, view, embeddings, name, description)
+        write_embeddings(stored, view, rows, name, description)
     assert (stored / "metadata.json").read_bytes() == before
     assert_same_dataset(small(), from_folder(stored))
 
