@@ -118,10 +118,11 @@ def _read_encoded_view(
     view = read_view(
         folder, manifest, entry, embeddings=values, embedding_name=name, embedding_encoder=encoder
     )
+    fingerprint = view.fingerprint()
     can_be_encoded = entry.kind == "text" or entry.pictures
-    if drop_stale and can_be_encoded and record.get("fingerprint") != view.fingerprint():
+    if drop_stale and can_be_encoded and record.get("fingerprint") != fingerprint:
         return replace(view, embeddings=None, embedding_name="given", embedding_encoder=None)
-    check_made_for(place, record, view.fingerprint(), "items")
+    check_made_for(place, record, fingerprint, "items")
     return view
 
 
