@@ -84,7 +84,7 @@ def plain_vae(
     theta = sampled(*posterior)
     logits = normalised(theta @ beta, decoder.batch_norm.bias, epsilon)
     lost = reconstruction(logits, torch.from_numpy(counts)).mean()
-    return float(lost), float(from_prior(*posterior).mean()), theta
+    return float(lost.detach()), float(from_prior(*posterior).mean().detach()), theta
 
 
 def plain_mean(lost: Sequence[Tensor], average: str, rows: int, share: float) -> Tensor:

@@ -45,7 +45,7 @@ def test_equals_the_dense_formula_and_its_gradients(
         temperature=0.2,
     )
     expected = dense(first, second, forward, backward, 0.2)
-    assert float(found) == pytest.approx(float(expected), rel=1e-10)
+    assert found.item() == pytest.approx(expected.item(), rel=1e-10)
     ours = torch.autograd.grad(found, (first, second))
     theirs = torch.autograd.grad(expected, (first, second))
     for one, other in zip(ours, theirs, strict=True):

@@ -233,7 +233,7 @@ def test_gloctms_loss_is_the_plain_formula(whole: bool) -> None:
         embeddings = batch.views[name].embeddings
         s, t = theta - theta.mean(0), embeddings - embeddings.mean(0)
         alike = (s.T @ t).norm() / ((s.T @ s).norm() * (t.T @ t).norm()).sqrt()
-        expected["cka"] += 11.0 * float(1 - alike)
+        expected["cka"] += 11.0 * float((1 - alike).detach())
     joint = torch.cat([betas[name] for name in SIZES], dim=1)
     for name in SIZES if whole else ():
         g = network.expansions[name](sparse_rows(counts[name])).dense(19).numpy()
@@ -242,7 +242,7 @@ def test_gloctms_loss_is_the_plain_formula(whole: bool) -> None:
         lost, kl, _ = plain_vae(wide, g, joint, network.joint_decoder)
         expected["global reconstruction"] += lost
         expected["global prior"] += kl
-        expected["alignment"] += 1.7 * float(divergence(*posteriors[name], *wide).mean())
+        expected["alignment"] += 1.7 * float(divergence(*posteriors[name], *wide).mean().detach())
     assert terms == pytest.approx(expected, rel=1e-6)
 
 

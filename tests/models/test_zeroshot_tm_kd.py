@@ -248,7 +248,7 @@ def test_the_loss_is_the_plain_formula(taught: str, borrowed: bool, planted_data
                 if taught == "posterior":
                     towards = [each[taught_rows[number]] for each in theirs]
             divergences.append(divergence(*(each[item] for each in posterior), *towards))
-        expected["distillation"] += 2.5 * float(torch.stack(divergences).mean())
+        expected["distillation"] += 2.5 * float(torch.stack(divergences).mean().detach())
         if view.words is not None:
             counts = view.words.dense(sizes[name])
         elif borrowed:
@@ -258,5 +258,5 @@ def test_the_loss_is_the_plain_formula(taught: str, borrowed: bool, planted_data
             continue
         decoder: Any = network.decoders[name]
         lost = reconstruction(normalised(theta @ decoder.beta), counts)
-        expected["reconstruction"] += float(lost.mean())
+        expected["reconstruction"] += float(lost.mean().detach())
     assert terms == pytest.approx(expected, rel=1e-9)
