@@ -12,23 +12,18 @@ import numpy as np
 from octis.evaluation_metrics.metrics import AbstractMetric
 
 from octis_m3l.data.dataset import MultiviewDataset
-from octis_m3l.errors import DataError, OctisM3LError, SettingsError, check_known
+from octis_m3l.errors import DataError, OctisM3LError, SettingsError
 from octis_m3l.metrics import METRICS
 from octis_m3l.metrics.base import Metric, check_dataset, score_of
 from octis_m3l.metrics.outputs import (
     Request,
+    check_option,
     check_output,
     check_partition,
     check_whole,
     partition_rows,
     possible_output,
 )
-
-
-def check_name(name: Any) -> str:
-    """Return the name of a metric if there is one of that name."""
-    check_known(name, METRICS, "metric", SettingsError)
-    return str(name)
 
 
 def name_of(metric: Any) -> str:
@@ -57,7 +52,7 @@ def chosen_metrics(metrics: Any) -> tuple[list[str] | None, dict[str, Any]]:
     own: dict[str, Any] = {}
     for one in given:
         if isinstance(one, str):
-            names.append(check_name(one))
+            names.append(check_option("metric", one, METRICS))
             continue
         title = name_of(check_built(one, f", or a name ({', '.join(METRICS)})"))
         numbered = (title if n == 1 else f"{title} {n}" for n in count(1))
@@ -206,7 +201,8 @@ class OverViews(AbstractMetric):  # type: ignore[misc]
     ) -> None:
         super().__init__()
         check_dataset(dataset, type(self).__name__)
-        self.measure, self.partition = check_name(measure), check_partition(partition)
+        self.measure = check_option("metric", measure, METRICS)
+        self.partition = check_partition(partition)
         self.topk = check_whole("topk", topk, 1)
         self.direction, self.range = METRICS[measure].direction, METRICS[measure].range
         self._dataset = dataset
