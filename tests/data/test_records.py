@@ -228,6 +228,7 @@ def test_whole_numbers_of_json_are_kept_digit_by_digit(tmp_path: Path) -> None:
     path = written(tmp_path / "a.jsonl", "\ufeff" + "\r".join(map(json.dumps, rows)))
     data = from_table(path, texts=["en"], label="label")
     assert data.view("en").labels == [str(2**53 + 1), str(2**53), ""]
+    assert from_table(path, texts=["en"]).view("en").labels is None
 
 
 def test_line_separators_within_json_are_text(tmp_path: Path) -> None:
