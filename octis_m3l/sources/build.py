@@ -35,7 +35,7 @@ def build(
             f"{source.name} has not been fetched to {home}, or not completely: octis-m3l datasets "
             f"fetch {source.name}"
         )
-    damaged = damaged_files(home, record)
+    damaged = damaged_files(home / RAW, record)
     if damaged:
         raise StorageError(
             f"{home / RAW}: {len(damaged)} files are missing or damaged, the first is "

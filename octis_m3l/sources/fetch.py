@@ -1,6 +1,7 @@
 """The raw files of a public data set: fetched as a whole, and recorded with their checksums."""
 
 import hashlib
+import os
 import re
 import shutil
 from collections.abc import Iterator, Mapping
@@ -18,10 +19,8 @@ from octis_m3l.sources.fetching import Fetcher, FetchError
 from octis_m3l.sources.source import RemoteFile, Source, defaults
 
 FORMAT = "octis-m3l source"
-RECORD, RAW = "source.json", "raw"
-_PLAN, _ANEW = "plan.json", "raw.new"
-# Where version 0.1 kept what it had not fetched completely.
-_OF_0_1 = "raw.part"
+RECORD, _PLAN = "source.json", "plan.json"
+RAW, _UNFINISHED, _REPLACED = "raw", "raw.part", "raw.old"
 DELAY = 0.1
 GITHUB_API = "https://api.github.com"
 _ABOUT = ("name", "title", "homepage", "licence", "citation")
@@ -42,22 +41,20 @@ def fetch(
 ) -> dict[str, Any]:
     """Fetch the raw files of a public data set, or what is missing of them.
 
-    They are in ``<folder>/<name>/raw``; ``<folder>/<name>/source.json`` is written when all have
-    arrived, and records where each is from and its checksum, the licence and what to cite. An
-    interrupted call is continued by the same call. The files of a complete set are compared with
-    their checksums, and no server is asked. With `again` everything is fetched anew, and replaces
-    what is there when all has arrived.
+    They are in ``<folder>/<name>/raw`` as soon as all have arrived; what was there before stays
+    until then. ``<folder>/<name>/source.json`` records where each is from and its checksum, the
+    licence and what to cite. An interrupted call is continued by the same call. The files of a
+    complete set are compared with their checksums, and no server is asked. With `again` everything
+    is fetched anew.
     """
     source = source_of(name)
     source.check(options, source.fetching_options)
     home = home_of(source, folder)
-    record = None if again else read_record(home, source.name)
-    if record is not None and _is_current(source, home, record, options):
+    record = read_record(home, source.name)
+    if record is not None and not again and _is_current(source, home, record, options):
         return record
     with held(home):
-        return _fetch(
-            source, home, record, fetcher or Fetcher(delay=DELAY), progress, again, options
-        )
+        return _fetch(source, home, fetcher or Fetcher(delay=DELAY), progress, again, options)
 
 
 def home_of(source: Source, folder: str | Path | None) -> Path:
@@ -91,9 +88,8 @@ def read_record(home: Path, name: str) -> dict[str, Any] | None:
     return record
 
 
-def damaged_files(home: Path, record: Mapping[str, Any]) -> list[str]:
-    """Return which raw files are missing, or not as they were fetched."""
-    raw = home / RAW
+def damaged_files(raw: Path, record: Mapping[str, Any]) -> list[str]:
+    """Return which files of a folder are missing, or not as they were fetched."""
     return [
         name
         for name, known in record.get("files", {}).items()
@@ -109,40 +105,40 @@ def _is_current(
     acts = any(options.get(name) for name in source.actions)
     failed = bool(record.get("collected", {}).get("failed"))
     same = _properties(source, record.get("options", {})) == _properties(source, options)
-    return same and not acts and not failed and not damaged_files(home, record)
+    return same and not acts and not failed and not damaged_files(home / RAW, record)
 
 
 def _fetch(
     source: Source,
     home: Path,
-    record: Mapping[str, Any] | None,
     fetcher: Fetcher,
     progress: bool,
     again: bool,
     options: Mapping[str, Any],
 ) -> dict[str, Any]:
-    plan, raw = home / _PLAN, home / RAW
-    known: Mapping[str, Any] = record or {}
-    if not known and plan.is_file() and not again:
-        known = read_json(plan)
+    plan, raw = home / _PLAN, home / _UNFINISHED
+    known: Mapping[str, Any] = {}
+    if not again:
+        unfinished = read_json(plan) if plan.is_file() else {}
+        # Another process may have finished while this one waited.
+        known = read_record(home, source.name) or unfinished
+    if known:
         _check_pins(source, home, known)
     commits = {
         name: known.get("commits", {}).get(name) or _whole_commit(source, name, fetcher)
         for name in source.repositories
     }
     pins = dict(source.repositories)
-    shutil.rmtree(home / _ANEW, ignore_errors=True)
-    if again:
-        raw = home / _ANEW
-    else:
-        write_json(plan, {"pins": pins, "commits": commits})
     with write_errors(raw):
-        if not again and not raw.exists() and (home / _OF_0_1).exists():
-            (home / _OF_0_1).rename(raw)
+        if again:
+            shutil.rmtree(raw, ignore_errors=True)
+        elif not raw.is_dir() and (home / RAW).is_dir():
+            shutil.copytree(home / RAW, raw, copy_function=_link)
         raw.mkdir(parents=True, exist_ok=True)
+    write_json(plan, {"pins": pins, "commits": commits})
     checksums = {name: file["sha256"] for name, file in known.get("files", {}).items()}
-    for name in damaged_files(home, known):
-        (home / RAW / name).unlink(missing_ok=True)
+    for name in damaged_files(raw, known):
+        (raw / name).unlink(missing_ok=True)
     files: dict[str, Any] = {}
     left_out = []
     for file in _files(source, raw, commits, fetcher, progress):
@@ -161,13 +157,6 @@ def _fetch(
             name = path.relative_to(raw).as_posix()
             if path.is_file() and name not in files and ".part" not in path.suffixes:
                 files[name] = _description(path, None, None)
-    if again:
-        # Without record and plan, files of two commits can't be taken for one set.
-        for path in (home / RECORD, plan):
-            path.unlink(missing_ok=True)
-        with write_errors(home):
-            shutil.rmtree(home / RAW, ignore_errors=True)
-            raw.rename(home / RAW)
     record = {
         "format": FORMAT,
         **{key: getattr(source, key) for key in _ABOUT},
@@ -179,9 +168,23 @@ def _fetch(
         "collected": dict(collected),
         "options": _properties(source, options),
     }
+    # Interrupted from here on, files and record differ, and the next fetch sees that.
+    with write_errors(home):
+        shutil.rmtree(home / _REPLACED, ignore_errors=True)
+        if (home / RAW).is_dir():
+            (home / RAW).rename(home / _REPLACED)
+        raw.rename(home / RAW)
     write_json(home / RECORD, record)
     plan.unlink(missing_ok=True)
+    shutil.rmtree(home / _REPLACED, ignore_errors=True)
     return record
+
+
+def _link(origin: str, place: str) -> None:
+    try:
+        os.link(origin, place)
+    except OSError:
+        shutil.copy2(origin, place)
 
 
 def _check_pins(source: Source, home: Path, known: Mapping[str, Any]) -> None:
@@ -274,7 +277,10 @@ def _whole_commit(source: Source, repository: str, fetcher: Fetcher) -> str:
     wanted = source.repositories[repository] or "HEAD"
     if re.fullmatch(_COMMIT, wanted):
         return wanted
-    return _ask(f"{repository}/commits/{wanted}", fetcher, _Commit, "description of a commit").sha
+    found = _ask(f"{repository}/commits/{wanted}", fetcher, _Commit, "description of a commit").sha
+    if not found.startswith(source.repositories[repository] or ""):
+        raise FetchError(f"{repository}: the server has the commit {found} in place of {wanted}.")
+    return found
 
 
 def _list_files(repository: str, commit: str, fetcher: Fetcher) -> list[RemoteFile]:

@@ -1,6 +1,7 @@
 """Files and JSON over HTTP: retried, resumed, checked, and no faster than servers like it."""
 
 import hashlib
+import json
 import logging
 import os
 import re
@@ -68,7 +69,8 @@ class Fetcher:
 
     Connection errors, time-outs, truncated answers and the statuses 408, 425, 429 and 500 to 599
     are retried, after the pause that the server asks for (``Retry-After``) or an exponential
-    back-off; so is 403 with such a pause. Other failures are final.
+    back-off; so is 403 if it names a pause or says that no requests are left. Other failures are
+    final.
 
     Parameters
     ----------
@@ -154,8 +156,8 @@ class Fetcher:
         def ask() -> Any:
             with self._get(url, params=parameters) as answer:
                 try:
-                    return answer.json()
-                except exceptions.JSONDecodeError:
+                    return json.loads(answer.content)
+                except (ValueError, RecursionError):
                     raise _Interrupted("the answer is no JSON, or not all of it") from None
 
         return self._retried(url, ask)
@@ -199,8 +201,9 @@ class Fetcher:
         if status in _ANSWERED:
             return answer
         answer.close()
+        asks_to_wait = "Retry-After" in answer.headers
         used_up = answer.headers.get("X-RateLimit-Remaining") == "0"
-        refused_for_now = status == HTTPStatus.FORBIDDEN and (pause > 0 or used_up)
+        refused_for_now = status == HTTPStatus.FORBIDDEN and (asks_to_wait or used_up)
         passing = status in _PASSING or refused_for_now
         remedy = "Try again later." if passing else _REMEDIES.get(status, "")
         limit = ", because no more requests are allowed for now" if used_up else ""
@@ -277,14 +280,6 @@ class _Download:
     def _total(self, answer: requests.Response, part: "_Part", asked: str | None) -> int | None:
         """Return the length of the whole file, if it is the right one and its length is known."""
         headers, url = answer.headers, shown(part.url)
-        if headers.get("Content-Encoding", "identity") != "identity":
-            raise FetchError(f"{url}: the server sent it encoded, though asked not to.")
-        kind = headers.get("Content-Type", "").partition(";")[0].strip().lower()
-        if self.refuse_html and kind in ("text/html", "application/xhtml+xml"):
-            raise FetchError(
-                f"{url}: a web page came instead of the file (a log-in page?). Open the address "
-                "in a browser to see what it says."
-            )
         total = int(headers["Content-Length"]) if "Content-Length" in headers else None
         # A weak ETag does not identify a version.
         etag = headers.get("ETag", "").strip()
@@ -297,6 +292,14 @@ class _Download:
                 part.discard()
                 raise _Interrupted("the server sent another part of the file than asked for")
             total = int(found[2])
+        if headers.get("Content-Encoding", "identity") != "identity":
+            raise FetchError(f"{url}: the server sent it encoded, though asked not to.")
+        kind = headers.get("Content-Type", "").partition(";")[0].strip().lower()
+        if self.refuse_html and kind in ("text/html", "application/xhtml+xml"):
+            raise FetchError(
+                f"{url}: a web page came instead of the file (a log-in page?). Open the address "
+                "in a browser to see what it says."
+            )
         if self.size is not None and total not in (None, self.size):
             raise self._wrong_size(part, f"{total}")
         known = total is not None or self.size is not None or self.sha256 is not None
@@ -399,7 +402,7 @@ def _seconds_to_wait(answer: requests.Response) -> float:
     """Return how many seconds a server asks to wait."""
     try:
         return Retry().get_retry_after(answer.raw) or 0.0
-    except InvalidHeader:
+    except (InvalidHeader, ValueError):  # such as a year of five digits
         return 0.0
 
 

@@ -87,7 +87,8 @@ class Source:
     collect : callable (folder, Fetcher, *, progress, **options) → mapping, optional
         Fetches what is in no repository, continuing from what the folder holds, and returns what
         to record; it raises if something is missing in the end. Its keyword-only arguments other
-        than ``progress`` are what a user may choose.
+        than ``progress`` are what a user may choose. It must replace files as a whole, because a
+        complete data set may share them through hard links.
     actions : tuple of str
         Options of `collect` that are no properties of the data set; it is called again for them.
     size : int, optional

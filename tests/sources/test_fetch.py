@@ -2,7 +2,8 @@
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,10 @@ def content(folder: Path) -> dict[str, bytes]:
     return {p.name: p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
 
 
+def by_name(files: Mapping[str, bytes]) -> dict[str, bytes]:
+    return {path.rpartition("/")[2]: body for path, body in files.items()}
+
+
 def names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
@@ -51,7 +56,7 @@ def asked(server: LocalServer) -> list[str]:
 def test_all_files_come_and_are_written_down(bags: Source, tmp_path: Path) -> None:
     record = fetch(bags, tmp_path)
     home = tmp_path / "ecnews"
-    expected = {name.rpartition("/")[2]: body for name, body in small_bags().items()}
+    expected = by_name(small_bags())
     assert content(home / "raw") == expected
     assert names(home) == COMPLETE
     assert json.loads((home / "source.json").read_text()) == record
@@ -90,8 +95,6 @@ def test_a_file_that_does_not_come_stops_it_and_nothing_passes_for_whole(
         build(bags, tmp_path / "out", tmp_path)
     before = {*asked(server)}
     server.serve(MISSING, GOOD)
-    # Version 0.1 kept unfinished files in another folder.
-    (tmp_path / "ecnews" / "raw").rename(tmp_path / "ecnews" / "raw.part")
     fetch(bags, tmp_path)
     assert before & {*asked(server)} == {"vocab_cn"}
 
@@ -174,7 +177,11 @@ def test_records_of_another_set_or_program(
     fetch(bags, tmp_path)
     (tmp_path / "ecnews").rename(tmp_path / "other")
     other = replace(bags, name="other")
-    for call in (lambda: fetch(other, tmp_path), lambda: build(other, tmp_path / "o", tmp_path)):
+    for call in (
+        lambda: fetch(other, tmp_path),
+        lambda: fetch(other, tmp_path, again=True),
+        lambda: build(other, tmp_path / "o", tmp_path),
+    ):
         with pytest.raises(StorageError, match="holds the data set ecnews, where other was expec"):
             call()
     message = "is damaged, or no record of a fetched data set. Delete it and fetch the set"
@@ -205,10 +212,10 @@ class Collector:
         self, folder: Path, fetcher: Fetcher, *, progress: bool, limit: int = 9
     ) -> dict[str, Any]:
         self.calls.append(names(folder))
-        if self.fails:
-            raise FetchError("no more today")
         with written_whole(folder / "article.json") as place:
             place.write_text(f"{limit}")
+        if self.fails:
+            raise FetchError("no more today")
         return {"articles": limit}
 
 
@@ -252,10 +259,40 @@ def test_a_collected_set_goes_on_and_a_failure_leaves_the_old_one(tmp_path: Path
     assert collect.calls == [[], ["article.json"], []]
     assert fetch(source, tmp_path)["collected"] == {"articles": 9}
     assert article.read_text() == "9"
-    assert collect.calls[3:] == [["article.json"]]
+    assert collect.calls[3:] == [[]]
     assert fetch(source, tmp_path, again=True, limit=4)["collected"] == {"articles": 4}
     assert collect.calls[4:] == [[]]
     assert names(tmp_path / "own") == COMPLETE
+
+
+@pytest.mark.parametrize("renames", range(3))
+def test_killed_while_files_of_other_commits_take_their_place(
+    bags: Source, server: LocalServer, tmp_path: Path, renames: int
+) -> None:
+    fetch(bags, tmp_path)
+    later = replace(bags, repositories={BAGS: LATER})
+    new = {path: body + b" " for path, body in small_bags().items()}
+    for path, body in new.items():
+        server.serve(f"/raw/{BAGS}/{LATER}/{path}", Reply(body))
+    rename, left = Path.rename, [renames]
+
+    def killed(path: Path, target: Path) -> None:
+        if path.parent.name == "ecnews" and not left[0]:
+            raise KeyboardInterrupt
+        left[0] -= path.parent.name == "ecnews"
+        rename(path, target)
+
+    with pytest.MonkeyPatch.context() as patch, suppress(KeyboardInterrupt):
+        patch.setattr(Path, "rename", killed)
+        fetch(later, tmp_path, again=True)
+    if renames < 2:
+        with pytest.raises(StorageError, match="from other commits"):
+            fetch(later, tmp_path)
+        assert fetch(bags, tmp_path)["commits"] == {BAGS: COMMIT}
+        assert content(tmp_path / "ecnews" / "raw") == by_name(small_bags())
+    assert fetch(later, tmp_path, again=True)["commits"] == {BAGS: LATER}
+    assert content(tmp_path / "ecnews" / "raw") == by_name(new)
+    assert names(tmp_path / "ecnews") == COMPLETE
 
 
 @pytest.mark.parametrize("again", [False, True])
@@ -281,7 +318,9 @@ def test_interrupted_while_the_record_is_written(
     assert (tmp_path / "own" / "raw" / "article.json").read_text() == f"{limit}"
 
 
-def test_the_newest_commit_is_kept_to(server: LocalServer, tmp_path: Path) -> None:
+def test_the_newest_commit_is_kept_to(
+    server: LocalServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     name, folder = "MIND-Lab/OCTIS", "preprocessed_datasets/M10"
     files = {f"{folder}/corpus.tsv": b"sea ship\ttrain\t1\n", f"{folder}/vocabulary.txt": b"sea\n"}
     source = serve(server, source_of("m10"), {name: files})
@@ -293,7 +332,17 @@ def test_the_newest_commit_is_kept_to(server: LocalServer, tmp_path: Path) -> No
     head = f"/api/repos/{name}/commits/HEAD"
     server.serve(head, Reply(json.dumps({"sha": LATER}).encode()))
     server.serve(words, Reply(b"sea\n"))
-    assert fetch(source, tmp_path)["commits"] == {name: NEWEST}
+    # Another process finishes while this one waits for it.
+    record = fetch(source, tmp_path)
+    aside = (tmp_path / "m10" / "source.json").rename(tmp_path / "source.json")
+
+    @contextmanager
+    def held(home: Path) -> Iterator[None]:
+        aside.rename(home / "source.json")
+        yield
+
+    monkeypatch.setattr("octis_m3l.sources.fetch.held", held)
+    assert fetch(source, tmp_path)["commits"] == record["commits"] == {name: NEWEST}
     assert len(server.asked(head)) == 1
     described = describe(source, tmp_path)["files"]
     assert NEWEST in described[0]["url"]
@@ -339,3 +388,7 @@ def test_answers_that_name_no_commit_or_not_all_files(
         server.serve("/api/repos/some/where/commits/abc1230", Reply(answer))
         with pytest.raises(FetchError, match="commits/abc1230: the answer is no description of a"):
             fetch(listed, tmp_path / "other")
+    other = Reply(json.dumps({"sha": LATER}).encode())
+    server.serve("/api/repos/some/where/commits/abc1230", other)
+    with pytest.raises(FetchError, match=f"has the commit {LATER} in place of abc1230"):
+        fetch(listed, tmp_path / "other")

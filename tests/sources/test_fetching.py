@@ -25,6 +25,7 @@ BODY = os.urandom(200_000)
 SUM = hashlib.sha256(BODY).hexdigest()
 WHOLE = Reply(BODY, etag='"1"')
 OTHER = Reply(BODY[::-1])
+YEARS = "Mon, 01 Jan {} 00:00:00 GMT"
 Take = Callable[..., bytes]
 
 
@@ -166,7 +167,7 @@ def test_in_the_next_call(
         (Reply(BODY, etag='W/"1"'), [replace(OTHER, etag='W/"1"')]),
         # A file that is shorter now, another part than asked for, a part of another version,
         # more than announced.
-        (WHOLE, [Reply(b"", 416), OTHER]),
+        (WHOLE, [Reply(b"<html>", 416, {"Content-Type": "text/html"}), OTHER]),
         (WHOLE, [Reply(b"1" * 10, 206, {"Content-Range": "bytes 0-9/99"}), OTHER]),
         (
             WHOLE,
@@ -187,7 +188,7 @@ def test_in_the_next_call(
     ],
 )
 def test_another_file_starts_anew(take: Take, first: Reply, answers: list[Answer]) -> None:
-    assert take(replace(first, cut=70_000), *answers) == BODY[::-1]
+    assert take(replace(first, cut=70_000), *answers, refuse_html=True) == BODY[::-1]
 
 
 def test_a_part_of_another_file_is_not_used(take: Take, tmp_path: Path) -> None:
@@ -281,11 +282,11 @@ def test_retry_after(server: LocalServer, slept: list[float], status: int) -> No
         assert least - 0.1 <= slept[0] <= most
 
 
-@pytest.mark.parametrize("given", ["soon", "-3", "", "Mon, 01 Jan 2001 00:00:00 GMT"])
+@pytest.mark.parametrize("given", ["soon", "-3", "", "0", *map(YEARS.format, (2001, 99999))])
 def test_retry_after_that_says_nothing(server: LocalServer, slept: list[float], given: str) -> None:
-    busy = Reply(status=429, headers={"Retry-After": given})
-    assert fetcher().json(server.serve("/f", busy, Reply(b"1"))) == 1
-    assert sum(slept) < 2
+    busy = [Reply(status=status, headers={"Retry-After": given}) for status in (403, 429)]
+    assert fetcher().json(server.serve("/f", *busy, Reply(b"1"))) == 1
+    assert sum(slept) < 4
 
 
 def test_retry_after_too_long_to_wait(server: LocalServer, slept: list[float]) -> None:
@@ -334,7 +335,8 @@ def test_certificates(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_json(server: LocalServer) -> None:
     whole = Reply(b'{"a": "b"}')
-    url = server.serve("/f", replace(whole, cut=4), Reply(b'{"a"'), whole)
+    harmed = replace(whole, body=b'{"a": "\xff"}', headers={"Content-Type": "application/json"})
+    url = server.serve("/f", replace(whole, cut=4), Reply(b'{"a"'), harmed, whole)
     assert fetcher().json(url, {"x": "y"}) == {"a": "b"}
     assert server.requests[-1].query == {"x": "y"}
     with pytest.raises(FetchError, match="is no JSON, or not all of it"):

@@ -157,8 +157,12 @@ def test_through_the_catalogue(wikipedia: Wikipedia, server: LocalServer, tmp_pa
     stuck = server.serve("/stuck.jpg", Reply(drawn(77), etag='"0"', cut=900))
     wikipedia.rows["train"].append(("hauspferd", "horse", stuck))
     source, fetcher = WIKIPEDIA_M3L_SOURCE, quick(retries=1)
+    few = fetch(source, tmp_path, fetcher=fetcher, limit=2)
     with pytest.raises(FetchError, match=r"1 items could not be fetched.*not-there.jsonl"):
         fetch(source, tmp_path, fetcher=fetcher)
+    # What was complete can be built until more is.
+    assert sum(build(source, tmp_path / "few", tmp_path).view("de").sizes) == 4
+    assert fetch(source, tmp_path, limit=2) == few
     record = fetch(source, tmp_path, fetcher=fetcher, accept_failed=True)
     assert record["collected"]["failed"] == 1
     assert record["options"] == {}
