@@ -135,12 +135,14 @@ class EmbeddingCache:
                     f"{encoder.dimensions}; change the encoder's fingerprint, or use another cache."
                 )
             vectors = np.memmap(path, _FLOAT, "r", shape=(count, dimensions))
-            query = (
-                "select key, row, checksum from vectors where encoder = ? and row < ? "
-                "and key in wanted"
-            )
-            found: dict[bytes, int] = {}
-            for entries in _rows(index, query, keys, fingerprint, count):
+            query = "select key, row, checksum from vectors where encoder = ? and row < ?"
+            wanted, found = set(keys), {}
+            # Reading all entries is faster than looking up many of them.
+            if len(wanted) <= count // 4:
+                query += f" and key in {_table(index, wanted)}"
+            cursor = index.execute(query, [fingerprint, count])
+            while part := cursor.fetchmany(_AT_ONCE):
+                entries = [entry for entry in part if entry[0] in wanted]
                 sums = _checksums(vectors[[row for _, row, _ in entries]])
                 for (key, row, written), read in zip(entries, sums, strict=True):
                     if written == read:
@@ -208,15 +210,11 @@ class EmbeddingCache:
         return lock.acquire()
 
 
-def _rows(
-    index: sqlite3.Connection, query: str, wanted: Iterable[Any], *arguments: Any
-) -> Iterator[list[Any]]:
-    """Yield what a query finds, in parts; it may refer to the wanted keys as a table."""
+def _table(index: sqlite3.Connection, keys: Iterable[Any]) -> str:
+    """Make a temporary table of some keys, and return its name."""
     index.execute("create temp table wanted (key primary key) without rowid")
-    index.executemany("insert or ignore into wanted values (?)", ([key] for key in wanted))
-    cursor = index.execute(query, arguments)
-    while part := cursor.fetchmany(_AT_ONCE):
-        yield part
+    index.executemany("insert into wanted values (?)", ([key] for key in keys))
+    return "wanted"
 
 
 def content_key(item: Any, row: int) -> bytes:
@@ -243,8 +241,8 @@ def _digest(kind: bytes, content: bytes) -> bytes:
 def _keys_of_files(index: sqlite3.Connection, paths: Sequence[Path]) -> dict[Path, bytes]:
     """Return a key of each file's content; unchanged files are not read again."""
     names = [str(path.absolute()) for path in paths]
-    query = "select path, state, key from files where path in wanted"
-    known = {(name, state): key for part in _rows(index, query, names) for name, state, key in part}
+    query = f"select path, state, key from files where path in {_table(index, set(names))}"
+    known = {(name, state): key for name, state, key in index.execute(query)}
     keys, read = {}, []
     for name, path in zip(names, paths, strict=True):
         try:
