@@ -20,7 +20,7 @@ from octis_m3l.sources.source import RemoteFile, Source, defaults
 
 FORMAT = "octis-m3l source"
 RECORD, _PLAN = "source.json", "plan.json"
-RAW, _UNFINISHED, _REPLACED = "raw", "raw.part", "raw.old"
+RAW, _LINKED, _UNFINISHED, _REPLACED = "raw", "raw.links", "raw.part", "raw.old"
 DELAY = 0.1
 GITHUB_API = "https://api.github.com"
 _ABOUT = ("name", "title", "homepage", "licence", "citation")
@@ -133,7 +133,9 @@ def _fetch(
         if again:
             shutil.rmtree(raw, ignore_errors=True)
         elif not raw.is_dir() and (home / RAW).is_dir():
-            shutil.copytree(home / RAW, raw, copy_function=_link)
+            shutil.rmtree(home / _LINKED, ignore_errors=True)
+            shutil.copytree(home / RAW, home / _LINKED, copy_function=_link)
+            (home / _LINKED).rename(raw)
         raw.mkdir(parents=True, exist_ok=True)
     write_json(plan, {"pins": pins, "commits": commits})
     checksums = {name: file["sha256"] for name, file in known.get("files", {}).items()}

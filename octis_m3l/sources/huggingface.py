@@ -177,7 +177,9 @@ def _read_columns(split: Any, columns: Iterable[str]) -> "pd.DataFrame":
         names = getattr(split.features[column], "names", None)
         if names is not None:
             read[column] = read[column].map(dict(enumerate(names)))
-    frame: pd.DataFrame = read.reindex(index=range(len(split)), columns=sorted(columns))
+    frame: pd.DataFrame = read.reindex(index=range(len(split)))
+    # Numbers and truth values stay what they are beside None.
+    frame[sorted({*columns}.difference(there))] = None
     return frame
 
 

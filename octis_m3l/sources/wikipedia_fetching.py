@@ -18,7 +18,7 @@ from urllib.parse import quote, unquote
 from pydantic import Field
 
 from octis_m3l.errors import SettingsError, StorageError
-from octis_m3l.files import read_json, sha256, write_json, written_whole
+from octis_m3l.files import damage_errors, read_json, sha256, write_json, written_whole
 from octis_m3l.sources.fetching import CONTACT, Fetcher, FetchError, shown
 
 LANGUAGES = ("en", "de")
@@ -134,11 +134,12 @@ def read_titles(folder: Path, limit: int | None = None) -> list[Published]:
         path = folder / TITLES.format(partition)
         table = read_table(path, delimiter=",", encoding="utf-8-sig").fillna("")
         for row in table.head(limit or len(table)).to_dict("records"):
-            titles = {
-                language: unicodedata.normalize("NFC", row[f"{language}_title"].strip())
-                for language in LANGUAGES
-            }
-            tuples.append(Published(partition, titles, tuple(row["image_url"].split())))
+            with damage_errors(path, "delete it and fetch it again"):
+                titles = {
+                    language: unicodedata.normalize("NFC", row[f"{language}_title"].strip())
+                    for language in LANGUAGES
+                }
+                tuples.append(Published(partition, titles, tuple(row["image_url"].split())))
     return tuples
 
 

@@ -7,6 +7,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from filelock import FileLock
@@ -110,7 +111,7 @@ def test_what_the_set_can_do_without_is_left_out(server: LocalServer, tmp_path: 
 
 
 def test_damaged_files_are_fetched_again_and_must_be_as_before(
-    bags: Source, server: LocalServer, tmp_path: Path
+    bags: Source, server: LocalServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = fetch(bags, tmp_path)
     raw = tmp_path / "ecnews" / "raw"
@@ -119,6 +120,9 @@ def test_damaged_files_are_fetched_again_and_must_be_as_before(
     with pytest.raises(StorageError, match=r"2 files are missing or damaged, the first is vocab_c"):
         build(bags, tmp_path / "out", tmp_path)
     asked(server)
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr("os.link", Mock(side_effect=[None, KeyboardInterrupt]))
+        fetch(bags, tmp_path)
     assert fetch(bags, tmp_path) == first
     assert asked(server) == ["vocab_cn", "vocab_en"]
     (tmp_path / "ecnews" / "source.json").unlink()

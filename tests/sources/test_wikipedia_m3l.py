@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from octis_m3l.data import MultiviewDataset
-from octis_m3l.errors import DataError
+from octis_m3l.errors import DataError, StorageError
 from octis_m3l.sources.build import build
 from octis_m3l.sources.fetch import fetch
 from octis_m3l.sources.fetching import FetchError
@@ -150,6 +150,13 @@ def test_nothing_to_train_on(small: Wikipedia) -> None:
     small.rows["train"] = []
     with pytest.raises(DataError, match="has no training tuple whose articles or picture came"):
         built(small)
+
+
+def test_a_list_that_is_none(wikipedia: Wikipedia) -> None:
+    wikipedia.folder.mkdir()
+    (wikipedia.folder / "train-titles.csv").write_text("Log in,please\nname,word\n")
+    with pytest.raises(StorageError, match=r"train-titles.csv is damaged .*delete it and fetch"):
+        build_wikipedia_m3l(wikipedia.folder)
 
 
 def test_through_the_catalogue(wikipedia: Wikipedia, server: LocalServer, tmp_path: Path) -> None:
