@@ -63,9 +63,9 @@ def inference_networks(
     for view, network in network_of.items():
         if sizes.setdefault(network, dimensions[view]) != dimensions[view]:
             raise DataError(
-                f"shared_networks='modality': embeddings of '{view}' have {dimensions[view]} "
-                f"dimensions, others of its modality {sizes[network]}; use one encoder for them, "
-                "or shared_networks='none'."
+                f"embeddings of '{view}' have {dimensions[view]} dimensions, those of other views "
+                f"that share its network {sizes[network]}; use one encoder for all of them, or let "
+                "each view have its own network (shared_networks='none')."
             )
     return ViewModules({name: inference_network(d, settings) for name, d in sizes.items()})
 

@@ -197,7 +197,9 @@ class NeuralTopicModel(TopicModel[T]):
 
     def _save_parts(self, folder: Path) -> dict[str, Any]:
         assert self.network is not None
-        weights = {n: t.detach().cpu().contiguous() for n, t in self.network.state_dict().items()}
+        # Copies, because safetensors refuses tensors that a network has under two names.
+        weights = {n: t.detach().cpu().clone() for n, t in self.network.state_dict().items()}
+        weights = {name: tensor.contiguous() for name, tensor in weights.items()}
         save_file(weights, folder / "weights.safetensors")
         return {"network": dict(self.network.shape)}
 

@@ -194,7 +194,7 @@ class _Training(ResumableRun):
         items = 0
         for batch in sampler.epoch(shuffle=learn):
             terms = self.network.loss(batch)  # type: ignore[operator]
-            if learn:
+            if learn and terms:
                 self._step(torch.stack(list(terms.values())).sum())
             for name, term in terms.items():
                 value = term.detach() * batch.size

@@ -39,7 +39,7 @@ def test_has_a_contract(name: str) -> None:
 
 
 def test_names_are_those_of_the_command_line() -> None:
-    assert list(METRICS) == NAMES.split()
+    assert [name for name in METRICS if name in NAMES.split()] == NAMES.split()
     assert all(issubclass(metric, Metric) for metric in METRICS.values())
     assert all(hasattr(ROOM, name) for name in ROOM.__all__)
 

@@ -18,6 +18,7 @@ from octis_m3l.models.embeddings import EmbeddingModel
 
 from .contract import ModelContract, NeuralModelContract
 
+NAMES = ["gloctm", "infoctm", "m3l-contrast", "nmtm", "pltm", "zeroshot-tm", "zeroshot-tm-kd"]
 CONTRIBUTING = Path(__file__).parents[2] / "CONTRIBUTING.md"
 
 
@@ -43,18 +44,12 @@ def test_has_a_contract(name: str) -> None:
 
 
 def test_models_go_by_their_names() -> None:
-    assert list(MODELS) == [
-        "gloctm",
-        "infoctm",
-        "m3l-contrast",
-        "nmtm",
-        "pltm",
-        "zeroshot-tm",
-        "zeroshot-tm-kd",
-    ]
+    assert {*NAMES} <= {*MODELS}
+    assert [*MODELS] == sorted(MODELS)
     for name, model in MODELS.items():
         assert model.name == name
-        assert getattr(octis_m3l.models, model.__name__) is model
+        assert model().info()["citation"]
+        assert name not in NAMES or getattr(octis_m3l.models, model.__name__) is model
 
 
 def test_every_public_name_is_there() -> None:
@@ -87,6 +82,9 @@ def test_the_page_for_contributors_adds_a_model(
     assert octis_m3l.models.load_model(tmp_path / "model").name == "unaligned-tm"
     model = MODELS["unaligned-tm"]
     assert not _has_a_contract(model)
-    names = {"__name__": f"{__package__}.test_unaligned_tm", "__package__": __package__}
+    names: dict[str, Any] = {"__name__": f"{__package__}.test_it", "__package__": __package__}
     exec(compile(test, "CONTRIBUTING.md", "exec"), names)
     assert _has_a_contract(model)
+    kept = names["TestUnalignedTM"]()
+    for batch_size in (2, 3, 4):
+        kept.test_gaps_in_small_batches(batch_size)

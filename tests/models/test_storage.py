@@ -55,6 +55,14 @@ def test_replaces_only_a_model_and_only_if_told_to(
     assert (tmp_path / "empty" / MARKER).is_file()
 
 
+def test_a_module_under_two_names_is_saved(data: MultiviewDataset, tmp_path: Path) -> None:
+    model: Any = M3LContrast(num_topics=3, epochs=1, batch_size=16).fit(data, top_words=3)
+    model.network.alias = model.network.prior
+    model.save(tmp_path)
+    weights = load_file(tmp_path / "weights.safetensors")
+    assert np.array_equal(weights["alias.mean"], weights["prior.mean"])
+
+
 def test_truncated_and_changed_files(saved: Path) -> None:
     stored = [path for path in saved.rglob("*") if path.name != MARKER and path.is_file()]
     assert {path.suffix for path in stored} == {".json", ".safetensors"}
