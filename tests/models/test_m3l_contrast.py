@@ -227,8 +227,8 @@ def test_views_of_a_modality_share_a_network(embedded: MultiviewDataset) -> None
 
     shorter = embedded.with_embeddings({"de": german[:, :10]}, order="stored")
     message = (
-        "embeddings of 'de' have 10 dimensions, those of other views that share its network 12; use "
-        "one encoder for all of them, or let each view have its own network "
+        "embeddings of 'de' have 10 dimensions, those of other views that share its network 12; "
+        "use one encoder for all of them, or let each view have its own network "
         "(shared_networks='none')."
     )
     refused(DataError, message, M3LContrast(**of_modality).train_model, shorter)
