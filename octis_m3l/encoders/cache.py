@@ -27,6 +27,7 @@ _AT_ONCE = 1024
 # A file that changed this recently may change again within the resolution of its time.
 _SETTLED_SECONDS = 2.0
 _TABLES = """
+pragma temp_store = memory;
 create table if not exists vectors (
     encoder text, key blob, dimensions integer, row integer, checksum integer,
     primary key (encoder, key)
@@ -214,6 +215,8 @@ def _table(index: sqlite3.Connection, keys: Iterable[Any]) -> str:
     """Make a temporary table of some keys, and return its name."""
     index.execute("create temp table wanted (key primary key) without rowid")
     index.executemany("insert into wanted values (?)", ([key] for key in keys))
+    # In an open transaction, whatever is read next would keep other processes from writing.
+    index.commit()
     return "wanted"
 
 

@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import AfterValidator, model_validator
 
-from octis_m3l.encoders.base import file_name
 from octis_m3l.encoders.batched import NetworkEncoder
 from octis_m3l.encoders.pretrained import NameOrPath, close_names, content_hash, existing_path
 from octis_m3l.errors import DataError, SettingsError, import_extra, suggest
@@ -87,10 +86,8 @@ class ClipEncoder(NetworkEncoder):
         """What is encoded."""
         return "text" if self.side == "text" else "picture"
 
-    @property
-    def name(self) -> str:
-        """The name of the encoder, which can be part of a file name."""
-        return file_name(f"{super().name}-text") if self.side == "text" else super().name
+    def _label(self) -> str:
+        return super()._label().removeprefix(_HUB) + ("-text" if self.side == "text" else "")
 
     def _target(self) -> tuple[str, str]:
         weights = f"/{self.pretrained}" if self.pretrained else ""

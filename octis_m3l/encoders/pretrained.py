@@ -87,13 +87,17 @@ class PretrainedEncoder(BaseModel, ABC):
 
     def __setattr__(self, name: str, value: Any) -> None:
         """Set a setting, and forget the weights that were loaded for its former value."""
+        before = getattr(self, name, None)
         with self._settings_errors():
             super().__setattr__(name, value)
-        if name in type(self).model_fields and name not in ("batch_size", "progress"):
+        if name not in type(self).model_fields or getattr(self, name) == before:
+            return
+        if name not in ("batch_size", "progress"):
             _LOADED.pop(self, None)
+        if name not in _WITHOUT_EFFECT:
             self._dimensions = self._identity = None
-            if name in (*self.paths, "model", "revision"):
-                self._saved_identity = None
+        if name in (*self.paths, "model", "revision"):
+            self._saved_identity = None
 
     @contextmanager
     def _settings_errors(self) -> Iterator[None]:
@@ -107,7 +111,10 @@ class PretrainedEncoder(BaseModel, ABC):
     @property
     def name(self) -> str:
         """The name of the encoder, which can be part of a file name."""
-        return file_name("-".join([Path(self.model).name, *(Path(w).stem for w in self._others())]))
+        return file_name(self._label())
+
+    def _label(self) -> str:
+        return "-".join([Path(self.model).name, *(Path(one).stem for one in self._others())])
 
     def _others(self) -> list[str]:
         """Return the settings beside the model that say where weights are."""

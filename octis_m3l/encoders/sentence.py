@@ -19,7 +19,9 @@ Span = tuple[int, int]
 
 def _one_or_several(given: Any) -> Any:
     """Return devices joined by commas, as in a specification, as a list, but one as a text."""
-    names = given.split(",") if isinstance(given, str) else given
+    names = given
+    if isinstance(given, str):
+        names = [one.strip() for one in given.split(",") if one.strip()]
     return names[0] if isinstance(names, list | tuple) and len(names) == 1 else names
 
 

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -130,7 +131,14 @@ def test_equal_keys_mean_equal_texts(texts: list[str]) -> None:
 
 @pytest.mark.parametrize(
     ("device", "calls"),
-    [(("cuda:0", "cuda:1"), 3), ("cuda:1", 17), ("auto", 17), (["cpu"], 130), (None, 130)],
+    [
+        (("cuda:0", "cuda:1"), 3),
+        ("cuda:1", 17),
+        ("auto", 17),
+        (["cpu"], 130),
+        (None, 130),
+        (0, 130),
+    ],
 )
 def test_encoders_on_fast_devices_are_given_more_at_once(
     tmp_path: Path, device: Any, calls: int, monkeypatch: pytest.MonkeyPatch
@@ -255,6 +263,21 @@ def test_a_damaged_index_says_what_to_do(tmp_path: Path) -> None:
     assert_encodes(tmp_path, TEXTS[:3], TEXTS[:3])
 
 
+def test_a_full_disk_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Full(sqlite3.Connection):
+        def executemany(self, *_: Any) -> Any:
+            raise sqlite3.OperationalError("database or disk is full")
+
+    right = sqlite3.connect
+    with monkeypatch.context() as patched:
+        patched.setattr("sqlite3.connect", lambda *a, **k: right(*a, **k, factory=Full))
+        with pytest.raises(
+            StorageError, match=r"\(database or disk is full\)\. If the disk is full"
+        ):
+            EmbeddingCache(tmp_path).encode(Toy(), TEXTS[:3])
+    assert_encodes(tmp_path, TEXTS[:3], TEXTS[:3])
+
+
 def written(folder: Path, *contents: str) -> list[Path]:
     """Write files that have not changed for a while."""
     paths = [folder / f"{number}.png" for number in range(len(contents))]
@@ -284,6 +307,21 @@ def test_files_are_known_by_their_content(tmp_path: Path) -> None:
     paths[1].write_text("another")
     assert cache.missing(Toy(), paths[1:]) == 1
     raises(DataError, f"{paths[0]} can't be read", cache.missing, Toy(), paths)
+
+
+def test_others_can_write_while_files_are_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths, right = written(tmp_path, "a picture"), Path.read_bytes
+    place = tmp_path / "cache" / "index.sqlite3"
+
+    def reading(path: Path) -> bytes:
+        with closing(sqlite3.connect(place, timeout=0)) as other, other:
+            other.execute("insert into files values ('another', 'state', 'key')")
+        return right(path)
+
+    monkeypatch.setattr(Path, "read_bytes", reading)
+    assert EmbeddingCache(tmp_path / "cache").missing(Toy(), paths) == 1
 
 
 def test_paths_given_as_text_are_known_by_the_files_content(

@@ -248,8 +248,16 @@ def test_a_bar_is_shown_only_if_wanted(
 def test_a_changed_setting_forgets_what_was_loaded(case: Case, path: Path, other: Path) -> None:
     encoder = case.make(path)
     before, identity = encoder.encode(case.items), encoder.fingerprint()
-    encoder.progress = False
+    same, state = {"progress": True, "normalise": encoder.normalise}, encoder.state()
+    for name, value in same.items():
+        setattr(encoder, name, value)
     assert is_loaded(encoder)
+    if case.has_precision:
+        # Which weights it has, and the length of vectors, are still known on another device.
+        encoder.device = "cpu"
+        assert not is_loaded(encoder)
+    assert encoder.state() == state
+    encoder.progress = False
     setattr(encoder, encoder.paths[0], str(other))
     assert not is_loaded(encoder)
     fresh = case.make(other)

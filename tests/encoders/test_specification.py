@@ -25,7 +25,7 @@ NAMES = st.text(min_size=1, max_size=20) | st.sampled_from(
 )
 SIZES = st.just("auto") | st.integers(1, 10**6)
 PRECISIONS = st.sampled_from(["auto", "float32", "float16", "bfloat16"])
-DEVICES = st.sampled_from(["auto", "cpu", "cuda:1", ["cuda:0", "cuda:1"]])
+DEVICES = st.sampled_from(["auto", "cpu", "cuda:1", ["cpu"], ["cuda:0", "cuda:1"]])
 LENGTHS = st.none() | st.integers(1, 10**6)
 WORDS = st.none() | st.text(max_size=12) | st.sampled_from(["none", "None", "query: ", "a&b=c?%20"])
 
@@ -94,6 +94,10 @@ def test_strings_for_the_shell(text: str, wanted: PretrainedEncoder) -> None:
     assert type(found) is type(wanted)
     assert everything(found) == everything(wanted)
     assert wanted.specification == text
+    # As a list of one device used to be written, and as several may be.
+    for devices, read in (("cpu,", "cpu"), ("cpu, cpu", ["cpu", "cpu"])):
+        several: Any = encoder_from(f"sentence-transformers:a?device={devices}")
+        assert several.device == read
     # An encoder with a default model needs no name.
     assert everything(encoder_from("timm?batch_size=3")) == everything(TimmEncoder(batch_size=3))
 
