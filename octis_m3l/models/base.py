@@ -410,7 +410,7 @@ def load_model(folder: Path | str, *, device: str = "cpu", **given_again: Any) -
     """Read a model of any kind, as its own ``load`` does."""
     folder = Path(folder)
     described = read_description(folder)
-    if described.get("model") not in MODELS:
+    if str(described.get("model")) not in MODELS:
         raise StorageError(
             f"{folder / MARKER} describes no model that is known here "
             f"('{described.get('model')}'); known are {', '.join(MODELS)}."

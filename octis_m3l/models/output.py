@@ -70,7 +70,7 @@ class ModelOutput(dict[str, Any]):
     @property
     def languages(self) -> list[str]:
         """The text views whose topics are known."""
-        return [key.removeprefix("topics/") for key in self if key.startswith("topics/")]
+        return [name for name in self.vocabularies if f"topics/{name}" in self]
 
     def topics(self, view: str, words: int | None = None) -> list[list[str]]:
         """Return each topic's first words in a text view, at most `words`.

@@ -24,19 +24,7 @@ _SHARED = {*NeuralSettings.model_fields, "prior_weight"}
 
 
 class TaughtModel(EmbeddingModel[K]):
-    """A model whose network holds a teacher of one view, given or trained first.
-
-    Parameters
-    ----------
-    num_topics : int, optional
-        As for `TopicModel`.
-    teacher : ZeroshotTM, optional
-        A trained one, with the same number of topics, view, vocabulary and embeddings; its other
-        hyperparameters are its own. Default: a teacher is trained first, with the students'
-        hyperparameters; `trained_teacher` has it afterwards.
-    **arguments
-        As for `EmbeddingModel`.
-    """
+    """A model whose network holds a teacher of one view, given or trained first."""
 
     def __init__(
         self, num_topics: int | None = None, *, teacher: ZeroshotTM | None = None, **arguments: Any

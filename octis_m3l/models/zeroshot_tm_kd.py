@@ -122,13 +122,22 @@ class ZeroshotTMKD(TaughtModel[ZeroshotTMKDSettings]):
     inference network on its own embeddings, which need not share the teacher's space. The
     teacher's posterior of the linked item replaces its prior, and it decodes its own words
     (images: those of the teacher's linked item, unless ``image_words=False``). With
-    ``taught='prior'`` the teacher's learned prior replaces it. The teacher may be given
-    (``teacher=``, a trained ZeroshotTM); otherwise one is trained first, with the students'
-    hyperparameters, and is `trained_teacher` afterwards.
+    ``taught='prior'`` the teacher's learned prior replaces it.
 
     Departures: where the paper does not say, embeddings are standardised, an item whose tuple
     lacks the teacher's view is drawn to the teacher's learned prior, and the teacher answers
     without dropout.
+
+    Parameters
+    ----------
+    num_topics : int, optional
+        As for `TopicModel`.
+    teacher : ZeroshotTM, optional
+        A trained one, with the same number of topics, view, vocabulary and embeddings; its other
+        hyperparameters are its own. Default: a teacher is trained first, with the students'
+        hyperparameters; `trained_teacher` has it afterwards.
+    **arguments
+        As for `EmbeddingModel`.
 
     References
     ----------

@@ -37,6 +37,13 @@ def test_an_item_without_finite_topics_costs_the_others_nothing() -> None:
         refused(OctisM3LError, message, call)
 
 
+def test_languages_are_in_the_order_of_the_views() -> None:
+    matrices = {"de": np.eye(2), **WORDS}
+    words = {"en": ("a", "b"), "fr": ("a", "b"), "de": ("c", "d")}
+    output = ModelOutput("de", matrices, {}, words, 1, 0)
+    assert output.languages == ["en", "de"]
+
+
 @pytest.mark.parametrize(("count", "rows"), [(200, 200), (3000, 200)])
 def test_a_long_list_of_topics_is_cut_and_counted(count: int, rows: int) -> None:
     frame = pd.DataFrame({"topic": range(count), "share": 1 / count, "en": "word"})

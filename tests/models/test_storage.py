@@ -113,6 +113,7 @@ def test_descriptions_that_are_not_what_was_written(saved: Path, tmp_path: Path)
     ):
         (saved / MARKER).write_text(text, encoding="utf-8")
         is_refused(saved, message)
-    (saved / MARKER).write_text(json.dumps(plain | {"model": "lda"}))
-    message = "describes no model that is known here ('lda'); known are gloctm, infoctm, m3l-"
-    refused(StorageError, message, load_model, saved)
+    for kind in ("lda", ["lda"]):
+        (saved / MARKER).write_text(json.dumps(plain | {"model": kind}))
+        message = f"describes no model that is known here ('{kind}'); known are gloctm, infoctm, m3"
+        refused(StorageError, message, load_model, saved)

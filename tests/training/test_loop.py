@@ -226,6 +226,16 @@ def test_early_stopping_and_the_best_weights_survive_an_interruption(tmp_path: P
     assert differing(resumed, whole) == []
 
 
+def test_without_a_checkpoint_an_interrupted_network_keeps_what_it_has() -> None:
+    network, whole = Toy(stop_at=2 * STEPS + 1), Toy()
+    with pytest.warns(UserWarning, match="training was interrupted after 2 of 5 epochs"):
+        history = train(network, sampler(), loop(), seed=0)
+    assert history.stopped == "interrupted"
+    assert history.epochs == train(whole, sampler(), loop(2), seed=0).epochs
+    assert differing(network, whole) == []
+    assert not network.training
+
+
 # Other things that networks may do.
 
 

@@ -295,6 +295,8 @@ class OutputContract(Contract):
     def test_plain_octis_dataset(self, data: MultiviewDataset) -> None:
         dataset = data.monolingual("en")
         if self.model.least_views > 1:
+            message = "learns from two views or more, and this data set has one"
+            refused(DataError, message, self.train, dataset)
             return
         output = self.train(dataset)
         assert output.views == [output.pivot]
