@@ -29,7 +29,7 @@ from octis_m3l.search.runs import Outcome
 from octis_m3l.search.settings import SearchSettings
 from octis_m3l.search.spaces import described_space, rebuilt_space
 
-_FORMAT, _VERSION = "octis-m3l search", 2
+_FORMAT, _VERSION = "octis-m3l search", 1
 _FETCHED = "_py3.pkz"
 _KNOWN_PACKAGES = ("octis", "octis_m3l", "contextualized_topic_models")
 _UNPICKLED = ("bert_path", "embeddings_path", "embeddings_type")
@@ -159,17 +159,17 @@ def _named_class(path: str, kind: type, classes: Collection[type]) -> Any:
 
 def _check_same(what: str, given: Mapping[str, Any], stored: Mapping[str, Any]) -> None:
     """Reject another model or metric than the one that a search began with."""
+    of_class = ({"class": stored["class"]}, {"class": given["class"]})
+    # Each by itself: an attribute may have the name of a hyperparameter.
     parts = ("hyperparameters", "arguments", "attributes")
-    before, now = (
-        {"class": of["class"]} | {n: v for part in parts for n, v in of.get(part, {}).items()}
-        for of in (stored, given)
-    )
-    for name in before | now:
-        if before.get(name) != now.get(name):
-            raise StorageError(
-                f"the search began with another {what}: its {name} was {before.get(name)!r}, and "
-                f"is now {now.get(name)!r}; continue with that {what}, or begin a new search."
-            )
+    for before, now in (of_class, *((stored.get(part, {}), given.get(part, {})) for part in parts)):
+        for name in before | now:
+            if before.get(name) != now.get(name):
+                raise StorageError(
+                    f"the search began with another {what}: its {name} was {before.get(name)!r}, "
+                    f"and is now {now.get(name)!r}; continue with that {what}, or begin a new "
+                    "search."
+                )
 
 
 # Models.
@@ -231,7 +231,7 @@ def rebuilt_model(stored: Mapping[str, Any], classes: Collection[type] = ()) -> 
     else:
         model = kind()
         model.hyperparameters.update(given)
-        for name, value in stored["attributes"].items():
+        for name, value in stored.get("attributes", {}).items():
             is_hidden = name == "hyperparameters" or name.startswith("__")
             if is_hidden or not _is_scalar(value):
                 raise StorageError(f"the file is damaged: a model's attribute can't be '{name}'.")

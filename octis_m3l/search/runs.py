@@ -23,6 +23,7 @@ from octis_m3l.data.adopt import partition_sizes
 from octis_m3l.devices import on_device
 from octis_m3l.errors import OtherRunError, SettingsError
 from octis_m3l.files import written_whole
+from octis_m3l.metrics import OnView
 from octis_m3l.metrics.base import partitions_read, score_of
 from octis_m3l.metrics.scores import name_of, reason
 from octis_m3l.models.base import TopicModel
@@ -168,7 +169,7 @@ def check_metrics(metrics: Sequence[Any], dataset: Any) -> None:
     """Reject a first metric that reads test documents; warn of others that do."""
     for position, metric in enumerate(metrics):
         if "test" in partitions_read(metric):
-            name = type(getattr(metric, "metric", metric)).__name__
+            name = type(metric.metric if isinstance(metric, OnView) else metric).__name__
             reads = f"{name} reads documents of the test partition"
             remedy = (
                 "score the validation partition (documents='validation' or partition='validation'; "

@@ -17,6 +17,8 @@ _NOT_SEARCHED = {
 }
 _PRIORS = ("uniform", "log-uniform")
 _RANGE = ("low", "high", "prior")
+# Not written to files.
+_USUAL = {"prior": None, "transform": "onehot", "base": 10}
 
 
 class Choices(Categorical):  # type: ignore[misc]
@@ -159,24 +161,36 @@ def _categorical(name: str, given: Sequence[Any], **options: Any) -> Categorical
             f"{name}={values!r}: expected two or more different values, each of them a finite "
             "number, a text, True, False or None."
         )
-    kind = Categorical if len({type(value) for value in values}) == 1 else Choices
-    return kind(values, name=name, **options)
+    return _kind(values)(values, name=name, **options)
+
+
+def _kind(values: Sequence[Any]) -> type[Categorical]:
+    return Categorical if len({type(value) for value in values}) == 1 else Choices
 
 
 def described_space(space: Mapping[str, Dimension]) -> dict[str, Any]:
     """Return a search space as JSON."""
     found: dict[str, Any] = {}
     for name, searched in space.items():
-        arguments = {"name": searched.name, "prior": searched.prior}
+        entry = {"prior": searched.prior}
         if isinstance(searched, Categorical):
-            arguments |= {"categories": searched.categories, "transform": searched.transform_}
+            entry |= {"values": searched.categories, "transform": searched.transform_}
         else:
-            arguments |= {"low": searched.low, "high": searched.high, "base": searched.base}
-        found[name] = {"kind": type(searched).__name__, "arguments": as_json(arguments)}
+            entry |= {"low": searched.low, "high": searched.high, "base": searched.base}
+            entry["whole"] = isinstance(searched, Integer)
+        plain = as_json(entry)
+        found[name] = {key: of for key, of in plain.items() if of != _USUAL.get(key, ...)}
     return found
 
 
 def rebuilt_space(stored: Mapping[str, Any]) -> dict[str, Dimension]:
     """Return the search space that `described_space` described."""
-    kinds = {kind.__name__: kind for kind in (Real, Integer, Categorical, Choices)}
-    return {name: kinds[entry["kind"]](**entry["arguments"]) for name, entry in stored.items()}
+    found: dict[str, Dimension] = {}
+    for name, entry in stored.items():
+        options = {key: entry[key] for key in _USUAL if key in entry}
+        if "values" in entry:
+            found[name] = _kind(entry["values"])(entry["values"], name=name, **options)
+        else:
+            kind = Integer if entry["whole"] else Real
+            found[name] = kind(entry["low"], entry["high"], name=name, **options)
+    return found

@@ -150,6 +150,15 @@ def test_global_generators_are_left_alone() -> None:
     np.testing.assert_equal(np.random.get_state(), before)
 
 
+def test_a_seed_of_a_model_s_own_is_the_run_s(data: MultiviewDataset) -> None:
+    german = data.monolingual(list(data.views)[1])
+    job = Job(LDA(iterations=5, random_state=42), german, [TopicDiversity(5)], top_words=5)
+    runs = [job.do(Task(0, run, {"num_topics": 6}, seed)) for run, seed in enumerate((1, 1, 2, 3))]
+    scores = [run.scores for run in runs]
+    assert scores[0] == scores[1]
+    assert len(set(map(str, scores))) > 1
+
+
 # Failures.
 
 
@@ -271,6 +280,12 @@ class Peeking(Height):
         return float(output["test-topic-document-matrix"][0, 0])
 
 
+class Distant(Height):
+    """Has a distance, which is no metric within another."""
+
+    metric, partition = "cosine", "test"
+
+
 class WithTest(Hill):
     """Gives θ of test documents too."""
 
@@ -297,6 +312,7 @@ def test_metrics_that_read_the_test_partition_are_rejected(
     for metric, message in (
         (MRR(data, first, second), "MRR reads documents of the test partition, which a search"),
         (UAP(data, first, second), "UAP reads documents of the test partition"),
+        (Distant(), "Distant reads documents of the test partition"),
         (F1Score(data), "F1Score reads .*partition='validation'.* a classifier of OCTIS"),
         (CNPMI(data, first, second, 5), "CNPMI reads documents of the test partition, which"),
     ):

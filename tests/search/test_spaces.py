@@ -84,7 +84,14 @@ def test_spaces_are_recorded_as_they_were_given() -> None:
         "c": Integer(1, 9, transform="normalize", name="c"),
         "d": dimension("d", [True, None, "x"]),
     }
-    again = rebuilt_space(json.loads(json.dumps(described_space(space))))
+    described = described_space(space)
+    assert described == {
+        "a": {"values": [1, 2, 3], "prior": [0.2, 0.2, 0.6], "transform": "identity"},
+        "b": {"low": 0.1, "high": 8.0, "prior": "log-uniform", "base": 2, "whole": False},
+        "c": {"low": 1, "high": 9, "prior": "uniform", "whole": True},
+        "d": {"values": [True, None, "x"]},
+    }, "files of searches keep their format"
+    again = rebuilt_space(json.loads(json.dumps(described)))
     assert again == space
     assert again["a"].prior == [0.2, 0.2, 0.6]
     assert again["a"].transform_ == "identity"

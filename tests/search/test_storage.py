@@ -40,11 +40,6 @@ def change(folder: Path, **changes: Any) -> None:
     path.write_text(json.dumps(content))
 
 
-def searched_in(kind: str, **arguments: Any) -> dict[str, Any]:
-    """Return a dimension as a file has it."""
-    return {"kind": kind, "arguments": arguments}
-
-
 # Resuming.
 
 
@@ -107,8 +102,8 @@ def test_a_search_that_moved_continues_where_it_is(tmp_path: Path) -> None:
         ({"settings": {"plot_name": "../x"}}, r"\(settings.plot_name: .*name of a file"),
         ({"runs": "abc"}, r"\(runs: "),
         ({"runs": [{"score": "x"}]}, r"\(runs.0.call: Field required"),
-        ({"search_space": {"x": searched_in("Real", low=2, high=1)}}, "is damaged .* copy it"),
-        ({"search_space": {"x": searched_in("Categorical", categories=["a"])}}, "would now be at"),
+        ({"search_space": {"x": {"low": 2, "high": 1, "whole": False}}}, "is damaged .* copy it"),
+        ({"search_space": {"x": {"values": ["a"]}}}, "would now be at"),
         ({"model": {"whole": ...}}, "is damaged"),
         ({"points": [["round", 0.123, 3]]}, "call 0 of this search was at .*, and would now be at"),
         ({"points": ["x"]}, r"\(points.0: "),
@@ -195,8 +190,7 @@ def test_models_that_unpickle_are_built_from_trusted_files_alone(
 
 def test_trust_is_asked_for_before_any_run(tmp_path: Path) -> None:
     searched(tmp_path, number_of_call=1)
-    paths = searched_in("Categorical", categories=["a.pkl", "b.pkl"])
-    change(tmp_path, search_space={"embeddings_path": paths})
+    change(tmp_path, search_space={"embeddings_path": {"values": ["a.pkl", "b.pkl"]}})
     with pytest.raises(StorageError, match="reads a pickle from"):
         resumed(tmp_path, 1)
 
@@ -257,6 +251,20 @@ def test_what_a_model_has_beside_hyperparameters_is_kept_or_asked_for() -> None:
     for unstorable in (model, M3LContrast(encoders={"en": Own()})):
         with pytest.raises(StorageError, match="was given what a file can't hold; give it again"):
             rebuilt_model(described_model(unstorable))
+
+
+class Steep(Hill):
+    """Has an attribute with the name of a hyperparameter."""
+
+    def __init__(self, **given: Any) -> None:
+        super().__init__(**given)
+        self.x = 0.5
+
+
+def test_an_attribute_hides_no_hyperparameter(tmp_path: Path) -> None:
+    searched(tmp_path, model=Steep(), number_of_call=1)
+    with pytest.raises(StorageError, match=r"its x was 0.5, and is now 0.7"):
+        resumed(tmp_path, model=Steep(x=0.7))
 
 
 def test_models_with_lists_among_their_hyperparameters_are_kept() -> None:
