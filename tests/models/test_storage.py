@@ -106,6 +106,7 @@ def test_descriptions_that_are_not_what_was_written(saved: Path, tmp_path: Path)
         ('{"format": "cake"}', "has the format 'cake', expected 'octis-m3l model'"),
         (json.dumps(plain | {"version": 99}), "has version 99 of its format, .*; upgrade this"),
         (json.dumps(without), r"is damaged or incomplete \('pivot' is missing or unknown\); copy"),
+        (json.dumps(plain | {"vocabularies": {}}), r"is damaged or incomplete \(.*; copy it again"),
         (
             json.dumps(plain | {"vocabularies": plain["vocabularies"] | {"../en": ["a"]}}),
             r"model\.json has an invalid view name, '\.\./en'\.",
