@@ -380,7 +380,7 @@ def _shares(present: NDArray[np.bool_], texts: NDArray[np.bool_]) -> tuple[float
     both = present.astype(np.float64) @ present.T / present.shape[1]
     items, pairs = both.diagonal(), both[~np.eye(len(both), dtype=bool)]
     text, item, pair = (
-        float(shares[shares > 0].mean()) if (shares > 0).any() else 1.0
+        float(torch.from_numpy(shares[shares > 0]).mean()) if (shares > 0).any() else 1.0
         for shares in (items[texts], items, pairs)
     )
     return text, item, pair

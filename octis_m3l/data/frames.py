@@ -49,13 +49,14 @@ def from_frame(
     for name in arguments.keys() - known:
         raise SettingsError(f"from_frame has no argument '{name}'.{suggest(name, known)}")
     root = Path(image_folder) if image_folder is not None else None
+    pictures = _columns({} if images is None else images)
 
     def cells(column: Hashable | None) -> Any:
         return None if column is None else _cells(frame, column)
 
     return from_lists(
         {view: cells(column) for view, column in _columns(texts).items()},
-        images={v: _below(root, cells(column)) for v, column in _columns(images or {}).items()},
+        images={view: _below(root, cells(column)) for view, column in pictures.items()},
         partition=cells(partition),
         other_partitions={name: cells(name) for name in _columns(other_partitions)},
         labels=cells(label),

@@ -165,7 +165,10 @@ def read_json_lines(path: Path, encoding: str | None = None) -> pd.DataFrame:
                 f"{path}, line {number}: a JSON {type(row).__name__}, where an object was expected."
             )
         rows.append(row)
-    frame: pd.DataFrame = pd.json_normalize(rows)
+    try:
+        frame: pd.DataFrame = pd.json_normalize(rows)
+    except RecursionError:
+        raise DataError(f"{path}: its fields are nested too deeply; flatten them.") from None
     return frame
 
 
@@ -175,10 +178,11 @@ def read_json_lines(path: Path, encoding: str | None = None) -> pd.DataFrame:
 def _delimiter(lines: list[str], given: str | None, path: Path) -> tuple[str, int]:
     """Return the delimiter and the number of the first line: one may only name the delimiter."""
     separator = _SEPARATOR_LINE.fullmatch(lines[0]) if lines else None
-    if given is None and separator is None:
+    if given is None:
+        if separator:
+            return separator[1], 1
         return _detected_delimiter(lines[:_SAMPLE_LINES], path), 0
-    chosen = separator[1] if separator and given is None else str(given)
-    chosen = _DELIMITER_NAMES.get(chosen, chosen)
+    chosen = _DELIMITER_NAMES.get(given, given)
     if len(chosen) != 1 or chosen in '"\r\n ':
         raise SettingsError(
             f"delimiter={given!r}: expected one character between cells, such as ',', ';' or 'tab'."
@@ -217,9 +221,9 @@ def _rows(lines: list[str], first: int, delimiter: str, path: Path) -> Iterator[
     spaced = len(header) > 1 and all(cell.startswith(" ") for cell in header[1:])
     while at < len(lines):
         cells, end = lines[at].rstrip("\r\n").split(delimiter), at + 1
-        if spaced:
+        if spaced and '"' not in lines[at]:
             cells = [cell.lstrip(" ") for cell in cells]
-        if '"' in lines[at]:
+        elif '"' in lines[at]:
             quoted, after = _quoted_row(lines, at, delimiter, spaced)
             if quoted is not None and after > end and width > 1:
                 # Two stray quotes look like a cell with line breaks, and would swallow rows.

@@ -205,8 +205,10 @@ def word_pairs(
 
 
 def _are_two(pair: Any, kind: Any) -> bool:
-    is_pair = isinstance(pair, Sequence | np.ndarray) and not isinstance(pair, str)
-    return is_pair and len(pair) == 2 and all(isinstance(one, kind) for one in pair)
+    is_pair = isinstance(pair, Sequence | np.ndarray) and not isinstance(pair, str | bytes)
+    if not is_pair or len(pair) != 2:
+        return False
+    return all(isinstance(one, kind) and not isinstance(one, bool) for one in pair)
 
 
 def check_dictionary(first: TextView, second: TextView, pairs: NDArray[np.int64]) -> None:

@@ -63,6 +63,7 @@ def refused(path: Path, content: str | bytes, message: str, **arguments: Any) ->
         # A header with two delimiters is settled by the rows, or by the first line.
         ("id;a, b;c\n1;sea, ship, x;y\n2;wood;z\n", [["id", "a, b", "c"], ["1", "sea, ship, x"]]),
         ("sep=;\na,b;c\nd,e;f\n", [["a,b", "c"], ["d,e", "f"]]),
+        ("sep= \na b\n1 2\n", [["a", "b"], ["1", "2"]]),
     ],
 )
 def test_cells_of_tables(content: str, rows: list[list[Any]], tmp_path: Path) -> None:
@@ -191,6 +192,7 @@ FLIPPED = bytes(byte ^ (place == len(PACKED) // 2) for place, byte in enumerate(
             for damaged in (PACKED[:-3], PACKED[:15], FLIPPED, b"a,b\n1,2\n")
         ),
         ("a.jsonl", '{"a": ' * 100_000, {}, "line 1: maximum recursion depth exceeded"),
+        ("a.csv", 'a, b, c\n", "x,y",  \n', {}, "line 2: a quote that begins a cell does not"),
         ("a.jsonl", '{"a": 1', {}, "line 1: Expecting ',' delimiter"),
         ("a.jsonl", "[1]", {}, "line 1: a JSON list, where an object was expected."),
     ],
@@ -199,6 +201,13 @@ def test_files_that_are_refused(
     name: str, content: str | bytes, arguments: dict[str, str], message: str, tmp_path: Path
 ) -> None:
     refused(tmp_path / name, content, message, **arguments)
+
+
+def test_fields_as_deep_as_python_recurses_are_no_recursion_error(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    with pytest.raises(DataError, match="nested too deeply"):
+        for depth in range(800, 1100, 2):
+            read_table(written(path, '{"a": ' * depth + "1" + "}" * depth))
 
 
 def test_files_that_are_missing(tmp_path: Path) -> None:

@@ -226,6 +226,8 @@ def test_dictionaries_of_indices_and_mappings(tmp_path: Path, dataset: Multiview
             r"\('house', 'haus', 'x'\) is not a pair of words; expected for",
         ),
         (["ab"], r"'ab' is not a pair of words"),
+        ([b"ab"], r"b'ab' is not a pair of words"),
+        ([(True, False)], r"\(True, False\) is not a pair of words"),
         ([1], r"1 is not a pair of words"),
         ([("house", 3)], r"\('house', 3\) is not a pair of words"),
         ([("haus", "house")], "none of its 1 pairs has both words in the vocabularies; check the"),
