@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from scipy.sparse import coo_array, csc_array, csr_matrix, dok_array
 
 from octis_m3l.data.text import TextPreprocessor
@@ -106,6 +107,7 @@ COUNTS = "view 'en': word counts must be whole numbers, 0 or more."
         (csr_matrix(np.full((2, 4), np.nan)), COUNTS),
         (csc_array(np.ones((2, 5), np.int32)), OTHER.format("(2, 5) and type int32")),
         (np.array([[0, 2, -1, 0]]), COUNTS),
+        (torch.ones(2, 4), "View 'en', row 0: the document is of type Tensor; expected str"),
         (csr_matrix([[0, 2, -1, 0]]), COUNTS),
         (["sea", 3], "View 'en', row 1: "),
     ],
