@@ -112,9 +112,9 @@ def read_contenders(
 
 
 def _external(name: str, entry: Mapping[str, Any], folder: Path) -> External:
-    for key in entry:
-        check_known(key, ("topics", "theta", "aligned"), f"entry of '{name}'", SettingsError)
     try:
+        for key in entry:
+            check_known(key, ("topics", "theta", "aligned"), "entry", SettingsError)
         topics = {
             view: json.loads((folder / given).read_text("utf-8"))
             if isinstance(given, str)

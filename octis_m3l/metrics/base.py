@@ -31,7 +31,7 @@ def check_dataset(given: object, who: str) -> None:
         reader = "from_octis" if Path(given, "corpus.tsv").is_file() else "from_folder"
         kind, remedy = "a path", f"; read it first: MultiviewDataset.{reader}({str(given)!r})"
     elif isinstance(given, Dataset):
-        kind, remedy = "OCTIS's", "; make it one: MultiviewDataset.from_octis(dataset)"
+        kind, remedy = "OCTIS's Dataset", "; make it one: MultiviewDataset.from_octis(dataset)"
     elif given is None:
         kind = "None"
         remedy = (

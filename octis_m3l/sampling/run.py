@@ -123,8 +123,10 @@ class _Sampling(ResumableRun):
         bar.update()
 
     def take_sample(self) -> None:
-        self.samples.append(self.chain.sample())
+        sample = self.chain.sample()
         self.chain.add_document_topics(self.theta)
+        # Last, so that after Ctrl-C in between there is no sample without its θ.
+        self.samples.append(sample)
 
     def state(self) -> State:
         arrays = {**self.chain.state(), **as_arrays(self.samples), "theta": self.theta.copy()}

@@ -281,17 +281,20 @@ def test_one_document_without_topics_costs_the_others_nothing(
         ({"a": PLTM()}, {"seeds": 0}, "a model and a seed"),
         ({"a": PLTM()}, {"seeds": -1}, "seeds=-1: expected how many"),
         ({"a": PLTM()}, {"seeds": 2.5}, r"seeds=2.5: expected how many \(5\), or which"),
+        ({"a": PLTM()}, {"seeds": "3"}, "seeds='3': expected how many"),
         ({"a": PLTM()}, {"seeds": [1.5]}, r"seeds=\[1.5\]: expected how many"),
         ({"a": PLTM()}, {"seeds": [-1]}, "seed -1: expected 0 to"),
         ({"a": PLTM()}, {"seeds": [1, 2**32]}, "seed 4294967296: expected 0 to 2"),
         ({"a": PLTM()}, {"metrics": ["mr"]}, "Did you mean 'mrr'"),
         ({"a": PLTM()}, {"metrics": ["tu", MRR]}, "the class MRR is no metric; expected one that"),
+        ({"a": PLTM()}, {"metrics": 5}, "5 is no metric"),
         ({"b": LDA()}, {"metrics": ["mrr"]}, "none of these models has"),
         ({"a": PLTM()}, {"others": {"x": "mrr"}}, "'mrr' is no metric; expected one that is built"),
         ({"a": PLTM()}, {"others": [MRR]}, "others is a list; expected a mapping of names to"),
         ({"a": PLTM()}, {"others": {"mrr": TopicDiversity()}}, "one of the measures"),
         ({"a": PLTM()}, {"topk": "2"}, "topk='2': expected a whole number"),
         ({"a": PLTM()}, {"partition": None}, "unknown partition 'None'"),
+        ({"a": PLTM()}, {"partition": "tset"}, "unknown partition 'tset'"),
         ({"a": PLTM()}, {"processes": "2"}, "processes='2': expected 1 or more"),
         ({"a": M3LContrast()}, {"encoder": "bert"}, "unknown encoder 'bert'"),
         ({"a": M3LContrast(device="cuda:7")}, {}, "a: device='cuda:7' is not here: torch sees"),
@@ -302,8 +305,16 @@ def test_one_document_without_topics_costs_the_others_nothing(
         ({"a": M3LContrast(batch_size=500)}, {}, "a: batch_size=500 is larger"),
         ({"a": LDA(num_topics=0)}, {}, "a: num_topics=0: expected a whole"),
         ({"a": ProdLDA()}, {"topk": 12}, "a: topk=12: OCTIS's ProdLDA"),
-        ({"a": ETM(embeddings_path="no.pkl")}, {}, "a: embeddings_path='.*no.pkl': there is no su"),
-        ({"a": contender("ctm.ZeroShotTM", 3, batch_size=500)}, {}, "a: batch_size=500 is larger "),
+        (
+            {"a": ETM(train_embeddings=False, embeddings_path="no.pkl")},
+            {},
+            "a: embeddings_path='.*no.pkl': there is no such file",
+        ),
+        (
+            {"a": contender("ctm.ZeroShotTM", 3, batch_size=500)},
+            {},
+            "a: batch_size=500 is larger than the .* training documents of",
+        ),
     ],
 )
 def test_mistakes_are_one_line_before_any_run(
@@ -334,7 +345,12 @@ def test_data_that_do_not_allow_a_metric_or_model_are_refused_first(
         ({"b": CTM(batch_size=train - 1)}, texts, {}, "b: batch_size=.* batch of its"),
         ({"b": ProdLDA()}, unlabelled, {}, "b: view 'en' has . words, and this model shows"),
         ({"b": ETM()}, untested, {"partition": "train"}, "b: view 'en' has no validation docume"),
-        ({"b": supervised}, unlabelled, {"partition": "train"}, "b: view 'en' has training docum"),
+        (
+            {"b": supervised},
+            unlabelled,
+            {"partition": "train"},
+            "'en' has training documents without a",
+        ),
         ({"p": M3LContrast(patience=3)}, texts.with_split(0.8, 0.0), {}, "p: patience=3: early"),
     ):
         with pytest.raises(OctisM3LError, match=message):

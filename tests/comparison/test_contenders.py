@@ -222,7 +222,7 @@ def test_contenders_from_a_file(dataset: MultiviewDataset, tmp_path: Path) -> No
         ("a: {model: octis.LDA, passe: 2}", "passe"),
         ("a: {model: ctm.CombinedTM, n_component: 2}", "n_component"),
         ("a: {topics: {en: nothing.json}}", "nothing.json"),
-        ("a: {topics: {}, thetas: {}}", "unknown entry of 'a' 'thetas'"),
+        ("a: {topics: {}, thetas: {}}", "a: unknown entry 'thetas'. Did you mean 'theta'"),
         ("a: {topics: {en: 5}}", "a: "),
         ("a: {topics: {en: topics.json}, theta: {en: words.npy}}", "expected an array of numbers"),
         ("octis.LDA: {topics: 5}", "octis.LDA: "),

@@ -38,7 +38,7 @@ WRONG_DATA: list[tuple[Any, str]] = [
     (lambda d: OverViews(5), "OverViews needs a MultiviewDataset, given int"),
     (
         lambda d: OverViews(Dataset()),
-        r".*given OCTIS's; make it one: MultiviewDataset.from_octis\(",
+        r".*given OCTIS's Dataset; make it one: MultiviewDataset.from_octis\(",
     ),
     (lambda d: MRR(unlinked(d), "en", "de"), "no item of 'en' is linked to an item of 'de' in the"),
     (lambda d: JSD(unlinked(d), "en", "de"), "no item of 'en' is linked to an item of 'de' in the"),

@@ -134,6 +134,25 @@ def test_without_a_checkpoint_an_interrupted_run_keeps_what_it_has(
         np.testing.assert_allclose(theta, expected, rtol=1e-6)
 
 
+def test_an_interrupt_while_the_first_sample_is_taken_leaves_a_theta(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    add = Chain.add_document_topics
+    calls: list[int] = []
+
+    def interrupted(self: Chain, theta: NDArray[np.float32]) -> None:
+        calls.append(self.sweeps)
+        if len(calls) == 1:
+            raise KeyboardInterrupt
+        add(self, theta)
+
+    monkeypatch.setattr(Chain, "add_document_topics", interrupted)
+    with pytest.warns(UserWarning, match="interrupted"):
+        samples, theta, _ = run_chain(chain(), SETTINGS)
+    assert len(samples) == 1
+    np.testing.assert_allclose(theta.sum(axis=1), 1.0, rtol=1e-5)
+
+
 def test_a_checkpoint_of_other_shapes_is_refused(tmp_path: Path) -> None:
     run_chain(chain(), SETTINGS, checkpoint=tmp_path)
     message = r"is damaged or incomplete \(a state of another corpus, or of other settings\)"
