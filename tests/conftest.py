@@ -10,7 +10,6 @@ import torch
 from planted import IMAGE, Planted, planted
 from shell import Refused, Run
 
-from octis_m3l.cli import main
 from octis_m3l.data.dataset import MultiviewDataset
 
 torch.set_num_threads(1)
@@ -40,6 +39,9 @@ def embedded(planted_data: Planted) -> MultiviewDataset:
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
     """Return a function that runs a command: exit code, stdout, and stderr as one line."""
+
+    # The command line looks at COLUMNS when it is imported.
+    from octis_m3l.cli import main
 
     def _run(*arguments: Any) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["octis-m3l", *map(str, arguments)])

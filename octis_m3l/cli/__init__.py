@@ -72,7 +72,9 @@ def _say(kind: str, message: object) -> None:
     """Print a message on one line, so that no part of it looks like another message."""
     errors.print(kind, end=" ")
     one_line = re.sub(r"\s*\n\s*", " ", str(message))
-    errors.print(one_line, markup=False, highlight=False)
+    # In a file or a pipe, a line break would cut paths in two.
+    whole = not errors.is_terminal
+    errors.print(one_line, markup=False, highlight=False, soft_wrap=whole)
 
 
 def _show_warning(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
