@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar, Generic, cast
 
 import numpy as np
 import torch
@@ -30,17 +30,34 @@ _ROWS_AT_ONCE = 8192
 _LARGE_TUPLE = 100
 
 
-class ViewNetwork(TopicNetwork):
+class ViewNetwork(TopicNetwork, Generic[E]):
     """A network with a posterior for each view, read from embeddings, and topics for some views.
 
     `dimensions` are those of the embeddings of each view that can be inferred, `vocabularies` the
-    numbers of words of each view whose topics are learned.
+    numbers of words of each view whose topics are learned. A subclass sets `settings`, `networks`
+    (`inference_networks`) and `decoders` (`topic_decoders`), unless it overrides what reads them.
     """
+
+    settings: E
+    networks: ViewModules[InferenceNetwork]
+    decoders: ViewModules[TopicDecoder]
 
     def __init__(self, dimensions: Sizes, vocabularies: Sizes) -> None:
         super().__init__()
         self.shape = {"dimensions": dict(dimensions), "vocabularies": dict(vocabularies)}
         self.standardisers = ViewModules({n: Standardiser(d) for n, d in dimensions.items()})
+        self.network_of = {name: name for name in dimensions}
+
+    def posterior(self, view: str, items: Tensor) -> tuple[Tensor, Tensor]:
+        """Return μ and log σ² (rows × K) of a view's items."""
+        mean, log_variance = self.networks[self.network_of[view]](self.standardisers[view](items))
+        return mean, log_variance
+
+    def topic_words(self) -> dict[str, Tensor]:
+        """Return the distributions of words (K × vocabulary) of each text view with a decoder."""
+        form, views = self.settings.topic_form, self.shape["vocabularies"]
+        decoders = {name: self.decoders[name] for name in views if name in self.decoders}
+        return {name: decoder.topic_word_matrix(form) for name, decoder in decoders.items()}
 
 
 def inference_network(dimensions: int, settings: NeuralSettings) -> InferenceNetwork:

@@ -50,7 +50,7 @@ class M3LContrastSettings(NeuralSettings):
     )
 
 
-class M3LContrastNetwork(ViewNetwork):
+class M3LContrastNetwork(ViewNetwork[M3LContrastSettings]):
     """The networks and the loss of M3L-Contrast."""
 
     def __init__(
@@ -58,23 +58,12 @@ class M3LContrastNetwork(ViewNetwork):
     ) -> None:
         super().__init__(dimensions, vocabularies)
         self.settings = settings
-        self.network_of = {name: name for name in dimensions}
         if settings.shared_networks == "modality":
             self.network_of = {n: "texts" if n in vocabularies else "images" for n in dimensions}
         self.networks = inference_networks(dimensions, settings, self.network_of)
         self.decoders = topic_decoders(vocabularies, settings)
         self.prior = GaussianPrior(settings.num_topics, settings.prior)
         self.theta_dropout = nn.Dropout(settings.theta_dropout)
-
-    def posterior(self, view: str, items: Tensor) -> tuple[Tensor, Tensor]:
-        """Return μ and log σ² of a view's items."""
-        mean, log_variance = self.networks[self.network_of[view]](self.standardisers[view](items))
-        return mean, log_variance
-
-    def topic_words(self) -> dict[str, Tensor]:
-        """Return each language's distributions of words (K × vocabulary)."""
-        form = self.settings.topic_form
-        return {name: decoder.topic_word_matrix(form) for name, decoder in self.decoders.items()}
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:
         """Return the weighted terms of the loss, each a mean over the rows that have it."""

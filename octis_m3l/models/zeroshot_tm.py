@@ -26,7 +26,7 @@ class ZeroshotTMSettings(NeuralSettings):
     )
 
 
-class ZeroshotTMNetwork(ViewNetwork):
+class ZeroshotTMNetwork(ViewNetwork[ZeroshotTMSettings]):
     """The network and the loss of ZeroshotTM."""
 
     def __init__(

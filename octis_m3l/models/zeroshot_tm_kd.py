@@ -35,7 +35,7 @@ class ZeroshotTMKDSettings(NeuralSettings):
     prior_weight: float = Field(1.0, ge=0, description="weight of the teacher's KL(q ‖ prior)")
 
 
-class ZeroshotTMKDNetwork(ViewNetwork):
+class ZeroshotTMKDNetwork(ViewNetwork[ZeroshotTMKDSettings]):
     """The networks of the students, a teacher that is trained already, and the loss."""
 
     def __init__(
@@ -66,18 +66,14 @@ class ZeroshotTMKDNetwork(ViewNetwork):
         return self
 
     def posterior(self, view: str, items: Tensor) -> tuple[Tensor, Tensor]:
-        """Return μ and log σ² of a view's items."""
+        """Return μ and log σ² (rows × K) of a view's items; the teacher infers its own view."""
         if view == self.view:
             return self.teacher.posterior(view, items)
-        mean, log_variance = self.networks[view](self.standardisers[view](items))
-        return mean, log_variance
+        return super().posterior(view, items)
 
     def topic_words(self) -> dict[str, Tensor]:
-        """Return each language's distributions of words (K × vocabulary)."""
-        own = [name for name in self.shape["vocabularies"] if name != self.view]
-        form = self.settings.topic_form
-        words = {name: self.decoders[name].topic_word_matrix(form) for name in own}
-        return self.teacher.topic_words() | words
+        """Return the distributions of words (K × vocabulary) of the teacher and its students."""
+        return self.teacher.topic_words() | super().topic_words()
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:
         """Return the two terms of the loss, each a sum over students of means over items."""
