@@ -6,6 +6,7 @@ from pathlib import PurePath
 from typing import Any
 
 import numpy as np
+from scipy.sparse import issparse
 
 from octis_m3l.errors import DataError
 
@@ -25,7 +26,8 @@ def as_items(given: Any, what: str) -> list[Any]:
 
 def is_numeric(given: Any) -> bool:
     """Return whether something is an array or a sparse matrix of numbers."""
-    return hasattr(given, "shape") and getattr(getattr(given, "dtype", None), "kind", "") in "iufb"
+    is_array = isinstance(given, np.ndarray) or issparse(given)
+    return is_array and given.dtype.kind in "iufb"
 
 
 def is_missing(value: object) -> bool:

@@ -6,7 +6,7 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_array, issparse
+from scipy.sparse import csr_array
 from typing_extensions import TypeVar
 
 from octis_m3l.data.arrays import ragged_counts
@@ -40,8 +40,7 @@ class WordReader:
 
     def read(self, items: Any) -> TextView:
         """Return texts, or a matrix of word counts, as a view."""
-        # A table or a tensor has a shape, too, and is none.
-        if issparse(items) or (isinstance(items, np.ndarray) and is_numeric(items)):
+        if is_numeric(items):
             fields = self._of_counts(items)
         else:
             corpus = self.preprocessor.transform(list(items), self.vocabulary, self.view)

@@ -156,7 +156,13 @@ class TrainingContract(Contract):
             np.testing.assert_allclose(trained.infer([text], "en")[0], theta[row], atol=1e-6)
         np.testing.assert_allclose(trained.infer(texts[::-1], "en")[::-1], theta, atol=1e-6)
 
-    @pytest.mark.parametrize("given", ["en_sea_1", b"sea", {"doc": "en_sea_1"}, {"en_sea_1"}, 3])
+    @pytest.mark.parametrize(
+        "given",
+        [
+            *("en_sea_1", b"sea", {"doc": "en_sea_1"}, {"en_sea_1"}, 3, np.float32(3)),
+            pd.DataFrame({"en": ["en_sea_1"]}),
+        ],
+    )
     def test_one_item_is_not_a_list(self, trained: Any, given: Any) -> None:
         message = f"view 'en': expected a list of items, given one {type(given).__name__}; put a"
         refused(DataError, message, trained.infer, given, "en")
