@@ -83,6 +83,8 @@ def problems(error: ValidationError, known: Collection[str], what: str = "settin
     for name, faults in by_field.items():
         if faults[0]["type"] in ("extra_forbidden", "no_such_attribute"):
             found.append(f"unknown {what} '{name}'.{suggest(name, known)}")
+        elif faults[0]["type"] == "missing" and len(faults[0]["loc"]) == 1:
+            found.append(f"{what} '{name}' is missing; give it.")
         else:
             place = f"{name}={faults[0]['input']!r}: " if name else ""
             found.append(f"{place}{_in_one_line(fault['msg'] for fault in faults)}.")

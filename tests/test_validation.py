@@ -25,6 +25,7 @@ from octis_m3l.data import (
 )
 from octis_m3l.encoders import embed
 from octis_m3l.errors import DataError, OctisM3LError, SettingsError
+from octis_m3l.models.settings import Settings
 
 TEXTS = {"en": ["sea ship", "ship sea"], "de": ["meer schiff", "schiff"]}
 ODD: list[Any] = [
@@ -141,6 +142,17 @@ def test_arguments_that_are_not_there() -> None:
         MultiviewDataset.from_frame(pd.DataFrame(TEXTS), texts=["en"], labels="x")
     with pytest.raises(SettingsError, match=r"^from_lists: missing required argument 'texts'\.$"):
         from_lists()  # type: ignore[call-arg]
+
+
+def test_settings_that_are_not_there() -> None:
+    class Own(Settings):
+        depth: int
+        sizes: tuple[int, int] = (1, 2)
+
+    with pytest.raises(SettingsError, match=r"^own: hyperparameter 'depth' is missing; give it\.$"):
+        Own.checked({}, "own")
+    with pytest.raises(SettingsError, match=r"^own: sizes=\(1,\): it should have more\.$"):
+        Own.checked({"depth": 1, "sizes": (1,)}, "own")
 
 
 def test_numpy_scalars_are_taken_and_arrays_are_not_copied(data: MultiviewDataset) -> None:
