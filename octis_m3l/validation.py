@@ -117,9 +117,12 @@ def _argument_error(
         name = str(fault["loc"][-1])
         if fault["type"] == "unexpected_keyword_argument":
             return SettingsError(f"{who} has no argument '{name}'.{suggest(name, parameters)}")
-        # An argument that is missing, given twice, or one of too many.
+        # An argument that is missing, given twice, or one of too many, which has no name.
         if "argument" in fault["type"]:
-            return SettingsError(f"{who}: {fault['msg'].lower()} '{name}'.")
+            which = f"'{name}'"
+            if isinstance(fault["loc"][-1], int):
+                which = f"{_shown(fault['input'])}; give it by name, or leave it out"
+            return SettingsError(f"{who}: {fault['msg'].lower()} {which}.")
     names = list(signature(function).parameters)
     given = dict(zip(names, args, strict=False)) | kwargs
     places = []
@@ -143,8 +146,11 @@ def _place(name: str, value: Any, path: Sequence[int | str]) -> tuple[int, str]:
             return depth, f"{head}, key={key.removesuffix(']')}"
         with suppress(LookupError, TypeError):
             place, value, depth = f"{place}[{step!r}]", value[step], depth + 1
-    shown = " ".join(repr(value).split())[:_SHOWN]
-    return depth, f"{place}={shown}"
+    return depth, f"{place}={_shown(value)}"
+
+
+def _shown(value: Any) -> str:
+    return " ".join(repr(value).split())[:_SHOWN]
 
 
 def _as_python(value: Any) -> Any:

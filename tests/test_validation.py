@@ -142,6 +142,10 @@ def test_arguments_that_are_not_there() -> None:
         MultiviewDataset.from_frame(pd.DataFrame(TEXTS), texts=["en"], labels="x")
     with pytest.raises(SettingsError, match=r"^from_lists: missing required argument 'texts'\.$"):
         from_lists()  # type: ignore[call-arg]
+    with pytest.raises(
+        SettingsError, match=r"^from_lists: unexpected positional argument 'sea'; give"
+    ):
+        from_lists(TEXTS, "sea", "meer")  # type: ignore[misc]
 
 
 def test_settings_that_are_not_there() -> None:
