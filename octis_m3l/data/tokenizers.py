@@ -31,7 +31,7 @@ import logging
 import re
 import warnings
 from collections.abc import Callable, Iterable
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 from unicodedata import category, is_normalized, normalize
 
@@ -119,6 +119,11 @@ _TRAILING = {
     "en": {"d", "ll", "m", "re", "s", "ve"},
 }
 _TURKIC_STEM = re.compile(r"kur'an|[^']+", re.IGNORECASE)
+_import_tokenizer = partial(
+    import_extra,
+    alternative=', or pass tokenizer="whitespace" (--tokenizer VIEW=whitespace) if the words are '
+    "separated by spaces already",
+)
 
 
 def normalise(text: str, language: str | None = None) -> str:
@@ -146,11 +151,11 @@ def find_forms(name: str) -> Callable[[str], Iterable[str]]:
     if name == "jieba":
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            jieba = import_extra("jieba", "chinese")
+            jieba = _import_tokenizer("jieba", "chinese")
         jieba.setLogLevel(logging.WARNING)
         return lambda text: jieba.lcut(normalise(text))
     if name == "fugashi":
-        tagger = _fugashi_tagger(import_extra("fugashi", "japanese"))
+        tagger = _fugashi_tagger(_import_tokenizer("fugashi", "japanese"))
         return lambda text: tagger.parse(normalise(text)).split()
     if name in ("separated", "whitespace"):
         return lambda text: normalise(text).split()
@@ -245,5 +250,5 @@ def _fugashi_tagger(fugashi: Any) -> Any:
         return fugashi.Tagger("-Owakati")
     except RuntimeError:
         # It has no dictionary.
-        import_extra("unidic_lite", "japanese", "unidic-lite")
+        _import_tokenizer("unidic_lite", "japanese", "unidic-lite")
         raise
