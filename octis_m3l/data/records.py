@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from io import BufferedReader
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import pandas as pd
@@ -38,6 +39,7 @@ _SHOWN = 60
 _DELIMITERS = (",", ";", "\t", "|")
 _DELIMITER_NAMES = {"tab": "\t", "\\t": "\t", "comma": ",", "semicolon": ";"}
 _SEPARATOR_LINE = re.compile(r'"?sep=(.)"?\s*')
+_LIMIT = Lock()
 
 Row = tuple[int, list[str]]
 
@@ -70,7 +72,7 @@ def read_table(
         return read_json_lines(path, encoding)
     if suffix in WORKBOOKS:
         return _as_frame(_workbook_rows(path), f"{path}, row", "Give the column a name")
-    with _cells_of_any_length():
+    with cells_of_any_length():
         lines = list(io.StringIO(read_text(path, encoding), newline=""))
         chosen, first = _delimiter(lines, delimiter, path)
         remedy = (
@@ -276,12 +278,14 @@ def _are_rows(lines: list[str], delimiter: str, width: int) -> bool:
 
 
 @contextmanager
-def _cells_of_any_length() -> Iterator[None]:
-    before = csv.field_size_limit(2**31 - 1)
-    try:
-        yield
-    finally:
-        csv.field_size_limit(before)
+def cells_of_any_length() -> Iterator[None]:
+    """Let csv read cells of any length, for one thread after the other: it has one limit."""
+    with _LIMIT:
+        before = csv.field_size_limit(2**31 - 1)
+        try:
+            yield
+        finally:
+            csv.field_size_limit(before)
 
 
 # Bytes to text.

@@ -6,6 +6,7 @@ import io
 import json
 import re
 from pathlib import Path
+from threading import Event, Thread
 from typing import Any
 
 import openpyxl
@@ -14,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from octis_m3l.data import from_table
-from octis_m3l.data.records import read_table
+from octis_m3l.data.records import cells_of_any_length, read_table
 from octis_m3l.errors import DataError, OctisM3LError
 
 pytestmark = pytest.mark.filterwarnings("error")
@@ -99,6 +100,25 @@ def test_stray_quotes_swallow_no_rows(delimiter: str, closing: str, tmp_path: Pa
 def test_cells_of_any_length(tmp_path: Path) -> None:
     long = "sea, " * 50_000
     assert read(tmp_path / "a.csv", f'a,b\n"{long}",y\n')[1] == [long, "y"]
+    assert csv.field_size_limit() == 131072
+
+
+def test_cells_of_any_length_in_two_threads() -> None:
+    entered, left, found = Event(), Event(), []
+
+    def read_later() -> None:
+        with cells_of_any_length():
+            entered.set()
+            left.wait(10)
+            found.extend(csv.reader(["x" * 200_000]))
+
+    thread = Thread(target=read_later)
+    with cells_of_any_length():
+        thread.start()
+        entered.wait(0.2)
+    left.set()
+    thread.join(10)
+    assert found == [["x" * 200_000]]
     assert csv.field_size_limit() == 131072
 
 

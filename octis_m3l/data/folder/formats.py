@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from octis_m3l.data.arrays import hash_of
 from octis_m3l.data.folder.manifest import ViewEntry
 from octis_m3l.data.pictures import is_rgb_array
+from octis_m3l.data.records import cells_of_any_length
 from octis_m3l.data.views import OCTIS_PARTITIONS, Picture, TextView, View
 from octis_m3l.errors import DataError, StorageError
 from octis_m3l.files import damage_errors, read_json, write_json, written_whole
@@ -92,15 +93,15 @@ def _field(value: str) -> str:
 
 def read_table(path: Path, width: int) -> list[list[str]]:
     """Return the columns of a table, every field as text."""
-    limit = csv.field_size_limit(2**31 - 1)
-    try:
-        with damage_errors(path), path.open(encoding="utf-8", newline="") as file:
-            rows = list(csv.reader(file, delimiter="\t"))
-            if wrong := {len(row) for row in rows} - {width}:
-                raise ValueError(f"{min(wrong)} columns, expected {width}")
-            return [[row[column] for row in rows] for column in range(width)]
-    finally:
-        csv.field_size_limit(limit)
+    with (
+        damage_errors(path),
+        path.open(encoding="utf-8", newline="") as file,
+        cells_of_any_length(),
+    ):
+        rows = list(csv.reader(file, delimiter="\t"))
+        if wrong := {len(row) for row in rows} - {width}:
+            raise ValueError(f"{min(wrong)} columns, expected {width}")
+        return [[row[column] for row in rows] for column in range(width)]
 
 
 def write_items(path: Path, fields: Iterable[str], view: View) -> None:
