@@ -93,12 +93,9 @@ def _field(value: str) -> str:
 
 def read_table(path: Path, width: int) -> list[list[str]]:
     """Return the columns of a table, every field as text."""
-    with (
-        damage_errors(path),
-        path.open(encoding="utf-8", newline="") as file,
-        cells_of_any_length(),
-    ):
-        rows = list(csv.reader(file, delimiter="\t"))
+    with damage_errors(path), path.open(encoding="utf-8", newline="") as file:
+        with cells_of_any_length():
+            rows = list(csv.reader(file, delimiter="\t"))
         if wrong := {len(row) for row in rows} - {width}:
             raise ValueError(f"{min(wrong)} columns, expected {width}")
         return [[row[column] for row in rows] for column in range(width)]
