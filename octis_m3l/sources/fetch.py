@@ -15,7 +15,7 @@ from pydantic import BaseModel, Field, ValidationError
 from octis_m3l.errors import StorageError
 from octis_m3l.files import cache_folder, held, read_json, sha256, write_errors, write_json
 from octis_m3l.sources.catalogue import source_of
-from octis_m3l.sources.fetching import Fetcher, FetchError
+from octis_m3l.sources.download import Fetcher, FetchError
 from octis_m3l.sources.source import RemoteFile, Source, defaults
 
 FORMAT = "octis-m3l source"

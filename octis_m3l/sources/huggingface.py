@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from octis_m3l.errors import DataError, SettingsError, check_known, import_extra
 from octis_m3l.files import damage_errors, written_whole
-from octis_m3l.sources.fetching import Fetcher, FetchError
+from octis_m3l.sources.download import Fetcher, FetchError
 from octis_m3l.sources.source import Source, preprocessors
 
 if TYPE_CHECKING:

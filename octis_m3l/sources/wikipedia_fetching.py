@@ -19,7 +19,7 @@ from pydantic import Field
 
 from octis_m3l.errors import SettingsError, StorageError
 from octis_m3l.files import damage_errors, read_json, sha256, write_json, written_whole
-from octis_m3l.sources.fetching import CONTACT, Fetcher, FetchError, shown
+from octis_m3l.sources.download import CONTACT, Fetcher, FetchError, shown
 
 LANGUAGES = ("en", "de")
 PARTITIONS = ("train", "test")

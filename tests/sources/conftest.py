@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from octis_m3l.sources.fetching import CONTACT, Fetcher
+from octis_m3l.sources.download import CONTACT, Fetcher
 
 from .local_server import LocalServer
 from .wikipedia_server import Wikipedia, fill

@@ -16,8 +16,8 @@ from octis_m3l.errors import SettingsError, StorageError
 from octis_m3l.files import write_json, written_whole
 from octis_m3l.sources.build import build, describe
 from octis_m3l.sources.catalogue import source_of
+from octis_m3l.sources.download import Fetcher, FetchError
 from octis_m3l.sources.fetch import fetch
-from octis_m3l.sources.fetching import Fetcher, FetchError
 from octis_m3l.sources.source import RemoteFile, Source
 
 from .local_server import LocalServer, Reply

@@ -12,8 +12,8 @@ from PIL import Image
 
 from octis_m3l.errors import DataError, MissingDependencyError, SettingsError, StorageError
 from octis_m3l.sources.build import build, describe
+from octis_m3l.sources.download import FetchError
 from octis_m3l.sources.fetch import fetch
-from octis_m3l.sources.fetching import FetchError
 from octis_m3l.sources.huggingface import build_huggingface
 
 NAME = "huggingface:some/pairs"

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from octis_m3l.errors import SettingsError, StorageError
-from octis_m3l.sources.fetching import Fetcher, FetchError
+from octis_m3l.sources.download import Fetcher, FetchError
 from octis_m3l.sources.wikipedia_fetching import (
     PICTURES,
     Store,

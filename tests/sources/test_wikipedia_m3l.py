@@ -9,8 +9,8 @@ import pytest
 from octis_m3l.data import MultiviewDataset
 from octis_m3l.errors import DataError, StorageError
 from octis_m3l.sources.build import build
+from octis_m3l.sources.download import FetchError
 from octis_m3l.sources.fetch import fetch
-from octis_m3l.sources.fetching import FetchError
 from octis_m3l.sources.wikipedia_m3l import WIKIPEDIA_M3L_SOURCE, build_wikipedia_m3l
 
 from .local_server import LocalServer, Reply

@@ -13,7 +13,7 @@ from urllib.parse import unquote, urlsplit
 import numpy as np
 from PIL import Image
 
-from octis_m3l.sources.fetching import Fetcher
+from octis_m3l.sources.download import Fetcher
 from octis_m3l.sources.wikipedia_fetching import (
     PARTITIONS,
     PICTURES,

@@ -17,7 +17,7 @@ import pytest
 import requests
 
 from octis_m3l.errors import DataError, OctisM3LError, SettingsError, StorageError
-from octis_m3l.sources.fetching import CONTACT, Fetcher, FetchError, user_agent_of
+from octis_m3l.sources.download import CONTACT, Fetcher, FetchError, user_agent_of
 
 from .local_server import Answer, LocalServer, Reply, Request
 
@@ -221,7 +221,7 @@ def test_a_part_that_is_a_link_is_not_written_through(
 def test_a_bar_is_shown_if_wanted(
     take: Take, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("octis_m3l.sources.fetching._BAR_AFTER", 0)
+    monkeypatch.setattr("octis_m3l.sources.download._BAR_AFTER", 0)
     take(WHOLE)
     assert capsys.readouterr().err == ""
     take(WHOLE, to="shown", progress=True)
@@ -427,7 +427,7 @@ def test_says_who_asks(server: LocalServer, monkeypatch: pytest.MonkeyPatch) -> 
     about = Message()
     about["Version"] = "9"
     about["Project-URL"] = "Homepage, https://example.org/home"
-    monkeypatch.setattr("octis_m3l.sources.fetching.metadata", lambda _: about)
+    monkeypatch.setattr("octis_m3l.sources.download.metadata", lambda _: about)
     assert user_agent_of("me") == "octis-m3l/9 (https://example.org/home; me)"
 
 
