@@ -68,16 +68,14 @@ def check_known(
         raise error(f"unknown {what} '{name}'.{suggest(name, known)}")
 
 
-def import_extra(
-    module: str, extra: str, package: str | None = None, *, alternative: str = ""
-) -> Any:
+def import_extra(module: str, extra: str, package: str | None = None, otherwise: str = "") -> Any:
     """Import a module of an optional package, or say how to install it."""
     try:
         return import_module(module)
     except ImportError:
         raise MissingDependencyError(
             f"this needs the package {package or module}, which is not installed. Install it with: "
-            f'pip install "octis-m3l[{extra}]"{alternative}.'
+            f'pip install "octis-m3l[{extra}]"{otherwise}.'
         ) from None
 
 

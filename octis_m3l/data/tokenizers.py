@@ -120,9 +120,7 @@ _TRAILING = {
 }
 _TURKIC_STEM = re.compile(r"kur'an|[^']+", re.IGNORECASE)
 _import_tokenizer = partial(
-    import_extra,
-    alternative=', or pass tokenizer="whitespace" (--tokenizer VIEW=whitespace) if the words are '
-    "separated by spaces already",
+    import_extra, otherwise=', or pass tokenizer="whitespace" if spaces separate the words already'
 )
 
 

@@ -226,7 +226,7 @@ def test_the_package_of_a_language_is_not_installed(
         TextPreprocessor(code).fit_transform(["本"])
     assert str(caught.value) == (
         f"this needs the package {package}, which is not installed. Install it with: pip install "
-        f'"octis-m3l[{extra}]", or pass tokenizer="whitespace" (--tokenizer VIEW=whitespace) if '
-        "the words are separated by spaces already."
+        f'"octis-m3l[{extra}]", or pass tokenizer="whitespace" if spaces separate the words '
+        "already."
     )
     assert TextPreprocessor(code, tokenizer="whitespace").tokenize("東京 書") == ["東京", "書"]
