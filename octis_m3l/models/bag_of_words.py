@@ -1,6 +1,5 @@
 """Neural models of unlinked languages: their networks read bags of words."""
 
-from abc import abstractmethod
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
@@ -43,8 +42,10 @@ class WordsNetwork(TopicNetwork):
     """A network with a posterior for the bags of words of each view, and topics for each.
 
     `vocabularies` are the numbers of words; `epsilon` is added to the variance in the decoders'
-    batch normalisation.
+    batch normalisation. A subclass sets `topics` (`new_topics`), unless it overrides `betas`.
     """
+
+    topics: nn.ParameterList
 
     def __init__(self, vocabularies: Sizes, topics: int, *, epsilon: float = 1e-5) -> None:
         super().__init__()
@@ -55,13 +56,9 @@ class WordsNetwork(TopicNetwork):
         )
         self.lengths = ViewModules({name: TypicalLength() for name in vocabularies})
 
-    @abstractmethod
-    def posterior(self, view: str, items: SparseRows) -> tuple[Tensor, Tensor]:
-        """Return μ and log σ² (rows × K) of a view's documents."""
-
-    @abstractmethod
     def betas(self) -> dict[str, Tensor]:
         """Return each view's β (K × vocabulary)."""
+        return dict(zip(self.decoders, self.topics, strict=True))
 
     def topic_words(self) -> dict[str, Tensor]:
         """Return each view's distributions of words (K × vocabulary), softmax(β)."""

@@ -56,8 +56,7 @@ class ViewNetwork(TopicNetwork, Generic[E]):
     def topic_words(self) -> dict[str, Tensor]:
         """Return the distributions of words (K × vocabulary) of each text view with a decoder."""
         form, views = self.settings.topic_form, self.shape["vocabularies"]
-        decoders = {name: self.decoders[name] for name in views if name in self.decoders}
-        return {name: decoder.topic_word_matrix(form) for name, decoder in decoders.items()}
+        return {n: self.decoders[n].topic_word_matrix(form) for n in views if n in self.decoders}
 
 
 def inference_network(dimensions: int, settings: NeuralSettings) -> InferenceNetwork:

@@ -81,10 +81,6 @@ class GloCTMNetwork(WordsNetwork):
         mean, log_variance = self.local[view](self.lengths[view](words))
         return mean, log_variance
 
-    def betas(self) -> dict[str, Tensor]:
-        """Return each language's β (K × vocabulary)."""
-        return dict(zip(self.local, self.topics, strict=True))
-
     def loss(self, batch: Batch) -> dict[str, Tensor]:
         """Return the weighted terms of the loss, each a sum over views of means over documents."""
         settings, words, betas = self.settings, words_of(batch), self.betas()

@@ -54,10 +54,6 @@ class InfoCTMNetwork(WordsNetwork):
         mean, log_variance = self.encoders[view](self.lengths[view](items))
         return mean, log_variance
 
-    def betas(self) -> dict[str, Tensor]:
-        """Return each language's β (K × vocabulary)."""
-        return dict(zip(self.encoders, self.topics, strict=True))
-
     def loss(self, batch: Batch) -> dict[str, Tensor]:
         """Return the weighted terms of the loss."""
         terms, betas, weight = super().loss(batch), self.betas(), self.settings.alignment_weight
