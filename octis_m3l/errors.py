@@ -3,7 +3,7 @@
 import re
 import sys
 import warnings
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from difflib import get_close_matches
 from importlib import import_module
 from typing import Any
@@ -77,6 +77,11 @@ def import_extra(module: str, extra: str, package: str | None = None, otherwise:
             f"this needs the package {package or module}, which is not installed. Install it with: "
             f'pip install "octis-m3l[{extra}]"{otherwise}.'
         ) from None
+
+
+def first_few(items: Sequence[object], count: int = 5, between: str = ", ") -> str:
+    """Return the first of some items, and … if there are more."""
+    return between.join([*map(str, items[:count]), *(["…"] if len(items) > count else [])])
 
 
 def warn(message: str) -> None:

@@ -28,7 +28,7 @@ from octis_m3l.data.views import (
     drawn_numbers,
     numbers_of_names,
 )
-from octis_m3l.errors import DataError, SettingsError, check_known, suggest, warn
+from octis_m3l.errors import DataError, SettingsError, check_known, first_few, suggest, warn
 from octis_m3l.validation import ArrayLike, Lenient, Unchecked, validated
 
 _SHOWN = 5
@@ -180,8 +180,8 @@ class _Column:
             ]
             warn(
                 f"view '{self.name}': {len(differing)} of {len(several)} items belong to records "
-                f"with different labels ({_some(differing, '; ')}); they have no label. Give all "
-                "their records one label to keep it."
+                f"with different labels ({first_few(differing, between='; ')}); they have no "
+                "label. Give all their records one label to keep it."
             )
         found = np.full(len(several), "", object)
         found[known["item"]] = known["label"]
@@ -424,15 +424,11 @@ class _Builder:
         rows = column.sources[unusable].tolist()
         if not rows:
             return
-        shown = f"rows {_some(rows, ', ')}, counted from 0"
+        shown = f"rows {first_few(rows)}, counted from 0"
         if causes:
-            shown += f": {_some(causes, '; ')}"
+            shown += f": {first_few(causes, between='; ')}"
         message = f"view '{column.name}': {len(rows)} of {len(unusable)} items {reason} ({shown})"
         if self.unusable == "error":
             raise DataError(f"{message}; repair or remove them, or pass unusable='drop'.")
         self.dropped[column.name] = rows
         warn(f"{message}; they were left out, links follow.")
-
-
-def _some(items: Sequence[Any], between: str) -> str:
-    return between.join([*map(str, items[:_SHOWN]), *(["…"] if len(items) > _SHOWN else [])])

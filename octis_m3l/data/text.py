@@ -27,7 +27,7 @@ from octis_m3l.data.tokenizers import (
     split_form,
     stop_words,
 )
-from octis_m3l.errors import DataError, MissingDependencyError, SettingsError, warn
+from octis_m3l.errors import DataError, MissingDependencyError, SettingsError, first_few, warn
 from octis_m3l.validation import validated, validated_fields
 
 __all__ = [
@@ -42,7 +42,6 @@ Tokenizer = Callable[[str], Sequence[str]]
 TokenizerName = Literal["auto", "fugashi", "jieba", "separated", "unicode", "whitespace"]
 
 _ONE_CHARACTER_WORDS = frozenset({"ja", "zh"})
-_ROWS_SHOWN = 10
 
 
 def _frozen_words(given: Any) -> bool | frozenset[str]:
@@ -73,9 +72,7 @@ class PreprocessingReport:
     def __str__(self) -> str:
         """Return the report as one sentence."""
         count = len(self.empty_documents)
-        shown = ", ".join(map(str, self.empty_documents[:_ROWS_SHOWN]))
-        more = ", ..." if count > _ROWS_SHOWN else ""
-        rows = f"{'row' if count == 1 else 'rows'} {shown}{more}"
+        rows = f"{'row' if count == 1 else 'rows'} {first_few(self.empty_documents, 10)}"
         empty = f"{count} of them with no token left ({rows})" if count else "none of them empty"
         return (
             f"View {self.view!r}: {self.documents} documents, {empty}; {self.tokens_after} of "

@@ -18,10 +18,9 @@ from scipy.sparse import csr_array, load_npz
 from octis_m3l.data.arrays import read_array
 from octis_m3l.data.records import opened
 from octis_m3l.data.views import TextView
-from octis_m3l.errors import DataError, warn
+from octis_m3l.errors import DataError, first_few, warn
 
 WithoutVector = Literal["error", "zeros"]
-_SHOWN = 5
 _LINES_OF_HEAD = 100
 _SCORES_AT_ONCE = 2**22
 _LOWEST = np.iinfo(np.int64).min
@@ -52,14 +51,10 @@ def read_word_vectors(
     if len(invalid):
         raise DataError(
             f"view '{view}': the word vectors of {len(invalid)} words hold NaN or infinity "
-            f"({_some([vocabulary[row] for row in invalid.tolist()])}); give finite numbers, or "
-            "zeros for words without a vector."
+            f"({first_few([vocabulary[row] for row in invalid.tolist()])}); give finite numbers, "
+            "or zeros for words without a vector."
         )
     return vectors
-
-
-def _some(words: Sequence[object]) -> str:
-    return ", ".join(map(str, words[:_SHOWN])) + (", …" if len(words) > _SHOWN else "")
 
 
 def _read_npz(path: Path, view: str) -> NDArray[Any]:
@@ -106,7 +101,7 @@ def _look_up(
     if invalid:
         message = (
             f"{path}: {len(invalid)} of {lines} lines can't be read as a word and its {size} "
-            f"numbers in UTF-8 (lines {_some(invalid)})"
+            f"numbers in UTF-8 (lines {first_few(invalid)})"
         )
         if len(invalid) == lines:
             raise DataError(f"{message}; expected a file of word2vec, GloVe or fastText.")
@@ -120,9 +115,9 @@ def _look_up(
     if missing and (without_vector == "error" or not vectors):
         raise DataError(
             f"{path} has no vector for {len(missing)} of the {len(vocabulary)} words of view "
-            f"'{view}' ({_some(missing)}); check its language, and upper and lower case; give the "
-            "words zeros, so that they have no neighbours, with without_vector='zeros' (octis-m3l "
-            "build: --without-vector zeros), or remove them from the vocabulary."
+            f"'{view}' ({first_few(missing)}); check its language, and upper and lower case; give "
+            "the words zeros, so that they have no neighbours, with without_vector='zeros' "
+            "(octis-m3l build: --without-vector zeros), or remove them from the vocabulary."
         )
     found = np.zeros((len(vocabulary), size))
     found[list(vectors)] = list(vectors.values())

@@ -129,7 +129,7 @@ def test_report() -> None:
         "in the vocabulary of 2 words."
     )
     many = PreprocessingReport("de", 20, tuple(range(12)), 9, 8, 3)
-    assert "12 of them with no token left (rows 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, ...)" in str(many)
+    assert "12 of them with no token left (rows 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, …)" in str(many)
     assert "none of them empty" in str(PreprocessingReport("de", 2, (), 9, 8, 3))
     assert "(row 1)" in str(PreprocessingReport("de", 2, (1,), 9, 8, 3))
 

@@ -15,7 +15,7 @@ from octis_m3l.data.folder.manifest import ViewEntry
 from octis_m3l.data.pictures import is_rgb_array
 from octis_m3l.data.records import cells_of_any_length
 from octis_m3l.data.views import OCTIS_PARTITIONS, Picture, TextView, View
-from octis_m3l.errors import DataError, StorageError
+from octis_m3l.errors import DataError, StorageError, first_few
 from octis_m3l.files import damage_errors, read_json, write_json, written_whole
 
 _NO_BREAK_SPACE = "\u00a0"
@@ -29,10 +29,10 @@ def check_pictures(view: str, pictures: Sequence[Picture]) -> None:
     """Refuse picture files that are missing and arrays that are no pictures."""
     missing = [str(p) for p in pictures if isinstance(p, Path) and not p.is_file()]
     if missing:
-        shown = ", ".join(missing[:3]) + (", …" if len(missing) > 3 else "")
         raise DataError(
-            f"view '{view}': {len(missing)} of {len(pictures)} picture files are missing: {shown}; "
-            "put them back there, or build the data set again without them."
+            f"view '{view}': {len(missing)} of {len(pictures)} picture files are missing: "
+            f"{first_few(missing, 3)}; put them back there, or build the data set again without "
+            "them."
         )
     for number, picture in enumerate(pictures):
         if not isinstance(picture, Path) and not is_rgb_array(picture):
