@@ -1,5 +1,6 @@
 """Files and folders: written completely or not at all, locked while written, checked when read."""
 
+import csv
 import errno
 import glob
 import hashlib
@@ -12,6 +13,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
+from threading import Lock
 from typing import Any
 from uuid import uuid4
 
@@ -30,6 +32,7 @@ _SMALL_ARRAY = 64 * 2**20
 _CHECKSUM = "checksum"
 _NO_SPACE = re.compile(r"no space left|os error 28|\d+ requested and \d+ written", re.IGNORECASE)
 _MOST_ENTRIES = 100_000
+_LIMIT = Lock()
 _UNREADABLE = (SafetensorError, OSError, EOFError, RuntimeError, MemoryError)
 
 
@@ -274,6 +277,17 @@ def damage_errors(path: Path, remedy: str = "copy it again") -> Iterator[None]:
     except (*_UNREADABLE, LookupError, TypeError, ValueError, AttributeError) as error:
         reason = str(error).partition("\n")[0]
     raise StorageError(f"{path} is damaged or incomplete ({reason}); {remedy}.") from None
+
+
+@contextmanager
+def cells_of_any_length() -> Iterator[None]:
+    """Let csv read cells of any length, for one thread after the other: it has one limit."""
+    with _LIMIT:
+        before = csv.field_size_limit(2**31 - 1)
+        try:
+            yield
+        finally:
+            csv.field_size_limit(before)
 
 
 def read_yaml(path: Path) -> Any:

@@ -11,12 +11,12 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from io import BufferedReader
 from pathlib import Path
-from threading import Lock
 from typing import Any
 
 import pandas as pd
 
 from octis_m3l.errors import DataError, SettingsError, warn
+from octis_m3l.files import cells_of_any_length
 
 DELIMITED = (".csv", ".tsv", ".tab")
 JSON_LINES = (".jsonl", ".ndjson")
@@ -39,7 +39,6 @@ _SHOWN = 60
 _DELIMITERS = (",", ";", "\t", "|")
 _DELIMITER_NAMES = {"tab": "\t", "\\t": "\t", "comma": ",", "semicolon": ";"}
 _SEPARATOR_LINE = re.compile(r'"?sep=(.)"?\s*')
-_LIMIT = Lock()
 
 Row = tuple[int, list[str]]
 
@@ -275,17 +274,6 @@ def _are_rows(lines: list[str], delimiter: str, width: int) -> bool:
         and _has_width(alone[-1], width)
         and all(_has_width(plain, width) or _has_width(quoted, width) for plain, quoted in within)
     )
-
-
-@contextmanager
-def cells_of_any_length() -> Iterator[None]:
-    """Let csv read cells of any length, for one thread after the other: it has one limit."""
-    with _LIMIT:
-        before = csv.field_size_limit(2**31 - 1)
-        try:
-            yield
-        finally:
-            csv.field_size_limit(before)
 
 
 # Bytes to text.

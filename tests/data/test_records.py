@@ -15,8 +15,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from octis_m3l.data import from_table
-from octis_m3l.data.records import cells_of_any_length, read_table
+from octis_m3l.data.records import read_table
 from octis_m3l.errors import DataError, OctisM3LError
+from octis_m3l.files import cells_of_any_length
 
 pytestmark = pytest.mark.filterwarnings("error")
 

@@ -13,10 +13,9 @@ from numpy.typing import NDArray
 from octis_m3l.data.arrays import hash_of
 from octis_m3l.data.folder.manifest import ViewEntry
 from octis_m3l.data.pictures import is_rgb_array
-from octis_m3l.data.records import cells_of_any_length
 from octis_m3l.data.views import OCTIS_PARTITIONS, Picture, TextView, View
 from octis_m3l.errors import DataError, StorageError, first_few
-from octis_m3l.files import damage_errors, read_json, write_json, written_whole
+from octis_m3l.files import cells_of_any_length, damage_errors, read_json, write_json, written_whole
 
 _NO_BREAK_SPACE = "\u00a0"
 _DOCUMENTS_AT_ONCE = 10_000
