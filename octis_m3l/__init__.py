@@ -21,10 +21,12 @@ if TYPE_CHECKING:
     from octis_m3l.data.demo import demo_corpus
     from octis_m3l.encoders import (
         ClipEncoder,
+        E5Encoder,
         EmbeddingCache,
         SentenceEncoder,
         StaticEncoder,
         TimmEncoder,
+        UniversalSentenceEncoder,
         embed,
         encode,
         encode_words,
@@ -72,6 +74,7 @@ __all__ = [
     "Comparison",
     "CrosslingualClassification",
     "DocumentNPMI",
+    "E5Encoder",
     "EmbeddingCache",
     "External",
     "GloCTM",
@@ -91,6 +94,7 @@ __all__ = [
     "TimmEncoder",
     "TopicQuality",
     "TopicUniqueness",
+    "UniversalSentenceEncoder",
     "ZeroshotTM",
     "ZeroshotTMKD",
     "__version__",

@@ -35,7 +35,7 @@ def compare(
     topk: Annotated[int, typer.Option(min=2, help="Top words of a topic that are scored.")] = 10,
     corpus: options.Corpus = None,
     encoder: Annotated[
-        str, typer.Option(help="Of all models' embeddings: auto, given, lsa, clsi, word-vectors.")
+        str, typer.Option(help="Of all models' embeddings: auto, given, use, e5, lsa, clsi, …")
     ] = "auto",
     views: options.Views = None,
     embeddings: options.Embeddings = None,

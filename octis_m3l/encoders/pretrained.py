@@ -143,7 +143,7 @@ class PretrainedEncoder(BaseModel, ABC):
         """
         items = as_items(items, f"{self.reads}s to encode")
         if self.reads == "text":
-            _check_texts(items)
+            check_texts(items)
         if not items:
             return np.zeros((0, self.dimensions), np.float32)
         vectors = np.ascontiguousarray(self._vectors(items), np.float32)
@@ -327,7 +327,8 @@ _LOADED: WeakKeyDictionary[PretrainedEncoder, Any] = WeakKeyDictionary()
 """Loaded models, kept outside of the encoders, which are copied and pickled without them."""
 
 
-def _check_texts(texts: Sequence[Any]) -> None:
+def check_texts(texts: Sequence[Any]) -> None:
+    """Refuse texts that are empty or no texts, and say which."""
     for row, text in enumerate(texts):
         if not isinstance(text, str):
             raise DataError(f"text {row} is of type {type(text).__name__}; expected a str.")

@@ -18,10 +18,11 @@ def encoder_from(text: str, **options: Any) -> Encoder:
     """Return the encoder that a string describes, for the command line and YAML.
 
     ``sentence-transformers:NAME``, ``model2vec:NAME``, ``timm:NAME``, ``open-clip:ARCH/PRETRAINED``
-    for images and ``open-clip-text:ARCH/PRETRAINED`` for texts, or ``picture``. NAME is a model or
-    a local path; an encoder with a default model needs none. Options follow after ``?``, as
-    ``key=value`` joined by ``&``: ``timm:NAME?batch_size=64&normalise=true``. In a name, ``?`` is
-    written ``%3F``; in a value, ``&`` is written ``%26``; and ``%`` is ``%25`` in both.
+    for images and ``open-clip-text:ARCH/PRETRAINED`` for texts, ``use``, ``e5`` or ``picture``.
+    NAME is a model or a local path; an encoder with a default model needs none. Options follow
+    after ``?``, as ``key=value`` joined by ``&``: ``timm:NAME?batch_size=64&normalise=true``. In a
+    name, ``?`` is written ``%3F``; in a value, ``&`` is written ``%26``; and ``%`` is ``%25`` in
+    both.
 
     Parameters
     ----------

@@ -13,6 +13,7 @@ from typing_extensions import TypeVar
 from octis_m3l.data.dataset import MultiviewDataset
 from octis_m3l.data.folder.reading import Tokenizer
 from octis_m3l.encoders.base import Encoder, StoredEncoder
+from octis_m3l.encoders.bundled import BundledEncoder
 from octis_m3l.encoders.encode import check_encoder, encode
 from octis_m3l.encoders.pretrained import PretrainedEncoder
 from octis_m3l.encoders.saving import is_stored, load_encoder, save_encoder
@@ -161,8 +162,13 @@ class EmbeddingModel(NeuralTopicModel[E]):
         check_encoder(fit.dataset, fit.settings.encoder, self.own_encoders)
 
     def _embed(self, fit: Fit[E]) -> Embeddings:
-        name, dimensions, own = fit.settings.encoder, fit.settings.dimensions, self.own_encoders
-        encodings = encode(fit.dataset, name, dimensions=dimensions, encoders=own)
+        encodings = encode(
+            fit.dataset,
+            fit.settings.encoder,
+            dimensions=fit.settings.dimensions,
+            encoders=self.own_encoders,
+            progress=bool(self.progress),
+        )
         self.encoders = dict(encodings.encoders)
         return encodings.embeddings
 
@@ -246,8 +252,9 @@ class EmbeddingModel(NeuralTopicModel[E]):
         for name, own in (encoders or {}).items():
             check_known(name, self._dimensions(), "view")
             expected = self._dimensions()[name]
-            # A pretrained model is stored by its name or path, which may have moved since.
-            if name in self.encoders and not isinstance(self.encoders[name], PretrainedEncoder):
+            # Pretrained weights are stored by name, path or version, which may have changed since.
+            replaceable = isinstance(self.encoders.get(name), PretrainedEncoder | BundledEncoder)
+            if name in self.encoders and not replaceable:
                 raise SettingsError(
                     f"view '{name}' has the encoder that it was trained with "
                     f"({self.encoders[name].name}); leave it out of encoders."

@@ -123,8 +123,8 @@ class GloCTM(BagOfWordsModel[GloCTMSettings]):
 
     Needs word vectors of all vocabularies in one space (``dataset.with_word_vectors``). Without
     any, each word is encoded as a document by the documents' encoder, which must have one space
-    for all languages (``encoder='clsi'``, for linked data). A word without a vector (zeros) has
-    no neighbours. New documents are inferred from their words.
+    for all languages (``encoder='use'``; or ``'clsi'``, for linked data). A word without a vector
+    (zeros) has no neighbours. New documents are inferred from their words.
 
     Departures from the paper: with more than two languages a word has neighbours in each. Batch
     normalisation has torch's momentum, and the global encoder's keeps running statistics for each
@@ -153,13 +153,17 @@ class GloCTM(BagOfWordsModel[GloCTMSettings]):
             check_word_vectors(fit.dataset, fit.settings.encoder)
 
     def _embed(self, fit: Fit[GloCTMSettings]) -> Embeddings:
-        settings = fit.settings
-        return encode(fit.dataset, settings.encoder, dimensions=settings.dimensions).embeddings
+        settings, shown = fit.settings, bool(self.progress)
+        found = encode(
+            fit.dataset, settings.encoder, dimensions=settings.dimensions, progress=shown
+        )
+        return found.embeddings
 
     def _fill(self, network: Any, fit: Fit[GloCTMSettings]) -> None:
         settings = fit.settings
         if settings.global_encoder:
-            vectors = word_vectors(fit.dataset, settings.encoder, settings.dimensions)
+            shown = bool(self.progress)
+            vectors = word_vectors(fit.dataset, settings.encoder, settings.dimensions, shown)
             for name in vectors:
                 table = expansion_table(vectors, name, settings.neighbours)
                 network.expansions[name].table.copy_(torch.from_numpy(table))

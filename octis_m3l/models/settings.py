@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from pydantic.fields import FieldInfo
 
 from octis_m3l.devices import MOST_THREADS
+from octis_m3l.encoders.encode import EncoderName
 from octis_m3l.errors import SettingsError, warn
 from octis_m3l.files import read_yaml
 from octis_m3l.networks import Posterior, PriorForm, TopicForm
@@ -124,7 +125,7 @@ class TrainingSettings(Settings):
 class EncodedSettings(TrainingSettings):
     """What every model has that uses embeddings of documents."""
 
-    encoder: Literal["auto", "given", "lsa", "clsi", "word-vectors"] = Field(
+    encoder: EncoderName = Field(
         "auto", description="where texts' embeddings come from; see octis_m3l.encoders.encode"
     )
     dimensions: int = Field(150, ge=1, description="of the 'lsa' and 'clsi' encoders, at most")

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from octis_m3l.data.dataset import MultiviewDataset
 from octis_m3l.data.views import TextView
 from octis_m3l.data.words import unit_rows
-from octis_m3l.encoders.encode import EncoderName, encode, encode_words
+from octis_m3l.encoders.encode import BUNDLED, EncoderName, encode, encode_words
 from octis_m3l.encoders.latent_semantic import languages_are_linked
 from octis_m3l.errors import DataError, warn
 
@@ -31,6 +31,8 @@ def check_word_vectors(dataset: MultiviewDataset, encoder: EncoderName) -> Encod
     if given:
         _check_given(views)
         return None
+    if encoder in BUNDLED:
+        return encoder
     if encoder in ("auto", "clsi") and languages_are_linked(dataset, lacking):
         return "clsi"
     if len(views) == 1:
@@ -38,12 +40,12 @@ def check_word_vectors(dataset: MultiviewDataset, encoder: EncoderName) -> Encod
     raise DataError(
         f"views {', '.join(lacking)} have no word vectors, and encoder='{encoder}' does not give "
         "words of several languages vectors in one space; attach word vectors of one space "
-        "(dataset.with_word_vectors), or use encoder='clsi' with linked data."
+        "(dataset.with_word_vectors), or use encoder='use', or 'clsi' with linked data."
     )
 
 
 def word_vectors(
-    dataset: MultiviewDataset, encoder: EncoderName, dimensions: int
+    dataset: MultiviewDataset, encoder: EncoderName, dimensions: int, progress: bool = False
 ) -> dict[str, NDArray[np.floating]]:
     """Return vectors of all views' words, in one space.
 
@@ -59,7 +61,7 @@ def word_vectors(
         kinds = {encoders[n].name if n in encoders else None for n in dataset.text_views}
         if None in kinds or (chosen == "clsi" and kinds != {"clsi"}):
             encoder = chosen
-        vectors = dict(encode_words(dataset, encoder, dimensions=dimensions))
+        vectors = dict(encode_words(dataset, encoder, dimensions=dimensions, progress=progress))
     for name, array in vectors.items():
         unknown = int((~array.any(axis=1)).sum())
         if unknown:

@@ -256,7 +256,7 @@ def test_a_damaged_index_says_what_to_do(tmp_path: Path) -> None:
     message = (
         f"the cache {tmp_path} can't be used (file is not a database). If the disk is full, free "
         "some space and run it again: what is stored counts. If the index is damaged, delete "
-        f"{index}. Or use another cache."
+        f"{index}. Or use another cache (OCTIS_M3L_CACHE=FOLDER)."
     )
     raises(StorageError, message, EmbeddingCache(tmp_path).encode, Toy(), TEXTS[:3])
     index.unlink()

