@@ -224,8 +224,11 @@ def _embedded(dataset: MultiviewDataset, encoder: EncoderName, progress: bool) -
     complete = all(view.embeddings is not None for view in dataset.views.values())
     if complete and encoder in ("auto", "given"):
         return dataset
-    vectors = encode(dataset, encoder, progress=progress).embeddings
-    return dataset.with_embeddings(vectors, name=encoder, order="stored")
+    encodings = encode(dataset, encoder, progress=progress)
+    for name, vectors in encodings.embeddings.items():
+        called = f"{encoder}-{encodings.spaces[name]}"
+        dataset = dataset.with_embeddings({name: vectors}, name=called, order="stored")
+    return dataset
 
 
 def _run(

@@ -5,6 +5,7 @@ from octis_m3l.encoders.bundled import BundledEncoder, E5Encoder, UniversalSente
 from octis_m3l.encoders.cache import EmbeddingCache
 from octis_m3l.encoders.clip import ClipEncoder
 from octis_m3l.encoders.encode import Encodings, embed, encode, encode_words
+from octis_m3l.encoders.joined import JoinedEncoder
 from octis_m3l.encoders.latent_semantic import (
     LatentSemanticEncoder,
     fit_cross_language,
@@ -25,6 +26,7 @@ __all__ = [
     "EmbeddingCache",
     "Encoder",
     "Encodings",
+    "JoinedEncoder",
     "LatentSemanticEncoder",
     "PictureEncoder",
     "SentenceEncoder",

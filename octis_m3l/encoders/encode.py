@@ -25,6 +25,7 @@ from octis_m3l.encoders.base import (
 )
 from octis_m3l.encoders.bundled import BundledEncoder
 from octis_m3l.encoders.cache import EmbeddingCache
+from octis_m3l.encoders.joined import JoinedEncoder
 from octis_m3l.encoders.latent_semantic import (
     check_linked,
     fit_cross_language,
@@ -40,7 +41,7 @@ from octis_m3l.errors import DataError, SettingsError, check_known, warn
 from octis_m3l.files import cache_folder, check_can_create
 from octis_m3l.validation import validated
 
-EncoderName = Literal["auto", "given", "lsa", "clsi", "word-vectors", "use", "e5"]
+EncoderName = Literal["auto", "given", "lsa", "clsi", "word-vectors", "use", "e5", "use+clsi"]
 BUNDLED = ("use", "e5")
 
 _REMEMBERED = 2
@@ -57,6 +58,8 @@ class Encodings:
 
     embeddings: dict[str, NDArray[Any]] = field(default_factory=dict)
     encoders: dict[str, Encoder] = field(default_factory=dict)
+    spaces: dict[str, str] = field(default_factory=dict)
+    """For each view, the first view of its kind whose embeddings are known to share its space."""
 
 
 _recent: "WeakKeyDictionary[MultiviewDataset, dict[tuple[str, int, int], Encodings]]" = (
@@ -79,13 +82,14 @@ def check_encoder(
             f"view '{to_fit[0]}' has no embeddings; attach them with dataset.with_embeddings, or "
             "use encoder='lsa' or 'clsi'."
         )
-    if encoder == "clsi":
+    parts = encoder.split("+")
+    if "clsi" in parts:
         check_linked(dataset, to_fit)
     for name in to_fit if encoder == "word-vectors" else ():
         given_word_vectors(dataset, name)
-    if encoder in BUNDLED:
+    for part in {*parts} & {*BUNDLED}:
         # Whether its package is installed.
-        fingerprint_hash(encoder_from(encoder))
+        fingerprint_hash(encoder_from(part))
     return to_fit
 
 
@@ -106,14 +110,14 @@ def encode(
     ----------
     dataset : MultiviewDataset
         The data.
-    encoder : {'auto', 'given', 'lsa', 'clsi', 'word-vectors', 'use', 'e5'}
+    encoder : {'auto', 'given', 'lsa', 'clsi', 'word-vectors', 'use', 'e5', 'use+clsi'}
         For texts. 'given': the data set's own embeddings; 'lsa': latent semantic analysis of each
         language by itself, so that the languages' spaces are unrelated; 'clsi': cross-language
         LSI, one space for all; 'word-vectors': the mean of the view's word vectors, weighted by
         TF-IDF; 'use' and 'e5': pretrained for many languages, one space for all (see
-        `UniversalSentenceEncoder`, `E5Encoder`); 'auto': a view's own embeddings if it has any,
-        else 'clsi' if languages are linked, else 'lsa'. Images take their own embeddings if they
-        have any, else the `PictureEncoder`.
+        `UniversalSentenceEncoder`, `E5Encoder`); 'use+clsi': the vectors of both, concatenated;
+        'auto': a view's own embeddings if it has any, else 'clsi' if languages are linked, else
+        'lsa'. Images take their own embeddings if they have any, else the `PictureEncoder`.
     dimensions : int
         Of 'lsa' and 'clsi', at most.
     seed : int
@@ -138,12 +142,18 @@ def encode(
             name: vectors_of(dataset.view(name), one, _cache_for(one), progress)
             for name, one in chosen.items()
         }
+        first: dict[Any, str] = {}
+        spaces = {
+            n: first.setdefault((view.kind, _space(view, chosen.get(n), n in own)), n)
+            for n, view in dataset.views.items()
+        }
         given = {n: v.embeddings for n, v in dataset.views.items() if n not in chosen}
         found: dict[str, Any] = {**given, **computed}
         chosen |= _recorded([dataset.view(name) for name in given])
         result = Encodings(
             {name: found[name] for name in dataset.views},
             {name: chosen[name] for name in dataset.views if name in chosen},
+            spaces,
         )
         if encoders is None:
             for array in computed.values():
@@ -164,9 +174,9 @@ def encode_words(
 ) -> dict[str, NDArray[np.float32]]:
     """Return a vector for each word of each language: what its encoder returns for the word alone.
 
-    With 'use', 'e5' and 'clsi', the words of all languages are in one space, with 'clsi' learned
-    from linked training documents. A view whose embeddings are your own has no encoder, and is an
-    error.
+    With 'use', 'e5', 'clsi' and 'use+clsi', the words of all languages are in one space; that of
+    'clsi' is learned from linked training documents. A view whose embeddings are your own has no
+    encoder, and is an error.
 
     Parameters
     ----------
@@ -182,7 +192,7 @@ def encode_words(
     if encoder in BUNDLED:
         encoders = dict.fromkeys(dataset.text_views, encoder_from(encoder))
     else:
-        encoders = encode(dataset, encoder, dimensions=dimensions).encoders
+        encoders = encode(dataset, encoder, dimensions=dimensions, progress=progress).encoders
     missing = [name for name in dataset.text_views if name not in encoders]
     if missing:
         raise DataError(
@@ -264,6 +274,8 @@ def vectors_of(
 def _encoded(
     encoder: Encoder, items: Sequence[Any], cache: EmbeddingCache | None, progress: bool
 ) -> NDArray[Any]:
+    if isinstance(encoder, JoinedEncoder):
+        return np.hstack([_encoded(part, items, cache, progress) for part in encoder.parts])
     if cache is not None and has_fingerprint(encoder):
         return cache.encode(encoder, items, progress=progress)
     with progress_shown(encoder, progress):
@@ -276,7 +288,7 @@ def _users_cache() -> EmbeddingCache:
 
 def _cache_for(encoder: Encoder) -> EmbeddingCache | None:
     """Return the user's cache, if an encoder takes long and its vectors are the same anywhere."""
-    return _users_cache() if isinstance(encoder, BundledEncoder) else None
+    return _users_cache() if isinstance(encoder, BundledEncoder | JoinedEncoder) else None
 
 
 def _fitted(
@@ -290,9 +302,24 @@ def _fitted(
         return dict.fromkeys(views, encoder_from(encoder))
     if encoder == "word-vectors":
         return {name: from_word_vectors(dataset, name) for name in views}
+    if encoder == "use+clsi":
+        use, clsi = encoder_from("use"), _fitted(dataset, views, "clsi", dimensions, seed)
+        return {name: JoinedEncoder((use, clsi[name])) for name in views}
     if views and encoder != "lsa" and (encoder == "clsi" or languages_are_linked(dataset, views)):
         return fit_cross_language(dataset, views, dimensions=dimensions, seed=seed)
     return {n: fit_per_language(dataset, n, dimensions=dimensions, seed=seed) for n in views}
+
+
+def _space(view: View, encoder: Encoder | None, is_own: bool) -> Any:
+    """Return what is equal for views in one space; no encoder: of given embeddings."""
+    record = view.embedding_encoder if encoder is None else described(encoder)
+    if record:
+        return json.dumps(record, sort_keys=True, default=repr)
+    if encoder is None:
+        return view.name if view.embedding_name == "given" else ("named", view.embedding_name)
+    if is_own or encoder.name == "lsa":
+        return id(encoder)
+    return encoder.name, encoder.name == "word-vectors" and getattr(view, "word_space", None)
 
 
 def _recorded(views: Sequence[View]) -> dict[str, Encoder]:

@@ -35,7 +35,7 @@ def load_encoder(folder: Path) -> Encoder:
     with damage_errors(folder):
         if content.get("arrays"):
             arrays = read_weights(folder / "encoder.safetensors")
-        return _restored(content, arrays, f"the encoder in {folder}")
+        return restored(content, arrays, f"the encoder in {folder}")
 
 
 def described(encoder: Encoder) -> dict[str, Any] | None:
@@ -53,7 +53,7 @@ def described(encoder: Encoder) -> dict[str, Any] | None:
 def from_description(description: Mapping[str, Any]) -> Encoder | None:
     """Return the encoder that `described` described; None, with a warning, if that fails."""
     try:
-        return _restored(description, {}, "it")
+        return restored(description, {}, "it")
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         reason = str(error) if isinstance(error, OctisM3LError) else "its record is broken"
         warn(
@@ -64,7 +64,8 @@ def from_description(description: Mapping[str, Any]) -> Encoder | None:
         return None
 
 
-def _restored(content: Mapping[str, Any], arrays: Mapping[str, Any], what: str) -> Encoder:
+def restored(content: Mapping[str, Any], arrays: Mapping[str, Any], what: str) -> Encoder:
+    """Return the encoder of a kind, with these arrays and settings; errors call it `what`."""
     kind = content["kind"]
     if kind not in ENCODERS:
         raise StorageError(
@@ -72,9 +73,9 @@ def _restored(content: Mapping[str, Any], arrays: Mapping[str, Any], what: str) 
             "written by a newer version?"
         )
     try:
-        restored: Encoder = ENCODERS[kind].restore(arrays, content["settings"])
+        encoder: Encoder = ENCODERS[kind].restore(arrays, content["settings"])
     except SettingsError as error:
         raise StorageError(
             f"{what} has an impossible setting: {error} Was it written by a newer version?"
         ) from None
-    return restored
+    return encoder

@@ -11,7 +11,7 @@ from octis_m3l.encoders.base import ENCODERS, Encoder
 from octis_m3l.errors import SettingsError, check_known
 from octis_m3l.validation import reasons
 
-_FITTED = ("lsa", "clsi", "word-vectors")
+_FITTED = ("lsa", "clsi", "use+clsi", "word-vectors")
 
 
 def encoder_from(text: str, **options: Any) -> Encoder:

@@ -15,6 +15,7 @@ from octis_m3l.data.folder.reading import Tokenizer
 from octis_m3l.encoders.base import Encoder, StoredEncoder
 from octis_m3l.encoders.bundled import BundledEncoder
 from octis_m3l.encoders.encode import check_encoder, encode
+from octis_m3l.encoders.joined import JoinedEncoder
 from octis_m3l.encoders.pretrained import PretrainedEncoder
 from octis_m3l.encoders.saving import is_stored, load_encoder, save_encoder
 from octis_m3l.errors import DataError, SettingsError, check_known, warn
@@ -146,6 +147,7 @@ class EmbeddingModel(NeuralTopicModel[E]):
         self.own_encoders = None if encoders is None else dict(encoders)
         self.missing_encoders: tuple[str, ...] = ()
         self.encoders: dict[str, Encoder] = {}
+        self.spaces: dict[str, str] = {}
 
     def _check(self, fit: Fit[E]) -> None:
         if self.needs_links:
@@ -169,7 +171,7 @@ class EmbeddingModel(NeuralTopicModel[E]):
             encoders=self.own_encoders,
             progress=bool(self.progress),
         )
-        self.encoders = dict(encodings.encoders)
+        self.encoders, self.spaces = dict(encodings.encoders), encodings.spaces
         return encodings.embeddings
 
     def _shape(self, fit: Fit[E]) -> dict[str, Any]:
@@ -252,12 +254,16 @@ class EmbeddingModel(NeuralTopicModel[E]):
         for name, own in (encoders or {}).items():
             check_known(name, self._dimensions(), "view")
             expected = self._dimensions()[name]
+            known = self.encoders.get(name)
             # Pretrained weights are stored by name, path or version, which may have changed since.
-            replaceable = isinstance(self.encoders.get(name), PretrainedEncoder | BundledEncoder)
-            if name in self.encoders and not replaceable:
+            replaceable = isinstance(known, PretrainedEncoder | BundledEncoder)
+            if isinstance(known, JoinedEncoder) and isinstance(own, BundledEncoder):
+                parts = tuple(own if type(part) is type(own) else part for part in known.parts)
+                own, replaceable = JoinedEncoder(parts), own in parts
+            if known is not None and not replaceable:
                 raise SettingsError(
                     f"view '{name}' has the encoder that it was trained with "
-                    f"({self.encoders[name].name}); leave it out of encoders."
+                    f"({known.name}); leave it out of encoders."
                 )
             if own.dimensions != expected:
                 raise SettingsError(

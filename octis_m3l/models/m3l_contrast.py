@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from octis_m3l.data.batches import Batch
 from octis_m3l.losses import averaged_over_views, info_nce, kl_between_views
+from octis_m3l.models.base import Fit
 from octis_m3l.models.embeddings import (
     EmbeddingModel,
     Sizes,
@@ -45,8 +46,8 @@ class M3LContrastSettings(NeuralSettings):
     average: Literal["pooled", "present", "batch"] = Field(
         "pooled", description="how terms with missing items become means; see losses.averaged"
     )
-    shared_networks: Literal["none", "modality"] = Field(
-        "none", description="whether views of one modality share an inference network"
+    shared_networks: Literal["none", "modality", "auto"] = Field(
+        "none", description="which views share an inference network; auto: those of one encoder"
     )
 
 
@@ -54,12 +55,18 @@ class M3LContrastNetwork(ViewNetwork[M3LContrastSettings]):
     """The networks and the loss of M3L-Contrast."""
 
     def __init__(
-        self, dimensions: Sizes, vocabularies: Sizes, settings: M3LContrastSettings
+        self,
+        dimensions: Sizes,
+        vocabularies: Sizes,
+        settings: M3LContrastSettings,
+        network_of: dict[str, str] | None = None,
     ) -> None:
         super().__init__(dimensions, vocabularies)
         self.settings = settings
         if settings.shared_networks == "modality":
             self.network_of = {n: "texts" if n in vocabularies else "images" for n in dimensions}
+        if network_of is not None:
+            self.shape["network_of"] = self.network_of = dict(network_of)
         self.networks = inference_networks(dimensions, settings, self.network_of)
         self.decoders = topic_decoders(vocabularies, settings)
         self.prior = GaussianPrior(settings.num_topics, settings.prior)
@@ -136,3 +143,7 @@ class M3LContrast(EmbeddingModel[M3LContrastSettings]):
         "prior_weight": (0.01, 1.0, "log-uniform"),
         **EmbeddingModel.search_space,
     }
+
+    def _shape(self, fit: Fit[M3LContrastSettings]) -> dict[str, Any]:
+        shared = {"network_of": self.spaces} if fit.settings.shared_networks == "auto" else {}
+        return {**super()._shape(fit), **shared}

@@ -31,7 +31,7 @@ def check_word_vectors(dataset: MultiviewDataset, encoder: EncoderName) -> Encod
     if given:
         _check_given(views)
         return None
-    if encoder in BUNDLED:
+    if encoder in (*BUNDLED, "use+clsi"):
         return encoder
     if encoder in ("auto", "clsi") and languages_are_linked(dataset, lacking):
         return "clsi"

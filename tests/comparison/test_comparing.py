@@ -73,6 +73,17 @@ def test_no_measure_across_views_where_topics_are_not_aligned(dataset: Multiview
     assert not measures & {"mrr", "uap", "jsd", "classification across"}
 
 
+@pytest.mark.parametrize(("encoder", "equal"), [("clsi", False), ("lsa", True)])
+def test_models_know_which_views_one_encoder_encodes(
+    texts: MultiviewDataset, encoder: Any, equal: bool
+) -> None:
+    fast: dict[str, Any] = {"num_topics": 4, "epochs": 2, "batch_size": 16, "hidden_size": 8}
+    models = {how: M3LContrast(**fast, shared_networks=how) for how in ("none", "auto")}
+    result = quickly(models, texts, seeds=1, encoder=encoder, metrics=["mrr"])
+    scores = {how: result.standings["mrr", ALL][how].mean for how in models}
+    assert (scores["none"] == scores["auto"]) == equal
+
+
 def test_a_comparison_goes_on_and_grows(dataset: MultiviewDataset, tmp_path: Path) -> None:
     journal, out = tmp_path / "journal", tmp_path / "out"
     one, other = Guesser(0.1, journal=journal), Guesser(0.5)

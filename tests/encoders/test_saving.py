@@ -70,9 +70,9 @@ def test_damaged_and_missing_files_are_errors(
 def test_an_unknown_kind_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "encoder.json").write_text('{"kind": "neural"}')
     message = (
-        f"the encoder in {tmp_path} is of the unknown kind 'neural' (known: e5, latent-semantic, "
-        "model2vec, open-clip, picture, sentence-transformers, timm, use); was it written by a "
-        "newer version?"
+        f"the encoder in {tmp_path} is of the unknown kind 'neural' (known: e5, joined, "
+        "latent-semantic, model2vec, open-clip, picture, sentence-transformers, timm, use); was it "
+        "written by a newer version?"
     )
     raises(StorageError, message, load_encoder, tmp_path)
 

@@ -124,6 +124,7 @@ def test_options_beside_the_string_come_first() -> None:
             "unknown encoder 'sentence-transformer'. Did you mean 'sentence-",
         ),
         ("lsa", "'lsa' is fitted on the training items when a model is trained: give it to train"),
+        ("use+clsi", "'use+clsi' is fitted on the training items when a model is trained: give"),
         ("bert", "unknown encoder 'bert'. Known: e5, model2vec, open-clip, open-clip-text, pict"),
         ("model2vec:", "'model2vec:' names no model; expected model2vec:NAME."),
         ("model2vec", "'model2vec' names no model; expected model2vec:NAME."),

@@ -4,7 +4,7 @@ import math
 import warnings
 from itertools import combinations
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -25,10 +25,12 @@ from torch.nn.functional import softplus
 from octis_m3l.data.batches import Batch, ViewBatch
 from octis_m3l.data.dataset import MultiviewDataset
 from octis_m3l.data.text import TextPreprocessor
-from octis_m3l.errors import DataError, SettingsError
+from octis_m3l.errors import DataError, OctisM3LError, SettingsError
+from octis_m3l.files import read_json, write_json
 from octis_m3l.metrics import MRR, UAP
-from octis_m3l.models import M3LContrast, ModelOutput, ZeroshotTM
+from octis_m3l.models import M3LContrast, ModelOutput, ZeroshotTM, load_model
 from octis_m3l.models.m3l_contrast import M3LContrastNetwork, M3LContrastSettings
+from octis_m3l.models.storage import MARKER
 
 from .contract import (
     TOP_WORDS,
@@ -53,6 +55,17 @@ PRESENT = {"en": [0, 1, 3, 4, 5], "de": [0, 2, 3, 5], "image": [0, 1, 2, 3]}
 class TestM3LContrast(NeuralModelContract):
     model = M3LContrast
     needs_links = True
+
+
+class TestM3LContrastWithSharedNetworks(TestM3LContrast):
+    fast: ClassVar = {**TestM3LContrast.fast, "shared_networks": "auto"}
+
+    def test_descriptions_of_other_models(self, saved: Path) -> None:
+        described = read_json(saved / MARKER)
+        described["network"]["dimensions"]["en"] = 10**13
+        write_json(saved / MARKER, described, checked=True)
+        message = "those of other views that share its network 10000000000000;"
+        refused(DataError, message, self.model.load, saved)
 
 
 # What it learns.
@@ -236,6 +249,84 @@ def test_views_of_a_modality_share_a_network(embedded: MultiviewDataset) -> None
     assert_distributions(separate.train_model(shorter, top_words=TOP_WORDS))
     assert set(separate.network.networks) == {"en", "de", "image"}
     assert not torch.equal(separate.network.standardisers["en"](given), given)
+
+
+SHARED: dict[str, Any] = {
+    "num_topics": 4,
+    "epochs": 1,
+    "batch_size": 16,
+    "hidden_size": 12,
+    "shared_networks": "auto",
+}
+
+
+def test_views_of_one_encoder_share_a_network(
+    data: MultiviewDataset, embedded: MultiviewDataset, tmp_path: Path
+) -> None:
+    model: Any = M3LContrast(**SHARED)
+    output = model.train_model(data, top_words=TOP_WORDS)
+    assert_distributions(output)
+    network = model.network
+    assert network.network_of == {"en": "en", "de": "en", "image": "image"}
+    assert set(network.networks) == {"en", "image"}
+    separate: Any = M3LContrast(**{**SHARED, "shared_networks": "none"})
+    separate.train_model(data, top_words=TOP_WORDS)
+    one = sum(p.numel() for p in separate.network.networks["de"].parameters())
+    assert parameters_of(separate) - parameters_of(model) == one > 0
+
+    vectors = torch.ones(2, network.shape["dimensions"]["en"])
+    network.standardisers["de"].load_state_dict(network.standardisers["en"].state_dict())
+    for english, german in zip(
+        network.posterior("en", vectors), network.posterior("de", vectors), strict=True
+    ):
+        assert torch.equal(english, german)
+
+    # Embeddings of which nothing is known, and LSA's spaces, one for each language.
+    for dataset, encoder in ((embedded, "given"), (data, "lsa")):
+        model = M3LContrast(**SHARED, encoder=encoder)
+        shared = model.train_model(dataset, top_words=TOP_WORDS)
+        assert set(model.network.networks) == {"en", "de", "image"}
+        separate = M3LContrast(**{**SHARED, "shared_networks": "none"}, encoder=encoder)
+        assert_same(separate.train_model(dataset, top_words=TOP_WORDS), shared)
+
+    vectors_of: dict[str, Any] = {n: embedded.view(n).embeddings for n in ("en", "de")}
+    vectors_of["de"] = vectors_of["de"][:, :10]
+    named = embedded.with_embeddings(vectors_of, name="labse", order="stored")
+    message = "embeddings of 'de' have 10 dimensions, those of other views that share its network"
+    refused(DataError, message, M3LContrast(**SHARED).train_model, named)
+
+
+def parameters_of(model: Any) -> int:
+    return sum(parameter.numel() for parameter in model.network.parameters())
+
+
+def test_a_saved_model_keeps_its_shared_networks(data: MultiviewDataset, tmp_path: Path) -> None:
+    model, texts = M3LContrast(**SHARED), ["de_sea_1 de_sea_2", "de_forest_1"]
+    model.train_model(data, top_words=TOP_WORDS)
+    model.save(tmp_path / "model")
+    described = read_json(tmp_path / "model" / MARKER)
+    assert described["network"]["network_of"] == {"en": "en", "de": "en", "image": "image"}
+    loaded: Any = load_model(tmp_path / "model")
+    assert set(loaded.network.networks) == {"en", "image"}
+    assert_same(loaded.output, model.output)
+    np.testing.assert_array_equal(loaded.infer(texts, "de"), model.infer(texts, "de"))
+    loaded.save(tmp_path / "again")
+    assert read_json(tmp_path / "again" / MARKER)["network"] == described["network"]
+    forged: list[Any] = [
+        {"en": "en", "de": "de", "image": "image"},
+        {"en": "en", "de": "en"},
+        {"en": "en", "de": "en", "image": "image", "fr": "en"},
+        {"en": "en", "de": "en", "image": "en"},
+        {"en": "en", "de": ["en"], "image": "image"},
+        ["en", "de", "image"],
+        None,
+        7,
+    ]
+    for network_of in forged:
+        network = {**described["network"], "network_of": network_of}
+        write_json(tmp_path / "model" / MARKER, {**described, "network": network}, checked=True)
+        with pytest.raises(OctisM3LError):
+            load_model(tmp_path / "model")
 
 
 # The loss, beside a plain transcription.
