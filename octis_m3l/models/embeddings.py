@@ -22,6 +22,7 @@ from octis_m3l.errors import DataError, SettingsError, check_known, warn
 from octis_m3l.models.base import Embeddings, Fit, Matrices, give_tokenizers
 from octis_m3l.models.exploration import Items, check_vectors, listed
 from octis_m3l.models.neural import NeuralTopicModel, TopicNetwork
+from octis_m3l.models.relevance import topics_of_documents
 from octis_m3l.models.settings import NeuralSettings
 from octis_m3l.models.storage import check_view_name
 from octis_m3l.networks import InferenceNetwork, Standardiser, TopicDecoder, ViewModules
@@ -42,7 +43,7 @@ class ViewNetwork(TopicNetwork, Generic[E]):
 
     settings: E
     networks: ViewModules[InferenceNetwork]
-    decoders: ViewModules[TopicDecoder]
+    decoders: ViewModules[TopicDecoder] | dict[str, TopicDecoder]
 
     def __init__(self, dimensions: Sizes, vocabularies: Sizes) -> None:
         super().__init__()
@@ -90,8 +91,8 @@ def inference_networks(
 
 def topic_decoders(vocabularies: Sizes, settings: NeuralSettings) -> ViewModules[TopicDecoder]:
     """Return a new decoder for each view."""
-    topics = settings.num_topics
-    return ViewModules({name: TopicDecoder(topics, size) for name, size in vocabularies.items()})
+    topics, form = settings.num_topics, settings.topic_form
+    return ViewModules({n: TopicDecoder(topics, size, form) for n, size in vocabularies.items()})
 
 
 def _warn_of_odd_tuples(dataset: MultiviewDataset) -> None:
@@ -188,6 +189,14 @@ class EmbeddingModel(NeuralTopicModel[E]):
         for name, source in self._standardised_by(fit).items():
             rows = fit.rows(fit.dataset.view(source))
             network.standardisers[name].fit(fit.embeddings[source], rows, source)
+
+    def _finish(self, network: Any, fit: Fit[E], theta: Embeddings) -> None:
+        if fit.settings.topic_form != "documents":
+            return
+        views = {n: view for n, view in fit.dataset.text_views.items() if n in network.decoders}
+        counts = {name: view.bag_of_words[fit.rows(view)] for name, view in views.items()}
+        for name, matrix in topics_of_documents(counts, theta, fit.settings.relevance).items():
+            network.decoders[name].of_documents.copy_(torch.from_numpy(matrix))
 
     def _known_items(self, fit: Fit[E]) -> Mapping[str, Any]:
         return fit.embeddings

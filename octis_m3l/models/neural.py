@@ -27,7 +27,7 @@ from octis_m3l.networks import expected_topics
 from octis_m3l.training import derive_seed, reproducible, train
 
 T = TypeVar("T", bound=TrainingSettings, default=Any)
-_NOT_OF_THE_RUN = {"device", "threads", "inference_samples", "seed"}
+_NOT_OF_THE_RUN = {"device", "threads", "inference_samples", "seed", "relevance"}
 
 
 class TopicNetwork(nn.Module):
@@ -97,6 +97,9 @@ class NeuralTopicModel(TopicModel[T]):
     def _fill(self, network: Any, fit: Fit[T]) -> None:
         """Give the network what it takes from the training data, before training."""
 
+    def _finish(self, network: Any, fit: Fit[T], theta: Embeddings) -> None:
+        """Give the network what it takes from the topics of training items, after training."""
+
     # Training.
 
     def _check(self, fit: Fit[T]) -> None:
@@ -162,6 +165,7 @@ class NeuralTopicModel(TopicModel[T]):
             theta, view = self._theta(name, items), fit.dataset.view(name)
             parts = {partition: theta[view.rows(partition)] for partition in PARTITIONS}
             documents[name] = parts if self.use_partitions else {"train": theta}
+        self._finish(network, fit, {name: parts["train"] for name, parts in documents.items()})
         return fit.output(self._topic_words(network), documents)
 
     def _run(self, fit: Fit[T]) -> dict[str, Any]:

@@ -45,7 +45,7 @@ class ModelOutput(dict[str, Any]):
         self.pivot, self.seed, self.top_words = pivot, seed, top_words
         self.vocabularies = dict(vocabularies)
         for name, matrix in topic_words.items():
-            self[f"topics/{name}"] = _likeliest(matrix, top_words)
+            self[f"topics/{name}"] = likeliest(matrix, top_words)
             self[f"topic-word-matrix/{name}"] = matrix
         for name, partitions in document_topics.items():
             for partition, theta in partitions.items():
@@ -84,7 +84,7 @@ class ModelOutput(dict[str, Any]):
         if words is not None:
             if words < 1:
                 raise SettingsError(f"words={words}: expected 1 or more.")
-            indices = _likeliest(self[f"topic-word-matrix/{view}"], words)
+            indices = likeliest(self[f"topic-word-matrix/{view}"], words)
         return [[vocabulary[index] for index in topic] for topic in indices]
 
     def view(self, name: str) -> dict[str, Any]:
@@ -124,5 +124,6 @@ def finite_topics(theta: NDArray[Any], view: str) -> NDArray[Any]:
     return np.where(unknown[:, None], np.float32(1.0 / theta.shape[1]), theta)
 
 
-def _likeliest(matrix: NDArray[Any], words: int) -> NDArray[np.int64]:
+def likeliest(matrix: NDArray[Any], words: int) -> NDArray[np.int64]:
+    """Return the indices of each topic's likeliest words, the first of equal ones first."""
     return np.argsort(-matrix, axis=1, kind="stable")[:, :words].astype(np.int64)

@@ -144,6 +144,13 @@ class NeuralSettings(EncodedSettings):
     topic_form: TopicForm = Field(
         "beta", description="the published topic-word matrix; see TopicDecoder"
     )
+    relevance: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="λ of topic_form='documents': 1 ranks words by probability, less prefers those "
+        "rare elsewhere; 0: the largest from 0.3 on with which topic uniqueness is at least 0.8",
+    )
     standardised: Literal["own-view", "none"] = Field(
         "own-view", description="whether each view's embeddings are standardised"
     )

@@ -36,7 +36,8 @@ class ZeroshotTMNetwork(ViewNetwork[ZeroshotTMSettings]):
         super().__init__(dimensions, vocabularies)
         self.settings = settings
         self.inference = inference_network(dimensions[self.view], settings)
-        self.decoder = TopicDecoder(settings.num_topics, vocabulary)
+        self.decoder = TopicDecoder(settings.num_topics, vocabulary, settings.topic_form)
+        self.decoders = {self.view: self.decoder}
         self.prior = GaussianPrior(settings.num_topics, settings.prior)
         self.theta_dropout = nn.Dropout(settings.theta_dropout)
 
@@ -44,10 +45,6 @@ class ZeroshotTMNetwork(ViewNetwork[ZeroshotTMSettings]):
         """Return μ and log σ² of a view's items; all views share one network."""
         mean, log_variance = self.inference(self.standardisers[view](items))
         return mean, log_variance
-
-    def topic_words(self) -> dict[str, Tensor]:
-        """Return the trained view's distributions of words (K × vocabulary)."""
-        return {self.view: self.decoder.topic_word_matrix(self.settings.topic_form)}
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:
         """Return the two terms of the loss, each a mean over the batch."""

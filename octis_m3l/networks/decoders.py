@@ -10,7 +10,7 @@ from octis_m3l.data.batches import SparseRows
 from octis_m3l.losses.reconstruction import reconstruction
 from octis_m3l.networks.inference import ShiftedBatchNorm
 
-TopicForm = Literal["beta", "centred", "batch-normalised"]
+TopicForm = Literal["beta", "centred", "batch-normalised", "documents"]
 
 # As many numbers as fit into a core's cache twice.
 _IN_CACHE = 65536
@@ -24,10 +24,13 @@ class TopicDecoder(nn.Module):
     Srivastava & Sutton (2017), section 3.3.
     """
 
-    def __init__(self, topics: int, vocabulary: int) -> None:
+    def __init__(self, topics: int, vocabulary: int, form: TopicForm = "beta") -> None:
         super().__init__()
         self.beta = xavier(topics, vocabulary)
         self.batch_norm = nn.BatchNorm1d(vocabulary, affine=False)
+        self.of_documents: Tensor | None
+        empty = torch.zeros(topics, vocabulary) if form == "documents" else None
+        self.register_buffer("of_documents", empty)
 
     def forward(self, theta: Tensor) -> Tensor:
         """Return the logits of the words (rows × vocabulary), from θ (rows × K)."""
@@ -42,16 +45,19 @@ class TopicDecoder(nn.Module):
 
         Parameters
         ----------
-        form : {'beta', 'centred', 'batch-normalised'}
+        form : {'beta', 'centred', 'batch-normalised', 'documents'}
             'beta': softmax(β), as contextualized-topic-models. 'centred': softmax(β − m), where m
             is each word's mean logit over training documents, the running mean of the batch
             norm: a word that every topic has ranks first in none. 'batch-normalised':
             softmax(BN(β)), the decoder's distribution for a document of one topic only.
+            'documents': `of_documents` (see models.relevance); without any, as 'beta'.
         """
+        if form == "documents" and self.of_documents is not None and self.of_documents.any():
+            return self.of_documents.clone()
         beta = self.beta.detach()
         mean, variance = self.batch_norm.running_mean, self.batch_norm.running_var
         assert mean is not None and variance is not None
-        if form != "beta":
+        if form in ("centred", "batch-normalised"):
             beta = beta - mean
         if form == "batch-normalised":
             beta = beta * (variance + self.batch_norm.eps).rsqrt()

@@ -1,0 +1,76 @@
+"""Topics' words from documents and their topics, ranked by relevance."""
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_array
+
+from octis_m3l.metrics.topic_uniqueness import topic_uniqueness
+from octis_m3l.models.output import likeliest
+
+Numbers = NDArray[np.float64]
+
+
+def topics_of_documents(
+    counts: Mapping[str, "csr_array[Any]"], theta: Mapping[str, NDArray[Any]], relevance: float
+) -> dict[str, NDArray[np.float32]]:
+    """Return the distributions of words (K × vocabulary) of each view that has words.
+
+    Parameters
+    ----------
+    counts, theta : mapping of view to array (documents × vocabulary; documents × K)
+        How often each document has each word, and the documents' topic proportions.
+    relevance : float
+        λ of `by_relevance`; 0: `chosen_relevance`.
+
+    References
+    ----------
+    Hofmann (1999), Probabilistic Latent Semantic Indexing, SIGIR (the M step); Sievert & Shirley
+    (2014), LDAvis: A method for visualizing and interpreting topics, ACL workshop.
+    """
+    expected = {name: expected_counts(of, theta[name]) for name, of in counts.items() if of.sum()}
+    weight = relevance or chosen_relevance(expected.values())
+    return {name: by_relevance(of, weight) for name, of in expected.items()}
+
+
+def expected_counts(counts: "csr_array[Any]", theta: Any, *, at_once: int = 2**18) -> Numbers:
+    """Return how often each topic is expected to have given each word (K × vocabulary).
+
+    φ_kw ∝ Σ_d θ_dk n_dw, and in three further steps φ_kw ∝ C_kw, the expected counts
+    Σ_d n_dw θ_dk φ_kw / Σ_j θ_dj φ_jw. At most `at_once` products θ_dk φ_kw are held, or K.
+    """
+    theta = np.asarray(theta, np.float64)
+    documents = np.repeat(np.arange(counts.shape[0]), np.diff(counts.indptr))
+    mixed, piece = np.empty(counts.nnz), max(1, at_once // theta.shape[1])
+    words = np.ones((counts.shape[1], theta.shape[1]))  # With these, C is Σ_d θ_dk n_dw.
+    for _ in range(4):
+        for start in range(0, counts.nnz, piece):
+            of = slice(start, start + piece)
+            np.einsum("ik,ik->i", theta[documents[of]], words[counts.indices[of]], out=mixed[of])
+        ratios = counts.data / np.maximum(mixed, 1e-300)
+        weighted = csr_array((ratios, counts.indices, counts.indptr), shape=counts.shape)
+        expected: Numbers = words * (weighted.T @ theta)
+        words = expected / np.maximum(expected.sum(axis=0), 1e-300)
+    return expected.T
+
+
+def by_relevance(expected: Numbers, relevance: float) -> NDArray[np.float32]:
+    """Return distributions ∝ φ / p^(1 − λ); p: the words' shares of all counts; φ ∝ C + 200 p."""
+    # A word that no document has ranks last, and its probability is not quite zero.
+    totals = np.maximum(expected.sum(axis=0), 1e-6)
+    shares = totals / totals.sum()
+    scores = (expected + 200 * shares) * shares ** (relevance - 1)
+    return np.asarray(scores / scores.sum(axis=1, keepdims=True), np.float32)
+
+
+def chosen_relevance(expected: Collection[Numbers]) -> float:
+    """Return the largest λ from 0.3 to 1 with which ten words a topic have TU ≥ 0.8, or 0.3."""
+    lower, upper, probed = 0.3, 1.0, 1.0
+    while upper - lower > 2e-4:
+        first = [likeliest(by_relevance(of, probed), 10) for of in expected]
+        distinct = np.mean([topic_uniqueness(of).mean() for of in first] or [1.0]) >= 0.8
+        lower, upper = (probed, upper) if distinct else (lower, probed)
+        probed = (lower + upper) / 2
+    return lower
