@@ -1,7 +1,7 @@
 """Raw text and pictures to vectors."""
 
 from octis_m3l.encoders.base import Encoder
-from octis_m3l.encoders.bundled import BundledEncoder, E5Encoder, UniversalSentenceEncoder
+from octis_m3l.encoders.bundled import E5Encoder, UniversalSentenceEncoder
 from octis_m3l.encoders.cache import EmbeddingCache
 from octis_m3l.encoders.clip import ClipEncoder
 from octis_m3l.encoders.encode import Encodings, embed, encode, encode_words
@@ -20,7 +20,6 @@ from octis_m3l.encoders.static import StaticEncoder
 from octis_m3l.encoders.timm_encoder import TimmEncoder
 
 __all__ = [
-    "BundledEncoder",
     "ClipEncoder",
     "E5Encoder",
     "EmbeddingCache",

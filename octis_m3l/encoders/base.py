@@ -50,6 +50,15 @@ ENCODERS: Registry[Any] = Registry("octis_m3l.encoders", named_by="kind")
 """Encoders by kind: every class at the top level of a file of this folder with ``kind = "..."``."""
 
 
+def check_is_encoder(given: Any, view: str) -> None:
+    """Refuse a string or a class instead of an encoder."""
+    if isinstance(given, str | type):
+        raise DataError(
+            f"the encoder of view '{view}' is {given!r}: expected an object; encoder_from makes "
+            "one from a string, and calling a class makes one too."
+        )
+
+
 def has_fingerprint(encoder: Encoder) -> bool:
     """Return whether an encoder can tell its vectors from those of other encoders."""
     return callable(getattr(encoder, "fingerprint", None))

