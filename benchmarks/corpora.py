@@ -1,22 +1,23 @@
 """Real corpora in several languages, made from Debian's archive: `corpora.py FOLDER [NAME …]`.
 
-Five kinds of text, with gaps as they come; a document and its translations make one tuple:
+There are five kinds of text. A document and its translations make one tuple, in which languages may
+be missing:
 
-- ``package-descriptions`` (en, de, fr, ja, pl): what Debian's packages are for, one of each source
-  package, translated by the Debian Description Translation Project; labelled by section.
-- ``manual-pages`` (en, de, fr, pl, ru): name and description, translated by manpages-l10n; labelled
-  by section, system calls and functions of common headers by header.
-- ``program-messages`` (en, es, it, nl, zh): messages of a program that stand together in one of its
-  source files; labelled by program. Short.
+- ``package-descriptions`` (en, de, fr, ja, pl): descriptions of Debian's packages, one for each
+  source package, translated by the Debian Description Translation Project; labelled by section.
+- ``manual-pages`` (en, de, fr, pl, ru): name and description of each page, translated by
+  manpages-l10n; labelled by section, system calls and functions of common headers by header.
+- ``program-messages`` (en, es, it, nl, zh): messages that follow each other in one of a program's
+  source files; labelled by program. These texts are short.
 - ``desktop-help`` (en, cs, el, es, sv): pages of the help of GNOME and its programs; labelled by
   program, GNOME's own by chapter.
 - ``office-help`` (en, cs, da, hu, sl): pages of LibreOffice's help; labelled by module.
 
-Texts are made of blocks (paragraphs, messages). Blocks that three or more documents share are left
-out; so are translated blocks that are still English, translations of which less than three quarters
-are left or that have other blocks than the original, texts that occur twice, and documents whose
-words are mostly those of another. The partition follows from a hash of the source package, page or
-source file, so that none is in two; the order from one of the document's name.
+A text consists of blocks (paragraphs or messages). Left out are blocks that three or more documents
+share; translated blocks that are still English; translations that have another number of blocks
+than the original, or of which less than three quarters remain; texts that another document has too;
+and documents that share most of their words with another one. The partition of a document is
+decided by a hash of its source package, page or source file, so that no two partitions share one.
 """
 
 import argparse
@@ -266,7 +267,7 @@ def is_translated(text: str, original: str) -> bool:
 
 
 def text_of(document: Document, common: set[str], most: int) -> dict[str, str]:
-    """Return a document's text in each language, up to about so many words of English."""
+    """Return a document's text in each language; `most` is about the limit of English words."""
     places: dict[str, int] = {}
     for place, block in enumerate(document.blocks["en"]):
         if block.casefold() not in common and block not in places and length(places) < most:
