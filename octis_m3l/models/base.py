@@ -93,6 +93,8 @@ class TopicModel(Exploration, AbstractModel, Generic[S]):  # type: ignore[misc]
     least_views: ClassVar[int] = 1
     trained_settings: S = cast(Any, None)
     """The settings of the last training; None before it."""
+    choices: dict[str, str]
+    """What the last training chose by its data, and why: of 'encoder', 'epochs', …"""
 
     def __init__(
         self,
@@ -118,6 +120,7 @@ class TopicModel(Exploration, AbstractModel, Generic[S]):  # type: ignore[misc]
         self.trained_given: tuple[str, ...] = ()
         self.data_fingerprints: dict[str, str] | None = None
         self.history: History | None = None
+        self.choices: dict[str, str] = {}
 
     def __init_subclass__(cls, **arguments: Any) -> None:
         super().__init_subclass__(**arguments)
@@ -323,6 +326,7 @@ class TopicModel(Exploration, AbstractModel, Generic[S]):  # type: ignore[misc]
                 "given": self.trained_settings.model_dump(include=set(self.trained_given)),
                 "use_partitions": self.use_partitions,
                 "history": vars(self.history),
+                "choices": self.choices,
                 "data": self.data_path,
                 "data_fingerprints": self.data_fingerprints,
                 **self._save_parts(temporary),
@@ -365,6 +369,7 @@ class TopicModel(Exploration, AbstractModel, Generic[S]):  # type: ignore[misc]
             model.data_fingerprints = described["data_fingerprints"]
             model.run_seed, model.data_path = described["seed"], described["data"]
             model.history = History(**described["history"])
+            model.choices = dict(described.get("choices", {}))
             topic_words = model._load_parts(folder, described, device)
             model.output = read_output(folder, described, topic_words)
         model._give_again(**given_again)

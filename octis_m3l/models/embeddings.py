@@ -37,24 +37,44 @@ class ViewNetwork(TopicNetwork, Generic[E]):
     """A network with a posterior for each view, read from embeddings, and topics for some views.
 
     `dimensions` are those of the embeddings of each view that can be inferred, `vocabularies` the
-    numbers of words of each view whose topics are learned. A subclass sets `settings`, `networks`
+    numbers of words of each view whose topics are learned. A subclass sets `networks`
     (`inference_networks`) and `decoders` (`topic_decoders`), unless it overrides what reads them.
     """
 
-    settings: E
     networks: ViewModules[InferenceNetwork]
     decoders: ViewModules[TopicDecoder] | dict[str, TopicDecoder]
 
-    def __init__(self, dimensions: Sizes, vocabularies: Sizes) -> None:
+    def __init__(self, dimensions: Sizes, vocabularies: Sizes, settings: E) -> None:
         super().__init__()
+        self.settings = settings
         self.shape = {"dimensions": dict(dimensions), "vocabularies": dict(vocabularies)}
-        self.standardisers = ViewModules({n: Standardiser(d) for n, d in dimensions.items()})
+        options: dict[str, Any] = {
+            "one_length": settings.standardised == "one-length",
+            "noise": settings.input_noise,
+        }
+        self.standardisers = ViewModules(
+            {name: Standardiser(size, **options) for name, size in dimensions.items()}
+        )
         self.network_of = {name: name for name in dimensions}
 
     def posterior(self, view: str, items: Tensor) -> tuple[Tensor, Tensor]:
         """Return μ and log σ² (rows × K) of a view's items."""
-        mean, log_variance = self.networks[self.network_of[view]](self.standardisers[view](items))
-        return mean, log_variance
+        return self.posteriors({view: items})
+
+    def posteriors(self, items: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
+        """Return μ and log σ² (rows × K) of the items of several views, one view after another.
+
+        Views that share a network go through it together, and are batch-normalised together.
+        """
+        inputs = {name: self.standardisers[name](of_view) for name, of_view in items.items()}
+        found: dict[str, tuple[Tensor, Tensor]] = {}
+        for network in dict.fromkeys(self.network_of[name] for name in items):
+            names = [name for name in items if self.network_of[name] == network]
+            outputs = self.networks[network](torch.cat([inputs[name] for name in names]))
+            parts = [output.split([len(items[name]) for name in names]) for output in outputs]
+            found.update(zip(names, zip(*parts, strict=True), strict=True))
+        mean, log_variance = zip(*(found[name] for name in items), strict=True)
+        return torch.cat(mean), torch.cat(log_variance)
 
     def topic_words(self) -> dict[str, Tensor]:
         """Return the distributions of words (K × vocabulary) of each text view with a decoder."""

@@ -1,14 +1,18 @@
 """M3L-Contrast: topics of many languages and images, aligned by contrast."""
 
+from collections.abc import Callable
 from functools import partial
+from itertools import permutations
 from typing import Any, ClassVar, Literal
 
+import numpy as np
 import torch
 from pydantic import Field
 from torch import Tensor, nn
 
 from octis_m3l.data.batches import Batch
 from octis_m3l.losses import averaged_over_views, info_nce, kl_between_views
+from octis_m3l.metrics.retrieval import reciprocal_ranks
 from octis_m3l.models.base import Fit
 from octis_m3l.models.embeddings import (
     EmbeddingModel,
@@ -20,18 +24,21 @@ from octis_m3l.models.embeddings import (
 from octis_m3l.models.settings import NeuralSettings, presets_beside
 from octis_m3l.networks import GaussianPrior, mean_sample, sample_topics
 
+_SCORED = 500
+
 
 class M3LContrastSettings(NeuralSettings):
     """Hyperparameters of `M3LContrast`; a preset's values are used unless set explicitly."""
 
     presets = presets_beside(__file__)
 
-    preset: Literal["default", "paper", "released-multilingual", "released-m3l"] = Field(
-        "default", description="ours, the paper's prose, or the authors' two scripts"
+    preset: Literal["default", "0.1", "paper", "released-multilingual", "released-m3l"] = Field(
+        "default",
+        description="ours, that of version 0.1, the paper's prose, or the authors' two scripts",
     )
-    temperature: float = Field(0.1, gt=0, description="τ of InfoNCE")
-    contrastive_weight: float = Field(5.0, ge=0, description="s, weight of InfoNCE of each pair")
-    prior_weight: float = Field(0.5, ge=0, description="λ_prior, weight of KL(q ‖ prior)")
+    temperature: float = Field(0.05, gt=0, description="τ of InfoNCE")
+    contrastive_weight: float = Field(3.0, ge=0, description="s, weight of InfoNCE of each pair")
+    prior_weight: float = Field(0.7, ge=0, description="λ_prior, weight of KL(q ‖ prior)")
     alignment_weight: float = Field(0.0, ge=0, description="λ_align, weight of KL between views")
     alignment: Literal["all-pairs", "one-way"] = Field(
         "all-pairs", description="KL of all ordered pairs, or only of later views to earlier ones"
@@ -47,7 +54,7 @@ class M3LContrastSettings(NeuralSettings):
         "pooled", description="how terms with missing items become means; see losses.averaged"
     )
     shared_networks: Literal["none", "modality", "auto"] = Field(
-        "none", description="which views share an inference network; auto: those of one encoder"
+        "auto", description="which views share an inference network; auto: those of one encoder"
     )
 
 
@@ -61,8 +68,7 @@ class M3LContrastNetwork(ViewNetwork[M3LContrastSettings]):
         settings: M3LContrastSettings,
         network_of: dict[str, str] | None = None,
     ) -> None:
-        super().__init__(dimensions, vocabularies)
-        self.settings = settings
+        super().__init__(dimensions, vocabularies, settings)
         if settings.shared_networks == "modality":
             self.network_of = {n: "texts" if n in vocabularies else "images" for n in dimensions}
         if network_of is not None:
@@ -78,8 +84,7 @@ class M3LContrastNetwork(ViewNetwork[M3LContrastSettings]):
         zero = next(self.parameters()).new_zeros(())
         if not batch.views:
             return {"reconstruction": zero}
-        posteriors = [self.posterior(name, view.embeddings) for name, view in batch.views.items()]
-        mean, log_variance = (torch.cat(parts) for parts in zip(*posteriors, strict=True))
+        mean, log_variance = self.posteriors({n: v.embeddings for n, v in batch.views.items()})
         theta = sample_topics(mean, log_variance)
         over_views = partial(averaged_over_views, rows=batch.size, average=settings.average)
         over_pairs: dict[str, Any] = {"average": settings.average, "share": batch.pair_share}
@@ -144,6 +149,45 @@ class M3LContrast(EmbeddingModel[M3LContrastSettings]):
         **EmbeddingModel.search_space,
     }
 
+    def _score(self, network: Any, fit: Fit[M3LContrastSettings]) -> Callable[[], float] | None:
+        """Return the function that measures MRR of validation items, by the distance of √θ."""
+        if not self.use_partitions:
+            return None
+        rows = {n: view.rows("validation") for n, view in fit.dataset.views.items()}
+        rows = {n: slice(of.start, min(of.stop, of.start + _SCORED)) for n, of in rows.items()}
+        tuples = {n: fit.dataset.tuples(n)[of] for n, of in rows.items()}
+        relevant = {
+            pair: tuples[pair[0]][:, None] == tuples[pair[1]] for pair in permutations(tuples, 2)
+        }
+        relevant = {pair: same for pair, same in relevant.items() if same.any()}
+        if not relevant:
+            return None
+        device = next(network.parameters()).device
+        items = {
+            n: torch.tensor(np.asarray(fit.embeddings[n][of], np.float32), device=device)
+            for n, of in rows.items()
+        }
+
+        def mean_reciprocal_rank() -> float:
+            with torch.no_grad():
+                roots = {
+                    n: network.posterior(n, of)[0].softmax(1).sqrt() for n, of in items.items()
+                }
+            found = []
+            for (query, target), same in relevant.items():
+                linked = same.any(axis=1)
+                distances = -(roots[query] @ roots[target].T).double().cpu().numpy()[linked]
+                found.append(reciprocal_ranks(distances, same[linked]).mean())
+            return float(np.mean(found))
+
+        return mean_reciprocal_rank
+
     def _shape(self, fit: Fit[M3LContrastSettings]) -> dict[str, Any]:
-        shared = {"network_of": self.spaces} if fit.settings.shared_networks == "auto" else {}
-        return {**super()._shape(fit), **shared}
+        if fit.settings.shared_networks != "auto":
+            return super()._shape(fit)
+        sharing: dict[str, list[str]] = {}
+        for view, first in self.spaces.items():
+            sharing.setdefault(first, []).append(view)
+        groups = "; ".join(f"one for {', '.join(views)}" for views in sharing.values())
+        self._tell("networks", f"{groups}: one for each encoder; set 'shared_networks' otherwise")
+        return {**super()._shape(fit), "network_of": self.spaces}

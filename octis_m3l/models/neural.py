@@ -1,7 +1,8 @@
 """What neural models share, whatever their networks read: train, infer, save, load."""
 
+import sys
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar, cast
@@ -11,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from safetensors.torch import save_file
 from torch import Tensor, nn
+from tqdm.auto import tqdm
 from typing_extensions import TypeVar
 
 from octis_m3l.data.arrays import hash_of_rows, read_weights
@@ -18,11 +20,12 @@ from octis_m3l.data.batches import Batch, TupleSampler, UnlinkedSampler
 from octis_m3l.data.dataset import MultiviewDataset
 from octis_m3l.data.views import PARTITIONS
 from octis_m3l.devices import chosen_device, on_threads
+from octis_m3l.encoders.encode import check_encoder, chosen_encoder
 from octis_m3l.errors import SettingsError
 from octis_m3l.models.base import Embeddings, Fit, Matrices, TopicModel
 from octis_m3l.models.exploration import Items
 from octis_m3l.models.output import ModelOutput, finite_topics
-from octis_m3l.models.settings import TrainingSettings, warn_of_few_updates
+from octis_m3l.models.settings import EncodedSettings, TrainingSettings
 from octis_m3l.networks import expected_topics
 from octis_m3l.training import derive_seed, reproducible, train
 
@@ -97,6 +100,10 @@ class NeuralTopicModel(TopicModel[T]):
     def _fill(self, network: Any, fit: Fit[T]) -> None:
         """Give the network what it takes from the training data, before training."""
 
+    def _score(self, network: Any, fit: Fit[T]) -> Callable[[], float] | None:
+        """Return what measures the network on validation items in training, if anything does."""
+        return None
+
     def _finish(self, network: Any, fit: Fit[T], theta: Embeddings) -> None:
         """Give the network what it takes from the topics of training items, after training."""
 
@@ -134,6 +141,11 @@ class NeuralTopicModel(TopicModel[T]):
         self.network = self.history = None
         fit = replace(fit, dataset=self._used(fit.dataset))
         self._check(fit)
+        self.choices = {}
+        if isinstance(fit.settings, EncodedSettings) and fit.settings.encoder == "auto":
+            views = check_encoder(fit.dataset, "auto", getattr(self, "own_encoders", None))
+            chosen, why = chosen_encoder(fit.dataset, views)
+            self._tell("encoder", f"{chosen}, {why}; set 'encoder' to choose otherwise")
         fit = replace(fit, embeddings=self._embed(fit))
         settings, seed, validation = fit.settings, fit.seed, None
         device = torch.device(chosen_device(settings.device))
@@ -141,7 +153,13 @@ class NeuralTopicModel(TopicModel[T]):
         if settings.patience:
             others: dict[str, Any] = {"partition": "validation", "tensors": sampler.tensors}
             validation = self._sampler(fit, device, **others, shrinks=True)
-        warn_of_few_updates(settings, len(sampler))
+        loop, batches = settings.loop(len(sampler)), len(sampler)
+        if "epochs" not in settings.model_fields_set:
+            self._tell(
+                "epochs",
+                f"{loop.epochs:,} of {batches:,} batches of {sampler.batch_size}, "
+                f"{loop.epochs * batches:,} updates; set 'updates' or 'epochs' to choose otherwise",
+            )
         with reproducible(device):
             torch.manual_seed(derive_seed(seed, 0))
             network = self._network(self._shape(fit), settings)
@@ -152,9 +170,10 @@ class NeuralTopicModel(TopicModel[T]):
             self.history = train(
                 network,
                 sampler,
-                settings.loop,
+                loop,
                 seed=derive_seed(seed, 1),
                 validation=validation,
+                score=None if settings.patience else self._score(network, fit),
                 checkpoint=None if self.checkpoint is None else self.checkpoint / f"seed-{seed}",
                 run={} if self.checkpoint is None else self._run(fit),
                 progress=bool(self.progress),
@@ -167,6 +186,12 @@ class NeuralTopicModel(TopicModel[T]):
             documents[name] = parts if self.use_partitions else {"train": theta}
         self._finish(network, fit, {name: parts["train"] for name, parts in documents.items()})
         return fit.output(self._topic_words(network), documents)
+
+    def _tell(self, what: str, chosen: str) -> None:
+        """Record, and show where progress is shown, what was chosen automatically."""
+        self.choices[what] = chosen
+        if self.progress:
+            tqdm.write(f"{self.name}: {what}: {chosen}", file=sys.stderr)
 
     def _run(self, fit: Fit[T]) -> dict[str, Any]:
         """Describe the run, so that a checkpoint of another run is recognised."""

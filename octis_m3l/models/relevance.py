@@ -66,8 +66,8 @@ def by_relevance(expected: Numbers, relevance: float) -> NDArray[np.float32]:
 
 
 def chosen_relevance(expected: Collection[Numbers]) -> float:
-    """Return the largest λ from 0.3 to 1 with which ten words a topic have TU ≥ 0.8, or 0.3."""
-    lower, upper, probed = 0.3, 1.0, 1.0
+    """Return the largest λ from 0.3 to 0.8 with which ten words a topic have TU ≥ 0.8, or 0.3."""
+    lower, upper, probed = 0.3, 0.8, 0.8
     while upper - lower > 2e-4:
         first = [likeliest(by_relevance(of, probed), 10) for of in expected]
         distinct = np.mean([topic_uniqueness(of).mean() for of in first] or [1.0]) >= 0.8

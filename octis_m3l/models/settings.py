@@ -21,7 +21,6 @@ from octis_m3l.validation import problems
 
 _BOUNDS = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<"}
 _KINDS: dict[Any, str] = {int: "whole number", float: "number", bool: "true, false", str: "text"}
-_FEW_UPDATES, _ENOUGH_UPDATES = 500, 2000
 _FEW_TOPICS = 10
 
 
@@ -90,7 +89,10 @@ class TrainingSettings(Settings):
     hidden_layers: int = Field(2, ge=1, description="hidden layers of the inference networks")
     activation: Literal["softplus", "relu"] = Field("softplus", description="between layers")
     dropout: float = Field(0.2, ge=0, lt=1, description="dropout in the inference networks")
-    epochs: int = Field(100, ge=1, description="the largest number of epochs")
+    epochs: int = Field(100, ge=1, description="the number of epochs")
+    updates: int = Field(
+        2000, ge=0, description="unless epochs is set, epochs are added up to so many updates"
+    )
     batch_size: int = Field(
         64, ge=2, description="tuples (or, without links, documents of each view) in a batch"
     )
@@ -115,11 +117,12 @@ class TrainingSettings(Settings):
         """Units of each hidden layer."""
         return (self.hidden_size,) * self.hidden_layers
 
-    @property
-    def loop(self) -> LoopSettings:
-        """How to train."""
-        names = [field.name for field in fields(LoopSettings)]
-        return LoopSettings(**self.model_dump(include={*names}))
+    def loop(self, batches: int) -> LoopSettings:
+        """Return how to train on so many batches an epoch."""
+        given = self.model_dump(include={field.name for field in fields(LoopSettings)})
+        if "epochs" not in self.model_fields_set:
+            given["epochs"] = max(self.epochs, math.ceil(self.updates / batches))
+        return LoopSettings(**given)
 
 
 class EncodedSettings(TrainingSettings):
@@ -149,10 +152,15 @@ class NeuralSettings(EncodedSettings):
         ge=0,
         le=1,
         description="λ of topic_form='documents': 1 ranks words by probability, less prefers those "
-        "rare elsewhere; 0: the largest from 0.3 on with which topic uniqueness is at least 0.8",
+        "rare elsewhere; 0: the largest from 0.3 to 0.8 with topic uniqueness of at least 0.8",
     )
-    standardised: Literal["own-view", "none"] = Field(
-        "own-view", description="whether each view's embeddings are standardised"
+    standardised: Literal["own-view", "one-length", "none"] = Field(
+        "own-view",
+        description="whether each view's embeddings are standardised; one-length: and then scaled "
+        "to one length",
+    )
+    input_noise: float = Field(
+        0.0, ge=0, description="σ of noise added to standardised embeddings in training"
     )
 
 
@@ -208,15 +216,4 @@ def warn_of_many_topics(settings: Settings, documents: int) -> None:
             f"num_topics={settings.num_topics:,} for {documents:,} training documents: most topics "
             f"will have one document or none; with so little data use {max(2, documents // 20)} "
             "or so."
-        )
-
-
-def warn_of_few_updates(settings: TrainingSettings, batches: int) -> None:
-    """Warn if the default epochs, meant for thousands of documents, are too few."""
-    updates = settings.epochs * batches
-    if updates < _FEW_UPDATES and "epochs" not in settings.model_fields_set:
-        warn(
-            f"{settings.epochs} epochs of {batches} batches are {updates} updates, too few to tell "
-            f"topics apart; with so little data set epochs="
-            f"{math.ceil(_ENOUGH_UPDATES / batches)} or so."
         )

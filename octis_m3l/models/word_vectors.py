@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from octis_m3l.data.dataset import MultiviewDataset
 from octis_m3l.data.views import TextView
 from octis_m3l.data.words import unit_rows
-from octis_m3l.encoders.encode import BUNDLED, EncoderName, encode, encode_words
+from octis_m3l.encoders.encode import BUNDLED, EncoderName, chosen_encoder, encode, encode_words
 from octis_m3l.encoders.latent_semantic import languages_are_linked
 from octis_m3l.errors import DataError, warn
 
@@ -31,12 +31,10 @@ def check_word_vectors(dataset: MultiviewDataset, encoder: EncoderName) -> Encod
     if given:
         _check_given(views)
         return None
-    if encoder in (*BUNDLED, "use+clsi"):
-        return encoder
-    if encoder in ("auto", "clsi") and languages_are_linked(dataset, lacking):
-        return "clsi"
-    if len(views) == 1:
-        return "lsa" if encoder == "auto" else encoder
+    chosen, _ = chosen_encoder(dataset, lacking) if encoder == "auto" else (encoder, "")
+    linked = languages_are_linked(dataset, lacking)
+    if len(views) == 1 or chosen in BUNDLED or (linked and chosen in ("clsi", "use+clsi")):
+        return chosen
     raise DataError(
         f"views {', '.join(lacking)} have no word vectors, and encoder='{encoder}' does not give "
         "words of several languages vectors in one space; attach word vectors of one space "
@@ -59,7 +57,7 @@ def word_vectors(
         # Remembered from encoding the documents.
         encoders = encode(dataset, encoder, dimensions=dimensions).encoders
         kinds = {encoders[n].name if n in encoders else None for n in dataset.text_views}
-        if None in kinds or (chosen == "clsi" and kinds != {"clsi"}):
+        if kinds != {chosen}:
             encoder = chosen
         vectors = dict(encode_words(dataset, encoder, dimensions=dimensions, progress=progress))
     for name, array in vectors.items():

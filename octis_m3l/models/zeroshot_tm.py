@@ -20,7 +20,7 @@ class ZeroshotTMSettings(NeuralSettings):
 
     view: str = Field("", description="the text view that is trained; '': the pivot")
     prior_weight: float = Field(1.0, ge=0, description="weight of KL(q ‖ prior)")
-    standardised: Literal["none", "trained-view", "own-view"] = Field(  # type: ignore[assignment]
+    standardised: Literal["none", "trained-view", "own-view", "one-length"] = Field(  # type: ignore[assignment]
         "none",
         description="whether embeddings are standardised, and by which view's training items",
     )
@@ -33,8 +33,7 @@ class ZeroshotTMNetwork(ViewNetwork[ZeroshotTMSettings]):
         self, dimensions: Sizes, vocabularies: Sizes, settings: ZeroshotTMSettings
     ) -> None:
         self.view, vocabulary = next(iter(vocabularies.items()))
-        super().__init__(dimensions, vocabularies)
-        self.settings = settings
+        super().__init__(dimensions, vocabularies, settings)
         self.inference = inference_network(dimensions[self.view], settings)
         self.decoder = TopicDecoder(settings.num_topics, vocabulary, settings.topic_form)
         self.decoders = {self.view: self.decoder}

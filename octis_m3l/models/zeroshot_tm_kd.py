@@ -45,8 +45,7 @@ class ZeroshotTMKDNetwork(ViewNetwork[ZeroshotTMKDSettings]):
         settings: ZeroshotTMKDSettings,
         teacher: Mapping[str, Any],
     ) -> None:
-        super().__init__(dimensions, vocabularies)
-        self.settings = settings
+        super().__init__(dimensions, vocabularies, settings)
         self.shape["teacher"] = dict(teacher)
         self.view = view = next(iter(vocabularies))
         taught = {view: dimensions[view]}, {view: vocabularies[view]}

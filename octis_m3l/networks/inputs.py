@@ -1,5 +1,6 @@
 """What networks know of their inputs from the training data: scales and usual lengths."""
 
+import math
 from dataclasses import replace
 from typing import Any
 
@@ -7,6 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.nn import functional
 
 from octis_m3l.data.batches import SparseRows
 from octis_m3l.errors import DataError
@@ -19,13 +21,24 @@ class Standardiser(nn.Module):
 
     Encoders differ in scale by orders of magnitude, and a network hardly learns from unit-length
     vectors of 300 dimensions; the docs have measurements.
+
+    Parameters
+    ----------
+    dimensions : int
+        D, the size of the embeddings.
+    one_length : bool
+        Whether every result is scaled to the length √D. Encoders that are fitted on training items
+        give others shorter vectors, from which a network infers less certain topics.
+    noise : float
+        Standard deviation of what is added to every dimension of a result in training.
     """
 
     mean: Tensor
     scale: Tensor
 
-    def __init__(self, dimensions: int) -> None:
+    def __init__(self, dimensions: int, *, one_length: bool = False, noise: float = 0.0) -> None:
         super().__init__()
+        self.one_length, self.noise = one_length, noise
         self.register_buffer("mean", torch.zeros(dimensions))
         self.register_buffer("scale", torch.ones(dimensions))
 
@@ -55,7 +68,12 @@ class Standardiser(nn.Module):
 
     def forward(self, embeddings: Tensor) -> Tensor:
         """Return standardised embeddings (rows × dimensions)."""
-        return (embeddings - self.mean) * self.scale
+        values = (embeddings - self.mean) * self.scale
+        if self.one_length:
+            values = functional.normalize(values) * math.sqrt(values.shape[1])
+        if self.noise and self.training:
+            values = values + self.noise * torch.randn_like(values)
+        return values
 
 
 class TypicalLength(nn.Module):

@@ -35,10 +35,11 @@ class History:
     Parameters
     ----------
     epochs : list of dict
-        Of networks: the mean of each term of the loss over an epoch's items, and 'validation' where
-        it was measured. Of samplers: 'log-likelihood' per token after every 50 sweeps.
+        Of networks: the mean of each term of the loss over an epoch's items, and 'validation' and
+        'score' where they were measured. Of samplers: 'log-likelihood' per token after every 50
+        sweeps.
     best_epoch : int or None
-        The epoch, from 0, with the lowest validation loss; None without early stopping.
+        The epoch, from 0, whose weights the network has; None: the last.
     stopped : {'finished', 'early', 'interrupted'}
         Why the run ended.
     seconds : float
