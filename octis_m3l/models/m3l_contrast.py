@@ -189,5 +189,6 @@ class M3LContrast(EmbeddingModel[M3LContrastSettings]):
         for view, first in self.spaces.items():
             sharing.setdefault(first, []).append(view)
         groups = "; ".join(f"one for {', '.join(views)}" for views in sharing.values())
-        self._tell("networks", f"{groups}: one for each encoder; set 'shared_networks' otherwise")
+        why = "one for each encoder; set 'shared_networks' to choose otherwise"
+        self._tell("networks", f"{groups}: {why}")
         return {**super()._shape(fit), "network_of": self.spaces}

@@ -139,9 +139,9 @@ class NeuralTopicModel(TopicModel[T]):
 
     def _train(self, fit: Fit[T]) -> ModelOutput:
         self.network = self.history = None
+        self.choices = {}
         fit = replace(fit, dataset=self._used(fit.dataset))
         self._check(fit)
-        self.choices = {}
         if isinstance(fit.settings, EncodedSettings) and fit.settings.encoder == "auto":
             views = check_encoder(fit.dataset, "auto", getattr(self, "own_encoders", None))
             chosen, why = chosen_encoder(fit.dataset, views)

@@ -47,18 +47,22 @@ SAMPLES = 5
 DIMENSIONS = {"en": 5, "de": 7, "image": 3}
 VOCABULARIES = {"en": 9, "de": 8}
 VIEWS = [("en", "de"), ("en", "image"), ("en", "de", "image")]
-PRESETS = ("default", "paper", "released-multilingual", "released-m3l")
+PRESETS = ("default", "0.1", "paper", "released-multilingual", "released-m3l")
 # Which tuples have an item of the view; the first and the fourth have all.
 PRESENT = {"en": [0, 1, 3, 4, 5], "de": [0, 2, 3, 5], "image": [0, 1, 2, 3]}
+
+
+class TestM3LContrastOfVersion01(NeuralModelContract):
+    model = M3LContrast
+    needs_links = True
+    watches_validation = True
+    settings: ClassVar = {"preset": "0.1"}
 
 
 class TestM3LContrast(NeuralModelContract):
     model = M3LContrast
     needs_links = True
-
-
-class TestM3LContrastWithSharedNetworks(TestM3LContrast):
-    fast: ClassVar = {**TestM3LContrast.fast, "shared_networks": "auto"}
+    watches_validation = True
 
     def test_descriptions_of_other_models(self, saved: Path) -> None:
         described = read_json(saved / MARKER)
@@ -124,7 +128,9 @@ COMMON = {
     **{"posterior": "ctm", "prior": "fixed", "activation": "softplus", "schedule": "constant"},
     **{"temperature": 0.07, "dropout": 0.2, "learning_rate": 2e-3, "contrastive_samples": 1},
     **{"momentum": 0.99, "second_momentum": 0.99, "inference_samples": 20},
-    **{"hidden_size": 100, "batch_size": 32, "epochs": 100},
+    **{"hidden_size": 100, "batch_size": 32, "epochs": 100, "updates": 0},
+    **{"shared_networks": "none", "standardised": "own-view", "input_noise": 0.0},
+    **{"topic_form": "beta", "theta_dropout": 0.2, "average": "present"},
 }
 COLUMNS = [
     "prior_weight",
@@ -148,6 +154,24 @@ COLUMNS = [
 def test_presets_are_those_of_the_table(preset: str, values: tuple[Any, ...]) -> None:
     expected = COMMON | dict(zip(COLUMNS, values, strict=True))
     assert expected.items() <= M3LContrast(preset=preset).hyperparameters.items()
+
+
+def test_the_default_of_version_0_1_is_that_of_then() -> None:
+    of_then = {
+        **{"temperature": 0.1, "contrastive_weight": 5.0, "prior_weight": 0.5},
+        **{"alignment_weight": 0.0, "alignment": "all-pairs", "similarity": "cosine"},
+        **{"negatives": "both-views", "contrastive_samples": 4, "average": "pooled"},
+        **{"shared_networks": "none", "standardised": "own-view", "input_noise": 0.0},
+        **{"topic_form": "beta", "relevance": 0.0, "theta_dropout": 0.1, "dropout": 0.2},
+        **{"posterior": "free-variance", "prior": "fixed", "activation": "softplus"},
+        **{"hidden_size": 300, "hidden_layers": 1, "num_topics": 50, "dimensions": 150},
+        **{"batch_size": 32, "epochs": 60, "updates": 0, "learning_rate": 5e-3},
+        **{"schedule": "cosine", "momentum": 0.9, "second_momentum": 0.99, "weight_decay": 0.0},
+        **{"patience": 0, "inference_samples": 20, "seed": 0, "threads": 0, "device": "auto"},
+        # What is not the preset's: it does not choose encoders.
+        **{"encoder": "auto", "preset": "0.1"},
+    }
+    assert M3LContrast(preset="0.1").hyperparameters == of_then
 
 
 def test_presets_give_way_to_what_is_given(planted_data: Planted, tmp_path: Path) -> None:
@@ -199,13 +223,8 @@ def test_settings_and_data_that_do_not_fit_are_warned_of(data: MultiviewDataset)
     links = data.links.copy()
     links[:, list(data.views).index("de")] = -1
     loose = MultiviewDataset(data.views.values(), links)
-    updates = r"^{} epochs of \d batches are \d+ updates, too few to tell topics apart"
-    paper = {"preset": "paper", "hidden_size": 8}
     short = {"epochs": 1, "encoder": "lsa"}
     cases: list[tuple[MultiviewDataset, dict[str, Any], str]] = [
-        (data, {}, updates.format(60)),
-        # What a preset sets, the user has not.
-        (few, paper, updates.format(100)),
         (data, {"num_topics": 50, "epochs": 1}, r"^num_topics=50 for \d\d training documents: mos"),
         (loose, short, "no training item of view 'de' is linked to another view"),
         (with_few_items(data, "de", 1, 0, 3), short, r"view 'de' has 1 training item\(s\), and a"),
@@ -217,7 +236,7 @@ def test_settings_and_data_that_do_not_fit_are_warned_of(data: MultiviewDataset)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         M3LContrast(num_topics=3, epochs=1).train_model(data)
-    model, message = M3LContrast(3, **paper, batch_size=32), "batch_size=32 is larger than the data"
+    model, message = M3LContrast(3, batch_size=32), "batch_size=32 is larger than the data"
     refused(DataError, f"{message}: 24 tuples", model.train_model, few)
     texts = data.with_views(["en", "de"])
     starts = [view.sizes[0] for view in texts.views.values()]
@@ -231,6 +250,7 @@ def test_settings_and_data_that_do_not_fit_are_warned_of(data: MultiviewDataset)
 def test_views_of_a_modality_share_a_network(embedded: MultiviewDataset) -> None:
     settings: dict[str, Any] = {"num_topics": 4, "epochs": 1, "batch_size": 16}
     of_modality = {**settings, "shared_networks": "modality"}
+    own = {**settings, "shared_networks": "none"}
     model: Any = M3LContrast(**of_modality, standardised="none")
     assert_distributions(model.train_model(embedded, top_words=TOP_WORDS))
     assert set(model.network.networks) == {"texts", "images"}
@@ -245,23 +265,17 @@ def test_views_of_a_modality_share_a_network(embedded: MultiviewDataset) -> None
         "(shared_networks='none')."
     )
     refused(DataError, message, M3LContrast(**of_modality).train_model, shorter)
-    separate: Any = M3LContrast(**settings)
+    separate: Any = M3LContrast(**own)
     assert_distributions(separate.train_model(shorter, top_words=TOP_WORDS))
     assert set(separate.network.networks) == {"en", "de", "image"}
     assert not torch.equal(separate.network.standardisers["en"](given), given)
 
 
-SHARED: dict[str, Any] = {
-    "num_topics": 4,
-    "epochs": 1,
-    "batch_size": 16,
-    "hidden_size": 12,
-    "shared_networks": "auto",
-}
+SHARED: dict[str, Any] = {"num_topics": 4, "epochs": 1, "batch_size": 16, "hidden_size": 12}
 
 
 def test_views_of_one_encoder_share_a_network(
-    data: MultiviewDataset, embedded: MultiviewDataset, tmp_path: Path
+    data: MultiviewDataset, embedded: MultiviewDataset
 ) -> None:
     model: Any = M3LContrast(**SHARED)
     output = model.train_model(data, top_words=TOP_WORDS)
@@ -289,11 +303,14 @@ def test_views_of_one_encoder_share_a_network(
         separate = M3LContrast(**{**SHARED, "shared_networks": "none"}, encoder=encoder)
         assert_same(separate.train_model(dataset, top_words=TOP_WORDS), shared)
 
+    # Of one name: in one space if they have the same number of dimensions.
     vectors_of: dict[str, Any] = {n: embedded.view(n).embeddings for n in ("en", "de")}
-    vectors_of["de"] = vectors_of["de"][:, :10]
-    named = embedded.with_embeddings(vectors_of, name="labse", order="stored")
-    message = "embeddings of 'de' have 10 dimensions, those of other views that share its network"
-    refused(DataError, message, M3LContrast(**SHARED).train_model, named)
+    for dimensions, networks in ((12, {"en", "image"}), (10, {"en", "de", "image"})):
+        vectors_of["de"] = vectors_of["de"][:, :dimensions]
+        named = embedded.with_embeddings(vectors_of, name="labse", order="stored")
+        model = M3LContrast(**SHARED)
+        assert_distributions(model.train_model(named, top_words=TOP_WORDS))
+        assert set(model.network.networks) == networks
 
 
 def parameters_of(model: Any) -> int:
@@ -339,12 +356,19 @@ def draw(random: torch.Generator, *shape: int) -> Tensor:
     return torch.randn(*shape, generator=random, dtype=torch.float64)
 
 
-def make_case(views: tuple[str, ...], *, gaps: bool, **settings: Any) -> Case:
+def make_case(
+    views: tuple[str, ...],
+    *,
+    gaps: bool,
+    dimensions: dict[str, int] = DIMENSIONS,
+    network_of: dict[str, str] | None = None,
+    **settings: Any,
+) -> Case:
     """Return a network and a batch."""
     random = torch.Generator().manual_seed(7)
     chosen = {"num_topics": TOPICS, "hidden_size": 6, "dropout": 0.0, "theta_dropout": 0.0}
     checked = M3LContrastSettings.checked({**chosen, **settings}, "m3l-contrast")
-    network = M3LContrastNetwork(DIMENSIONS, VOCABULARIES, checked).double()
+    network = M3LContrastNetwork(dimensions, VOCABULARIES, checked, network_of).double()
     with torch.no_grad():
         for parameter in network.parameters():
             parameter.copy_(draw(random, *parameter.shape) / 3)
@@ -358,7 +382,7 @@ def make_case(views: tuple[str, ...], *, gaps: bool, **settings: Any) -> Case:
     listed = {}
     for name in views:
         rows, words = torch.tensor(sorted(has[name])), None
-        vectors = draw(random, len(rows), DIMENSIONS[name])
+        vectors = draw(random, len(rows), dimensions[name])
         if name in VOCABULARIES:
             counts = torch.randint(0, 3, (len(rows), VOCABULARIES[name]), generator=random)
             counts[:, 0] += 1
@@ -383,8 +407,10 @@ def plain_loss(case: Case) -> dict[str, Tensor]:
     network, batch = case
     settings, names = network.settings, list(batch.views)
     sizes = [len(view.items) for view in batch.views.values()]
-    # One sample of all views, then all further ones.
+    # The noise of each view's inputs, one sample of θ of all views, then all further ones.
     torch.manual_seed(1)
+    inputs = {n: plain_inputs(network, n, view.embeddings) for n, view in batch.views.items()}
+    posteriors = plain_posteriors(network, inputs)
     several = [torch.randn(1, sum(sizes), TOPICS, dtype=torch.float64)]
     further = settings.contrastive_samples - 1
     several.append(torch.randn(further, sum(sizes), TOPICS, dtype=torch.float64))
@@ -393,7 +419,7 @@ def plain_loss(case: Case) -> dict[str, Tensor]:
     mean, log_variance, theta = {}, {}, {}
     for name, view in batch.views.items():
         rows = range(TUPLES) if view.rows is None else view.rows.tolist()
-        means, log_variances = plain_posterior(network, name, view.embeddings)
+        means, log_variances = posteriors[name]
         samples = (means + (log_variances / 2).exp() * noise[name]).softmax(2)
         mean[name] = dict(zip(rows, means, strict=True))
         log_variance[name] = dict(zip(rows, log_variances, strict=True))
@@ -419,12 +445,44 @@ def plain_loss(case: Case) -> dict[str, Tensor]:
     }
 
 
-def plain_posterior(
-    network: M3LContrastNetwork, name: str, embeddings: Tensor
-) -> tuple[Tensor, Tensor]:
+def plain_inputs(network: M3LContrastNetwork, name: str, embeddings: Tensor) -> Tensor:
+    """Return what the networks read of a view's embeddings, row by row."""
     standardiser: Any = network.standardisers[name]
-    inference: Any = network.networks[network.network_of[name]]
-    hidden = (embeddings - standardiser.mean) * standardiser.scale
+    rows = []
+    for row in (embeddings - standardiser.mean) * standardiser.scale:
+        if network.settings.standardised == "one-length":
+            row = math.sqrt(len(row)) * row / row.square().sum().sqrt()
+        rows.append(row)
+    inputs = torch.stack(rows)
+    if network.settings.input_noise:
+        inputs = inputs + network.settings.input_noise * torch.randn(
+            inputs.shape, dtype=torch.float64
+        )
+    return inputs
+
+
+def plain_posteriors(
+    network: M3LContrastNetwork, inputs: dict[str, Tensor]
+) -> dict[str, tuple[Tensor, Tensor]]:
+    """Return μ and log σ² of each view; those of one network are batch-normalised together."""
+    found: dict[str, tuple[Tensor, Tensor]] = {}
+    for shared in set(network.network_of.values()):
+        names = [name for name in inputs if network.network_of[name] == shared]
+        if not names:
+            continue
+        posterior = plain_posterior(network, shared, torch.cat([inputs[name] for name in names]))
+        start = 0
+        for name in names:
+            end = start + len(inputs[name])
+            found[name] = posterior[0][start:end], posterior[1][start:end]
+            start = end
+    return found
+
+
+def plain_posterior(
+    network: M3LContrastNetwork, shared: str, hidden: Tensor
+) -> tuple[Tensor, Tensor]:
+    inference: Any = network.networks[shared]
     layers = [inference.input_layer, *(layer[0] for layer in inference.hiddens)]
     assert len(layers) == network.settings.hidden_layers
     for layer in layers:
@@ -483,10 +541,32 @@ def test_loss_and_gradients_of_presets(
         {"negatives": "other-view", "similarity": "cosine", "contrastive_samples": SAMPLES},
         {"alignment_weight": 3.0, "alignment": "one-way", "posterior": "free"},
         {"contrastive_weight": 0.0, "alignment_weight": 2.0, "hidden_layers": 3},
+        {"standardised": "none", "input_noise": 0.0, "shared_networks": "none"},
     ],
 )
 def test_loss_and_gradients_of_other_settings(settings: dict[str, Any], gaps: bool) -> None:
     assert_equal_loss_and_gradients(make_case(("en", "de", "image"), gaps=gaps, **settings))
+
+
+@pytest.mark.parametrize("gaps", [False, True])
+@pytest.mark.parametrize("posterior", ["ctm", "free-variance"])
+@pytest.mark.parametrize(
+    ("views", "network_of"),
+    [
+        (("en", "de"), {"en": "en", "de": "en", "image": "image"}),
+        (("de", "image", "en"), {"en": "en", "de": "en", "image": "image"}),
+        (("image", "en", "de"), {"en": "en", "de": "de", "image": "en"}),
+        (("en", "de", "image"), {"en": "en", "de": "en", "image": "en"}),
+    ],
+)
+def test_loss_and_gradients_with_shared_networks(
+    views: tuple[str, ...], network_of: dict[str, str], posterior: str, gaps: bool
+) -> None:
+    dimensions = {"en": 5, "de": 5, "image": 5}
+    options: dict[str, Any] = {"posterior": posterior, "alignment_weight": 1.0}
+    case = make_case(views, gaps=gaps, dimensions=dimensions, network_of=network_of, **options)
+    assert set(case[0].networks) == set(network_of.values())
+    assert_equal_loss_and_gradients(case)
 
 
 def test_dropout_of_topics_is_for_decoding_alone() -> None:

@@ -50,10 +50,11 @@ def test_a_teacher_is_told_what_the_user_said_and_no_defaults() -> None:
         of_teacher = teacher_settings(settings, "en")
         assert of_teacher.model_fields_set == {"view", "standardised", *given}
         assert of_teacher.standardised == "own-view"
-    few = planted(tuples=30).dataset
-    with pytest.warns(UserWarning, match="too few to tell topics apart") as heard:
-        ZeroshotTMKD(3, hidden_size=8).train_model(few, top_words=3)
-    assert len([one for one in heard if "too few" in str(one.message)]) == 2
+    # Both take as many epochs as 210 updates are.
+    model: Any = ZeroshotTMKD(3, hidden_size=8, updates=210, batch_size=10)
+    model.train_model(planted(tuples=30, missing={"en": 0.2}).dataset, top_words=3)
+    for history in (model.history, model.trained_teacher.history):
+        assert len(history.epochs) == 105
 
 
 def taught_teacher(data: Planted, **changes: Any) -> ZeroshotTM:

@@ -83,6 +83,49 @@ def test_no_training_item_is_an_error() -> None:
         Standardiser(3).fit(some(5, 3), slice(0, 0), "de")
 
 
+@pytest.mark.parametrize("dimensions", [1, 2, 512])
+def test_rows_of_one_length(dimensions: int) -> None:
+    embeddings = some(40, dimensions)
+    one, other = Standardiser(dimensions, one_length=True), Standardiser(dimensions)
+    for module in (one, other):
+        module.fit(embeddings, slice(0, 30), "en")
+    # Rows far from all others and near the mean, too.
+    given = np.concatenate([embeddings, 1e4 * embeddings, 1e-3 * embeddings[:1]])
+    found, plain = (module(torch.from_numpy(given)).numpy() for module in (one, other))
+    lengths = np.sqrt((found.astype(np.float64) ** 2).sum(axis=1))
+    np.testing.assert_allclose(lengths, np.sqrt(dimensions), rtol=1e-5)
+    for row, of_row in zip(found, plain, strict=True):
+        factor = np.sqrt(dimensions) / np.linalg.norm(of_row)
+        np.testing.assert_allclose(row, factor * of_row, rtol=1e-4, atol=1e-5)
+    # What is exactly the mean has no direction.
+    mean = one.mean[None].clone()
+    assert one(mean).tolist() == [[0.0] * dimensions]
+
+
+@pytest.mark.parametrize("one_length", [False, True])
+def test_noise_is_added_in_training_alone(one_length: bool) -> None:
+    embeddings = torch.from_numpy(some(500, 40))
+    noisy, plain = (
+        Standardiser(40, one_length=one_length, noise=noise).train() for noise in (0.7, 0.0)
+    )
+    for module in (noisy, plain):
+        module.fit(embeddings.numpy(), slice(0, 500), "en")
+    state = torch.get_rng_state()
+    expected = plain(embeddings)
+    assert torch.equal(torch.get_rng_state(), state)
+    torch.manual_seed(0)
+    added = (noisy(embeddings) - expected).numpy()
+    # Of 20,000 numbers: six times the standard errors of their mean and standard deviation.
+    assert abs(added.mean()) < 6 * 0.7 / np.sqrt(added.size)
+    assert abs(added.std() - 0.7) < 6 * 0.7 / np.sqrt(2 * added.size)
+    np.testing.assert_allclose(added.std(axis=0), 0.7, rtol=0.2)
+    assert abs(np.corrcoef(added[:, 0], added[:, 1])[0, 1]) < 6 / np.sqrt(500)
+    assert not np.array_equal((noisy(embeddings) - expected).numpy(), added)
+    state = torch.get_rng_state()
+    assert torch.equal(noisy.eval()(embeddings), expected)
+    assert torch.equal(torch.get_rng_state(), state)
+
+
 def bags(*lengths: int) -> SparseRows:
     """Return rows of two words each, the first three times as frequent as the second."""
     totals = torch.tensor(lengths, dtype=torch.float32)

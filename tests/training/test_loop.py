@@ -2,16 +2,18 @@
 
 import re
 import warnings
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from torch import Tensor, optim
+from torch import Tensor, nn, optim
 
 from octis_m3l.data.batches import Batch
-from octis_m3l.training import LoopSettings, derive_seed, reproducible, train
+from octis_m3l.training import History, LoopSettings, derive_seed, reproducible, train
 from octis_m3l.training.loop import TrainingError
 
 from .toy import SIZES, STEPS, Toy, Walker, differing, loop, sampler, without_time
@@ -140,6 +142,80 @@ def test_the_best_weights_are_kept_without_running_out_of_patience() -> None:
     assert (equal.best_epoch, len(equal.epochs), equal.stopped) == (0, 3, "early")
 
 
+# Scores that end a training.
+
+
+def of_steps(network: nn.Module) -> float:
+    """Return a score that grows up to the ninth step and then falls; a step of Toy counts one."""
+    steps = float(network.state_dict()["norm.num_batches_tracked"])
+    return min(steps, 18 - steps) / 9
+
+
+def scored(network: nn.Module, scores: Sequence[float]) -> Callable[[], float]:
+    """Return a function that returns one score after another, of a network that doesn't train."""
+    left = iter(scores)
+
+    def score() -> float:
+        assert not network.training
+        return next(left)
+
+    return score
+
+
+@pytest.mark.parametrize(
+    ("epochs", "scored_after"),
+    [
+        (1, [1]),
+        (3, [1, 2, 3]),
+        (20, list(range(1, 21))),
+        (21, [2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 21]),
+        (60, list(range(3, 61, 3))),
+        (95, list(range(5, 96, 5))),
+    ],
+)
+def test_about_twenty_scores_are_measured_and_change_nothing(
+    epochs: int, scored_after: list[int]
+) -> None:
+    with_them, without = Toy(), Toy()
+    # They are no losses: it is no matter how large they become.
+    score = scored(with_them, [10.0**number for number in range(len(scored_after))])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        history = train(with_them, sampler(), loop(epochs), seed=0, score=score)
+    plain = train(without, sampler(), loop(epochs), seed=0)
+    assert [n for n, epoch in enumerate(history.epochs, 1) if "score" in epoch] == scored_after
+    for epoch in history.epochs:
+        epoch.pop("score", None)
+    assert history.epochs == plain.epochs
+    assert differing(with_them, without) == []
+    assert (history.best_epoch, history.stopped) == (epochs - 1, "finished")
+
+
+@pytest.mark.parametrize("every", [1, 5])
+def test_a_training_ends_after_five_scores_that_are_too_low(every: int) -> None:
+    # Those up to 0.02 below the best of all are not too low, and the last of them is kept.
+    scores = [0.5, 0.4, 0.9, 0.7, 0.885, 0.81, 0.86, 0.6, 0.3, 0.881, 0.6, 0.1, 0.87, 0.2, 0.879]
+    network, short = Toy(), Toy()
+    score = scored(network, scores)
+    history = train(network, sampler(), loop(20 * every), seed=0, score=score)
+    kept = 10 * every
+    assert (history.best_epoch, history.stopped) == (kept - 1, "early")
+    assert [epoch["score"] for epoch in history.epochs if "score" in epoch] == scores
+    assert len(history.epochs) == len(scores) * every
+    train(short, sampler(), loop(kept), seed=0)
+    assert differing(network, short) == []
+    assert not network.training
+
+
+def test_a_training_whose_last_scores_are_too_low_has_earlier_weights() -> None:
+    network, short = Toy(), Toy()
+    score = scored(network, [0.1, 0.2, 0.3, 0.25, 0.2])
+    history = train(network, sampler(), loop(5), seed=0, score=score)
+    assert (history.best_epoch, len(history.epochs), history.stopped) == (2, 5, "finished")
+    train(short, sampler(), loop(3), seed=0)
+    assert differing(network, short) == []
+
+
 # Losses that are no numbers, or too large.
 
 
@@ -224,6 +300,36 @@ def test_early_stopping_and_the_best_weights_survive_an_interruption(tmp_path: P
     history = train(resumed, sampler(), settings, checkpoint=tmp_path, **given)
     assert without_time(history) == without_time(expected)
     assert differing(resumed, whole) == []
+
+
+@pytest.mark.parametrize("schedule", ["constant", "cosine"])
+@pytest.mark.parametrize("done", [1, 2, 3, 4, 7])
+def test_scores_and_the_weights_they_chose_survive_an_interruption(
+    done: int, schedule: str, tmp_path: Path
+) -> None:
+    def trained(network: nn.Module, **options: Any) -> History:
+        score = partial(of_steps, network)
+        return train(network, sampler(), settings, seed=0, score=score, **options)
+
+    settings = loop(20, schedule=schedule)
+    whole, resumed, without = Toy(), Toy(seed=7), Toy(stop_at=STEPS * done + 2)
+    expected = trained(whole)
+    # After three epochs of three steps the score falls.
+    assert (expected.best_epoch, len(expected.epochs), expected.stopped) == (2, 8, "early")
+    stopped = Toy(stop_at=STEPS * done + 2)
+    with pytest.warns(UserWarning, match=f"^training was interrupted after {done} of 20 epochs; "):
+        first = trained(stopped, checkpoint=tmp_path)
+    assert first.epochs == expected.epochs[:done]
+    assert (first.best_epoch, first.stopped) == (min(done - 1, 2), "interrupted")
+    assert (differing(stopped, whole) == []) is (done > 2)
+    history = trained(resumed, checkpoint=tmp_path)
+    assert without_time(history) == without_time(expected)
+    assert differing(resumed, whole) == []
+    assert resumed.calls == (8 - done) * STEPS
+    # Without a checkpoint, too, it has the weights that the history says.
+    with pytest.warns(UserWarning, match="training was interrupted"):
+        trained(without)
+    assert differing(without, stopped) == []
 
 
 def test_without_a_checkpoint_an_interrupted_network_keeps_what_it_has() -> None:

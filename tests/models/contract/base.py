@@ -28,6 +28,8 @@ class Contract:
         Why it refuses unlinked data, if it needs no links themselves.
     infers_training_items : bool
         Whether θ of training items is what it would infer for them, were they new.
+    watches_validation : bool
+        Whether validation items say which epoch's weights it has in the end.
     networks_trained : int
         How many networks a run trains one after another, each with a checkpoint.
     """
@@ -38,6 +40,7 @@ class Contract:
     needs_dictionary: ClassVar[bool] = False
     why_not_unlinked: ClassVar[str | None] = None
     infers_training_items: ClassVar[bool] = True
+    watches_validation: ClassVar[bool] = False
     networks_trained: ClassVar[int] = 1
     fast: ClassVar[dict[str, Any]] = {"num_topics": 4}
 

@@ -69,9 +69,13 @@ class TrainingContract(Contract):
     def test_held_out_items_take_no_part_in_training(
         self, trained: Any, data: MultiviewDataset
     ) -> None:
-        sizes = {name: view.sizes[0] for name, view in data.views.items()}
-        views = [v.take(np.arange(sizes[n]), (sizes[n], 0, 0)) for n, v in data.views.items()]
-        links = data.links[(data.links < list(sizes.values())).all(axis=1)]
+        used = 2 if self.watches_validation else 1
+        kept = {name: view.sizes[:used] for name, view in data.views.items()}
+        views = [
+            view.take(np.arange(sum(kept[name])), (*kept[name], 0, 0)[:3])
+            for name, view in data.views.items()
+        ]
+        links = data.links[(data.links < [sum(sizes) for sizes in kept.values()]).all(axis=1)]
         output = self.train(MultiviewDataset(views, links, dictionaries=data.dictionaries))
         for name in self.with_topics(data):
             key = f"topic-word-matrix/{name}"
@@ -80,7 +84,8 @@ class TrainingContract(Contract):
             theta = trained.output.theta(name)
             np.testing.assert_allclose(output.theta(name), theta, atol=1e-5)
             assert output[f"test-{THETA}/{name}"].shape == (4, 0)
-            assert output[f"validation-{THETA}/{name}"].shape == (4, 0)
+            rows = (*kept[name], 0)[1]
+            assert output[f"validation-{THETA}/{name}"].shape == (4, rows)
 
     def test_data_of_other_forms(
         self, data: MultiviewDataset, three_languages: MultiviewDataset
