@@ -2,6 +2,7 @@
 
 import json
 import pickle
+from dataclasses import replace
 from functools import cache, partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -295,6 +296,36 @@ def test_words_are_encoded_alone_and_are_near_their_translations(
     model.train_model(demo.with_views(["en", "de"]), top_words=3)
     monkeypatch.setattr(UniversalSentenceEncoder, "_loaded", None)
     np.testing.assert_array_equal(encode_words(demo, "use")["en"], vectors["en"])
+
+
+@pytest.mark.parametrize(
+    ("linked", "known", "expected"),
+    [(False, True, "use"), (False, False, None), (True, True, "use+clsi"), (True, False, "clsi")],
+)
+def test_gloctm_takes_words_from_the_encoder_that_is_chosen(
+    demo: MultiviewDataset, linked: bool, known: bool, expected: Any
+) -> None:
+    views = [
+        view if known else replace(view, language="fi")
+        for view in demo.with_views(["en", "de"]).text_views.values()
+    ]
+    links = demo.with_views(["en", "de"]).links
+    dataset = MultiviewDataset(views, links if linked else None)
+    fast: dict[str, Any] = {"num_topics": 3, "epochs": 1, "batch_size": 8, "hidden_size": 8}
+    if expected is None:
+        message = "views en, de have no word vectors, and encoder='auto' does not give words of"
+        raises(DataError, message, GloCTM(**fast).train_model, dataset)
+        return
+    model = GloCTM(**fast)
+    output = model.train_model(dataset, top_words=3)
+    assert model.choices["encoder"].startswith(f"{expected}, since ")
+    given = dataset.with_word_vectors(encode_words(dataset, expected))
+    same = GloCTM(**fast).train_model(given, top_words=3)
+    np.testing.assert_array_equal(output["topic-word-matrix"], same["topic-word-matrix"])
+    random = np.random.default_rng(0)
+    others = {n: random.normal(size=(len(v.vocabulary), 5)) for n, v in dataset.text_views.items()}
+    differs = GloCTM(**fast).train_model(dataset.with_word_vectors(others), top_words=3)
+    assert not np.array_equal(output["topic-word-matrix"], differs["topic-word-matrix"])
 
 
 def test_commands_and_embed_take_their_names(
