@@ -36,20 +36,20 @@ def topics_of_documents(
 
 
 def expected_counts(counts: "csr_array[Any]", theta: Any, *, at_once: int = 2**18) -> Numbers:
-    """Return how often each topic is expected to have given each word (K × vocabulary).
+    """Return in how many documents each topic is expected to have given a word (K × vocabulary).
 
-    φ_kw ∝ Σ_d θ_dk n_dw, and in three further steps φ_kw ∝ C_kw, the expected counts
-    Σ_d n_dw θ_dk φ_kw / Σ_j θ_dj φ_jw. At most `at_once` products θ_dk φ_kw are held, or K.
+    C_kw = Σ_d n_dw θ_dk φ_kw / Σ_j θ_dj φ_jw, where φ_kw ∝ Σ_d θ_dk n_dw, and n_dw is 1 if the
+    document has the word, and else 0. At most `at_once` products θ_dk φ_kw are held, or K.
     """
-    theta = np.asarray(theta, np.float64)
+    theta, has = np.asarray(theta, np.float64), np.sign(counts.data)
     documents = np.repeat(np.arange(counts.shape[0]), np.diff(counts.indptr))
     mixed, piece = np.empty(counts.nnz), max(1, at_once // theta.shape[1])
     words = np.ones((counts.shape[1], theta.shape[1]))  # With these, C is Σ_d θ_dk n_dw.
-    for _ in range(4):
+    for _ in range(2):
         for start in range(0, counts.nnz, piece):
             of = slice(start, start + piece)
             np.einsum("ik,ik->i", theta[documents[of]], words[counts.indices[of]], out=mixed[of])
-        ratios = counts.data / np.maximum(mixed, 1e-300)
+        ratios = has / np.maximum(mixed, 1e-300)
         weighted = csr_array((ratios, counts.indices, counts.indptr), shape=counts.shape)
         expected: Numbers = words * (weighted.T @ theta)
         words = expected / np.maximum(expected.sum(axis=0), 1e-300)
@@ -57,11 +57,11 @@ def expected_counts(counts: "csr_array[Any]", theta: Any, *, at_once: int = 2**1
 
 
 def by_relevance(expected: Numbers, relevance: float) -> NDArray[np.float32]:
-    """Return distributions ∝ φ / p^(1 − λ); p: the words' shares of all counts; φ ∝ C + 200 p."""
+    """Return distributions ∝ φ / p^(1 − λ); p: the words' shares of all counts; φ ∝ C + 50 p."""
     # A word that no document has ranks last, and its probability is not quite zero.
     totals = np.maximum(expected.sum(axis=0), 1e-6)
     shares = totals / totals.sum()
-    scores = (expected + 200 * shares) * shares ** (relevance - 1)
+    scores = (expected + 50 * shares) * shares ** (relevance - 1)
     return np.asarray(scores / scores.sum(axis=1, keepdims=True), np.float32)
 
 
