@@ -1,8 +1,9 @@
-"""The data sets that the benchmarks run on, from the folder that OCTIS_M3L_DATA names."""
+"""The data sets that the benchmarks run on; OCTIS_M3L_DATA and OCTIS_M3L_CORPORA name folders."""
 
 import gzip
 import json
 import os
+import random
 from collections.abc import Sequence
 from itertools import combinations
 from pathlib import Path
@@ -10,21 +11,33 @@ from typing import Any
 
 import numpy as np
 
+from octis_m3l import demo_corpus
 from octis_m3l.data import MultiviewDataset, TextPreprocessor, from_bow_folder
 from octis_m3l.data.words import mutually_nearest
 from octis_m3l.encoders import encode_words
 
-NAMES = ("bible-passages", "storybooks", "storybooks-joined", "ecnews", "amazon-review")
+PASSAGES = {
+    "bible-passages": None,
+    **{f"bible-passages-{number}": number for number in (200, 500, 1500)},
+}
 UNLINKED = ("ecnews", "amazon-review")
+FROM_DEBIAN = (
+    "package-descriptions",
+    "manual-pages",
+    "program-messages",
+    "desktop-help",
+    "office-help",
+)
+NAMES = (*PASSAGES, "storybooks", "storybooks-joined", *UNLINKED, *FROM_DEBIAN, "demo")
 
 
-def data_folder() -> Path:
-    """Return the folder of public data sets."""
-    folder = os.environ.get("OCTIS_M3L_DATA")
+def data_folder(
+    variable: str = "OCTIS_M3L_DATA", content: str = "bible-passages.jsonl.gz and storybooks/"
+) -> Path:
+    """Return a folder that a variable of the environment names; default: the public data sets."""
+    folder = os.environ.get(variable)
     if folder is None or not Path(folder).is_dir():
-        raise SystemExit(
-            "set OCTIS_M3L_DATA to the folder that holds bible-passages.jsonl.gz and storybooks/"
-        )
+        raise SystemExit(f"set {variable} to the folder that holds {content}")
     return Path(folder)
 
 
@@ -38,41 +51,67 @@ def load(
     name : str
         One of `NAMES`, or a folder that `MultiviewDataset.save` wrote.
     views : sequence of str, optional
-        Default: en and de of the passages; everything of the story books.
+        Default: en and de of the passages; everything of the others.
     partition : str
         Of the story books: 'partition_pages' or 'partition' (by story, hard).
     """
-    if name == "bible-passages":
-        return bible_passages(list(views or ["en", "de"]))
+    if name in PASSAGES:
+        return bible_passages(list(views or ["en", "de"]), training=PASSAGES[name])
     if name in ("storybooks", "storybooks-joined"):
         joined = 3 if name == "storybooks-joined" else 1
         return storybooks(views, partition=partition, joined=joined)
-    if name in UNLINKED:
-        dataset = bags_of_words(name)
-        return dataset.with_views(views) if views else dataset
-    dataset = MultiviewDataset.from_folder(name)
+    if name in FROM_DEBIAN:
+        folder = data_folder("OCTIS_M3L_CORPORA", "what benchmarks/corpora.py made")
+        rows = rows_of(folder / f"{name}.jsonl.gz")
+        dataset = of_rows(rows, list(dict.fromkeys(n for row in rows for n in row["text"])), name)
+    elif name == "demo":
+        dataset = demo_corpus()
+    else:
+        dataset = bags_of_words(name) if name in UNLINKED else MultiviewDataset.from_folder(name)
     return dataset.with_views(views) if views else dataset
 
 
-def bible_passages(languages: Sequence[str]) -> MultiviewDataset:
+def bible_passages(languages: Sequence[str], *, training: int | None = None) -> MultiviewDataset:
     """Return document-aligned passages.
 
     The Chinese ones come with spaces in unusual places, which are taken out before jieba splits
     them into words.
+
+    Parameters
+    ----------
+    languages : sequence of str
+        Views.
+    training : int, optional
+        Only so many training tuples, the same ones each time; the vocabulary is theirs.
     """
-    with gzip.open(data_folder() / "bible-passages.jsonl.gz", "rt", encoding="utf-8") as lines:
-        passages = [json.loads(line) for line in lines]
-    texts = {name: [passage["text"][name] for passage in passages] for name in languages}
-    if "zh" in texts:
-        texts["zh"] = [text.replace(" ", "") for text in texts["zh"]]
+    passages = rows_of(data_folder() / "bible-passages.jsonl.gz")
+    for passage in passages:
+        passage["label"] = passage["genre"]
+        passage["text"]["zh"] = passage["text"]["zh"].replace(" ", "")
+    if training is not None:
+        numbers = [n for n, row in enumerate(passages) if row["partition"] == "train"]
+        random.Random(0).shuffle(numbers)
+        left_out = set(numbers[training:])
+        passages = [row for n, row in enumerate(passages) if n not in left_out]
+    return of_rows(passages, languages, "bible-passages")
+
+
+def rows_of(path: Path) -> list[dict[str, Any]]:
+    """Return the rows of a file of JSON lines."""
+    with gzip.open(path, "rt", encoding="utf-8") as lines:
+        return [json.loads(line) for line in lines]
+
+
+def of_rows(
+    rows: Sequence[dict[str, Any]], languages: Sequence[str], name: str
+) -> MultiviewDataset:
+    """Return linked texts with the 2,000 most frequent words of each language."""
     return MultiviewDataset.from_lists(
-        texts,
-        partition=[passage["partition"] for passage in passages],
-        labels=[passage["genre"] for passage in passages],
-        preprocessing={
-            name: TextPreprocessor(language=name, vocabulary_size=2000) for name in languages
-        },
-        metadata={"name": "bible-passages"},
+        {language: [row["text"].get(language) for row in rows] for language in languages},
+        partition=[row["partition"] for row in rows],
+        labels=[row["label"] for row in rows],
+        preprocessing={n: TextPreprocessor(language=n, vocabulary_size=2000) for n in languages},
+        metadata={"name": name},
     )
 
 

@@ -41,6 +41,11 @@ def machine() -> str:
     return f"{name}, {os.cpu_count()} cores"
 
 
+def context() -> dict[str, str]:
+    """Return what a measurement is told with: commit, machine, date."""
+    return {"commit": commit(), "machine": machine(), "date": date.today().isoformat()}
+
+
 def mean_std(values: Sequence[float]) -> dict[str, float]:
     """Return mean and sample standard deviation, rounded.
 
@@ -94,5 +99,4 @@ def finish(content: Mapping[str, Any], **about: Any) -> None:
     **about
         data, settings, seeds and so on.
     """
-    context = {"commit": commit(), "machine": machine(), "date": date.today().isoformat()}
-    print(json.dumps({**content, **about, **context}, ensure_ascii=False))
+    print(json.dumps({**content, **about, **context()}, ensure_ascii=False))
