@@ -16,9 +16,11 @@ from octis_m3l.data import MultiviewDataset, TextPreprocessor, from_bow_folder
 from octis_m3l.data.words import mutually_nearest
 from octis_m3l.encoders import encode_words
 
-PASSAGES = {
-    "bible-passages": None,
-    **{f"bible-passages-{number}": number for number in (200, 500, 1500)},
+# Languages, and how many training tuples, if not all.
+PASSAGES: dict[str, tuple[list[str], int | None]] = {
+    "bible-passages": (["en", "de"], None),
+    "bible-passages-six": (["en", "de", "es", "nl", "cs", "zh"], None),
+    **{f"bible-passages-{number}": (["en", "de"], number) for number in (1500, 500, 200)},
 }
 UNLINKED = ("ecnews", "amazon-review")
 FROM_DEBIAN = (
@@ -51,12 +53,13 @@ def load(
     name : str
         One of `NAMES`, or a folder that `MultiviewDataset.save` wrote.
     views : sequence of str, optional
-        Default: en and de of the passages; everything of the others.
+        Default: all; of the passages those in `PASSAGES`.
     partition : str
         Of the story books: 'partition_pages' or 'partition' (by story, hard).
     """
     if name in PASSAGES:
-        return bible_passages(list(views or ["en", "de"]), training=PASSAGES[name])
+        languages, training = PASSAGES[name]
+        return bible_passages(list(views or languages), training=training)
     if name in ("storybooks", "storybooks-joined"):
         joined = 3 if name == "storybooks-joined" else 1
         return storybooks(views, partition=partition, joined=joined)
