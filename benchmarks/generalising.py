@@ -178,26 +178,29 @@ def table(lines: Lines, titles: Mapping[str, str], seeds: int) -> str:
 
 
 def below(lines: Lines) -> list[str]:
-    """Return where M3L-Contrast falls below a mark."""
+    """Return where M3L-Contrast falls below a mark, or is not compared yet."""
     means, found = means_of(lines), []
     for corpus, training in {run[0]: line["training"] for run, line in lines.items()}.items():
         ours, pltm, vectors = (
             {metric: score["mean"] for metric, score in means[corpus][key].items()}
             for key in ("m3l-contrast", "pltm", "vectors")
         )
-        marks = [("tu", 0.75, "the mark")]
-        if pltm:
-            slack = 0.01 if training >= 1500 else 0.05
-            marks.append(("mrr", pltm["mrr"], "PLTM's"))
-            marks.append(
-                ("document-npmi", pltm["document-npmi"] - slack, f"PLTM's − {number(slack)}")
-            )
-        if vectors and vectors["mrr"] >= 0.95:
+        if not (ours and pltm and vectors):
+            found.append(f"{corpus}: not known yet")
+            continue
+        slack = 0.01 if training >= 1500 else 0.05
+        marks = [
+            ("tu", 0.75, "the mark"),
+            ("mrr", pltm["mrr"], "PLTM's"),
+            ("document-npmi", pltm["document-npmi"] - slack, f"PLTM's − {number(slack)}"),
+        ]
+        if vectors["mrr"] >= 0.95:
             marks.append(("mrr", 0.9, f"the mark where vectors reach {number(vectors['mrr'])}"))
-        for metric, mark, which in marks if ours else ():
-            if ours[metric] < mark:
-                title = TABLES[0][metric]
-                found.append(f"{corpus}: {title} {number(ours[metric])} < {number(mark)}, {which}")
+        found += [
+            f"{corpus}: {TABLES[0][metric]} {number(ours[metric])} < {number(mark)}, {which}"
+            for metric, mark, which in marks
+            if ours[metric] < mark
+        ]
     return found
 
 
@@ -253,7 +256,7 @@ def main() -> None:
     runs_of = {key: sorted({line[key] for line in lines.values()}) for key in about}
     finish(means_of(lines), partition=arguments.partition, runs_of=runs_of)
     if failed:
-        raise SystemExit(f"{failed} runs failed; the same command tries them again.")
+        raise SystemExit(f"runs that failed: {failed}; the same command tries them again.")
 
 
 if __name__ == "__main__":
