@@ -82,19 +82,27 @@ def models(
 
 
 def _describe(folder: Path, verify: bool) -> dict[str, Any]:
-    from octis_m3l.data.folder.reading import read_folder
-    from octis_m3l.data.parts import describe
-
     for marker in (_MODEL, _DATA):
         if not (folder / marker).is_file():
             recover(folder, marker)
         if (folder / marker).is_file():
-            described = _model(folder) if marker == _MODEL else describe(read_folder(folder))
+            described = _model(folder) if marker == _MODEL else _data(folder)
             if verify:
                 content = read_json(folder / marker)
                 described["verified"] = check_files(folder, content, thoroughly=True)
             return described
     raise StorageError(f"{folder} holds neither a data set nor a model.")
+
+
+def _data(folder: Path) -> dict[str, Any]:
+    from octis_m3l.data import MultiviewDataset
+    from octis_m3l.models import M3LContrast
+
+    dataset = MultiviewDataset.from_folder(folder)
+    described = dataset.info()
+    if len(dataset.views) > 1 and dataset.is_linked:
+        described["m3l_contrast_chooses"] = M3LContrast().planned(dataset)
+    return described
 
 
 def _model(folder: Path) -> dict[str, Any]:

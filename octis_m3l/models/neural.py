@@ -10,6 +10,7 @@ from typing import Any, ClassVar, cast
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from octis.dataset.dataset import Dataset
 from safetensors.torch import save_file
 from torch import Tensor, nn
 from tqdm.auto import tqdm
@@ -121,9 +122,12 @@ class NeuralTopicModel(TopicModel[T]):
             )
 
     def _check_items(self, fit: Fit[T]) -> None:
-        fit = replace(fit, dataset=self._used(fit.dataset))
+        self._bare_sampler(replace(fit, dataset=self._used(fit.dataset)))
+
+    def _bare_sampler(self, fit: Fit[T]) -> TupleSampler | UnlinkedSampler:
+        """Return the sampler without its tensors: what it refuses, and how many batches it has."""
         none = {name: np.zeros((len(view), 0)) for name, view in fit.dataset.views.items()}
-        self._sampler(replace(fit, embeddings=none))
+        return self._sampler(replace(fit, embeddings=none), tensors={})
 
     def _sampler(
         self, fit: Fit[T], device: torch.device | str = "cpu", **options: Any
@@ -142,10 +146,8 @@ class NeuralTopicModel(TopicModel[T]):
         self.choices = {}
         fit = replace(fit, dataset=self._used(fit.dataset))
         self._check(fit)
-        if isinstance(fit.settings, EncodedSettings) and fit.settings.encoder == "auto":
-            views = check_encoder(fit.dataset, "auto", getattr(self, "own_encoders", None))
-            chosen, why = chosen_encoder(fit.dataset, views)
-            self._tell("encoder", f"{chosen}, {why}; set 'encoder' to choose otherwise")
+        for what, chosen in self._planned(fit).items():
+            self._tell(what, chosen)
         fit = replace(fit, embeddings=self._embed(fit))
         settings, seed, validation = fit.settings, fit.seed, None
         device = torch.device(chosen_device(settings.device))
@@ -153,13 +155,6 @@ class NeuralTopicModel(TopicModel[T]):
         if settings.patience:
             others: dict[str, Any] = {"partition": "validation", "tensors": sampler.tensors}
             validation = self._sampler(fit, device, **others, shrinks=True)
-        loop, batches = settings.loop(len(sampler)), len(sampler)
-        if "epochs" not in settings.model_fields_set:
-            self._tell(
-                "epochs",
-                f"{loop.epochs:,} of {batches:,} batches of {sampler.batch_size}, "
-                f"{loop.epochs * batches:,} updates; set 'updates' or 'epochs' to choose otherwise",
-            )
         with reproducible(device):
             torch.manual_seed(derive_seed(seed, 0))
             network = self._network(self._shape(fit), settings)
@@ -170,7 +165,7 @@ class NeuralTopicModel(TopicModel[T]):
             self.history = train(
                 network,
                 sampler,
-                loop,
+                settings.loop(len(sampler)),
                 seed=derive_seed(seed, 1),
                 validation=validation,
                 score=None if settings.patience else self._score(network, fit),
@@ -186,6 +181,26 @@ class NeuralTopicModel(TopicModel[T]):
             documents[name] = parts if self.use_partitions else {"train": theta}
         self._finish(network, fit, {name: parts["train"] for name, parts in documents.items()})
         return fit.output(self._topic_words(network), documents)
+
+    def planned(self, dataset: Dataset) -> dict[str, str]:
+        """Return what `train_model` would choose by the data, and why, without training."""
+        fit = self._fitting(self.adopted(dataset), self.given_hyperparameters(), 1)
+        return self._planned(replace(fit, dataset=self._used(fit.dataset)))
+
+    def _planned(self, fit: Fit[T]) -> dict[str, str]:
+        found, settings = {}, fit.settings
+        if isinstance(settings, EncodedSettings) and settings.encoder == "auto":
+            views = check_encoder(fit.dataset, "auto", getattr(self, "own_encoders", None))
+            encoder, why = chosen_encoder(fit.dataset, views)
+            found["encoder"] = f"{encoder}, {why}; set 'encoder' to choose otherwise"
+        if "epochs" not in settings.model_fields_set:
+            sampler = self._bare_sampler(fit)
+            epochs, batches = settings.loop(len(sampler)).epochs, len(sampler)
+            found["epochs"] = (
+                f"{epochs:,} of {batches:,} batches of {sampler.batch_size}, "
+                f"{epochs * batches:,} updates; set 'updates' or 'epochs' to choose otherwise"
+            )
+        return found
 
     def _tell(self, what: str, chosen: str) -> None:
         """Record, and show where progress is shown, what was chosen automatically."""
