@@ -37,8 +37,8 @@ class M3LContrastSettings(NeuralSettings):
         description="ours, that of version 0.1, the paper's prose, or the authors' two scripts",
     )
     temperature: float = Field(0.05, gt=0, description="τ of InfoNCE")
-    contrastive_weight: float = Field(3.0, ge=0, description="s, weight of InfoNCE of each pair")
-    prior_weight: float = Field(0.7, ge=0, description="λ_prior, weight of KL(q ‖ prior)")
+    contrastive_weight: float = Field(5.0, ge=0, description="s, weight of InfoNCE of each pair")
+    prior_weight: float = Field(0.5, ge=0, description="λ_prior, weight of KL(q ‖ prior)")
     alignment_weight: float = Field(0.0, ge=0, description="λ_align, weight of KL between views")
     alignment: Literal["all-pairs", "one-way"] = Field(
         "all-pairs", description="KL of all ordered pairs, or only of later views to earlier ones"
@@ -126,8 +126,10 @@ class M3LContrast(EmbeddingModel[M3LContrastSettings]):
     every language l its own topic–word matrix. The contrastive term draws the topics of linked
     items together and keeps others apart. A missing item takes no part in any term.
 
-    Departures from the paper: embeddings are standardised, the posterior's variance is free, and
-    the weights of the default preset were chosen on validation data; the docs have measurements.
+    Departures from the paper: embeddings are standardised and have one length, views of one
+    encoder share a network, the posterior's variance is free, topics are estimated from documents,
+    and the weights of the default preset were chosen on validation data; the docs have
+    measurements. ``preset='0.1'`` is the default of version 0.1.
     ``preset='paper'``, ``'released-multilingual'`` and ``'released-m3l'`` are the paper's prose
     and the authors' two scripts, with standardised inputs.
 
