@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from octis_m3l.data.dataset import MultiviewDataset
 from octis_m3l.data.text import TextPreprocessor
 from octis_m3l.data.views import ImageView
+from octis_m3l.encoders import encode
 
 THEMES = ("sea", "forest", "kitchen", "orchestra", "market", "winter", "harvest", "railway")
 WORDS = 8
@@ -125,12 +126,24 @@ def _links(records: list[NDArray[np.int64]], tuples: int) -> NDArray[np.int64]:
     return np.array(rows, np.int64)
 
 
+def in_unrelated_spaces(dataset: MultiviewDataset, seed: int) -> MultiviewDataset:
+    """Return the data set with embeddings of its texts, of 20 dimensions that mean nothing.
+
+    They are LSA's, but a language's dimensions are mixed at random: what is near in one language
+    says nothing of another.
+    """
+    random, vectors = np.random.default_rng(seed), encode(dataset, "lsa", dimensions=20).embeddings
+    mixed = {
+        name: vectors[name] @ np.linalg.qr(random.normal(size=(20, 20)))[0].astype(np.float32)
+        for name in dataset.text_views
+    }
+    return dataset.with_embeddings(mixed, order="stored")
+
+
 def holds_for_most_seeds(check: Callable[[int], None]) -> None:
     """Run a check of a training with seed after seed until it holds for three of at most five.
 
-    It is enough that it holds for the first. Where there are as many topics as themes, about one
-    seed in ten ends with two themes in one topic, and which seed that is depends on the
-    processor's arithmetic.
+    Which seeds end with two themes in one topic depends on the processor's arithmetic.
     """
     held = missed = 0
     for seed in range(5):
@@ -142,5 +155,5 @@ def holds_for_most_seeds(check: Callable[[int], None]) -> None:
                 raise
         else:
             held += 1
-            if seed == 0 or held == 3:
+            if held == 3:
                 return

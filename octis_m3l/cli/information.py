@@ -1,6 +1,7 @@
 """Commands that describe: info on folders and the installation, models on hyperparameters."""
 
 import platform
+from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,7 +12,7 @@ from rich.text import Text
 
 from octis_m3l.cli.options import AsJson, known_model
 from octis_m3l.cli.printing import print_json, screen, show
-from octis_m3l.errors import SettingsError, StorageError
+from octis_m3l.errors import OctisM3LError, SettingsError, StorageError
 from octis_m3l.files import check_files, read_json, recover
 from octis_m3l.models import MODELS
 
@@ -101,7 +102,9 @@ def _data(folder: Path) -> dict[str, Any]:
     dataset = MultiviewDataset.from_folder(folder)
     described = dataset.info()
     if len(dataset.views) > 1 and dataset.is_linked:
-        described["m3l_contrast_chooses"] = M3LContrast().planned(dataset)
+        # It may be too small to train on.
+        with suppress(OctisM3LError):
+            described["m3l_contrast_chooses"] = M3LContrast().planned(dataset)
     return described
 
 

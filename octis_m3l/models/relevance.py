@@ -70,7 +70,7 @@ def chosen_relevance(expected: Collection[Numbers]) -> float:
     lower, upper, probed = 0.3, 0.8, 0.8
     while upper - lower > 2e-4:
         first = [likeliest(by_relevance(of, probed), 10) for of in expected]
-        distinct = np.mean([topic_uniqueness(of).mean() for of in first] or [1.0]) >= 0.8
+        distinct = np.mean([topic_uniqueness(of).mean() for of in first] or [1.0]) > 0.8 - 1e-9
         lower, upper = (probed, upper) if distinct else (lower, probed)
         probed = (lower + upper) / 2
     return lower

@@ -15,7 +15,14 @@ def test_info_of_a_data_set_a_model_and_the_installation(run: Run, trained: Path
     described = json.loads(run("info", trained / "corpus", "--json")[1])
     assert described["views"]["en"]["items"] == {"train": 48, "validation": 6, "test": 6}
     assert described["views"]["photos"]["kind"] == "image"
+    why = "since texts are linked and 'use' was made for en, de"
+    encoder = f"use+clsi, {why}; set 'encoder' to choose otherwise"
+    epochs = (
+        "1,500 of 1 batches of 48, 1,500 updates; set 'updates' or 'epochs' to choose otherwise"
+    )
+    assert described["m3l_contrast_chooses"] == {"encoder": encoder, "epochs": epochs}
     model = json.loads(run("info", trained / "model", "--json")[1])
+    assert model["choices"]["encoder"] == encoder
     assert (model["model"], model["epochs"]) == ("m3l-contrast", 3)
     verified = json.loads(run("info", trained / "corpus", "--verify", "--json")[1])
     assert verified.pop("verified") > 10
@@ -24,6 +31,18 @@ def test_info_of_a_data_set_a_model_and_the_installation(run: Run, trained: Path
     assert verified == model | {"verified": len([*(trained / "model").rglob("*.*")]) - 1}
     installed = json.loads(run("info", "--json")[1])
     assert installed["versions"]["octis"] == "1.14.0"
+
+
+def test_info_of_data_that_cannot_be_trained_on(run: Run, tmp_path: Path) -> None:
+    texts = {"en": ["sea boat sail", "tree leaf"], "de": ["meer boot segel", "baum blatt"]}
+    linked = MultiviewDataset.from_lists(texts, partition=["train", "test"])
+    linked.save(tmp_path / "small")
+    linked.with_views(["en"]).save(tmp_path / "one")
+    MultiviewDataset(linked.views.values()).save(tmp_path / "unlinked")
+    for name in ("small", "one", "unlinked"):
+        code, out, error = run("info", tmp_path / name, "--json")
+        assert code == 0, error
+        assert "m3l_contrast_chooses" not in json.loads(out)
 
 
 def test_gaps_among_labels_and_addresses_among_pictures(

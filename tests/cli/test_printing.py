@@ -166,7 +166,7 @@ def test_commands_that_only_describe_import_no_library_that_trains(
         ["--version"],
         ["models"],
         ["datasets", "list", "--folder", str(tmp_path)],
-        ["info", str(trained / "corpus")],
+        ["info", str(trained / "model")],
     ]
     code = (
         "import json, sys\n"
@@ -183,6 +183,6 @@ def test_commands_that_only_describe_import_no_library_that_trains(
     assert version == f"octis-m3l {octis_m3l.__version__}\n"
     assert "M3L-Contrast: aligned topics of any number of languages" in " ".join(models.split())
     assert "bible-passages" in datasets
-    assert "tuples_with_every_view" in info
+    assert "choices: {encoder: 'use+clsi, since " in info
     slow = {"torch", "sentence_transformers", "transformers", "sklearn", "gensim", "pandas"}
     assert not slow & {*imported}

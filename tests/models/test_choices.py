@@ -54,6 +54,24 @@ def test_they_are_recorded_saved_and_described(
     assert run("info", tmp_path / "model")[0] == 0
 
 
+def test_they_are_planned_without_training(
+    data: MultiviewDataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model: Any = M3LContrast(**SMALL, batch_size=16, updates=7)
+    with monkeypatch.context() as patch:
+        patch.setattr(M3LContrast, "_embed", None)
+        planned = model.planned(data)
+    assert planned == {what: CHOICES[what] for what in ("encoder", "epochs")}
+    assert (model.choices, model.network, model.output) == ({}, None, None)
+    assert M3LContrast(**SMALL, encoder="lsa", epochs=2).planned(data) == {}
+    # Of models that leave views out, and of plain OCTIS data sets.
+    few = InfoCTM(num_topics=3, batch_size=16, updates=1)
+    with pytest.warns(UserWarning, match="views image are left out"):
+        assert few.planned(data)["epochs"].startswith("500 of 4 batches of 16, 2,000 updates; ")
+    english = ZeroshotTM(**SMALL, batch_size=16, updates=1).planned(data.monolingual("en"))
+    assert english["encoder"].startswith("lsa, since no texts of two languages are linked and ")
+
+
 def test_one_line_for_each_is_shown_with_the_progress(
     data: MultiviewDataset, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -1,11 +1,12 @@
 """PLTM: the contract, planted topics, new documents, interruptions."""
 
+from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 import pytest
-from planted import IMAGE, Planted, holds_for_most_seeds, planted
+from planted import IMAGE, Planted, holds_for_most_seeds, in_unrelated_spaces, planted
 from sampling.corpora import stop_after
 from scipy.sparse import csr_array
 
@@ -55,60 +56,52 @@ def of_pictures(planted_data: Planted) -> PLTM:
     return model.fit(planted_data.dataset, top_words=TOP_WORDS)
 
 
-@pytest.fixture(scope="module")
-def five_themes() -> Planted:
-    return planted(
-        ("en", "de", "fi"), themes=5, tuples=250, images=False, missing=0.2, concentration=0.2
-    )
-
-
-@pytest.fixture(scope="module")
-def of_five_themes(five_themes: Planted) -> PLTM:
-    """A model of more topics than there are themes, to look at only."""
-    return of_more_topics(five_themes)
-
-
-def of_more_topics(data: Planted, seed: int = 0) -> PLTM:
-    return PLTM(num_topics=7, iterations=300, eta=0.05, seed=seed).fit(data.dataset)
+@cache
+def of_seed(seed: int) -> tuple[Planted, PLTM]:
+    """Return five themes with gaps, and a model of more topics, to look at only."""
+    given: dict[str, Any] = {"themes": 5, "images": False, "missing": 0.2, "concentration": 0.2}
+    data = planted(("en", "de", "fi"), tuples=250, **given, seed=seed)
+    return data, PLTM(num_topics=7, iterations=300, eta=0.05, seed=seed).fit(data.dataset)
 
 
 # What it learns.
 
 
-def test_finds_planted_topics_in_every_language(of_five_themes: PLTM, five_themes: Planted) -> None:
+def test_finds_planted_topics_in_every_language() -> None:
     def finds(seed: int) -> None:
-        model = of_five_themes if seed == 0 else of_more_topics(five_themes, seed)
-        leading = leading_topics(model, five_themes, 7, 7)
+        data, model = of_seed(seed)
+        leading = leading_topics(model, data, 7, 7)
         # A theme is one topic, whatever the language.
         assert len(set(leading["en"])) == 5
         assert leading["en"] == leading["de"] == leading["fi"]
-        for language, themes in five_themes.words.items():
+        for language, themes in data.words.items():
             theta = model.infer([" ".join(sorted(theme)) for theme in themes], language)
             assert theta.argmax(axis=1).tolist() == leading[language]
-            assert (theta.max(axis=1) > 0.7).all()
+            assert (theta.max(axis=1) > 0.5).all()
 
     holds_for_most_seeds(finds)
 
 
-def test_finds_the_linked_document_from_one_language_alone(
-    of_five_themes: PLTM, five_themes: Planted
-) -> None:
-    model: Any = of_five_themes
-    settings: dict[str, Any] = {"epochs": 20, "learning_rate": 1e-2, "batch_size": 32}
-    other = ZeroshotTM(num_topics=7, encoder="lsa", dimensions=10, **settings)
-    with pytest.warns(UserWarning, match="are encoded by LSA"):
-        baseline = other.train_model(five_themes.dataset)
-    for query, target in (("de", "en"), ("en", "fi")):
-        metric = MRR(five_themes.dataset, query, target)
-        found = metric.score(model.output)
-        assert found > 5 * metric.chance()
-        assert found > 2 * metric.score(baseline)
-    # α is larger for common topics.
-    used = model.output.theta("en").mean(axis=0)
-    assert model.alpha.max() > 5 * model.alpha.min()
-    assert np.corrcoef(model.alpha, used)[0, 1] > 0.7
-    assert len(model.history.epochs) == 300 // 50
-    assert all(epoch["log-likelihood"] < 0 for epoch in model.history.epochs)
+def test_finds_the_linked_document_from_one_language_alone() -> None:
+    def finds(seed: int) -> None:
+        data, trained = of_seed(seed)
+        model: Any = trained
+        settings: dict[str, Any] = {"epochs": 20, "learning_rate": 1e-2, "batch_size": 32}
+        other = ZeroshotTM(num_topics=7, seed=seed, **settings)
+        baseline = other.train_model(in_unrelated_spaces(data.dataset, seed))
+        for query, target in (("de", "en"), ("en", "fi")):
+            metric = MRR(data.dataset, query, target)
+            found = metric.score(model.output)
+            assert found > 5 * metric.chance()
+            assert found > 2 * metric.score(baseline)
+        # α is larger for common topics.
+        used = model.output.theta("en").mean(axis=0)
+        assert model.alpha.max() > 3 * model.alpha.min()
+        assert np.corrcoef(model.alpha, used)[0, 1] > 0.7
+        assert len(model.history.epochs) == 300 // 50
+        assert all(epoch["log-likelihood"] < 0 for epoch in model.history.epochs)
+
+    holds_for_most_seeds(finds)
 
 
 def test_theta_of_a_training_document_is_its_tuples(texts: MultiviewDataset, trained: Any) -> None:
@@ -126,12 +119,16 @@ def test_theta_of_a_training_document_is_its_tuples(texts: MultiviewDataset, tra
     assert not np.array_equal(output.theta("en", "test")[0], output.theta("de", "test")[0])
 
 
-def test_one_language_alone_is_lda(five_themes: Planted) -> None:
-    dataset = five_themes.dataset.with_views(["de"])
-    model = small(num_topics=5, iterations=200).fit(dataset)
-    assert model.output is not None
-    assert_distributions(model.output)
-    leading_topics(model, Planted(dataset, {"de": five_themes.words["de"]}), 7, 7)
+def test_one_language_alone_is_lda() -> None:
+    def finds(seed: int) -> None:
+        data, _ = of_seed(seed)
+        dataset = data.dataset.with_views(["de"])
+        model = small(num_topics=5, iterations=200, seed=seed).fit(dataset)
+        assert model.output is not None
+        assert_distributions(model.output)
+        leading_topics(model, Planted(dataset, {"de": data.words["de"]}), 7, 7)
+
+    holds_for_most_seeds(finds)
 
 
 # Data.

@@ -13,7 +13,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 from plain import divergence, loss_and_noise, plain_vae, posterior_of_counts, sparse_rows
-from planted import Planted, holds_for_most_seeds
+from planted import Planted, planted
 
 from octis_m3l.data.batches import Batch, ViewBatch
 from octis_m3l.data.dataset import MultiviewDataset
@@ -113,25 +113,35 @@ def tied(five_themes: Planted) -> MultiviewDataset:
 
 
 @pytest.mark.parametrize(
-    ("model", "data", "settings"),
-    [(GloCTM, "one_space", GLOBAL | {"learning_rate": 1e-2}), (InfoCTM, "tied", ALIGNED)],
+    ("model", "settings"),
+    [
+        (GloCTM, GLOBAL | {"learning_rate": 1e-2, "epochs": 60}),
+        (InfoCTM, ALIGNED | {"epochs": 80}),
+    ],
 )
 def test_finds_planted_topics_across_languages_that_nothing_links(
-    model: Any,
-    data: str,
-    settings: dict[str, Any],
-    five_themes: Planted,
-    request: pytest.FixtureRequest,
+    model: Any, settings: dict[str, Any]
 ) -> None:
-    dataset = request.getfixturevalue(data)
-    assert not dataset.is_linked
-
-    def finds(seed: int) -> None:
-        leading = leading_topics(model(**settings, seed=seed).fit(dataset), five_themes)
-        assert len(set(leading["en"])) == 5
-        assert leading["en"] == leading["de"] == leading["fi"]
-
-    holds_for_most_seeds(finds)
+    agreeing, found = [], []
+    for seed in range(3):
+        given: dict[str, Any] = {"themes": 5, "images": False, "concentration": 0.1}
+        data = planted(("en", "de", "fi"), tuples=150, **given, seed=seed)
+        dataset = with_word_vectors(data, one_space=model is GloCTM)
+        if model is GloCTM:
+            dataset = MultiviewDataset(dataset.views.values())
+        assert not dataset.is_linked
+        trained = model(**settings, seed=seed).fit(dataset)
+        leading = leading_topics(trained, data, 0, 0)
+        agreeing += [np.equal(leading["en"], leading[name]).mean() for name in ("de", "fi")]
+        for number, topic in enumerate(leading["en"]):
+            hits = [
+                len(themes[number] & set(trained.topics(name, 8)[topic]))
+                for name, themes in data.words.items()
+            ]
+            found.append(min(hits) >= 5)
+    # By chance one in five agrees, and none is found.
+    assert np.mean(agreeing) > 0.8
+    assert np.mean(found) > 0.7
 
 
 @pytest.mark.slow

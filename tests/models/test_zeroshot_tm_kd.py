@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 from plain import divergence, loss_and_noise, normalised, reconstruction, sampled
-from planted import IMAGE, Planted, planted
+from planted import IMAGE, Planted, holds_for_most_seeds, in_unrelated_spaces, planted
 
 from octis_m3l.data.batches import TupleSampler
 from octis_m3l.data.dataset import MultiviewDataset
@@ -24,13 +24,6 @@ from octis_m3l.models.zeroshot_tm_kd import (
 
 from .contract import TOP_WORDS, NeuralModelContract, assert_same, refused
 
-SETTINGS: dict[str, Any] = {
-    "num_topics": 8,
-    "batch_size": 16,
-    "hidden_size": 30,
-    "encoder": "lsa",
-    "learning_rate": 5e-3,
-}
 FAST: dict[str, Any] = {"num_topics": 4, "epochs": 1, "batch_size": 16}
 
 
@@ -68,16 +61,23 @@ def taught_teacher(data: Planted, **changes: Any) -> ZeroshotTM:
 
 
 def test_students_learn_what_a_shared_network_can_not() -> None:
-    dataset = planted(themes=8, tuples=300).dataset
-    student = ZeroshotTMKD(epochs=60, seed=1, **SETTINGS).train_model(dataset, top_words=TOP_WORDS)
-    texts = dataset.with_views(["en", "de"])
-    with pytest.warns(UserWarning, match="encoded by LSA, each language in a space of its own"):
-        alone = ZeroshotTM(epochs=60, seed=1, **SETTINGS).train_model(texts, top_words=TOP_WORDS)
-    for query, target in (("en", "de"), ("de", "en")):
-        metric = MRR(dataset, query, target)
-        assert metric.score(student) > 2 * MRR(texts, query, target).score(alone)
-    pictures = UAP(dataset, "en", IMAGE)
-    assert pictures.score(student) > 2 * pictures.chance()
+    settings: dict[str, Any] = {"num_topics": 8, "epochs": 30, "batch_size": 32, "hidden_size": 30}
+
+    def learns(seed: int) -> None:
+        data = planted(themes=5, tuples=300, concentration=0.1, seed=seed).dataset
+        dataset = in_unrelated_spaces(data, seed)
+        given = {**settings, "learning_rate": 1e-2, "seed": seed}
+        student = ZeroshotTMKD(**given).train_model(dataset, top_words=TOP_WORDS)
+        texts = dataset.with_views(["en", "de"])
+        alone = ZeroshotTM(**given).train_model(texts, top_words=TOP_WORDS)
+        for query, target in (("en", "de"), ("de", "en")):
+            metric = MRR(dataset, query, target)
+            assert metric.score(student) > 2 * metric.chance()
+            assert metric.score(student) > 1.5 * MRR(texts, query, target).score(alone)
+        pictures = UAP(dataset, "en", IMAGE)
+        assert pictures.score(student) > 2 * pictures.chance()
+
+    holds_for_most_seeds(learns)
 
 
 @pytest.mark.parametrize(
