@@ -328,6 +328,24 @@ def test_gloctm_takes_words_from_the_encoder_that_is_chosen(
     assert not np.array_equal(output["topic-word-matrix"], differs["topic-word-matrix"])
 
 
+def test_gloctms_words_share_a_space_whatever_the_documents_have(demo: MultiviewDataset) -> None:
+    apart = MultiviewDataset(demo.with_views(["en", "de"]).views.values())
+    vectors = np.random.default_rng(0).normal(size=(len(apart.view("en")), E5Encoder.dimensions))
+    # Nothing says what encoded them, or that it was another encoder than that of the rest.
+    record: dict[str, Any] = {"kind": "e5", "settings": {"version": version(E5Encoder.package)}}
+    words = encode_words(apart, "use")
+    for records in (None, {"en": record}):
+        dataset = apart.with_embeddings({"en": vectors}, order="stored", encoders=records)
+        outputs = [
+            GloCTM(num_topics=3, epochs=1, batch_size=8, hidden_size=8).train_model(
+                one, top_words=3
+            )
+            for one in (dataset, dataset.with_word_vectors(words))
+        ]
+        matrices = [output["topic-word-matrix"] for output in outputs]
+        np.testing.assert_array_equal(*matrices)
+
+
 def test_commands_and_embed_take_their_names(
     demo: MultiviewDataset, tmp_path: Path, run: Run
 ) -> None:
