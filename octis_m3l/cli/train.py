@@ -15,10 +15,9 @@ from octis_m3l.errors import OtherRunError, StorageError
 from octis_m3l.files import check_can_write, check_can_write_file, held, read_json, recover
 from octis_m3l.models import MODELS
 
-# A topic for each theme, and 2,000 updates, since an epoch has only ten batches. A spare topic
-# would split a theme. A higher temperature than the default lets the reconstruction find the
-# themes before the contrastive term separates documents of one theme.
-_DEMO: dict[str, Any] = {"num_topics": 10, "epochs": 200, "prior_weight": 1.0, "temperature": 0.3}
+# A topic for each theme: a spare topic would split one. A higher temperature than the default lets
+# the reconstruction find the themes before the contrastive term separates documents of one theme.
+_DEMO: dict[str, Any] = {"num_topics": 10, "temperature": 0.3, "prior_weight": 1.0}
 
 
 def demo(
