@@ -137,9 +137,11 @@ def train(
         if history.stopped != "interrupted" and checkpoint is None:
             shutil.rmtree(state, ignore_errors=True)
     if as_json:
-        print_json({"model": str(out), "history": vars(history)})
+        print_json({"model": str(out), "choices": trained.choices, "history": vars(history)})
     else:
         epochs = "epochs" in type(trained.trained_settings).model_fields
+        for what, chosen in trained.choices.items() if not trained.progress else ():
+            screen.say(f"{what}: {chosen}")
         counted = f"after {len(history.epochs)} epochs " if epochs else ""
         seconds = f"({history.seconds:.0f} s)"
         screen.print(f"{model} {history.stopped} {counted}{seconds}; saved in {out}")
