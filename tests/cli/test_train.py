@@ -80,6 +80,18 @@ def test_an_interrupted_run_is_kept_for_its_own_data_and_settings(
     assert not (tmp_path / "model.checkpoint").exists()
 
 
+def test_what_was_chosen_is_said_once(run: Run, trained: Path, tmp_path: Path) -> None:
+    train = ("train", trained / "corpus", "--topics", 3, "--out")
+    code, out, err = run(*train, tmp_path / "model", "--set", "updates=2", "--set", "epochs=1")
+    assert code == 0
+    why = "since texts are linked and 'use' was made for en, de; set 'encoder' to choose otherwise"
+    assert (out + err).count(f"encoder: use+clsi, {why}") == 1
+    assert (out + err).count("networks: one for en, de; one for photos: one for each encoder") == 1
+    assert "epochs: " not in out + err
+    shown = json.loads(run(*train, tmp_path / "other", "--json", *FAST)[1])
+    assert list(shown["choices"]) == ["encoder", "networks"]
+
+
 def test_outputs_that_cannot_be_written_are_refused_before_any_work(
     refused: Refused, trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
