@@ -59,6 +59,8 @@ class Settings(BaseModel):
     @classmethod
     def _with_preset(cls, given: Any) -> Any:
         plain = {k: v.item() if isinstance(v, np.generic) else v for k, v in given.items()}
+        if isinstance(plain.get("preset"), float):  # "0.1", read as JSON
+            plain["preset"] = str(plain["preset"])
         preset = cls.presets.get(str(plain.get("preset")), {})
         return {**cls.presets["default"], **preset, **plain}
 

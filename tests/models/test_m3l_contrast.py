@@ -584,3 +584,7 @@ def test_views_without_common_tuples_have_no_contrast(monkeypatch: pytest.Monkey
     case = make_case(("en", "de"), gaps=True, alignment_weight=1.0)
     assert_equal_loss_and_gradients(case)
     assert losses(case)["contrast"].item() == 0
+
+
+def test_the_preset_of_a_version_may_be_read_as_a_number() -> None:
+    assert M3LContrast(preset=0.1).hyperparameters == M3LContrast(preset="0.1").hyperparameters
