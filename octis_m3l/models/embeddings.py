@@ -50,7 +50,7 @@ class ViewNetwork(TopicNetwork, Generic[E]):
         self.shape = {"dimensions": dict(dimensions), "vocabularies": dict(vocabularies)}
         options: dict[str, Any] = {
             "one_length": settings.standardised == "one-length",
-            "noise": settings.input_noise,
+            "noise": 0.0 if settings.standardised == "none" else settings.input_noise,
         }
         self.standardisers = ViewModules(
             {name: Standardiser(size, **options) for name, size in dimensions.items()}

@@ -162,7 +162,7 @@ class NeuralSettings(EncodedSettings):
         "to one length",
     )
     input_noise: float = Field(
-        0.0, ge=0, description="σ of noise added to standardised embeddings in training"
+        0.0, ge=0, description="σ of noise added to embeddings in training, if standardised"
     )
 
 

@@ -588,3 +588,11 @@ def test_views_without_common_tuples_have_no_contrast(monkeypatch: pytest.Monkey
 
 def test_the_preset_of_a_version_may_be_read_as_a_number() -> None:
     assert M3LContrast(preset=0.1).hyperparameters == M3LContrast(preset="0.1").hyperparameters
+
+
+def test_no_noise_is_added_to_inputs_that_are_not_standardised() -> None:
+    # Noise of the size of standardised values would drown vectors of length 1.
+    for standardised, noise in (("none", 0.0), ("one-length", 0.5), ("own-view", 0.5)):
+        settings = M3LContrastSettings.checked({"standardised": standardised}, "m3l-contrast")
+        network: Any = M3LContrastNetwork(DIMENSIONS, VOCABULARIES, settings)
+        assert {one.noise for one in network.standardisers.values()} == {noise}
