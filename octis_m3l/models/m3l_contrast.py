@@ -151,7 +151,9 @@ class M3LContrast(EmbeddingModel[M3LContrastSettings]):
         **EmbeddingModel.search_space,
     }
 
-    def _score(self, network: Any, fit: Fit[M3LContrastSettings]) -> Callable[[], float] | None:
+    def _score(
+        self, network: Any, fit: Fit[M3LContrastSettings]
+    ) -> Callable[[], tuple[float, int]] | None:
         """Return the function that measures MRR of validation items, by the distance of √θ."""
         if not self.use_partitions:
             return None
@@ -170,7 +172,10 @@ class M3LContrast(EmbeddingModel[M3LContrastSettings]):
             for n, of in rows.items()
         }
 
-        def mean_reciprocal_rank() -> float:
+        queries = [tuples[query][same.any(axis=1)] for (query, _), same in relevant.items()]
+        measured = len(np.unique(np.concatenate(queries)))
+
+        def mean_reciprocal_rank() -> tuple[float, int]:
             with torch.no_grad():
                 roots = {
                     n: network.posterior(n, of)[0].softmax(1).sqrt() for n, of in items.items()
@@ -180,7 +185,7 @@ class M3LContrast(EmbeddingModel[M3LContrastSettings]):
                 linked = same.any(axis=1)
                 distances = -(roots[query] @ roots[target].T).double().cpu().numpy()[linked]
                 found.append(reciprocal_ranks(distances, same[linked]).mean())
-            return float(np.mean(found))
+            return float(np.mean(found)), measured
 
         return mean_reciprocal_rank
 

@@ -101,7 +101,7 @@ class NeuralTopicModel(TopicModel[T]):
     def _fill(self, network: Any, fit: Fit[T]) -> None:
         """Give the network what it takes from the training data, before training."""
 
-    def _score(self, network: Any, fit: Fit[T]) -> Callable[[], float] | None:
+    def _score(self, network: Any, fit: Fit[T]) -> Callable[[], tuple[float, int]] | None:
         """Return what measures the network on validation items in training, if anything does."""
         return None
 

@@ -1,6 +1,6 @@
 """Topics' words from documents and their topics, ranked by relevance."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -23,7 +23,7 @@ def topics_of_documents(
     counts, theta : mapping of view to array (documents × vocabulary; documents × K)
         How often each document has each word, and the documents' topic proportions.
     relevance : float
-        λ of `by_relevance`; 0: `chosen_relevance`.
+        λ of `by_relevance`; 0: each view's `chosen_relevance`.
 
     References
     ----------
@@ -31,8 +31,7 @@ def topics_of_documents(
     (2014), LDAvis: A method for visualizing and interpreting topics, ACL workshop.
     """
     expected = {name: expected_counts(of, theta[name]) for name, of in counts.items() if of.sum()}
-    weight = relevance or chosen_relevance(expected.values())
-    return {name: by_relevance(of, weight) for name, of in expected.items()}
+    return {n: by_relevance(of, relevance or chosen_relevance(of)) for n, of in expected.items()}
 
 
 def expected_counts(counts: "csr_array[Any]", theta: Any, *, at_once: int = 2**18) -> Numbers:
@@ -65,12 +64,12 @@ def by_relevance(expected: Numbers, relevance: float) -> NDArray[np.float32]:
     return np.asarray(scores / scores.sum(axis=1, keepdims=True), np.float32)
 
 
-def chosen_relevance(expected: Collection[Numbers]) -> float:
+def chosen_relevance(expected: Numbers) -> float:
     """Return the largest λ from 0.3 to 0.8 with which ten words a topic have TU ≥ 0.8, or 0.3."""
     lower, upper, probed = 0.3, 0.8, 0.8
     while upper - lower > 2e-4:
-        first = [likeliest(by_relevance(of, probed), 10) for of in expected]
-        distinct = np.mean([topic_uniqueness(of).mean() for of in first] or [1.0]) > 0.8 - 1e-9
+        uniqueness = topic_uniqueness(likeliest(by_relevance(expected, probed), 10))
+        distinct = uniqueness.mean() > 0.8 - 1e-9
         lower, upper = (probed, upper) if distinct else (lower, probed)
         probed = (lower + upper) / 2
     return lower

@@ -78,7 +78,7 @@ def train(
     *,
     seed: int,
     validation: Sampler | None = None,
-    score: Callable[[], float] | None = None,
+    score: Callable[[], tuple[float, int]] | None = None,
     checkpoint: Path | None = None,
     run: Mapping[str, Any] | None = None,
     progress: bool = False,
@@ -103,9 +103,11 @@ def train(
     validation : Sampler, optional
         Needed for early stopping by the validation loss.
     score : function, optional
-        Returns how good the network is, without drawing random numbers. It is called about 20 times
-        in a training, which ends early after five scores more than 0.02 below the best; in any
-        case the network has the weights of the last that was not.
+        Returns how good the network is (the mean of numbers from 0 to 1) and the number n of tuples
+        that this was measured on, without drawing random numbers. It is called about 20 times in a
+        training, which ends early after five scores that are below the best by more than
+        max(0.02, 1 / 2√n), the largest standard error that a mean can have; in any case the network
+        has the weights of the last that was not.
     checkpoint : Path, optional
         A folder. If it holds a checkpoint of this run, training continues from there.
     run : mapping, optional
@@ -149,7 +151,7 @@ class _Training(ResumableRun):
         settings: LoopSettings,
         seed: int,
         validation: Sampler | None,
-        score: Callable[[], float] | None,
+        score: Callable[[], tuple[float, int]] | None,
     ) -> None:
         self.network, self.sampler = network, sampler
         self.validation, self.score = validation, score
@@ -196,9 +198,9 @@ class _Training(ResumableRun):
         self.history.epochs.append(means)
         if self.score is not None and (self.done % self.every == 0 or self.done == self.total):
             self.network.eval()
-            means["score"] = self.score()
+            means["score"], tuples = self.score()
             scores = [one["score"] for one in self.history.epochs if "score" in one]
-            if means["score"] >= max(scores) - _TOLERANCE:
+            if means["score"] >= max(scores) - max(_TOLERANCE, 0.5 / math.sqrt(tuples)):
                 self._remember(epoch)
         elif self.settings.patience and self.validation is not None:
             losses = [one["validation"] for one in self.history.epochs]

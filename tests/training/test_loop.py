@@ -145,19 +145,21 @@ def test_the_best_weights_are_kept_without_running_out_of_patience() -> None:
 # Scores that end a training.
 
 
-def of_steps(network: nn.Module) -> float:
+def of_steps(network: nn.Module) -> tuple[float, int]:
     """Return a score that grows up to the ninth step and then falls; a step of Toy counts one."""
     steps = float(network.state_dict()["norm.num_batches_tracked"])
-    return min(steps, 18 - steps) / 9
+    return min(steps, 18 - steps) / 9, 1000
 
 
-def scored(network: nn.Module, scores: Sequence[float]) -> Callable[[], float]:
+def scored(
+    network: nn.Module, scores: Sequence[float], tuples: int = 1000
+) -> Callable[[], tuple[float, int]]:
     """Return a function that returns one score after another, of a network that doesn't train."""
     left = iter(scores)
 
-    def score() -> float:
+    def score() -> tuple[float, int]:
         assert not network.training
-        return next(left)
+        return next(left), tuples
 
     return score
 
@@ -214,6 +216,16 @@ def test_a_training_whose_last_scores_are_too_low_has_earlier_weights() -> None:
     assert (history.best_epoch, len(history.epochs), history.stopped) == (2, 5, "finished")
     train(short, sampler(), loop(3), seed=0)
     assert differing(network, short) == []
+
+
+@pytest.mark.parametrize(
+    ("tuples", "kept"), [(1, 9), (25, 8), (100, 7), (400, 6), (625, 5), (10_000, 5)]
+)
+def test_scores_on_few_tuples_are_too_low_if_they_are_much_lower(tuples: int, kept: int) -> None:
+    # The largest standard error of a mean of 25 numbers from 0 to 1 is 0.1, of 400 it is 0.025.
+    network = Toy()
+    score = scored(network, [0.1, 0.3, 0.5, 0.9, 0.881, 0.876, 0.851, 0.801, 0.41], tuples)
+    assert train(network, sampler(), loop(9), seed=0, score=score).best_epoch == kept - 1
 
 
 # Losses that are no numbers, or too large.
