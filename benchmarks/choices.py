@@ -1,90 +1,140 @@
-"""What each choice of M3L-Contrast's default preset is worth, on validation partitions."""
+"""What each choice of M3L-Contrast's default is worth, and whether it would be chosen again.
 
-import argparse
-import json
-import warnings
+Every choice is changed separately, on the validation partitions of all corpora. Then each source of
+corpora is left out in turn: the settings with the highest worth on the others are scored on its
+test partitions. Runs are kept as `generalising.py` keeps them, and may be in the same file.
+"""
+
+from collections.abc import Collection, Iterable
 from typing import Any
 
 import numpy as np
-import torch
-from data_sets import load
-from report import finish, mean_std
-from rich.console import Console
-from rich.table import Table
+from data_sets import PASSAGES
+from generalising import (
+    CORPORA,
+    Contenders,
+    Lines,
+    complete,
+    lines_of,
+    number,
+    origin,
+    parser_of,
+    prepare,
+)
+from report import finish
 
-from octis_m3l.metrics import score_all
-from octis_m3l.models import M3LContrast
-
-DATA: dict[str, tuple[str, list[str], str]] = {
-    "passages, clsi": ("bible-passages", ["en", "de"], "clsi"),
-    "passages, lsa": ("bible-passages", ["en", "de"], "lsa"),
-    "story books, pictures": ("storybooks", ["en", "pictures"], "lsa"),
-    "story books, seven views": ("storybooks", [], "clsi"),
-}
-CHOICES: dict[str, dict[str, Any]] = {
-    "default": {},
-    "inputs as they are": {"standardised": "none"},
-    "posterior as CTM's": {"posterior": "ctm"},
-    "300 dimensions of LSA": {"dimensions": 300},
-    "one sample of θ in the contrast": {"contrastive_samples": 1},
-    "prior weight .2": {"prior_weight": 0.2},
-    "prior weight 1": {"prior_weight": 1.0},
+DEFAULT = "m3l-contrast"
+CHANGES: dict[str, dict[str, Any]] = {
+    DEFAULT: {},
+    "temperature .03": {"temperature": 0.03},
+    "temperature .1": {"temperature": 0.1},
     "contrastive weight 2": {"contrastive_weight": 2.0},
-    "contrastive weight 10": {"contrastive_weight": 10.0},
-    "temperature .05": {"temperature": 0.05},
-    "temperature .2": {"temperature": 0.2},
-    "no dropout on θ": {"theta_dropout": 0.0},
-    "dropout .2 on θ": {"theta_dropout": 0.2},
-    "no dropout in the networks": {"dropout": 0.0},
-    "constant learning rate .002": {"schedule": "constant", "learning_rate": 2e-3},
-    "β₁ = .99": {"momentum": 0.99},
-    "dot product": {"similarity": "dot"},
-    "negatives of the other view only": {"negatives": "other-view"},
-    "every view weighs the same": {"average": "present"},
-    "terms divided by the batch": {"average": "batch"},
-    "centred topics": {"topic_form": "centred"},
+    "contrastive weight 20": {"contrastive_weight": 20.0},
+    "prior weight .25": {"prior_weight": 0.25},
+    "prior weight 1": {"prior_weight": 1.0},
+    "no noise on inputs": {"input_noise": 0.0},
+    "dropout .2 in the networks": {"dropout": 0.2},
+    "inputs not scaled to one length": {"standardised": "own-view"},
+    "a network for every view": {"shared_networks": "none"},
+    "batches of 32 tuples": {"batch_size": 32},
+    "at least 500 updates": {"updates": 500},
+    "at least 3,000 updates": {"updates": 3000},
+    "cross-language LSI alone": {"encoder": "clsi"},
+    "topics from β, centred": {"topic_form": "centred"},
+    "default of 0.1": {"preset": "0.1", "encoder": "clsi"},
 }
+SOURCES = {
+    corpus: "bible-passages" if corpus in PASSAGES else corpus.removesuffix("-joined")
+    for corpus in CORPORA
+}
+METRICS = {"mrr": "MRR", "least-mrr": "least MRR", "tu": "TU", "document-npmi": "NPMI"}
 
 
-def measured(name: str, choice: dict[str, Any], seeds: int) -> dict[str, dict[str, float]]:
-    """Return MRR, TU and document NPMI on the validation partition, means over views."""
-    data, views, encoder = DATA[name]
-    dataset = load(data, views)
-    runs = []
-    for seed in range(seeds):
-        model = M3LContrast(seed=seed, encoder=encoder, **choice)
-        output = model.train_model(dataset)
-        scores = score_all(dataset, output, "validation", ["mrr", "tu", "document-npmi"])
-        runs.append({metric: np.mean(list(by.values())) for metric, by in scores.items()})
-    return {metric: mean_std([float(run[metric]) for run in runs]) for metric in runs[0]}
+def contenders() -> Contenders:
+    """Return every change as `generalising.py` runs it."""
+    return {label: (label, "m3l-contrast", settings) for label, settings in CHANGES.items()}
+
+
+def mean_over_sources(lines: Lines, label: str, metric: str, corpora: Collection[str]) -> float:
+    """Return the mean over sources of the mean over corpora of the mean over seeds."""
+    by_corpus = {
+        corpus: np.mean(
+            [one["scores"][metric] for run, one in lines.items() if run[:2] == (corpus, label)]
+        )
+        for corpus in corpora
+    }
+    sources = {SOURCES[corpus] for corpus in corpora}
+    return float(
+        np.mean([np.mean([by_corpus[c] for c in corpora if SOURCES[c] == one]) for one in sources])
+    )
+
+
+def worth(lines: Lines, label: str, corpora: Collection[str]) -> float:
+    """Return the mean of MRR + document NPMI + min(TU, 0.8)."""
+    limited = {
+        run: {"scores": {**one["scores"], "tu": min(one["scores"]["tu"], 0.8)}}
+        for run, one in lines.items()
+    }
+    metrics = ("mrr", "document-npmi", "tu")
+    return sum(mean_over_sources(limited, label, metric, corpora) for metric in metrics)
+
+
+def chosen(lines: Lines, labels: Iterable[str], corpora: Collection[str]) -> str:
+    """Return the settings with the highest worth on these corpora."""
+    return max(labels, key=lambda label: worth(lines, label, corpora))
+
+
+def in_markdown(rows: Iterable[Collection[str]]) -> str:
+    """Return a table whose first row is the head."""
+    head, *rest = ([*row] for row in rows)
+    return "\n".join(f"| {' | '.join(row)} |" for row in (head, ["---"] * len(head), *rest))
 
 
 def main() -> None:
-    """Measure every choice on every data set, and print."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seeds", type=int, default=2)
-    parser.add_argument("--choices", nargs="*", default=list(CHOICES))
-    parser.add_argument("--data", nargs="*", default=list(DATA))
-    arguments = parser.parse_args()
-    torch.set_num_threads(1)
-    warnings.simplefilter("ignore", UserWarning)
-    found: dict[str, dict[str, Any]] = {}
-    for label in arguments.choices:
-        found[label] = {
-            name: measured(name, CHOICES[label], arguments.seeds) for name in arguments.data
-        }
-        print(json.dumps({label: found[label]}, ensure_ascii=False), flush=True)
-    table = Table("choice", *[f"{name}: MRR, TU, NPMI" for name in arguments.data])
-    for label, by_data in found.items():
-        cells = [
-            "  ".join(f"{by_data[n][m]['mean']:.3f}" for m in ("mrr", "tu", "document-npmi"))
-            for n in arguments.data
+    """Run what is missing, and print both tables."""
+    arguments = parser_of(__doc__, CHANGES, seeds=1).parse_args()
+    prepare(arguments)
+    corpora, labels, seeds = arguments.only, arguments.models, range(arguments.seeds)
+
+    def ran(runs: Iterable[tuple[str, str]], partition: str) -> Lines:
+        wanted = [(corpus, label, seed) for corpus, label in runs for seed in seeds]
+        if not arguments.table:
+            complete(arguments.out, wanted, contenders(), partition, arguments.processes)
+        known = lines_of(arguments.out, partition)
+        if missing := [run for run in wanted if run not in known]:
+            raise SystemExit(
+                f"{arguments.out} lacks {len(missing)} {partition} runs, {missing[0]} first; "
+                "the same command without --table tries them again."
+            )
+        return {run: known[run] for run in wanted}
+
+    found = ran([(corpus, label) for corpus in corpora for label in labels], "validation")
+    means = {
+        label: {metric: mean_over_sources(found, label, metric, corpora) for metric in METRICS}
+        | {"worth": worth(found, label, corpora)}
+        for label in labels
+    }
+    rows = [[label, *map(number, by_metric.values())] for label, by_metric in means.items()]
+    print(in_markdown([["change", *METRICS.values(), "worth"], *rows]), end="\n\n")
+
+    left_out = dict.fromkeys(SOURCES[corpus] for corpus in corpora)
+    folds = {
+        source: chosen(found, labels, [c for c in corpora if SOURCES[c] != source])
+        for source in left_out
+    }
+    tested = ran([(c, label) for c in corpora for label in {folds[SOURCES[c]], DEFAULT}], "test")
+    rows = []
+    for source, label in folds.items():
+        of = [corpus for corpus in corpora if SOURCES[corpus] == source]
+        scores = [
+            [mean_over_sources(tested, which, metric, of) for metric in METRICS]
+            for which in (label, DEFAULT)
         ]
-        table.add_row(label, *cells)
-    Console(width=120).print(table)
-    finish(
-        found, data=arguments.data, settings=CHOICES, partition="validation", seeds=arguments.seeds
-    )
+        rows.append([source, label, *map(number, [*scores[0], *scores[1]])])
+    heads = [f"{which}: {title}" for which in ("chosen", "default") for title in METRICS.values()]
+    print(in_markdown([["source left out", "chosen without it", *heads], *rows]), end="\n\n")
+    runs_of = {"validation": origin(found), "test": origin(tested)}
+    finish({"changes": means, "left out": folds}, settings=CHANGES, runs_of=runs_of)
 
 
 if __name__ == "__main__":

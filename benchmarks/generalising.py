@@ -4,15 +4,15 @@ Every run is appended to a file of JSON lines when it ends, and the same command
 is missing.
 """
 
-import argparse
 import json
 import os
 import signal
 import sys
 import time
 import warnings
+from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import closing
 from functools import lru_cache, partial
@@ -37,8 +37,9 @@ from octis_m3l.networks import Standardiser
 
 CORPORA = (*PASSAGES, "storybooks", "storybooks-joined", "demo", *FROM_DEBIAN)
 TOPICS = {"bible-passages-500": 25, "bible-passages-200": 20, "demo": 10, "desktop-help": 20}
+Contenders = Mapping[str, tuple[str, str, dict[str, Any]]]
 # Title, model, settings; "vectors" are those that M3L-Contrast reads, which have an MRR too.
-CONTENDERS: dict[str, tuple[str, str, dict[str, Any]]] = {
+CONTENDERS: Contenders = {
     "vectors": ("vectors", "", {}),
     "m3l-contrast": ("M3L-Contrast", "m3l-contrast", {}),
     "pltm": ("PLTM", "pltm", {}),
@@ -55,10 +56,11 @@ loaded = lru_cache(maxsize=1)(load)
 Means = dict[str, dict[str, dict[str, dict[str, float]]]]
 
 
-def measured(corpus: str, contender: str, seed: int, partition: str) -> dict[str, Any]:
+def measured(
+    corpus: str, name: str, settings: Mapping[str, Any], seed: int, partition: str
+) -> dict[str, Any]:
     """Return the scores of one run, and the seconds of its training (and encoding, if not kept)."""
     dataset, topics = loaded(corpus, None), TOPICS.get(corpus, 50)
-    _, name, settings = CONTENDERS[contender]
     started = time.perf_counter()
     with on_threads(1):
         if name:
@@ -105,14 +107,18 @@ def scored(dataset: MultiviewDataset, output: Any, partition: str) -> dict[str, 
 
 
 def outcomes(
-    runs: Sequence[Run], partition: str, processes: int
+    runs: Sequence[Run], contenders: Contenders, partition: str, processes: int
 ) -> Iterator[tuple[Run, Callable[[], dict[str, Any]]]]:
     """Yield each run when it has ended, with a function that returns its outcome."""
+    calls = {
+        (corpus, label, seed): partial(measured, corpus, *contenders[label][1:], seed, partition)
+        for corpus, label, seed in runs
+    }
     if processes == 1:
-        yield from ((run, partial(measured, *run, partition)) for run in runs)
+        yield from calls.items()
         return
     with ProcessPoolExecutor(processes, get_context("spawn"), start_worker) as pool:
-        futures = {pool.submit(measured, *run, partition): run for run in runs}
+        futures = {pool.submit(call): run for run, call in calls.items()}
         try:
             yield from ((futures[future], future.result) for future in as_completed(futures))
         except BaseException:
@@ -204,57 +210,82 @@ def below(lines: Lines) -> list[str]:
     return found
 
 
-def parse() -> argparse.Namespace:
-    """Read the command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--corpora", help="folder that benchmarks/corpora.py made")
-    parser.add_argument("--out", type=Path, required=True, metavar="FILE.jsonl")
-    parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--partition", default="test", choices=("test", "validation"))
-    parser.add_argument("--processes", type=int, default=2)
-    parser.add_argument("--only", default=",".join(CORPORA), metavar="CORPUS,…")
-    parser.add_argument("--models", default=",".join(CONTENDERS), metavar="MODEL,…")
-    parser.add_argument("--table", action="store_true", help="print what the file has, run nothing")
-    arguments = parser.parse_args()
-    for option, known in (("only", CORPORA), ("models", CONTENDERS)):
-        setattr(arguments, option, getattr(arguments, option).split(","))
-        if unknown := set(getattr(arguments, option)) - {*known}:
-            parser.error(f"--{option}: there is no {min(unknown)!r}; there are {', '.join(known)}")
-    return arguments
-
-
-def main() -> None:
-    """Train and score what is missing; print tables, and where M3L-Contrast misses a mark."""
-    arguments, about, failed = parse(), context(), 0
-    warnings.simplefilter("ignore", UserWarning)
-    if arguments.corpora:
-        os.environ["OCTIS_M3L_CORPORA"] = arguments.corpora
-    done = lines_of(arguments.out, arguments.partition)
-    wanted = [
-        (corpus, model, seed)
-        for corpus in arguments.only
-        for model in arguments.models
-        for seed in range(1 if model == "vectors" else arguments.seeds)
-    ]
-    runs = [] if arguments.table else [run for run in wanted if run not in done]
-    with closing(outcomes(runs, arguments.partition, arguments.processes)) as ended:
+def complete(
+    path: Path, runs: Sequence[Run], contenders: Contenders, partition: str, processes: int
+) -> int:
+    """Append to the file the runs that it lacks, print each, and return how many failed."""
+    about, failed, known = context(), 0, lines_of(path, partition)
+    missing = [run for run in runs if run not in known]
+    with closing(outcomes(missing, contenders, partition, processes)) as ended:
         for run, outcome in ended:
             try:
-                facts = {"partition": arguments.partition, **outcome(), **about}
+                facts = {"partition": partition, **outcome(), **about}
             except Exception as error:
                 failed += 1
                 print(*run, f"{type(error).__name__}: {error}", file=sys.stderr, flush=True)
                 continue
             line = {**dict(zip(("corpus", "model", "seed"), run, strict=True)), **facts}
-            with arguments.out.open("a", encoding="utf-8") as file:
+            with path.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(line, ensure_ascii=False) + "\n")
             print(*run, facts["scores"], file=sys.stderr, flush=True)
+    return failed
+
+
+def origin(lines: Lines) -> dict[str, list[str]]:
+    """Return the commits, machines and dates of the runs."""
+    return {key: sorted({line[key] for line in lines.values()}) for key in context()}
+
+
+def parser_of(description: str | None, labels: Collection[str], seeds: int) -> ArgumentParser:
+    """Return the parser of the options that all commands over these corpora have."""
+    parser = ArgumentParser(description=description)
+    parser.add_argument("--corpora", help="folder that benchmarks/corpora.py made")
+    parser.add_argument("--out", type=Path, required=True, metavar="FILE.jsonl")
+    parser.add_argument("--seeds", type=int, default=seeds)
+    parser.add_argument("--processes", type=int, default=2)
+    for option, known in (("--only", CORPORA), ("--models", labels)):
+        parser.add_argument(
+            option, type=partial(listed, known=known), default=[*known], metavar="NAME,…"
+        )
+    parser.add_argument("--table", action="store_true", help="print what the file has, run nothing")
+    return parser
+
+
+def listed(text: str, known: Collection[str]) -> list[str]:
+    """Return names separated by commas."""
+    names = text.split(",")
+    if unknown := sorted({*names} - {*known}):
+        raise ArgumentTypeError(f"there is no {unknown[0]!r}; there are {', '.join(known)}")
+    return names
+
+
+def prepare(arguments: Namespace) -> None:
+    """Let data sets be found, and leave out warnings."""
+    warnings.simplefilter("ignore", UserWarning)
+    if arguments.corpora:
+        os.environ["OCTIS_M3L_CORPORA"] = arguments.corpora
+
+
+def main() -> None:
+    """Train and score what is missing; print tables, and where M3L-Contrast misses a mark."""
+    parser = parser_of(__doc__, CONTENDERS, seeds=5)
+    parser.add_argument("--partition", default="test", choices=("test", "validation"))
+    arguments = parser.parse_args()
+    prepare(arguments)
+    runs = [
+        (corpus, label, seed)
+        for corpus in arguments.only
+        for label in arguments.models
+        for seed in range(1 if label == "vectors" else arguments.seeds)
+    ]
+    failed = 0
+    if not arguments.table:
+        failed = complete(arguments.out, runs, CONTENDERS, arguments.partition, arguments.processes)
     lines = lines_of(arguments.out, arguments.partition)
     for titles in TABLES:
         print(table(lines, titles, arguments.seeds), end="\n\n")
     print("M3L-Contrast falls below a mark:", *below(lines) or ["nowhere"], sep="\n- ")
-    runs_of = {key: sorted({line[key] for line in lines.values()}) for key in about}
-    finish(means_of(lines), partition=arguments.partition, runs_of=runs_of)
+    finish(means_of(lines), partition=arguments.partition, runs_of=origin(lines))
     if failed:
         raise SystemExit(f"runs that failed: {failed}; the same command tries them again.")
 

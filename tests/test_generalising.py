@@ -229,7 +229,7 @@ def test_an_unknown_corpus_is_an_error_that_names_the_known_ones(
 ) -> None:
     with pytest.raises(SystemExit):
         main("--out", tmp_path / "runs.jsonl", "--only", "small,large")
-    assert "--only: there is no 'large'; there are small" in capsys.readouterr().err
+    assert "argument --only: there is no 'large'; there are small" in capsys.readouterr().err
 
 
 @pytest.mark.slow
