@@ -77,11 +77,15 @@ def chosen_encoder(dataset: MultiviewDataset, views: Sequence[str]) -> tuple[Enc
     if not views:
         return "given", "since every view has embeddings"
     linked, known = languages_are_linked(dataset, views), UniversalSentenceEncoder.languages
-    other = [name for name in views if dataset.text_view(name).language not in known]
+    languages = {name: dataset.text_view(name).language for name in views}
+    unnamed = [name for name, language in languages.items() if language is None]
+    other = [name for name, language in languages.items() if language not in known]
     texts = sum(len(dataset.view(name)) for name in views)
     empty = [name for name in views if _has_empty_texts(dataset.text_view(name))]
     why = f"since {'texts are linked' if linked else 'no texts of two languages are linked'} and "
-    if other:
+    if unnamed:
+        why += f"the language of {', '.join(unnamed)} is not known"
+    elif other:
         why += f"'use' was not made for the language of {', '.join(other)}"
     elif empty:
         why += f"'use' cannot encode the texts without words of {', '.join(empty)}"

@@ -197,8 +197,8 @@ class NeuralTopicModel(TopicModel[T]):
             sampler = self._bare_sampler(fit)
             epochs, batches = settings.loop(len(sampler)).epochs, len(sampler)
             found["epochs"] = (
-                f"{epochs:,} of {batches:,} batches of {sampler.batch_size}, "
-                f"{epochs * batches:,} updates; set 'updates' or 'epochs' to choose otherwise"
+                f"{epochs:,} of {batches:,} update{'s' if batches > 1 else ''} each (batches of "
+                f"{sampler.batch_size}); set 'updates' or 'epochs' to choose otherwise"
             )
         return found
 

@@ -20,6 +20,7 @@ VECTORS = np.arange(12, dtype=np.float32).reshape(4, 3)
 PICTURES = [np.full((4, 4, 3), 30 * number, np.uint8) for number in range(8)]
 LINKED, APART = "since texts are linked and ", "since no texts of two languages are linked and "
 BOTH, NOT = "'use' was made for a, b", "'use' was not made for the language of "
+UNKNOWN = "the language of {} is not known"
 
 
 def corpus(*languages: str | None, linked: bool = True, **arguments: Any) -> MultiviewDataset:
@@ -45,11 +46,11 @@ RULES = [
     (corpus("en", "de"), "use+clsi", LINKED + BOTH),
     (corpus("english", "zh-TW"), "use+clsi", LINKED + BOTH),
     (corpus("en", "fi"), "clsi", LINKED + NOT + "b"),
-    (corpus("en", None, "fi"), "clsi", LINKED + NOT + "b, c"),
+    (corpus("en", None, "fi"), "clsi", LINKED + UNKNOWN.format("b")),
     (corpus("en", "de", linked=False), "use", APART + BOTH),
     (corpus("en", "fi", linked=False), "lsa", APART + NOT + "b"),
     (corpus("en"), "use", APART + "'use' was made for a"),
-    (corpus(None), "lsa", APART + NOT + "a"),
+    (corpus(None), "lsa", APART + UNKNOWN.format("a")),
     # Pictures link nothing but pictures.
     (corpus("en", "de", linked=False, images={"p": PICTURES}), "use", APART + BOTH),
     # Only views without embeddings count.

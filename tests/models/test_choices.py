@@ -19,10 +19,12 @@ from .contract import TOP_WORDS
 SMALL: dict[str, Any] = {"num_topics": 3, "hidden_size": 8}
 CHOICES = {
     "encoder": (
-        "clsi, since texts are linked and 'use' was not made for the language of en, de; set "
-        "'encoder' to choose otherwise"
+        "clsi, since texts are linked and the language of en, de is not known; set 'encoder' to "
+        "choose otherwise"
     ),
-    "epochs": ("20 of 4 batches of 16, 80 updates; set 'updates' or 'epochs' to choose otherwise"),
+    "epochs": (
+        "20 of 4 updates each (batches of 16); set 'updates' or 'epochs' to choose otherwise"
+    ),
     "networks": (
         "one for en, de; one for image: one for each encoder; set 'shared_networks' to choose "
         "otherwise"
@@ -67,7 +69,7 @@ def test_they_are_planned_without_training(
     # Of models that leave views out, and of plain OCTIS data sets.
     few = InfoCTM(num_topics=3, batch_size=16, updates=1)
     with pytest.warns(UserWarning, match="views image are left out"):
-        assert few.planned(data)["epochs"].startswith("500 of 4 batches of 16, 2,000 updates; ")
+        assert few.planned(data)["epochs"].startswith("500 of 4 updates each (batches of 16); ")
     english = ZeroshotTM(**SMALL, batch_size=16, updates=1).planned(data.monolingual("en"))
     assert english["encoder"].startswith("lsa, since no texts of two languages are linked and ")
 
@@ -154,6 +156,6 @@ def test_a_training_takes_the_epochs_that_it_says(
     assert given.history is not None
     # 90 tuples are six batches.
     assert len(model.history.epochs) == epochs
-    assert model.choices["epochs"].startswith(f"{epochs} of 6 batches of 16, {6 * epochs} updates")
+    assert model.choices["epochs"].startswith(f"{epochs} of 6 updates each (batches of 16);")
     # The learning rate, too, goes down over these epochs.
     assert given.history.epochs == model.history.epochs
