@@ -13,7 +13,7 @@ from rich.text import Text
 
 from octis_m3l.cli import options
 from octis_m3l.cli.printing import errors, print_json, screen
-from octis_m3l.errors import DataError, SettingsError, check_known, suggest, visible
+from octis_m3l.errors import DataError, SettingsError, check_known, suggest, visible, warn
 
 _OF_PAIRS = ("mrr", "uap", "jsd")
 _FEW = 30
@@ -155,10 +155,21 @@ def infer(
         ((view, column),) = options.pairs(text, "--text", "VIEW=COLUMN, as en=title_en").items()
     loaded: Any = load_model(model, device=device)
     chosen = view or _only_language(loaded.output)
-    theta = loaded.infer(_read_items(items or ["-"], loaded.output, chosen, column), chosen)
+    read = _read_items(items or ["-"], loaded.output, chosen, column)
+    known = [n for n, item in enumerate(read) if not isinstance(item, str) or item.strip()]
+    if missing := sorted({*range(len(read))} - {*known}):
+        warn(
+            f"{len(missing)} of {len(read)} texts are empty and get no topics; the first is item "
+            f"{missing[0]}."
+        )
+        read = [read[number] for number in known]
+    theta = loaded.infer(read, chosen)
     found = loaded.words_of(theta, topics=topics, words=words)
+    found["item"] = np.array(known)[found["item"]]
     if as_json:
-        proportions = [[round(float(share), 6) for share in row] for row in theta]
+        proportions: list[list[float] | None] = [None] * (len(known) + len(missing))
+        for number, row in zip(known, theta, strict=True):
+            proportions[number] = [round(float(share), 6) for share in row]
         print_json({"view": chosen, "topics": found.to_dict("records"), "theta": proportions})
         return
     table = Table(*[str(column) for column in found.columns])

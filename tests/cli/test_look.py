@@ -98,6 +98,24 @@ def test_infer_a_column_of_a_table(
 
 
 @quiet
+def test_infer_gives_empty_cells_no_topics_and_the_others_theirs(
+    run: Run, trained: Path, tmp_path: Path
+) -> None:
+    table = tmp_path / "new.csv"
+    table.write_text("id,title\n1,\n2,The ship left\n3,  \n4,The harbour\n", encoding="utf-8")
+    code, out, err = run("infer", trained / "model", table, "--text", "en=title", "--json")
+    assert code == 0
+    assert "2 of 4 texts are empty and get no topics; the first is item 0." in err
+    found = json.loads(out)
+    direct = run(
+        "infer", trained / "model", "The ship left", "The harbour", "--view", "en", "--json"
+    )
+    left, harbour = json.loads(direct[1])["theta"]
+    assert found["theta"] == [None, left, None, harbour]
+    assert [topic["item"] for topic in found["topics"]] == [1, 1, 1, 3, 3, 3]
+
+
+@quiet
 def test_evaluate_says_which_measures_it_left_out(run: Run, trained: Path) -> None:
     code, out, err = run("evaluate", trained / "model", "--json")
     assert code == 0
