@@ -3,12 +3,9 @@
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from octis_m3l import data
 from octis_m3l.sources.source import NONE_STATED, RemoteFile, Source
-
-if TYPE_CHECKING:
-    from octis_m3l.data.dataset import MultiviewDataset
 
 _OCTIS = "MIND-Lab/OCTIS"
 _OCTIS_CITATION = (
@@ -73,20 +70,16 @@ e5c3a9af417385e1d4f4e9f3a754d5bd8fcb61e27c123ff6e16e0b62feaf8aa8 1883705 word2ve
 """
 
 
-def build_octis(raw: Path) -> "MultiviewDataset":
+def build_octis(raw: Path) -> "data.MultiviewDataset":
     """Return the data set of a folder in OCTIS's format, with one view, ``en``."""
-    from octis_m3l.data import from_octis
-
-    return from_octis({"en": raw})
+    return data.from_octis({"en": raw})
 
 
 def build_infoctm(
     languages: Mapping[str, str], raw: Path, *, validation: float = 0.0, seed: int = 0
-) -> "MultiviewDataset":
+) -> "data.MultiviewDataset":
     """Return the data set of a folder in InfoCTM's format; `languages` has those of its views."""
-    from octis_m3l.data import from_bow_folder
-
-    return from_bow_folder(raw, languages=languages, validation=validation, seed=seed)
+    return data.from_bow_folder(raw, languages=languages, validation=validation, seed=seed)
 
 
 def _octis_source(name: str, folder: str, title: str) -> Source:

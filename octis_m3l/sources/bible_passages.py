@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from octis_m3l import data
 from octis_m3l.errors import DataError
 from octis_m3l.files import damage_errors, read_json
 from octis_m3l.sources.source import (
@@ -13,9 +13,6 @@ from octis_m3l.sources.source import (
     drawn_partitions,
     preprocessors,
 )
-
-if TYPE_CHECKING:
-    from octis_m3l.data.dataset import MultiviewDataset
 
 TRANSLATIONS = {
     "en": ("ASV", "American Standard Version, 1901"),
@@ -60,7 +57,7 @@ Chapters = dict[tuple[str, int], Verses]
 
 def build_bible_passages(
     raw: Path, *, views: Sequence[str] | None = None, vocabulary_size: int | None = 2000
-) -> "MultiviewDataset":
+) -> "data.MultiviewDataset":
     """Return passages of about five verses, labelled with the group of their book.
 
     Only chapters whose verses have the same numbers in all six translations are used, whichever
@@ -74,9 +71,7 @@ def build_bible_passages(
     if not places:
         raise DataError(f"{raw}: no chapter has the same verses in all translations.")
     languages = chosen_views(views, tuple(TRANSLATIONS))
-    from octis_m3l.data import from_lists
-
-    return from_lists(
+    return data.from_lists(
         {
             language: [
                 _text(read[language][book, chapter], verses, language)

@@ -3,17 +3,15 @@
 from collections.abc import Mapping
 from inspect import signature
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from octis_m3l import data
 from octis_m3l.data.folder.manifest import MANIFEST
 from octis_m3l.errors import StorageError
 from octis_m3l.files import check_can_write
 from octis_m3l.sources.catalogue import source_of, sources
 from octis_m3l.sources.fetch import RAW, damaged_files, home_of, read_record
 from octis_m3l.sources.source import Source, defaults
-
-if TYPE_CHECKING:
-    from octis_m3l.data.dataset import MultiviewDataset
 
 
 def build(
@@ -23,7 +21,7 @@ def build(
     *,
     overwrite: bool = False,
     **options: Any,
-) -> "MultiviewDataset":
+) -> "data.MultiviewDataset":
     """Build a public data set from its fetched files, and save it."""
     source = source_of(name)
     source.check(options, source.building_options)

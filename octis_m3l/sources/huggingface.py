@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from octis_m3l import data
 from octis_m3l.errors import DataError, SettingsError, check_known, import_extra
 from octis_m3l.files import damage_errors, written_whole
 from octis_m3l.sources.download import Fetcher, FetchError
@@ -14,8 +15,6 @@ from octis_m3l.sources.source import Source, preprocessors
 
 if TYPE_CHECKING:
     import pandas as pd
-
-    from octis_m3l.data.dataset import MultiviewDataset
 
 SCHEME = "huggingface:"
 _NAME = re.compile(
@@ -62,7 +61,7 @@ def build_huggingface(
     languages: Mapping[str, str] | None = None,
     vocabulary_size: int | None = 2000,
     seed: int = 0,
-) -> "MultiviewDataset":
+) -> "data.MultiviewDataset":
     """Return a data set of the columns that are named as views; a field in one is column.field.
 
     Pictures are written to files in ``pictures``, beside `raw`, to which the data set refers.
@@ -70,8 +69,6 @@ def build_huggingface(
     single split are drawn: 80 % train, 10 % validation, 10 % test.
     """
     import pandas as pd
-
-    from octis_m3l.data import from_frame
 
     splits, images = _read_splits(raw), images or {}
     columns = sorted({column for split in splits.values() for column in _columns(split)})
@@ -93,7 +90,7 @@ def build_huggingface(
             pictures: Any = list(_pictures(split, column, raw.with_name("pictures") / name))
             frame[column] = pictures
         frames.append(frame.assign(**{"": name}))
-    return from_frame(
+    return data.from_frame(
         pd.concat(frames, ignore_index=True),
         texts=texts,
         images=images,

@@ -5,17 +5,14 @@ import random
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import quote
 
 from pydantic import TypeAdapter
 
+from octis_m3l import data
 from octis_m3l.errors import SettingsError, check_known, suggest
 from octis_m3l.validation import checked
-
-if TYPE_CHECKING:
-    from octis_m3l.data.dataset import MultiviewDataset
-    from octis_m3l.data.text import TextPreprocessor
 
 NONE_STATED = "none stated"
 GITHUB_FILES = "https://raw.githubusercontent.com"
@@ -104,7 +101,7 @@ class Source:
     homepage: str
     licence: str
     citation: str
-    build: Callable[..., "MultiviewDataset"]
+    build: Callable[..., "data.MultiviewDataset"]
     repositories: Mapping[str, str | None] = field(default_factory=dict)
     files: tuple[RemoteFile, ...] = ()
     listings: tuple[Listing, ...] = ()
@@ -160,14 +157,14 @@ def preprocessors(
     vocabulary_size: int | None,
     languages: Mapping[str, str] | None = None,
     **settings: Any,
-) -> "dict[str, TextPreprocessor]":
+) -> "dict[str, data.TextPreprocessor]":
     """Return the preprocessors of views of which `languages`, or their names, say the language."""
     from octis_m3l.data.languages import language_of
-    from octis_m3l.data.text import TextPreprocessor
 
     settings["vocabulary_size"] = vocabulary_size
     return {
-        view: TextPreprocessor(language=language_of(view, languages), **settings) for view in views
+        view: data.TextPreprocessor(language=language_of(view, languages), **settings)
+        for view in views
     }
 
 

@@ -5,8 +5,9 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from octis_m3l import data
 from octis_m3l.errors import DataError
 from octis_m3l.sources.source import (
     RemoteFile,
@@ -15,9 +16,6 @@ from octis_m3l.sources.source import (
     drawn_partitions,
     preprocessors,
 )
-
-if TYPE_CHECKING:
-    from octis_m3l.data.dataset import MultiviewDataset
 
 LANGUAGES = ("en", "fr", "pt", "de", "es", "zh")
 PICTURES = "pictures"
@@ -47,7 +45,7 @@ Stories = dict[str, dict[str, Story]]
 
 def build_storybooks(
     raw: Path, *, views: Sequence[str] | None = None, vocabulary_size: int | None = 2000
-) -> "MultiviewDataset":
+) -> "data.MultiviewDataset":
     """Return the pages that have an English text and a picture, labelled with their story.
 
     The default partition keeps stories together; the partition ``pages`` draws pages of all
@@ -68,13 +66,12 @@ def build_storybooks(
             "again with again=True (--again)."
         )
     of_story, of_page, pages = story_partitions(pages)
-    from octis_m3l.data import from_lists
 
     def texts(language: str) -> list[str | None]:
         translated = [(stories[number].get(language), page) for number, page in pages]
         return [(story.pages[page - 1] or None) if story else None for story, page in translated]
 
-    return from_lists(
+    return data.from_lists(
         {language: texts(language) for language in languages},
         images={PICTURES: [raw / PICTURES / _picture(*page) for page in pages]}
         if PICTURES in chosen

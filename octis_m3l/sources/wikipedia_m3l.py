@@ -8,10 +8,11 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 from pydantic import Field
 
+from octis_m3l import data
 from octis_m3l.errors import DataError
 from octis_m3l.files import read_json
 from octis_m3l.sources.source import RemoteFile, Source, preprocessors
@@ -27,9 +28,6 @@ from octis_m3l.sources.wikipedia_fetching import (
     fetch_wikipedia_m3l,
     read_titles,
 )
-
-if TYPE_CHECKING:
-    from octis_m3l.data.dataset import MultiviewDataset
 
 _REPOSITORY, _COMMIT = "ezosa/M3L-topic-model", "b16be9269dc8322eb06cefbbb23073a28be488dc"
 _LICENCE = (
@@ -89,7 +87,7 @@ def build_wikipedia_m3l(
     words: Annotated[int, Field(ge=1)] | None = 200,
     vocabulary_size: int | None = 2000,
     complete: bool = False,
-) -> "MultiviewDataset":
+) -> "data.MultiviewDataset":
     """Build the data set of Zosa & Pivovarova (COLING 2022) from what was fetched.
 
     Parameters
@@ -128,9 +126,7 @@ def build_wikipedia_m3l(
     pictures = [[store.picture(*item) for item in t.pictures.items()] for t in tuples]
     records = [record for t in tuples for record in (*t.articles.values(), *t.pictures.values())]
     days = sorted({record["retrieved"] for record in records})
-    from octis_m3l.data import from_lists
-
-    return from_lists(
+    return data.from_lists(
         {name: [t.articles.get(name, {}).get("text") for t in tuples] for name in names},
         images={PICTURES: pictures} if any(pictures) else None,
         partition=[str(partitions[number]) for number in kept],
