@@ -2,18 +2,16 @@
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
+from typing import Annotated, Any, Literal, cast
 
 import typer
 
+import octis_m3l
 from octis_m3l.cli import options
 from octis_m3l.cli.options import pairs, settings
 from octis_m3l.cli.printing import show, shows_progress
 from octis_m3l.errors import DataError, SettingsError, check_known, warn
 from octis_m3l.files import check_can_write
-
-if TYPE_CHECKING:
-    from octis_m3l.data import MultiviewDataset, TextPreprocessor
 
 _VOCABULARY = 2000
 _COLUMN = "VIEW=COLUMN, as en=title_en"
@@ -100,10 +98,9 @@ def build(
     Without --partition the records of a table are split at random: 80 % train, 10 % validation,
     10 % test. Folders of bags of words or of OCTIS have partitions already.
     """
-    from octis_m3l.data import MultiviewDataset
     from octis_m3l.data.folder.manifest import MANIFEST
     from octis_m3l.data.words import WithoutVector
-    from octis_m3l.encoders import embed, encoder_from
+    from octis_m3l.encoders import encoder_from
     from octis_m3l.encoders.encode import encoders_of
 
     chosen, own = pairs(encoder, "--encoder"), pairs(embeddings, "--embeddings")
@@ -152,7 +149,7 @@ def build(
     elif not text:
         raise SettingsError("name at least one text column: --text VIEW=COLUMN.")
     else:
-        dataset = MultiviewDataset.from_table(
+        dataset = octis_m3l.MultiviewDataset.from_table(
             source,
             delimiter=delimiter,
             encoding=encoding,
@@ -181,20 +178,18 @@ def build(
         dataset = dataset.with_dictionary(named[0], named[1], path)
     if chosen:
         encoders = encoders_of(dataset, chosen, device)
-        dataset = embed(dataset, encoders, cache=kept, progress=shows_progress(as_json))
+        dataset = octis_m3l.embed(dataset, encoders, cache=kept, progress=shows_progress(as_json))
     dataset.save(out, overwrite=overwrite)
     show(dataset.info(), as_json)
 
 
 def _from_folders(
     source: Path | dict[str, str], linked_by_row: bool, languages: dict[str, str]
-) -> "MultiviewDataset":
-    from octis_m3l.data import MultiviewDataset
-
+) -> "octis_m3l.MultiviewDataset":
     if isinstance(source, Path) and not (source / "corpus.tsv").is_file():
-        return MultiviewDataset.from_bow_folder(source, languages=languages)
+        return octis_m3l.MultiviewDataset.from_bow_folder(source, languages=languages)
     linked: Literal["by row"] | None = "by row" if linked_by_row else None
-    return MultiviewDataset.from_octis(source, linked=linked, languages=languages)
+    return octis_m3l.MultiviewDataset.from_octis(source, linked=linked, languages=languages)
 
 
 def _preprocessing(
@@ -203,8 +198,7 @@ def _preprocessing(
     vocabulary: int,
     tokenizers: dict[str, str],
     others: dict[str, Any],
-) -> "dict[str, TextPreprocessor]":
-    from octis_m3l.data import TextPreprocessor
+) -> "dict[str, octis_m3l.TextPreprocessor]":
     from octis_m3l.data.languages import language_of
 
     for name in {"language", "vocabulary_size", "tokenizer"} & {*others}:
@@ -212,7 +206,7 @@ def _preprocessing(
             f"--set {name}: it has an option of its own; see octis-m3l build --help."
         )
     return {
-        view: TextPreprocessor.from_dict(
+        view: octis_m3l.TextPreprocessor.from_dict(
             {
                 "language": language_of(view, languages),
                 "vocabulary_size": vocabulary,
@@ -224,7 +218,7 @@ def _preprocessing(
     }
 
 
-def _warn_of_empty_partitions(dataset: "MultiviewDataset") -> None:
+def _warn_of_empty_partitions(dataset: "octis_m3l.MultiviewDataset") -> None:
     from octis_m3l.data.views import PARTITIONS
 
     items = [sum(sizes) for sizes in zip(*(v.sizes for v in dataset.views.values()), strict=True)]

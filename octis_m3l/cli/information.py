@@ -10,6 +10,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
+import octis_m3l
 from octis_m3l.cli.options import AsJson, known_model
 from octis_m3l.cli.printing import print_json, screen, show
 from octis_m3l.errors import OctisM3LError, SettingsError, StorageError
@@ -96,15 +97,12 @@ def _describe(folder: Path, verify: bool) -> dict[str, Any]:
 
 
 def _data(folder: Path) -> dict[str, Any]:
-    from octis_m3l.data import MultiviewDataset
-    from octis_m3l.models import M3LContrast
-
-    dataset = MultiviewDataset.from_folder(folder)
+    dataset = octis_m3l.MultiviewDataset.from_folder(folder)
     described = dataset.info()
     if len(dataset.views) > 1 and dataset.is_linked:
         # It may be too small to train on.
         with suppress(OctisM3LError):
-            described["m3l_contrast_chooses"] = M3LContrast().planned(dataset)
+            described["m3l_contrast_chooses"] = octis_m3l.M3LContrast().planned(dataset)
     return described
 
 

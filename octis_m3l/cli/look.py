@@ -11,6 +11,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
+import octis_m3l
 from octis_m3l.cli import options
 from octis_m3l.cli.printing import errors, print_json, screen
 from octis_m3l.errors import DataError, SettingsError, check_known, suggest, visible, warn
@@ -30,13 +31,14 @@ def evaluate(
     as_json: options.AsJson = False,
 ) -> None:
     """Score a model: every measure that applies, on every view and pair of views."""
-    from octis_m3l.data import MultiviewDataset
     from octis_m3l.metrics.scores import applicable, missing, scores_of
     from octis_m3l.reports import scores_table
 
     loaded, dataset = options.model_and_data(model, data)
     output = loaded.output
-    reference = None if corpus is None else MultiviewDataset.from_folder(corpus, embeddings="*")
+    reference = None
+    if corpus is not None:
+        reference = octis_m3l.MultiviewDataset.from_folder(corpus, embeddings="*")
     measures = applicable(dataset, output, partition, metric, topk=topk, corpus=reference)
     if lacking := missing(metric, measures, partition):
         raise DataError(lacking[0])
@@ -81,12 +83,11 @@ def topics(
     as_json: options.AsJson = False,
 ) -> None:
     """Show the aligned topics, most frequent first; --picture draws them with their pictures."""
-    from octis_m3l.models import load_model
     from octis_m3l.reports import check_picture, draw_topic_sheet, listed_topics, topics_table
 
     if picture:
         check_picture(picture)
-    loaded: Any = load_model(model)
+    loaded: Any = octis_m3l.load_model(model)
     if documents or picture:
         loaded, loaded.dataset = options.model_and_data(model, data)
     listed = listed_topics(loaded, words)
@@ -141,8 +142,6 @@ def infer(
     as_json: options.AsJson = False,
 ) -> None:
     """Show the topics of new documents or pictures, with their words in every language."""
-    from octis_m3l.models import load_model
-
     column = None
     if text:
         if view or not items or "-" in items:
@@ -153,7 +152,7 @@ def infer(
                 "model.infer_linked takes several views of the same items."
             )
         ((view, column),) = options.pairs(text, "--text", "VIEW=COLUMN, as en=title_en").items()
-    loaded: Any = load_model(model, device=device)
+    loaded: Any = octis_m3l.load_model(model, device=device)
     chosen = view or _only_language(loaded.output)
     read = _read_items(items or ["-"], loaded.output, chosen, column)
     known = [n for n, item in enumerate(read) if not isinstance(item, str) or item.strip()]

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+import octis_m3l
 from octis_m3l.devices import MOST_THREADS, each_device
 from octis_m3l.errors import DataError, SettingsError, check_known
 from octis_m3l.metrics import METRICS
@@ -123,24 +124,21 @@ def names(given: str | None) -> list[str]:
 
 def read_data(folder: Path, embeddings: list[str] | None, views: str | None) -> Any:
     """Return a data set with the chosen views and embeddings."""
-    from octis_m3l.data import MultiviewDataset
     from octis_m3l.data.folder.manifest import read_manifest
 
     chosen = pairs(embeddings, "--embeddings")
     wanted = names(views)
     if not wanted:
-        return MultiviewDataset.from_folder(folder, embeddings=chosen or None)
+        return octis_m3l.MultiviewDataset.from_folder(folder, embeddings=chosen or None)
     others = [entry.name for entry in read_manifest(folder).views if entry.name not in wanted]
-    dataset = MultiviewDataset.from_folder(folder, embeddings=dict.fromkeys(others, "*") | chosen)
+    chosen = dict.fromkeys(others, "*") | chosen
+    dataset = octis_m3l.MultiviewDataset.from_folder(folder, embeddings=chosen)
     return dataset.with_views(wanted)
 
 
 def model_and_data(model: Path, data: Path | None) -> tuple[Any, Any]:
     """Return a model, and those views of its data set that it inferred."""
-    from octis_m3l.data import MultiviewDataset
-    from octis_m3l.models import load_model
-
-    loaded: Any = load_model(model)
+    loaded: Any = octis_m3l.load_model(model)
     if loaded.interrupted:
         warnings.warn(
             f"the training of {model} was interrupted, so this model is unfinished; repeat the "
@@ -150,7 +148,7 @@ def model_and_data(model: Path, data: Path | None) -> tuple[Any, Any]:
     path = data or loaded.data_path
     if path is None:
         raise DataError("the model does not know where its data set is; pass --data FOLDER.")
-    dataset = MultiviewDataset.from_folder(path, embeddings="*")
+    dataset = octis_m3l.MultiviewDataset.from_folder(path, embeddings="*")
     known = loaded.data_fingerprints
     trained = [name for name in dataset.views if known is None or name in known]
     if len(trained) < len(dataset.views):

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+import octis_m3l
 from octis_m3l.cli import options
 from octis_m3l.cli.printing import print_json, screen, shows_progress
 from octis_m3l.devices import check_used
@@ -30,11 +31,8 @@ def demo(
     as_json: options.AsJson = False,
 ) -> None:
     """Train on the corpus in the package: aligned topics in three languages, with pictures."""
-    from octis_m3l.data import MultiviewDataset
-    from octis_m3l.data.demo import demo_corpus
     from octis_m3l.data.folder.manifest import MANIFEST
     from octis_m3l.metrics.scores import applicable, scores_of
-    from octis_m3l.models import M3LContrast
     from octis_m3l.models.storage import MARKER
     from octis_m3l.reports import (
         draw_topic_sheet,
@@ -49,9 +47,10 @@ def demo(
         check_can_write(out / "data", overwrite=True, marker=MANIFEST)
         check_can_write(out / "model", overwrite=True, marker=MARKER)
         check_can_write_file(out / "topics.png")
-    dataset = demo_corpus()
+    dataset = octis_m3l.demo_corpus()
     progress = shows_progress(as_json)
-    model = M3LContrast(**_DEMO, seed=seed, device=device, threads=threads or 0, progress=progress)
+    given = {**_DEMO, "seed": seed, "device": device, "threads": threads or 0}
+    model = octis_m3l.M3LContrast(**given, progress=progress)
     output = model.train_model(dataset)
     measures = applicable(dataset, output)
     scores = scores_of(measures, output)
@@ -59,7 +58,8 @@ def demo(
     if out is not None:
         dataset.save(out / "data", overwrite=True)
         model.data_path = str((out / "data").resolve())
-        model.data_fingerprints = MultiviewDataset.from_folder(out / "data").fingerprints()
+        saved = octis_m3l.MultiviewDataset.from_folder(out / "data")
+        model.data_fingerprints = saved.fingerprints()
         model.save(out / "model", overwrite=True)
         draw_topic_sheet(model, out / "topics.png")
     if as_json:
