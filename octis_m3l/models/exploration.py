@@ -12,6 +12,7 @@ from octis_m3l.data.dataset import MultiviewDataset
 from octis_m3l.data.item_checks import as_items, is_numeric
 from octis_m3l.data.views import check_embeddings
 from octis_m3l.errors import DataError, OctisM3LError, SettingsError
+from octis_m3l.metrics.outputs import check_whole
 from octis_m3l.models.output import ModelOutput
 
 Items = Sequence[Any] | NDArray[Any]
@@ -59,8 +60,12 @@ class Exploration(ABC):
             If the model is not trained.
         """
         self._trained()
-        check_samples(samples, least=self._fewest_samples)
+        self._check_samples(samples)
         return self._inferred(items, view, samples)
+
+    def _check_samples(self, samples: int | None) -> None:
+        if samples is not None:
+            check_whole("samples", samples, self._fewest_samples)
 
     @abstractmethod
     def _inferred(self, items: Items, view: str, samples: int | None) -> NDArray[np.float32]: ...
@@ -222,11 +227,3 @@ def check_vectors(vectors: NDArray[Any], dimensions: int, view: str) -> None:
             f"(items × {dimensions})."
         )
     check_embeddings(vectors, len(vectors), view)
-
-
-def check_samples(samples: int | None, *, least: int) -> None:
-    """Refuse a number of samples that is not a whole number, or too small."""
-    if samples is not None and (
-        isinstance(samples, bool) or not isinstance(samples, int | np.integer) or samples < least
-    ):
-        raise SettingsError(f"samples={samples!r}: expected a whole number, {least} or more.")

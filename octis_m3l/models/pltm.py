@@ -14,7 +14,7 @@ from octis_m3l.data.views import PARTITIONS, ImageView, TextView
 from octis_m3l.devices import MOST_THREADS, on_threads
 from octis_m3l.errors import DataError
 from octis_m3l.models.base import Fit, Matrices
-from octis_m3l.models.exploration import Items, check_samples, present_items
+from octis_m3l.models.exploration import Items, present_items
 from octis_m3l.models.output import ModelOutput
 from octis_m3l.models.settings import Settings
 from octis_m3l.models.visual_words import VisualWords
@@ -231,7 +231,7 @@ class PLTM(ReadingModel[PLTMSettings]):
             A tuple without known words has the prior's mean.
         """
         self._trained()
-        check_samples(samples, least=self._fewest_samples)
+        self._check_samples(samples)
         present = {name: present_items(of_view, name) for name, of_view in items.items()}
         if len({len(of_view) for of_view in present.values()}) != 1:
             given = ", ".join(f"{name} {len(of_view)}" for name, of_view in present.items())
