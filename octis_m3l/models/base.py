@@ -23,20 +23,14 @@ from octis_m3l.data.folder.reading import Tokenizer
 from octis_m3l.data.views import PARTITIONS, View
 from octis_m3l.devices import is_watched
 from octis_m3l.errors import DataError, SettingsError, StorageError, suggest, warn
-from octis_m3l.files import check_can_create, damage_errors, held
+from octis_m3l.files import check_can_create, damage_errors, folder_written_whole, held
 from octis_m3l.metrics.base import check_dataset
 from octis_m3l.models import MODELS
 from octis_m3l.models.exploration import Exploration
 from octis_m3l.models.exploration import NotTrainedError as NotTrainedError
 from octis_m3l.models.output import ModelOutput
 from octis_m3l.models.settings import Settings, check_memory, warn_of_many_topics
-from octis_m3l.models.storage import (
-    MARKER,
-    model_folder,
-    read_description,
-    read_output,
-    write_model,
-)
+from octis_m3l.models.storage import MARKER, read_description, read_output, write_model
 from octis_m3l.training import History, derive_seed
 
 S = TypeVar("S", bound=Settings, default=Any)
@@ -319,7 +313,7 @@ class TopicModel(Exploration, AbstractModel, Generic[S]):  # type: ignore[misc]
         """
         output = self._trained()
         assert self.history is not None
-        with model_folder(Path(folder), overwrite=overwrite) as temporary:
+        with folder_written_whole(Path(folder), overwrite=overwrite, marker=MARKER) as temporary:
             described = {
                 "model": self.name,
                 "settings": self.trained_settings.model_dump(),

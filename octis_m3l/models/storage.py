@@ -1,7 +1,6 @@
 """The folder of a saved model: safetensors and JSON, written whole, and checked when it is read."""
 
 from collections.abc import Mapping
-from contextlib import AbstractContextManager
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,6 @@ from octis_m3l.files import (
     check_files,
     damage_errors,
     described_files,
-    folder_written_whole,
     read_document,
     recover,
     write_json,
@@ -26,11 +24,6 @@ from octis_m3l.models.output import ModelOutput
 
 FORMAT, VERSION, MARKER = "octis-m3l model", 1, "model.json"
 _OUTPUT = "output.safetensors"
-
-
-def model_folder(folder: Path, *, overwrite: bool) -> AbstractContextManager[Path]:
-    """Give a temporary folder that becomes the model's when the block ends well."""
-    return folder_written_whole(folder, overwrite=overwrite, marker=MARKER)
 
 
 def write_model(folder: Path, output: ModelOutput, described: Mapping[str, Any]) -> None:
