@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 MODELS: Registry[Any] = Registry(__name__)
 """Every model by its name."""
 
-_imported = lazily(__name__, __file__)
+__getattr__ = lazily(__name__, __file__)
 
 __all__ = [
     "MODELS",
@@ -32,9 +32,3 @@ __all__ = [
     "ZeroshotTMKD",
     "load_model",
 ]
-
-
-def __getattr__(name: str) -> Any:
-    """Import a model, or another public name, when it is first asked for."""
-    by_class = {found.attribute: key for key, found in MODELS.registered.items()}
-    return MODELS[by_class[name]] if name in by_class else _imported(name)
