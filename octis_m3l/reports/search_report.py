@@ -15,6 +15,7 @@ from sklearn.preprocessing import FunctionTransformer
 
 from octis_m3l.errors import DataError, SettingsError
 from octis_m3l.files import check_can_write_file, written_whole
+from octis_m3l.metrics.scores import name_of
 from octis_m3l.reports.tables import cell
 from octis_m3l.search import SearchResult
 
@@ -22,12 +23,6 @@ FEWEST = 4
 """Successful calls that importances and the picture need."""
 _EDGE = 0.02
 _STEPS = 10
-
-
-def measured(result: SearchResult) -> str:
-    """Return the name of the metric that was optimised."""
-    info = result.metric.info() if hasattr(result.metric, "info") else {}
-    return str(info.get("name", type(result.metric).__name__))
 
 
 def search_table(result: SearchResult, weights: Mapping[str, float], best: int = 10) -> Table:
@@ -49,7 +44,7 @@ def search_table(result: SearchResult, weights: Mapping[str, float], best: int =
         title += f", medians of {result.info['model_runs']} runs"
     table = Table(
         "call",
-        Column(cell(measured(result))),
+        Column(cell(name_of(result.metric))),
         *(["lowest and highest run"] if several else []),
         *(Column(cell(name)) for name in result.x_iters),
         title=title + (f"; {failed} failed" if failed else ""),
@@ -142,7 +137,7 @@ def draw_search(result: SearchResult, path: str | Path, *, seed: int = 0) -> Non
         for of_axis in (axis.xaxis, axis.yaxis):
             label = of_axis.get_label_text()
             if label == "Partial dependence":
-                of_axis.set_label_text(measured(result))
+                of_axis.set_label_text(name_of(result.metric))
             elif getattr(result.search_space.get(label), "prior", None) == "log-uniform":
                 of_axis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10], integer=True))
                 of_axis.set_major_formatter(lambda value, _: f"{10**value:.3g}")
