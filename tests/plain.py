@@ -126,10 +126,9 @@ def plain_info_nce(
     temperature: float,
     similarity: str,
     negatives: str,
-    groups: Sequence[int] | None = None,
     **averaged: Any,
 ) -> Tensor:
-    """Return half of Σ InfoNCE over ordered pairs of views, where rows of a group are linked."""
+    """Return half of Σ InfoNCE over ordered pairs of views."""
 
     def scores(anchor: Tensor, others: list[Tensor]) -> Tensor:
         stacked = torch.stack(others)
@@ -140,17 +139,16 @@ def plain_info_nce(
 
     def lost(a: str, b: str, i: int) -> Tensor:
         anchor, other = vectors[a][i], vectors[b][i]
-        numbers = groups or range(averaged["rows"])
-        unlinked = [j for j in range(averaged["rows"]) if numbers[j] != numbers[i]]
+        rest = [j for j in range(averaged["rows"]) if j != i]
         if negatives == "printed":
             against = [
-                scores(vectors[c][i], [vectors[d][j] for j in (i, *unlinked) if j in vectors[d]])
+                scores(vectors[c][i], [vectors[d][j] for j in (i, *rest) if j in vectors[d]])
                 for c, d in product(vectors, repeat=2)
-                if i in vectors[c] and any(j in vectors[d] for j in (i, *unlinked))
+                if i in vectors[c] and any(j in vectors[d] for j in (i, *rest))
             ]
         else:
             views = (a, b) if negatives == "both-views" else (b,)
-            others = [vectors[view][j] for view in views for j in unlinked if j in vectors[view]]
+            others = [vectors[view][j] for view in views for j in rest if j in vectors[view]]
             against = [scores(anchor, [other, *others])]
         return torch.cat(against).logsumexp(dim=0) - scores(anchor, [other])[0]
 

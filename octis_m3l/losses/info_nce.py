@@ -19,7 +19,6 @@ def info_nce(
     temperature: float,
     similarity: Similarity = "cosine",
     negatives: Negatives = "both-views",
-    groups: Tensor | None = None,
     average: Average = "present",
     share: float = 1.0,
 ) -> Tensor:
@@ -42,9 +41,6 @@ def info_nce(
         (NT-Xent, as in the authors' code: 2B − 2). 'printed': equation 1 as printed, whose
         denominator Σ_j Σ_{c,d} exp(s_ij^cd) is over every tuple including the anchor's own, and
         every pair of views including a view with itself.
-    groups : Tensor of int (B), optional
-        Rows with the same number are linked, and never negatives of each other. Default: all
-        differ.
     average, share
         What the sums over i are divided by if items are missing; see `octis_m3l.losses.averaged`.
 
@@ -63,10 +59,7 @@ def info_nce(
     flat = vectors.reshape(views * rows, -1)
     scores = (flat @ flat.T / temperature).reshape(views, rows, views, rows)
     positive = scores.diagonal(dim1=1, dim2=3)
-    linked = torch.eye(rows, dtype=torch.bool, device=vectors.device)
-    if groups is not None:
-        linked = groups[:, None] == groups[None, :]
-    forbidden = linked[None, :, None, :]
+    forbidden = torch.eye(rows, dtype=torch.bool, device=vectors.device)[None, :, None, :]
     if present is not None:
         forbidden = forbidden | ~present[None, None, :, :]
     # A finite fill keeps the gradient of an empty set of negatives at zero instead of NaN.
@@ -78,8 +71,10 @@ def info_nce(
         others = torch.logaddexp(others, own.expand_as(others))
     loss = functional.softplus(others - positive)
     if negatives == "printed":
-        others_linked = linked & ~torch.eye(rows, dtype=torch.bool, device=vectors.device)
-        loss = _whole_denominator(scores, present, others_linked, low) - positive
+        if present is not None:
+            there = present[:, :, None, None] & present[None, None, :, :]
+            scores = scores.masked_fill(~there, low)
+        loss = scores.logsumexp(dim=(0, 2, 3)) - positive
     # A view is not compared with itself.
     itself = torch.eye(views, dtype=torch.bool, device=vectors.device)
     if present is None:
@@ -88,14 +83,3 @@ def info_nce(
         both = present[:, None, :] & present[None, :, :] & ~itself[:, :, None]
         sums, counts = torch.where(both, loss, 0.0).sum(dim=2), both.sum(dim=2)
     return 0.5 * averaged(sums, counts, rows, average, share)
-
-
-def _whole_denominator(
-    scores: Tensor, present: Tensor | None, linked: Tensor, low: float
-) -> Tensor:
-    """Return log Σ_j Σ_{c,d} exp(s_ij^cd) for each tuple i (B), without other linked tuples."""
-    scores = scores.masked_fill(linked[None, :, None, :], low)
-    if present is not None:
-        there = present[:, :, None, None] & present[None, None, :, :]
-        scores = scores.masked_fill(~there, low)
-    return scores.logsumexp(dim=(0, 2, 3))
