@@ -18,7 +18,6 @@ from octis_m3l.data.languages import doubt_of_segmentation, doubt_of_stop_words,
 from octis_m3l.data.tokenizers import (
     UNSEGMENTED,
     automatic_tokenizer,
-    available_stop_words,
     comparable_word,
     comparable_words,
     find_forms,
@@ -29,14 +28,6 @@ from octis_m3l.data.tokenizers import (
 )
 from octis_m3l.errors import DataError, MissingDependencyError, SettingsError, first_few, warn
 from octis_m3l.validation import validated, validated_fields
-
-__all__ = [
-    "PreprocessingReport",
-    "TextPreprocessor",
-    "TokenizedCorpus",
-    "available_stop_words",
-    "stop_words",
-]
 
 Tokenizer = Callable[[str], Sequence[str]]
 TokenizerName = Literal["auto", "fugashi", "jieba", "separated", "unicode", "whitespace"]

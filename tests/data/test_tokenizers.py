@@ -10,8 +10,8 @@ import pytest
 import regex
 import stopwordsiso
 
-from octis_m3l.data.text import TextPreprocessor, available_stop_words, stop_words
-from octis_m3l.data.tokenizers import lower_case, normalise
+from octis_m3l.data.text import TextPreprocessor
+from octis_m3l.data.tokenizers import available_stop_words, lower_case, normalise, stop_words
 from octis_m3l.errors import MissingDependencyError, SettingsError
 
 
