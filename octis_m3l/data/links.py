@@ -118,9 +118,7 @@ def tuple_numbers(links: NDArray[np.int64], views: Sequence[View]) -> list[NDArr
         shape=(starts[-1], starts[-1]),
     )
     _, component = connected_components(graph, directed=False)
-    partition = np.concatenate(
-        [np.repeat(np.arange(3), view.sizes) for view in views] or [np.zeros(0, np.int64)]
-    )
+    partition = np.concatenate([view.partition_numbers for view in views])
     position = np.concatenate([np.arange(len(view)) for view in views])
     _, first, inverse = np.unique(component, return_index=True, return_inverse=True)
     order = np.lexsort((first, position[first], partition[first]))

@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from octis_m3l.data.arrays import hash_of, hash_of_rows
-from octis_m3l.data.links import tuple_numbers
 from octis_m3l.data.views import PARTITIONS, ImageView, TextView, View
 
 
@@ -25,20 +24,15 @@ class DatasetParts:
     partitions: Mapping[str, Mapping[str, NDArray[np.int8]]] = field(default_factory=dict)
 
 
-def describe(
-    parts: DatasetParts, tuples: Sequence[NDArray[np.int64]] | None = None
-) -> dict[str, Any]:
+def describe(parts: DatasetParts, tuples: Sequence[NDArray[np.int64]]) -> dict[str, Any]:
     """Return what is in a data set, as JSON can hold it: views, items, gaps, links."""
-    views = list(parts.views)
-    links = np.zeros((0, len(views)), np.int64) if parts.links is None else parts.links
-    tuples = tuple_numbers(links, views) if tuples is None else tuples
     total = 1 + max(int(numbers.max(initial=-1)) for numbers in tuples)
     counts = np.array([np.bincount(numbers, minlength=total) for numbers in tuples])
     return {
         "name": parts.metadata.get("name", ""),
-        "views": {view.name: _describe_view(view) for view in views},
+        "views": {view.name: _describe_view(view) for view in parts.views},
         "pivot": parts.pivot,
-        "link_rows": len(links),
+        "link_rows": 0 if parts.links is None else len(parts.links),
         "tuples": total,
         "tuples_with_every_view": int((counts > 0).all(axis=0).sum()),
         "largest_tuple": int(counts.sum(axis=0).max(initial=0)),
