@@ -2,8 +2,8 @@
 
 import sys
 from collections.abc import Sequence
-from importlib.abc import Loader, MetaPathFinder
-from importlib.machinery import ModuleSpec, PathFinder
+from importlib.abc import MetaPathFinder
+from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 from types import ModuleType
 from typing import Any
 
@@ -26,15 +26,9 @@ class _OlderNumpy(ModuleType):
         return getattr(np, name)
 
 
-class _PatchingLoader(Loader):
-    def __init__(self, loader: Loader) -> None:
-        self.loader = loader
-
-    def create_module(self, spec: ModuleSpec) -> ModuleType | None:
-        return self.loader.create_module(spec)
-
+class _PatchingLoader(SourceFileLoader):
     def exec_module(self, module: ModuleType) -> None:
-        self.loader.exec_module(module)
+        super().exec_module(module)
         _patch(module)
 
 
@@ -45,8 +39,8 @@ class _PatchingFinder(MetaPathFinder):
         if fullname not in PATCHED_MODULES:
             return None
         spec = PathFinder.find_spec(fullname, path, target)
-        if spec is not None and spec.loader is not None:
-            spec.loader = _PatchingLoader(spec.loader)
+        if spec is not None and isinstance(spec.loader, SourceFileLoader):
+            spec.loader = _PatchingLoader(spec.loader.name, spec.loader.path)
         return spec
 
 
@@ -55,8 +49,7 @@ def install() -> None:
 
     Other modules, and numpy itself, stay as they are.
     """
-    complete = hasattr(np, "Inf") and hasattr(np, "float")
-    if complete or any(isinstance(finder, _PatchingFinder) for finder in sys.meta_path):
+    if any(isinstance(finder, _PatchingFinder) for finder in sys.meta_path):
         return
     for name in PATCHED_MODULES:
         if name in sys.modules:
