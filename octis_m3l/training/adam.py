@@ -34,8 +34,6 @@ class Adam(optim.Adam):
     def _make_lists(self) -> None:
         """Create the state of all parameters, or adopt the state that was loaded."""
         self._parameters: list[Any] = self.param_groups[0]["params"]
-        if not self._parameters:
-            return
         device = self._parameters[0].device
         loaded = [self.state[p].get("step", torch.zeros(())) for p in self._parameters]
         self._steps = torch.stack([step.to(device, torch.float32) for step in loaded])
