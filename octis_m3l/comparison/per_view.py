@@ -204,12 +204,7 @@ class OfOCTIS(PerView):
 
 @contextlib.contextmanager
 def embeddings_for_octis_ctm(
-    dataset: MultiviewDataset,
-    embeddings: NDArray[Any],
-    view: str | None = None,
-    *,
-    use_partitions: bool = True,
-    test: str = "test",
+    dataset: MultiviewDataset, embeddings: NDArray[Any], view: str, *, test: str = "test"
 ) -> Iterator[str]:
     """Give the ``bert_path`` with which OCTIS's CTM trains on a view's embeddings.
 
@@ -217,16 +212,12 @@ def embeddings_for_octis_ctm(
     embeddings. They are written to a temporary folder and deleted when the block ends; nothing
     here reads a pickle.
     """
-    items = dataset.text_view(view or dataset.pivot)
-    check_embeddings(embeddings, len(items), items.name)
-    parts = {"_train": slice(0, len(items))}
-    if use_partitions:
-        endings = {"_train": "train", "_val": "validation", "_test": test}
-        parts = {ending: items.rows(partition) for ending, partition in endings.items()}
+    items = dataset.text_view(view)
+    check_embeddings(embeddings, len(items), view)
     with tempfile.TemporaryDirectory() as folder:
-        for ending, rows in parts.items():
-            path = Path(folder) / f"embeddings{ending}.pkl"
-            path.write_bytes(pickle.dumps(np.asarray(embeddings[rows], np.float32)))
+        for ending, partition in (("train", "train"), ("val", "validation"), ("test", test)):
+            vectors = np.asarray(embeddings[items.rows(partition)], np.float32)
+            (Path(folder) / f"embeddings_{ending}.pkl").write_bytes(pickle.dumps(vectors))
         yield str(Path(folder) / "embeddings")
 
 
