@@ -1,6 +1,6 @@
 """Modules by view."""
 
-from collections.abc import ItemsView, Mapping, ValuesView
+from collections.abc import Mapping
 from typing import Any, Generic, TypeVar, cast
 
 from torch import nn
@@ -21,11 +21,3 @@ class ViewModules(nn.ModuleDict, Generic[M]):
     def __getitem__(self, key: str) -> M:
         """Return a view's module."""
         return cast(M, super().__getitem__(key))
-
-    def items(self) -> ItemsView[str, M]:
-        """Return the views and their modules."""
-        return cast(ItemsView[str, M], super().items())
-
-    def values(self) -> ValuesView[M]:
-        """Return the modules."""
-        return cast(ValuesView[M], super().values())
