@@ -5,6 +5,7 @@ from itertools import combinations, permutations
 from typing import Any, ClassVar, Self
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from octis_m3l.data.dataset import MultiviewDataset
@@ -73,19 +74,6 @@ class LinkedMetric(Metric):
         return document_topics(output, self._dataset, view, self.partition)
 
 
-def linked_pairs(
-    first: NDArray[np.int64], second: NDArray[np.int64]
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return the positions of every two items with the same tuple number."""
-    order = np.argsort(second, kind="stable")
-    begin = np.searchsorted(second, first, side="left", sorter=order)
-    count = np.searchsorted(second, first, side="right", sorter=order) - begin
-    count[first < 0] = 0
-    rows = np.repeat(np.arange(len(first)), count)
-    within = np.arange(len(rows)) - np.repeat(np.cumsum(count) - count, count)
-    return rows, order[begin[rows] + within]
-
-
 class JSD(LinkedMetric):
     """Mean Jensen-Shannon divergence of linked items of two views; 0 where they agree.
 
@@ -114,7 +102,12 @@ class JSD(LinkedMetric):
     ) -> None:
         super().__init__(dataset, first, second, partition)
         self.first, self.second = first, second
-        self._rows, self._columns = linked_pairs(self._of_first, self._of_second)
+        # The positions of every two items of one tuple.
+        one = pd.DataFrame({"tuple": self._of_first}).reset_index(names="row")
+        other = pd.DataFrame({"tuple": self._of_second}).reset_index(names="column")
+        pairs = one.merge(other, on="tuple").sort_values(["row", "column"])
+        self._rows: NDArray[np.int64] = pairs["row"].to_numpy()
+        self._columns: NDArray[np.int64] = pairs["column"].to_numpy()
 
     def per_item(self, output: Mapping[str, Any]) -> NDArray[np.float64]:
         """Return the divergence of each linked pair, in natural units."""

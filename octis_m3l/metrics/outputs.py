@@ -96,8 +96,7 @@ def shared_tuples(
         np.concatenate([dataset.tuples(view)[partition_rows(dataset, view, p)] for p in partitions])
         for view in (first, second)
     )
-    shared: NDArray[np.int64] = np.intersect1d(in_first, in_second)
-    return shared[shared >= 0]
+    return np.intersect1d(in_first, in_second)
 
 
 def document_topics(

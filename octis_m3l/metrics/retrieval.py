@@ -153,7 +153,7 @@ class Retrieval(LinkedMetric):
         super().__init__(dataset, query, target, partition)
         self.query, self.target = query, target
         queries, self._targets = self._of_first, self._of_second
-        self._rows = np.flatnonzero((queries >= 0) & np.isin(queries, self._targets))
+        self._rows = np.flatnonzero(np.isin(queries, self._targets))
         self._queries = queries[self._rows]
 
     def per_item(self, output: Mapping[str, Any]) -> NDArray[np.float64]:
