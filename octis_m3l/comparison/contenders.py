@@ -1,6 +1,5 @@
 """What can be compared: our models, and results from elsewhere; `per_view` has other packages'."""
 
-import hashlib
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -10,6 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from octis_m3l.data.arrays import hash_of
 from octis_m3l.data.dataset import MultiviewDataset
 from octis_m3l.data.views import PARTITIONS, TextView
 from octis_m3l.errors import DataError, check_known
@@ -177,13 +177,12 @@ class External(Contender):
 
     def describe(self) -> dict[str, Any]:
         """Return a hash of the topics and θ."""
-        content = hashlib.sha256(json.dumps(self.topics, sort_keys=True).encode())
+        content: list[Any] = [json.dumps(self.topics, sort_keys=True)]
         for view, given in sorted(self.theta.items()):
             parts = given if isinstance(given, Mapping) else {"": given}
             for partition, array in sorted(parts.items()):
-                content.update(f"{view}/{partition}{array.shape}".encode())
-                content.update(np.ascontiguousarray(array).tobytes())
-        return {"class": "external", "content": content.hexdigest(), "aligned": self.aligned}
+                content += [f"{view}/{partition}{array.shape}", array]
+        return {"class": "external", "content": hash_of(content), "aligned": self.aligned}
 
 
 def _topics_in_words(topics: Any) -> list[list[str]]:

@@ -4,11 +4,11 @@ Nothing in a file is evaluated. A class that a file names belongs to OCTIS or to
 one that the caller passes: anything else is rejected before its module is imported.
 """
 
-import hashlib
 import inspect
 import json
 from collections.abc import Collection, Mapping, Sequence
 from importlib import import_module
+from itertools import chain
 from pathlib import Path
 from typing import Any, Self
 
@@ -20,6 +20,7 @@ from octis.models.model import AbstractModel
 from pydantic import BaseModel
 
 from octis_m3l.data.adopt import partition_sizes
+from octis_m3l.data.arrays import hash_of
 from octis_m3l.data.dataset import MultiviewDataset
 from octis_m3l.data.parts import content_hashes
 from octis_m3l.errors import DataError, StorageError
@@ -335,13 +336,10 @@ def _described_dataset(dataset: Any) -> dict[str, Any]:
 
 def _fingerprint(dataset: Any) -> str:
     """Return a hash of the texts and partitions of OCTIS's data set."""
-    content = hashlib.sha256()
-    for document in dataset.get_corpus() or ():
-        content.update("\t".join(document).encode() + b"\n")
+    documents = ("\t".join(document) + "\n" for document in dataset.get_corpus() or ())
     metadata = dataset.get_metadata() or {}
     ends = {name: metadata.get(name) for name in ("last-training-doc", "last-validation-doc")}
-    content.update(json.dumps(ends).encode())
-    return content.hexdigest()
+    return hash_of(chain(documents, [json.dumps(ends)]))
 
 
 def _rebuilt_dataset(stored: Mapping[str, Any]) -> Any:
