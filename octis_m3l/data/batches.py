@@ -145,35 +145,30 @@ class ViewTensors(CTMDataset):  # type: ignore[misc]
         vocabulary: Sequence[str] = (),
         *,
         device: torch.device | str = "cpu",
-        dtype: torch.dtype = torch.float32,
         resident_bytes: int = 4 << 30,
     ) -> None:
         counts = csr_matrix((len(embeddings), 0)) if bag_of_words is None else bag_of_words
         super().__init__(embeddings, csr_matrix(counts), dict(enumerate(vocabulary)))
         self.device = torch.device(device)
-        self.dtype = dtype
         self._source = embeddings
         mapped = isinstance(embeddings, np.memmap) and embeddings.nbytes > resident_bytes
-        self._resident = (
-            None
-            if mapped
-            else torch.tensor(np.asarray(embeddings), dtype=dtype, device=self.device)
-        )
+        floats: dict[str, Any] = {"dtype": torch.float32, "device": self.device}
+        self._resident = None if mapped else torch.tensor(np.asarray(embeddings), **floats)
         self.vocabulary_size = len(vocabulary)
         if bag_of_words is not None:
             matrix = csr_array(bag_of_words)
             totals = np.asarray(matrix.sum(axis=1)).ravel()
             self._offsets = torch.tensor(matrix.indptr, dtype=torch.int64, device=self.device)
             self._words = torch.tensor(matrix.indices, dtype=torch.int32, device=self.device)
-            self._counts = torch.tensor(matrix.data, dtype=dtype, device=self.device)
-            self._totals = torch.tensor(totals, dtype=dtype, device=self.device)
+            self._counts = torch.tensor(matrix.data, **floats)
+            self._totals = torch.tensor(totals, **floats)
 
     def embeddings(self, items: Tensor) -> Tensor:
         """Return the embeddings of some items (items × dimensions)."""
         if self._resident is not None:
             return self._resident.index_select(0, items)
         rows = np.asarray(self._source[items.cpu().numpy()])
-        return torch.from_numpy(rows).to(self.device, self.dtype)
+        return torch.from_numpy(rows).to(self.device, torch.float32)
 
     def words(self, items: Tensor) -> SparseRows:
         """Return the bags of words of some items."""
@@ -224,7 +219,6 @@ class Sampler(ABC):
         batch_size: int,
         *,
         device: torch.device | str = "cpu",
-        dtype: torch.dtype = torch.float32,
         tensors: Mapping[str, ViewTensors] | None = None,
         shrinks: bool = False,
     ) -> None:
@@ -244,7 +238,7 @@ class Sampler(ABC):
         self.tensors = dict(tensors or {})
         for name, view in views.items() if tensors is None else ():
             text = (view.bag_of_words, view.vocabulary) if isinstance(view, TextView) else ()
-            self.tensors[name] = ViewTensors(embeddings[name], *text, device=device, dtype=dtype)
+            self.tensors[name] = ViewTensors(embeddings[name], *text, device=device)
 
     @abstractmethod
     def _arrange(

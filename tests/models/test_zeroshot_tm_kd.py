@@ -1,5 +1,6 @@
 """ZeroshotTM-KD: the contract, and what a teacher teaches."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import torch
 from plain import divergence, loss_and_noise, normalised, reconstruction, sampled
 from planted import IMAGE, Planted, holds_for_most_seeds, in_unrelated_spaces, planted
 
-from octis_m3l.data.batches import TupleSampler
+from octis_m3l.data.batches import Batch, TupleSampler
 from octis_m3l.data.dataset import MultiviewDataset
 from octis_m3l.encoders import encode
 from octis_m3l.errors import DataError, SettingsError, StorageError
@@ -195,6 +196,17 @@ def test_half_precision_may_differ_by_more(precision: str, apart: float, same: b
 # The loss.
 
 
+def doubled(batch: Batch) -> Batch:
+    """Return a batch in double precision."""
+    views = {}
+    for name, view in batch.views.items():
+        words = view.words
+        if words is not None:
+            words = replace(words, counts=words.counts.double(), totals=words.totals.double())
+        views[name] = replace(view, embeddings=view.embeddings.double(), words=words)
+    return replace(batch, views=views)
+
+
 @pytest.mark.parametrize("borrowed", [True, False])
 @pytest.mark.parametrize("taught", ["posterior", "prior"])
 def test_the_loss_is_the_plain_formula(taught: str, borrowed: bool, planted_data: Planted) -> None:
@@ -220,8 +232,7 @@ def test_the_loss_is_the_plain_formula(taught: str, borrowed: bool, planted_data
     with torch.no_grad():
         network.teacher.prior.mean.copy_(torch.tensor(random.normal(size=4)))
     network.train()
-    sampler = TupleSampler(dataset, "train", vectors, 12, dtype=torch.float64)
-    batch = next(sampler.epoch(shuffle=False))
+    batch = doubled(next(TupleSampler(dataset, "train", vectors, 12).epoch(shuffle=False)))
     assert any(view.rows is not None for view in batch.views.values())
     terms = loss_and_noise(network, batch)
 
