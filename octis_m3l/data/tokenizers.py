@@ -192,11 +192,6 @@ def split_form(
     return pieces
 
 
-def available_stop_words() -> tuple[str, ...]:
-    """Return the ISO 639-1 codes of the languages that have a list of stop words, sorted."""
-    return tuple(sorted(stopwordsiso.langs()))
-
-
 def has_stop_words(language: str) -> bool:
     """Return whether there is a list of stop words for a language."""
     return _SAME_STOP_WORDS.get(language, language) in stopwordsiso.langs()
@@ -210,7 +205,7 @@ def stop_words(language: str) -> frozenset[str]:
     """
     if not has_stop_words(language):
         raise SettingsError(
-            f"No stop words for language {language!r}.{suggest(language, available_stop_words())} "
+            f"No stop words for language {language!r}.{suggest(language, stopwordsiso.langs())} "
             "Pass stop_words=False to keep every word, or stop_words=[...] with your own words."
         )
     listed = comparable_words(
