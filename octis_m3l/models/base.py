@@ -19,7 +19,7 @@ from typing_extensions import TypeVar
 
 from octis_m3l.data import from_frame, from_lists
 from octis_m3l.data.dataset import MultiviewDataset
-from octis_m3l.data.folder.reading import Tokenizer
+from octis_m3l.data.text import Tokenizer
 from octis_m3l.data.views import PARTITIONS, View
 from octis_m3l.devices import is_watched
 from octis_m3l.errors import DataError, SettingsError, StorageError, suggest, warn

@@ -11,7 +11,7 @@ from torch import Tensor
 from typing_extensions import TypeVar
 
 from octis_m3l.data.dataset import MultiviewDataset
-from octis_m3l.data.folder.reading import Tokenizer
+from octis_m3l.data.text import Tokenizer
 from octis_m3l.encoders.base import Encoder, StoredEncoder, check_is_encoder
 from octis_m3l.encoders.bundled import BundledEncoder
 from octis_m3l.encoders.encode import check_encoder, encode

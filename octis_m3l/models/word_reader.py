@@ -10,9 +10,8 @@ from scipy.sparse import csr_array
 from typing_extensions import TypeVar
 
 from octis_m3l.data.arrays import ragged_counts
-from octis_m3l.data.folder.reading import Tokenizer
 from octis_m3l.data.item_checks import is_numeric
-from octis_m3l.data.text import TextPreprocessor
+from octis_m3l.data.text import TextPreprocessor, Tokenizer
 from octis_m3l.data.views import TextView
 from octis_m3l.errors import DataError, check_known, warn
 from octis_m3l.models.base import TopicModel, give_tokenizers

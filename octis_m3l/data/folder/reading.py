@@ -1,7 +1,7 @@
 """Reading the data set in a folder."""
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,12 +22,10 @@ from octis_m3l.data.folder.formats import (
 )
 from octis_m3l.data.folder.manifest import Manifest, ViewEntry, read_manifest
 from octis_m3l.data.parts import DatasetParts
-from octis_m3l.data.text import TextPreprocessor
+from octis_m3l.data.text import TextPreprocessor, Tokenizer
 from octis_m3l.data.views import OCTIS_PARTITIONS, ImageView, TextView, View
 from octis_m3l.errors import DataError, check_known, suggest
 from octis_m3l.files import damage_errors, read_json
-
-Tokenizer = Callable[[str], Sequence[str]]
 
 ANY = "*"
 
