@@ -19,7 +19,7 @@ _Count = Annotated[int, Field(ge=1, strict=True)]
 def _file_name(name: str) -> str:
     if not name or Path(name).name != name:
         raise ValueError("expected the name of a file; save_path says in which folder")
-    return name
+    return name.removesuffix(".json").removesuffix(".png")
 
 
 _FileName = Annotated[str, AfterValidator(_file_name)]
@@ -64,11 +64,6 @@ class SearchSettings(BaseModel):
     @classmethod
     def _folder(cls, given: Any) -> str:
         return f"{str(given).rstrip('/') or '.'}/"
-
-    @field_validator("save_name", "plot_name")
-    @classmethod
-    def _without_suffix(cls, given: str) -> str:
-        return given.removesuffix(".json").removesuffix(".png")
 
     @classmethod
     def checked(cls, positional: Sequence[Any], given: Mapping[str, Any]) -> Self:
