@@ -16,16 +16,6 @@ PATCHED_MODULES = (
 )
 
 
-class _OlderNumpy(ModuleType):
-    """numpy with ``np.Inf``, which version 2 removed, and ``np.float``, which 1.24 did."""
-
-    Inf = np.inf
-    float = float
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(np, name)
-
-
 class _PatchingLoader(SourceFileLoader):
     def exec_module(self, module: ModuleType) -> None:
         super().exec_module(module)
@@ -58,5 +48,7 @@ def install() -> None:
 
 
 def _patch(module: Any) -> None:
+    """Give a module numpy with ``np.Inf`` and ``np.float``, which numpy itself has no more."""
     if getattr(module, "np", None) is np:
-        module.np = _OlderNumpy("numpy")
+        module.np = ModuleType("numpy")
+        vars(module.np).update(vars(np) | {"Inf": np.inf, "float": float})
