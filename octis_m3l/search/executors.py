@@ -4,9 +4,9 @@ import os
 import signal
 import sys
 import time
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import AbstractContextManager, ExitStack, suppress
 from dataclasses import dataclass, replace
 from pickle import PicklingError
 from tempfile import TemporaryDirectory
@@ -27,7 +27,7 @@ ATTEMPTS = 3
 _CHECK_PARENT_EVERY = 0.2
 
 
-class Executor(ABC):
+class Executor(AbstractContextManager["Executor"]):
     """Executes the runs of one job; a context manager that releases its workers."""
 
     def __init__(self, job: Job) -> None:
@@ -36,10 +36,6 @@ class Executor(ABC):
     @abstractmethod
     def outcomes(self, tasks: Sequence[Task]) -> Iterator[Outcome]:
         """Yield the outcome of each run as it ends."""
-
-    def __enter__(self) -> Self:
-        """Return the executor."""
-        return self
 
     def __exit__(self, *_: object) -> None:
         """Release the workers."""
