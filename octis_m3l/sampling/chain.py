@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
+from scipy.special import gammaln
 
 from octis_m3l.sampling.corpus import LinkedCorpus, ranges
 from octis_m3l.sampling.dirichlet import fit_asymmetric, fit_symmetric
@@ -151,8 +152,6 @@ class Chain:
 
     def log_likelihood(self) -> float:
         """Return log p(w | z) per token, in nats; it rises while the chain finds its topics."""
-        from scipy.special import gammaln
-
         total = 0.0
         for number, size in enumerate(self.corpus.vocabularies.tolist()):
             eta, sums = self.eta[number], self.counts.totals[number]

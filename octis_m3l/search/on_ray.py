@@ -5,11 +5,14 @@ have ended, and loses them all with one worker.
 """
 
 import os
+import pickle
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import Any
+
+import torch
 
 from octis_m3l.devices import checked_threads
 from octis_m3l.errors import SettingsError, import_extra
@@ -125,10 +128,6 @@ def _do(packed: bytes, task: Task, threads: int) -> Outcome:
 
 @lru_cache(maxsize=1)
 def _unpacked(packed: bytes, threads: int) -> Job:
-    import pickle
-
-    import torch
-
     torch.set_num_threads(threads)
     job: Job = pickle.loads(packed)
     return job
