@@ -138,10 +138,8 @@ class PLTM(ReadingModel[PLTMSettings]):
         self.samples, self.word_topics = samples, {}
         self.alpha = np.mean([sample.alpha for sample in samples], axis=0)
         for number, name in enumerate(self.readers):
-            mean = np.zeros_like(samples[0].language(number))
-            for sample in samples:
-                mean += sample.language(number)
-            self.word_topics[name] = np.ascontiguousarray(mean.T / len(samples), np.float32)
+            total = np.asarray(sum(sample.language(number) for sample in samples))
+            self.word_topics[name] = np.ascontiguousarray(total.T / len(samples), np.float32)
 
     def _check(self, fit: Fit[PLTMSettings]) -> None:
         if fit.dataset.image_views and not fit.settings.visual_words:
