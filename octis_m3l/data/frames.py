@@ -52,7 +52,16 @@ def from_frame(
     pictures = _columns({} if images is None else images)
 
     def cells(column: Hashable | None) -> Any:
-        return None if column is None else _cells(frame, column)
+        if column is None:
+            return None
+        names = [*frame.columns]
+        if (count := names.count(column)) > 1:
+            raise DataError(
+                f"the table has {count} columns '{column}'; rename all but one of them."
+            )
+        if not count:
+            raise DataError(f"there is no column '{column}'.{suggest(column, [*map(str, names)])}")
+        return frame[column].tolist()
 
     return from_lists(
         {view: cells(column) for view, column in _columns(texts).items()},
@@ -115,18 +124,6 @@ def _columns(given: Any) -> dict[str, Any]:
     if isinstance(given, Mapping):
         return dict(given)
     return {column: column for column in ([given] if isinstance(given, str) else given)}
-
-
-def _cells(frame: pd.DataFrame, column: Hashable) -> list[Any]:
-    names = [*frame.columns]
-    if names.count(column) > 1:
-        raise DataError(
-            f"the table has {names.count(column)} columns '{column}'; rename all but one of them."
-        )
-    if column not in names:
-        raise DataError(f"there is no column '{column}'.{suggest(column, [*map(str, names)])}")
-    cells: list[Any] = frame[column].tolist()
-    return cells
 
 
 def _below(root: Path | None, cell: Any) -> Any:

@@ -42,13 +42,15 @@ def search_table(result: SearchResult, weights: Mapping[str, float], best: int =
     title = f"The best of {len(result.medians)} calls"
     if several:
         title += f", medians of {result.info['model_runs']} runs"
+    ends = ", ".join(f"{name} ({end})" for name, end in at_edge(result).items())
+    caption = f"the best is at the end of the range of {ends}: try a wider range" if ends else None
     table = Table(
         "call",
         Column(cell(name_of(result.metric))),
         *(["lowest and highest run"] if several else []),
         *(Column(cell(name)) for name in result.x_iters),
         title=title + (f"; {failed} failed" if failed else ""),
-        caption=_edges(result),
+        caption=caption,
     )
     for call, runs in scored.items():
         spread = [f"{min(runs):.4f} – {max(runs):.4f}"] if several else []
@@ -88,13 +90,6 @@ def at_edge(result: SearchResult) -> dict[str, Literal["low", "high"]]:
         elif place < _EDGE and searched.low != 0:
             found[name] = "low"
     return found
-
-
-def _edges(result: SearchResult) -> str | None:
-    ends = [f"{name} ({end})" for name, end in at_edge(result).items()]
-    if not ends:
-        return None
-    return f"the best is at the end of the range of {', '.join(ends)}: try a wider range"
 
 
 def importances(result: SearchResult, *, seed: int = 0) -> dict[str, float]:
