@@ -49,9 +49,10 @@ def hash_of(parts: Iterable[str | NDArray[Any]]) -> str:
     """Return a SHA-256 of texts and of the values of arrays, one after another."""
     digest = hashlib.sha256()
     for part in parts:
-        digest.update(
-            part.encode(errors="surrogatepass") if isinstance(part, str) else part.tobytes()
-        )
+        if isinstance(part, str):
+            digest.update(part.encode(errors="surrogatepass"))
+        else:
+            digest.update(part.ravel().data)
     return digest.hexdigest()
 
 

@@ -1,6 +1,5 @@
 """Models that a trained ZeroshotTM teaches: whether it fits, and what it was trained with."""
 
-import hashlib
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -10,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import TypeVar
 
+from octis_m3l.data.arrays import hash_of
 from octis_m3l.encoders.base import Encoder
 from octis_m3l.encoders.saving import described
 from octis_m3l.errors import DataError, OctisM3LError, SettingsError
@@ -121,10 +121,10 @@ class TaughtModel(EmbeddingModel[K]):
         network.teacher.load_state_dict({n: weights[n] for n in network.teacher.state_dict()})
 
     def _run(self, fit: Fit[K]) -> dict[str, Any]:
-        digest = hashlib.sha256()
+        content: list[Any] = []
         for name, tensor in network_of(self._taught_by()).state_dict().items():
-            digest.update(name.encode() + tensor.detach().cpu().numpy().tobytes())
-        return {**super()._run(fit), "teacher": digest.hexdigest()}
+            content += [name, tensor.detach().cpu().numpy()]
+        return {**super()._run(fit), "teacher": hash_of(content)}
 
     def _taught_by(self) -> ZeroshotTM:
         assert self.trained_teacher is not None

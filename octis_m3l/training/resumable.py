@@ -1,6 +1,5 @@
 """Runs that can be interrupted and resumed: history, checkpoint file, progress bar and Ctrl-C."""
 
-import hashlib
 import json
 import logging
 import time
@@ -16,6 +15,7 @@ from safetensors import safe_open
 from safetensors.numpy import save_file
 from tqdm.auto import tqdm
 
+from octis_m3l.data.arrays import hash_of
 from octis_m3l.errors import OtherRunError, warn
 from octis_m3l.files import damage_errors, remove_unfinished, written_whole
 
@@ -168,8 +168,7 @@ def read_checkpoint(path: Path, identity: Mapping[str, Any]) -> State | None:
 
 
 def _sha256(description: str, arrays: Mapping[str, NDArray[Any]]) -> str:
-    digest = hashlib.sha256(description.encode())
-    for name in sorted(arrays):
-        digest.update(f"\n{name} {arrays[name].dtype} {arrays[name].shape}\n".encode())
-        digest.update(arrays[name].reshape(-1).view(np.uint8).data)
-    return digest.hexdigest()
+    parts: list[Any] = [description]
+    for name, array in sorted(arrays.items()):
+        parts += [f"\n{name} {array.dtype} {array.shape}\n", array]
+    return hash_of(parts)
