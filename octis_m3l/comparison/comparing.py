@@ -110,7 +110,11 @@ def compare(
     named = _named_contenders(contenders)
     wanted = _checked_seeds(seeds)
     chosen, own_metrics = chosen_metrics(metrics)
-    further = {**own_metrics, **_checked_others(others)}
+    if not isinstance(others, Mapping | None):
+        raise SettingsError(
+            f"others is a {type(others).__name__}; expected a mapping of names to metrics."
+        )
+    further = {**own_metrics, **{str(n): check_built(m) for n, m in (others or {}).items()}}
     for name in further:
         if name in METRICS or name.endswith(" across"):
             raise SettingsError(f"'{name}' is one of the measures already; call it otherwise.")
@@ -193,14 +197,6 @@ def _named_contenders(contenders: Any) -> dict[str, Contender]:
         if len(run_file(Path(), name, 2**32).name) >= 240:
             raise SettingsError(f"'{name[:60]}…' is too long a name for files; use a shorter one.")
     return named
-
-
-def _checked_others(others: Any) -> dict[str, Any]:
-    if not isinstance(others, Mapping | None):
-        raise SettingsError(
-            f"others is a {type(others).__name__}; expected a mapping of names to metrics."
-        )
-    return {str(name): check_built(metric) for name, metric in (others or {}).items()}
 
 
 def _checked_seeds(seeds: Any) -> list[int]:
