@@ -1,11 +1,12 @@
 """Items that a user gives: whether they are several, missing, numbers or valid text."""
 
-import sys
 from collections.abc import Iterable, Mapping, Set
 from pathlib import PurePath
 from typing import Any
 
 import numpy as np
+import pandas as pd
+from pandas.api.types import is_scalar
 from scipy.sparse import issparse
 
 from octis_m3l.errors import DataError
@@ -30,14 +31,9 @@ def is_numeric(given: Any) -> bool:
     return is_array and given.dtype.kind in "iufb"
 
 
-def is_missing(value: object) -> bool:
+def is_missing(value: Any) -> bool:
     """Return whether a document is missing: None, NaN or pandas's NA."""
-    if value is None:
-        return True
-    if isinstance(value, (float, np.floating)):
-        return bool(np.isnan(value))
-    pandas: Any = sys.modules.get("pandas")
-    return pandas is not None and (value is pandas.NA or value is pandas.NaT)
+    return is_scalar(value) and bool(pd.isna(value))
 
 
 def check_characters(text: str, what: str = "the document") -> None:

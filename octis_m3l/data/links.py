@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
@@ -38,9 +39,6 @@ def links_of_groups(
         One of each for every view: the group and the stored position of each occurrence of an
         item, −1 where the item was dropped.
     """
-    # Not at the top: describing a data set needs no pandas, which takes long to import.
-    import pandas as pd
-
     columns = []
     for group, position in zip(groups, positions, strict=True):
         items = pd.DataFrame({"group": group, "item": position})
