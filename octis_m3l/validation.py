@@ -14,7 +14,6 @@ from pydantic import (
     PlainValidator,
     SkipValidation,
     Strict,
-    TypeAdapter,
     ValidationError,
     validate_call,
 )
@@ -64,14 +63,6 @@ def validated_fields(dataclass: type[_T], error: type[OctisM3LError] = DataError
     """Return a dataclass that checks its fields against their annotations."""
     dataclass.__init__ = validated(dataclass.__init__, error)  # type: ignore[method-assign]
     return dataclass
-
-
-def checked(name: str, adapter: "TypeAdapter[Any]", value: Any) -> Any:
-    """Return a setting if it has the type that is expected."""
-    try:
-        return adapter.validate_python(value, strict=True)
-    except ValidationError as error:
-        raise SettingsError(f"{name}={value!r}: {reasons(error)}.") from None
 
 
 def problems(error: ValidationError, known: Collection[str], what: str = "setting") -> str:

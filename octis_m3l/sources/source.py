@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 
 from octis_m3l import data
 from octis_m3l.errors import SettingsError, check_known, suggest
-from octis_m3l.validation import checked
+from octis_m3l.validation import reasons
 
 NONE_STATED = "none stated"
 GITHUB_FILES = "https://raw.githubusercontent.com"
@@ -127,7 +127,11 @@ class Source:
         for name, value in given.items():
             if name not in options:
                 raise SettingsError(f"{self.name} has no option '{name}'.{suggest(name, options)}")
-            checked(f"{self.name}: {name}", TypeAdapter(options[name].annotation), value)
+            try:
+                TypeAdapter(options[name].annotation).validate_python(value, strict=True)
+            except ValidationError as error:
+                why = f"{self.name}: {name}={value!r}: {reasons(error)}."
+                raise SettingsError(why) from None
 
 
 _VIEWS = inspect.Parameter(
