@@ -26,8 +26,6 @@ from octis_m3l.errors import OctisM3LError, SettingsError, StorageError
 from octis_m3l.files import read_json, write_errors, write_json
 from octis_m3l.validation import validated
 
-__all__ = ["CONTACT", "FetchError", "Fetcher", "user_agent_of"]
-
 CONTACT = "OCTIS_M3L_CONTACT"
 WIKIMEDIA = (".wikipedia.org", ".wikimedia.org")
 _WIKIMEDIA_DELAY = 0.5
