@@ -170,7 +170,9 @@ class Comparison:
     def _standings(self) -> dict[tuple[str, str], dict[str, Standing]]:
         found = {}
         samples = self._samples()
-        for measure in sorted(samples, key=_place_of):
+        in_tables = [name for known in METRICS for name in (known, f"{known} across")]
+        place = {name: number for number, name in enumerate(in_tables)}
+        for measure in sorted(samples, key=lambda name: (place.get(name, len(place)), name)):
             by_place = samples[measure]
             known = METRICS.get(measure.removesuffix(" across"))
             options: Any = {"higher": self.higher[measure]}
@@ -248,12 +250,6 @@ class Comparison:
                     of = {"contender": run.contender, "seed": run.seed, "measure": measure}
                     items = {"where": where, "tuple": entry.tuples, "score": entry.items}
                     yield pd.DataFrame({**of, **items})
-
-
-def _place_of(measure: str) -> tuple[int, str]:
-    """Return where a measure stands in tables: as in `METRICS`, others last."""
-    order = [name for known in METRICS for name in (known, f"{known} across")]
-    return order.index(measure) if measure in order else len(order), measure
 
 
 def _sample(of_seeds: Sequence[tuple[int, Measured]]) -> Sample:
