@@ -32,10 +32,6 @@ class TopicDecoder(nn.Module):
         empty = torch.zeros(topics, vocabulary) if form == "documents" else None
         self.register_buffer("of_documents", empty)
 
-    def forward(self, theta: Tensor) -> Tensor:
-        """Return the logits of the words (rows × vocabulary), from θ (rows × K)."""
-        return cast(Tensor, self.batch_norm(theta @ self.beta))
-
     def loss(self, theta: Tensor, words: SparseRows) -> Tensor:
         """Return the reconstruction loss of each row, from θ (rows × K) and its bag of words."""
         return decoded_loss(theta @ self.beta, self.batch_norm, words)
