@@ -42,16 +42,15 @@ class StaticEncoder(PretrainedEncoder):
         super().__init__(model=model, **settings)
 
     def _load(self) -> Any:
-        model2vec = import_extra("model2vec", "static")
-        folder = existing_path(self.model) or self._downloaded()
-        return model2vec.StaticModel.from_pretrained(folder)
-
-    def _downloaded(self) -> Path:
         from huggingface_hub import snapshot_download
 
-        name, commit = self._weights["model"], self._weights["commit"]
-        files = ["*.safetensors", "*.json", "*.md"]
-        return Path(snapshot_download(name, revision=commit, allow_patterns=files))
+        model2vec = import_extra("model2vec", "static")
+        folder = existing_path(self.model)
+        if folder is None:
+            name, commit = self._weights["model"], self._weights["commit"]
+            files = ["*.safetensors", "*.json", "*.md"]
+            folder = Path(snapshot_download(name, revision=commit, allow_patterns=files))
+        return model2vec.StaticModel.from_pretrained(folder)
 
     def _vectors(self, items: list[str]) -> NDArray[Any]:
         vectors: NDArray[Any] = self._loaded.encode(

@@ -39,22 +39,20 @@ class WordReader:
 
     def read(self, items: Any) -> TextView:
         """Return texts, or a matrix of word counts, as a view."""
-        if is_numeric(items):
-            fields = self._of_counts(items)
-        else:
+        width = len(self.vocabulary)
+        fields: dict[str, Any]
+        if not is_numeric(items):
             corpus = self.preprocessor.transform(list(items), self.vocabulary, self.view)
             fields = {"token_ids": corpus.token_ids, "offsets": corpus.offsets}
-        sizes = (len(fields["offsets"]) - 1, 0, 0)
-        return TextView(name=self.view, sizes=sizes, vocabulary=self.vocabulary, **fields)
-
-    def _of_counts(self, matrix: Any) -> dict[str, Any]:
-        width = len(self.vocabulary)
-        if matrix.ndim != 2 or matrix.dtype.kind not in "iuf" or matrix.shape[1] != width:
+        elif items.ndim != 2 or items.dtype.kind not in "iuf" or items.shape[1] != width:
             raise DataError(
-                f"view '{self.view}': a matrix of shape {matrix.shape} and type {matrix.dtype}; "
+                f"view '{self.view}': a matrix of shape {items.shape} and type {items.dtype}; "
                 f"expected whole numbers (items × {width} words), or texts."
             )
-        return ragged_counts(csr_array(matrix), self.view)
+        else:
+            fields = ragged_counts(csr_array(items), self.view)
+        sizes = (len(fields["offsets"]) - 1, 0, 0)
+        return TextView(name=self.view, sizes=sizes, vocabulary=self.vocabulary, **fields)
 
     def with_tokenizer(self, tokenizer: Tokenizer) -> Self:
         """Return the reader with a tokenizer that its stored settings could not bring back."""
