@@ -5,13 +5,19 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
+import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.backend_bases import FigureCanvasBase
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 from rich.table import Column, Table
 from sklearn.ensemble import RandomForestRegressor
 from sklearn.inspection import permutation_importance
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
+from skopt.plots import plot_objective  # type: ignore[import-untyped]
+from skopt.space import Categorical, Real, Space  # type: ignore[import-untyped]
+from skopt.utils import create_result  # type: ignore[import-untyped]
 
 from octis_m3l.errors import DataError, SettingsError
 from octis_m3l.files import check_can_write_file, written_whole
@@ -114,11 +120,6 @@ def draw_search(result: SearchResult, path: str | Path, *, seed: int = 0) -> Non
     dots are the calls, the star is the best. What is drawn is a random forest with this `seed`.
     DataError if fewer than four calls did not fail.
     """
-    import matplotlib.pyplot as plt
-    from matplotlib.ticker import MaxNLocator
-    from skopt.plots import plot_objective  # type: ignore[import-untyped]
-    from skopt.utils import create_result  # type: ignore[import-untyped]
-
     check_picture(path)
     surface, space, points, scores = _fitted(result, seed)
     drawn, listed = _even(space, points.tolist())
@@ -145,8 +146,6 @@ def draw_search(result: SearchResult, path: str | Path, *, seed: int = 0) -> Non
 
 def check_picture(path: str | Path) -> None:
     """Check that a picture of the format that the file's ending says can be written there."""
-    from matplotlib.backend_bases import FigureCanvasBase
-
     if Path(path).suffix[1:].lower() not in FigureCanvasBase.get_supported_filetypes():
         raise SettingsError(
             f"{path}: pictures cannot be written in this format; use .png, .pdf or .svg."
@@ -159,8 +158,6 @@ def _even(space: Any, points: list[list[Any]]) -> tuple[Any, list[list[Any]]]:
 
     scikit-optimize draws equal steps on the original scale.
     """
-    from skopt.space import Real, Space  # type: ignore[import-untyped]
-
     logarithmic = [searched.prior == "log-uniform" for searched in space]
     dimensions = [
         Real(*np.log10(searched.bounds)) if log else searched
@@ -175,8 +172,6 @@ def _even(space: Any, points: list[list[Any]]) -> tuple[Any, list[list[Any]]]:
 
 def _plain_dimension(searched: Any) -> Any:
     """Return a dimension of the same values, as scikit-optimize makes it by default."""
-    from skopt.space import Categorical
-
     if isinstance(searched, Categorical):
         return type(searched)(searched.categories, name=searched.name)
     low, high = searched.bounds
@@ -185,8 +180,6 @@ def _plain_dimension(searched: Any) -> Any:
 
 def _fitted(result: SearchResult, seed: int) -> tuple[Any, Any, NDArray[Any], NDArray[np.float64]]:
     """Return a forest of the medians of calls that did not fail, its space, and these calls."""
-    from skopt.space import Space
-
     known = [call for call, median in enumerate(result.medians) if median is not None]
     if len(known) < FEWEST:
         raise DataError(

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from matplotlib.figure import Figure
+
 from octis_m3l.data.dataset import MultiviewDataset
 from octis_m3l.data.pictures import open_picture
 from octis_m3l.files import written_whole
@@ -22,8 +24,6 @@ def draw_topic_sheet(
     Each has its words, and pictures from the first image view of the data set (by default the one
     trained on) that has any.
     """
-    from matplotlib.figure import Figure
-
     check_picture(path)
     data = dataset or model.dataset
     info = model.topic_info(words)

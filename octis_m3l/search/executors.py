@@ -13,6 +13,7 @@ from tempfile import TemporaryDirectory
 from threading import Thread
 from typing import Any, Self
 
+import torch
 from filelock import FileLock, Timeout
 from joblib import Parallel, delayed, parallel_config
 from joblib.externals.loky import get_reusable_executor
@@ -146,8 +147,6 @@ _job: Job | None = None
 
 def _start_worker(parent: int, threads: int, devices: Sequence[str], locks: str) -> None:
     """Set up a worker process: its threads, and a device that no other worker has."""
-    import torch
-
     global _device, _lock
     Thread(target=_end_with, args=(parent,), daemon=True).start()
     torch.set_num_threads(threads)

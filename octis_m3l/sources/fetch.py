@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, Field, ValidationError
+from tqdm.auto import tqdm
 
 from octis_m3l.errors import StorageError
 from octis_m3l.files import cache_folder, held, read_json, sha256, write_errors, write_json
@@ -211,8 +212,6 @@ def _files(
     source: Source, raw: Path, commits: Mapping[str, str], fetcher: Fetcher, progress: bool
 ) -> Iterator[RemoteFile]:
     """Yield the files to fetch; a listing is asked when those before it have been fetched."""
-    from tqdm.auto import tqdm
-
     yield from tqdm(source.files, desc=source.name, unit="file", disable=not progress)
     if source.listings:
         trees = {name: _list_files(name, commits[name], fetcher) for name in commits}

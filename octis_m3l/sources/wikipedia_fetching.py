@@ -16,6 +16,7 @@ from typing import Annotated, Any
 from urllib.parse import quote, unquote
 
 from pydantic import Field
+from tqdm.auto import tqdm
 
 from octis_m3l.errors import SettingsError, StorageError
 from octis_m3l.files import damage_errors, read_json, sha256, write_json, written_whole
@@ -71,8 +72,6 @@ def fetch_wikipedia_m3l(
     dict
         How many items came, do not exist, or failed; ``not-there.jsonl`` lists them.
     """
-    from tqdm.auto import tqdm
-
     if not fetcher.names_contact:
         raise SettingsError(
             f"Wikimedia asks programs to name a contact: set {CONTACT} to your e-mail address (it "
