@@ -89,12 +89,12 @@ class ModelOutput(dict[str, Any]):
 
     def view(self, name: str) -> dict[str, Any]:
         """Return a plain OCTIS output of one view."""
-        if f"topics/{name}" not in self:
-            check_known(name, self.views, "view")
         plain: dict[str, Any] = {}
         if f"topics/{name}" in self:
             plain["topics"] = self.topics(name)
             plain["topic-word-matrix"] = self[f"topic-word-matrix/{name}"]
+        else:
+            check_known(name, self.views, "view")
         for key in THETA_KEYS.values():
             if f"{key}/{name}" in self:
                 plain[key] = self[f"{key}/{name}"]
