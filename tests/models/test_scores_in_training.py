@@ -25,8 +25,8 @@ def scores_of(model: Any) -> list[float]:
     return [epoch["score"] for epoch in model.history.epochs if "score" in epoch]
 
 
-def mean_reciprocal_rank(model: Any, dataset: MultiviewDataset, most: int) -> float:
-    """Return the mean over directions of the MRR of validation items, one query after another."""
+def mean_reciprocal_rank(model: Any, dataset: MultiviewDataset, most: int) -> tuple[float, int]:
+    """Return the mean over directions of the MRR of validation items, and of how many tuples."""
     embeddings = encode(dataset, "clsi", dimensions=10).embeddings
     shares: dict[str, dict[int, Any]] = {}
     for name, view in dataset.views.items():
@@ -42,7 +42,7 @@ def mean_reciprocal_rank(model: Any, dataset: MultiviewDataset, most: int) -> fl
     for link in dataset.links.tolist():
         for a, one in zip(dataset.views, link, strict=True):
             linked |= {(a, one, b, other) for b, other in zip(dataset.views, link, strict=True)}
-    directions = []
+    directions, tuples = [], set()
     for a in shares:
         for b in shares:
             ranks = []
@@ -52,14 +52,24 @@ def mean_reciprocal_rank(model: Any, dataset: MultiviewDataset, most: int) -> fl
                     for target, of_target in shares[b].items()
                 )
                 right = [n for n, (_, t) in enumerate(found, 1) if (a, query, b, t) in linked]
-                ranks += [1 / right[0]] if right else []
-            if a != b and ranks:
+                if a != b and right:
+                    ranks.append(1 / right[0])
+                    tuples.add(int(dataset.tuples(a)[query]))
+            if ranks:
                 directions.append(np.mean(ranks))
-    return float(np.mean(directions))
+    return float(np.mean(directions)), len(tuples)
 
 
 @pytest.mark.parametrize("most", [500, 11])
 def test_it_is_the_mrr_of_a_slow_loop(most: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    measure, measured = M3LContrast._score, []
+
+    def watched(*given: Any) -> Any:
+        function: Any = measure(*given)
+        measured.append(function)
+        return function
+
+    monkeypatch.setattr(M3LContrast, "_score", watched)
     # Three views, a quarter of the items missing, some with two pictures.
     dataset = planted(tuples=150, missing=0.25, shares=(0.6, 0.3)).dataset
     assert min(view.sizes[1] for view in dataset.views.values()) > 20
@@ -67,8 +77,10 @@ def test_it_is_the_mrr_of_a_slow_loop(most: int, monkeypatch: pytest.MonkeyPatch
     for epochs in (1, 6):
         model: Any = M3LContrast(**SMALL | {"epochs": epochs}).fit(dataset, top_words=TOP_WORDS)
         kept = model.history.epochs[model.history.best_epoch]["score"]
-        assert kept == pytest.approx(mean_reciprocal_rank(model, dataset, most), abs=1e-9)
-        assert kept >= max(scores_of(model)) - 0.02
+        expected, tuples = mean_reciprocal_rank(model, dataset, most)
+        assert kept == pytest.approx(expected, abs=1e-9)
+        assert measured[-1]() == (pytest.approx(expected, abs=1e-9), tuples)
+        assert kept >= max(scores_of(model)) - max(0.02, 0.5 / tuples**0.5)
 
 
 def without_validation_links(data: MultiviewDataset) -> MultiviewDataset:
@@ -98,7 +110,7 @@ def test_a_network_that_gets_worse_has_earlier_weights(
     def falling(self: Any, network: Any, fit: Any) -> Any:
         norm = next(m for m in network.modules() if isinstance(m, torch.nn.BatchNorm1d))
         # 63 tuples are four batches; the score falls after three epochs.
-        return lambda: -abs(float(norm.num_batches_tracked) - 12)  # type: ignore[arg-type]
+        return lambda: (-abs(float(norm.num_batches_tracked) - 12), 1000)  # type: ignore[arg-type]
 
     settings = SMALL | {"epochs": 20, "schedule": "constant"}
     monkeypatch.setattr(M3LContrast, "_score", falling)
