@@ -158,8 +158,8 @@ class NeuralSettings(EncodedSettings):
     )
     standardised: Literal["own-view", "one-length", "none"] = Field(
         "own-view",
-        description="whether each view's embeddings are standardised; one-length: and then scaled "
-        "to one length",
+        description="whether each view's embeddings are standardised, dimension by dimension; "
+        "one-length: centred and scaled to one length",
     )
     input_noise: float = Field(
         0.0, ge=0, description="σ of noise added to embeddings in training, if standardised"

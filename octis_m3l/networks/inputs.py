@@ -27,8 +27,10 @@ class Standardiser(nn.Module):
     dimensions : int
         D, the size of the embeddings.
     one_length : bool
-        Whether every result is scaled to the length √D. Encoders that are fitted on training items
-        give others shorter vectors, from which a network infers less certain topics.
+        Whether all dimensions are divided by the same number instead, and every result is scaled to
+        the length √D. Dimensions of little variance, which are mostly noise in encoders that are
+        fitted on training items, then stay small; and these encoders give other items shorter
+        vectors, from which a network infers less certain topics.
     noise : float
         Standard deviation of what is added to every dimension of a result in training.
     """
@@ -62,6 +64,8 @@ class Standardiser(nn.Module):
         # A deviation below single precision counts as zero.
         least = np.maximum(1e-9 * deviation.max(), 1e-7 * np.abs(np.asarray(mean)))
         varies = deviation > least
+        if self.one_length and varies.any():
+            deviation[:] = np.sqrt(np.mean(deviation[varies] ** 2))
         scale = np.where(varies, 1.0 / np.where(varies, deviation, 1.0), 1.0)
         self.mean.copy_(torch.from_numpy(np.asarray(mean)))
         self.scale.copy_(torch.from_numpy(scale))
