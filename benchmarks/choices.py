@@ -1,8 +1,8 @@
 """What each choice of M3L-Contrast's default is worth, and whether it would be chosen again.
 
-Every choice is changed separately, on the validation partitions of all corpora. Then each source of
-corpora is left out in turn: the settings with the highest worth on the others are scored on its
-test partitions. Runs are kept as `generalising.py` keeps them, and may be in the same file.
+One choice at a time is changed, on the validation partitions of all corpora. Then each source of
+corpora is left out in turn: the change with the highest worth on the others, or none, is scored on
+its test partitions. Runs are kept as `generalising.py` keeps them, and may be in the same file.
 """
 
 from collections.abc import Collection, Iterable
@@ -94,6 +94,8 @@ def main() -> None:
     """Run what is missing, and print both tables."""
     arguments = parser_of(__doc__, CHANGES, seeds=1).parse_args()
     prepare(arguments)
+    if len({SOURCES[corpus] for corpus in arguments.only}) < 2:
+        raise SystemExit("--only names corpora of one source: give two sources or more.")
     corpora, labels, seeds = arguments.only, arguments.models, range(arguments.seeds)
 
     def ran(runs: Iterable[tuple[str, str]], partition: str) -> Lines:

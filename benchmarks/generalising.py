@@ -157,7 +157,8 @@ def means_of(lines: Lines) -> Means:
 
 def number(value: float) -> str:
     """Return a number as the docs write it."""
-    return f"{value:.3f}".replace("0.", ".", 1).replace("-", "−")
+    digits = f"{abs(value):.3f}".removeprefix("0")
+    return f"−{digits}" if value < 0 else digits
 
 
 def table(lines: Lines, titles: Mapping[str, str], seeds: int) -> str:
@@ -232,8 +233,11 @@ def complete(
 
 
 def origin(lines: Lines) -> dict[str, list[str]]:
-    """Return the commits, machines and dates of the runs."""
-    return {key: sorted({line[key] for line in lines.values()}) for key in context()}
+    """Return the commits, machines and dates of the runs; several commits are printed."""
+    found = {key: sorted({line[key] for line in lines.values()}) for key in context()}
+    if len(found["commit"]) > 1:
+        print(f"runs are of several commits: {', '.join(found['commit'])}", file=sys.stderr)
+    return found
 
 
 def parser_of(description: str | None, labels: Collection[str], seeds: int) -> ArgumentParser:

@@ -39,6 +39,18 @@ def lines_of(seeds: int = 2) -> dict[tuple[str, str, int], dict[str, Any]]:
     return lines
 
 
+def test_variants_of_a_corpus_are_of_one_source(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    sources = import_module("choices").SOURCES
+    assert {*sources.values()} == {
+        *("bible-passages", "storybooks", "demo", "package-descriptions", "manual-pages"),
+        *("program-messages", "desktop-help", "office-help"),
+    }
+    of_passages = [corpus for corpus, source in sources.items() if source == "bible-passages"]
+    assert of_passages == [corpus for corpus in sources if corpus.startswith("bible-passages")]
+    assert sources["storybooks-joined"] == "storybooks"
+
+
 def test_sources_weigh_the_same_however_many_corpora_they_have(choices: Any) -> None:
     mrr = choices.mean_over_sources(lines_of(), "sharp", "mrr", [*SOURCES])
     assert mrr == pytest.approx((0.5 + (0.9 + 0.8) / 2 + 0.9) / 3)
@@ -96,6 +108,9 @@ def test_the_command_runs_changes_and_tests_what_it_chose(
     monkeypatch.setattr(sys, "argv", [*command, "--table"])
     choices.main()
     assert capsys.readouterr().out.splitlines() == printed
+    monkeypatch.setattr(sys, "argv", [*command, "--only", "two,two-joined"])
+    with pytest.raises(SystemExit, match="names corpora of one source"):
+        choices.main()
     monkeypatch.setattr(sys, "argv", [*command, "--table", "--seeds", "2"])
     with pytest.raises(SystemExit, match=r"lacks 8 validation runs, \('one', 'm3l-contrast', 1\)"):
         choices.main()

@@ -141,7 +141,10 @@ def infer(
     device: options.Device = "cpu",
     as_json: options.AsJson = False,
 ) -> None:
-    """Show the topics of new documents or pictures, with their words in every language."""
+    """Show the topics of new documents or pictures, with their words in every language.
+
+    Empty texts get no topics: null in JSON.
+    """
     column = None
     if text:
         if view or not items or "-" in items:
@@ -156,6 +159,8 @@ def infer(
     chosen = view or _only_language(loaded.output)
     read = _read_items(items or ["-"], loaded.output, chosen, column)
     known = [n for n, item in enumerate(read) if not isinstance(item, str) or item.strip()]
+    if not known:
+        raise DataError("there is nothing to infer: give texts, paths, or lines on stdin.")
     if missing := sorted({*range(len(read))} - {*known}):
         warn(
             f"{len(missing)} of {len(read)} texts are empty and get no topics; the first is item "
@@ -199,8 +204,6 @@ def _read_items(given: Sequence[str], output: Any, view: str, column: str | None
         lines = [text for table in given for text in _column(table, column)]
     else:
         lines = [line for item in given for line in (_standard_input() if item == "-" else [item])]
-    if not any(line.strip() for line in lines):
-        raise DataError("there is nothing to infer: give texts, paths, or lines on stdin.")
     if view in output.vocabularies:
         return lines if column is not None else [_text(line) for line in lines]
     paths = [Path(line) for line in lines if line.strip()]

@@ -46,7 +46,7 @@ def read_weights(file: Path) -> dict[str, Any]:
 
 
 def hash_of(parts: Iterable[str | NDArray[Any]]) -> str:
-    """Return a SHA-256 of texts and of the values of arrays, one after another."""
+    """Return a SHA-256 of texts and of the values of arrays of numbers, one after another."""
     digest = hashlib.sha256()
     for part in parts:
         if isinstance(part, str):

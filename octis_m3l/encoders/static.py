@@ -42,11 +42,11 @@ class StaticEncoder(PretrainedEncoder):
         super().__init__(model=model, **settings)
 
     def _load(self) -> Any:
-        from huggingface_hub import snapshot_download
-
         model2vec = import_extra("model2vec", "static")
         folder = existing_path(self.model)
         if folder is None:
+            from huggingface_hub import snapshot_download
+
             name, commit = self._weights["model"], self._weights["commit"]
             files = ["*.safetensors", "*.json", "*.md"]
             folder = Path(snapshot_download(name, revision=commit, allow_patterns=files))

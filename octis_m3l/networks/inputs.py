@@ -47,7 +47,7 @@ class Standardiser(nn.Module):
     def fit(self, embeddings: NDArray[Any], rows: slice, view: str) -> None:
         """Learn from some rows of an array or memory map (items × dimensions), read in pieces.
 
-        A dimension that does not vary is only centred.
+        A dimension that does not vary is only centred, unless all are divided by one number.
         """
         if rows.stop <= rows.start:
             raise DataError(
@@ -65,7 +65,7 @@ class Standardiser(nn.Module):
         least = np.maximum(1e-9 * deviation.max(), 1e-7 * np.abs(np.asarray(mean)))
         varies = deviation > least
         if self.one_length and varies.any():
-            deviation[:] = np.sqrt(np.mean(deviation[varies] ** 2))
+            deviation[:], varies[:] = np.sqrt(np.mean(deviation[varies] ** 2)), True
         scale = np.where(varies, 1.0 / np.where(varies, deviation, 1.0), 1.0)
         self.mean.copy_(torch.from_numpy(np.asarray(mean)))
         self.scale.copy_(torch.from_numpy(scale))

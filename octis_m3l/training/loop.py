@@ -106,8 +106,8 @@ def train(
         Returns how good the network is (the mean of numbers from 0 to 1) and the number n of tuples
         that this was measured on, without drawing random numbers. It is called about 20 times in a
         training, which ends early after five scores that are below the best by more than
-        max(0.02, 1 / 2√n), the largest standard error that a mean can have; in any case the network
-        has the weights of the last that was not.
+        max(0.02, 1 / 2√n), as much as chance alone may change a mean over n tuples; in any case the
+        network has the weights of the last that was not.
     checkpoint : Path, optional
         A folder. If it holds a checkpoint of this run, training continues from there.
     run : mapping, optional

@@ -99,9 +99,15 @@ def test_infer_a_column_of_a_table(
 
 @quiet
 def test_infer_gives_empty_cells_no_topics_and_the_others_theirs(
-    run: Run, trained: Path, tmp_path: Path
+    run: Run, refused: Refused, trained: Path, tmp_path: Path
 ) -> None:
-    table = tmp_path / "new.csv"
+    nothing, table = tmp_path / "nothing.txt", tmp_path / "new.csv"
+    nothing.write_text(" \n")
+    for empty in (nothing, " "):
+        refused(
+            "there is nothing to infer: give texts, paths, or lines on stdin.",
+            *("infer", trained / "model", empty, "--view", "en"),
+        )
     table.write_text("id,title\n1,\n2,The ship left\n3,  \n4,The harbour\n", encoding="utf-8")
     code, out, err = run("infer", trained / "model", table, "--text", "en=title", "--json")
     assert code == 0
