@@ -34,7 +34,7 @@ CHANGES: dict[str, dict[str, Any]] = {
     "prior weight 1": {"prior_weight": 1.0},
     "no noise on inputs": {"input_noise": 0.0},
     "dropout .2 in the networks": {"dropout": 0.2},
-    "inputs not scaled to one length": {"standardised": "own-view"},
+    "inputs standardised dimension by dimension": {"standardised": "own-view"},
     "a network for every view": {"shared_networks": "none"},
     "batches of 32 tuples": {"batch_size": 32},
     "at least 500 updates": {"updates": 500},
