@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable
 from typing import Any
 
 import numpy as np
-from data_sets import PASSAGES
+from data_sets import PASSAGES, SHORTENED
 from generalising import (
     CORPORA,
     Contenders,
@@ -43,10 +43,9 @@ CHANGES: dict[str, dict[str, Any]] = {
     "topics from β, centred": {"topic_form": "centred"},
     "default of 0.1": {"preset": "0.1", "encoder": "clsi"},
 }
-SOURCES = {
-    corpus: "bible-passages" if corpus in PASSAGES else corpus.removesuffix("-joined")
-    for corpus in CORPORA
-}
+SOURCES = {corpus: corpus.removesuffix("-joined") for corpus in CORPORA}
+SOURCES |= dict.fromkeys(PASSAGES, "bible-passages")
+SOURCES |= {corpus: whole for corpus, (whole, *_) in SHORTENED.items()}
 METRICS = {"mrr": "MRR", "least-mrr": "least MRR", "tu": "TU", "document-npmi": "NPMI"}
 
 

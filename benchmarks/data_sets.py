@@ -30,7 +30,21 @@ FROM_DEBIAN = (
     "desktop-help",
     "office-help",
 )
-NAMES = (*PASSAGES, "storybooks", "storybooks-joined", *UNLINKED, *FROM_DEBIAN, "demo")
+# The corpus, how many words of each text, and how many training tuples, if not all.
+SHORTENED: dict[str, tuple[str, int, int | None]] = {
+    "office-help-40": ("office-help", 40, 700),
+    "desktop-help-10": ("desktop-help", 10, None),
+    "package-descriptions-10": ("package-descriptions", 10, 700),
+    "manual-pages-60": ("manual-pages", 60, 168),
+}
+NAMES = (
+    *PASSAGES,
+    *("storybooks", "storybooks-joined"),
+    *UNLINKED,
+    *FROM_DEBIAN,
+    *SHORTENED,
+    "demo",
+)
 
 
 def data_folder(
@@ -63,9 +77,13 @@ def load(
     if name in ("storybooks", "storybooks-joined"):
         joined = 3 if name == "storybooks-joined" else 1
         return storybooks(views, partition=partition, joined=joined)
-    if name in FROM_DEBIAN:
+    if name in (*FROM_DEBIAN, *SHORTENED):
         folder = data_folder("OCTIS_M3L_CORPORA", "what benchmarks/corpora.py made")
-        rows = rows_of(folder / f"{name}.jsonl.gz")
+        whole, words, training = SHORTENED.get(name, (name, None, None))
+        rows = with_fewer(rows_of(folder / f"{whole}.jsonl.gz"), training)
+        if words is not None:
+            for row in rows:
+                row["text"] = {view: shortened(text, words) for view, text in row["text"].items()}
         dataset = of_rows(rows, list(dict.fromkeys(n for row in rows for n in row["text"])), name)
     elif name == "demo":
         dataset = demo_corpus()
@@ -91,12 +109,22 @@ def bible_passages(languages: Sequence[str], *, training: int | None = None) -> 
     for passage in passages:
         passage["label"] = passage["genre"]
         passage["text"]["zh"] = passage["text"]["zh"].replace(" ", "")
-    if training is not None:
-        numbers = [n for n, row in enumerate(passages) if row["partition"] == "train"]
-        random.Random(0).shuffle(numbers)
-        left_out = set(numbers[training:])
-        passages = [row for n, row in enumerate(passages) if n not in left_out]
-    return of_rows(passages, languages, "bible-passages")
+    return of_rows(with_fewer(passages, training), languages, "bible-passages")
+
+
+def with_fewer(rows: list[dict[str, Any]], training: int | None) -> list[dict[str, Any]]:
+    """Return rows with only so many training tuples, if a number is given."""
+    if training is None:
+        return rows
+    numbers = [n for n, row in enumerate(rows) if row["partition"] == "train"]
+    random.Random(0).shuffle(numbers)
+    left_out = set(numbers[training:])
+    return [row for n, row in enumerate(rows) if n not in left_out]
+
+
+def shortened(text: str, words: int) -> str:
+    """Return the first words of a text; of a language without spaces, ten characters a word."""
+    return " ".join(text.split()[:words])[: 10 * words]
 
 
 def rows_of(path: Path) -> list[dict[str, Any]]:

@@ -24,7 +24,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from data_sets import FROM_DEBIAN, PASSAGES, load
+from data_sets import FROM_DEBIAN, PASSAGES, SHORTENED, load
 from report import context, finish, mean_std
 
 from octis_m3l.data import MultiviewDataset
@@ -35,8 +35,14 @@ from octis_m3l.metrics.retrieval import reciprocal_ranks
 from octis_m3l.models import MODELS
 from octis_m3l.networks import Standardiser
 
-CORPORA = (*PASSAGES, "storybooks", "storybooks-joined", "demo", *FROM_DEBIAN)
-TOPICS = {"bible-passages-500": 25, "bible-passages-200": 20, "demo": 10, "desktop-help": 20}
+CORPORA = (*PASSAGES, "storybooks", "storybooks-joined", "demo", *FROM_DEBIAN, *SHORTENED)
+TOPICS = {
+    "bible-passages-500": 25,
+    "bible-passages-200": 20,
+    "demo": 10,
+    "desktop-help": 20,
+    "manual-pages-60": 20,
+}
 Contenders = Mapping[str, tuple[str, str, dict[str, Any]]]
 # Title, model, settings; "vectors" are those that M3L-Contrast reads, which have an MRR too.
 CONTENDERS: Contenders = {
