@@ -17,6 +17,9 @@ from octis_m3l.data.views import TextView
 from octis_m3l.devices import on_threads
 from octis_m3l.errors import DataError
 
+_ROUNDS = 3
+_RIDGE = 0.1
+
 
 @dataclass(frozen=True, eq=False)
 class LatentSemanticEncoder:
@@ -122,11 +125,11 @@ def fit_cross_language(
 ) -> dict[str, LatentSemanticEncoder]:
     """Fit cross-language LSI: LSA on the concatenated languages of each training tuple.
 
-    Words and their frequencies come from all training documents. The map is fitted on the tuples
-    that have every language, since gaps would look like directions in which languages differ. If
-    these are at most half of the tuples with two languages or more, and no more than the
-    dimensions wanted, all tuples with two languages or more are used. A new document is encoded by
-    its own language's part of the map.
+    Words and their frequencies come from all training documents, the map from the training tuples
+    with two languages or more. If some of these lack a language, the map is refitted by alternating
+    least squares over the languages that each tuple has, since gaps would look like directions in
+    which languages differ. A document's vector is estimated by least squares from its own language
+    alone, and divided by the number of languages. All estimates have a ridge penalty.
 
     Parameters
     ----------
@@ -139,8 +142,8 @@ def fit_cross_language(
     """
     check_linked(dataset, views)
     tuples = dataset.partition_tuples("train")
-    blocks, fitted, members = [], {}, np.zeros(len(tuples), np.int64)
-    for name in views:
+    blocks, fitted, present = [], {}, np.zeros((len(tuples), len(views)), bool)
+    for number, name in enumerate(views):
         text = dataset.text_view(name)
         fitted[name], weighted = _fit_words(text, words)
         place = np.searchsorted(tuples, dataset.tuples(name)[text.rows("train")])
@@ -148,17 +151,45 @@ def fit_cross_language(
         share = 1.0 / np.bincount(place, minlength=len(tuples))[place]
         mean = coo_array((share, (place, np.arange(len(place)))), (len(tuples), len(place)))
         blocks.append(csr_array(mean) @ weighted)
-        members[np.unique(place)] += 1
-    whole = np.flatnonzero(members == len(views))
-    linked = np.flatnonzero(members >= min(2, len(views)))
-    kept = whole if len(whole) > min(dimensions, len(linked) // 2) else linked
-    components = _components(csr_array(csr_array(hstack(blocks))[kept]), dimensions, seed)
-    ends = np.cumsum([block.shape[1] for block in blocks])
-    parts = np.split(components, ends[:-1])
+        present[place, number] = True
+    linked = present.sum(axis=1) >= min(2, len(views))
+    blocks, present = [csr_array(block[linked]) for block in blocks], present[linked]
+    components = _components(csr_array(hstack(blocks)), dimensions, seed)
+    parts = np.split(components, np.cumsum([block.shape[1] for block in blocks])[:-1])
+    if not present.all():
+        parts = _fitted_over_gaps(blocks, present, parts)
     return {
-        name: replace(fitted[name], name="clsi", components=np.ascontiguousarray(part))
+        name: replace(
+            fitted[name],
+            name="clsi",
+            components=np.ascontiguousarray(_solved(len(views) * part.T @ part, part), np.float32),
+        )
         for name, part in zip(views, parts, strict=True)
     }
+
+
+def _fitted_over_gaps(
+    blocks: Sequence["csr_array[Any]"], present: NDArray[np.bool_], parts: Sequence[NDArray[Any]]
+) -> list[NDArray[Any]]:
+    patterns, pattern_of = np.unique(present, axis=0, return_inverse=True)
+    for _ in range(_ROUNDS):
+        squares = np.stack([part.T @ part for part in parts])
+        latent = sum(block @ part for block, part in zip(blocks, parts, strict=True))
+        for number, pattern in enumerate(patterns):
+            rows = pattern_of == number
+            latent[rows] = _solved(squares[pattern].sum(axis=0), latent[rows])
+        of_view = [latent * has[:, None] for has in present.T]
+        fitted = [_solved(z.T @ z, b.T @ z) for b, z in zip(blocks, of_view, strict=True)]
+        whole, _ = np.linalg.qr(np.concatenate(fitted))
+        parts = np.split(whole, np.cumsum([len(part) for part in fitted])[:-1])
+    return [*parts]
+
+
+def _solved(squares: NDArray[Any], rows: NDArray[Any]) -> NDArray[Any]:
+    """Return rows · (squares + ridge)⁻¹."""
+    size = len(squares)
+    ridge = _RIDGE * np.trace(squares) / size or 1.0
+    return np.asarray(np.linalg.solve(squares + ridge * np.eye(size), rows.T).T)
 
 
 def from_word_vectors(dataset: MultiviewDataset, view: str) -> LatentSemanticEncoder:

@@ -148,29 +148,66 @@ def side_by_side(dataset: MultiviewDataset) -> tuple[NDArray[np.float64], NDArra
     return np.hstack(blocks), languages
 
 
-def assert_fitted_on(dataset: MultiviewDataset, rows: NDArray[np.float64]) -> None:
-    fitted = fit_cross_language(dataset, list(dataset.views), dimensions=5, seed=2)
-    expected = TruncatedSVD(5, random_state=2).fit(rows).components_.T
-    found = np.concatenate([encoder.components for encoder in fitted.values()])
-    sign = np.sign((found * expected).sum(axis=0))
-    np.testing.assert_allclose(found * sign, expected, atol=1e-4)
+def with_ridge(map_: NDArray[np.float64], target: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the x of least |map · x − target|² + r |x|²; r: a tenth of the map's mean square."""
+    dimensions = map_.shape[1]
+    ridge = 0.1 * (map_**2).sum() / dimensions
+    rows = np.vstack([map_, np.sqrt(ridge) * np.eye(dimensions)])
+    wanted = np.concatenate([target, np.zeros((dimensions, *target.shape[1:]))])
+    return np.asarray(np.linalg.lstsq(rows, wanted, rcond=None)[0])
 
 
-def test_cross_language_lsi_is_lsa_of_whole_tuples_set_side_by_side() -> None:
-    dataset = planted(gaps=True)
-    rows, languages = side_by_side(dataset)
-    numbers = dataset.tuples("de")[dataset.view("de").rows("train")]
-    assert np.bincount(numbers).max() == 2
-    assert {1, 2} == set(languages.tolist())
-    assert_fitted_on(dataset, rows[languages == 2])
+def slowly_fitted(dataset: MultiviewDataset, dimensions: int, seed: int) -> Any:
+    """Return every language's map and words' weights of its training documents, tuple by tuple."""
+    weights, languages = side_by_side(dataset)
+    linked = weights[languages >= 2]
+    encoders = fit_cross_language(dataset, list(dataset.views), dimensions=dimensions, seed=seed)
+    sizes = [len(encoder.vocabulary) for encoder in encoders.values()]
+    places = np.split(np.arange(sum(sizes)), np.cumsum(sizes)[:-1])
+    svd = TruncatedSVD(dimensions, random_state=seed).fit(linked)
+    found = svd.components_.T
+    has = np.array([[row[place].any() for place in places] for row in linked])
+    for _ in range(0 if has.all() else 3):
+        latent = np.zeros((len(linked), dimensions))
+        for row, text in enumerate(linked):
+            own = np.concatenate(
+                [place for place, one in zip(places, has[row], strict=True) if one]
+            )
+            latent[row] = with_ridge(found[own], text[own])
+        found = np.vstack(
+            [
+                with_ridge(latent[has[:, n]], linked[has[:, n]][:, place]).T
+                for n, place in enumerate(places)
+            ]
+        )
+        found, _ = np.linalg.qr(found)
+    return {name: found[place] for name, place in zip(encoders, places, strict=True)}, encoders
 
 
 @pytest.mark.parametrize(
-    ("whole", "others", "used"), [(31, 30, 3), (30, 30, 3), (6, 30, 3), (5, 30, 2), (1, 30, 2)]
+    ("case", "languages"), [("pairs", {2}), ("gaps", {1, 2}), ("three", {1, 2, 3})]
 )
-def test_tuples_of_some_languages_count_where_too_few_have_all(
-    whole: int, others: int, used: int
+def test_cross_language_lsi_is_alternating_least_squares_of_languages_side_by_side(
+    case: str, languages: set[int]
 ) -> None:
+    data = three_languages() if case == "three" else planted(gaps=case == "gaps")
+    assert {*side_by_side(data)[1].tolist()} == languages
+    maps, encoders = slowly_fitted(data, 5, seed=2)
+    for name, encoder in encoders.items():
+        texts = list(data.text_view(name).texts or ())
+        counted = TfidfVectorizer(
+            analyzer=str.split, sublinear_tf=True, vocabulary=encoder.vocabulary
+        )
+        counted.fit(texts[: data.view(name).sizes[0]])
+        estimate = with_ridge(maps[name], counted.transform(texts).toarray().T).T
+        expected = estimate / len(encoders)
+        vectors = encoder.encode(texts)
+        # The signs of dimensions are arbitrary.
+        np.testing.assert_allclose(vectors @ vectors.T, expected @ expected.T, atol=1e-3)
+
+
+def three_languages(whole: int = 12, others: int = 40) -> MultiviewDataset:
+    """Return texts of which most lack one of three languages, and one has no counterpart."""
     texts: Texts = {
         language: [
             text if number < whole or number % 3 != position else None
@@ -178,15 +215,43 @@ def test_tuples_of_some_languages_count_where_too_few_have_all(
         ]
         for position, language in enumerate(("en", "de", "fi"))
     }
-    dataset = built(
+    return built(
         {
             language: [*column, "en1 en2" if language == "en" else None]
             for language, column in texts.items()
         }
     )
-    rows, languages = side_by_side(dataset)
-    assert np.bincount(languages).tolist() == [0, 1, others, whole]
-    assert_fitted_on(dataset, rows[languages >= used])
+
+
+def test_languages_that_no_tuple_has_together_meet_through_a_third() -> None:
+    themes, rng = 6, np.random.default_rng(0)
+    columns: Texts = {"en": [], "de": [], "fi": []}
+    for number in range(90):
+        theme = number % themes
+        for position, (language, column) in enumerate(columns.items()):
+            words = [f"{language}{theme}x{word}" for word in rng.integers(8, size=12)]
+            lacks = position == (0 if number // themes % 2 else 2)
+            column.append(None if lacks else " ".join(words))
+    fitted = fit_cross_language(built(columns), list(columns), dimensions=themes)
+    wordings = {
+        language: [" ".join(f"{language}{theme}x{word}" for word in range(8)) for theme in range(6)]
+        for language in ("en", "fi")
+    }
+    english, finnish = (unit(fitted[name].encode(texts)) for name, texts in wordings.items())
+    similarity = english @ finnish.T
+    assert similarity.diagonal().min() > 0.9
+    assert (similarity - 2 * np.eye(themes)).max() < 0.3
+
+
+def test_a_language_without_links_is_encoded_as_zeros() -> None:
+    texts = {
+        "en": [*random_texts(20), *[None] * 10],
+        "de": [*random_texts(20, 1, "de"), *[None] * 10],
+        "fi": [*[None] * 20, *random_texts(10, 2, "fi")],
+    }
+    fitted = fit_cross_language(built(texts), list(texts), dimensions=4)
+    assert not fitted["fi"].encode(random_texts(3, 2, "fi")).any()
+    assert fitted["en"].encode(random_texts(3)).any(axis=1).all()
 
 
 @pytest.mark.filterwarnings("ignore:invalid value encountered:RuntimeWarning")
