@@ -152,7 +152,7 @@ class EmbeddingModel(NeuralTopicModel[E]):
     search_space: ClassVar[dict[str, tuple[Any, ...]]] = {
         "num_topics": (10, 200),
         "learning_rate": (2e-4, 2e-2, "log-uniform"),
-        "hidden_size": (50, 800),
+        "hidden_size": (50, 1500),
         "hidden_layers": (1, 3),
         "dropout": (0.0, 0.5),
         "batch_size": (16, 256),
