@@ -39,7 +39,8 @@ SHORTENED: dict[str, tuple[str, int, int | None]] = {
 }
 NAMES = (
     *PASSAGES,
-    *("storybooks", "storybooks-joined"),
+    "storybooks",
+    "storybooks-joined",
     *UNLINKED,
     *FROM_DEBIAN,
     *SHORTENED,
@@ -123,7 +124,10 @@ def with_fewer(rows: list[dict[str, Any]], training: int | None) -> list[dict[st
 
 
 def shortened(text: str, words: int) -> str:
-    """Return the first words of a text; of a language without spaces, ten characters a word."""
+    """Return the first words of a text, in all at most ten characters a word.
+
+    Languages without spaces are cut too.
+    """
     return " ".join(text.split()[:words])[: 10 * words]
 
 

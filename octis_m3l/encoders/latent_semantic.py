@@ -19,6 +19,7 @@ from octis_m3l.errors import DataError
 
 _ROUNDS = 3
 _RIDGE = 0.1
+_LEAST_SIZE = 0.4
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,13 +124,14 @@ def fit_cross_language(
     words: int = 20_000,
     seed: int = 0,
 ) -> dict[str, LatentSemanticEncoder]:
-    """Fit cross-language LSI: LSA on the concatenated languages of each training tuple.
+    """Fit cross-language LSI: LSA on the languages of each training tuple side by side.
 
     Words and their frequencies come from all training documents, the map from the training tuples
     with two languages or more. If some of these lack a language, the map is refitted by alternating
     least squares over the languages that each tuple has, since gaps would look like directions in
     which languages differ. A document's vector is estimated by least squares from its own language
-    alone, and divided by the number of languages. All estimates have a ridge penalty.
+    alone, and divided by the number of languages, so that it is about as long as a projection.
+    Every estimate has a ridge penalty of a tenth of the map's mean square.
 
     Parameters
     ----------
@@ -154,41 +156,47 @@ def fit_cross_language(
         present[place, number] = True
     linked = present.sum(axis=1) >= min(2, len(views))
     blocks, present = [csr_array(block[linked]) for block in blocks], present[linked]
-    components = _components(csr_array(hstack(blocks)), dimensions, seed)
-    parts = np.split(components, np.cumsum([block.shape[1] for block in blocks])[:-1])
-    if not present.all():
-        parts = _fitted_over_gaps(blocks, present, parts)
+    with on_threads(0, len(present) * dimensions):
+        parts = _fitted(blocks, present, dimensions, seed)
+        maps = [_solved(part.T @ part, part) / len(views) for part in parts]
     return {
         name: replace(
-            fitted[name],
-            name="clsi",
-            components=np.ascontiguousarray(_solved(len(views) * part.T @ part, part), np.float32),
+            fitted[name], name="clsi", components=np.ascontiguousarray(map_of_words, np.float32)
         )
-        for name, part in zip(views, parts, strict=True)
+        for name, map_of_words in zip(views, maps, strict=True)
     }
 
 
-def _fitted_over_gaps(
-    blocks: Sequence["csr_array[Any]"], present: NDArray[np.bool_], parts: Sequence[NDArray[Any]]
+def _fitted(
+    blocks: Sequence["csr_array[Any]"], present: NDArray[np.bool_], dimensions: int, seed: int
 ) -> list[NDArray[Any]]:
+    """Return the words' vectors of each language, orthonormal over all languages."""
+    ends = np.cumsum([block.shape[1] for block in blocks])[:-1]
+    words = csr_array(hstack(blocks))
+    parts = np.split(_components(words, dimensions, seed), ends)
     patterns, pattern_of = np.unique(present, axis=0, return_inverse=True)
-    for _ in range(_ROUNDS):
+    for _ in range(0 if present.all() else _ROUNDS):
         squares = np.stack([part.T @ part for part in parts])
-        latent = sum(block @ part for block, part in zip(blocks, parts, strict=True))
+        latent = np.asarray(words @ np.concatenate(parts))
         for number, pattern in enumerate(patterns):
-            rows = pattern_of == number
+            rows = pattern_of.ravel() == number
             latent[rows] = _solved(squares[pattern].sum(axis=0), latent[rows])
-        of_view = [latent * has[:, None] for has in present.T]
-        fitted = [_solved(z.T @ z, b.T @ z) for b, z in zip(blocks, of_view, strict=True)]
-        whole, _ = np.linalg.qr(np.concatenate(fitted))
-        parts = np.split(whole, np.cumsum([len(part) for part in fitted])[:-1])
-    return [*parts]
+        found = [
+            _solved(latent[has].T @ latent[has], block.T @ latent)
+            for block, has in zip(blocks, present.T, strict=True)
+        ]
+        whole, sizes, _ = np.linalg.svd(np.concatenate(found), full_matrices=False)
+        # Smaller directions tell only which languages are missing.
+        parts = np.split(whole[:, sizes >= _LEAST_SIZE * sizes[0]], ends)
+    # The vectors of words of no linked tuple are rounding errors.
+    linked = np.split(np.asarray(words.sum(axis=0) > 0), ends)
+    return [part * known[:, None] for part, known in zip(parts, linked, strict=True)]
 
 
 def _solved(squares: NDArray[Any], rows: NDArray[Any]) -> NDArray[Any]:
     """Return rows · (squares + ridge)⁻¹."""
     size = len(squares)
-    ridge = _RIDGE * np.trace(squares) / size or 1.0
+    ridge = (_RIDGE * np.trace(squares) / size) or 1.0
     return np.asarray(np.linalg.solve(squares + ridge * np.eye(size), rows.T).T)
 
 

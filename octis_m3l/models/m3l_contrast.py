@@ -38,7 +38,7 @@ class M3LContrastSettings(NeuralSettings):
     )
     temperature: float = Field(0.05, gt=0, description="τ of InfoNCE")
     contrastive_weight: float = Field(5.0, ge=0, description="s, weight of InfoNCE of each pair")
-    prior_weight: float = Field(0.1, ge=0, description="λ_prior, weight of KL(q ‖ prior)")
+    prior_weight: float = Field(0.5, ge=0, description="λ_prior, weight of KL(q ‖ prior)")
     alignment_weight: float = Field(0.0, ge=0, description="λ_align, weight of KL between views")
     alignment: Literal["all-pairs", "one-way"] = Field(
         "all-pairs", description="KL of all ordered pairs, or only of later views to earlier ones"

@@ -162,7 +162,9 @@ class NeuralSettings(EncodedSettings):
         "one-length: centred and scaled to one length",
     )
     input_noise: float = Field(
-        0.0, ge=0, description="σ of noise added to embeddings in training, if standardised"
+        0.0,
+        ge=0,
+        description="σ of noise on standardised embeddings in training; D < 150: × √(D / 150)",
     )
 
 

@@ -14,6 +14,7 @@ from octis_m3l.data.batches import SparseRows
 from octis_m3l.errors import DataError
 
 _TIMES_THE_MEAN = 5
+_USUAL_DIMENSIONS = 150
 
 
 class Standardiser(nn.Module):
@@ -32,7 +33,8 @@ class Standardiser(nn.Module):
         fitted on training items, then stay small; and these encoders give other items shorter
         vectors, from which a network infers less certain topics.
     noise : float
-        Standard deviation of what is added to every dimension of a result in training.
+        Standard deviation of what is added to every dimension of a result in training; with
+        D < 150, × √(D / 150), since the same noise would drown a short vector.
     """
 
     mean: Tensor
@@ -40,7 +42,8 @@ class Standardiser(nn.Module):
 
     def __init__(self, dimensions: int, *, one_length: bool = False, noise: float = 0.0) -> None:
         super().__init__()
-        self.one_length, self.noise = one_length, noise
+        self.one_length = one_length
+        self.noise = noise * min(1.0, math.sqrt(dimensions / _USUAL_DIMENSIONS))
         self.register_buffer("mean", torch.zeros(dimensions))
         self.register_buffer("scale", torch.ones(dimensions))
 

@@ -454,9 +454,8 @@ def plain_inputs(network: M3LContrastNetwork, name: str, embeddings: Tensor) -> 
         rows.append(row)
     inputs = torch.stack(rows)
     if network.settings.input_noise:
-        inputs = inputs + network.settings.input_noise * torch.randn(
-            inputs.shape, dtype=torch.float64
-        )
+        noise = torch.randn(inputs.shape, dtype=torch.float64)
+        inputs = inputs + network.settings.input_noise * math.sqrt(inputs.shape[1] / 150) * noise
     return inputs
 
 
@@ -592,7 +591,8 @@ def test_the_preset_of_a_version_may_be_read_as_a_number() -> None:
 
 def test_no_noise_is_added_to_inputs_that_are_not_standardised() -> None:
     # Noise of the size of standardised values would drown vectors of length 1.
-    for standardised, noise in (("none", 0.0), ("one-length", 2.0), ("own-view", 2.0)):
+    for standardised, noise in (("none", 0.0), ("one-length", 1.2), ("own-view", 1.2)):
         settings = M3LContrastSettings.checked({"standardised": standardised}, "m3l-contrast")
-        network: Any = M3LContrastNetwork(DIMENSIONS, VOCABULARIES, settings)
+        dimensions = dict.fromkeys(DIMENSIONS, 200)
+        network: Any = M3LContrastNetwork(dimensions, VOCABULARIES, settings)
         assert {one.noise for one in network.standardisers.values()} == {noise}
