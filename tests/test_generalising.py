@@ -239,3 +239,18 @@ def test_processes_share_the_runs(tmp_path: Path) -> None:
     options = ["--only", "demo", "--models", "pltm", "--seeds", "2"]
     subprocess.run([*command, *options], check=True, capture_output=True)
     assert {*rows_in(out)} == {("pltm", 0), ("pltm", 1)}
+
+
+def test_shortened_corpora_have_fewer_words_and_training_tuples(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    data_sets = import_module("data_sets")
+    assert data_sets.shortened("one two  three four", 3) == "one two three"
+    assert data_sets.shortened("無空格的文字" * 9, 4) == ("無空格的文字" * 9)[:40]
+    parts = ["train"] * 8 + ["validation", "test"] * 3
+    rows = [{"number": n, "partition": part} for n, part in enumerate(parts)]
+    fewer = data_sets.with_fewer(rows, 5)
+    assert [row["partition"] for row in fewer] == ["train"] * 5 + ["validation", "test"] * 3
+    assert fewer == data_sets.with_fewer(rows, 5) == sorted(fewer, key=rows.index)
+    assert data_sets.with_fewer(rows, None) == rows

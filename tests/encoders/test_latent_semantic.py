@@ -194,6 +194,8 @@ def test_cross_language_lsi_is_alternating_least_squares_of_languages_side_by_si
 ) -> None:
     data = three_languages() if case == "three" else planted(gaps=case == "gaps")
     assert {*side_by_side(data)[1].tolist()} == languages
+    numbers = data.tuples("de")[data.view("de").rows("train")]
+    assert np.bincount(numbers).max() == (2 if case == "gaps" else 1)
     maps, encoders = slowly_fitted(data, 5, seed=2)
     vectors, expected = [], []
     for name, encoder in encoders.items():
