@@ -1,4 +1,4 @@
-"""M3L-Contrast as it comes beside other models, on corpora of several kinds, in one table.
+"""M3L-Contrast as it comes beside other models, on corpora of several kinds, in one table a score.
 
 Every run is appended to a file of JSON lines when it ends, and the same command goes on with what
 is missing.
@@ -52,10 +52,14 @@ CONTENDERS: Contenders = {
     "zeroshot-tm-kd": ("ZeroshotTM-KD", "zeroshot-tm-kd", {}),
     "0.1": ("default of 0.1", "m3l-contrast", {"preset": "0.1", "encoder": "clsi"}),
 }
-TABLES = (
-    {"mrr": "MRR", "tu": "TU", "document-npmi": "NPMI"},
-    {"least-mrr": "least MRR", "pictures-mrr": "MRR with pictures", "cnpmi": "CNPMI"},
-)
+TITLES = {
+    "mrr": "MRR",
+    "tu": "topic uniqueness",
+    "document-npmi": "document NPMI",
+    "cnpmi": "CNPMI",
+    "least-mrr": "least MRR",
+    "pictures-mrr": "MRR with pictures",
+}
 Run = tuple[str, str, int]
 Lines = Mapping[Run, Mapping[str, Any]]
 loaded = lru_cache(maxsize=1)(load)
@@ -167,20 +171,15 @@ def number(value: float) -> str:
     return f"−{digits}" if value < 0 else digits
 
 
-def table(lines: Lines, titles: Mapping[str, str], seeds: int) -> str:
-    """Return scores in Markdown; in brackets the number of runs, if some are missing."""
+def table(lines: Lines, metric: str, seeds: int) -> str:
+    """Return one score in Markdown; in brackets the number of runs, if some are missing."""
     means, facts = means_of(lines), {run[0]: line for run, line in lines.items()}
-    columns = [
-        (key, metric)
-        for key in CONTENDERS
-        for metric in titles
-        if any(metric in by_model[key] for by_model in means.values())
-    ]
-    heads = [f"{CONTENDERS[key][0]}: {titles[metric]}" for key, metric in columns]
-    rows = [["corpus", "training tuples", "K", *heads], ["---"] * (3 + len(columns))]
+    known = [key for key in CONTENDERS if any(metric in by[key] for by in means.values())]
+    titles = [CONTENDERS[key][0] for key in known]
+    rows = [["corpus", "training tuples", "K", *titles], ["---"] * (3 + len(known))]
     for corpus in sorted(facts, key=CORPORA.index):
         row = [corpus, f"{facts[corpus]['training']:,}", str(facts[corpus]["topics"])]
-        for key, metric in columns:
+        for key in known:
             score = means[corpus][key].get(metric)
             row.append(number(score["mean"]) if score else "–")
             if score and score["runs"] > 1:
@@ -210,7 +209,7 @@ def below(lines: Lines) -> list[str]:
         if vectors["mrr"] >= 0.95:
             marks.append(("mrr", 0.9, f"the mark where vectors reach {number(vectors['mrr'])}"))
         found += [
-            f"{corpus}: {TABLES[0][metric]} {number(ours[metric])} < {number(mark)}, {which}"
+            f"{corpus}: {TITLES[metric]} {number(ours[metric])} < {number(mark)}, {which}"
             for metric, mark, which in marks
             if ours[metric] < mark
         ]
@@ -292,8 +291,8 @@ def main() -> None:
     if not arguments.table:
         failed = complete(arguments.out, runs, CONTENDERS, arguments.partition, arguments.processes)
     lines = lines_of(arguments.out, arguments.partition)
-    for titles in TABLES:
-        print(table(lines, titles, arguments.seeds), end="\n\n")
+    for metric, title in TITLES.items():
+        print(f"{title}:\n\n{table(lines, metric, arguments.seeds)}", end="\n\n")
     print("M3L-Contrast falls below a mark:", *below(lines) or ["nowhere"], sep="\n- ")
     finish(means_of(lines), partition=arguments.partition, runs_of=origin(lines))
     if failed:

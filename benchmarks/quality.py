@@ -28,7 +28,9 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--model", default="m3l-contrast", choices=sorted(MODELS))
     parser.add_argument("--views", help="en,de,pictures")
     parser.add_argument("--encoder", default="auto", help="auto, given, lsa or clsi")
-    parser.add_argument("--pictures", help="encoder of the pictures: picture, timm:NAME, …")
+    parser.add_argument(
+        "--embed", nargs="*", default=[], metavar="VIEW=ENCODER", help="en=use de=e5, pictures=…"
+    )
     parser.add_argument("--topics", type=int, default=50)
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--partition", default="test", help="scored: test or validation")
@@ -108,8 +110,8 @@ def main() -> None:
     dataset = load(arguments.data, views, partition=arguments.split)
     if arguments.data == "bible-passages" and arguments.model in READS_WORDS:
         dataset = tied_by_words(dataset)
-    if arguments.pictures:
-        dataset = embed(dataset, dict.fromkeys(dataset.image_views, arguments.pictures))
+    if arguments.embed:
+        dataset = embed(dataset, dict(pair.split("=", 1) for pair in arguments.embed))
     if arguments.documents:
         dataset = dataset.sample(arguments.documents)
     settings = {"num_topics": arguments.topics, **settings_of(arguments.set)}
@@ -134,7 +136,7 @@ def main() -> None:
         model=arguments.model,
         partition=arguments.partition,
         inferred_by=arguments.infer_by,
-        pictures=arguments.pictures,
+        embedded_by=arguments.embed,
         settings=settings | ({"documents": arguments.documents} if arguments.documents else {}),
         topk=arguments.topk,
         seeds=arguments.seeds,
