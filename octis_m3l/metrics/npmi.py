@@ -12,6 +12,7 @@ from octis_m3l.data.dataset import MultiviewDataset
 from octis_m3l.errors import DataError
 from octis_m3l.metrics.base import TopicMetric
 from octis_m3l.metrics.outputs import check_option
+from octis_m3l.metrics.windows import window_counts
 
 MEASURES = ("c_npmi", "c_v", "c_uci", "u_mass")
 
@@ -53,6 +54,25 @@ def document_npmi(
     expected = (alone[:, left] / documents) * (alone[:, right] / documents)
     values = normalised_pmi(joint, expected, never=-1.0)
     return np.asarray(np.clip(values, -1.0, 1.0).mean(axis=1))
+
+
+def window_npmi(
+    topics: NDArray[np.int64], windows: int, together: "csr_array[np.float64]"
+) -> NDArray[np.float64]:
+    """Return, for each topic, the mean NPMI of its pairs of words in windows, as gensim's c_npmi.
+
+    NPMI(a, b) = ln((P(a, b) + ε) / (P(a) P(b))) / −ln(P(a, b) + ε), with P the share of windows and
+    ε = 10⁻¹². A word that never occurs is left out of its topic.
+    """
+    left, right = np.triu_indices(topics.shape[1], k=1)
+    chance = together.diagonal()[topics] / windows
+    expected = chance[:, left] * chance[:, right]
+    met: Any = together[topics[:, left], topics[:, right]]
+    joint = np.asarray(met.todense()) / windows + 1e-12
+    occur = expected > 0
+    values = np.zeros(occur.shape)
+    values[occur] = np.log(joint[occur] / expected[occur]) / -np.log(joint[occur])
+    return np.asarray(values.sum(axis=1) / occur.sum(axis=1))
 
 
 class _Coherence(TopicMetric):
@@ -132,18 +152,28 @@ class NPMI(_Coherence):
 
     def per_item(self, output: Mapping[str, Any]) -> NDArray[np.float64]:
         """Return the coherence of each topic, which needs two words of the training documents."""
+        topics, view = self._top_words(output), self._text_view
+        rows = view.rows("train")
+        tokens = view.token_ids[view.offsets[rows.start] : view.offsets[rows.stop]]
+        occurs = np.zeros(len(view.vocabulary), bool)
+        occurs[tokens] = True
+        if (lacking := np.flatnonzero(occurs[topics].sum(axis=1) < 2)).size:
+            words = ", ".join(view.vocabulary[word] for word in topics[lacking[0]])
+            raise DataError(
+                f"topic {lacking[0]} of '{self.view}' ({words}): fewer than two of its "
+                "words are in the training documents, so it has no coherence; build the "
+                "vocabulary from the training partition."
+            )
+        if self.measure == "c_npmi":
+            return window_npmi(topics, *window_counts(view))
         from gensim.models import CoherenceModel
 
-        vocabulary = self._text_view.vocabulary
-        topics = [[vocabulary[word] for word in topic] for topic in self._top_words(output)]
-        texts, dictionary = self._coherence._texts, self._coherence._dictionary
-        for number, topic in enumerate(topics):
-            if sum(word in dictionary.token2id for word in topic) < 2:
-                raise DataError(
-                    f"topic {number} of '{self.view}' ({', '.join(topic)}): fewer than two of its "
-                    "words are in the training documents, so it has no coherence; build the "
-                    "vocabulary from the training partition."
-                )
-        given = {"topics": topics, "texts": texts, "dictionary": dictionary}
-        model = CoherenceModel(**given, coherence=self.measure, topn=self.topk, processes=1)
+        model = CoherenceModel(
+            topics=[[view.vocabulary[word] for word in topic] for topic in topics],
+            texts=self._coherence._texts,
+            dictionary=self._coherence._dictionary,
+            coherence=self.measure,
+            topn=self.topk,
+            processes=1,
+        )
         return np.asarray(model.get_coherence_per_topic(), dtype=np.float64)

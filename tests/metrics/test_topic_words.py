@@ -1,17 +1,22 @@
 """Metrics of one view's topics: uniqueness and NPMI against loops, NPMI as OCTIS's Coherence."""
 
 import math
+from itertools import chain
 from typing import Any
 
 import numpy as np
 import pytest
+from gensim.corpora.dictionary import Dictionary
+from gensim.models import CoherenceModel
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from octis.evaluation_metrics.coherence_metrics import Coherence
 from scipy.sparse import csr_array
 
 from octis_m3l.data.dataset import MultiviewDataset
 from octis_m3l.data.views import TextView
 from octis_m3l.errors import DataError
-from octis_m3l.metrics import NPMI, DocumentNPMI, TopicUniqueness
+from octis_m3l.metrics import NPMI, DocumentNPMI, TopicUniqueness, windows
 from octis_m3l.metrics.npmi import document_npmi
 
 from .contract import MetricContract
@@ -86,12 +91,42 @@ def test_npmi_is_octis_coherence_and_reads_the_corpus_once(
 
     monkeypatch.setattr(TextView, "documents", count)
     metric = NPMI(dataset, view, topk=10, measure=measure)
-    assert read == []
     octis = Coherence(texts=texts, topk=10, measure=measure)
     topics = [topic[:10] for topic in in_words(dataset, output, view)]
-    assert metric.score(output) == float(octis.score({"topics": topics}))
+    assert metric.score(output) == pytest.approx(float(octis.score({"topics": topics})), abs=1e-12)
     assert metric.per_item(output).shape == (TOPICS,)
-    assert read == [corpus.rows("train")]
+    assert read == ([] if measure == "c_npmi" else [corpus.rows("train")])
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    documents=st.lists(st.lists(st.integers(0, 5), max_size=40), min_size=1, max_size=12),
+    at_once=st.sampled_from([1, 30, 100_000]),
+)
+def test_windows_are_counted_as_by_gensim(documents: list[list[int]], at_once: int) -> None:
+    documents = [[0, 1, 2, 3], *documents]
+    held_out = [4, 5] * 9
+    lengths = [len(document) for document in (*documents, held_out)]
+    view = TextView(
+        name="en",
+        sizes=(len(documents), 0, 1),
+        vocabulary=tuple("abcdef"),
+        token_ids=np.array([*chain(*documents, held_out)], np.int32),
+        offsets=np.cumsum([0, *lengths]),
+    )
+    topics = [[0, 1, 2], [3, 0, 4], [1, 2, 5]]
+    texts = [["abcdef"[word] for word in document] for document in documents]
+    expected = CoherenceModel(
+        topics=[["abcdef"[word] for word in topic] for topic in topics],
+        texts=texts,
+        dictionary=Dictionary(texts),
+        coherence="c_npmi",
+        processes=1,
+    ).get_coherence_per_topic()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(windows, "_TOKENS_AT_ONCE", at_once)
+        items = NPMI(MultiviewDataset([view]), topk=3).per_item({"topics/en": np.array(topics)})
+    np.testing.assert_allclose(items, expected, atol=1e-12)
 
 
 def test_a_topic_of_unseen_words_is_named() -> None:
