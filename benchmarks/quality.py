@@ -7,6 +7,7 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from data_sets import NAMES, UNLINKED, load, tied_by_words
 from inferring import output_by
@@ -14,6 +15,7 @@ from report import finish, mean_std, print_summary, summarise
 
 from octis_m3l.encoders import embed
 from octis_m3l.metrics import CrosslingualClassification, applicable
+from octis_m3l.metrics.outputs import THETA_KEYS, document_topics, partition_rows
 from octis_m3l.models import MODELS, load_model
 
 QUICK = ("mrr", "uap", "jsd", "tu", "npmi", "document-npmi")
@@ -90,6 +92,13 @@ def scored(arguments: argparse.Namespace, dataset: Any, output: Any) -> dict[str
     options = {"topk": arguments.topk, "corpus": corpus}
     measures = applicable(dataset, output, arguments.partition, wanted, **options)
     scores = {n: {w: m.score(output) for w, m in on.items()} for n, on in measures.items()}
+    if chosen is None:
+        for view in dataset.views:
+            known = f"{THETA_KEYS[arguments.partition]}/{view}" in output
+            if known and len(partition_rows(dataset, view, arguments.partition)):
+                theta = document_topics(output, dataset, view, arguments.partition)
+                largest = float(np.nanmedian(theta.max(axis=1)))
+                scores.setdefault("median of the largest share", {})[view] = largest
     for where, metric in measures.get("cnpmi", {}).items():
         scores.setdefault("coverage", {})[where] = metric.coverage(output)
     for where, metric in measures.get("classification", {}).items():
