@@ -144,7 +144,10 @@ def train(
             screen.say(f"{what}: {chosen}")
         counted = f"after {len(history.epochs)} epochs " if epochs else ""
         seconds = f"({history.seconds:.0f} s)"
-        screen.print(f"{model} {history.stopped} {counted}{seconds}; saved in {out}")
+        ended = "stopped early" if history.stopped == "early" else history.stopped
+        best = len(history.epochs) if history.best_epoch is None else history.best_epoch + 1
+        kept = f", with the weights of epoch {best}" if best < len(history.epochs) else ""
+        screen.print(f"{model} {ended} {counted}{seconds}; saved in {out}{kept}")
         if history.stopped == "interrupted":
             screen.print("The same command continues where this one stopped.")
         screen.print(topics_table(trained, 7))

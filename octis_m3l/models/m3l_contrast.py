@@ -196,6 +196,6 @@ class M3LContrast(EmbeddingModel[M3LContrastSettings]):
         for view, first in self.spaces.items():
             sharing.setdefault(first, []).append(view)
         groups = "; ".join(f"one for {', '.join(views)}" for views in sharing.values())
-        why = "one for each encoder; set 'shared_networks' to choose otherwise"
-        self._tell("networks", f"{groups}: {why}")
+        why = "views of one encoder share one; set 'shared_networks' to choose otherwise"
+        self._tell("networks", f"{groups}, since {why}")
         return {**super()._shape(fit), "network_of": self.spaces}

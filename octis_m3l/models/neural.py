@@ -198,8 +198,11 @@ class NeuralTopicModel(TopicModel[T]):
             epochs, batches = settings.loop(len(sampler)).epochs, len(sampler)
             found["epochs"] = (
                 f"{epochs:,} of {batches:,} update{'s' if batches > 1 else ''} each (batches of "
-                f"{sampler.batch_size}); set 'updates' or 'epochs' to choose otherwise"
+                f"{sampler.batch_size})"
             )
+            if epochs > settings.epochs:
+                found["epochs"] += f", for at least {settings.updates:,} updates"
+            found["epochs"] += "; set 'epochs' to choose otherwise"
         return found
 
     def _tell(self, what: str, chosen: str) -> None:

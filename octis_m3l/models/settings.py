@@ -93,7 +93,9 @@ class TrainingSettings(Settings):
     dropout: float = Field(0.2, ge=0, lt=1, description="dropout in the inference networks")
     epochs: int = Field(100, ge=1, description="the number of epochs")
     updates: int = Field(
-        2000, ge=0, description="unless epochs is set, epochs are added up to so many updates"
+        2000,
+        ge=0,
+        description="train for more epochs if they have fewer updates, unless epochs is set",
     )
     batch_size: int = Field(
         64, ge=2, description="tuples (or, without links, documents of each view) in a batch"
@@ -108,7 +110,10 @@ class TrainingSettings(Settings):
     second_momentum: float = Field(0.99, ge=0, lt=1, description="β₂ of Adam")
     weight_decay: float = Field(0.0, ge=0, description="weight decay of Adam")
     patience: int = Field(
-        0, ge=0, description="epochs without a better validation loss before stopping; 0: never"
+        0,
+        ge=0,
+        description="stop after so many epochs without a better validation loss; 0: m3l-contrast "
+        "stops by validation retrieval, other models do not stop early",
     )
     inference_samples: int = Field(
         20, ge=0, description="samples that θ is averaged over; 0: softmax of the mean"

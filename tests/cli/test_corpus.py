@@ -17,7 +17,10 @@ def test_info_of_a_data_set_a_model_and_the_installation(run: Run, trained: Path
     assert described["views"]["photos"]["kind"] == "image"
     why = "since texts are linked and 'use' was made for en, de"
     encoder = f"use+clsi, {why}; set 'encoder' to choose otherwise"
-    epochs = "1,500 of 1 update each (batches of 48); set 'updates' or 'epochs' to choose otherwise"
+    epochs = (
+        "1,500 of 1 update each (batches of 48), for at least 1,500 updates; set 'epochs' to "
+        "choose otherwise"
+    )
     assert described["m3l_contrast_chooses"] == {"encoder": encoder, "epochs": epochs}
     model = json.loads(run("info", trained / "model", "--json")[1])
     assert model["choices"]["encoder"] == encoder

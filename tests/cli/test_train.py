@@ -1,6 +1,7 @@
 """The demo, training, and continuing after Ctrl-C."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -31,6 +32,21 @@ def test_demo_finds_every_planted_theme_in_every_language(
     assert (tmp_path / "demo" / "topics.png").stat().st_size > 10_000
     out = run("evaluate", tmp_path / "demo" / "model", "--json", "--metric", "mrr")[1]
     assert json.loads(out)["scores"]["mrr"] == scores["mrr"]
+
+
+@quiet
+def test_an_early_end_is_said_with_the_epoch_whose_weights_are_kept(
+    run: Run, trained: Path, tmp_path: Path
+) -> None:
+    settings = [f"--set={one}" for one in ("patience=1", "epochs=500", "hidden_size=8")]
+    command = ("train", trained / "corpus", "--out", tmp_path / "model", "--topics", 5, *settings)
+    code, out, _ = run(*command)
+    assert code == 0
+    pattern = r"m3l-contrast stopped early after (\d+) epochs \(\d+ s\); saved in \S+, with the "
+    found = re.search(pattern + r"weights of epoch (\d+)", " ".join(out.split()))
+    assert found, out
+    assert 1 < int(found[1]) < 500
+    assert int(found[2]) == int(found[1]) - 1
 
 
 @quiet
@@ -82,7 +98,9 @@ def test_what_was_chosen_is_said_once(run: Run, trained: Path, tmp_path: Path) -
     assert code == 0
     why = "since texts are linked and 'use' was made for en, de; set 'encoder' to choose otherwise"
     assert (out + err).count(f"encoder: use+clsi, {why}") == 1
-    assert (out + err).count("networks: one for en, de; one for photos: one for each encoder") == 1
+    assert (out + err).count(
+        "networks: one for en, de; one for photos, since views of one encoder"
+    ) == 1
     assert "epochs: " not in out + err
     shown = json.loads(run(*train, tmp_path / "other", "--json", *FAST)[1])
     assert list(shown["choices"]) == ["encoder", "networks"]

@@ -22,12 +22,10 @@ CHOICES = {
         "clsi, since texts are linked and the language of en, de is not known; set 'encoder' to "
         "choose otherwise"
     ),
-    "epochs": (
-        "20 of 4 updates each (batches of 16); set 'updates' or 'epochs' to choose otherwise"
-    ),
+    "epochs": ("20 of 4 updates each (batches of 16); set 'epochs' to choose otherwise"),
     "networks": (
-        "one for en, de; one for image: one for each encoder; set 'shared_networks' to choose "
-        "otherwise"
+        "one for en, de; one for image, since views of one encoder share one; set "
+        "'shared_networks' to choose otherwise"
     ),
 }
 
@@ -66,10 +64,15 @@ def test_they_are_planned_without_training(
     assert planned == {what: CHOICES[what] for what in ("encoder", "epochs")}
     assert (model.choices, model.network, model.output) == ({}, None, None)
     assert M3LContrast(**SMALL, encoder="lsa", epochs=2).planned(data) == {}
+    longer = M3LContrast(**SMALL, batch_size=16, updates=1000).planned(data)
+    assert longer["epochs"] == (
+        "250 of 4 updates each (batches of 16), for at least 1,000 updates; set 'epochs' to choose "
+        "otherwise"
+    )
     # Of models that leave views out, and of plain OCTIS data sets.
     few = InfoCTM(num_topics=3, batch_size=16, updates=1)
     with pytest.warns(UserWarning, match="views image are left out"):
-        assert few.planned(data)["epochs"].startswith("500 of 4 updates each (batches of 16); ")
+        assert few.planned(data)["epochs"].startswith("500 of 4 updates each (batches of 16)")
     english = ZeroshotTM(**SMALL, batch_size=16, updates=1).planned(data.monolingual("en"))
     assert english["encoder"].startswith("lsa, since no texts of two languages are linked and ")
 
@@ -156,6 +159,6 @@ def test_a_training_takes_the_epochs_that_it_says(
     assert given.history is not None
     # 90 tuples are six batches.
     assert len(model.history.epochs) == epochs
-    assert model.choices["epochs"].startswith(f"{epochs} of 6 updates each (batches of 16);")
+    assert model.choices["epochs"].startswith(f"{epochs} of 6 updates each (batches of 16)")
     # The learning rate, too, goes down over these epochs.
     assert given.history.epochs == model.history.epochs
