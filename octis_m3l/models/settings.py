@@ -52,6 +52,8 @@ class Settings(BaseModel):
             settings = cls.model_validate(dict(given))
         except ValidationError as error:
             wrong = problems(error, cls.model_fields, "hyperparameter")
+            if "encoder" in cls.model_fields and ":" in str(given.get("encoder", "")):
+                wrong += " Use other encoders before training, by octis-m3l encode, or embed()."
             raise SettingsError(f"{model}: {wrong}") from None
         return cls.model_construct(_fields_set={*given}, **dict(settings))
 

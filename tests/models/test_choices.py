@@ -8,6 +8,7 @@ import pytest
 from shell import Run
 
 from octis_m3l.data.dataset import MultiviewDataset
+from octis_m3l.errors import SettingsError
 from octis_m3l.files import read_json, write_json
 from octis_m3l.models import PLTM, InfoCTM, M3LContrast, ZeroshotTM, ZeroshotTMKD, load_model
 from octis_m3l.models.m3l_contrast import M3LContrastSettings
@@ -108,6 +109,11 @@ def test_only_what_was_left_open_is_chosen(
         model.train_model(dataset, top_words=TOP_WORDS)
         chosen = dict(model.choices)
         assert chosen == expected
+
+
+def test_other_encoders_are_used_before_training() -> None:
+    with pytest.raises(SettingsError, match=r"\. Use other encoders before training, by octis-m3l"):
+        ZeroshotTM(**SMALL, encoder="sentence-transformers:LaBSE")
 
 
 # Updates.
