@@ -29,7 +29,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("data", help=f"{', '.join(NAMES)}, or a data set's folder")
     parser.add_argument("--model", default="m3l-contrast", choices=sorted(MODELS))
     parser.add_argument("--views", help="en,de,pictures")
-    parser.add_argument("--encoder", default="auto", help="auto, given, lsa or clsi")
+    parser.add_argument("--encoder", default="auto", help="auto, use, clsi, lsa, …")
     parser.add_argument(
         "--embed", nargs="*", default=[], metavar="VIEW=ENCODER", help="en=use de=e5, pictures=…"
     )

@@ -9,7 +9,7 @@ from scipy.sparse import csr_array
 
 from octis_m3l.data.views import TextView
 
-WIDTH = 10
+_WIDTH = 10
 _TOKENS_AT_ONCE = 100_000
 
 _counted: "WeakKeyDictionary[TextView, tuple[int, csr_array[np.float64]]]" = WeakKeyDictionary()
@@ -50,11 +50,11 @@ def _count(
 ) -> "tuple[int, csr_array[np.float64]]":
     """Return the number of windows and of meetings, such that meetings + meetingsᵀ has all."""
     lengths = np.diff(offsets)
-    windows = np.maximum(lengths - WIDTH, 0) + 1
+    windows = np.maximum(lengths - _WIDTH, 0) + 1
     document = np.repeat(np.arange(len(lengths)), lengths)
     start = offsets[:-1][document]
     place = np.arange(len(tokens)) - start
-    enters = np.maximum(place - WIDTH + 1, 0)
+    enters = np.maximum(place - _WIDTH + 1, 0)
 
     # A word is present from the window that it enters to the one that the first occurrence of the
     # same word, in that window or later, begins. Occurrences that leave together are one presence.
@@ -70,9 +70,9 @@ def _count(
     begin, end = first_window + enters[entered], first_window + leaves[entered]
     word = tokens[entered]
     rows, columns, meetings = [word], [word], [(end - begin) / 2]
-    # Words of a document's first window begin together, so that up to 2 × (WIDTH − 1) others begin
+    # Words of a document's first window begin together, so that up to 2 × (_WIDTH − 1) others begin
     # before one ends.
-    for later in range(1, 2 * WIDTH - 1):
+    for later in range(1, 2 * _WIDTH - 1):
         shared = np.minimum(end[:-later], end[later:]) - begin[later:]
         which = np.flatnonzero(shared > 0)
         rows.append(word[which])

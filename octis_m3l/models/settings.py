@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal, Self, get_args, get_origin
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from pydantic.fields import FieldInfo
 
 from octis_m3l.devices import MOST_THREADS
@@ -52,8 +52,6 @@ class Settings(BaseModel):
             settings = cls.model_validate(dict(given))
         except ValidationError as error:
             wrong = problems(error, cls.model_fields, "hyperparameter")
-            if "encoder" in cls.model_fields and ":" in str(given.get("encoder", "")):
-                wrong += " Use other encoders before training, by octis-m3l encode, or embed()."
             raise SettingsError(f"{model}: {wrong}") from None
         return cls.model_construct(_fields_set={*given}, **dict(settings))
 
@@ -114,8 +112,8 @@ class TrainingSettings(Settings):
     patience: int = Field(
         0,
         ge=0,
-        description="stop after so many epochs without a better validation loss; 0: m3l-contrast "
-        "stops by validation retrieval, other models do not stop early",
+        description="stop after so many epochs without a better validation loss; 0: only by "
+        "retrieval on the validation partition, if the model measures it",
     )
     inference_samples: int = Field(
         20, ge=0, description="samples that θ is averaged over; 0: softmax of the mean"
@@ -173,6 +171,13 @@ class NeuralSettings(EncodedSettings):
         ge=0,
         description="σ of noise on standardised embeddings in training; D < 150: × √(D / 150)",
     )
+
+    @field_validator("encoder", mode="before")
+    @classmethod
+    def _is_used_in_training(cls, given: Any) -> Any:
+        if isinstance(given, str) and ":" in given:
+            raise ValueError("use this encoder before training: octis-m3l encode, or embed()")
+        return given
 
 
 def unlinked_presets(**defaults: Any) -> dict[str, dict[str, Any]]:

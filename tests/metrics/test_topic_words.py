@@ -91,9 +91,15 @@ def test_npmi_is_octis_coherence_and_reads_the_corpus_once(
 
     monkeypatch.setattr(TextView, "documents", count)
     metric = NPMI(dataset, view, topk=10, measure=measure)
+    assert read == []
     octis = Coherence(texts=texts, topk=10, measure=measure)
     topics = [topic[:10] for topic in in_words(dataset, output, view)]
-    assert metric.score(output) == pytest.approx(float(octis.score({"topics": topics})), abs=1e-12)
+    expected = float(octis.score({"topics": topics}))
+    if measure == "c_npmi":
+        # Counted by this package, so that sums are in another order.
+        assert metric.score(output) == pytest.approx(expected, abs=1e-12)
+    else:
+        assert metric.score(output) == expected
     assert metric.per_item(output).shape == (TOPICS,)
     assert read == ([] if measure == "c_npmi" else [corpus.rows("train")])
 

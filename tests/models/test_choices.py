@@ -23,7 +23,7 @@ CHOICES = {
         "clsi, since texts are linked and the language of en, de is not known; set 'encoder' to "
         "choose otherwise"
     ),
-    "epochs": ("20 of 4 updates each (batches of 16); set 'epochs' to choose otherwise"),
+    "epochs": "20 of 4 updates each (batches of 16); set 'epochs' to choose otherwise",
     "networks": (
         "one for en, de; one for image, since views of one encoder share one; set "
         "'shared_networks' to choose otherwise"
@@ -73,7 +73,7 @@ def test_they_are_planned_without_training(
     # Of models that leave views out, and of plain OCTIS data sets.
     few = InfoCTM(num_topics=3, batch_size=16, updates=1)
     with pytest.warns(UserWarning, match="views image are left out"):
-        assert few.planned(data)["epochs"].startswith("500 of 4 updates each (batches of 16)")
+        assert few.planned(data)["epochs"].startswith("500 of 4 updates each (batches of 16); ")
     english = ZeroshotTM(**SMALL, batch_size=16, updates=1).planned(data.monolingual("en"))
     assert english["encoder"].startswith("lsa, since no texts of two languages are linked and ")
 
@@ -112,7 +112,7 @@ def test_only_what_was_left_open_is_chosen(
 
 
 def test_other_encoders_are_used_before_training() -> None:
-    with pytest.raises(SettingsError, match=r"\. Use other encoders before training, by octis-m3l"):
+    with pytest.raises(SettingsError, match="use this encoder before training: octis-m3l encode"):
         ZeroshotTM(**SMALL, encoder="sentence-transformers:LaBSE")
 
 
@@ -165,6 +165,7 @@ def test_a_training_takes_the_epochs_that_it_says(
     assert given.history is not None
     # 90 tuples are six batches.
     assert len(model.history.epochs) == epochs
-    assert model.choices["epochs"].startswith(f"{epochs} of 6 updates each (batches of 16)")
+    aim = f", for at least {updates} updates" if updates else ""
+    assert model.choices["epochs"].startswith(f"{epochs} of 6 updates each (batches of 16){aim}; ")
     # The learning rate, too, goes down over these epochs.
     assert given.history.epochs == model.history.epochs
