@@ -95,7 +95,7 @@ class TrainingSettings(Settings):
     updates: int = Field(
         2000,
         ge=0,
-        description="train for more epochs if they have fewer updates, unless epochs is set",
+        description="the least number of updates, reached by more epochs unless epochs is set",
     )
     batch_size: int = Field(
         64, ge=2, description="tuples (or, without links, documents of each view) in a batch"
