@@ -27,6 +27,7 @@ DEFAULT = "m3l-contrast"
 CHANGES: dict[str, dict[str, Any]] = {
     DEFAULT: {},
     "temperature .03": {"temperature": 0.03},
+    "temperature .07": {"temperature": 0.07},
     "temperature .1": {"temperature": 0.1},
     "contrastive weight 2": {"contrastive_weight": 2.0},
     "contrastive weight 20": {"contrastive_weight": 20.0},

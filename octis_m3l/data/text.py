@@ -245,7 +245,7 @@ class TextPreprocessor:
         """
         words = tuple(as_items(vocabulary, f"view '{view}', vocabulary"))
         check_vocabulary(words, view)
-        spellings = _other_spellings(self, words)
+        spellings = self._other_spellings(words)
         words_of: Callable[[str], list[str]] = self._words_of
         if self.tokenizer == "separated" and self.language not in UNSEGMENTED:
             words_of = self._known_or_split(frozenset(words).union(spellings))
@@ -329,6 +329,13 @@ class TextPreprocessor:
             pieces = split_form(word, self.language, self._is_stop_word, keep_clitics)
         return [piece for piece in pieces if self._keeps(piece)]
 
+    def _terms(self, word: str) -> tuple[str, ...]:
+        """Return what is counted of a word."""
+        return (word,)
+
+    def _other_spellings(self, vocabulary: tuple[str, ...]) -> dict[str, str]:
+        return _other_spellings(self, vocabulary)
+
     def _keeps(self, word: str) -> bool:
         least = self.min_word_length
         if least is None:
@@ -376,7 +383,8 @@ class TextPreprocessor:
 
         @cache
         def ids_of_form(form: str) -> tuple[int, ...]:
-            return tuple(id_of_word.setdefault(word, len(id_of_word)) for word in words_of(form))
+            terms = chain.from_iterable(map(self._terms, words_of(form)))
+            return tuple(id_of_word.setdefault(term, len(id_of_word)) for term in terms)
 
         token_ids = array("i")
         documents = as_items(texts, f"View {view!r}")

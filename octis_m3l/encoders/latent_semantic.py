@@ -1,7 +1,7 @@
 """Latent semantic analysis of one language, or of several languages from linked documents."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
@@ -22,6 +22,21 @@ _RIDGE = 0.1
 _LEAST_SIZE = 0.4
 
 
+@dataclass(frozen=True)
+class _WordsAndParts(TextPreprocessor):
+    """Counts words and every three successive characters of them, which rare forms share.
+
+    "_" marks a word's start and end, and "+" a part.
+    """
+
+    def _terms(self, word: str) -> tuple[str, ...]:
+        whole = f"_{word}_"
+        return word, *(f"+{whole[start : start + 3]}" for start in range(len(word)))
+
+    def _other_spellings(self, vocabulary: tuple[str, ...]) -> dict[str, str]:
+        return {}
+
+
 @dataclass(frozen=True, eq=False)
 class LatentSemanticEncoder:
     """Encodes a text by its TF-IDF weights and a linear map that was fitted.
@@ -31,9 +46,9 @@ class LatentSemanticEncoder:
     name : str
         'lsa', 'clsi' or 'word-vectors'.
     preprocessor : TextPreprocessor
-        Splits texts into words.
+        Splits texts into words, and, except with 'word-vectors', words into parts.
     vocabulary : tuple of str
-        The known words, more than those of a topic model.
+        The known words and parts, more than those of a topic model.
     idf, components : array of float32 (words), array of float32 (words × dimensions)
         Inverse document frequencies in the training documents, and the linear map.
 
@@ -74,15 +89,18 @@ class LatentSemanticEncoder:
             "name": self.name,
             "preprocessor": self.preprocessor.as_dict(),
             "vocabulary": list(self.vocabulary),
+            "parts": isinstance(self.preprocessor, _WordsAndParts),
         }
         return {"idf": self.idf, "components": self.components}, settings
 
     @classmethod
     def restore(cls, arrays: Mapping[str, NDArray[Any]], settings: Mapping[str, Any]) -> Self:
         """Return the encoder with the arrays and settings that `state` returned."""
+        # Those of version 0.1 count words alone.
+        kind = _WordsAndParts if settings.get("parts") else TextPreprocessor
         return cls(
             settings["name"],
-            TextPreprocessor.from_dict(settings["preprocessor"]),
+            kind.from_dict(settings["preprocessor"]),
             tuple(settings["vocabulary"]),
             arrays["idf"],
             arrays["components"],
@@ -94,10 +112,12 @@ def fit_per_language(
     view: str,
     *,
     dimensions: int = 150,
-    words: int = 20_000,
+    words: int = 40_000,
     seed: int = 0,
 ) -> LatentSemanticEncoder:
     """Fit LSA on the training documents of one view.
+
+    Stop words, numbers, and every three successive characters of a word are counted too.
 
     Parameters
     ----------
@@ -108,7 +128,7 @@ def fit_per_language(
     dimensions : int
         At most; fewer if there are fewer documents or words.
     words : int
-        How many of the most frequent words are kept.
+        Number of words and parts of words to keep, the most frequent ones.
     seed : int
         Of the truncated singular value decomposition.
     """
@@ -121,17 +141,18 @@ def fit_cross_language(
     views: Sequence[str],
     *,
     dimensions: int = 150,
-    words: int = 20_000,
+    words: int = 40_000,
     seed: int = 0,
 ) -> dict[str, LatentSemanticEncoder]:
     """Fit cross-language LSI: LSA on the languages of each training tuple side by side.
 
-    Words and their frequencies come from all training documents, the map from the training tuples
-    with two languages or more. If some of these lack a language, the map is refitted by alternating
-    least squares over the languages that each tuple has, since gaps would look like directions in
-    which languages differ. A document's vector is estimated by least squares from its own language
-    alone, and divided by the number of languages, so that it is about as long as a projection.
-    Every estimate has a ridge penalty of a tenth of the map's mean square.
+    What is counted is described in `fit_per_language`. Words and their frequencies come from all
+    training documents, the map from the training tuples with two languages or more. If some of
+    these lack a language, the map is refitted by alternating least squares over the languages that
+    each tuple has, since gaps would look like directions in which languages differ. A document's
+    vector is estimated by least squares from its own language alone, and divided by the number of
+    languages, so that it is about as long as a projection. Every estimate has a ridge penalty of a
+    tenth of the map's mean square.
 
     Parameters
     ----------
@@ -262,7 +283,9 @@ def _fit_words(view: TextView, words: int) -> tuple[LatentSemanticEncoder, "csr_
             tokenizer="auto" if view.texts is not None else "separated",
             stop_words=False,
         )
-    preprocessor = replace(preprocessor, vocabulary_size=words, max_document_frequency=1.0)
+    settings = {one.name: getattr(preprocessor, one.name) for one in fields(preprocessor)}
+    settings |= {"vocabulary_size": words, "max_document_frequency": 1.0}
+    preprocessor = _WordsAndParts(**{**settings, "keep_numbers": True, "stop_words": False})
     # Few short texts may have hardly a word in common.
     for least in (min(2, len(texts)), 1):
         preprocessor = replace(preprocessor, min_document_frequency=least)
@@ -272,7 +295,7 @@ def _fit_words(view: TextView, words: int) -> tuple[LatentSemanticEncoder, "csr_
             if least == 1:
                 raise
             continue
-        if len(corpus.vocabulary) > 1:
+        if sum(term[0] != "+" for term in corpus.vocabulary) > 1:
             break
     counts = _counts(corpus)
     idf, no_map = _idf(counts), np.zeros((len(corpus.vocabulary), 1), np.float32)
@@ -282,8 +305,6 @@ def _fit_words(view: TextView, words: int) -> tuple[LatentSemanticEncoder, "csr_
 
 def _components(matrix: "csr_array[Any]", dimensions: int, seed: int) -> NDArray[np.float32]:
     """Return the map of a truncated SVD (words × dimensions)."""
-    if matrix.shape[1] == 1:
-        return np.ones((1, 1), np.float32)
     possible = max(1, min(dimensions, min(matrix.shape) - 1))
     with on_threads(0, matrix.shape[0] * possible):
         decomposition = TruncatedSVD(possible, random_state=seed).fit(csr_matrix(matrix))

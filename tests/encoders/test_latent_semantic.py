@@ -57,12 +57,26 @@ def planted(gaps: bool) -> MultiviewDataset:
     return built(texts, ["train"] * 90 + ["test"] * len(pairs))
 
 
+def words_and_parts(text: str) -> list[str]:
+    """Return the words of a text, and every three successive characters of each."""
+    found = []
+    for word in text.split():
+        padded = f"_{word}_"
+        parts = zip(padded, padded[1:], padded[2:], strict=False)
+        found += [word, *("+" + "".join(part) for part in parts)]
+    return found
+
+
+def vocabulary_of(text: str) -> tuple[str, ...]:
+    return tuple(sorted(words_and_parts(text)))
+
+
 def unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
     unit_length: NDArray[np.float32] = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
     return unit_length
 
 
-@pytest.mark.parametrize("words", [20_000, 12])
+@pytest.mark.parametrize("words", [40_000, 25])
 def test_lsa_is_scikit_learns(words: int) -> None:
     texts = random_texts(70)
     dataset = built({"en": texts}, ["train"] * 50 + ["test"] * 20)
@@ -70,7 +84,10 @@ def test_lsa_is_scikit_learns(words: int) -> None:
     common = sorted(encoder.vocabulary)
     assert list(encoder.vocabulary) == common
     counted = TfidfVectorizer(
-        analyzer=str.split, sublinear_tf=True, min_df=2, vocabulary=None if words > 99 else common
+        analyzer=words_and_parts,
+        sublinear_tf=True,
+        min_df=2,
+        vocabulary=None if words > 99 else common,
     )
     decomposition = TruncatedSVD(6, random_state=3)
     decomposition.fit(counted.fit_transform(texts[:50]))
@@ -88,14 +105,18 @@ def test_lsa_is_scikit_learns(words: int) -> None:
 
 @pytest.mark.filterwarnings("ignore:invalid value encountered:RuntimeWarning")
 def test_words_of_several_documents_are_kept_the_most_frequent_first() -> None:
-    assert fit_per_language(built({"en": ["aa bb"]}), "en").vocabulary == ("aa", "bb")
+    assert fit_per_language(built({"en": ["aa bb"]}), "en").vocabulary == vocabulary_of("aa bb")
     shared = built({"en": ["aa bb", "aa cc", "aa dd"]})
-    assert fit_per_language(shared, "en").vocabulary == ("aa", "bb", "cc", "dd")
+    assert fit_per_language(shared, "en").vocabulary == vocabulary_of("aa bb cc dd")
     texts = ["aa bb cc", "aa bb dd", "aa cc ee", "bb cc aa"]
-    assert fit_per_language(built({"en": texts}), "en", words=2).vocabulary == ("aa", "bb")
-    assert fit_per_language(built({"en": texts}), "en").vocabulary == ("aa", "bb", "cc")
+    assert fit_per_language(built({"en": texts}), "en", words=4).vocabulary == (
+        *("+_aa", "+_bb", "+aa_"),
+        "aa",
+    )
+    assert fit_per_language(built({"en": texts}), "en").vocabulary == vocabulary_of("aa bb cc")
     encoder = fit_per_language(built({"en": ["aa", "aa aa", "aa"]}), "en")
-    np.testing.assert_allclose(encoder.encode(["aa", "bb"]), [[1.0], [0.0]])
+    lengths = np.linalg.norm(encoder.encode(["aa", "bb"]), axis=1)
+    np.testing.assert_allclose(lengths, [1.0, 0.0], atol=1e-6)
 
 
 def test_nothing_is_learned_from_test_documents() -> None:
@@ -136,7 +157,7 @@ def side_by_side(dataset: MultiviewDataset) -> tuple[NDArray[np.float64], NDArra
     for name in dataset.views:
         view = dataset.text_view(name)
         texts = view.items(view.rows("train"))
-        counted = TfidfVectorizer(analyzer=str.split, sublinear_tf=True, min_df=2)
+        counted = TfidfVectorizer(analyzer=words_and_parts, sublinear_tf=True, min_df=2)
         weighted = counted.fit_transform(texts).toarray()
         block = np.zeros((len(tuples), weighted.shape[1]))
         of_document = dataset.tuples(name)[view.rows("train")].tolist()
@@ -201,7 +222,7 @@ def test_cross_language_lsi_is_alternating_least_squares_of_languages_side_by_si
     for name, encoder in encoders.items():
         texts = list(data.text_view(name).texts or ())
         counted = TfidfVectorizer(
-            analyzer=str.split, sublinear_tf=True, vocabulary=encoder.vocabulary
+            analyzer=words_and_parts, sublinear_tf=True, vocabulary=encoder.vocabulary
         )
         counted.fit(texts[: data.view(name).sizes[0]])
         estimate = with_ridge(maps[name], counted.transform(texts).toarray().T).T
@@ -319,12 +340,39 @@ def test_a_new_document_is_encoded_as_it_would_be_in_the_corpus() -> None:
 
 
 def test_raw_texts_are_tokenized_as_for_the_topic_model() -> None:
-    texts = ["The boats, the boats!", "A boat; and the boats.", "Boats and sails", "sails, sails"]
+    texts = ["The boats, the boats!", "A boat of 1912; and the boats.", "Boats and sails, 1912"]
     encoder = fit_per_language(
         from_lists({"en": texts}, preprocessing=TextPreprocessor(language="en")), "en"
     )
-    assert encoder.vocabulary == ("boats", "sails")
-    np.testing.assert_array_equal(encoder.encode(["BOATS"]), encoder.encode(["the boats,"]))
+    # Numbers and stop words are counted too: they tell texts apart.
+    assert {*encoder.vocabulary} == {
+        *vocabulary_of("the boats and 1912"),
+        *("+_bo", "+boa", "+oat"),
+    }
+    np.testing.assert_array_equal(encoder.encode(["BOATS"]), encoder.encode(["boats,"]))
+
+
+def test_other_forms_of_a_word_share_its_parts() -> None:
+    random, themes = np.random.default_rng(0), ("navig", "harvest", "calcul", "whisper")
+    endings, unseen = ("ate", "ation", "ator", "ating"), ("atet", "ably", "atrix")
+    texts = [" ".join(theme + random.choice(endings) for _ in range(6)) for theme in themes * 20]
+    encoder = fit_per_language(built({"en": texts}), "en", dimensions=4)
+    known = unit(encoder.encode([" ".join(theme + end for end in endings) for theme in themes]))
+    for end in unseen:
+        found = unit(encoder.encode([theme + end for theme in themes]))
+        np.testing.assert_array_equal((found @ known.T).argmax(axis=1), range(4))
+
+
+def test_an_encoder_saved_by_version_01_counts_words_alone() -> None:
+    encoder = fit_per_language(built({"en": random_texts(20)}), "en")
+    arrays, settings = encoder.state()
+    again = type(encoder).restore(arrays, settings)
+    texts = ["en1 en2", "en1x"]
+    np.testing.assert_array_equal(again.encode(texts), encoder.encode(texts))
+    assert again.encode(texts).any(axis=1).all()
+    del settings["parts"]
+    old = type(encoder).restore(arrays, settings)
+    assert old.encode(texts).any(axis=1).tolist() == [True, False]
 
 
 def test_a_view_without_raw_texts_is_encoded_by_its_words() -> None:
@@ -341,7 +389,8 @@ def test_a_view_without_raw_texts_is_encoded_by_its_words() -> None:
     )
     found = fit_per_language(MultiviewDataset([view]), "en", dimensions=2)
     expected = fit_per_language(built({"en": texts}), "en", dimensions=2)
-    assert found.vocabulary == vocabulary
+    assert found.vocabulary == expected.vocabulary
+    assert {*vocabulary} < {*found.vocabulary}
     np.testing.assert_array_equal(found.encode(texts), expected.encode(texts))
 
 
