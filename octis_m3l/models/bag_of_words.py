@@ -143,9 +143,6 @@ class BagOfWordsModel(ReadingModel[B], NeuralTopicModel[B]):
         warn(f"{self.name} learns from words: views {', '.join(dataset.image_views)} are left out.")
         return dataset.with_views(list(dataset.text_views))
 
-    def _trained_views(self, fit: Fit[B]) -> list[str]:
-        return list(fit.dataset.text_views)
-
     def _check(self, fit: Fit[B]) -> None:
         if self.needs_dictionary:
             self._translations(fit)

@@ -209,9 +209,10 @@ class TopicModel(Exploration, AbstractModel, Generic[S]):  # type: ignore[misc]
 
     def check(self, dataset: Dataset, top_words: int = 10) -> None:
         """Raise the errors that `train_model` would raise, without training."""
-        fit = self._fitting(self.adopted(dataset), self.given_hyperparameters(), top_words)
+        dataset = self.adopted(dataset)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)
+            fit = self._fitting(dataset, self.given_hyperparameters(), top_words)
             self._check(fit)
             self._check_items(fit)
 
@@ -229,7 +230,7 @@ class TopicModel(Exploration, AbstractModel, Generic[S]):  # type: ignore[misc]
         settings = self._settings(given)
         seed = settings.seed if self.runs == 0 else derive_seed(settings.seed, _RUNS, self.runs)
         partitions = PARTITIONS[:1] if self.use_partitions else PARTITIONS
-        fit = Fit(dataset, settings, top_words, partitions, seed)
+        fit = Fit(self._used(dataset), settings, top_words, partitions, seed)
         sizes = [len(dataset.text_view(name).vocabulary) for name in self._topic_views(fit)]
         given_words: Any = top_words
         if not isinstance(given_words, int | np.integer) or not 1 <= given_words <= min(sizes):
@@ -279,6 +280,10 @@ class TopicModel(Exploration, AbstractModel, Generic[S]):  # type: ignore[misc]
         return self
 
     # What a model adds.
+
+    def _used(self, dataset: MultiviewDataset) -> MultiviewDataset:
+        """Return the part of a data set that the model can learn from."""
+        return dataset
 
     def _topic_views(self, fit: Fit[S]) -> list[str]:
         """Return the text views whose topics are learned."""

@@ -18,7 +18,6 @@ from typing_extensions import TypeVar
 
 from octis_m3l.data.arrays import hash_of_rows, read_weights
 from octis_m3l.data.batches import Batch, TupleSampler, UnlinkedSampler
-from octis_m3l.data.dataset import MultiviewDataset
 from octis_m3l.data.views import PARTITIONS
 from octis_m3l.devices import chosen_device, on_threads
 from octis_m3l.encoders.encode import check_encoder, chosen_encoder
@@ -81,10 +80,6 @@ class NeuralTopicModel(TopicModel[T]):
     def _read(self, items: Items, view: str) -> Any:
         """Return new items of a view as `_known_items` returns stored ones."""
 
-    def _used(self, dataset: MultiviewDataset) -> MultiviewDataset:
-        """Return the part of a data set that the model can learn from."""
-        return dataset
-
     def _trained_views(self, fit: Fit[T]) -> list[str]:
         """Return the views whose items are visited in training."""
         return list(fit.dataset.views)
@@ -122,7 +117,7 @@ class NeuralTopicModel(TopicModel[T]):
             )
 
     def _check_items(self, fit: Fit[T]) -> None:
-        self._bare_sampler(replace(fit, dataset=self._used(fit.dataset)))
+        self._bare_sampler(fit)
 
     def _bare_sampler(self, fit: Fit[T]) -> TupleSampler | UnlinkedSampler:
         """Return the sampler without its tensors: what it refuses, and how many batches it has."""
@@ -144,7 +139,6 @@ class NeuralTopicModel(TopicModel[T]):
     def _train(self, fit: Fit[T]) -> ModelOutput:
         self.network = self.history = None
         self.choices = {}
-        fit = replace(fit, dataset=self._used(fit.dataset))
         self._check(fit)
         for what, chosen in self._planned(fit).items():
             self._tell(what, chosen)
@@ -184,8 +178,7 @@ class NeuralTopicModel(TopicModel[T]):
 
     def planned(self, dataset: Dataset) -> dict[str, str]:
         """Return what `train_model` would choose by the data, and why, without training."""
-        fit = self._fitting(self.adopted(dataset), self.given_hyperparameters(), 1)
-        return self._planned(replace(fit, dataset=self._used(fit.dataset)))
+        return self._planned(self._fitting(self.adopted(dataset), self.given_hyperparameters(), 1))
 
     def _planned(self, fit: Fit[T]) -> dict[str, str]:
         found, settings = {}, fit.settings
