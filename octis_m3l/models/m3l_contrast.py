@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from functools import partial
 from itertools import permutations
+from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -11,6 +12,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from octis_m3l.data.batches import Batch
+from octis_m3l.files import read_yaml
 from octis_m3l.losses import averaged_over_views, info_nce, kl_between_views
 from octis_m3l.metrics.retrieval import reciprocal_ranks
 from octis_m3l.models.base import Fit
@@ -21,7 +23,7 @@ from octis_m3l.models.embeddings import (
     inference_networks,
     topic_decoders,
 )
-from octis_m3l.models.settings import NeuralSettings, presets_beside
+from octis_m3l.models.settings import NeuralSettings
 from octis_m3l.networks import GaussianPrior, mean_sample, sample_topics
 
 _SCORED = 500
@@ -30,7 +32,7 @@ _SCORED = 500
 class M3LContrastSettings(NeuralSettings):
     """Hyperparameters of `M3LContrast`; a preset's values are used unless set explicitly."""
 
-    presets = presets_beside(__file__)
+    presets: ClassVar = read_yaml(Path(__file__).with_suffix(".yaml"))
 
     preset: Literal["default", "0.1", "paper", "released-multilingual", "released-m3l"] = Field(
         "default",

@@ -4,7 +4,6 @@ import math
 import os
 from collections.abc import Collection, Mapping
 from dataclasses import fields
-from pathlib import Path
 from typing import Any, ClassVar, Literal, Self, get_args, get_origin
 
 import numpy as np
@@ -14,7 +13,6 @@ from pydantic.fields import FieldInfo
 from octis_m3l.devices import MOST_THREADS
 from octis_m3l.encoders.encode import EncoderName
 from octis_m3l.errors import SettingsError, warn
-from octis_m3l.files import read_yaml
 from octis_m3l.networks import Posterior, PriorForm, TopicForm
 from octis_m3l.training import LoopSettings
 from octis_m3l.validation import problems
@@ -75,12 +73,6 @@ class Settings(BaseModel):
             }
             for name, field in cls.model_fields.items()
         }
-
-
-def presets_beside(file: str) -> dict[str, dict[str, Any]]:
-    """Return the presets in the YAML file that has the name of a model's file."""
-    presets: dict[str, dict[str, Any]] = read_yaml(Path(file).with_suffix(".yaml"))
-    return presets
 
 
 class TrainingSettings(Settings):
