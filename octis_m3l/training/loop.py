@@ -140,27 +140,25 @@ def train(
     return history
 
 
+@dataclass(eq=False)
 class _Training(ResumableRun):
     verb: ClassVar[str] = "training"
     unit: ClassVar[str] = "epoch"
 
-    def __init__(
-        self,
-        network: nn.Module,
-        sampler: Sampler,
-        settings: LoopSettings,
-        seed: int,
-        validation: Sampler | None,
-        score: Callable[[], tuple[float, int]] | None,
-    ) -> None:
-        self.network, self.sampler = network, sampler
-        self.validation, self.score = validation, score
+    network: nn.Module
+    sampler: Sampler
+    settings: LoopSettings
+    seed: int
+    validation: Sampler | None
+    score: Callable[[], tuple[float, int]] | None
+
+    def __post_init__(self) -> None:
+        settings, self.total = self.settings, self.settings.epochs
         self.every = math.ceil(settings.epochs / _SCORES)
-        self.settings, self.seed, self.total = settings, seed, settings.epochs
         self.history = History()
         self.best: dict[str, Tensor] | None = None
         self.optimizer = Adam(
-            [p for p in network.parameters() if p.requires_grad],
+            [p for p in self.network.parameters() if p.requires_grad],
             lr=settings.learning_rate,
             betas=(settings.momentum, settings.second_momentum),
             weight_decay=settings.weight_decay,
