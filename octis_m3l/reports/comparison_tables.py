@@ -32,6 +32,7 @@ _MARKS = {
 _BEST_IN = "best in"
 _COUNTED = "best in: of the measures that it shares with others"
 _FEW = 5
+_FRAME = 3
 _UP, _DOWN = "↑", "↓"
 
 
@@ -42,8 +43,8 @@ class _Cell:
 
 
 @dataclass(frozen=True)
-class _Content:
-    """The content of tables in every format: contenders as rows, measures as columns."""
+class _Content(JupyterMixin):
+    """Contenders as rows, measures as columns; shown, what is too wide continues below."""
 
     names: list[str]
     columns: dict[str, list[_Cell]]
@@ -62,6 +63,50 @@ class _Content:
             [f"{spread} over {self.runs}", *best, *said.values(), *counted, *self.notes]
         )
 
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Any]:
+        parts = list(self._parts(options.max_width))
+        # Files have no bold: a star marks the best.
+        plain = not (console.is_terminal or console.is_jupyter)
+        caption = self.caption("*" if plain else "bold")
+        for titles in parts:
+            last = titles is parts[-1]
+            table = Table()
+            table.add_column("", no_wrap=True)
+            for title in titles:
+                table.add_column(Text(title), min_width=self._width(title))
+            counted = last and bool(self.best_in)
+            if counted:
+                table.add_column(_BEST_IN, justify="right")
+            for row, name in enumerate(self.names):
+                cells = [self.columns[title][row] for title in titles]
+                styled = [
+                    Text(cell.text + "*" * plain, style="bold") if cell.won else Text(cell.text)
+                    for cell in cells
+                ]
+                best_in = [self.best_in[row]] if counted else []
+                table.add_row(Text(name), *styled, *best_in)
+            yield table
+        yield Text(caption, style="dim italic")
+
+    def _parts(self, width: int) -> Iterator[list[str]]:
+        """Yield groups of columns that fit side by side."""
+        names = max(map(cell_len, self.names), default=0)
+        left = names + len(_BEST_IN) + 2 * _FRAME + 1
+        part: list[str] = []
+        used = left
+        for title in self.columns:
+            if part and used + self._width(title) + _FRAME > width:
+                yield part
+                part, used = [], left
+            part.append(title)
+            used += self._width(title) + _FRAME
+        yield part
+
+    def _width(self, title: str) -> int:
+        """Return the width at which cells and words of the title are not broken."""
+        cells = (f"{cell.text}*" for cell in self.columns[title])
+        return max(map(cell_len, (*cells, *title.split())))
+
 
 def comparison_table(
     result: Comparison, *, by_view: bool = False, intervals: bool = False
@@ -79,7 +124,7 @@ def comparison_table(
     intervals : bool
         Show 95 % confidence intervals, instead of standard deviations over runs.
     """
-    return _Stacked(_content(result, by_view, intervals))
+    return _content(result, by_view, intervals)
 
 
 def comparison_markdown(
@@ -215,59 +260,6 @@ def _name(result: Comparison, name: str) -> str:
     failed = sum(run.error is not None for run in runs)
     notes += [f"{failed} of {len(runs)} failed"] if failed else []
     return f"{name} ({'; '.join(notes)})" if notes else name
-
-
-class _Stacked(JupyterMixin):
-    """A table that continues in a further one below if its columns do not fit."""
-
-    _FRAME = 3
-
-    def __init__(self, content: _Content) -> None:
-        self.content = content
-
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Any]:
-        parts = list(self._parts(options.max_width))
-        # Files have no bold: a star marks the best.
-        plain = not (console.is_terminal or console.is_jupyter)
-        caption = self.content.caption("*" if plain else "bold")
-        for titles in parts:
-            last = titles is parts[-1]
-            table = Table()
-            table.add_column("", no_wrap=True)
-            for title in titles:
-                table.add_column(Text(title), min_width=self._width(title))
-            counted = last and bool(self.content.best_in)
-            if counted:
-                table.add_column(_BEST_IN, justify="right")
-            for row, name in enumerate(self.content.names):
-                cells = [self.content.columns[title][row] for title in titles]
-                styled = [
-                    Text(cell.text + "*" * plain, style="bold") if cell.won else Text(cell.text)
-                    for cell in cells
-                ]
-                best_in = [self.content.best_in[row]] if counted else []
-                table.add_row(Text(name), *styled, *best_in)
-            yield table
-        yield Text(caption, style="dim italic")
-
-    def _parts(self, width: int) -> Iterator[list[str]]:
-        """Yield groups of columns that fit side by side."""
-        names = max(map(cell_len, self.content.names), default=0)
-        left = names + len(_BEST_IN) + 2 * self._FRAME + 1
-        part: list[str] = []
-        used = left
-        for title in self.content.columns:
-            if part and used + self._width(title) + self._FRAME > width:
-                yield part
-                part, used = [], left
-            part.append(title)
-            used += self._width(title) + self._FRAME
-        yield part
-
-    def _width(self, title: str) -> int:
-        """Return the width at which cells and words of the title are not broken."""
-        cells = (f"{cell.text}*" for cell in self.content.columns[title])
-        return max(map(cell_len, (*cells, *title.split())))
 
 
 def _one_line(text: str) -> str:
