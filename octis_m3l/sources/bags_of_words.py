@@ -8,10 +8,6 @@ from octis_m3l import data
 from octis_m3l.sources.source import NONE_STATED, RemoteFile, Source
 
 _OCTIS = "MIND-Lab/OCTIS"
-_OCTIS_CITATION = (
-    "Terragni, Fersini, Galuzzi, Tropeano & Candelieri: OCTIS: Comparing and Optimizing Topic "
-    "Models is Simple! EACL 2021 (system demonstrations)"
-)
 _INFOCTM, _INFOCTM_COMMIT = "BobXWu/InfoCTM", "c3a62c403aa5b318cc5a3200542db06250a76607"
 _INFOCTM_CITATION = (
     "Wu, Dong, Nguyen, Liu, Pan & Luu: InfoCTM: A Mutual Information Maximization Perspective of "
@@ -90,7 +86,8 @@ def _octis_source(name: str, folder: str, title: str) -> Source:
         linked=False,
         homepage="https://github.com/MIND-Lab/OCTIS",
         licence=NONE_STATED,
-        citation=_OCTIS_CITATION,
+        citation="Terragni, Fersini, Galuzzi, Tropeano & Candelieri: OCTIS: Comparing and "
+        "Optimizing Topic Models is Simple! EACL 2021 (system demonstrations)",
         build=build_octis,
         repositories={_OCTIS: None},
         files=tuple(

@@ -52,8 +52,13 @@ def fetch(
     source.check(options, source.fetching_options)
     home = home_of(source, folder)
     record = read_record(home, source.name)
-    if record is not None and not again and _is_current(source, home, record, options):
-        return record
+    if record is not None and not again:
+        _check_pins(source, home, record)
+        acts = any(options.get(name) for name in source.actions)
+        failed = bool(record.get("collected", {}).get("failed"))
+        same = _properties(source, record.get("options", {})) == _properties(source, options)
+        if same and not acts and not failed and not damaged_files(home / RAW, record):
+            return record
     with held(home):
         return _fetch(source, home, fetcher or Fetcher(delay=DELAY), progress, again, options)
 
@@ -96,17 +101,6 @@ def damaged_files(raw: Path, record: Mapping[str, Any]) -> list[str]:
         for name, known in record.get("files", {}).items()
         if not (raw / name).is_file() or sha256(raw / name) != known["sha256"]
     ]
-
-
-def _is_current(
-    source: Source, home: Path, record: Mapping[str, Any], options: Mapping[str, Any]
-) -> bool:
-    """Return whether nothing has to be fetched."""
-    _check_pins(source, home, record)
-    acts = any(options.get(name) for name in source.actions)
-    failed = bool(record.get("collected", {}).get("failed"))
-    same = _properties(source, record.get("options", {})) == _properties(source, options)
-    return same and not acts and not failed and not damaged_files(home / RAW, record)
 
 
 def _fetch(

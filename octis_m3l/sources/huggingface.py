@@ -70,6 +70,8 @@ def build_huggingface(
     """
     import pandas as pd
 
+    from octis_m3l.data.views import numbers_of_names
+
     splits, images = _read_splits(raw), images or {}
     columns = sorted({column for split in splits.values() for column in _columns(split)})
     if not texts:
@@ -81,7 +83,12 @@ def build_huggingface(
         check_known(column, columns, "column")
     arguments: dict[str, Any] = {"split": (0.8, 0.1), "split_seed": seed}
     if len(splits) > 1:
-        _check_names(splits)
+        try:
+            numbers_of_names(splits, "the names of the splits")
+        except DataError as error:
+            raise SettingsError(
+                f"{error} Build such a data set from a table of your own: octis-m3l build."
+            ) from None
         arguments = {"partition": ""}
     frames = []
     for name, split in splits.items():
@@ -153,17 +160,6 @@ def _columns(split: Any) -> list[str]:
     of_pictures = {name.removesuffix(".bytes") for name in names if name.endswith(".bytes")}
     parts = {f"{name}.{part}" for name in of_pictures for part in ("bytes", "path")}
     return [*(name for name in names if name not in parts), *of_pictures]
-
-
-def _check_names(splits: Iterable[str]) -> None:
-    from octis_m3l.data.views import numbers_of_names
-
-    try:
-        numbers_of_names(splits, "the names of the splits")
-    except DataError as error:
-        raise SettingsError(
-            f"{error} Build such a data set from a table of your own: octis-m3l build."
-        ) from None
 
 
 def _read_columns(split: Any, columns: Iterable[str]) -> "pd.DataFrame":

@@ -30,14 +30,6 @@ from octis_m3l.sources.wikipedia_fetching import (
 )
 
 _REPOSITORY, _COMMIT = "ezosa/M3L-topic-model", "b16be9269dc8322eb06cefbbb23073a28be488dc"
-_LICENCE = (
-    "articles CC BY-SA 4.0, by the authors that each article's history names; pictures each under "
-    "its own licence, which its page on Wikimedia Commons says"
-)
-_CITATION = (
-    "Zosa & Pivovarova: Multilingual and Multimodal Topic Modelling with Pretrained Embeddings. "
-    "COLING 2022, pages 4037–4048"
-)
 _NOTES = (
     "Rebuilt from the published titles: articles are as Wikipedia has them on the day of "
     "retrieval, not those that the paper used, and the stop words are stopwordsiso's where the "
@@ -194,8 +186,10 @@ WIKIPEDIA_M3L_SOURCE = Source(
     views=(*LANGUAGES, PICTURES),
     linked=True,
     homepage="https://github.com/ezosa/M3L-topic-model",
-    licence=_LICENCE,
-    citation=_CITATION,
+    licence="articles CC BY-SA 4.0, by the authors that each article's history names; pictures "
+    "each under its own licence, which its page on Wikimedia Commons says",
+    citation="Zosa & Pivovarova: Multilingual and Multimodal Topic Modelling with Pretrained "
+    "Embeddings. COLING 2022, pages 4037–4048",
     build=build_wikipedia_m3l,
     repositories={_REPOSITORY: _COMMIT},
     files=tuple(
