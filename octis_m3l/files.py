@@ -344,12 +344,11 @@ def sha256(path: Path) -> str:
 
 def described_files(folder: Path) -> dict[str, Any]:
     """Return the sizes and hashes of all files in a folder, for `check_files`."""
-    names = [
-        path.relative_to(folder).as_posix() for path in sorted(folder.rglob("*")) if path.is_file()
-    ]
+    files = [path for path in sorted(folder.rglob("*")) if path.is_file()]
+    named = {path.relative_to(folder).as_posix(): path for path in files}
     return {
-        "files": {name: (folder / name).stat().st_size for name in names},
-        "sha256": {name: sha256(folder / name) for name in names},
+        "files": {name: path.stat().st_size for name, path in named.items()},
+        "sha256": {name: sha256(path) for name, path in named.items()},
     }
 
 

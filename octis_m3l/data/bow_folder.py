@@ -114,12 +114,9 @@ def _read_view(
     vocabulary = _read_lines(place / f"vocab_{name}")
     while vocabulary and not vocabulary[-1]:
         vocabulary.pop()
-    parts = [
-        part for part in ("train", "test") if (place / f"{part}_bow_matrix_{name}.npz").exists()
-    ]
-    matrices = [
-        _load(place / f"{part}_bow_matrix_{name}.npz", (None, len(vocabulary))) for part in parts
-    ]
+    files = {part: place / f"{part}_bow_matrix_{name}.npz" for part in ("train", "test")}
+    parts = [part for part, file in files.items() if file.exists()]
+    matrices = [_load(files[part], (None, len(vocabulary))) for part in parts]
     counts = csr_array(vstack(matrices, format="csr"))
     counts.sum_duplicates()
     counts.eliminate_zeros()

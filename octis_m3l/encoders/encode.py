@@ -15,7 +15,7 @@ from octis_m3l.data.dataset import MultiviewDataset
 from octis_m3l.data.folder.manifest import MANIFEST, read_manifest
 from octis_m3l.data.folder.reading import ANY
 from octis_m3l.data.folder.writing import write_embeddings
-from octis_m3l.data.views import TextView, View, check_embeddings
+from octis_m3l.data.views import View, check_embeddings
 from octis_m3l.encoders.base import (
     Encoder,
     as_read,
@@ -77,11 +77,12 @@ def chosen_encoder(dataset: MultiviewDataset, views: Sequence[str]) -> tuple[Enc
     if not views:
         return "given", "since every view has embeddings"
     linked, known = languages_are_linked(dataset, views), UniversalSentenceEncoder.languages
-    languages = {name: dataset.text_view(name).language for name in views}
+    held = {name: dataset.text_view(name) for name in views}
+    languages = {name: view.language for name, view in held.items()}
     unnamed = [name for name, language in languages.items() if language is None]
     other = [name for name, language in languages.items() if language not in known]
-    texts = sum(len(dataset.view(name)) for name in views)
-    empty = [name for name in views if _has_empty_texts(dataset.text_view(name))]
+    texts = sum(map(len, held.values()))
+    empty = [n for n, v in held.items() if v.texts is None and not np.diff(v.offsets).all()]
     why = f"since {'texts are linked' if linked else 'no texts of two languages are linked'} and "
     if unnamed:
         why += f"the language of {', '.join(unnamed)} is not known"
@@ -97,10 +98,6 @@ def chosen_encoder(dataset: MultiviewDataset, views: Sequence[str]) -> tuple[Enc
         why += f"'use' was made for {', '.join(views)}"
         return ("use+clsi" if linked else "use"), why
     return ("clsi" if linked else "lsa"), why
-
-
-def _has_empty_texts(view: TextView) -> bool:
-    return view.texts is None and not np.diff(view.offsets).all()
 
 
 def check_encoder(

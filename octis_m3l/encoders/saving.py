@@ -31,10 +31,8 @@ def save_encoder(encoder: StoredEncoder, folder: Path) -> None:
 def load_encoder(folder: Path) -> Encoder:
     """Read an encoder that `save_encoder` wrote."""
     content = read_json(folder / "encoder.json")
-    arrays: dict[str, Any] = {}
     with damage_errors(folder):
-        if content.get("arrays"):
-            arrays = read_weights(folder / "encoder.safetensors")
+        arrays = read_weights(folder / "encoder.safetensors") if content.get("arrays") else {}
         return restored(content, arrays, f"the encoder in {folder}")
 
 

@@ -140,26 +140,25 @@ def write_embeddings_of(folder: Path, view: View, description: Mapping[str, Any]
     """Write a view's embeddings with their record."""
     if view.embeddings is None:
         return
-    record = {"name": view.embedding_name} | _record(view.embeddings, view.fingerprint())
-    record["description"] = dict(description)
+    record: dict[str, Any] = {"name": view.embedding_name, "description": dict(description)}
     if view.embedding_encoder is not None:
         record["encoder"] = dict(view.embedding_encoder)
-    _write_array(folder / view.name / "embeddings" / view.embedding_name, view.embeddings, record)
+    place = folder / view.name / "embeddings" / view.embedding_name
+    _write_array(place, view.embeddings, view.fingerprint(), record)
 
 
 def write_word_vectors(place: Path, view: TextView) -> None:
     """Write a view's word vectors with their record."""
     if view.word_vectors is not None:
-        record = _record(view.word_vectors, vocabulary_fingerprint(view.vocabulary))
-        _write_array(place, view.word_vectors, record | {"space": view.word_space})
+        fingerprint = vocabulary_fingerprint(view.vocabulary)
+        _write_array(place, view.word_vectors, fingerprint, {"space": view.word_space})
 
 
-def _record(values: NDArray[Any], fingerprint: str) -> dict[str, Any]:
+def _write_array(
+    place: Path, values: NDArray[Any], fingerprint: str, more: Mapping[str, Any]
+) -> None:
     rows, dimensions = values.shape
-    return {"dimensions": dimensions, "rows": rows, "fingerprint": fingerprint}
-
-
-def _write_array(place: Path, values: NDArray[Any], record: Mapping[str, Any]) -> None:
+    record = {"dimensions": dimensions, "rows": rows, "fingerprint": fingerprint, **more}
     with written_whole(place.with_name(f"{place.name}.npy")) as temporary:
         np.save(temporary, np.ascontiguousarray(values, np.float32), allow_pickle=False)
     write_json(place.with_name(f"{place.name}.json"), record)
