@@ -118,11 +118,9 @@ def _model(folder: Path) -> dict[str, Any]:
 def _installation() -> dict[str, Any]:
     import torch
 
-    versions: dict[str, Any] = {}
-    for name in _PACKAGES:
-        try:
+    versions: dict[str, Any] = dict.fromkeys(_PACKAGES)
+    for name in versions:
+        with suppress(PackageNotFoundError):
             versions[name] = version(name)
-        except PackageNotFoundError:
-            versions[name] = None
     devices = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
     return {"python": platform.python_version(), "versions": versions, "gpus": devices}

@@ -104,7 +104,8 @@ def train(
     recover(out, MARKER)
     stored = read_json(out / MARKER) if (out / MARKER).is_file() else {}
     state = checkpoint or out.parent / f"{out.name}.checkpoint"
-    interrupted = _stopped(stored) == "interrupted"
+    before = stored.get("history")
+    interrupted = isinstance(before, dict) and before.get("stopped") == "interrupted"
     continues = interrupted and state.is_dir() and _is_same_run(stored, model, own)
     if interrupted and not (overwrite or continues):
         raise StorageError(
@@ -153,12 +154,6 @@ def train(
         screen.print(topics_table(trained, 7))
     if history.stopped == "interrupted":
         raise typer.Exit(130)
-
-
-def _stopped(stored: Mapping[str, Any]) -> Any:
-    """Return why the training of a saved model ended."""
-    history = stored.get("history")
-    return history.get("stopped") if isinstance(history, dict) else None
 
 
 def _is_same_run(stored: Mapping[str, Any], name: str, settings: Mapping[str, Any]) -> bool:

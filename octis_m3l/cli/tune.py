@@ -177,14 +177,13 @@ def _searched(
         further = _further_calls(file, ranges, settings)
         given = {"model": model, "dataset": dataset, "metric": metric}
         return Optimizer().resume_optimization(file, further, **given, **where)
-    if out.is_file() or (out.is_dir() and any(map(_is_of_something_else, out.iterdir()))):
+    own = f"{_NAME}.checkpoints"
+    if out.is_file() or (
+        out.is_dir() and any(p.name != own and not p.name.startswith(".") for p in out.iterdir())
+    ):
         raise StorageError(f"{out} exists already and holds no search; choose another folder.")
     place: dict[str, Any] = {"save_models": False, "save_path": out, "save_name": _NAME}
     return Optimizer().optimize(model, dataset, metric, ranges, **settings, **where, **place)
-
-
-def _is_of_something_else(path: Path) -> bool:
-    return path.name != f"{_NAME}.checkpoints" and not path.name.startswith(".")
 
 
 def _further_calls(file: Path, ranges: Mapping[str, Any], settings: Mapping[str, Any]) -> int:

@@ -86,14 +86,12 @@ class ComparisonJob(Job):
         notes: dict[str, str] = {}
         for name, metrics in self._applicable(output, notes).items():
             for metric in metrics:
-                label, where = name, "-".join(metric.views)
-                if len({*metric.views}) > 1:
-                    if not aligned:
-                        continue
-                    # Scores within a view and across views are not averaged.
-                    label = name if metric.compares_views else f"{name} across"
-                else:
-                    where = metric.views[0]
+                views = dict.fromkeys(metric.views)
+                if len(views) > 1 and not aligned:
+                    continue
+                # Scores within a view and across views are not averaged.
+                apart = len(views) > 1 and not metric.compares_views
+                label, where = f"{name} across" if apart else name, "-".join(views)
                 entry = _measure(metric, output, f"{label} of {where}", notes)
                 if entry is not None:
                     found.setdefault(label, {})[where] = entry

@@ -253,8 +253,7 @@ class Comparison:
 
 
 def _sample(of_seeds: Sequence[tuple[int, Measured]]) -> Sample:
-    seeds = tuple(seed for seed, _ in of_seeds)
-    entries = [entry for _, entry in of_seeds]
+    seeds, entries = zip(*of_seeds, strict=True)
     scores = np.array([entry.score for entry in entries])
     items = [entry.items for entry in entries if entry.items is not None]
     tuples = entries[0].tuples

@@ -202,9 +202,8 @@ class EmbeddingModel(NeuralTopicModel[E]):
 
     def _standardised_by(self, fit: Fit[E]) -> dict[str, str]:
         """Return, for each view, the view whose training items it is standardised by."""
-        return (
-            {} if fit.settings.standardised == "none" else {name: name for name in fit.embeddings}
-        )
+        views = () if fit.settings.standardised == "none" else fit.embeddings
+        return {name: name for name in views}
 
     def _fill(self, network: Any, fit: Fit[E]) -> None:
         for name, source in self._standardised_by(fit).items():

@@ -84,10 +84,9 @@ def _check_given(views: Mapping[str, TextView]) -> None:
         )
     sizes = {n: v.word_vectors.shape[1] for n, v in views.items() if v.word_vectors is not None}
     if len(set(sizes.values())) > 1:
+        shown = ", ".join(f"{name} {size}" for name, size in sizes.items())
         raise DataError(
-            "word vectors differ in dimensions ("
-            + ", ".join(f"{name} {size}" for name, size in sizes.items())
-            + "); give vectors of one space to all views."
+            f"word vectors differ in dimensions ({shown}); give vectors of one space to all views."
         )
 
 

@@ -40,7 +40,6 @@ class Executor(AbstractContextManager["Executor"]):
 
     def __exit__(self, *_: object) -> None:
         """Release the workers."""
-        return
 
 
 class Sequential(Executor):

@@ -103,14 +103,11 @@ def search_space(
                 f"'{name}' has no declared range; give one: {{'{name}': (low, high)}}. Declared: "
                 f"{', '.join(declared) or 'none'}."
             )
-        if not ours:
-            found[name] = dimension(name, ranges[name])
-            continue
-        if name in _NOT_SEARCHED:
+        if ours and name in _NOT_SEARCHED:
             raise SettingsError(f"'{name}' is not searched: {_NOT_SEARCHED[name]}.")
-        is_whole = model.settings_class.model_fields[name].annotation is int
-        found[name] = dimension(name, ranges[name], whole=is_whole)
-        for value in found[name].bounds:
+        whole = model.settings_class.model_fields[name].annotation is int if ours else None
+        found[name] = dimension(name, ranges[name], whole=whole)
+        for value in found[name].bounds if ours else ():
             model.settings_class.checked({**model.hyperparameters, name: value}, model.name)
     return found
 
