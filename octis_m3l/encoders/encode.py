@@ -213,6 +213,7 @@ def encode_words(
 ) -> dict[str, NDArray[np.float32]]:
     """Return a vector for each word of each language: what its encoder returns for the word alone.
 
+    LSA and cross-language LSI do not count parts of words then, which different words share.
     With 'use', 'e5', 'clsi' and 'use+clsi', the words of all languages are in one space; that of
     'clsi' is learned from linked training documents. A view whose embeddings are your own has no
     encoder, and is an error.
@@ -241,7 +242,7 @@ def encode_words(
     return {
         name: np.array(_encoded(one, view.vocabulary, _cache_for(one), progress), np.float32)
         for name, view in dataset.text_views.items()
-        for one in [encoders[name]]
+        for one in [getattr(encoders[name], "of_words", lambda n=name: encoders[n])()]
     }
 
 

@@ -54,6 +54,12 @@ class JoinedEncoder:
         parts = [getattr(part, "with_tokenizer", lambda _, p=part: p) for part in self.parts]
         return type(self)(tuple(part(tokenizer) for part in parts))
 
+    def of_words(self) -> Self:
+        """Return the encoder that encodes words as its parts do."""
+        return type(self)(
+            tuple(getattr(part, "of_words", lambda p=part: p)() for part in self.parts)
+        )
+
     def state(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
         """Return the arrays and the settings of its parts."""
         states = [(part.kind, *part.state()) for part in self.parts]

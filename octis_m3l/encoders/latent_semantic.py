@@ -83,6 +83,10 @@ class LatentSemanticEncoder:
         """Return the encoder with a tokenizer of your own, which is not saved with its settings."""
         return replace(self, preprocessor=self.preprocessor.with_tokenizer(tokenizer))
 
+    def of_words(self) -> Self:
+        """Return the encoder without parts of words, which different words share."""
+        return replace(self, preprocessor=_as_kind(TextPreprocessor, self.preprocessor))
+
     def state(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
         """Return its arrays and its settings."""
         settings = {
@@ -283,9 +287,13 @@ def _fit_words(view: TextView, words: int) -> tuple[LatentSemanticEncoder, "csr_
             tokenizer="auto" if view.texts is not None else "separated",
             stop_words=False,
         )
-    settings = {one.name: getattr(preprocessor, one.name) for one in fields(preprocessor)}
-    settings |= {"vocabulary_size": words, "max_document_frequency": 1.0}
-    preprocessor = _WordsAndParts(**{**settings, "keep_numbers": True, "stop_words": False})
+    preprocessor = replace(
+        _as_kind(_WordsAndParts, preprocessor),
+        vocabulary_size=words,
+        max_document_frequency=1.0,
+        keep_numbers=True,
+        stop_words=False,
+    )
     # Few short texts may have hardly a word in common.
     for least in (min(2, len(texts)), 1):
         preprocessor = replace(preprocessor, min_document_frequency=least)
@@ -301,6 +309,11 @@ def _fit_words(view: TextView, words: int) -> tuple[LatentSemanticEncoder, "csr_
     idf, no_map = _idf(counts), np.zeros((len(corpus.vocabulary), 1), np.float32)
     encoder = LatentSemanticEncoder("lsa", preprocessor, corpus.vocabulary, idf, no_map)
     return encoder, _weighted(counts, idf)
+
+
+def _as_kind(kind: type[TextPreprocessor], given: TextPreprocessor) -> TextPreprocessor:
+    """Return a preprocessor of another kind with the same settings."""
+    return kind(**{one.name: getattr(given, one.name) for one in fields(given)})
 
 
 def _components(matrix: "csr_array[Any]", dimensions: int, seed: int) -> NDArray[np.float32]:

@@ -233,8 +233,13 @@ def test_words_are_encoded_alone(corpus: MultiviewDataset) -> None:
     dataset = corpus.with_views(["en", "de"])
     vectors, encoders = encode_words(dataset, "use+clsi"), encode(dataset, "use+clsi").encoders
     for name, view in dataset.text_views.items():
-        few = list(view.vocabulary[:4])
-        np.testing.assert_array_equal(vectors[name][:4], encoders[name].encode(few))
+        few, one = list(view.vocabulary[:4]), encoders[name]
+        assert isinstance(one, JoinedEncoder)
+        use, clsi = one.parts
+        np.testing.assert_array_equal(vectors[name][:4, : use.dimensions], use.encode(few))
+        of_words = encode_words(dataset, "clsi")[name][:4]
+        np.testing.assert_array_equal(vectors[name][:4, use.dimensions :], of_words)
+        assert not np.allclose(clsi.encode(few), of_words, atol=0.01)
     model = GloCTM(**{**FAST, "epochs": 1}, encoder="use+clsi")
     model.train_model(dataset, top_words=3)
 

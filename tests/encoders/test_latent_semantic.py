@@ -14,7 +14,7 @@ from octis_m3l.data import from_lists
 from octis_m3l.data.dataset import MultiviewDataset
 from octis_m3l.data.text import TextPreprocessor
 from octis_m3l.data.views import TextView
-from octis_m3l.encoders import fit_cross_language, fit_per_language, from_word_vectors
+from octis_m3l.encoders import encode_words, fit_cross_language, fit_per_language, from_word_vectors
 
 THEMES, WORDS = 6, 8
 PLAIN = TextPreprocessor(tokenizer="whitespace", stop_words=False)
@@ -361,6 +361,16 @@ def test_other_forms_of_a_word_share_its_parts() -> None:
     for end in unseen:
         found = unit(encoder.encode([theme + end for theme in themes]))
         np.testing.assert_array_equal((found @ known.T).argmax(axis=1), range(4))
+
+
+def test_a_word_has_the_vector_of_the_whole_word_alone() -> None:
+    dataset = planted(gaps=False)
+    words = dataset.text_view("de").vocabulary
+    encoder = fit_cross_language(dataset, ["en", "de"])["de"]
+    rows = encoder.components[[encoder.vocabulary.index(word) for word in words]]
+    found = encode_words(dataset, "clsi")["de"]
+    np.testing.assert_allclose(found, rows, atol=1e-6)
+    assert np.abs(encoder.encode(words) - rows).max() > 0.05
 
 
 def test_an_encoder_saved_by_version_01_counts_words_alone() -> None:
