@@ -82,7 +82,7 @@ class TokenizedCorpus:
 
 
 @dataclass(frozen=True, eq=False)
-class _EncodedTexts:
+class EncodedTexts:
     """Documents as ids of all their words, before a vocabulary is chosen."""
 
     token_ids: NDArray[np.int32]
@@ -245,13 +245,18 @@ class TextPreprocessor:
         """
         words = tuple(as_items(vocabulary, f"view '{view}', vocabulary"))
         check_vocabulary(words, view)
-        spellings = self._other_spellings(words)
+        return self.encoded(texts, words, view).select(words, view)
+
+    def encoded(
+        self, texts: Sequence[str | None], known: tuple[str, ...], view: str = "text"
+    ) -> EncodedTexts:
+        """Return documents as ids of all their words, with known words as they are spelled."""
+        spellings = _other_spellings(self, known)
         words_of: Callable[[str], list[str]] = self._words_of
         if self.tokenizer == "separated" and self.language not in UNSEGMENTED:
-            words_of = self._known_or_split(frozenset(words).union(spellings))
+            words_of = self._known_or_split(frozenset(known).union(spellings))
         encoded = self._encode(texts, view, words_of)
-        found = [spellings.get(word, word) for word in encoded.words]
-        return replace(encoded, words=found).select(words, view)
+        return replace(encoded, words=[spellings.get(word, word) for word in encoded.words])
 
     def doubts_of_language(self, corpus: TokenizedCorpus, view: str) -> list[str]:
         """Return warnings if the texts seem to be in another language than the one given."""
@@ -329,13 +334,6 @@ class TextPreprocessor:
             pieces = split_form(word, self.language, self._is_stop_word, keep_clitics)
         return [piece for piece in pieces if self._keeps(piece)]
 
-    def _terms(self, word: str) -> tuple[str, ...]:
-        """Return what is counted of a word."""
-        return (word,)
-
-    def _other_spellings(self, vocabulary: tuple[str, ...]) -> dict[str, str]:
-        return _other_spellings(self, vocabulary)
-
     def _keeps(self, word: str) -> bool:
         least = self.min_word_length
         if least is None:
@@ -377,14 +375,13 @@ class TextPreprocessor:
 
     def _encode(
         self, texts: Sequence[str | None], view: str, words_of: Callable[[str], list[str]]
-    ) -> _EncodedTexts:
+    ) -> EncodedTexts:
         find = self._find_forms()
         id_of_word: dict[str, int] = {}
 
         @cache
         def ids_of_form(form: str) -> tuple[int, ...]:
-            terms = chain.from_iterable(map(self._terms, words_of(form)))
-            return tuple(id_of_word.setdefault(term, len(id_of_word)) for term in terms)
+            return tuple(id_of_word.setdefault(word, len(id_of_word)) for word in words_of(form))
 
         token_ids = array("i")
         documents = as_items(texts, f"View {view!r}")
@@ -400,10 +397,10 @@ class TextPreprocessor:
                 except DataError as error:
                     raise DataError(f"View {view!r}, row {row}: {error}") from None
             offsets[row + 1] = len(token_ids)
-        return _EncodedTexts(np.array(token_ids, np.int32), offsets, list(id_of_word), missing)
+        return EncodedTexts(np.array(token_ids, np.int32), offsets, list(id_of_word), missing)
 
     def _choose_vocabulary(
-        self, encoded: _EncodedTexts, rows: NDArray[np.bool_], view: str
+        self, encoded: EncodedTexts, rows: NDArray[np.bool_], view: str
     ) -> tuple[str, ...]:
         documents = int(np.count_nonzero(rows & ~encoded.missing))
         counts, frequencies = encoded.counts(rows)

@@ -211,9 +211,9 @@ def encode_words(
     dimensions: int = 150,
     progress: bool = False,
 ) -> dict[str, NDArray[np.float32]]:
-    """Return a vector for each word of each language: what its encoder returns for the word alone.
+    """Return a vector for each word of each language, encoded alone.
 
-    LSA and cross-language LSI do not count parts of words then, which different words share.
+    LSA and cross-language LSI encode the whole word without its parts, which other words have too.
     With 'use', 'e5', 'clsi' and 'use+clsi', the words of all languages are in one space; that of
     'clsi' is learned from linked training documents. A view whose embeddings are your own has no
     encoder, and is an error.

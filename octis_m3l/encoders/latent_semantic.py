@@ -1,7 +1,8 @@
 """Latent semantic analysis of one language, or of several languages from linked documents."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
+from itertools import chain, compress
 from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
@@ -12,7 +13,7 @@ from sklearn.feature_extraction.text import TfidfTransformer
 
 from octis_m3l.data.dataset import MultiviewDataset
 from octis_m3l.data.item_checks import as_items
-from octis_m3l.data.text import TextPreprocessor, TokenizedCorpus
+from octis_m3l.data.text import EncodedTexts, TextPreprocessor
 from octis_m3l.data.views import TextView
 from octis_m3l.devices import on_threads
 from octis_m3l.errors import DataError
@@ -20,21 +21,7 @@ from octis_m3l.errors import DataError
 _ROUNDS = 3
 _RIDGE = 0.1
 _LEAST_SIZE = 0.4
-
-
-@dataclass(frozen=True)
-class _WordsAndParts(TextPreprocessor):
-    """Counts words and every three successive characters of them, which rare forms share.
-
-    "_" marks a word's start and end, and "+" a part.
-    """
-
-    def _terms(self, word: str) -> tuple[str, ...]:
-        whole = f"_{word}_"
-        return word, *(f"+{whole[start : start + 3]}" for start in range(len(word)))
-
-    def _other_spellings(self, vocabulary: tuple[str, ...]) -> dict[str, str]:
-        return {}
+_PART = "\x01"  # in front of a part of a word; words have no control characters
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,11 +33,13 @@ class LatentSemanticEncoder:
     name : str
         'lsa', 'clsi' or 'word-vectors'.
     preprocessor : TextPreprocessor
-        Splits texts into words, and, except with 'word-vectors', words into parts.
+        Splits texts into words.
     vocabulary : tuple of str
-        The known words and parts, more than those of a topic model.
-    idf, components : array of float32 (words), array of float32 (words × dimensions)
+        The known terms: words, and parts of words; more than the words of a topic model.
+    idf, components : array of float32 (terms), array of float32 (terms × dimensions)
         Inverse document frequencies in the training documents, and the linear map.
+    parts : bool
+        Whether the parts of words are counted too.
 
     References
     ----------
@@ -65,6 +54,7 @@ class LatentSemanticEncoder:
     vocabulary: tuple[str, ...]
     idf: NDArray[np.float32]
     components: NDArray[np.float32]
+    parts: bool = False
 
     @property
     def dimensions(self) -> int:
@@ -72,11 +62,12 @@ class LatentSemanticEncoder:
         return int(self.components.shape[1])
 
     def encode(self, items: Sequence[str]) -> NDArray[np.float32]:
-        """Return the vectors of raw texts (texts × dimensions): zeros, if no word is known."""
+        """Return the vectors of raw texts (texts × dimensions): zeros, if no term is known."""
         texts = as_items(items, "texts to encode")
         if not texts:
             return np.zeros((0, self.dimensions), np.float32)
-        counts = _counts(self.preprocessor.transform(texts, self.vocabulary))
+        words = tuple(term for term in self.vocabulary if not term.startswith(_PART))
+        counts = _counts(self.preprocessor.encoded(texts, words), self.vocabulary, self.parts)
         return np.asarray(_weighted(counts, self.idf) @ self.components, np.float32)
 
     def with_tokenizer(self, tokenizer: Callable[[str], Sequence[str]]) -> Self:
@@ -84,8 +75,8 @@ class LatentSemanticEncoder:
         return replace(self, preprocessor=self.preprocessor.with_tokenizer(tokenizer))
 
     def of_words(self) -> Self:
-        """Return the encoder without parts of words, which different words share."""
-        return replace(self, preprocessor=_as_kind(TextPreprocessor, self.preprocessor))
+        """Return the encoder that counts words alone, since different words share parts."""
+        return replace(self, parts=False)
 
     def state(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
         """Return its arrays and its settings."""
@@ -93,21 +84,20 @@ class LatentSemanticEncoder:
             "name": self.name,
             "preprocessor": self.preprocessor.as_dict(),
             "vocabulary": list(self.vocabulary),
-            "parts": isinstance(self.preprocessor, _WordsAndParts),
+            "parts": self.parts,
         }
         return {"idf": self.idf, "components": self.components}, settings
 
     @classmethod
     def restore(cls, arrays: Mapping[str, NDArray[Any]], settings: Mapping[str, Any]) -> Self:
         """Return the encoder with the arrays and settings that `state` returned."""
-        # Those of version 0.1 count words alone.
-        kind = _WordsAndParts if settings.get("parts") else TextPreprocessor
         return cls(
             settings["name"],
-            kind.from_dict(settings["preprocessor"]),
+            TextPreprocessor.from_dict(settings["preprocessor"]),
             tuple(settings["vocabulary"]),
             arrays["idf"],
             arrays["components"],
+            bool(settings.get("parts")),  # version 0.1 had none
         )
 
 
@@ -116,12 +106,14 @@ def fit_per_language(
     view: str,
     *,
     dimensions: int = 150,
-    words: int = 40_000,
+    terms: int = 40_000,
     seed: int = 0,
 ) -> LatentSemanticEncoder:
     """Fit LSA on the training documents of one view.
 
-    Stop words, numbers, and every three successive characters of a word are counted too.
+    Terms are words, and the parts of words: every three successive characters, with a mark at the
+    start and end of the word. Numbers and the language's stop words are counted too, whatever the
+    preprocessing of the view removes; stop words that were given explicitly are not.
 
     Parameters
     ----------
@@ -130,13 +122,13 @@ def fit_per_language(
     view : str
         A text view.
     dimensions : int
-        At most; fewer if there are fewer documents or words.
-    words : int
-        Number of words and parts of words to keep, the most frequent ones.
+        At most; fewer if there are fewer documents or terms.
+    terms : int
+        Number of terms to keep, the most frequent ones that several documents have.
     seed : int
         Of the truncated singular value decomposition.
     """
-    fitted, weighted = _fit_words(dataset.text_view(view), words)
+    fitted, weighted = _fit_terms(dataset.text_view(view), terms)
     return replace(fitted, components=_components(weighted, dimensions, seed))
 
 
@@ -145,13 +137,13 @@ def fit_cross_language(
     views: Sequence[str],
     *,
     dimensions: int = 150,
-    words: int = 40_000,
+    terms: int = 40_000,
     seed: int = 0,
 ) -> dict[str, LatentSemanticEncoder]:
     """Fit cross-language LSI: LSA on the languages of each training tuple side by side.
 
-    What is counted is described in `fit_per_language`. Words and their frequencies come from all
-    training documents, the map from the training tuples with two languages or more. If some of
+    `fit_per_language` says what terms are. They and their frequencies come from all training
+    documents, the map from the training tuples with two languages or more. If some of
     these lack a language, the map is refitted by alternating least squares over the languages that
     each tuple has, since gaps would look like directions in which languages differ. A document's
     vector is estimated by least squares from its own language alone, and divided by the number of
@@ -164,15 +156,15 @@ def fit_cross_language(
         Data in which a training tuple links two of the views.
     views : sequence of str
         Text views.
-    dimensions, words, seed
-        As for `fit_per_language`; `words` for each view.
+    dimensions, terms, seed
+        As for `fit_per_language`; `terms` for each view.
     """
     check_linked(dataset, views)
     tuples = dataset.partition_tuples("train")
     blocks, fitted, present = [], {}, np.zeros((len(tuples), len(views)), bool)
     for number, name in enumerate(views):
         text = dataset.text_view(name)
-        fitted[name], weighted = _fit_words(text, words)
+        fitted[name], weighted = _fit_terms(text, terms)
         place = np.searchsorted(tuples, dataset.tuples(name)[text.rows("train")])
         # A language with several documents in a tuple is represented by their mean.
         share = 1.0 / np.bincount(place, minlength=len(tuples))[place]
@@ -272,7 +264,7 @@ def languages_are_linked(dataset: MultiviewDataset, views: Sequence[str]) -> boo
     return bool((members > 1).any())
 
 
-def _fit_words(view: TextView, words: int) -> tuple[LatentSemanticEncoder, "csr_array[Any]"]:
+def _fit_terms(view: TextView, terms: int) -> tuple[LatentSemanticEncoder, "csr_array[Any]"]:
     """Return an encoder that only lacks its map, and the TF-IDF weights of training documents."""
     texts = view.items(view.rows("train"))
     if not len(texts):
@@ -280,55 +272,66 @@ def _fit_words(view: TextView, words: int) -> tuple[LatentSemanticEncoder, "csr_
             f"view '{view.name}' has no training item to fit an encoder on; every view needs some "
             "items in the training partition."
         )
-    preprocessor = view.preprocessor if view.texts is not None else None
-    if preprocessor is None:
-        preprocessor = TextPreprocessor(
-            language=view.language,
-            tokenizer="auto" if view.texts is not None else "separated",
-            stop_words=False,
+    known: tuple[str, ...] = ()
+    preprocessor = view.preprocessor
+    if view.texts is None:
+        # Rare words are split as they will be in new texts.
+        documents = (view.bag_of_words[view.rows("train")] > 0).sum(axis=0)
+        several = documents > 1
+        known = tuple(compress(view.vocabulary, several if several.sum() > 1 else documents))
+        preprocessor = TextPreprocessor.of_vocabulary(known, view.language)
+    elif preprocessor is None:
+        preprocessor = TextPreprocessor(language=view.language, stop_words=False)
+    own = False if preprocessor.stop_words is True else preprocessor.stop_words
+    preprocessor = replace(preprocessor, keep_numbers=True, stop_words=own)
+    encoded = preprocessor.encoded(texts, known, view.name)
+    if not encoded.words:
+        raise DataError(
+            f"view '{view.name}': no training text has a word that an encoder could be fitted on; "
+            "give other texts."
         )
-    preprocessor = replace(
-        _as_kind(_WordsAndParts, preprocessor),
-        vocabulary_size=words,
-        max_document_frequency=1.0,
-        keep_numbers=True,
-        stop_words=False,
-    )
+    found = tuple(sorted({term for word in encoded.words for term in _terms(word, parts=True)}))
+    counts = _counts(encoded, found, parts=True)
+    total, documents = counts.sum(axis=0), (counts > 0).sum(axis=0)
+    is_word = np.array([term[0] != _PART for term in found])
     # Few short texts may have hardly a word in common.
-    for least in (min(2, len(texts)), 1):
-        preprocessor = replace(preprocessor, min_document_frequency=least)
-        try:
-            corpus = preprocessor.fit_transform(texts, None, view.name)
-        except DataError:
-            if least == 1:
-                raise
-            continue
-        if sum(term[0] != "+" for term in corpus.vocabulary) > 1:
-            break
-    counts = _counts(corpus)
-    idf, no_map = _idf(counts), np.zeros((len(corpus.vocabulary), 1), np.float32)
-    encoder = LatentSemanticEncoder("lsa", preprocessor, corpus.vocabulary, idf, no_map)
+    several = documents >= min(2, len(texts))
+    kept = np.flatnonzero(several if (several & is_word).sum() > 1 else documents)
+    kept = np.sort(kept[np.argsort(-total[kept], kind="stable")][:terms])
+    counts, vocabulary = counts[:, kept], tuple(found[number] for number in kept)
+    idf, no_map = _idf(counts), np.zeros((len(vocabulary), 1), np.float32)
+    encoder = LatentSemanticEncoder("lsa", preprocessor, vocabulary, idf, no_map, parts=True)
     return encoder, _weighted(counts, idf)
 
 
-def _as_kind(kind: type[TextPreprocessor], given: TextPreprocessor) -> TextPreprocessor:
-    """Return a preprocessor of another kind with the same settings."""
-    return kind(**{one.name: getattr(given, one.name) for one in fields(given)})
+def _terms(word: str, parts: bool) -> list[str]:
+    """Return the terms of a word: itself, and its parts."""
+    whole = f"_{word}_"
+    return [word, *(_PART + whole[start : start + 3] for start in range(len(word) * parts))]
 
 
 def _components(matrix: "csr_array[Any]", dimensions: int, seed: int) -> NDArray[np.float32]:
-    """Return the map of a truncated SVD (words × dimensions)."""
+    """Return the map of a truncated SVD (terms × dimensions)."""
+    if matrix.shape[1] == 1:
+        return np.ones((1, 1), np.float32)
     possible = max(1, min(dimensions, min(matrix.shape) - 1))
     with on_threads(0, matrix.shape[0] * possible):
         decomposition = TruncatedSVD(possible, random_state=seed).fit(csr_matrix(matrix))
     return np.ascontiguousarray(decomposition.components_.T, np.float32)
 
 
-def _counts(corpus: TokenizedCorpus) -> "csr_array[Any]":
-    """Return how often each document has each word (documents × words)."""
-    ones, shape = np.ones(len(corpus.token_ids)), (len(corpus.offsets) - 1, len(corpus.vocabulary))
-    counts = csr_array((ones, corpus.token_ids, corpus.offsets), shape=shape)
-    counts.sum_duplicates()
+def _counts(texts: EncodedTexts, vocabulary: tuple[str, ...], parts: bool) -> "csr_array[Any]":
+    """Return how often each document has each term (documents × terms)."""
+    number = {term: n for n, term in enumerate(vocabulary)}
+    of_words = [[number[t] for t in _terms(w, parts) if t in number] for w in texts.words]
+    offsets = np.cumsum([0, *map(len, of_words)])
+    terms = np.fromiter(chain.from_iterable(of_words), np.int64, offsets[-1])
+    shape = len(texts.words), len(vocabulary)
+    terms_of_words = csr_array((np.ones(len(terms)), terms, offsets), shape=shape)
+    shape = len(texts.offsets) - 1, len(texts.words)
+    words = csr_array((np.ones(len(texts.token_ids)), texts.token_ids, texts.offsets), shape=shape)
+    counts = csr_array(words @ terms_of_words)
+    counts.sort_indices()
     return counts
 
 

@@ -47,8 +47,8 @@ def word_vectors(
 ) -> dict[str, NDArray[np.floating]]:
     """Return vectors of all views' words, in one space.
 
-    They are the views' own, if all views have word vectors, else those of each word as a document
-    of its own, from the documents' encoders if these can be used.
+    They are the views' own, if all views have word vectors, else those of `encode_words`, from the
+    documents' encoders if these can be used.
     """
     chosen = check_word_vectors(dataset, encoder)
     if chosen is None:

@@ -44,7 +44,7 @@ class _Cell:
 
 @dataclass(frozen=True)
 class _Content(JupyterMixin):
-    """Contenders as rows, measures as columns; shown, what is too wide continues below."""
+    """Contenders as rows, measures as columns; what is too wide continues in a table below."""
 
     names: list[str]
     columns: dict[str, list[_Cell]]

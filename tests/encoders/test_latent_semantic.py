@@ -1,6 +1,8 @@
 """LSA beside scikit-learn, and cross-language LSI on planted data."""
 
+import json
 from itertools import combinations
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,6 +17,8 @@ from octis_m3l.data.dataset import MultiviewDataset
 from octis_m3l.data.text import TextPreprocessor
 from octis_m3l.data.views import TextView
 from octis_m3l.encoders import encode_words, fit_cross_language, fit_per_language, from_word_vectors
+from octis_m3l.encoders.saving import load_encoder, save_encoder
+from octis_m3l.errors import DataError, StorageError
 
 THEMES, WORDS = 6, 8
 PLAIN = TextPreprocessor(tokenizer="whitespace", stop_words=False)
@@ -63,7 +67,7 @@ def words_and_parts(text: str) -> list[str]:
     for word in text.split():
         padded = f"_{word}_"
         parts = zip(padded, padded[1:], padded[2:], strict=False)
-        found += [word, *("+" + "".join(part) for part in parts)]
+        found += [word, *("\x01" + "".join(part) for part in parts)]
     return found
 
 
@@ -76,18 +80,18 @@ def unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
     return unit_length
 
 
-@pytest.mark.parametrize("words", [40_000, 25])
-def test_lsa_is_scikit_learns(words: int) -> None:
+@pytest.mark.parametrize("terms", [40_000, 25])
+def test_lsa_is_scikit_learns(terms: int) -> None:
     texts = random_texts(70)
     dataset = built({"en": texts}, ["train"] * 50 + ["test"] * 20)
-    encoder = fit_per_language(dataset, "en", dimensions=6, words=words, seed=3)
+    encoder = fit_per_language(dataset, "en", dimensions=6, terms=terms, seed=3)
     common = sorted(encoder.vocabulary)
     assert list(encoder.vocabulary) == common
     counted = TfidfVectorizer(
         analyzer=words_and_parts,
         sublinear_tf=True,
         min_df=2,
-        vocabulary=None if words > 99 else common,
+        vocabulary=None if terms > 99 else common,
     )
     decomposition = TruncatedSVD(6, random_state=3)
     decomposition.fit(counted.fit_transform(texts[:50]))
@@ -109,8 +113,8 @@ def test_words_of_several_documents_are_kept_the_most_frequent_first() -> None:
     shared = built({"en": ["aa bb", "aa cc", "aa dd"]})
     assert fit_per_language(shared, "en").vocabulary == vocabulary_of("aa bb cc dd")
     texts = ["aa bb cc", "aa bb dd", "aa cc ee", "bb cc aa"]
-    assert fit_per_language(built({"en": texts}), "en", words=4).vocabulary == (
-        *("+_aa", "+_bb", "+aa_"),
+    assert fit_per_language(built({"en": texts}), "en", terms=4).vocabulary == (
+        *("\x01_aa", "\x01_bb", "\x01aa_"),
         "aa",
     )
     assert fit_per_language(built({"en": texts}), "en").vocabulary == vocabulary_of("aa bb cc")
@@ -347,7 +351,7 @@ def test_raw_texts_are_tokenized_as_for_the_topic_model() -> None:
     # Numbers and stop words are counted too: they tell texts apart.
     assert {*encoder.vocabulary} == {
         *vocabulary_of("the boats and 1912"),
-        *("+_bo", "+boa", "+oat"),
+        *("\x01_bo", "\x01boa", "\x01oat"),
     }
     np.testing.assert_array_equal(encoder.encode(["BOATS"]), encoder.encode(["boats,"]))
 
@@ -380,9 +384,78 @@ def test_an_encoder_saved_by_version_01_counts_words_alone() -> None:
     texts = ["en1 en2", "en1x"]
     np.testing.assert_array_equal(again.encode(texts), encoder.encode(texts))
     assert again.encode(texts).any(axis=1).all()
+    words = [n for n, term in enumerate(encoder.vocabulary) if term.isalnum()]
     del settings["parts"]
-    old = type(encoder).restore(arrays, settings)
+    settings["vocabulary"] = [encoder.vocabulary[n] for n in words]
+    old = type(encoder).restore({name: array[words] for name, array in arrays.items()}, settings)
+    counted = TfidfVectorizer(analyzer=str.split, sublinear_tf=True, vocabulary=old.vocabulary)
+    counted.fit(texts)
+    counted.idf_ = old.idf
+    np.testing.assert_allclose(
+        old.encode(texts), counted.transform(texts).toarray() @ old.components, atol=1e-6
+    )
     assert old.encode(texts).any(axis=1).tolist() == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"tokenizer": "newtok"}, "has an impossible setting"),
+        ({"min_word_length": 0}, "has an impossible setting"),
+        ({"unheard_of": 1}, "has an impossible setting"),
+    ],
+)
+def test_saved_settings_are_checked(tmp_path: Path, change: dict[str, Any], message: str) -> None:
+    save_encoder(fit_per_language(built({"en": random_texts(20)}), "en"), tmp_path)
+    file = tmp_path / "encoder.json"
+    content = json.loads(file.read_text())
+    content["settings"]["preprocessor"] |= change
+    file.write_text(json.dumps(content))
+    with pytest.raises(StorageError, match=message):
+        load_encoder(tmp_path)
+
+
+def test_rare_words_of_a_view_without_texts_are_split_in_fitting_as_in_encoding() -> None:
+    texts = ["well-being deal boat", "bell-beings deal boat", "deal boat new", "boat new deal"]
+    words = [text.split() for text in texts]
+    vocabulary = tuple(sorted({word for one in words for word in one}))
+    view = TextView(
+        name="en",
+        sizes=(4, 0, 0),
+        vocabulary=vocabulary,
+        token_ids=np.array([vocabulary.index(word) for text in words for word in text], np.int32),
+        offsets=np.cumsum([0, *map(len, words)]),
+        language="en",
+    )
+    encoder = fit_per_language(MultiviewDataset([view]), "en", dimensions=3)
+    counted = TfidfVectorizer(analyzer=words_and_parts, sublinear_tf=True, min_df=2)
+    split = [text.replace("-", " ") for text in texts]
+    decomposition = TruncatedSVD(3, random_state=0).fit(counted.fit_transform(split))
+    expected = decomposition.transform(counted.transform(split))
+    found = encoder.encode(texts)
+    np.testing.assert_allclose(found @ found.T, expected @ expected.T, atol=1e-5)
+
+
+def test_stop_words_of_your_own_are_not_counted_and_a_plus_is_no_part() -> None:
+    texts = ["the boats +new boilerplate", "the boats +new boilerplate", "the sails"]
+    own = TextPreprocessor(language="en", stop_words=["boilerplate"], tokenizer="whitespace")
+    encoder = fit_per_language(from_lists({"en": texts}, preprocessing=own), "en")
+    assert {term for term in encoder.vocabulary if term[0] != "\x01"} == {"the", "boats", "+new"}
+    assert not encoder.of_words().encode(["new"]).any()
+
+
+def test_texts_without_words_are_an_error_and_one_term_is_enough() -> None:
+    view = TextView(
+        name="en",
+        sizes=(2, 0, 0),
+        vocabulary=("...",),
+        token_ids=np.zeros(2, np.int32),
+        offsets=np.arange(3),
+    )
+    with pytest.raises(DataError, match=r"view 'en': no training text has a word that an encoder"):
+        fit_per_language(MultiviewDataset([view]), "en")
+    few = fit_per_language(built({"en": ["aa bb", "aa cc"]}), "en", terms=1)
+    assert few.encode(["aa"]).shape == (1, 1)
 
 
 def test_a_view_without_raw_texts_is_encoded_by_its_words() -> None:
