@@ -31,6 +31,21 @@ def built(texts: Texts, partition: list[str] | None = None) -> MultiviewDataset:
     )
 
 
+def without_texts(texts: list[str]) -> MultiviewDataset:
+    """Return one view of which only the words are known."""
+    words = [text.split() for text in texts]
+    vocabulary = tuple(sorted({word for one in words for word in one}))
+    view = TextView(
+        name="en",
+        sizes=(len(texts), 0, 0),
+        vocabulary=vocabulary,
+        token_ids=np.array([vocabulary.index(word) for text in words for word in text], np.int32),
+        offsets=np.cumsum([0, *map(len, words)]),
+        language="en",
+    )
+    return MultiviewDataset([view])
+
+
 def document(language: str, themes: tuple[int, ...], random: np.random.Generator) -> str:
     return " ".join(
         f"{language}{theme}x{number}"
@@ -417,17 +432,7 @@ def test_saved_settings_are_checked(tmp_path: Path, change: dict[str, Any], mess
 
 def test_rare_words_of_a_view_without_texts_are_split_in_fitting_as_in_encoding() -> None:
     texts = ["well-being deal boat", "bell-beings deal boat", "deal boat new", "boat new deal"]
-    words = [text.split() for text in texts]
-    vocabulary = tuple(sorted({word for one in words for word in one}))
-    view = TextView(
-        name="en",
-        sizes=(4, 0, 0),
-        vocabulary=vocabulary,
-        token_ids=np.array([vocabulary.index(word) for text in words for word in text], np.int32),
-        offsets=np.cumsum([0, *map(len, words)]),
-        language="en",
-    )
-    encoder = fit_per_language(MultiviewDataset([view]), "en", dimensions=3)
+    encoder = fit_per_language(without_texts(texts), "en", dimensions=3)
     counted = TfidfVectorizer(analyzer=words_and_parts, sublinear_tf=True, min_df=2)
     split = [text.replace("-", " ") for text in texts]
     decomposition = TruncatedSVD(3, random_state=0).fit(counted.fit_transform(split))
@@ -445,35 +450,18 @@ def test_stop_words_of_your_own_are_not_counted_and_a_plus_is_no_part() -> None:
 
 
 def test_texts_without_words_are_an_error_and_one_term_is_enough() -> None:
-    view = TextView(
-        name="en",
-        sizes=(2, 0, 0),
-        vocabulary=("...",),
-        token_ids=np.zeros(2, np.int32),
-        offsets=np.arange(3),
-    )
     with pytest.raises(DataError, match=r"view 'en': no training text has a word that an encoder"):
-        fit_per_language(MultiviewDataset([view]), "en")
+        fit_per_language(without_texts(["...", "..."]), "en")
     few = fit_per_language(built({"en": ["aa bb", "aa cc"]}), "en", terms=1)
     assert few.encode(["aa"]).shape == (1, 1)
 
 
 def test_a_view_without_raw_texts_is_encoded_by_its_words() -> None:
     texts = ["aa bb the", "bb the aa", "aa the cc", "cc bb"]
-    vocabulary = ("aa", "bb", "cc", "the")
-    words = [text.split() for text in texts]
-    view = TextView(
-        name="en",
-        sizes=(4, 0, 0),
-        vocabulary=vocabulary,
-        token_ids=np.array([vocabulary.index(word) for text in words for word in text], np.int32),
-        offsets=np.cumsum([0, *map(len, words)]),
-        language="en",
-    )
-    found = fit_per_language(MultiviewDataset([view]), "en", dimensions=2)
+    found = fit_per_language(without_texts(texts), "en", dimensions=2)
     expected = fit_per_language(built({"en": texts}), "en", dimensions=2)
     assert found.vocabulary == expected.vocabulary
-    assert {*vocabulary} < {*found.vocabulary}
+    assert {"aa", "bb", "cc", "the"} < {*found.vocabulary}
     np.testing.assert_array_equal(found.encode(texts), expected.encode(texts))
 
 
