@@ -1,13 +1,18 @@
 """Jensen-Shannon divergence, pair by pair and all against all."""
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import rel_entr, xlogy
+from scipy.special import rel_entr
 
 from octis_m3l.errors import DataError
 
 _TOLERANCE = 1e-3
 _BLOCK = 2**17
+_PAIRS = 2**18
+_DECIMALS = 12
+_EPSILON = float(np.finfo(np.float32).eps)
 _TINY = np.finfo(np.float64).tiny
 _LOG_2 = float(np.log(2))
 
@@ -86,6 +91,7 @@ def jensen_shannon_matrix(first: ArrayLike, second: ArrayLike) -> NDArray[np.flo
     """
     p = as_distributions(first, "the first distributions")
     q = as_distributions(second, "the second distributions")
+    p, q = np.maximum(p, _TINY), np.maximum(q, _TINY)
     topics = p.shape[1]
     if q.shape[1] != topics:
         raise DataError(
@@ -93,7 +99,7 @@ def jensen_shannon_matrix(first: ArrayLike, second: ArrayLike) -> NDArray[np.flo
             "compare items of one model."
         )
     # With s = p + q: JSD = ln 2 + ½ (Σ p ln p + Σ q ln q − Σ s ln s).
-    p_term, q_term = xlogy(p, p).sum(axis=1), xlogy(q, q).sum(axis=1)
+    p_term, q_term = (p * np.log(p)).sum(axis=1), (q * np.log(q)).sum(axis=1)
     result = np.empty((len(p), len(q)))
     width = max(1, min(len(q), _BLOCK // topics))
     height = max(1, _BLOCK // (topics * width))
@@ -102,10 +108,83 @@ def jensen_shannon_matrix(first: ArrayLike, second: ArrayLike) -> NDArray[np.flo
         for left in range(0, len(q), width):
             columns = slice(left, left + width)
             sums = p[rows, None, :] + q[None, columns, :]
-            logs = np.maximum(sums, _TINY)
-            np.log(logs, out=logs)
-            result[rows, columns] = np.einsum("nmk,nmk->nm", sums, logs)
+            result[rows, columns] = np.einsum("nmk,nmk->nm", sums, np.log(sums))
     np.subtract(p_term[:, None] + q_term, result, out=result)
     result /= 2
     result += _LOG_2
     return np.clip(result, 0, _LOG_2, out=result)
+
+
+class Neighbours:
+    """Divergences between the rows of two arrays, and how many rows are nearer than a limit.
+
+    Parameters
+    ----------
+    first, second : array (N × K), array (M × K)
+        Distributions, one a row.
+    """
+
+    def __init__(self, first: ArrayLike, second: ArrayLike) -> None:
+        sides = [as_distributions(first, "the queries"), as_distributions(second, "the targets")]
+        self._double = _Pairs(*(np.maximum(side, _TINY) for side in sides))
+        self._single = _Pairs(*(np.maximum(side, 1e-30).astype(np.float32) for side in sides))
+        self._roots = [np.sqrt(side).astype(np.float32) for side in sides]
+
+    def divergences(
+        self, rows: NDArray[np.int64], columns: NDArray[np.int64]
+    ) -> NDArray[np.float64]:
+        """Return the divergence of each given row and column, rounded to 12 decimals."""
+        return self._double.divergences(rows, columns).round(_DECIMALS)
+
+    def count(
+        self, rows: NDArray[np.int64], limits: NDArray[np.float64]
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return how many of `second` are nearer to each given row than a limit, and how many tie.
+
+        Exact, by rounded divergences. With the affinity a = Σ √(p q), (1 − a) ln 2 ≤ JSD ≤ 1 − a,
+        since that holds for each topic's part; so most pairs need no logarithm. The others are
+        computed in single precision, and in double precision if that is too near to the limit.
+        """
+        targets, topics = self._roots[1].shape
+        affinity_error = topics * _EPSILON
+        error = 4 * (1 + np.log(topics)) * affinity_error
+        nearer, tied = np.zeros(len(rows), np.int64), np.zeros(len(rows), np.int64)
+        step = max(1, _PAIRS // targets)
+        for start in range(0, len(rows), step):
+            here = slice(start, start + step)
+            mine, limit = rows[here], limits[here]
+            affinity = self._roots[0][mine] @ self._roots[1].T
+            surely = affinity > (1 - limit + affinity_error).astype(np.float32)[:, None]
+            least = (1 - limit / _LOG_2 - affinity_error).astype(np.float32)[:, None]
+            query, target = np.nonzero((affinity >= least) & ~surely)
+            gap = self._single.divergences(mine[query], target) - limit[query]
+            close = np.abs(gap) <= error
+            nearer[here] = surely.sum(axis=1) + _counted(query[gap < -error], mine)
+            query, target = query[close], target[close]
+            exact = self.divergences(mine[query], target)
+            nearer[here] += _counted(query[exact < limit[query]], mine)
+            tied[here] = _counted(query[exact == limit[query]], mine)
+        return nearer, tied
+
+
+class _Pairs:
+    """Divergences of chosen pairs of rows without zeros, in the precision of the rows."""
+
+    def __init__(self, first: NDArray[Any], second: NDArray[Any]) -> None:
+        self.sides = first, second
+        self.terms = [(side * np.log(side)).sum(axis=1) for side in self.sides]
+
+    def divergences(self, rows: NDArray[np.int64], columns: NDArray[np.int64]) -> NDArray[Any]:
+        first, second = self.sides
+        crossed = np.empty(len(rows), first.dtype)
+        step = max(1, _BLOCK // first.shape[1])
+        for start in range(0, len(rows), step):
+            sums = first.take(rows[start : start + step], axis=0)
+            sums += second.take(columns[start : start + step], axis=0)
+            crossed[start : start + step] = np.einsum("nk,nk->n", sums, np.log(sums))
+        divergences = (self.terms[0][rows] + self.terms[1][columns] - crossed) / 2 + _LOG_2
+        return np.asarray(divergences)
+
+
+def _counted(numbers: NDArray[np.int64], of: NDArray[Any]) -> NDArray[np.int64]:
+    return np.bincount(numbers, minlength=len(of)).astype(np.int64)

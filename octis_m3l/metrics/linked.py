@@ -24,6 +24,16 @@ from octis_m3l.metrics.outputs import (
 _PAIRS_AT_ONCE = 2**14
 
 
+def pairs_of_tuples(
+    first: NDArray[np.int64], second: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the positions of every two items of one tuple, in the order of the first ones."""
+    one = pd.DataFrame({"tuple": first}).reset_index(names="row")
+    other = pd.DataFrame({"tuple": second}).reset_index(names="column")
+    pairs = one.merge(other, on="tuple").sort_values(["row", "column"])
+    return pairs["row"].to_numpy(), pairs["column"].to_numpy()
+
+
 class LinkedMetric(Metric):
     """A metric of linked items of two views, `symmetric` if their order does not matter.
 
@@ -102,12 +112,7 @@ class JSD(LinkedMetric):
     ) -> None:
         super().__init__(dataset, first, second, partition)
         self.first, self.second = first, second
-        # The positions of every two items of one tuple.
-        one = pd.DataFrame({"tuple": self._of_first}).reset_index(names="row")
-        other = pd.DataFrame({"tuple": self._of_second}).reset_index(names="column")
-        pairs = one.merge(other, on="tuple").sort_values(["row", "column"])
-        self._rows: NDArray[np.int64] = pairs["row"].to_numpy()
-        self._columns: NDArray[np.int64] = pairs["column"].to_numpy()
+        self._rows, self._columns = pairs_of_tuples(self._of_first, self._of_second)
 
     def per_item(self, output: Mapping[str, Any]) -> NDArray[np.float64]:
         """Return the divergence of each linked pair, in natural units."""

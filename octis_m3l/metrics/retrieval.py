@@ -4,18 +4,51 @@ Ties are scored by the expectation over every order of the tied targets, in clos
 Najork 2008).
 """
 
+from abc import abstractmethod
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from octis_m3l.data.dataset import MultiviewDataset
-from octis_m3l.metrics.divergence import jensen_shannon_matrix
-from octis_m3l.metrics.linked import LinkedMetric
+from octis_m3l.metrics.divergence import Neighbours
+from octis_m3l.metrics.linked import LinkedMetric, pairs_of_tuples
 
-_DISTANCES_AT_ONCE = 2**20
-_DECIMALS = 12
+Integers = NDArray[np.int64]
+
+
+class Blocks(NamedTuple):
+    """The relevant targets of queries; those at the same distance from a query are one block.
+
+    Blocks are ordered by query and distance. `relevant` is how many relevant targets a block has,
+    `relevant_nearer` how many of the same query are nearer.
+    """
+
+    query: Integers
+    distance: NDArray[np.float64]
+    relevant: Integers
+    relevant_nearer: Integers
+
+    @classmethod
+    def of(cls, query: Integers, distance: NDArray[np.float64]) -> Self:
+        """Return the blocks of relevant targets, of each of which query and distance are given."""
+        order = np.lexsort((distance, query))
+        query, distance = query[order], distance[order]
+        other = (np.diff(query, prepend=-1) != 0) | (np.diff(distance, prepend=0) != 0)
+        begin = np.flatnonzero(other)
+        relevant = np.diff(begin, append=len(query))
+        query, distance = query[begin], distance[begin]
+        return cls(query, distance, relevant, begin - begin[np.searchsorted(query, query)])
+
+    def nearest(self) -> Self:
+        """Return the first block of each query."""
+        return type(self)(*(values[self.relevant_nearer == 0] for values in self))
+
+    def places(self, distances: NDArray[np.float64]) -> tuple[Integers, Integers]:
+        """Return how many of all targets are nearer than each block, and how many in its place."""
+        distances, here = distances[self.query], self.distance[:, None]
+        return (distances < here).sum(axis=1), (distances == here).sum(axis=1)
 
 
 def reciprocal_ranks(
@@ -25,16 +58,11 @@ def reciprocal_ranks(
 
     Ties: the expectation over every order of the tied targets.
     """
-    best = np.min(distances, axis=1, keepdims=True, where=relevant, initial=np.inf)
-    tied = distances == best
-    return _expected_reciprocal_ranks(
-        nearer=(distances < best).sum(axis=1),
-        tied=tied.sum(axis=1),
-        relevant=(tied & relevant).sum(axis=1),
-    )
+    blocks = Blocks.of(np.nonzero(relevant)[0], distances[relevant]).nearest()
+    return _expected_reciprocal_ranks(*blocks.places(distances), blocks.relevant)
 
 
-def reciprocal_rank_by_chance(targets: int, relevant: NDArray[np.int64]) -> NDArray[np.float64]:
+def reciprocal_rank_by_chance(targets: int, relevant: Integers) -> NDArray[np.float64]:
     """Return the expected reciprocal rank of a random order.
 
     With one relevant among N targets that is (1 + 1/2 + … + 1/N) / N.
@@ -44,7 +72,7 @@ def reciprocal_rank_by_chance(targets: int, relevant: NDArray[np.int64]) -> NDAr
 
 
 def _expected_reciprocal_ranks(
-    nearer: NDArray[np.int64], tied: NDArray[np.int64], relevant: NDArray[np.int64]
+    nearer: Integers, tied: Integers, relevant: Integers
 ) -> NDArray[np.float64]:
     cases, inverse = np.unique(
         np.column_stack([nearer, tied, relevant]), axis=0, return_inverse=True
@@ -69,41 +97,29 @@ def average_precisions(
     The mean, over relevant targets, of the share of relevant ones among all that stand as high.
     Ties: the expectation over every order of the tied targets, in closed form.
     """
-    queries, targets = distances.shape
-    order = np.argsort(distances, axis=1)
-    ranked = np.take_along_axis(distances, order, axis=1)
-    hits = np.take_along_axis(relevant, order, axis=1).ravel()
-    opens = np.ones((queries, targets), dtype=np.bool_)
-    opens[:, 1:] = ranked[:, 1:] != ranked[:, :-1]
-
-    # Blocks of tied targets, of all queries one after another.
-    begin = np.flatnonzero(opens)
-    query, nearer = np.divmod(begin, targets)
-    tied = np.diff(begin, append=opens.size)
-    found = np.add.reduceat(hits, begin, dtype=np.int64)
-    found_nearer = np.cumsum(found) - found
-    found_nearer -= found_nearer[np.flatnonzero(nearer == 0)][query]
-
-    useful = found > 0
-    total = relevant.sum(axis=1)
-    precisions = _summed_precisions(
-        nearer[useful], found_nearer[useful], tied[useful], found[useful], targets
-    )
-    scores: NDArray[np.float64] = np.bincount(query[useful], precisions, minlength=queries) / total
-    return scores
+    blocks = Blocks.of(np.nonzero(relevant)[0], distances[relevant])
+    return _average_precisions(blocks, *blocks.places(distances), distances.shape[1])
 
 
-def average_precision_by_chance(targets: int, relevant: NDArray[np.int64]) -> NDArray[np.float64]:
+def average_precision_by_chance(targets: int, relevant: Integers) -> NDArray[np.float64]:
     """Return the expected average precision of a random order."""
     none, all_ = np.zeros_like(relevant), np.full_like(relevant, targets)
     return _summed_precisions(none, none, all_, relevant, targets) / relevant
 
 
+def _average_precisions(
+    blocks: Blocks, nearer: Integers, tied: Integers, targets: int
+) -> NDArray[np.float64]:
+    found = blocks.relevant
+    precisions = _summed_precisions(nearer, blocks.relevant_nearer, tied, found, targets)
+    return np.bincount(blocks.query, precisions) / np.bincount(blocks.query, found)
+
+
 def _summed_precisions(
-    nearer: NDArray[np.int64],
-    found_nearer: NDArray[np.int64],
-    tied: NDArray[np.int64],
-    found: NDArray[np.int64],
+    nearer: Integers,
+    found_nearer: Integers,
+    tied: Integers,
+    found: Integers,
     targets: int,
 ) -> NDArray[np.float64]:
     """Return the expected sum of the precisions at a block's relevant targets.
@@ -142,10 +158,6 @@ class Retrieval(LinkedMetric):
     range = (0.0, 1.0)
     view_arguments = ("query", "target")
     symmetric = False
-    # The score of each query from distances and relevance (queries × targets); and that of a
-    # random order from the number of targets and of each query's relevant ones.
-    _score_queries: "ClassVar[staticmethod[[Any, Any], NDArray[np.float64]]]"
-    _expected_by_chance: "ClassVar[staticmethod[[int, Any], NDArray[np.float64]]]"
 
     def __init__(
         self, dataset: MultiviewDataset, query: str, target: str, partition: str = "test"
@@ -164,15 +176,22 @@ class Retrieval(LinkedMetric):
         targets, tuples = targets[known], self._targets[known]
         asked = np.flatnonzero(~np.isnan(queries[:, 0]) & np.isin(self._queries, tuples))
         scores = np.full(len(queries), np.nan)
-        step = max(1, _DISTANCES_AT_ONCE // len(targets))
-        for start in range(0, len(asked), step):
-            chunk = asked[start : start + step]
-            distances = jensen_shannon_matrix(queries[chunk], targets)
-            np.round(distances, _DECIMALS, out=distances)
-            scores[chunk] = self._score_queries(distances, self._queries[chunk, None] == tuples)
+        if len(asked):
+            neighbours = Neighbours(queries[asked], targets)
+            query, target = pairs_of_tuples(self._queries[asked], tuples)
+            distances = neighbours.divergences(query, target)
+            scores[asked] = self._scored(neighbours, Blocks.of(query, distances), len(targets))
         return scores
 
-    def item_tuples(self) -> NDArray[np.int64]:
+    @abstractmethod
+    def _scored(self, neighbours: Neighbours, blocks: Blocks, targets: int) -> NDArray[np.float64]:
+        """Return the score of each query from the blocks of its relevant targets."""
+
+    @abstractmethod
+    def _expected_by_chance(self, targets: int, relevant: Integers) -> NDArray[np.float64]:
+        """Return the score of a random order for each number of relevant targets."""
+
+    def item_tuples(self) -> Integers:
         """Return the tuple of each query."""
         return self._queries
 
@@ -199,8 +218,14 @@ class MRR(Retrieval):
         "(2008). Computing information retrieval performance measures efficiently in the presence "
         "of tied scores. ECIR."
     )
-    _score_queries = staticmethod(reciprocal_ranks)
-    _expected_by_chance = staticmethod(reciprocal_rank_by_chance)
+
+    def _scored(self, neighbours: Neighbours, blocks: Blocks, targets: int) -> NDArray[np.float64]:
+        nearest = blocks.nearest()
+        counts = neighbours.count(nearest.query, nearest.distance)
+        return _expected_reciprocal_ranks(*counts, nearest.relevant)
+
+    def _expected_by_chance(self, targets: int, relevant: Integers) -> NDArray[np.float64]:
+        return reciprocal_rank_by_chance(targets, relevant)
 
 
 class UAP(Retrieval):
@@ -218,5 +243,11 @@ class UAP(Retrieval):
         "McSherry & Najork (2008). Computing information retrieval performance measures "
         "efficiently in the presence of tied scores. ECIR."
     )
-    _score_queries = staticmethod(average_precisions)
-    _expected_by_chance = staticmethod(average_precision_by_chance)
+
+    def _scored(self, neighbours: Neighbours, blocks: Blocks, targets: int) -> NDArray[np.float64]:
+        return _average_precisions(
+            blocks, *neighbours.count(blocks.query, blocks.distance), targets
+        )
+
+    def _expected_by_chance(self, targets: int, relevant: Integers) -> NDArray[np.float64]:
+        return average_precision_by_chance(targets, relevant)

@@ -14,7 +14,7 @@ from scipy.spatial.distance import jensenshannon
 from sklearn.metrics import average_precision_score
 
 from octis_m3l.data.dataset import MultiviewDataset
-from octis_m3l.metrics import JSD, MRR, UAP, linked, retrieval
+from octis_m3l.metrics import JSD, MRR, UAP, divergence, linked, retrieval
 from octis_m3l.metrics.outputs import THETA_KEYS
 
 from .contract import MetricContract
@@ -120,7 +120,8 @@ def test_mrr_and_uap_equal_a_loop_over_queries(
             precisions.append(average_precision_score(images_of == number, -distances))
     assert len(ranks) == english.stop - english.start - 2
     for at_once in (1, 50, 2**20):
-        monkeypatch.setattr(retrieval, "_DISTANCES_AT_ONCE", at_once)
+        for size in ("_PAIRS", "_BLOCK"):
+            monkeypatch.setattr(divergence, size, at_once)
         found = [metric(dataset, "en", "image").per_item(output) for metric in (MRR, UAP)]
         np.testing.assert_allclose(found, [ranks, precisions], rtol=1e-12)
 
