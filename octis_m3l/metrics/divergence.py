@@ -73,6 +73,18 @@ def jensen_shannon(first: ArrayLike, second: ArrayLike) -> NDArray[np.float64]:
     return np.clip(divergences / 2, 0, _LOG_2)
 
 
+def _sides(first: ArrayLike, second: ArrayLike) -> list[NDArray[np.float64]]:
+    """Return distributions over the same topics, each row of one to be compared with any other."""
+    p = as_distributions(first, "the first distributions")
+    q = as_distributions(second, "the second distributions")
+    if q.shape[1] != p.shape[1]:
+        raise DataError(
+            f"the first distributions have {p.shape[1]} topics, the second {q.shape[1]}; "
+            "compare items of one model."
+        )
+    return [p, q]
+
+
 def jensen_shannon_matrix(first: ArrayLike, second: ArrayLike) -> NDArray[np.float64]:
     """Return the Jensen-Shannon divergence of every row of one array to every row of another.
 
@@ -89,15 +101,8 @@ def jensen_shannon_matrix(first: ArrayLike, second: ArrayLike) -> NDArray[np.flo
     >>> jensen_shannon_matrix([[1.0, 0.0]], [[0.0, 1.0], [1.0, 0.0]]).round(4).tolist()
     [[0.6931, 0.0]]
     """
-    p = as_distributions(first, "the first distributions")
-    q = as_distributions(second, "the second distributions")
-    p, q = np.maximum(p, _TINY), np.maximum(q, _TINY)
+    p, q = (np.maximum(side, _TINY) for side in _sides(first, second))
     topics = p.shape[1]
-    if q.shape[1] != topics:
-        raise DataError(
-            f"the first distributions have {topics} topics, the second {q.shape[1]}; "
-            "compare items of one model."
-        )
     # With s = p + q: JSD = ln 2 + ½ (Σ p ln p + Σ q ln q − Σ s ln s).
     p_term, q_term = (p * np.log(p)).sum(axis=1), (q * np.log(q)).sum(axis=1)
     result = np.empty((len(p), len(q)))
@@ -125,7 +130,7 @@ class Neighbours:
     """
 
     def __init__(self, first: ArrayLike, second: ArrayLike) -> None:
-        sides = [as_distributions(first, "the queries"), as_distributions(second, "the targets")]
+        sides = _sides(first, second)
         self._double = _Pairs(*(np.maximum(side, _TINY) for side in sides))
         self._single = _Pairs(*(np.maximum(side, 1e-30).astype(np.float32) for side in sides))
         self._roots = [np.sqrt(side).astype(np.float32) for side in sides]
