@@ -151,7 +151,7 @@ class Neighbours:
         computed in single precision, and in double precision if that is too near to the limit.
         """
         targets, topics = self._roots[1].shape
-        affinity_error = topics * _EPSILON
+        affinity_error = (topics + 4) * _EPSILON
         error = 4 * (1 + np.log(topics)) * affinity_error
         nearer, tied = np.zeros(len(rows), np.int64), np.zeros(len(rows), np.int64)
         step = max(1, _PAIRS // targets)
