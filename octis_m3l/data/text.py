@@ -250,7 +250,7 @@ class TextPreprocessor:
     def encoded(
         self, texts: Sequence[str | None], known: tuple[str, ...], view: str = "text"
     ) -> EncodedTexts:
-        """Return documents as ids of all their words, with known words as they are spelled."""
+        """Return texts as ids of all their words; known words stay whole, in their spelling."""
         spellings = _other_spellings(self, known)
         words_of: Callable[[str], list[str]] = self._words_of
         if self.tokenizer == "separated" and self.language not in UNSEGMENTED:
