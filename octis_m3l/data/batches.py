@@ -1,7 +1,7 @@
 """Batches: slices of tensors that lie on a device, drawn without a loop over documents."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -13,8 +13,10 @@ from contextualized_topic_models.datasets.dataset import CTMDataset
 from numpy.typing import NDArray
 from scipy.sparse import csr_array, csr_matrix
 from torch import Tensor
+from torch.nn import functional
 
 from octis_m3l.data.dataset import MultiviewDataset
+from octis_m3l.data.noise import Kind, Noise, StepNoise
 from octis_m3l.data.views import PARTITIONS, TextView, View
 from octis_m3l.errors import DataError
 
@@ -82,6 +84,8 @@ class Batch:
     text_share, item_share, pair_share : float
         Over all training tuples: the mean share of tuples that have a text view, any view, and
         both views of a pair.
+    noise : StepNoise, optional
+        Where random numbers come from; without it, torch's global random state.
     """
 
     size: int
@@ -89,6 +93,53 @@ class Batch:
     text_share: float = 1.0
     item_share: float = 1.0
     pair_share: float = 1.0
+    noise: StepNoise | None = None
+
+    def normal(
+        self, name: str, like: Tensor, views: Iterable[str] | None = None, copies: int = 1
+    ) -> Tensor:
+        """Return standard normal numbers, named by their purpose, for joined rows.
+
+        Parameters
+        ----------
+        name : str
+            What the numbers are for.
+        like : Tensor (N × columns)
+            The joined rows of some views.
+        views : iterable of str, optional
+            These views. Default: all.
+        copies : int
+            How many numbers each entry gets (copies × N × columns; with one, N × columns).
+        """
+        if self.noise is None:
+            found = like.new_empty(copies, *like.shape).normal_()
+        else:
+            found = self._numbers("normal", name, like, views, copies)
+        return found[0] if copies == 1 else found
+
+    def dropout(
+        self, share: float, name: str, values: Tensor, views: Iterable[str] | None = None
+    ) -> Tensor:
+        """Return joined rows with a share of the entries set to zero, and the others scaled up."""
+        if not share:
+            return values
+        if self.noise is None:
+            return functional.dropout(values, share)
+        kept = self._numbers("uniform", name, values, views)[0] >= share
+        return values * kept / (1.0 - share)
+
+    def _numbers(
+        self, kind: Kind, name: str, like: Tensor, views: Iterable[str] | None, copies: int = 1
+    ) -> Tensor:
+        """Return the step's random numbers (copies × N × columns)."""
+        assert self.noise is not None
+        parts = []
+        for view in self.views if views is None else views:
+            numbers = self.noise.numbers(kind, name, view, copies, like.shape[1])
+            rows = self.views[view].rows
+            parts.append(numbers[:, : self.size] if rows is None else numbers.index_select(1, rows))
+        found = parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
+        return found.to(like.dtype)
 
     def split(self, rows: Tensor) -> tuple[Tensor, ...]:
         """Return each view's part of joined rows (N × …)."""
@@ -247,17 +298,22 @@ class Sampler(ABC):
         """Keep what an epoch draws from; return how many rows it has, and what they are."""
 
     @abstractmethod
-    def _draw(self, shuffle: bool) -> dict[str, Tensor]:
+    def _draw(self, shuffle: bool, random: torch.Generator | None) -> dict[str, Tensor]:
         """Return each view's items in the order of an epoch's tuples, −1 where there is none."""
+
+    def noise(self, seed: int, epoch: int) -> Noise:
+        """Return the random numbers of an epoch of a run."""
+        places = self.batch_size + (self.rows % self.batch_size == 1)
+        return Noise(seed, epoch, list(self.tensors), places, self.device)
 
     def __len__(self) -> int:
         """Return the number of batches in an epoch."""
         full, rest = divmod(self.rows, self.batch_size)
         return full + (rest > 1)
 
-    def epoch(self, *, shuffle: bool = True) -> Iterator[Batch]:
-        """Yield an epoch's batches, with torch's global random state."""
-        drawn = self._draw(shuffle)
+    def epoch(self, noise: Noise | None = None, *, shuffle: bool = True) -> Iterator[Batch]:
+        """Yield an epoch's batches; without `noise` they come from torch's global random state."""
+        drawn = self._draw(shuffle, None if noise is None else noise.for_order())
         bounds = [number * self.batch_size for number in range(len(self))] + [self.rows]
         together = max(1, ROWS_TOGETHER // self.batch_size)
         for first in range(0, len(self), together):
@@ -269,7 +325,9 @@ class Sampler(ABC):
                 for batch, of_view in zip(views, found, strict=True):
                     if len(of_view.items) > 1:
                         batch[name] = of_view
-            yield from (Batch(n, v, *self._shares) for n, v in zip(sizes, views, strict=True))
+            for step, (size, of_views) in enumerate(zip(sizes, views, strict=True), first):
+                of_step = None if noise is None else StepNoise(noise, step)
+                yield Batch(size, of_views, *self._shares, of_step)
 
     def _of_view(self, name: str, drawn: Tensor, sizes: list[int]) -> list[ViewBatch]:
         if name in self._whole:
@@ -312,12 +370,16 @@ class TupleSampler(Sampler):
         self._shares = _shares(np.stack(list(counts.values())) > 0, np.array(texts))
         return len(self.tuples), "tuples in"
 
-    def _draw(self, shuffle: bool) -> dict[str, Tensor]:
-        order = torch.randperm(self.rows) if shuffle else torch.arange(self.rows)
+    def _draw(self, shuffle: bool, random: torch.Generator | None) -> dict[str, Tensor]:
+        order = torch.arange(self.rows)
+        if shuffle:
+            order = torch.randperm(self.rows, generator=random)
         order = order.to(self.device)
-        return {name: self._draw_items(name, order, shuffle) for name in self._items}
+        return {name: self._draw_items(name, order, shuffle, random) for name in self._items}
 
-    def _draw_items(self, name: str, order: Tensor, shuffle: bool) -> Tensor:
+    def _draw_items(
+        self, name: str, order: Tensor, shuffle: bool, random: torch.Generator | None
+    ) -> Tensor:
         items, firsts, counts = self._items[name]
         if name in self._whole:
             return items[firsts[order]]
@@ -325,8 +387,8 @@ class TupleSampler(Sampler):
             return torch.full_like(order, -1)
         position = torch.zeros_like(order)
         if shuffle:
-            chance = torch.rand(len(order), dtype=torch.float64).to(self.device)
-            position = (chance * counts[order]).long()
+            chance = torch.rand(len(order), dtype=torch.float64, generator=random)
+            position = (chance.to(self.device) * counts[order]).long()
         place = (firsts[order] + position).clamp(max=len(items) - 1)
         return torch.where(counts[order] > 0, items[place], -1)
 
@@ -349,12 +411,14 @@ class UnlinkedSampler(Sampler):
             self._items[name] = torch.from_numpy(items)
         return max(map(len, self._items.values())), "items in the largest view of"
 
-    def _draw(self, shuffle: bool) -> dict[str, Tensor]:
+    def _draw(self, shuffle: bool, random: torch.Generator | None) -> dict[str, Tensor]:
         drawn = {}
         for name, items in self._items.items():
             count = len(items)
-            rounds = range(-(-self.rows // count))
-            orders = [torch.randperm(count) if shuffle else torch.arange(count) for _ in rounds]
+            orders = [
+                torch.randperm(count, generator=random) if shuffle else torch.arange(count)
+                for _ in range(-(-self.rows // count))
+            ]
             drawn[name] = items[torch.cat(orders)[: self.rows]].to(self.device)
         return drawn
 

@@ -1,5 +1,6 @@
 """Neural models of unlinked languages: their networks read bags of words."""
 
+from abc import abstractmethod
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
@@ -56,6 +57,12 @@ class WordsNetwork(TopicNetwork):
         )
         self.lengths = ViewModules({name: TypicalLength() for name in vocabularies})
 
+    @abstractmethod
+    def posterior(
+        self, view: str, items: SparseRows, batch: Batch | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Return μ and log σ² of a view's documents; in training, of a batch, with dropout."""
+
     def betas(self) -> dict[str, Tensor]:
         """Return each view's β (K × vocabulary)."""
         return dict(zip(self.decoders, self.topics, strict=True))
@@ -67,25 +74,28 @@ class WordsNetwork(TopicNetwork):
     def loss(self, batch: Batch) -> dict[str, Tensor]:
         """Return the terms of the loss, each a sum over views of means over documents."""
         words = words_of(batch)
-        posteriors = {name: self.posterior(name, of_view) for name, of_view in words.items()}
-        return self.autoencoded(posteriors, words, self.betas())[0]
+        posteriors = {name: self.posterior(name, of, batch) for name, of in words.items()}
+        return self.autoencoded(posteriors, batch, words, self.betas())[0]
 
     def autoencoded(
         self,
         posteriors: Posteriors,
+        batch: Batch,
         words: Words,
         betas: Betas,
-        decoders: Mapping[str, SharedDecoder] | None = None,
+        joint: SharedDecoder | None = None,
     ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """Return RL and KL to the prior, each a sum over views of means over documents; and θ.
 
         One θ is sampled from each view's posterior; the topics `betas` decode it, by each view's
-        own decoder unless others are given.
+        own decoder or by the joint one of all views.
         """
         reconstructions, divergences, thetas = [], [], {}
+        what = "joint topics" if joint else "topics"
         for name, posterior in posteriors.items():
-            thetas[name] = sample_topics(*posterior)
-            decoder = decoders[name] if decoders else self.decoders[name]
+            noise = batch.normal(what, posterior[0], [name])
+            thetas[name] = sample_topics(*posterior, noise)
+            decoder = joint or self.decoders[name]
             reconstruction = decoder.loss(thetas[name], betas[name], words[name])
             reconstructions.append(reconstruction.mean())
             divergences.append(self.prior.divergence(*posterior).mean())

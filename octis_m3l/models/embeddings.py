@@ -1,6 +1,7 @@
 """Neural models that read embeddings of documents and pictures."""
 
 from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Generic, cast
 
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from typing_extensions import TypeVar
 
+from octis_m3l.data.batches import Batch
 from octis_m3l.data.dataset import MultiviewDataset
 from octis_m3l.data.text import Tokenizer
 from octis_m3l.encoders.base import Encoder, StoredEncoder, check_is_encoder
@@ -41,12 +43,12 @@ class ViewNetwork(TopicNetwork, Generic[E]):
     (`inference_networks`) and `decoders` (`topic_decoders`), unless it overrides what reads them.
     """
 
-    networks: ViewModules[InferenceNetwork]
+    networks: ViewModules[InferenceNetwork] | dict[str, InferenceNetwork]
     decoders: ViewModules[TopicDecoder] | dict[str, TopicDecoder]
 
     def __init__(self, dimensions: Sizes, vocabularies: Sizes, settings: E) -> None:
         super().__init__()
-        self.settings = settings
+        self.settings: E = settings
         self.shape = {"dimensions": dict(dimensions), "vocabularies": dict(vocabularies)}
         options: dict[str, Any] = {
             "one_length": settings.standardised == "one-length",
@@ -61,20 +63,34 @@ class ViewNetwork(TopicNetwork, Generic[E]):
         """Return μ and log σ² (rows × K) of a view's items."""
         return self.posteriors({view: items})
 
-    def posteriors(self, items: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
+    def posteriors(
+        self, items: Mapping[str, Tensor], batch: Batch | None = None
+    ) -> tuple[Tensor, Tensor]:
         """Return μ and log σ² (rows × K) of the items of several views, one view after another.
 
-        Views that share a network go through it together, and are batch-normalised together.
+        Views that share a network go through it together, and are batch-normalised together. With
+        the batch that the items are from, noise and dropout are the batch's.
         """
-        inputs = {name: self.standardisers[name](of_view) for name, of_view in items.items()}
+        inputs = {name: self._standardised(name, of, batch) for name, of in items.items()}
         found: dict[str, tuple[Tensor, Tensor]] = {}
         for network in dict.fromkeys(self.network_of[name] for name in items):
             names = [name for name in items if self.network_of[name] == network]
-            outputs = self.networks[network](torch.cat([inputs[name] for name in names]))
+            joined = torch.cat([inputs[name] for name in names])
+            outputs = self.networks[network](joined, self.drop(batch, *names))
             parts = [output.split([len(items[name]) for name in names]) for output in outputs]
             found.update(zip(names, zip(*parts, strict=True), strict=True))
         mean, log_variance = zip(*(found[name] for name in items), strict=True)
         return torch.cat(mean), torch.cat(log_variance)
+
+    def dropped_topics(self, batch: Batch, theta: Tensor, *views: str) -> Tensor:
+        """Return joined rows θ of some views (none given: all) of a batch, in training dropped."""
+        share = self.settings.theta_dropout if self.training else 0.0
+        return batch.dropout(share, "topics", theta, views or None)
+
+    def _standardised(self, view: str, items: Tensor, batch: Batch | None) -> Tensor:
+        noise = () if batch is None else (partial(batch.normal, "embeddings", views=[view]),)
+        standardised: Tensor = self.standardisers[view](items, *noise)
+        return standardised
 
     def topic_words(self) -> dict[str, Tensor]:
         """Return the distributions of words (K × vocabulary) of each text view with a decoder."""

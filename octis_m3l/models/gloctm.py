@@ -24,7 +24,13 @@ from octis_m3l.models.bag_of_words import (
 from octis_m3l.models.base import Embeddings, Fit
 from octis_m3l.models.settings import EncodedSettings, unlinked_presets
 from octis_m3l.models.word_vectors import check_word_vectors, word_vectors
-from octis_m3l.networks import Expansion, SharedDecoder, TypicalLength, ViewModules, expansion_table
+from octis_m3l.networks import (
+    Expansion,
+    SharedDecoder,
+    TypicalLength,
+    ViewModules,
+    expansion_table,
+)
 
 
 class GloCTMSettings(EncodedSettings):
@@ -52,6 +58,8 @@ class GloCTMSettings(EncodedSettings):
 class GloCTMNetwork(WordsNetwork):
     """The network and the loss of GloCTM."""
 
+    settings: GloCTMSettings
+
     def __init__(self, vocabularies: Sizes, settings: GloCTMSettings) -> None:
         super().__init__(vocabularies, settings.num_topics)
         self.settings = settings
@@ -70,40 +78,51 @@ class GloCTMNetwork(WordsNetwork):
             }
             self.expansions = ViewModules(tables)
 
-    def posterior(self, view: str, items: SparseRows) -> tuple[Tensor, Tensor]:
+    def posterior(
+        self, view: str, items: SparseRows, batch: Batch | None = None
+    ) -> tuple[Tensor, Tensor]:
         """Return μ and log σ² of a view's documents."""
         if self.settings.inferred_by == "local":
             return self._local(view, items)
         expanded = self.wide_lengths[view](self.expansions[view](items))
         return self.everywhere.upper(self.everywhere.input_layer(expanded), view)
 
-    def _local(self, view: str, words: SparseRows) -> tuple[Tensor, Tensor]:
-        mean, log_variance = self.local[view](self.lengths[view](words))
+    def _local(
+        self, view: str, words: SparseRows, batch: Batch | None = None
+    ) -> tuple[Tensor, Tensor]:
+        drop = self.drop(batch, view)
+        mean, log_variance = self.local[view](self.lengths[view](words), drop)
         return mean, log_variance
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:
         """Return the weighted terms of the loss, each a sum over views of means over documents."""
         settings, words, betas = self.settings, words_of(batch), self.betas()
-        posteriors = {name: self._local(name, of_view) for name, of_view in words.items()}
-        terms, thetas = self.autoencoded(posteriors, words, betas)
+        posteriors = {name: self._local(name, of, batch) for name, of in words.items()}
+        terms, thetas = self.autoencoded(posteriors, batch, words, betas)
         if settings.cka_weight:
             apart = [cka_loss(t, batch.views[name].embeddings) for name, t in thetas.items()]
             terms["cka"] = settings.cka_weight * torch.stack(apart).sum()
         if settings.global_encoder:
-            terms |= self._global_terms(words, betas, posteriors)
+            terms |= self._global_terms(batch, words, betas, posteriors)
         return terms
 
-    def _global_terms(self, words: Words, betas: Betas, local: Posteriors) -> dict[str, Tensor]:
+    def _global_terms(
+        self, batch: Batch, words: Words, betas: Betas, local: Posteriors
+    ) -> dict[str, Tensor]:
         """Return VAE(G; global) and λ_KL KL(q_local ‖ q_global)."""
         expanded = {name: self.expansions[name](of_view) for name, of_view in words.items()}
         # One call of the first layer for all views: its gradient is as large as its weights.
         read = [self.wide_lengths[name](of_view) for name, of_view in expanded.items()]
         first = self.everywhere.input_layer(SparseRows.joined(read))
         parts = first.split([len(rows.totals) for rows in expanded.values()])
-        posteriors = {n: self.everywhere.upper(p, n) for n, p in zip(words, parts, strict=True)}
+        posteriors = {
+            name: self.everywhere.upper(
+                part, name, drop=self.drop(batch, name, what="joint hidden units")
+            )
+            for name, part in zip(words, parts, strict=True)
+        }
         joint = dict.fromkeys(words, torch.cat(list(betas.values()), dim=1))
-        decoders = dict.fromkeys(words, self.joint_decoder)
-        terms, _ = self.autoencoded(posteriors, expanded, joint, decoders)
+        terms, _ = self.autoencoded(posteriors, batch, expanded, joint, self.joint_decoder)
         apart = [kl_between_gaussians(*local[name], *posteriors[name]).mean() for name in words]
         return {f"global {name}": term for name, term in terms.items()} | {
             "alignment": self.settings.alignment_weight * torch.stack(apart).sum()

@@ -40,6 +40,8 @@ class InfoCTMSettings(TrainingSettings):
 class InfoCTMNetwork(WordsNetwork):
     """The network and the loss of InfoCTM."""
 
+    settings: InfoCTMSettings
+
     def __init__(self, vocabularies: Sizes, settings: InfoCTMSettings) -> None:
         super().__init__(vocabularies, settings.num_topics)
         self.settings = settings
@@ -49,9 +51,12 @@ class InfoCTMNetwork(WordsNetwork):
         )
         self.links = nn.ModuleList()
 
-    def posterior(self, view: str, items: SparseRows) -> tuple[Tensor, Tensor]:
-        """Return μ and log σ² of a view's documents."""
-        mean, log_variance = self.encoders[view](self.lengths[view](items))
+    def posterior(
+        self, view: str, items: SparseRows, batch: Batch | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Return μ and log σ² of a view's documents; in training, of a batch, with dropout."""
+        drop = self.drop(batch, view)
+        mean, log_variance = self.encoders[view](self.lengths[view](items), drop)
         return mean, log_variance
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 import torch
 from pydantic import Field
-from torch import Tensor, nn
+from torch import Tensor
 
 from octis_m3l.data.batches import Batch
 from octis_m3l.files import read_yaml
@@ -24,7 +24,7 @@ from octis_m3l.models.embeddings import (
     topic_decoders,
 )
 from octis_m3l.models.settings import NeuralSettings
-from octis_m3l.networks import GaussianPrior, mean_sample, sample_topics
+from octis_m3l.networks import GaussianPrior, sample_topics
 
 _SCORED = 500
 
@@ -78,7 +78,6 @@ class M3LContrastNetwork(ViewNetwork[M3LContrastSettings]):
         self.networks = inference_networks(dimensions, settings, self.network_of)
         self.decoders = topic_decoders(vocabularies, settings)
         self.prior = GaussianPrior(settings.num_topics, settings.prior)
-        self.theta_dropout = nn.Dropout(settings.theta_dropout)
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:
         """Return the weighted terms of the loss, each a mean over the rows that have it."""
@@ -86,14 +85,16 @@ class M3LContrastNetwork(ViewNetwork[M3LContrastSettings]):
         zero = next(self.parameters()).new_zeros(())
         if not batch.views:
             return {"reconstruction": zero}
-        mean, log_variance = self.posteriors({n: v.embeddings for n, v in batch.views.items()})
-        theta = sample_topics(mean, log_variance)
+        items = {name: view.embeddings for name, view in batch.views.items()}
+        mean, log_variance = self.posteriors(items, batch)
+        theta = sample_topics(mean, log_variance, batch.normal("topics", mean))
+        dropped = self.dropped_topics(batch, theta)
         over_views = partial(averaged_over_views, rows=batch.size, average=settings.average)
         over_pairs: dict[str, Any] = {"average": settings.average, "share": batch.pair_share}
 
         decoded = [
-            self.decoders[name].loss(self.theta_dropout(rows), view.words)
-            for (name, view), rows in zip(batch.views.items(), batch.split(theta), strict=True)
+            self.decoders[name].loss(rows, view.words)
+            for (name, view), rows in zip(batch.views.items(), batch.split(dropped), strict=True)
             if view.words is not None
         ]
         terms = {"reconstruction": over_views(decoded, share=batch.text_share) if decoded else zero}
@@ -102,7 +103,11 @@ class M3LContrastNetwork(ViewNetwork[M3LContrastSettings]):
             prior = over_views(divergences, share=batch.item_share)
             terms["prior"] = settings.prior_weight * prior
         if settings.contrastive_weight and len(batch.views) > 1:
-            several = mean_sample(theta, mean, log_variance, settings.contrastive_samples)
+            several = theta
+            if further := settings.contrastive_samples - 1:
+                noise = batch.normal("further topics", mean, copies=further)
+                others = sample_topics(mean, log_variance, noise.reshape(further, *mean.shape))
+                several = (theta + others.sum(dim=0)) / (1 + further)
             terms["contrast"] = settings.contrastive_weight * info_nce(
                 batch.stack(several),
                 batch.present(),

@@ -4,6 +4,7 @@ import sys
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, cast
 
@@ -26,7 +27,7 @@ from octis_m3l.models.base import Embeddings, Fit, Matrices, TopicModel
 from octis_m3l.models.exploration import Items
 from octis_m3l.models.output import ModelOutput, finite_topics
 from octis_m3l.models.settings import EncodedSettings, TrainingSettings
-from octis_m3l.networks import expected_topics
+from octis_m3l.networks import Drop, expected_topics
 from octis_m3l.training import derive_seed, reproducible, train
 
 T = TypeVar("T", bound=TrainingSettings, default=Any)
@@ -36,6 +37,7 @@ _NOT_OF_THE_RUN = {"device", "threads", "inference_samples", "seed", "relevance"
 class TopicNetwork(nn.Module):
     """A network with a posterior for each view, topics for some, and a loss."""
 
+    settings: TrainingSettings
     shape: dict[str, Any]
     """What the network is built from besides the settings, as JSON holds it."""
 
@@ -50,6 +52,12 @@ class TopicNetwork(nn.Module):
     @abstractmethod
     def loss(self, batch: Batch) -> dict[str, Tensor]:
         """Return the terms of the loss on a batch; their sum is minimised."""
+
+    def drop(self, batch: Batch | None, *views: str, what: str = "hidden units") -> Drop | None:
+        """Return dropout of the rows of some views of a batch in training, else None."""
+        if batch is None or not self.training:
+            return None
+        return partial(batch.dropout, self.settings.dropout, what, views=views)
 
 
 class NeuralTopicModel(TopicModel[T]):

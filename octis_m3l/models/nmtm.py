@@ -7,7 +7,7 @@ import numpy as np
 from pydantic import Field
 from torch import Tensor, nn
 
-from octis_m3l.data.batches import SparseRows
+from octis_m3l.data.batches import Batch, SparseRows
 from octis_m3l.models.bag_of_words import (
     BagOfWordsModel,
     Sizes,
@@ -34,6 +34,8 @@ class NMTMSettings(TrainingSettings):
 
 class NMTMNetwork(WordsNetwork):
     """The network and the loss of NMTM; `translations` are source, target, number of pairs."""
+
+    settings: NMTMSettings
 
     def __init__(
         self,
@@ -66,10 +68,12 @@ class NMTMNetwork(WordsNetwork):
             betas[name] = mixed
         return betas
 
-    def posterior(self, view: str, items: SparseRows) -> tuple[Tensor, Tensor]:
-        """Return μ and log σ² of a view's documents."""
-        mean, log_variance = self.shared.upper(self.first[view](self.lengths[view](items)), view)
-        return mean, log_variance
+    def posterior(
+        self, view: str, items: SparseRows, batch: Batch | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Return μ and log σ² of a view's documents; in training, of a batch, with dropout."""
+        first = self.first[view](self.lengths[view](items))
+        return self.shared.upper(first, view, drop=self.drop(batch, view))
 
 
 class NMTM(BagOfWordsModel[NMTMSettings]):

@@ -3,7 +3,7 @@
 from typing import ClassVar, Literal
 
 from pydantic import Field
-from torch import Tensor, nn
+from torch import Tensor
 
 from octis_m3l.data.batches import Batch
 from octis_m3l.errors import warn
@@ -35,22 +35,21 @@ class ZeroshotTMNetwork(ViewNetwork[ZeroshotTMSettings]):
         self.view, vocabulary = next(iter(vocabularies.items()))
         super().__init__(dimensions, vocabularies, settings)
         self.inference = inference_network(dimensions[self.view], settings)
+        self.networks, self.network_of = (
+            {self.view: self.inference},
+            dict.fromkeys(dimensions, self.view),
+        )
         self.decoder = TopicDecoder(settings.num_topics, vocabulary, settings.topic_form)
         self.decoders = {self.view: self.decoder}
         self.prior = GaussianPrior(settings.num_topics, settings.prior)
-        self.theta_dropout = nn.Dropout(settings.theta_dropout)
-
-    def posterior(self, view: str, items: Tensor) -> tuple[Tensor, Tensor]:
-        """Return μ and log σ² of a view's items; all views share one network."""
-        mean, log_variance = self.inference(self.standardisers[view](items))
-        return mean, log_variance
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:
         """Return the two terms of the loss, each a mean over the batch."""
         view = batch.views[self.view]
         assert view.words is not None
-        mean, log_variance = self.posterior(self.view, view.embeddings)
-        theta = self.theta_dropout(sample_topics(mean, log_variance))
+        mean, log_variance = self.posteriors({self.view: view.embeddings}, batch)
+        theta = sample_topics(mean, log_variance, batch.normal("topics", mean))
+        theta = self.dropped_topics(batch, theta)
         divergence = self.prior.divergence(mean, log_variance)
         return {
             "reconstruction": self.decoder.loss(theta, view.words).mean(),

@@ -5,7 +5,7 @@ from typing import Any, ClassVar, Literal, Self
 
 import torch
 from pydantic import Field
-from torch import Tensor, nn
+from torch import Tensor
 
 from octis_m3l.data.batches import Batch
 from octis_m3l.losses import kl_between_gaussians
@@ -56,7 +56,6 @@ class ZeroshotTMKDNetwork(ViewNetwork[ZeroshotTMKDSettings]):
         words = {name: vocabularies.get(name, vocabularies[view]) for name in students}
         decoded = [name for name in words if name in vocabularies or settings.image_words]
         self.decoders = topic_decoders({name: words[name] for name in decoded}, settings)
-        self.theta_dropout = nn.Dropout(settings.theta_dropout)
 
     def train(self, mode: bool = True) -> Self:
         """Set training mode for the students; the teacher never trains."""
@@ -76,17 +75,19 @@ class ZeroshotTMKDNetwork(ViewNetwork[ZeroshotTMKDSettings]):
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:
         """Return the two terms of the loss, each a sum over students of means over items."""
-        zero = next(self.networks.parameters()).new_zeros(())
+        zero = next(self.parameters()).new_zeros(())
         terms = {"reconstruction": zero, "distillation": zero}
         teaching = batch.views.get(self.view)
         for name, view in batch.views.items():
             if name == self.view:
                 continue
-            mean, log_variance = self.posterior(name, view.embeddings)
+            mean, log_variance = self.posteriors({name: view.embeddings}, batch)
             divergence = kl_between_gaussians(mean, log_variance, *self._taught(name, batch))
             weighted = self.settings.distillation_weight * divergence.mean()
             terms["distillation"] = terms["distillation"] + weighted
-            theta, words = self.theta_dropout(sample_topics(mean, log_variance)), view.words
+            noise, words = batch.normal("topics", mean, [name]), view.words
+            theta = sample_topics(mean, log_variance, noise)
+            theta = self.dropped_topics(batch, theta, name)
             if words is None and name in self.decoders and teaching and teaching.words is not None:
                 rows, others = batch.common(name, self.view)
                 theta, words = theta[rows], teaching.words.take(others)

@@ -3,11 +3,11 @@
 from octis_m3l.networks.decoders import SharedDecoder, TopicDecoder, TopicForm, xavier
 from octis_m3l.networks.inference import (
     BagOfWordsNetwork,
+    Drop,
     InferenceNetwork,
     Posterior,
     SparseLinear,
     expected_topics,
-    mean_sample,
     sample_topics,
 )
 from octis_m3l.networks.inputs import Standardiser, TypicalLength
@@ -23,6 +23,7 @@ from octis_m3l.networks.word_links import (
 
 __all__ = [
     "BagOfWordsNetwork",
+    "Drop",
     "Expansion",
     "GaussianPrior",
     "InferenceNetwork",
@@ -40,7 +41,6 @@ __all__ = [
     "expansion_table",
     "expected_topics",
     "linked_words",
-    "mean_sample",
     "sample_topics",
     "xavier",
 ]

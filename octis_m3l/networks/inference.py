@@ -1,7 +1,7 @@
 """From an embedding, or a bag of words, to the posterior over topics."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal, cast
 
 import torch
@@ -14,6 +14,7 @@ from octis_m3l.networks.view_modules import ViewModules
 
 Posterior = Literal["ctm", "free-variance", "free"]
 Activation = Literal["softplus", "relu"]
+Drop = Callable[[Tensor], Tensor]
 
 _LOG_VARIANCE_LIMIT = 6.0
 # Larger values are cut off so that θ stays finite; it is noise there anyway.
@@ -70,9 +71,15 @@ class InferenceNetwork(ContextualInferenceNetwork):  # type: ignore[misc]
         if posterior == "free":
             self.f_mu_batchnorm = nn.BatchNorm1d(topics)
 
-    def forward(self, embeddings: Tensor) -> tuple[Tensor, Tensor]:
-        """Return μ and log σ² of each row (rows × K) of standardised embeddings."""
-        return cast(tuple[Tensor, Tensor], super().forward(None, embeddings))
+    def forward(self, embeddings: Tensor, drop: Drop | None = None) -> tuple[Tensor, Tensor]:
+        """Return μ and log σ² of each row (rows × K) of standardised embeddings.
+
+        `drop` replaces the network's own dropout.
+        """
+        hidden = self.hiddens(self.activation(self.input_layer(embeddings)))
+        hidden = (drop or self.dropout_enc)(hidden)
+        mean: Tensor = self.f_mu_batchnorm(self.f_mu(hidden))
+        return mean, self.f_sigma_batchnorm(self.f_sigma(hidden))
 
 
 class SparseLinear(nn.Module):
@@ -155,33 +162,24 @@ class BagOfWordsNetwork(ContextualInferenceNetwork):  # type: ignore[misc]
             one = ViewBatchNorm(topics, views, epsilon) if views else None
             setattr(self, norm, one or ShiftedBatchNorm(topics, epsilon))
 
-    def forward(self, words: SparseRows) -> tuple[Tensor, Tensor]:
+    def forward(self, words: SparseRows, drop: Drop | None = None) -> tuple[Tensor, Tensor]:
         """Return μ and log σ² of each row (rows × K)."""
-        return self.upper(self.input_layer(words))
+        return self.upper(self.input_layer(words), drop=drop)
 
-    def upper(self, first: Tensor, *view: str) -> tuple[Tensor, Tensor]:
+    def upper(self, first: Tensor, *view: str, drop: Drop | None = None) -> tuple[Tensor, Tensor]:
         """Return μ and log σ² (rows × K) from the first layer's output, before its activation.
 
-        `view` is the rows' view, if several views share the network.
+        `view` is the rows' view, if several views share the network; `drop` replaces its dropout.
         """
-        hidden = self.dropout_enc(self.hiddens(self.activation(first)))
+        hidden = (drop or self.dropout_enc)(self.hiddens(self.activation(first)))
         mean: Tensor = self.f_mu_batchnorm(self.f_mu(hidden), *view)
         return mean, self.f_sigma_batchnorm(self.f_sigma(hidden), *view)
 
 
-def sample_topics(mean: Tensor, log_variance: Tensor) -> Tensor:
-    """Draw θ = softmax(μ + σ·ε) (rows × K), with torch's global random state."""
-    noise = torch.randn_like(mean)
+def sample_topics(mean: Tensor, log_variance: Tensor, noise: Tensor | None = None) -> Tensor:
+    """Return θ = softmax(μ + σ·ε) (… × rows × K); without ε, with torch's global random state."""
+    noise = torch.randn_like(mean) if noise is None else noise
     return (mean + (0.5 * log_variance).exp() * noise).softmax(dim=-1)
-
-
-def mean_sample(theta: Tensor, mean: Tensor, log_variance: Tensor, samples: int) -> Tensor:
-    """Return the mean of several samples (rows × K): of θ, drawn already, and of further ones."""
-    if samples == 1:
-        return theta
-    several = (samples - 1, *mean.shape)
-    further = sample_topics(mean.expand(several), log_variance.expand(several))
-    return (theta + further.sum(dim=0)) / samples
 
 
 @torch.no_grad()

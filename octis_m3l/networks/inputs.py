@@ -1,6 +1,7 @@
 """What networks know of their inputs from the training data: scales and usual lengths."""
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -73,13 +74,18 @@ class Standardiser(nn.Module):
         self.mean.copy_(torch.from_numpy(np.asarray(mean)))
         self.scale.copy_(torch.from_numpy(scale))
 
-    def forward(self, embeddings: Tensor) -> Tensor:
-        """Return standardised embeddings (rows × dimensions)."""
+    def forward(
+        self, embeddings: Tensor, normal: Callable[[Tensor], Tensor] = torch.randn_like
+    ) -> Tensor:
+        """Return standardised embeddings (rows × dimensions).
+
+        `normal` returns as many standard normal numbers as there are in a tensor.
+        """
         values = (embeddings - self.mean) * self.scale
         if self.one_length:
             values = functional.normalize(values) * math.sqrt(values.shape[1])
         if self.noise and self.training:
-            values = values + self.noise * torch.randn_like(values)
+            values = values + self.noise * normal(values)
         return values
 
 

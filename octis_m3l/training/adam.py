@@ -12,8 +12,8 @@ class Adam(optim.Adam):
 
     With small batches the work that torch's own class does in Python for every parameter, and its
     step counters, raised one by one, take longer than the update. Here all counters are one tensor
-    and the lists of tensors are made once. Parameters without a gradient are skipped, as are their
-    counters.
+    and the lists of tensors are made once. A parameter without a gradient has a gradient of zero:
+    it goes on by its momentum, whether a batch lacks a view or has it with no weight.
 
     References
     ----------
@@ -47,6 +47,7 @@ class Adam(optim.Adam):
             [self.state[p][name] for p in self._parameters]
             for name in ("exp_avg", "exp_avg_sq", "step")
         ]
+        self._zeros: dict[int, Any] = {}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Load a state."""
@@ -61,21 +62,17 @@ class Adam(optim.Adam):
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> None:  # type: ignore[override]
         """Do one step."""
-        updated = [n for n, p in enumerate(self._parameters) if p.grad is not None]
-        if not updated:
-            return
-        lists = [self._parameters, *self._lists]
-        if len(updated) == len(self._parameters):
-            self._steps.add_(1)
-        else:
-            lists = [[each[n] for n in updated] for each in lists]
-            for step in lists[-1]:
-                step.add_(1)
-        parameters, averages, squares, steps = lists
-        gradients = [parameter.grad for parameter in parameters]
+        gradients = [parameter.grad for parameter in self._parameters]
+        for number, gradient in enumerate(gradients):
+            if gradient is None:
+                if number not in self._zeros:
+                    self._zeros[number] = torch.zeros_like(self._parameters[number])
+                gradients[number] = self._zeros[number]
+        averages, squares, steps = self._lists
+        self._steps.add_(1)
         group = self.param_groups[0]
         torch._fused_adam_(
-            parameters,
+            self._parameters,
             gradients,
             averages,
             squares,

@@ -7,13 +7,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
-import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from octis_m3l.data.batches import Batch, Sampler
+from octis_m3l.data.noise import Noise, derive_seed
 from octis_m3l.errors import OctisM3LError, warn
 from octis_m3l.training.adam import Adam
 from octis_m3l.training.resumable import History, ResumableRun, State
@@ -23,11 +23,6 @@ _REMEDY = (
     "lower learning_rate (or raise temperature), and look for outliers: embeddings, or lengths of "
     "documents, that are out of proportion."
 )
-
-
-def derive_seed(seed: int, *path: int) -> int:
-    """Return a seed from 0 to 2³¹ − 1 for a call, a run or an epoch of a run with a seed ≥ 0."""
-    return int(np.random.SeedSequence(seed, spawn_key=path).generate_state(1)[0] >> 1)
 
 
 @contextmanager
@@ -182,16 +177,18 @@ class _Training(ResumableRun):
     def advance(self, bar: "tqdm[Any]") -> None:
         """Train for one epoch."""
         epoch = self.done
-        torch.manual_seed(derive_seed(self.seed, epoch))
+        torch.manual_seed(derive_seed(self.seed, epoch))  # for losses that draw by themselves
         self.optimizer.param_groups[0]["lr"] = self.settings.rate(epoch)
         self.network.train()
-        means = self._pass(self.sampler, learn=True)
+        means = self._pass(self.sampler, self.sampler.noise(self.seed, epoch), learn=True)
         if self.validation is not None:
             self.network.eval()
             # The same noise in every epoch, so that their losses can be compared.
-            torch.manual_seed(derive_seed(self.seed, 0, 1))
+            torch.manual_seed(same := derive_seed(self.seed, 0, 1))
+            noise = self.validation.noise(same, 0)
             with torch.no_grad():
-                means["validation"] = sum(self._pass(self.validation, learn=False).values())
+                held_out = self._pass(self.validation, noise, learn=False)
+                means["validation"] = sum(held_out.values())
         self._check_finite(means)
         self.history.epochs.append(means)
         if self.score is not None and (self.done % self.every == 0 or self.done == self.total):
@@ -207,11 +204,11 @@ class _Training(ResumableRun):
         bar.set_postfix({name: f"{value:.3g}" for name, value in means.items()}, refresh=False)
         bar.update()
 
-    def _pass(self, sampler: Sampler, *, learn: bool) -> dict[str, float]:
+    def _pass(self, sampler: Sampler, noise: Noise, *, learn: bool) -> dict[str, float]:
         """Go through all batches once; return each term's mean over the items."""
         totals: dict[str, Tensor] = {}
         items = 0
-        for batch in sampler.epoch(shuffle=learn):
+        for batch in sampler.epoch(noise, shuffle=learn):
             terms = self.network.loss(batch)  # type: ignore[operator]
             if learn and terms:
                 self._step(torch.stack(list(terms.values())).sum())
@@ -222,13 +219,13 @@ class _Training(ResumableRun):
         return {name: float(total) / items for name, total in totals.items()}
 
     def _step(self, loss: Tensor) -> None:
+        self.optimizer.zero_grad()
         # A small batch of tuples with many gaps may leave nothing to learn from.
         if loss.requires_grad:
             if self.history.untrained is None:
                 self.history.untrained = float(loss.detach())
-            self.optimizer.zero_grad()
             torch.autograd.backward(loss)
-            self.optimizer.step()
+        self.optimizer.step()
 
     def _check_finite(self, means: Mapping[str, float]) -> None:
         epoch = self.done + 1

@@ -62,7 +62,8 @@ def test_it_is_a_plain_loop_with_adam(schedule: str) -> None:
             adam.param_groups[0]["lr"] = 0.05 * share
             totals = {"error": 0.0, "weight": 0.0}
             items = 0
-            for batch in sampler().epoch():
+            order = sampler().noise(3, epoch)
+            for batch in sampler().epoch(order):
                 terms = plain.loss(batch)
                 adam.zero_grad()
                 (terms["error"] + terms["weight"]).backward()

@@ -1,0 +1,96 @@
+"""Random numbers of training: functions of a run's seed, the epoch, the step and their purpose."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+from zlib import crc32
+
+import numpy as np
+import torch
+from torch import Tensor
+
+Kind = Literal["normal", "uniform"]
+Purpose = tuple[Kind, str, int, int, int]
+"""Distribution, name, the view's place among the views, copies, columns."""
+
+_STEPS_AT_ONCE, _NUMBERS_AT_ONCE = 32, 2**18
+
+
+def derive_seed(seed: int, *path: int) -> int:
+    """Return a seed from 0 to 2³¹ − 1 for a call, a run or an epoch of a run with a seed ≥ 0."""
+    return int(np.random.SeedSequence(seed, spawn_key=path).generate_state(1)[0] >> 1)
+
+
+class Noise:
+    """The random numbers of one epoch.
+
+    Every number depends on the run's seed, the epoch, the step in it, what the number is for, and
+    the places of the view among the views and of the tuple in its batch. It depends neither on
+    what else is drawn nor on which tuples have the view, so that a run sees the same numbers alone,
+    in a stack of runs, and when it is resumed.
+
+    Parameters
+    ----------
+    seed, epoch : int
+        The seed of the run, and the number of the epoch.
+    views : sequence of str
+        The views of the batches.
+    places : int
+        The number of tuples in the largest batch.
+    device : torch.device
+        Where the numbers are drawn.
+    """
+
+    def __init__(
+        self, seed: int, epoch: int, views: Sequence[str], places: int, device: torch.device
+    ) -> None:
+        self.seed = derive_seed(seed, epoch)
+        self.number_of = {name: number for number, name in enumerate(views)}
+        self.places = places
+        self.device = device
+        self._drawn: dict[Purpose, tuple[int, Tensor]] = {}
+
+    def for_order(self) -> torch.Generator:
+        """Return a generator for the order of an epoch's tuples, on the CPU."""
+        return torch.Generator().manual_seed(self.seed)
+
+    def numbers(self, step: int, purpose: Purpose) -> Tensor:
+        """Return the numbers of a step for a purpose (copies × places × columns)."""
+        block, place = divmod(step, self.steps_at_once(purpose))
+        if purpose not in self._drawn or self._drawn[purpose][0] != block:
+            self._drawn[purpose] = block, self.draw(block, purpose, self.empty(purpose))
+        return self._drawn[purpose][1][place]
+
+    def steps_at_once(self, purpose: Purpose) -> int:
+        """Return for how many steps numbers are drawn together: one by one takes longer."""
+        *_, copies, columns = purpose
+        numbers = max(1, copies * self.places * columns)
+        return min(_STEPS_AT_ONCE, max(1, _NUMBERS_AT_ONCE // numbers))
+
+    def empty(self, purpose: Purpose) -> Tensor:
+        """Return a tensor for the numbers of several steps (steps × copies × places × columns)."""
+        *_, copies, columns = purpose
+        shape = self.steps_at_once(purpose), copies, self.places, columns
+        return torch.empty(shape, device=self.device)
+
+    def draw(self, block: int, purpose: Purpose, into: Tensor) -> Tensor:
+        """Draw the numbers of a block of steps into a tensor, and return it."""
+        kind, name, view, *_ = purpose
+        seed = derive_seed(self.seed, block, crc32(f"{kind} {name}".encode()), view)
+        generator = torch.Generator(self.device).manual_seed(seed)
+        if kind == "normal":
+            return into.normal_(generator=generator)
+        return into.uniform_(generator=generator)
+
+
+@dataclass(frozen=True)
+class StepNoise:
+    """The random numbers of one step of an epoch."""
+
+    noise: Noise
+    step: int
+
+    def numbers(self, kind: Kind, name: str, view: str, copies: int, columns: int) -> Tensor:
+        """Return the numbers for a purpose and a view (copies × places × columns)."""
+        purpose = kind, name, self.noise.number_of[view], copies, columns
+        return self.noise.numbers(self.step, purpose)
