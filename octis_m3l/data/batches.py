@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from octis_m3l.data.dataset import MultiviewDataset
-from octis_m3l.data.noise import Kind, Noise, StepNoise
+from octis_m3l.data.noise import Kind, Noise, Numbers, Purpose, StepNoise
 from octis_m3l.data.views import PARTITIONS, TextView, View
 from octis_m3l.errors import DataError
 
@@ -26,15 +26,27 @@ ROWS_TOGETHER = 1024
 
 @dataclass(frozen=True)
 class SparseRows:
-    """Bags of words: document rows[i] has words[i] counts[i] times; totals are their lengths."""
+    """Bags of words: document rows[i] has words[i] counts[i] times; totals are their lengths.
+
+    `width` is the number of entries of each document, some of which count 0, if all have as many.
+    """
 
     rows: Tensor
     words: Tensor
     counts: Tensor
     totals: Tensor
+    width: int | None = None
 
-    def take(self, chosen: Tensor) -> "SparseRows":
+    def summed(self, values: Tensor) -> Tensor:
+        """Return the sum of each document's entries."""
+        if self.width is not None:
+            return values.reshape(-1, self.width).sum(dim=1)
+        return values.new_zeros(len(self.totals)).index_add(0, self.rows, values)
+
+    def take(self, chosen: Tensor | slice) -> "SparseRows":
         """Return some of the documents, in the order given."""
+        if isinstance(chosen, slice):
+            return self
         place = torch.full_like(self.totals, -1, dtype=torch.int64)
         place[chosen] = torch.arange(len(chosen), device=chosen.device)
         rows = place[self.rows]
@@ -45,11 +57,13 @@ class SparseRows:
     def joined(several: Sequence["SparseRows"]) -> "SparseRows":
         """Return the documents of several, one after another."""
         starts = np.cumsum([0, *(len(one.totals) for one in several)]).tolist()
+        widths = {one.width for one in several}
         return SparseRows(
             torch.cat([one.rows + start for one, start in zip(several, starts, strict=False)]),
             torch.cat([one.words for one in several]),
             torch.cat([one.counts for one in several]),
             torch.cat([one.totals for one in several]),
+            widths.pop() if len(widths) == 1 else None,
         )
 
     def dense(self, vocabulary: int) -> Tensor:
@@ -60,12 +74,17 @@ class SparseRows:
 
 @dataclass(frozen=True)
 class ViewBatch:
-    """The items of one view in a batch; `rows` are their tuples, None if every tuple has one."""
+    """The items of one view in a batch; `rows` are their tuples, None if every tuple has a row.
+
+    `present` says in which rows there is an item: None where in all. Others have no words, and
+    embeddings that mean nothing.
+    """
 
     items: Tensor
     rows: Tensor | None
     embeddings: Tensor
     words: SparseRows | None
+    present: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -84,7 +103,7 @@ class Batch:
     text_share, item_share, pair_share : float
         Over all training tuples: the mean share of tuples that have a text view, any view, and
         both views of a pair.
-    noise : StepNoise, optional
+    numbers : function, optional
         Where random numbers come from; without it, torch's global random state.
     """
 
@@ -93,7 +112,7 @@ class Batch:
     text_share: float = 1.0
     item_share: float = 1.0
     pair_share: float = 1.0
-    noise: StepNoise | None = None
+    numbers: Numbers | None = None
 
     def normal(
         self, name: str, like: Tensor, views: Iterable[str] | None = None, copies: int = 1
@@ -111,10 +130,10 @@ class Batch:
         copies : int
             How many numbers each entry gets (copies × N × columns; with one, N × columns).
         """
-        if self.noise is None:
+        if self.numbers is None:
             found = like.new_empty(copies, *like.shape).normal_()
         else:
-            found = self._numbers("normal", name, like, views, copies)
+            found = self._random("normal", name, like, views, copies)
         return found[0] if copies == 1 else found
 
     def dropout(
@@ -123,19 +142,19 @@ class Batch:
         """Return joined rows with a share of the entries set to zero, and the others scaled up."""
         if not share:
             return values
-        if self.noise is None:
+        if self.numbers is None:
             return functional.dropout(values, share)
-        kept = self._numbers("uniform", name, values, views)[0] >= share
+        kept = self._random("uniform", name, values, views)[0] >= share
         return values * kept / (1.0 - share)
 
-    def _numbers(
+    def _random(
         self, kind: Kind, name: str, like: Tensor, views: Iterable[str] | None, copies: int = 1
     ) -> Tensor:
         """Return the step's random numbers (copies × N × columns)."""
-        assert self.noise is not None
+        assert self.numbers is not None
         parts = []
         for view in self.views if views is None else views:
-            numbers = self.noise.numbers(kind, name, view, copies, like.shape[1])
+            numbers = self.numbers(Purpose(kind, name, view, copies, like.shape[1]))
             rows = self.views[view].rows
             parts.append(numbers[:, : self.size] if rows is None else numbers.index_select(1, rows))
         found = parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
@@ -156,13 +175,27 @@ class Batch:
     def present(self) -> Tensor | None:
         """Return which views each tuple has (V × B, bool); None if every tuple has all."""
         if self._places is None:
-            return None
+            return self._masks(self.views)
         views = len(self.views)
         filled = torch.zeros(views * self.size, dtype=torch.bool, device=self._places.device)
         return filled.index_fill_(0, self._places, True).reshape(views, self.size)
 
-    def common(self, first: str, second: str) -> tuple[Tensor, Tensor]:
+    def present_rows(self, views: Iterable[str]) -> Tensor | None:
+        """Return in which joined rows of some views there is an item; None: in all."""
+        masks = self._masks(views)
+        return None if masks is None else masks.flatten()
+
+    def _masks(self, views: Iterable[str]) -> Tensor | None:
+        masks = [self.views[name].present for name in views]
+        known = [mask for mask in masks if mask is not None]
+        if not known:
+            return None
+        return torch.stack([torch.ones_like(known[0]) if m is None else m for m in masks])
+
+    def common(self, first: str, second: str) -> tuple[Tensor | slice, Tensor | slice]:
         """Return the rows of two views' items whose tuples have both."""
+        if self.views[first].rows is None and self.views[second].rows is None:
+            return slice(None), slice(None)
         rows, others = (self._tuples(self.views[name]) for name in (first, second))
         place = torch.full((self.size,), -1, dtype=torch.long, device=rows.device)
         place[others] = torch.arange(len(others), device=rows.device)
@@ -225,6 +258,31 @@ class ViewTensors(CTMDataset):  # type: ignore[misc]
         """Return the bags of words of some items."""
         return self._words_of_batches(items, [len(items)])[0]
 
+    @property
+    def resident(self) -> bool:
+        """Whether the embeddings are on the device."""
+        return self._resident is not None
+
+    def longest(self, items: Tensor) -> int:
+        """Return the largest number of different words of some documents."""
+        lengths = self._offsets[items + 1] - self._offsets[items]
+        return int(lengths.max()) if len(lengths) else 0
+
+    def padded(self, items: Tensor, present: Tensor | None, width: int) -> SparseRows:
+        """Return the bags of words of documents of at most `width` words, absent ones empty."""
+        starts = self._offsets[items][:, None]
+        columns = torch.arange(width, device=self.device)
+        filled = columns < self._offsets[items + 1][:, None] - starts
+        totals = self._totals[items]
+        if present is not None:
+            filled, totals = filled & present[:, None], totals * present
+        # Empty entries are word 0, not at all.
+        places = torch.where(filled, starts + columns, 0).flatten()
+        words = torch.where(filled.flatten(), self._words[places].long(), 0)
+        counts = self._counts[places] * filled.flatten()
+        rows = torch.arange(len(items), device=self.device)[:, None].expand(-1, width)
+        return SparseRows(rows.flatten(), words, counts, totals, width)
+
     def batches(
         self, items: Tensor, sizes: Sequence[int], rows: Sequence[Tensor | None] | None = None
     ) -> list[ViewBatch]:
@@ -275,9 +333,10 @@ class Sampler(ABC):
     ) -> None:
         partitions = [partition] if isinstance(partition, str) else partition or PARTITIONS
         views = {name: dataset.view(name) for name in embeddings}
-        # Views of which every tuple has an item, so that no place is empty.
-        self._whole: frozenset[str] = frozenset(views)
-        self._shares = 1.0, 1.0, 1.0
+        # Views of which every tuple has one item, and those of which it has one at least.
+        self.whole: frozenset[str] = frozenset(views)
+        self.complete: frozenset[str] = self.whole
+        self.shares = 1.0, 1.0, 1.0
         self.device = torch.device(device)
         self.rows, rows_are = self._arrange(dataset, partitions, views)
         self.batch_size = min(batch_size, self.rows) if shrinks else batch_size
@@ -298,7 +357,11 @@ class Sampler(ABC):
         """Keep what an epoch draws from; return how many rows it has, and what they are."""
 
     @abstractmethod
-    def _draw(self, shuffle: bool, random: torch.Generator | None) -> dict[str, Tensor]:
+    def visited(self, view: str) -> Tensor:
+        """Return the numbers of a view's items that are ever drawn."""
+
+    @abstractmethod
+    def draw(self, shuffle: bool, random: torch.Generator | None) -> dict[str, Tensor]:
         """Return each view's items in the order of an epoch's tuples, −1 where there is none."""
 
     def noise(self, seed: int, epoch: int) -> Noise:
@@ -313,7 +376,7 @@ class Sampler(ABC):
 
     def epoch(self, noise: Noise | None = None, *, shuffle: bool = True) -> Iterator[Batch]:
         """Yield an epoch's batches; without `noise` they come from torch's global random state."""
-        drawn = self._draw(shuffle, None if noise is None else noise.for_order())
+        drawn = self.draw(shuffle, None if noise is None else noise.for_order())
         bounds = [number * self.batch_size for number in range(len(self))] + [self.rows]
         together = max(1, ROWS_TOGETHER // self.batch_size)
         for first in range(0, len(self), together):
@@ -327,10 +390,10 @@ class Sampler(ABC):
                         batch[name] = of_view
             for step, (size, of_views) in enumerate(zip(sizes, views, strict=True), first):
                 of_step = None if noise is None else StepNoise(noise, step)
-                yield Batch(size, of_views, *self._shares, of_step)
+                yield Batch(size, of_views, *self.shares, of_step)
 
     def _of_view(self, name: str, drawn: Tensor, sizes: list[int]) -> list[ViewBatch]:
-        if name in self._whole:
+        if name in self.whole:
             return self.tensors[name].batches(drawn, sizes)
         present = drawn >= 0
         parts = torch.split(present, sizes)
@@ -365,12 +428,18 @@ class TupleSampler(Sampler):
             counts[name] = np.searchsorted(of_items[items], self.tuples, side="right") - first
             arrays = (items, first, counts[name])
             self._items[name] = [torch.from_numpy(array).to(self.device) for array in arrays]
-        self._whole = frozenset(name for name, count in counts.items() if (count == 1).all())
+        self.whole = frozenset(name for name, count in counts.items() if (count == 1).all())
+        self.complete = frozenset(name for name, count in counts.items() if (count > 0).all())
         texts = [isinstance(view, TextView) for view in views.values()]
-        self._shares = _shares(np.stack(list(counts.values())) > 0, np.array(texts))
+        self.shares = _shares(np.stack(list(counts.values())) > 0, np.array(texts))
         return len(self.tuples), "tuples in"
 
-    def _draw(self, shuffle: bool, random: torch.Generator | None) -> dict[str, Tensor]:
+    def visited(self, view: str) -> Tensor:
+        """Return the numbers of a view's items that are ever drawn."""
+        return self._items[view][0]
+
+    def draw(self, shuffle: bool, random: torch.Generator | None) -> dict[str, Tensor]:
+        """Return each view's items in the order of an epoch's tuples, −1 where there is none."""
         order = torch.arange(self.rows)
         if shuffle:
             order = torch.randperm(self.rows, generator=random)
@@ -381,7 +450,7 @@ class TupleSampler(Sampler):
         self, name: str, order: Tensor, shuffle: bool, random: torch.Generator | None
     ) -> Tensor:
         items, firsts, counts = self._items[name]
-        if name in self._whole:
+        if name in self.whole:
             return items[firsts[order]]
         if not len(items):
             return torch.full_like(order, -1)
@@ -411,7 +480,12 @@ class UnlinkedSampler(Sampler):
             self._items[name] = torch.from_numpy(items)
         return max(map(len, self._items.values())), "items in the largest view of"
 
-    def _draw(self, shuffle: bool, random: torch.Generator | None) -> dict[str, Tensor]:
+    def visited(self, view: str) -> Tensor:
+        """Return the numbers of a view's items that are ever drawn."""
+        return self._items[view].to(self.device)
+
+    def draw(self, shuffle: bool, random: torch.Generator | None) -> dict[str, Tensor]:
+        """Return each view's items in the order of an epoch's tuples, −1 where there is none."""
         drawn = {}
         for name, items in self._items.items():
             count = len(items)

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple, Protocol
 from zlib import crc32
 
 import numpy as np
@@ -10,8 +10,6 @@ import torch
 from torch import Tensor
 
 Kind = Literal["normal", "uniform"]
-Purpose = tuple[Kind, str, int, int, int]
-"""Distribution, name, the view's place among the views, copies, columns."""
 
 _STEPS_AT_ONCE, _NUMBERS_AT_ONCE = 32, 2**18
 
@@ -19,6 +17,23 @@ _STEPS_AT_ONCE, _NUMBERS_AT_ONCE = 32, 2**18
 def derive_seed(seed: int, *path: int) -> int:
     """Return a seed from 0 to 2³¹ − 1 for a call, a run or an epoch of a run with a seed ≥ 0."""
     return int(np.random.SeedSequence(seed, spawn_key=path).generate_state(1)[0] >> 1)
+
+
+class Purpose(NamedTuple):
+    """What random numbers are for: their distribution, a name, a view, and how many."""
+
+    kind: Kind
+    name: str
+    view: str
+    copies: int
+    columns: int
+
+
+class Numbers(Protocol):
+    """The random numbers of one step."""
+
+    def __call__(self, purpose: Purpose) -> Tensor:
+        """Return the numbers for a purpose (copies × tuples of the largest batch × columns)."""
 
 
 class Noise:
@@ -63,22 +78,21 @@ class Noise:
 
     def steps_at_once(self, purpose: Purpose) -> int:
         """Return for how many steps numbers are drawn together: one by one takes longer."""
-        *_, copies, columns = purpose
-        numbers = max(1, copies * self.places * columns)
+        numbers = max(1, purpose.copies * self.places * purpose.columns)
         return min(_STEPS_AT_ONCE, max(1, _NUMBERS_AT_ONCE // numbers))
 
     def empty(self, purpose: Purpose) -> Tensor:
         """Return a tensor for the numbers of several steps (steps × copies × places × columns)."""
-        *_, copies, columns = purpose
-        shape = self.steps_at_once(purpose), copies, self.places, columns
+        steps = self.steps_at_once(purpose)
+        shape = steps, purpose.copies, self.places, purpose.columns
         return torch.empty(shape, device=self.device)
 
     def draw(self, block: int, purpose: Purpose, into: Tensor) -> Tensor:
         """Draw the numbers of a block of steps into a tensor, and return it."""
-        kind, name, view, *_ = purpose
-        seed = derive_seed(self.seed, block, crc32(f"{kind} {name}".encode()), view)
+        named = crc32(f"{purpose.kind} {purpose.name}".encode())
+        seed = derive_seed(self.seed, block, named, self.number_of[purpose.view])
         generator = torch.Generator(self.device).manual_seed(seed)
-        if kind == "normal":
+        if purpose.kind == "normal":
             return into.normal_(generator=generator)
         return into.uniform_(generator=generator)
 
@@ -90,7 +104,6 @@ class StepNoise:
     noise: Noise
     step: int
 
-    def numbers(self, kind: Kind, name: str, view: str, copies: int, columns: int) -> Tensor:
-        """Return the numbers for a purpose and a view (copies × places × columns)."""
-        purpose = kind, name, self.noise.number_of[view], copies, columns
+    def __call__(self, purpose: Purpose) -> Tensor:
+        """Return the numbers for a purpose (copies × tuples of the largest batch × columns)."""
         return self.noise.numbers(self.step, purpose)

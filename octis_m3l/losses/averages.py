@@ -39,14 +39,28 @@ def averaged(
 
 
 def averaged_over_views(
-    losses: Sequence[Tensor], rows: int, average: Average, share: float = 1.0
+    losses: Sequence[Tensor],
+    rows: int,
+    average: Average,
+    share: float = 1.0,
+    present: Sequence[Tensor | None] | None = None,
 ) -> Tensor:
     """Return the sum over views of each view's mean, given the losses of each view's items.
 
-    The other arguments are as for `averaged`.
+    `present` says which rows of each view are items, None: all. The other arguments are as for
+    `averaged`.
     """
-    sizes = [len(loss) for loss in losses]
-    if average != "present" or all(size == rows for size in sizes):
+    sizes: list[int | Tensor] = [len(loss) for loss in losses]
+    for number, here in enumerate(present or ()):
+        if here is not None:
+            losses = [
+                *losses[:number],
+                torch.where(here, losses[number], 0.0),
+                *losses[number + 1 :],
+            ]
+            sizes[number] = here.sum()
+    if average != "present" or all(isinstance(size, int) and size == rows for size in sizes):
         return averaged(torch.cat(list(losses)), None, rows, average, share)
     sums = torch.stack([loss.sum() for loss in losses])
-    return averaged(sums, sums.new_tensor(sizes), rows, average, share)
+    counts = torch.stack([torch.as_tensor(size, device=sums.device) for size in sizes])
+    return averaged(sums, counts, rows, average, share)

@@ -18,4 +18,4 @@ def reconstruction(logits: Tensor, words: SparseRows) -> Tensor:
     log_probabilities = functional.log_softmax(logits, dim=1)
     places = words.rows * logits.shape[1] + words.words
     chosen = log_probabilities.reshape(-1).index_select(0, places)
-    return -logits.new_zeros(logits.shape[0]).index_add(0, words.rows, chosen * words.counts)
+    return -words.summed(chosen * words.counts)

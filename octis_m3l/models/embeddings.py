@@ -76,7 +76,8 @@ class ViewNetwork(TopicNetwork, Generic[E]):
         for network in dict.fromkeys(self.network_of[name] for name in items):
             names = [name for name in items if self.network_of[name] == network]
             joined = torch.cat([inputs[name] for name in names])
-            outputs = self.networks[network](joined, self.drop(batch, *names))
+            present = batch and batch.present_rows(names)
+            outputs = self.networks[network](joined, self.drop(batch, *names), present)
             parts = [output.split([len(items[name]) for name in names]) for output in outputs]
             found.update(zip(names, zip(*parts, strict=True), strict=True))
         mean, log_variance = zip(*(found[name] for name in items), strict=True)

@@ -63,6 +63,8 @@ class M3LContrastSettings(NeuralSettings):
 class M3LContrastNetwork(ViewNetwork[M3LContrastSettings]):
     """The networks and the loss of M3L-Contrast."""
 
+    takes_masks: ClassVar[bool] = True
+
     def __init__(
         self,
         dimensions: Sizes,
@@ -92,15 +94,20 @@ class M3LContrastNetwork(ViewNetwork[M3LContrastSettings]):
         over_views = partial(averaged_over_views, rows=batch.size, average=settings.average)
         over_pairs: dict[str, Any] = {"average": settings.average, "share": batch.pair_share}
 
+        texts = {n: view.words for n, view in batch.views.items() if view.words is not None}
+        present = {name: view.present for name, view in batch.views.items()}
+        rows = dict(zip(batch.views, batch.split(dropped), strict=True))
         decoded = [
-            self.decoders[name].loss(rows, view.words)
-            for (name, view), rows in zip(batch.views.items(), batch.split(dropped), strict=True)
-            if view.words is not None
+            self.decoders[name].loss(rows[name], words, present[name])
+            for name, words in texts.items()
         ]
-        terms = {"reconstruction": over_views(decoded, share=batch.text_share) if decoded else zero}
+        terms = {"reconstruction": zero}
+        if decoded:
+            of_texts = [present[name] for name in texts]
+            terms["reconstruction"] = over_views(decoded, share=batch.text_share, present=of_texts)
         if settings.prior_weight:
             divergences = batch.split(self.prior.divergence(mean, log_variance))
-            prior = over_views(divergences, share=batch.item_share)
+            prior = over_views(divergences, share=batch.item_share, present=list(present.values()))
             terms["prior"] = settings.prior_weight * prior
         if settings.contrastive_weight and len(batch.views) > 1:
             several = theta

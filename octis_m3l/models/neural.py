@@ -37,6 +37,8 @@ _NOT_OF_THE_RUN = {"device", "threads", "inference_samples", "seed", "relevance"
 class TopicNetwork(nn.Module):
     """A network with a posterior for each view, topics for some, and a loss."""
 
+    takes_masks: ClassVar[bool] = False
+    """Whether the loss heeds `ViewBatch.present`, which says where items are missing."""
     settings: TrainingSettings
     shape: dict[str, Any]
     """What the network is built from besides the settings, as JSON holds it."""

@@ -8,7 +8,7 @@ from torch.autograd.function import once_differentiable
 
 from octis_m3l.data.batches import SparseRows
 from octis_m3l.losses.reconstruction import reconstruction
-from octis_m3l.networks.inference import ShiftedBatchNorm
+from octis_m3l.networks.inference import ShiftedBatchNorm, batch_normalised
 
 TopicForm = Literal["beta", "centred", "batch-normalised", "documents"]
 
@@ -32,9 +32,12 @@ class TopicDecoder(nn.Module):
         empty = torch.zeros(topics, vocabulary) if form == "documents" else None
         self.register_buffer("of_documents", empty)
 
-    def loss(self, theta: Tensor, words: SparseRows) -> Tensor:
-        """Return the reconstruction loss of each row, from θ (rows × K) and its bag of words."""
-        return decoded_loss(theta @ self.beta, self.batch_norm, words)
+    def loss(self, theta: Tensor, words: SparseRows, present: Tensor | None = None) -> Tensor:
+        """Return the reconstruction loss of each row, from θ (rows × K) and its bag of words.
+
+        `present` says which rows are documents; without it, all.
+        """
+        return decoded_loss(theta @ self.beta, self.batch_norm, words, present)
 
     def topic_word_matrix(self, form: TopicForm = "beta") -> Tensor:
         """Return the distribution of words in each topic (K × vocabulary).
@@ -77,14 +80,17 @@ def xavier(topics: int, vocabulary: int) -> nn.Parameter:
     return nn.Parameter(nn.init.xavier_uniform_(torch.empty(topics, vocabulary)))
 
 
-def decoded_loss(values: Tensor, norm: nn.BatchNorm1d, words: SparseRows) -> Tensor:
+def decoded_loss(
+    values: Tensor, norm: nn.BatchNorm1d, words: SparseRows, present: Tensor | None = None
+) -> Tensor:
     """Return −Σ_w w · log softmax(BN(values)) of each document.
 
     In training it equals ``reconstruction(norm(values), words)``, with the same gradients and
-    running statistics, in two thirds of the time; most of a training step is spent here.
+    running statistics, in two thirds of the time; most of a training step is spent here. `present`
+    says which rows are documents; without it, all.
     """
-    if not norm.training:
-        return reconstruction(norm(values), words)
+    if not norm.training or words.width is not None:
+        return reconstruction(batch_normalised(norm, values, present), words)
     if len(values) < 2:
         raise ValueError("batch normalisation compares documents: expected two, given one.")
     assert norm.num_batches_tracked is not None

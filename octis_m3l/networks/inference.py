@@ -32,6 +32,32 @@ class _Bounded(nn.Module):
         return self.limit * (values / self.limit).tanh()
 
 
+def batch_normalised(norm: nn.Module, values: Tensor, present: Tensor | None) -> Tensor:
+    """Return what a module returns; if it is batch normalisation, by the rows that are present.
+
+    Fewer than two rows change no running statistics.
+    """
+    if present is None or not norm.training or not isinstance(norm, nn.BatchNorm1d):
+        return cast(Tensor, norm(values))
+    weights = present.to(values.dtype)[:, None]
+    count = weights.sum()
+    mean = (values * weights).sum(dim=0) / count.clamp(min=1)
+    centred = values - mean
+    variance = (centred.square() * weights).sum(dim=0) / count.clamp(min=1)
+    with torch.no_grad():
+        share = (norm.momentum or 0.0) * (count > 1)
+        unbiased = variance * count / (count - 1).clamp(min=1)
+        for running, found in ((norm.running_mean, mean), (norm.running_var, unbiased)):
+            assert running is not None
+            running.add_(share * (found - running))
+        assert norm.num_batches_tracked is not None
+        norm.num_batches_tracked.add_(count > 1)
+    normalised = centred * (variance + norm.eps).rsqrt()
+    if norm.weight is not None:
+        normalised = normalised * norm.weight + norm.bias
+    return normalised
+
+
 class InferenceNetwork(ContextualInferenceNetwork):  # type: ignore[misc]
     """contextualized-topic-models' network, with a choice of posterior.
 
@@ -71,15 +97,17 @@ class InferenceNetwork(ContextualInferenceNetwork):  # type: ignore[misc]
         if posterior == "free":
             self.f_mu_batchnorm = nn.BatchNorm1d(topics)
 
-    def forward(self, embeddings: Tensor, drop: Drop | None = None) -> tuple[Tensor, Tensor]:
+    def forward(
+        self, embeddings: Tensor, drop: Drop | None = None, present: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
         """Return μ and log σ² of each row (rows × K) of standardised embeddings.
 
-        `drop` replaces the network's own dropout.
+        `drop` replaces the network's own dropout; `present` says which rows are items, if not all.
         """
         hidden = self.hiddens(self.activation(self.input_layer(embeddings)))
         hidden = (drop or self.dropout_enc)(hidden)
-        mean: Tensor = self.f_mu_batchnorm(self.f_mu(hidden))
-        return mean, self.f_sigma_batchnorm(self.f_sigma(hidden))
+        mean = batch_normalised(self.f_mu_batchnorm, self.f_mu(hidden), present)
+        return mean, batch_normalised(self.f_sigma_batchnorm, self.f_sigma(hidden), present)
 
 
 class SparseLinear(nn.Module):
@@ -94,7 +122,10 @@ class SparseLinear(nn.Module):
 
     def forward(self, given: SparseRows) -> Tensor:
         """Return y (rows × units); a word may have several entries in a row of x."""
-        lengths = torch.bincount(given.rows, minlength=len(given.totals))
+        if given.width is None:
+            lengths = torch.bincount(given.rows, minlength=len(given.totals))
+        else:
+            lengths = torch.full_like(given.totals, given.width, dtype=torch.int64)
         sums = functional.embedding_bag(
             given.words,
             self.weight,

@@ -156,8 +156,14 @@ class Expansion(nn.Module):
         Each word of a row is given once; in the result it may have several entries, which add up.
         """
         joint = self.table[words.words]
-        present = joint >= 0
-        rows = words.rows[:, None].expand_as(joint)[present]
-        counts = words.counts.new_ones(len(rows))
-        totals = torch.zeros_like(words.totals).index_add(0, rows, counts)
-        return SparseRows(rows, joint[present], counts, totals)
+        rows = words.rows[:, None].expand_as(joint)
+        present = (joint >= 0) & (words.counts > 0)[:, None]
+        if words.width is None:
+            rows, joint = rows[present], joint[present]
+            counts = words.counts.new_ones(len(rows))
+            totals = torch.zeros_like(words.totals).index_add(0, rows, counts)
+            return SparseRows(rows, joint, counts, totals)
+        counts = present.flatten().to(words.counts.dtype)
+        width = words.width * joint.shape[1]
+        totals = counts.reshape(-1, width).sum(dim=1)
+        return SparseRows(rows.flatten(), joint.clamp(min=0).flatten(), counts, totals, width)

@@ -29,7 +29,18 @@ class Adam(optim.Adam):
         weight_decay: float = 0.0,
     ) -> None:
         super().__init__(parameters, lr=lr, betas=betas, weight_decay=weight_decay, fused=True)
+        device = self.param_groups[0]["params"][0].device
+        if device.type == "cuda":  # a number would be frozen into a captured step
+            self.param_groups[0]["lr"] = torch.tensor(lr, device=device)
         self._make_lists()
+
+    def set_rate(self, rate: float) -> None:
+        """Set the learning rate."""
+        group = self.param_groups[0]
+        if isinstance(group["lr"], torch.Tensor):
+            group["lr"].fill_(rate)
+        else:
+            group["lr"] = rate
 
     def _make_lists(self) -> None:
         """Create the state of all parameters, or adopt the state that was loaded."""

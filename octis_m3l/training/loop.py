@@ -13,10 +13,11 @@ from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from octis_m3l.data.batches import Batch, Sampler
-from octis_m3l.data.noise import Noise, derive_seed
+from octis_m3l.data.noise import derive_seed
 from octis_m3l.errors import OctisM3LError, warn
 from octis_m3l.training.adam import Adam
 from octis_m3l.training.resumable import History, ResumableRun, State
+from octis_m3l.training.steps import mean_terms, steps_of
 
 _SCORES, _SCORES_PATIENCE, _TOLERANCE = 20, 5, 0.02
 _REMEDY = (
@@ -158,6 +159,7 @@ class _Training(ResumableRun):
             betas=(settings.momentum, settings.second_momentum),
             weight_decay=settings.weight_decay,
         )
+        self.steps = steps_of(self.network, self.sampler, self.optimizer)
 
     @property
     def done(self) -> int:
@@ -178,16 +180,19 @@ class _Training(ResumableRun):
         """Train for one epoch."""
         epoch = self.done
         torch.manual_seed(derive_seed(self.seed, epoch))  # for losses that draw by themselves
-        self.optimizer.param_groups[0]["lr"] = self.settings.rate(epoch)
+        self.optimizer.set_rate(self.settings.rate(epoch))
         self.network.train()
-        means = self._pass(self.sampler, self.sampler.noise(self.seed, epoch), learn=True)
+        means = self.steps.epoch(self.sampler.noise(self.seed, epoch))
+        if self.history.untrained is None and self.steps.untrained is not None:
+            self.history.untrained = float(self.steps.untrained)
         if self.validation is not None:
             self.network.eval()
             # The same noise in every epoch, so that their losses can be compared.
             torch.manual_seed(same := derive_seed(self.seed, 0, 1))
             noise = self.validation.noise(same, 0)
             with torch.no_grad():
-                held_out = self._pass(self.validation, noise, learn=False)
+                loss: Any = self.network.loss
+                held_out = mean_terms(self.validation, noise, loss, shuffle=False)
                 means["validation"] = sum(held_out.values())
         self._check_finite(means)
         self.history.epochs.append(means)
@@ -203,29 +208,6 @@ class _Training(ResumableRun):
                 self._remember(epoch)
         bar.set_postfix({name: f"{value:.3g}" for name, value in means.items()}, refresh=False)
         bar.update()
-
-    def _pass(self, sampler: Sampler, noise: Noise, *, learn: bool) -> dict[str, float]:
-        """Go through all batches once; return each term's mean over the items."""
-        totals: dict[str, Tensor] = {}
-        items = 0
-        for batch in sampler.epoch(noise, shuffle=learn):
-            terms = self.network.loss(batch)  # type: ignore[operator]
-            if learn and terms:
-                self._step(torch.stack(list(terms.values())).sum())
-            for name, term in terms.items():
-                value = term.detach() * batch.size
-                totals[name] = totals[name] + value if name in totals else value
-            items += batch.size
-        return {name: float(total) / items for name, total in totals.items()}
-
-    def _step(self, loss: Tensor) -> None:
-        self.optimizer.zero_grad()
-        # A small batch of tuples with many gaps may leave nothing to learn from.
-        if loss.requires_grad:
-            if self.history.untrained is None:
-                self.history.untrained = float(loss.detach())
-            torch.autograd.backward(loss)
-        self.optimizer.step()
 
     def _check_finite(self, means: Mapping[str, float]) -> None:
         epoch = self.done + 1

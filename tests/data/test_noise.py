@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from octis_m3l.data.batches import Batch, ViewBatch
-from octis_m3l.data.noise import Noise, StepNoise, derive_seed
+from octis_m3l.data.noise import Noise, Purpose, StepNoise, derive_seed
 
 PLACES = 6
 CPU = torch.device("cpu")
@@ -21,7 +21,7 @@ def noise(seed: int = 0, epoch: int = 0, views: tuple[str, ...] = ("en", "de")) 
 
 def drawn(of: Noise, step: int = 0, view: str = "en", **given: Any) -> Tensor:
     asked = {"kind": "normal", "name": "topics", "copies": 2, "columns": 5, **given}
-    return StepNoise(of, step).numbers(view=view, **asked)
+    return StepNoise(of, step)(Purpose(view=view, **asked))
 
 
 def test_numbers_do_not_depend_on_what_else_is_drawn() -> None:
@@ -78,7 +78,7 @@ def batch(rows: dict[str, list[int] | None], of: StepNoise | None) -> Batch:
         count = 4 if places is None else len(places)
         given = None if places is None else torch.tensor(places)
         views[name] = ViewBatch(torch.arange(count), given, torch.zeros(count, 1), None)
-    return Batch(4, views, noise=of)
+    return Batch(4, views, numbers=of)
 
 
 def test_a_row_has_the_numbers_of_its_tuple_whatever_is_missing() -> None:
