@@ -139,13 +139,18 @@ class Batch:
     def dropout(
         self, share: float, name: str, values: Tensor, views: Iterable[str] | None = None
     ) -> Tensor:
-        """Return joined rows with a share of the entries set to zero, and the others scaled up."""
+        """Return joined rows with a share of the entries set to zero, and the others scaled up.
+
+        The share is rounded to a multiple of 2⁻¹⁶.
+        """
         if not share:
             return values
         if self.numbers is None:
             return functional.dropout(values, share)
-        kept = self._random("uniform", name, values, views)[0] >= share
-        return values * kept / (1.0 - share)
+        lost = round(share * 2**16)
+        # Floats: products with truth values take forty times as long on a CPU.
+        kept = self._random("bits", name, values, views)[0].ge_(lost - 2.0**15)
+        return values * kept.mul_(2**16 / (2**16 - lost))
 
     def _random(
         self, kind: Kind, name: str, like: Tensor, views: Iterable[str] | None, copies: int = 1

@@ -9,7 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-Kind = Literal["normal", "uniform"]
+Kind = Literal["normal", "bits"]
+"""Standard normal numbers, or whole numbers from −2¹⁵ to 2¹⁵ − 1, all as likely (int16)."""
 
 _STEPS_AT_ONCE, _NUMBERS_AT_ONCE = 32, 2**18
 
@@ -85,7 +86,8 @@ class Noise:
         """Return a tensor for the numbers of several steps (steps × copies × places × columns)."""
         steps = self.steps_at_once(purpose)
         shape = steps, purpose.copies, self.places, purpose.columns
-        return torch.empty(shape, device=self.device)
+        kind = torch.float32 if purpose.kind == "normal" else torch.int16
+        return torch.empty(shape, dtype=kind, device=self.device)
 
     def draw(self, block: int, purpose: Purpose, into: Tensor) -> Tensor:
         """Draw the numbers of a block of steps into a tensor, and return it."""
@@ -94,7 +96,10 @@ class Noise:
         generator = torch.Generator(self.device).manual_seed(seed)
         if purpose.kind == "normal":
             return into.normal_(generator=generator)
-        return into.uniform_(generator=generator)
+        # Four at a time: a generator takes as long for 16 bits as for 64.
+        words = torch.empty(-(-into.numel() // 4), dtype=torch.int64, device=self.device)
+        bits = words.random_(-(2**63), None, generator=generator).view(torch.int16)
+        return into.copy_(bits[: into.numel()].view_as(into))
 
 
 @dataclass(frozen=True)

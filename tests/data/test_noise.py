@@ -28,7 +28,7 @@ def test_numbers_do_not_depend_on_what_else_is_drawn() -> None:
     alone, busy = noise(), noise()
     for step in range(40):
         drawn(busy, step, "de")
-        drawn(busy, step, name="hidden units", kind="uniform")
+        drawn(busy, step, name="hidden units", kind="bits")
         if step % 3 == 0:
             assert torch.equal(drawn(alone, step), drawn(busy, step))
     # As often as wanted, in any order, and in the middle of an epoch.
@@ -42,9 +42,7 @@ def test_everything_that_they_are_for_changes_them() -> None:
     found = [drawn(noise(), step) for step in (0, 1, 31, 32, 33, 64)]
     found += [drawn(noise(seed)) for seed in (1, 2)] + [drawn(noise(epoch=1))]
     found += [drawn(noise(), view="de"), drawn(noise(), name="further topics")]
-    # Uniform numbers as normal ones, so that they would be seen to follow from each other.
-    uniform = drawn(noise(), kind="uniform").clamp(1e-6, 1 - 1e-6)
-    found.append(torch.special.ndtri(uniform))
+    found.append(drawn(noise(), kind="bits").float())
     for one, other in combinations([each.flatten().numpy() for each in found], 2):
         assert abs(np.corrcoef(one, other)[0, 1]) < 0.5
 
@@ -53,15 +51,21 @@ def test_names_of_views_do_not_matter() -> None:
     assert torch.equal(drawn(noise(), view="de"), drawn(noise(views=("x", "y")), view="y"))
 
 
-def test_they_are_normal_and_uniform() -> None:
-    given: dict[str, Any] = {"copies": 300, "columns": 40}
-    normal, uniform = drawn(noise(), **given), drawn(noise(), kind="uniform", **given)
-    assert normal.shape == (300, PLACES, 40)
+def test_they_are_normal_and_bits() -> None:
+    given: dict[str, Any] = {"copies": 300, "columns": 41}
+    normal, bits = drawn(noise(), **given), drawn(noise(), kind="bits", **given)
+    assert normal.shape == bits.shape == (300, PLACES, 41)
     count = normal.numel()
     assert abs(float(normal.mean())) < 6 / np.sqrt(count)
     assert float(normal.var()) == pytest.approx(1.0, abs=6 * np.sqrt(2 / count))
-    assert 0 <= float(uniform.min()) < 0.01 < 0.99 < float(uniform.max()) < 1
-    assert float(uniform.mean()) == pytest.approx(0.5, abs=6 / np.sqrt(12 * count))
+    assert bits.dtype == torch.int16
+    for bit in range(16):
+        share = float(((bits.int() >> bit) & 1).double().mean())
+        assert share == pytest.approx(0.5, abs=6 * 0.5 / np.sqrt(count))
+    # Every sixteen bits for themselves: those that are drawn together do not follow each other.
+    flat = bits.flatten().double().numpy()
+    for lag in range(1, 5):
+        assert abs(np.corrcoef(flat[lag:], flat[:-lag])[0, 1]) < 6 / np.sqrt(count)
 
 
 def test_a_purpose_of_many_numbers_is_drawn_step_by_step() -> None:
@@ -96,8 +100,16 @@ def test_a_row_has_the_numbers_of_its_tuple_whatever_is_missing() -> None:
     dropped = whole.dropout(0.4, "hidden units", values)
     assert torch.equal(dropped[kept], gaps.dropout(0.4, "hidden units", values[kept]))
     lost = dropped == 0
-    torch.testing.assert_close(dropped[~lost], values[~lost] / 0.6)
+    torch.testing.assert_close(dropped[~lost], values[~lost] / 0.6, rtol=1e-4, atol=0)
     assert 0.1 < float(lost.double().mean()) < 0.7
+    many = torch.ones(4, 20_000)
+    for share in (0.01, 0.2, 0.5, 0.99):
+        found = whole.dropout(share, "many", many, ["en"])
+        count, spread = many.numel(), np.sqrt(share * (1 - share))
+        assert float((found == 0).double().mean()) == pytest.approx(
+            share, abs=6 * spread / np.sqrt(count)
+        )
+        assert found.unique().tolist() == pytest.approx([0.0, 1 / (1 - share)], rel=2e-3)
     assert whole.dropout(0.0, "hidden units", values) is values
 
 

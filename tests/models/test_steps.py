@@ -74,13 +74,8 @@ def assert_equal_steps(case: Case) -> None:
     assert losses[-1] != losses[0]
     assert said.keys() == of_fixed.keys()
     for name, value in said.items():
-        torch.testing.assert_close(
-            of_fixed[name],
-            value,
-            rtol=1e-5,
-            atol=1e-6,
-            msg=lambda said, name=name: f"{name}: {said}",
-        )
+        # Biases before batch normalisation have gradients of rounding errors, which Adam scales up.
+        torch.testing.assert_close(of_fixed[name], value, rtol=1e-3, atol=1e-4, msg=name)
 
 
 @pytest.mark.parametrize("average", ["pooled", "present", "batch"])
