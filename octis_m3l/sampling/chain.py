@@ -67,8 +67,7 @@ class Chain:
         self.seed, self.sweeps = seed, 0
         self.alpha = np.full(topics, float(alpha))
         self.eta = np.full(len(corpus.languages), float(eta))
-        random = np.random.default_rng([seed, 0])
-        self.topics = random.integers(0, topics, len(corpus.words), dtype=np.int16)
+        self.topics = np.full(len(corpus.words), -1, np.int16)
         self.recount()
         # Parts of the documents with about as many tokens each.
         wanted = np.linspace(0, len(corpus.words), threads + 1)[1:-1]
@@ -76,6 +75,7 @@ class Chain:
         self.parts = list(pairwise(cuts))
         # Threads are kept: a new one would begin on the core of the thread that starts it.
         self._pool = ThreadPoolExecutor(threads - 1) if threads > 1 else None
+        self._draw(0)
 
     def recount(self) -> None:
         """Count all tokens anew, which puts the lists of a word's topics in a fixed order.
@@ -96,18 +96,22 @@ class Chain:
 
     def sweep(self) -> None:
         """Draw the topic of every token once."""
+        self._draw(1, self.sweeps)
+        self.sweeps += 1
+
+    def _draw(self, *purpose: int) -> None:
+        """Draw the topic of every token, given those that are drawn."""
         corpus, threads = self.corpus, len(self.parts)
         segments = corpus.segment_starts, corpus.segment_languages, self.blocks
         tokens = Tokens(corpus.words, self.topics, *segments, corpus.document_segments)
         prior = Prior(self.alpha, self.eta, self.eta * corpus.vocabularies)
-        drawn = np.random.SeedSequence([self.seed, 1, self.sweeps])
+        drawn = np.random.SeedSequence([self.seed, *purpose])
         seeds = drawn.generate_state(threads * threads, np.uint64).astype(np.uint64)
         if self._pool is None:
             sweep(tokens, self.counts, prior, seeds[0], *self.parts[0], 0)
         else:
             for turn in range(threads):
                 self._turn(self._pool, tokens, prior, seeds[turn * threads :], turn)
-        self.sweeps += 1
 
     def _turn(
         self, pool: ThreadPoolExecutor, tokens: Tokens, prior: Prior, seeds: Any, turn: int

@@ -89,10 +89,15 @@ def next_uniform(state: NDArray[np.uint64]) -> float:
 def count(
     words: NDArray[np.int32], topics: Topics, counts: Counts, languages: NDArray[Any]
 ) -> None:
-    """Count all tokens into empty counts; `languages` has the language of each word."""
+    """Count all tokens into empty counts; `languages` has the language of each word.
+
+    Topics of −1 have not been drawn yet.
+    """
     entries, begins, lengths, totals = counts
     for token in range(len(words)):
         word, topic = words[token], topics[token]
+        if topic < 0:
+            continue
         totals[languages[word], topic] += 1
         begin, length = begins[word], lengths[word]
         place = 0
@@ -134,21 +139,27 @@ def _weigh(in_document: Longs, alpha: Floats, inverted: Floats, weight: Floats) 
 def sweep(
     tokens: Tokens, counts: Counts, prior: Prior, seed: np.uint64, first: int, last: int, block: int
 ) -> None:
-    """Draw the topics of one block's tokens in documents `first` to `last` − 1 once, in order."""
+    """Draw the topics of one block's tokens in documents `first` to `last` − 1 once, in order.
+
+    A topic of −1 is drawn for the first time, given those drawn so far.
+    """
     words, topics, segment_starts, segment_languages, segment_blocks, document_segments = tokens
     entries, begins, lengths, totals = counts
     alpha, eta, eta_sum = prior
-    k_all = len(alpha)
+    # Unsigned indices: numba tests signed ones for being negative, which took a fifth of a sweep.
+    k_all = np.uint64(len(alpha))
     state = np.array([seed], np.uint64)
-    in_document = np.zeros(k_all, np.int64)
+    in_document = np.zeros(len(alpha), np.int64)
     inverse = 1.0 / (totals + eta_sum.reshape(-1, 1))
-    weight = np.zeros(k_all)
-    cumulated = np.zeros(k_all)
+    weight = np.zeros(len(alpha))
+    cumulated = np.zeros(len(alpha))
+    none, one, topic_of, count_of = np.uint64(0), np.uint64(1), np.uint64(0), np.uint64(1)
     for document in range(first, last):
         first_segment, last_segment = document_segments[document], document_segments[document + 1]
         in_document[:] = 0
         for token in range(segment_starts[first_segment], segment_starts[last_segment]):
-            in_document[topics[token]] += 1
+            if topics[token] >= 0:
+                in_document[topics[token]] += 1
         for segment in range(first_segment, last_segment):
             if segment_blocks[segment] != block:
                 continue
@@ -156,66 +167,70 @@ def sweep(
             smoothing, word_mass = eta[language], eta_sum[language]
             total, inverted = totals[language], inverse[language]
             weights = _weigh(in_document, alpha, inverted, weight)
-            for token in range(segment_starts[segment], segment_starts[segment + 1]):
-                word, old = words[token], np.intp(topics[token])
-                begin, length = begins[word], np.intp(lengths[word])
-                before = weight[old]
-                without = 1.0 / (total[old] - 1 + word_mass)
-                weight[old] = (in_document[old] - 1 + alpha[old]) * without
-                weights += weight[old] - before
-                mass, place_of_old = 0.0, np.intp(0)
+            first_token = np.uint64(segment_starts[segment])
+            for token in range(first_token, np.uint64(segment_starts[segment + 1])):
+                word, known = np.uint32(words[token]), topics[token] >= 0
+                old = np.uint64(topics[token]) if known else k_all
+                begin, length = np.uint64(begins[word]), np.uint64(lengths[word])
+                before, without = 0.0, 0.0
+                if known:
+                    before = weight[old]
+                    without = 1.0 / (total[old] - 1 + word_mass)
+                    weight[old] = (in_document[old] - 1 + alpha[old]) * without
+                    weights += weight[old] - before
+                mass, place_of_old = 0.0, none
                 for place in range(length):
-                    topic = entries[begin + place, 0]
-                    number = np.intp(entries[begin + place, 1])
+                    topic = np.uint64(entries[begin + place, topic_of])
+                    number = entries[begin + place, count_of]
                     if topic == old:
                         number -= 1
-                        place_of_old = np.intp(place)
+                        place_of_old = np.uint64(place)
                     mass += weight[topic] * number
                     cumulated[place] = mass
                 drawn = next_uniform(state) * (mass + smoothing * weights)
-                new_place = np.intp(-1)
-                if drawn < mass:
-                    new_place = np.intp(0)
+                among, new_place, new = drawn < mass, none, none
+                if among:
                     while drawn >= cumulated[new_place]:
-                        new_place += 1
-                    new = np.intp(entries[begin + new_place, 0])
+                        new_place += one
+                    new = np.uint64(entries[begin + new_place, topic_of])
                 else:
                     drawn = (drawn - mass) / smoothing
-                    new = np.intp(0)
-                    while new < k_all - 1 and drawn >= weight[new]:
+                    while new < k_all - one and drawn >= weight[new]:
                         drawn -= weight[new]
-                        new += 1
+                        new += one
                 if new == old:
                     weights += before - weight[old]
                     weight[old] = before
                     continue
-                entries[begin + place_of_old, 1] -= 1
-                if entries[begin + place_of_old, 1] == 0:
-                    length -= 1
-                    entries[begin + place_of_old, 0] = entries[begin + length, 0]
-                    entries[begin + place_of_old, 1] = entries[begin + length, 1]
+                if known:
+                    entries[begin + place_of_old, count_of] -= 1
+                    if entries[begin + place_of_old, count_of] == 0:
+                        length -= one
+                        moved = begin + length
+                        entries[begin + place_of_old, topic_of] = entries[moved, topic_of]
+                        entries[begin + place_of_old, count_of] = entries[moved, count_of]
+                        if new_place == length:
+                            new_place = place_of_old
+                    total[old] -= 1
+                    inverted[old] = without
+                    in_document[old] -= 1
+                if not among:
+                    new_place = none
+                    while new_place < length and entries[begin + new_place, topic_of] != new:
+                        new_place += one
                     if new_place == length:
-                        new_place = place_of_old
-                if new_place < 0:
-                    new_place = np.intp(0)
-                    while new_place < length and entries[begin + new_place, 0] != new:
-                        new_place += 1
-                    if new_place == length:
-                        entries[begin + length, 0] = new
-                        entries[begin + length, 1] = 0
-                        length += 1
-                number = entries[begin + new_place, 1] + 1
-                entries[begin + new_place, 1] = number
-                if new_place > 0 and number > entries[begin + new_place - 1, 1]:
-                    entries[begin + new_place, 0] = entries[begin + new_place - 1, 0]
-                    entries[begin + new_place, 1] = entries[begin + new_place - 1, 1]
-                    entries[begin + new_place - 1, 0] = new
-                    entries[begin + new_place - 1, 1] = number
-                if length != lengths[word]:
-                    lengths[word] = length
-                total[old] -= 1
-                inverted[old] = without
-                in_document[old] -= 1
+                        entries[begin + length, topic_of] = new
+                        entries[begin + length, count_of] = 0
+                        length += one
+                here, ahead = begin + new_place, begin + new_place - one
+                number = entries[here, count_of] + 1
+                entries[here, count_of] = number
+                if new_place > none and number > entries[ahead, count_of]:
+                    entries[here, topic_of] = entries[ahead, topic_of]
+                    entries[here, count_of] = entries[ahead, count_of]
+                    entries[ahead, topic_of] = new
+                    entries[ahead, count_of] = number
+                lengths[word] = length
                 total[new] += 1
                 inverted[new] = 1.0 / (total[new] + word_mass)
                 in_document[new] += 1

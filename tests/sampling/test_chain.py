@@ -54,6 +54,20 @@ def test_counts_stay_those_of_the_topics(topics: int, threads: int) -> None:
         assert {*chain.topics} <= {*range(topics)}
 
 
+def test_it_begins_with_topics_drawn_given_those_before() -> None:
+    # Three tokens of two topics; the third is of another document.
+    corpus = linked({"en": [[0, 1], [0]]}, [2])
+    seeds, found = 4000, np.zeros(8)
+    for seed in range(seeds):
+        found[int("".join(map(str, chain_over(corpus, 2, seed=seed).topics)), 2)] += 1
+    expected = np.zeros(8)
+    for number, (a, b, c) in enumerate(product(range(2), repeat=3)):
+        second = [(0.2 + (k == a)) * 0.3 / (2 * 0.3 + (k == a)) for k in range(2)]
+        third = [0.2 * (0.3 + (k == a)) / (2 * 0.3 + (k == a) + (k == b)) for k in range(2)]
+        expected[number] = 0.5 * second[b] / sum(second) * third[c] / sum(third)
+    assert ((found - seeds * expected) ** 2 / (seeds * expected)).sum() < chi2.ppf(1 - 1e-6, 7)
+
+
 @pytest.mark.parametrize(
     "texts",
     [
