@@ -49,7 +49,19 @@ def evaluate(
         if math.isfinite(scores["cnpmi"][where])
     }
     if as_json:
-        print_json({"partition": partition, "scores": scores, "coverage": coverage})
+        samples = {
+            name: {
+                where: dict(
+                    zip(("queries", "of", "margin"), (*one.sampled, one.margin), strict=True)
+                )
+                for where, one in by_view.items()
+                if getattr(one, "sampled", None)
+            }
+            for name, by_view in measures.items()
+        }
+        samples = {name: by_view for name, by_view in samples.items() if by_view}
+        described = {"partition": partition, "scores": scores, "coverage": coverage}
+        print_json(described | ({"samples": samples} if samples else {}))
     else:
         screen.print(scores_table(scores, measures, coverage))
     linked = {

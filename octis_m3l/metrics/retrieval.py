@@ -12,10 +12,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from octis_m3l.data.dataset import MultiviewDataset
+from octis_m3l.metrics.base import mean_of_items
 from octis_m3l.metrics.divergence import Neighbours
 from octis_m3l.metrics.linked import LinkedMetric, pairs_of_tuples
+from octis_m3l.metrics.outputs import check_whole
 
 Integers = NDArray[np.int64]
+# Above this number of queries, a sample of so many is scored.
+MOST_QUERIES = 20_000
+_NORMAL_95 = 1.959964
 
 
 class Blocks(NamedTuple):
@@ -142,7 +147,8 @@ class Retrieval(LinkedMetric):
     all items of the target view; both of one partition. Divergences are compared after rounding
     to 12 decimals, so that equal documents tie; ties are scored by expectation over their random
     order, so that a model with the same θ for every item scores `chance`. `per_item` has one score
-    for each query, in stored order.
+    for each query, in stored order. The time grows with queries × targets; of more than 20,000
+    queries a random sample is scored, the same for every model, among all targets.
 
     Parameters
     ----------
@@ -152,6 +158,8 @@ class Retrieval(LinkedMetric):
         Two different views; all items of the target view in the partition are ranked.
     partition : {'test', 'validation', 'train'}
         Which items.
+    queries : int
+        How many queries to score, chosen at random; all if there are not more.
     """
 
     direction = "higher"
@@ -160,13 +168,52 @@ class Retrieval(LinkedMetric):
     symmetric = False
 
     def __init__(
-        self, dataset: MultiviewDataset, query: str, target: str, partition: str = "test"
+        self,
+        dataset: MultiviewDataset,
+        query: str,
+        target: str,
+        partition: str = "test",
+        queries: int = MOST_QUERIES,
     ) -> None:
         super().__init__(dataset, query, target, partition)
         self.query, self.target = query, target
-        queries, self._targets = self._of_first, self._of_second
-        self._rows = np.flatnonzero(np.isin(queries, self._targets))
-        self._queries = queries[self._rows]
+        self.queries = check_whole("queries", queries, 1)
+        of_queries, self._targets = self._of_first, self._of_second
+        self._rows = np.flatnonzero(np.isin(of_queries, self._targets))
+        self._every, self._margin = len(self._rows), 0.0
+        if self._every > self.queries:
+            chosen = np.random.default_rng(0).choice(self._every, self.queries, replace=False)
+            self._rows = self._rows[np.sort(chosen)]
+        self._queries = of_queries[self._rows]
+
+    @property
+    def sampled(self) -> tuple[int, int] | None:
+        """How many queries are scored, and of how many; None if all are."""
+        return (self.queries, self._every) if self.queries < self._every else None
+
+    @property
+    def margin(self) -> float:
+        """Half the width of the last score's 95 % confidence interval; 0 if all are scored.
+
+        1.96 standard errors of the mean of a sample of n out of N queries.
+        """
+        return self._margin
+
+    def info(self) -> dict[str, str]:
+        """Return a name, and the citation; the number of queries is named if it was chosen."""
+        described = super().info()
+        if self.queries == MOST_QUERIES:
+            described["name"] = described["name"].replace(f", {self.queries})", ")")
+        return described
+
+    def score(self, output: Mapping[str, Any]) -> float:
+        """Return the mean over the queries that can be scored."""
+        items = self.per_item(output)
+        if self.sampled is not None:
+            count, every = self.sampled
+            spread = np.nanstd(items, ddof=1) if count > 1 else np.nan
+            self._margin = float(_NORMAL_95 * spread * np.sqrt((1 / count) * (1 - count / every)))
+        return mean_of_items(items)
 
     def per_item(self, output: Mapping[str, Any]) -> NDArray[np.float64]:
         """Return the score of each query."""
@@ -207,7 +254,7 @@ class MRR(Retrieval):
 
     Parameters
     ----------
-    dataset, query, target, partition
+    dataset, query, target, partition, queries
         As for `Retrieval`.
     """
 
@@ -233,7 +280,7 @@ class UAP(Retrieval):
 
     Parameters
     ----------
-    dataset, query, target, partition
+    dataset, query, target, partition, queries
         As for `Retrieval`.
     """
 

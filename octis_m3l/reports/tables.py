@@ -65,13 +65,18 @@ def scores_table(
     """
     table = Table("measure", "of", "score", "by chance", "better", title="Scores")
     mrr = scores.get("mrr", {})
+    samples: dict[str, tuple[int, int]] = {}
     repeated = {where for where, s in scores.get("uap", {}).items() if same(s, mrr.get(where))}
     for name, by_view in scores.items():
         omitted = repeated if name == "uap" else set()
         for where in [where for where in by_view if where not in omitted]:
             metric = measures[name][where]
             chance = f"{metric.chance():.4f}" if hasattr(metric, "chance") else ""
-            table.add_row(cell(name), cell(where), _shown(by_view[where]), chance, metric.direction)
+            shown = _shown(by_view[where])
+            if getattr(metric, "sampled", None):
+                samples[where] = metric.sampled
+                shown += f" ± {metric.margin:.4f}"
+            table.add_row(cell(name), cell(where), shown, chance, metric.direction)
         if len(by_view) > max(1, len(omitted)):
             average = sum(by_view.values()) / len(by_view)
             title = "mean of all" if omitted else "mean"
@@ -79,6 +84,9 @@ def scores_table(
     notes = [UAP_NOTE] if repeated else []
     if any(math.isnan(score) for by_view in scores.values() for score in by_view.values()):
         notes.append("–: could not be scored")
+    if samples:
+        of = (f"{n:,} of {every:,} queries ({where})" for where, (n, every) in samples.items())
+        notes.append(f"±: 95 % interval, since {', '.join(of)} were chosen at random")
     if coverage:
         shares = (f"{share:.0%} of the topics' words of {p}" for p, share in coverage.items())
         notes.append(f"CNPMI: its reference corpus contains {', '.join(shares)}")

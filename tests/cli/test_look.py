@@ -12,6 +12,7 @@ from octis_m3l import MultiviewDataset
 from octis_m3l.data import pictures
 from octis_m3l.errors import DataError
 from octis_m3l.metrics import NPMI
+from octis_m3l.metrics.retrieval import Retrieval
 
 quiet = pytest.mark.filterwarnings("default::UserWarning")
 
@@ -122,6 +123,19 @@ def test_infer_gives_empty_cells_no_topics_and_the_others_theirs(
 
 
 @quiet
+def test_evaluate_says_how_many_queries_it_sampled(
+    run: Run, trained: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command = ("evaluate", trained / "model", "--json", "--metric", "mrr", "--metric", "tu")
+    assert "samples" not in json.loads(run(*command)[1])
+    monkeypatch.setattr(Retrieval.__init__, "__defaults__", ("test", 4))
+    found = json.loads(run(*command)[1])
+    assert found["samples"].keys() == {"mrr"}
+    sampled = found["samples"]["mrr"]["en-de"]
+    assert sampled["queries"] == 4 < sampled["of"]
+    assert sampled["margin"] >= 0
+
+
 def test_evaluate_says_which_measures_it_left_out(run: Run, trained: Path) -> None:
     code, out, err = run("evaluate", trained / "model", "--json")
     assert code == 0

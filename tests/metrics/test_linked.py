@@ -1,6 +1,7 @@
 """MRR, UAP and JSD of linked items against loops, every order of ties, and chance."""
 
 from collections.abc import Callable
+from io import StringIO
 from itertools import combinations, permutations
 from statistics import fmean
 from typing import Any, ClassVar
@@ -10,12 +11,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from rich.console import Console
 from scipy.spatial.distance import jensenshannon
+from scipy.stats import bootstrap
 from sklearn.metrics import average_precision_score
 
 from octis_m3l.data.dataset import MultiviewDataset
+from octis_m3l.errors import SettingsError
 from octis_m3l.metrics import JSD, MRR, UAP, divergence, linked, retrieval
 from octis_m3l.metrics.outputs import THETA_KEYS
+from octis_m3l.metrics.retrieval import Retrieval
+from octis_m3l.metrics.scores import applicable, scores_of
+from octis_m3l.reports import scores_table
 
 from .contract import MetricContract
 from .planted import TEST, Data, Output, constant_output, text_view
@@ -156,3 +163,76 @@ def test_equal_documents_tie_and_agreement_scores_one() -> None:
     for one, other, score in ((theta, theta, 1), (doubled, doubled, 0.75), (doubled, shaken, 0.75)):
         found = {f"{TEST}/en": one.T, f"{TEST}/de": other.T}
         assert MRR(dataset, "en", "de").score(found) == score
+
+
+def noisy_pair(count: int) -> tuple[MultiviewDataset, dict[str, Any]]:
+    """Return linked test items, and θ that often have another's counterpart nearer."""
+    random = np.random.default_rng(0)
+    views = [text_view(name, 9, (3, 1, count), random) for name in ("en", "de")]
+    dataset = MultiviewDataset(views, links=np.repeat(np.arange(count + 4)[:, None], 2, axis=1))
+    one = random.dirichlet(np.full(6, 0.5), size=count)
+    other = 0.6 * one + 0.4 * random.dirichlet(np.full(6, 0.5), size=count)
+    return dataset, {f"{TEST}/en": one.T, f"{TEST}/de": other.T}
+
+
+@pytest.mark.parametrize("metric", [MRR, UAP])
+def test_a_sample_of_queries_and_its_interval(metric: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    dataset, output = noisy_pair(600)
+    every = metric(dataset, "en", "de")
+    exact = every.score(output)
+    assert (every.sampled, every.margin) == (None, 0.0)
+    some = metric(dataset, "en", "de", queries=150)
+    score = some.score(output)
+    assert some.sampled == (150, 600)
+    # The same queries each time, scored as among all of them.
+    items, whole = some.per_item(output), every.per_item(output)
+    np.testing.assert_array_equal(metric(dataset, "en", "de", queries=150).per_item(output), items)
+    places = np.searchsorted(every.item_tuples(), some.item_tuples())
+    np.testing.assert_array_equal(whole[places], items)
+    assert len({*places.tolist()}) == 150
+    assert places.max() > 400
+    expected = bootstrap(
+        (items,), np.mean, confidence_level=0.95, method="basic", random_state=1
+    ).confidence_interval
+    # A sample of a quarter without replacement varies less than one with.
+    width = (expected.high - expected.low) / 2 * np.sqrt(1 - 150 / 600)
+    assert some.margin == pytest.approx(width, rel=0.1)
+    assert abs(score - exact) < 2 * some.margin
+    assert metric(dataset, "en", "de", queries=600).sampled is None
+    assert metric(dataset, "en", "de", queries=10**6).sampled is None
+    assert metric(dataset, "en", "de").queries == retrieval.MOST_QUERIES == 20_000
+    assert every.info()["name"] == f"{metric.__name__}(en, de, test)"
+    assert some.info()["name"] == f"{metric.__name__}(en, de, test, 150)"
+    with pytest.raises(SettingsError, match="queries=0: expected a whole number, 1 or more"):
+        metric(dataset, "en", "de", queries=0)
+
+
+def test_the_interval_holds_the_score_of_all_queries_as_often_as_it_says(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    dataset, output = noisy_pair(600)
+    exact = MRR(dataset, "en", "de").score(output)
+    held = 0
+    for seed in range(200):
+        random = np.random.default_rng(seed)
+        with monkeypatch.context() as patch:
+            patch.setattr(np.random, "default_rng", lambda _, random=random: random)
+            some = MRR(dataset, "en", "de", queries=150)
+        held += abs(some.score(output) - exact) <= some.margin
+    # Six standard deviations of 200 draws below 95 %.
+    assert held >= 200 * 0.95 - 6 * np.sqrt(200 * 0.95 * 0.05)
+    assert held < 200
+
+
+def test_a_sample_is_said_in_tables(monkeypatch: pytest.MonkeyPatch) -> None:
+    dataset, output = noisy_pair(600)
+    monkeypatch.setattr(Retrieval.__init__, "__defaults__", ("test", 100))
+    metrics = applicable(dataset, output, metrics=["mrr"])
+    assert {metric.queries for metric in metrics["mrr"].values()} == {100}
+    console = Console(width=150, record=True, file=StringIO())
+    scores = scores_of(metrics, output)
+    console.print(scores_table(scores, metrics))
+    shown = " ".join(console.export_text().split())
+    for where in ("en-de", "de-en"):
+        assert f"{scores['mrr'][where]:.4f} ± {metrics['mrr'][where].margin:.4f}" in shown
+    assert "±: 95 % interval, since 100 of 600 queries (en-de), 100 of 600 queries" in shown
