@@ -1,5 +1,6 @@
 """Batches: slices of tensors that lie on a device, drawn without a loop over documents."""
 
+import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -220,8 +221,21 @@ class Batch:
         return torch.arange(self.size, device=view.items.device) if view.rows is None else view.rows
 
 
+def _shared(array: NDArray[Any]) -> Tensor:
+    """Return an array of floats as a tensor that shares its memory, or the file that it maps."""
+    if array.dtype not in (np.float16, np.float32):
+        array = array.astype(np.float32)
+    with warnings.catch_warnings():
+        # It may be read-only, and nothing writes to it.
+        warnings.simplefilter("ignore", UserWarning)
+        return torch.from_numpy(np.ascontiguousarray(array))
+
+
 class ViewTensors(CTMDataset):  # type: ignore[misc]
     """One view on a device: embeddings and sparse bags of words, sliced by row numbers.
+
+    On the CPU embeddings share the memory of the array, or stay in the file that it maps; on a GPU
+    such a file is copied if it has at most `resident_bytes`. Batches have single precision.
 
     Item by item it answers as contextualized-topic-models' CTMDataset, so that package's own
     models can be trained on it; `embeddings` and `words` give whole batches at once.
@@ -240,9 +254,13 @@ class ViewTensors(CTMDataset):  # type: ignore[misc]
         super().__init__(embeddings, csr_matrix(counts), dict(enumerate(vocabulary)))
         self.device = torch.device(device)
         self._source = embeddings
-        mapped = isinstance(embeddings, np.memmap) and embeddings.nbytes > resident_bytes
         floats: dict[str, Any] = {"dtype": torch.float32, "device": self.device}
-        self._resident = None if mapped else torch.tensor(np.asarray(embeddings), **floats)
+        mapped = isinstance(embeddings, np.memmap) and embeddings.nbytes > resident_bytes
+        self._resident: Tensor | None = None
+        if self.device.type == "cpu":
+            self._resident = _shared(np.asarray(embeddings))
+        elif not mapped:
+            self._resident = _shared(np.asarray(embeddings)).to(self.device)
         self.vocabulary_size = len(vocabulary)
         if bag_of_words is not None:
             matrix = csr_array(bag_of_words)
@@ -255,7 +273,7 @@ class ViewTensors(CTMDataset):  # type: ignore[misc]
     def embeddings(self, items: Tensor) -> Tensor:
         """Return the embeddings of some items (items × dimensions)."""
         if self._resident is not None:
-            return self._resident.index_select(0, items)
+            return self._resident.index_select(0, items).float()
         rows = np.asarray(self._source[items.cpu().numpy()])
         return torch.from_numpy(rows).to(self.device, torch.float32)
 

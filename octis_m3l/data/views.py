@@ -22,6 +22,7 @@ PARTITIONS = ("train", "validation", "test")
 # The same in the files of OCTIS.
 OCTIS_PARTITIONS = ("train", "val", "test")
 NO_PARTITION = -1
+_TEXTS_AT_ONCE = 10_000
 _PARTITION_NAMES = {"train": 0, "training": 0, "validation": 1, "val": 1, "valid": 1, "dev": 1}
 _PARTITION_NAMES |= {"test": 2}
 Picture = Path | NDArray[np.uint8]
@@ -46,7 +47,7 @@ class View(ABC):
         How many rows that input had. Default: as many as there are items.
     labels : sequence of str, optional
         One label for each item.
-    embeddings : array of float32 (items × dimensions), optional
+    embeddings : array of float32 or float16 (items × dimensions), optional
         May be memory-mapped.
     embedding_name : str, optional
         The name of the embeddings.
@@ -157,7 +158,7 @@ class View(ABC):
             if not np.array_equal(self.input_rows, np.arange(inputs)):
                 array = array[self.input_rows]
                 check_embeddings(array, len(self), self.name, self.input_rows)
-        if array.dtype != np.float32 and array.dtype.kind == "f":
+        if array.dtype not in (np.float32, np.float16) and array.dtype.kind == "f":
             with np.errstate(over="ignore"):
                 array = array.astype(np.float32)
         return replace(self, embeddings=array, embedding_name=name, embedding_encoder=encoder)
@@ -274,7 +275,9 @@ class TextView(View):
 
     def fingerprint(self) -> str:
         """Return a SHA-256 of the texts."""
-        return hash_of(f"{text}\0" for text in self.items(slice(0, len(self))))
+        starts = range(0, len(self), _TEXTS_AT_ONCE)
+        parts = (self.items(slice(start, start + _TEXTS_AT_ONCE)) for start in starts)
+        return hash_of(f"{text}\0" for texts in parts for text in texts)
 
     def _take(self, order: NDArray[np.int64]) -> dict[str, Any]:
         lengths = np.diff(self.offsets)[order]

@@ -1,7 +1,9 @@
 """A data set on disk: everything comes back, and stock OCTIS reads each text view."""
 
+import copy
 import json
 import os
+import pickle
 import shutil
 import tempfile
 from collections.abc import Mapping
@@ -603,7 +605,7 @@ OTHER_WORD = "cow\ttrain\ta\ndog\ttrain\ta\ndog\tval\ta\nx\ttest\ta\n"
         ("en/corpus.tsv", "dog\ttrain\n", "2 columns, expected 3"),
         ("en/corpus.tsv", 'dog\t"train\n', "2 columns, expected 3"),
         ("en/indexes.txt", "0\none\n2\n3\n", "invalid literal for int() with base 10: 'one'"),
-        ("en/texts.jsonl", "cat\n", "Expecting value"),
+        ("en/texts.jsonl", "cat\n", "1 texts, expected 4"),
         ("en/embeddings/lsa-2.npy", "", "No data left in file); write it again"),
         ("links.tsv", "de\ten\timage\n0\t0\t0\n", "expected the views en, de, image in this orde"),
         ("links.tsv", "en\tde\timage\n0\tx\t0\n", "invalid literal for int() with base 10: 'x'"),
@@ -616,6 +618,56 @@ def test_a_file_that_was_changed(stored: Path, name: str, content: str, reason: 
     replace_file(stored, name, content)
     with refuses(f"{stored / name} is damaged or incomplete ({reason}", StorageError):
         from_folder(stored)
+
+
+@pytest.mark.parametrize("at_once", [1, 7, 2**24])
+def test_texts_stay_in_their_file(
+    at_once: int, stored: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(formats, "_AT_ONCE", at_once)
+    expected = ["a", "", "zwei\nZeilen\t\u2028", "日本 \ud800", "\ufeffx"]
+    path = stored / "texts.jsonl"
+    formats.write_texts(path, expected)
+    found = formats.read_texts(path, 5)
+    assert list(found) == expected
+    assert found == expected
+    assert found != expected[:4]
+    assert (found[-1], found[1:3], found[::-2]) == (expected[-1], expected[1:3], expected[::-2])
+    with pytest.raises(IndexError):
+        found[5]
+    assert copy.deepcopy(found) is found
+    assert pickle.loads(pickle.dumps(found)) == expected
+    formats.write_texts(path.with_name("none.jsonl"), [])
+    assert list(formats.read_texts(path.with_name("none.jsonl"), 0)) == []
+    path.write_text('"a"\n"b\n', encoding="utf-8")
+    with refuses(f"{path} is damaged or incomplete (2 texts, expected 3)", StorageError):
+        formats.read_texts(path, 3)
+    broken = formats.read_texts(path, 2)
+    assert broken[0] == "a"
+    with refuses(f"{path} is damaged or incomplete (Invalid control character", StorageError):
+        broken[1]
+
+
+def test_a_data_set_is_saved_over_the_folder_that_its_texts_are_in(stored: Path) -> None:
+    dataset = from_folder(stored)
+    expected = list(dataset.text_view("en").texts or [])
+    assert len(expected) == 4
+    dataset.save(stored, overwrite=True)
+    for one in (dataset, from_folder(stored)):
+        assert list(one.text_view("en").texts or []) == expected
+        assert one.text_view("en").items(slice(1, 3)) == expected[1:3]
+
+
+def test_half_precision_is_kept(stored: Path, tmp_path: Path) -> None:
+    dataset = from_folder(stored)
+    vectors = np.random.default_rng(0).normal(size=(4, 3)).astype(np.float16)
+    np.save(tmp_path / "half.npy", vectors)
+    half = dataset.with_embeddings({"en": tmp_path / "half.npy"}, order="stored", name="half")
+    half.save(tmp_path / "of-half")
+    again = from_folder(tmp_path / "of-half", embeddings={"en": "half"}).view("en").embeddings
+    assert isinstance(again, np.memmap)
+    assert again.dtype == np.float16
+    np.testing.assert_array_equal(again, vectors)
 
 
 def test_the_folder_of_one_view_points_to_the_whole(stored: Path) -> None:

@@ -40,7 +40,7 @@ def about_to_train(model: Any, dataset: MultiviewDataset, patch: pytest.MonkeyPa
         model.train_model(dataset)
     network, sampler = found
     for tensors in sampler.tensors.values():
-        for name in ("_resident", "_counts", "_totals"):
+        for name in ("_counts", "_totals"):
             if hasattr(tensors, name):
                 setattr(tensors, name, getattr(tensors, name).double())
     return network.double().train(), sampler

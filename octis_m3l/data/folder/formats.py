@@ -4,8 +4,10 @@ import csv
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain, repeat
+from mmap import ACCESS_READ, mmap
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +21,7 @@ from octis_m3l.files import cells_of_any_length, damage_errors, read_json, write
 
 _NO_BREAK_SPACE = "\u00a0"
 _DOCUMENTS_AT_ONCE = 10_000
+_AT_ONCE = 2**24
 _NEEDS_QUOTES = re.compile('["\t\n\r]|^\ufeff')
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _UNSTORABLE = re.compile("[\0\ud800-\udfff]")
@@ -72,10 +75,58 @@ def write_texts(path: Path, texts: Iterable[str]) -> None:
     )
 
 
-def read_texts(path: Path) -> list[str]:
-    """Return the texts of a file of JSON lines."""
+class StoredTexts(Sequence[str]):
+    """The texts of a file of JSON lines, which stay in the file until they are asked for."""
+
+    def __init__(self, path: Path, count: int) -> None:
+        self._path, size = path, path.stat().st_size
+        self._bytes: bytes | mmap = b""
+        if size:
+            with path.open("rb") as file:
+                self._bytes = mmap(file.fileno(), 0, access=ACCESS_READ)
+        # Every line ends in a line feed.
+        starts = [np.zeros(1, np.int64)]
+        for first in range(0, size, _AT_ONCE):
+            part = np.frombuffer(self._bytes[first : first + _AT_ONCE], np.uint8)
+            starts.append(np.flatnonzero(part == ord("\n")) + first + 1)
+        self._starts = np.concatenate(starts)
+        if len(self) != count:
+            raise ValueError(f"{len(self)} texts, expected {count}")
+
+    def __len__(self) -> int:
+        """Return the number of texts."""
+        return len(self._starts) - 1
+
+    @overload
+    def __getitem__(self, place: int) -> str: ...
+    @overload
+    def __getitem__(self, place: slice) -> list[str]: ...
+    def __getitem__(self, place: int | slice) -> str | list[str]:
+        """Return one text or several."""
+        if isinstance(place, slice):
+            return [self[one] for one in range(*place.indices(len(self)))]
+        number = range(len(self))[place]
+        with damage_errors(self._path):
+            text: str = json.loads(self._bytes[self._starts[number] : self._starts[number + 1]])
+        return text
+
+    def __eq__(self, other: object) -> bool:
+        """Return whether another sequence has the same texts."""
+        return isinstance(other, Sequence) and list(self) == list(other)
+
+    def __deepcopy__(self, memo: Mapping[int, Any]) -> "StoredTexts":
+        """Return the same: it never changes."""
+        return self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle as a list, since another process may not have the file."""
+        return list, (list(self),)
+
+
+def read_texts(path: Path, count: int) -> StoredTexts:
+    """Return so many texts of a file of JSON lines."""
     with damage_errors(path):
-        return [json.loads(line) for line in read_lines(path)]
+        return StoredTexts(path, count)
 
 
 # Tables.
@@ -92,12 +143,21 @@ def _field(value: str) -> str:
 
 def read_table(path: Path, width: int) -> list[list[str]]:
     """Return the columns of a table, every field as text."""
-    with damage_errors(path), path.open(encoding="utf-8", newline="") as file:
-        with cells_of_any_length():
-            rows = list(csv.reader(file, delimiter="\t"))
-        if wrong := {len(row) for row in rows} - {width}:
-            raise ValueError(f"{min(wrong)} columns, expected {width}")
-        return [[row[column] for row in rows] for column in range(width)]
+    rows = list(read_rows(path, width))
+    return [[row[column] for row in rows] for column in range(width)]
+
+
+def read_rows(path: Path, width: int) -> Iterator[list[str]]:
+    """Yield the rows of a table, every field as text."""
+    with (
+        damage_errors(path),
+        path.open(encoding="utf-8", newline="") as file,
+        cells_of_any_length(),
+    ):
+        for row in csv.reader(file, delimiter="\t"):
+            if len(row) != width:
+                raise ValueError(f"{len(row)} columns, expected {width}")
+            yield row
 
 
 def write_items(path: Path, fields: Iterable[str], view: View) -> None:
@@ -108,13 +168,19 @@ def write_items(path: Path, fields: Iterable[str], view: View) -> None:
     write_table(path, zip(*columns, strict=True))
 
 
-def read_items(path: Path, entry: ViewEntry) -> tuple[list[str], list[str] | None]:
-    """Return the fields and labels that `write_items` wrote."""
-    fields, partitions, *labels = read_table(path, 3 if entry.labels else 2)
+def read_items(path: Path, entry: ViewEntry, labels: list[str] | None = None) -> Iterator[str]:
+    """Yield the fields that `write_items` wrote; add the labels, if there are any, to a list."""
+    partitions = chain.from_iterable(map(repeat, OCTIS_PARTITIONS, entry.sizes))
+    wrong = f"expected {entry.sizes} rows of train, val and test in this order"
     with damage_errors(path):
-        if len(fields) != sum(entry.sizes) or partitions != _item_partitions(entry.sizes):
-            raise ValueError(f"expected {entry.sizes} rows of train, val and test in this order")
-    return fields, labels[0] if labels else None
+        for field, partition, *label in read_rows(path, 3 if entry.labels else 2):
+            if partition != next(partitions, None):
+                raise ValueError(wrong)
+            if labels is not None:
+                labels += label
+            yield field
+        if next(partitions, None) is not None:
+            raise ValueError(wrong)
 
 
 def _item_partitions(sizes: tuple[int, int, int]) -> list[str]:
@@ -159,8 +225,15 @@ def _write_array(
 ) -> None:
     rows, dimensions = values.shape
     record = {"dimensions": dimensions, "rows": rows, "fingerprint": fingerprint, **more}
+    kind = np.float16 if values.dtype == np.float16 else np.float32
     with written_whole(place.with_name(f"{place.name}.npy")) as temporary:
-        np.save(temporary, np.ascontiguousarray(values, np.float32), allow_pickle=False)
+        # Row by row into the file: the array may be larger than the memory.
+        stored = np.lib.format.open_memmap(temporary, "w+", kind, values.shape)
+        step = max(1, _AT_ONCE // max(1, dimensions))
+        for start in range(0, rows, step):
+            stored[start : start + step] = values[start : start + step]
+        stored.flush()
+        del stored
     write_json(place.with_name(f"{place.name}.json"), record)
 
 

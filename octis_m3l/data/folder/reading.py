@@ -1,6 +1,7 @@
 """Reading the data set in a folder."""
 
 import os
+from collections import deque
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -129,12 +130,12 @@ def read_view(folder: Path, manifest: Manifest, entry: ViewEntry, **embeddings: 
     place = folder / entry.name
     stored = {path.removeprefix(f"{entry.name}/") for path in manifest.files}
     is_text = entry.kind == "text"
-    fields, labels = read_items(place / ("corpus.tsv" if is_text else "images.tsv"), entry)
+    labels: list[str] | None = [] if entry.labels else None
+    fields = read_items(place / ("corpus.tsv" if is_text else "images.tsv"), entry, labels)
     common: dict[str, Any] = {
         "name": entry.name,
         "sizes": entry.sizes,
         "inputs": entry.inputs,
-        "labels": labels,
         **embeddings,
     }
     if "indexes.txt" in stored:
@@ -145,13 +146,15 @@ def read_view(folder: Path, manifest: Manifest, entry: ViewEntry, **embeddings: 
             base = folder.resolve()
             common["pictures"] = [Path(os.path.normpath(base / path)) for path in fields]
             check_pictures(entry.name, common["pictures"])
-        return ImageView(**common)
+        else:
+            deque(fields, maxlen=0)
+        return ImageView(labels=labels, **common)
     vocabulary = read_lines(place / "vocabulary.txt")
     number = {word: index for index, word in enumerate(vocabulary)}
     with damage_errors(place / "corpus.tsv"):
         common |= ragged(map(number.__getitem__, field.split()) for field in fields)
     if "texts.jsonl" in stored:
-        common["texts"] = read_texts(place / "texts.jsonl")
+        common["texts"] = read_texts(place / "texts.jsonl", sum(entry.sizes))
     if "preprocessing.json" in stored:
         settings = read_json(place / "preprocessing.json")
         common["preprocessor"] = TextPreprocessor.from_dict(settings)
@@ -160,7 +163,7 @@ def read_view(folder: Path, manifest: Manifest, entry: ViewEntry, **embeddings: 
         fingerprint = vocabulary_fingerprint(vocabulary)
         check_made_for(place / "word_vectors", record, fingerprint, "words")
         common |= {"word_vectors": values, "word_space": record.get("space")}
-    return TextView(vocabulary=tuple(vocabulary), language=entry.language, **common)
+    return TextView(vocabulary=tuple(vocabulary), language=entry.language, labels=labels, **common)
 
 
 def _read_links(folder: Path, manifest: Manifest) -> NDArray[np.int64] | None:
