@@ -71,7 +71,7 @@ def measured(command: Sequence[str]) -> dict[str, float]:
     """Run a command, and return its seconds and the largest anonymous and mapped memory in MiB."""
     started = time.perf_counter()
     running = subprocess.Popen(
-        [sys.executable, "-W", "ignore", "-c", "from octis_m3l.cli import main; main()", *command],
+        [sys.executable, "-W", "ignore", "-c", *command],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
     )
@@ -103,12 +103,19 @@ def steps_of(folder: Path) -> dict[str, list[str]]:
     given = [part for n in LANGUAGES for part in ("--embeddings", f"{n}={folder / f'{n}.npy'}")]
     settings = ["encoder=given", "epochs=1", "hidden_size=200"]
     options = [part for setting in settings for part in ("--set", setting)]
+    shell, inference = (
+        "from octis_m3l.cli import main; main()",
+        (
+            "import sys, numpy, octis_m3l; model = octis_m3l.load_model(sys.argv[1]); "
+            "model.infer(numpy.load(sys.argv[2], mmap_mode='r'), 'de')"
+        ),
+    )
     return {
-        "build": ["build", str(folder / "texts.csv"), *texts, *given, "--out", corpus],
-        "train": ["train", corpus, "--out", model, "--topics", str(TOPICS), *options],
-        "infer": ["infer", model, str(folder / "de.npy"), "--view", "de", "--json"],
-        "evaluate": ["evaluate", model, "--json"],
-        "topics": ["topics", model, "--json"],
+        "build": [shell, "build", str(folder / "texts.csv"), *texts, *given, "--out", corpus],
+        "train": [shell, "train", corpus, "--out", model, "--topics", str(TOPICS), *options],
+        "infer": [inference, model, str(folder / "de.npy")],
+        "evaluate": [shell, "evaluate", model, "--json"],
+        "topics": [shell, "topics", model, "--json"],
     }
 
 

@@ -266,8 +266,8 @@ class ViewTensors(CTMDataset):  # type: ignore[misc]
             matrix = csr_array(bag_of_words)
             totals = np.asarray(matrix.sum(axis=1)).ravel()
             self._offsets = torch.tensor(matrix.indptr, dtype=torch.int64, device=self.device)
-            self._words = torch.tensor(matrix.indices, dtype=torch.int32, device=self.device)
-            self._counts = torch.tensor(matrix.data, **floats)
+            self._words = torch.as_tensor(matrix.indices, dtype=torch.int32, device=self.device)
+            self._counts = torch.as_tensor(matrix.data, **floats)
             self._totals = torch.tensor(totals, **floats)
 
     def embeddings(self, items: Tensor) -> Tensor:

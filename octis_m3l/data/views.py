@@ -250,12 +250,18 @@ class TextView(View):
     @cached_property
     def bag_of_words(self) -> "csr_array[np.float32]":
         """Word counts, sparse (items × vocabulary)."""
+        index = np.int32 if len(self.token_ids) < 2**31 else np.int64
         matrix = csr_array(
-            (np.ones(len(self.token_ids), np.float32), self.token_ids.copy(), self.offsets.copy()),
+            (
+                np.ones(len(self.token_ids), np.float32),
+                self.token_ids.astype(index),
+                self.offsets.astype(index),
+            ),
             shape=(len(self), len(self.vocabulary)),
-            copy=True,
         )
         matrix.sum_duplicates()
+        # What was summed up leaves arrays as long as before, of which the beginning is used.
+        matrix.data, matrix.indices = matrix.data.copy(), matrix.indices.copy()
         return matrix
 
     def documents(self, rows: slice) -> list[list[str]]:

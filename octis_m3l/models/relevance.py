@@ -11,6 +11,7 @@ from octis_m3l.metrics.topic_uniqueness import topic_uniqueness
 from octis_m3l.models.output import likeliest
 
 Numbers = NDArray[np.float64]
+_DOCUMENTS_AT_ONCE = 2**14
 
 
 def topics_of_documents(
@@ -40,17 +41,23 @@ def expected_counts(counts: "csr_array[Any]", theta: Any, *, at_once: int = 2**1
     C_kw = Σ_d n_dw θ_dk φ_kw / Σ_j θ_dj φ_jw, where φ_kw ∝ Σ_d θ_dk n_dw, and n_dw is 1 if the
     document has the word, and else 0. At most `at_once` products θ_dk φ_kw are held, or K.
     """
-    theta, has = np.asarray(theta, np.float64), np.sign(counts.data)
-    documents = np.repeat(np.arange(counts.shape[0]), np.diff(counts.indptr))
-    mixed, piece = np.empty(counts.nnz), max(1, at_once // theta.shape[1])
-    words = np.ones((counts.shape[1], theta.shape[1]))  # With these, C is Σ_d θ_dk n_dw.
+    topics, piece = theta.shape[1], max(1, at_once // theta.shape[1])
+    words = np.ones((counts.shape[1], topics))  # With these, C is Σ_d θ_dk n_dw.
     for _ in range(2):
-        for start in range(0, counts.nnz, piece):
-            of = slice(start, start + piece)
-            np.einsum("ik,ik->i", theta[documents[of]], words[counts.indices[of]], out=mixed[of])
-        ratios = has / np.maximum(mixed, 1e-300)
-        weighted = csr_array((ratios, counts.indices, counts.indptr), shape=counts.shape)
-        expected: Numbers = words * (weighted.T @ theta)
+        expected: Numbers = np.zeros_like(words)
+        for first in range(0, counts.shape[0], _DOCUMENTS_AT_ONCE):
+            of_block = counts[first : first + _DOCUMENTS_AT_ONCE]
+            shares = np.asarray(theta[first : first + _DOCUMENTS_AT_ONCE], np.float64)
+            documents = np.repeat(np.arange(of_block.shape[0]), np.diff(of_block.indptr))
+            mixed = np.empty(of_block.nnz)
+            for start in range(0, of_block.nnz, piece):
+                of = slice(start, start + piece)
+                given = shares[documents[of]], words[of_block.indices[of]]
+                np.einsum("ik,ik->i", *given, out=mixed[of])
+            ratios = np.sign(of_block.data) / np.maximum(mixed, 1e-300)
+            places = of_block.indices, of_block.indptr
+            expected += csr_array((ratios, *places), shape=of_block.shape).T @ shares
+        expected *= words
         words = expected / np.maximum(expected.sum(axis=0), 1e-300)
     return expected.T
 

@@ -85,9 +85,13 @@ def ranked_one_by_one(counts: Any, expected: Numbers, relevance: float) -> list[
     return rows
 
 
+@pytest.mark.parametrize("documents", [1, 4, 2**14])
 @pytest.mark.parametrize("at_once", [1, 13, 2**18])
 @pytest.mark.parametrize("seed", range(3))
-def test_expected_counts_are_those_of_the_loop(seed: int, at_once: int) -> None:
+def test_expected_counts_are_those_of_the_loop(
+    seed: int, at_once: int, documents: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("octis_m3l.models.relevance._DOCUMENTS_AT_ONCE", documents)
     counts, theta = drawn(seed)
     found = expected_counts(csr_array(counts), theta, at_once=at_once)
     np.testing.assert_allclose(found, counted_one_by_one(counts, theta), rtol=1e-5, atol=1e-9)
