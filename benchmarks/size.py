@@ -2,7 +2,8 @@
 
 A tuple has a text of 60 words in each of two languages, and a 512-dimensional vector of half
 precision for each, in files that are memory-mapped. Every step is a command in a process of its
-own. Memory is the largest `RssAnon` of the process; pages of mapped files are reported apart.
+own. Memory is the largest `RssAnon` of the process, looked at fifty times a second; pages of mapped
+files are reported apart.
 """
 
 import argparse
@@ -70,25 +71,24 @@ def _letters(number: int) -> str:
 def measured(command: Sequence[str]) -> dict[str, float]:
     """Run a command, and return its seconds and the largest anonymous and mapped memory in MiB."""
     started = time.perf_counter()
-    running = subprocess.Popen(
-        [sys.executable, "-W", "ignore", "-c", *command],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-    )
-    largest = {"RssAnon": 0, "RssFile": 0}
-    while running.poll() is None:
-        try:
-            status = Path(f"/proc/{running.pid}/status").read_text(encoding="utf-8")
-        except OSError:
-            break
-        for line in status.splitlines():
-            name, _, value = line.partition(":")
-            if name in largest:
-                largest[name] = max(largest[name], int(value.split()[0]))
-        time.sleep(0.02)
-    _, said = running.communicate()
-    if running.returncode:
-        raise SystemExit(f"{' '.join(command)}: {said.decode()}")
+    with tempfile.TemporaryFile() as said:
+        running = subprocess.Popen(
+            [sys.executable, "-W", "ignore", "-c", *command], stdout=subprocess.DEVNULL, stderr=said
+        )
+        largest = {"RssAnon": 0, "RssFile": 0}
+        while running.poll() is None:
+            try:
+                status = Path(f"/proc/{running.pid}/status").read_text(encoding="utf-8")
+            except OSError:
+                break
+            for line in status.splitlines():
+                name, _, value = line.partition(":")
+                if name in largest:
+                    largest[name] = max(largest[name], int(value.split()[0]))
+            time.sleep(0.02)
+        if running.wait():
+            said.seek(0)
+            raise SystemExit(f"{' '.join(command)}: {said.read().decode()}")
     return {
         "seconds": time.perf_counter() - started,
         "peak_mib": largest["RssAnon"] / 1024,
@@ -123,7 +123,7 @@ def main() -> None:
     """Measure every step at every size, and print both and their exponents in tuples."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--tuples", default="10000", help="one size, or several: 10000,100000")
-    parser.add_argument("--steps", help="only these, and what they need: build,train")
+    parser.add_argument("--last", default="topics", help="stop after this step")
     parser.add_argument("--folder", type=Path, help="where to write; default: the user's cache")
     arguments = parser.parse_args()
     sizes = [int(size) for size in arguments.tuples.split(",")]
@@ -137,12 +137,12 @@ def main() -> None:
             write_corpus(folder, size)
             found[size] = {}
             for name, command in steps_of(folder).items():
-                if arguments.steps and name not in arguments.steps.split(","):
-                    continue
                 found[size][name] = of = measured(command)
                 row = (of["seconds"], of["peak_mib"], of["mapped_mib"])
                 table.add_row(f"{size:,}", name, *(f"{value:,.0f}" for value in row))
                 print(size, name, *(f"{value:.0f}" for value in row), file=sys.stderr, flush=True)
+                if name == arguments.last:
+                    break
     Console(width=100).print(table)
     last = found[sizes[-1]]
     result: dict[str, Any] = {

@@ -142,13 +142,13 @@ class Batch:
     ) -> Tensor:
         """Return joined rows with a share of the entries set to zero, and the others scaled up.
 
-        The share is rounded to a multiple of 2⁻¹⁶.
+        The share is rounded to a multiple of 2⁻¹⁶, and is at most 1 − 2⁻¹⁶.
         """
         if not share:
             return values
         if self.numbers is None:
             return functional.dropout(values, share)
-        lost = round(share * 2**16)
+        lost = min(round(share * 2**16), 2**16 - 1)
         # Floats: products with truth values take forty times as long on a CPU.
         kept = self._random("bits", name, values, views)[0].ge_(lost - 2.0**15)
         return values * kept.mul_(2**16 / (2**16 - lost))
@@ -293,6 +293,8 @@ class ViewTensors(CTMDataset):  # type: ignore[misc]
 
     def padded(self, items: Tensor, present: Tensor | None, width: int) -> SparseRows:
         """Return the bags of words of documents of at most `width` words, absent ones empty."""
+        if not len(self._words):
+            width = 0
         starts = self._offsets[items][:, None]
         columns = torch.arange(width, device=self.device)
         filled = columns < self._offsets[items + 1][:, None] - starts

@@ -40,10 +40,10 @@ class Numbers(Protocol):
 class Noise:
     """The random numbers of one epoch.
 
-    Every number depends on the run's seed, the epoch, the step in it, what the number is for, and
-    the places of the view among the views and of the tuple in its batch. It depends neither on
-    what else is drawn nor on which tuples have the view, so that a run sees the same numbers alone,
-    in a stack of runs, and when it is resumed.
+    Every number depends on the run's seed, the epoch, the step in it, what the number is for, the
+    places of the view among the views and of the tuple in its batch, and the sizes of both. It
+    depends neither on what else is drawn nor on which tuples have the view, so that a run sees the
+    same numbers alone, in a stack of runs, and when it is resumed. Purposes need different names.
 
     Parameters
     ----------

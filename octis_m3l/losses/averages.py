@@ -62,5 +62,5 @@ def averaged_over_views(
     if average != "present" or all(isinstance(size, int) and size == rows for size in sizes):
         return averaged(torch.cat(list(losses)), None, rows, average, share)
     sums = torch.stack([loss.sum() for loss in losses])
-    counts = torch.stack([torch.as_tensor(size, device=sums.device) for size in sizes])
+    counts = torch.stack([s if isinstance(s, Tensor) else sums.new_full((), s) for s in sizes])
     return averaged(sums, counts, rows, average, share)

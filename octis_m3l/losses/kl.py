@@ -52,7 +52,9 @@ def kl_between_views(
     wanted = torch.ones(views, views, dtype=torch.bool, device=means.device)
     wanted = wanted.tril(-1) if pairs == "one-way" else wanted.fill_diagonal_(False)
     if present is None:
-        return averaged(divergence[wanted], None, rows, average, share)
-    both = present[:, None] & present[None] & wanted[:, :, None]
-    divergence = torch.where(both, divergence, 0.0)
-    return averaged(divergence.sum(dim=2), both.sum(dim=2), rows, average, share)
+        compared, counts = wanted[:, :, None], None
+    else:
+        compared = present[:, None] & present[None] & wanted[:, :, None]
+        counts = compared.sum(dim=2)
+    sums = torch.where(compared, divergence, 0.0).sum(dim=2)
+    return averaged(sums, counts, rows, average, share)

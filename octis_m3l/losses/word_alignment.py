@@ -1,6 +1,6 @@
 """Mutual information between the topics of words in two languages."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
@@ -19,6 +19,7 @@ def word_alignment(
     backward: Tensor,
     *,
     temperature: float,
+    bounds: Sequence[int] | None = None,
 ) -> Tensor:
     r"""Return the InfoNCE of words and the words they are linked to, in both directions.
 
@@ -39,6 +40,8 @@ def word_alignment(
         w: above 0 where the second word is a positive of the first, and the reverse.
     temperature : float
         τ; at least .025 in single precision, because exp(−2/τ) underflows below that.
+    bounds : sequence of int, optional
+        What `block_bounds` returns, to spare reading it back from a GPU every time.
 
     References
     ----------
@@ -46,7 +49,9 @@ def word_alignment(
     modeling, AAAI.
     """
     one, other = functional.normalize(first, dim=1), functional.normalize(second, dim=1)
-    negatives = _Negatives.apply(one, other, *pairs, forward, backward, temperature)
+    if bounds is None:
+        bounds = block_bounds(pairs[0], len(one), len(other))
+    negatives = _Negatives.apply(one, other, *pairs, forward, backward, temperature, bounds)
     rows, columns, scores = negatives
     likely = scores.exp()
     loss = scores.new_zeros(())
@@ -72,10 +77,11 @@ class _Negatives(torch.autograd.Function):
         forward: Tensor,
         backward: Tensor,
         temperature: float,
+        bounds: Sequence[int],
     ) -> tuple[Tensor, Tensor, Tensor]:
         rows, columns = one.new_empty(len(one)), one.new_zeros(len(other))
         scores = one.new_empty(len(first))
-        for block, pairs, places, values in _blocks(one, other, first, second, temperature):
+        for block, pairs, places, values in _blocks(one, other, first, second, temperature, bounds):
             flat = values.view(-1)
             scores[pairs] = flat[places]
             likely = values.exp_().view(-1)[places]
@@ -84,7 +90,7 @@ class _Negatives(torch.autograd.Function):
             flat[places] = likely * (backward[pairs] <= 0)
             columns += values.sum(dim=0)
         ctx.save_for_backward(one, other, first, second, forward, backward)
-        ctx.temperature = temperature
+        ctx.temperature, ctx.bounds = temperature, bounds
         return rows, columns, scores
 
     @staticmethod
@@ -95,7 +101,7 @@ class _Negatives(torch.autograd.Function):
         one, other, first, second, forward, backward = ctx.saved_tensors
         to_one, to_other = torch.empty_like(one), torch.zeros_like(other)
         of_pairs = to_rows[first] * (forward <= 0) + to_columns[second] * (backward <= 0)
-        blocks = _blocks(one, other, first, second, ctx.temperature)
+        blocks = _blocks(one, other, first, second, ctx.temperature, ctx.bounds)
         for block, pairs, places, values in blocks:
             flat = values.exp_().view(-1)
             likely = flat[places]
@@ -103,16 +109,27 @@ class _Negatives(torch.autograd.Function):
             flat[places] = likely * of_pairs[pairs] + to_scores[pairs]
             to_one[block] = values @ other
             to_other.addmm_(values.T, one[block])
-        return to_one / ctx.temperature, to_other / ctx.temperature, *[None] * 5
+        return to_one / ctx.temperature, to_other / ctx.temperature, *[None] * 6
+
+
+def block_bounds(first: Tensor, words: int, others: int) -> list[int]:
+    """Return where each block of words begins among the pairs, given their first words."""
+    step = max(1, _SCORES_AT_ONCE // others)
+    starts = torch.arange(0, words + step, step, device=first.device)
+    found: list[int] = torch.searchsorted(first, starts).tolist()
+    return found
 
 
 def _blocks(
-    one: Tensor, other: Tensor, first: Tensor, second: Tensor, temperature: float
+    one: Tensor,
+    other: Tensor,
+    first: Tensor,
+    second: Tensor,
+    temperature: float,
+    bounds: Sequence[int],
 ) -> Iterator[tuple[slice, slice, Tensor, Tensor]]:
     """Yield s − 1/τ in blocks of rows, each with the pairs that lie in it and their places."""
     step = max(1, _SCORES_AT_ONCE // len(other))
-    starts = torch.arange(0, len(one) + step, step, device=first.device)
-    bounds = torch.searchsorted(first, starts).tolist()
     scaled = other.T / temperature
     for number, start in enumerate(range(0, len(one), step)):
         block = slice(start, min(start + step, len(one)))

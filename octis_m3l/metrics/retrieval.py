@@ -195,7 +195,7 @@ class Retrieval(LinkedMetric):
     def margin(self) -> float:
         """Half the width of the last score's 95 % confidence interval; 0 if all are scored.
 
-        1.96 standard errors of the mean of a sample of n out of N queries.
+        1.96 standard errors of the mean of a sample of n out of N queries; infinite with one.
         """
         return self._margin
 
@@ -209,10 +209,12 @@ class Retrieval(LinkedMetric):
     def score(self, output: Mapping[str, Any]) -> float:
         """Return the mean over the queries that can be scored."""
         items = self.per_item(output)
-        if self.sampled is not None:
+        known = items[~np.isnan(items)]
+        if self.sampled is not None and len(known):
             count, every = self.sampled
-            spread = np.nanstd(items, ddof=1) if count > 1 else np.nan
-            self._margin = float(_NORMAL_95 * spread * np.sqrt((1 / count) * (1 - count / every)))
+            spread = known.std(ddof=1) if len(known) > 1 else np.inf
+            left = (1 - count / every) / len(known)
+            self._margin = float(_NORMAL_95 * spread * np.sqrt(left))
         return mean_of_items(items)
 
     def per_item(self, output: Mapping[str, Any]) -> NDArray[np.float64]:

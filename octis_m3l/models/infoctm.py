@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from octis_m3l.data.batches import Batch, SparseRows
 from octis_m3l.data.dataset import MultiviewDataset
 from octis_m3l.encoders import encode_words
-from octis_m3l.losses import word_alignment
+from octis_m3l.losses.word_alignment import block_bounds, word_alignment
 from octis_m3l.models.bag_of_words import (
     BagOfWordsModel,
     Sizes,
@@ -74,6 +74,7 @@ class Links(nn.Module):
     def __init__(self, first: str, second: str, linked: LinkedWords) -> None:
         super().__init__()
         self.languages = first, second
+        self._bounds: list[int] | None = None
         for name in ("first", "second", "forward", "backward"):
             array = torch.from_numpy(getattr(linked, name))
             wanted = array.float() if array.is_floating_point() else array
@@ -85,7 +86,10 @@ class Links(nn.Module):
         forward: Any = self.of_forward
         backward: Any = self.of_backward
         one, other = (betas[name].T for name in self.languages)
-        return word_alignment(one, other, pairs, forward, backward, temperature=temperature)
+        if self._bounds is None:
+            self._bounds = block_bounds(pairs[0], len(one), len(other))
+        given: dict[str, Any] = {"temperature": temperature, "bounds": self._bounds}
+        return word_alignment(one, other, pairs, forward, backward, **given)
 
 
 class InfoCTM(BagOfWordsModel[InfoCTMSettings]):

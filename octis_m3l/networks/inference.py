@@ -35,15 +35,16 @@ class _Bounded(nn.Module):
 def batch_normalised(norm: nn.Module, values: Tensor, present: Tensor | None) -> Tensor:
     """Return what a module returns; if it is batch normalisation, by the rows that are present.
 
-    Fewer than two rows change no running statistics.
+    The others count as the mean. Fewer than two rows change no running statistics.
     """
     if present is None or not norm.training or not isinstance(norm, nn.BatchNorm1d):
         return cast(Tensor, norm(values))
     weights = present.to(values.dtype)[:, None]
     count = weights.sum()
     mean = (values * weights).sum(dim=0) / count.clamp(min=1)
-    centred = values - mean
-    variance = (centred.square() * weights).sum(dim=0) / count.clamp(min=1)
+    # Normalised by the statistics of others, absent rows could overflow.
+    centred = torch.where(present[:, None], values - mean, 0.0)
+    variance = centred.square().sum(dim=0) / count.clamp(min=1)
     with torch.no_grad():
         share = (norm.momentum or 0.0) * (count > 1)
         unbiased = variance * count / (count - 1).clamp(min=1)

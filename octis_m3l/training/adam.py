@@ -8,12 +8,13 @@ from torch import nn, optim
 
 
 class Adam(optim.Adam):
-    """torch's fused Adam with the same results, bit for bit, and less overhead per step.
+    """torch's fused Adam with less overhead per step, where a missing gradient is zero.
 
     With small batches the work that torch's own class does in Python for every parameter, and its
     step counters, raised one by one, take longer than the update. Here all counters are one tensor
-    and the lists of tensors are made once. A parameter without a gradient has a gradient of zero:
-    it goes on by its momentum, whether a batch lacks a view or has it with no weight.
+    and the lists of tensors are made once. Results are the same, bit for bit, but a parameter
+    without a gradient is not skipped: it goes on by its momentum and its weight decay, whether a
+    batch lacks a view or has it with no weight.
 
     References
     ----------

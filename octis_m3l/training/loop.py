@@ -179,7 +179,8 @@ class _Training(ResumableRun):
     def advance(self, bar: "tqdm[Any]") -> None:
         """Train for one epoch."""
         epoch = self.done
-        torch.manual_seed(derive_seed(self.seed, epoch))  # for losses that draw by themselves
+        # For losses that draw by themselves.
+        torch.manual_seed(derive_seed(self.seed, epoch, 2))
         self.optimizer.set_rate(self.settings.rate(epoch))
         self.network.train()
         means = self.steps.epoch(self.sampler.noise(self.seed, epoch))
@@ -248,6 +249,8 @@ class _Training(ResumableRun):
             of_parameters.setdefault(int(number), {})[key] = value
         groups = self.optimizer.state_dict()["param_groups"]
         self.optimizer.load_state_dict({"state": of_parameters, "param_groups": groups})
+        # Captured steps know the old tensors.
+        self.steps = steps_of(self.network, self.sampler, self.optimizer)
         self.history = History(**description["history"])
 
 

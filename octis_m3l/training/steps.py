@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from copy import deepcopy
+from functools import cache
 from typing import Any
 
 import torch
@@ -94,7 +95,7 @@ class FixedSteps(Steps):
         self._number = torch.zeros((), dtype=torch.int64, device=device)
         self._order = {n: items.clone() for n, items in sampler.draw(False, None).items()}
         self._totals: dict[str, Tensor] = {}
-        self._drawn: dict[Purpose, Tensor] = {}
+        self._drawn: dict[Purpose, Tensor] | None = None
 
     def epoch(self, noise: Noise) -> dict[str, float]:
         """Do the steps of an epoch, and return the mean of each term of the loss over tuples."""
@@ -102,8 +103,8 @@ class FixedSteps(Steps):
             self._order[name].copy_(items)
         for counted in (self._first, self._number, *self._totals.values()):
             counted.zero_()
-        if not self._drawn:
-            self._find_purposes(noise)
+        if self._drawn is None:
+            self._drawn = self._purposes(noise)
         for number, size in enumerate(self.batches.sizes()):
             for purpose, numbers in self._drawn.items():
                 block, place = divmod(number, noise.steps_at_once(purpose))
@@ -112,16 +113,18 @@ class FixedSteps(Steps):
             self._run(size)
         return {name: float(total) / self.sampler.rows for name, total in self._totals.items()}
 
-    def _find_purposes(self, noise: Noise) -> None:
-        """Find out what the loss needs random numbers for, by a copy of the network."""
+    def _purposes(self, noise: Noise) -> dict[Purpose, Tensor]:
+        """Return what the loss needs random numbers for, found out by a copy of the network."""
+        found: dict[Purpose, Tensor] = {}
 
         def recorded(purpose: Purpose) -> Tensor:
-            self._drawn[purpose] = noise.empty(purpose)
-            return noise.draw(0, purpose, self._drawn[purpose])[0]
+            found[purpose] = noise.empty(purpose)
+            return noise.draw(0, purpose, found[purpose])[0]
 
         items = {name: of_view[: self.batches.sizes()[0]] for name, of_view in self._order.items()}
         with torch.no_grad():
             deepcopy(self.network).loss(self.batches.batch(items, recorded))
+        return found
 
     def _run(self, size: int) -> None:
         """Do one step: three as they are, from then on by replaying them."""
@@ -136,21 +139,24 @@ class FixedSteps(Steps):
             try:
                 self._graphs[size] = captured_graph(lambda: self._step(size))
             except RuntimeError as error:
+                # The end of a capture that failed fails too, and hides the cause.
+                said = str(error.__context__ or error).strip().splitlines()[0]
                 self.captured = False
-                said = str(error).strip().splitlines()[0]
-                warn(
-                    f"training goes on step by step, which is slower: a step of this model can't "
-                    f"be captured as a CUDA graph ({said})."
-                )
-                self._step(size)
-                return
-        self._graphs[size].replay()
+        if self.captured:
+            self._graphs[size].replay()
+            return
+        warn(
+            "training goes on step by step, which is slower: a step of this model can't be "
+            f"captured as a CUDA graph ({said})."
+        )
+        self._step(size)
 
     def _step(self, size: int) -> None:
         places = self._first + torch.arange(size, device=self._first.device)
         items = {name: of_view[places] for name, of_view in self._order.items()}
 
         def numbers(purpose: Purpose) -> Tensor:
+            assert self._drawn is not None
             drawn = self._drawn[purpose]
             return drawn[(self._number % len(drawn)).reshape(1)][0]
 
@@ -164,11 +170,18 @@ class FixedSteps(Steps):
 
 def on_side_stream(step: Callable[[], None]) -> None:
     """Do a step on another stream than the default, as one must before capturing it."""
-    stream: Any = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+    stream = _side_stream()
     stream.wait_stream(torch.cuda.current_stream())
-    with torch.cuda.stream(stream):
-        step()
-    torch.cuda.current_stream().wait_stream(stream)
+    try:
+        with torch.cuda.stream(stream):
+            step()
+    finally:
+        torch.cuda.current_stream().wait_stream(stream)
+
+
+@cache
+def _side_stream() -> Any:
+    return torch.cuda.Stream()  # type: ignore[no-untyped-call]
 
 
 def captured_graph(step: Callable[[], None]) -> Any:

@@ -111,6 +111,7 @@ def test_a_row_has_the_numbers_of_its_tuple_whatever_is_missing() -> None:
         )
         assert found.unique().tolist() == pytest.approx([0.0, 1 / (1 - share)], rel=2e-3)
     assert whole.dropout(0.0, "hidden units", values) is values
+    assert whole.dropout(1 - 1e-9, "hidden units", values).isfinite().all()
 
 
 def test_without_a_source_torchs_global_state_is_used() -> None:

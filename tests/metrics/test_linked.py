@@ -1,5 +1,6 @@
 """MRR, UAP and JSD of linked items against loops, every order of ties, and chance."""
 
+import warnings
 from collections.abc import Callable
 from io import StringIO
 from itertools import combinations, permutations
@@ -205,6 +206,23 @@ def test_a_sample_of_queries_and_its_interval(metric: Any, monkeypatch: pytest.M
     assert some.info()["name"] == f"{metric.__name__}(en, de, test, 150)"
     with pytest.raises(SettingsError, match="queries=0: expected a whole number, 1 or more"):
         metric(dataset, "en", "de", queries=0)
+
+
+def test_queries_without_topics_make_the_interval_wider() -> None:
+    dataset, output = noisy_pair(600)
+    some = MRR(dataset, "en", "de", queries=150)
+    some.score(output)
+    whole, asked = some.margin, some.item_tuples() - 4
+    theta = output[f"{TEST}/en"].astype(np.float64).copy()
+    theta[:, asked[:120]] = np.nan
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", RuntimeWarning)
+        some.score(output | {f"{TEST}/en": theta})
+        assert 1.5 * whole < some.margin < 3 * whole
+        theta[:, asked[1:]] = np.nan
+        theta[:, asked[0]] = output[f"{TEST}/en"][:, asked[0]]
+        some.score(output | {f"{TEST}/en": theta})
+        assert some.margin == np.inf
 
 
 def test_the_interval_holds_the_score_of_all_queries_as_often_as_it_says(

@@ -1,6 +1,7 @@
 """Steps of fixed shapes, which a GPU replays: the same losses as steps on the items there are."""
 
 import copy
+import math
 import warnings
 from collections.abc import Callable
 from typing import Any, cast
@@ -10,6 +11,7 @@ import pytest
 import torch
 from planted import Planted, planted
 from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from octis_m3l.data.batches import Sampler
 from octis_m3l.data.dataset import MultiviewDataset
@@ -135,6 +137,88 @@ def test_models_of_unlinked_languages(
 ) -> None:
     own = {"encoder": "word-vectors", "global_hidden_size": 12} if model is GloCTM else {}
     assert_equal_steps(about_to_train(model(**SMALL | own | {"dropout": 0.3}), tied, monkeypatch))
+
+
+@pytest.mark.parametrize("preset", ["default", "0.1", "paper", "released-m3l"])
+def test_rows_without_an_item_stay_finite_in_single_precision(
+    preset: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dataset = planted(missing={"en": 0.1, "de": 0.97}, tuples=80, shares=(0.8, 0.1)).dataset
+    model = M3LContrast(**SMALL | {"batch_size": 7, "preset": preset})
+    network, sampler = about_to_train(model, dataset, monkeypatch)
+    found = [
+        epochs_of(kind, (network.float(), sampler), **given)[0]
+        for kind, given in ((EagerSteps, {}), (FixedSteps, {"captured": False}))
+    ]
+    for one, other in zip(*found, strict=True):
+        assert other == pytest.approx(one, rel=0.02)
+        assert all(map(math.isfinite, other.values()))
+
+
+class Refusing(TorchDispatchMode):
+    """Refuses what a captured step may not do: shapes or numbers that the data decide."""
+
+    forbidden = frozenset(
+        {
+            torch.ops.aten._local_scalar_dense.default,
+            torch.ops.aten.nonzero.default,
+            torch.ops.aten.masked_select.default,
+            torch.ops.aten.bincount.default,
+            torch.ops.aten.repeat_interleave.Tensor,
+            torch.ops.aten._unique2.default,
+        }
+    )
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        masks = [
+            index.dtype
+            for one in args
+            if isinstance(one, list | tuple)
+            for index in one
+            if isinstance(index, Tensor)
+        ]
+        by_mask = func is torch.ops.aten.index.Tensor and torch.bool in masks
+        if func in self.forbidden or by_mask:
+            raise AssertionError(f"{func} in a step")
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("preset", ["default", "0.1", "paper", "released-multilingual"])
+@pytest.mark.parametrize("missing", [0.0, {"en": 0.3}])
+def test_m3l_contrast_reads_nothing_back(
+    preset: str, missing: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    case = about_to_train(
+        M3LContrast(**SMALL, preset=preset), planted(missing=missing).dataset, monkeypatch
+    )
+    assert_reads_nothing_back(case)
+
+
+@pytest.mark.parametrize("model", [ZeroshotTM, ZeroshotTMKD, GloCTM, InfoCTM, NMTM])
+def test_other_models_read_nothing_back(
+    model: Any, tied: MultiviewDataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = {"encoder": "word-vectors", "global_hidden_size": 12} if model is GloCTM else {}
+    trained, dataset = model(**SMALL | own), tied
+    if model in (ZeroshotTM, ZeroshotTMKD):
+        dataset = planted().dataset
+    if model is ZeroshotTMKD:
+        trained.teacher = ZeroshotTM(**SMALL)
+        trained.teacher.train_model(dataset, top_words=3)
+    assert_reads_nothing_back(about_to_train(trained, dataset, monkeypatch))
+
+
+def assert_reads_nothing_back(case: Case) -> None:
+    """Assert that a step, once one has run, does nothing that a CUDA graph refuses."""
+    network, sampler = case
+    trained = [p for p in network.parameters() if p.requires_grad]
+    optimizer = Adam(trained, lr=2e-3, betas=(0.9, 0.99))
+    steps = FixedSteps(network, sampler, optimizer, captured=False)
+    steps.epoch(sampler.noise(SEED, 0))
+    with Refusing():
+        for size in {*steps.batches.sizes()}:
+            steps._first.zero_()
+            steps._step(size)
 
 
 # What a GPU would do, with a graph that does the step when it is replayed.

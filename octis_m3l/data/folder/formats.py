@@ -76,7 +76,10 @@ def write_texts(path: Path, texts: Iterable[str]) -> None:
 
 
 class StoredTexts(Sequence[str]):
-    """The texts of a file of JSON lines, which stay in the file until they are asked for."""
+    """The texts of a file of JSON lines, which stay in the file until they are asked for.
+
+    A line that is no text is an error only then.
+    """
 
     def __init__(self, path: Path, count: int) -> None:
         self._path, size = path, path.stat().st_size
@@ -107,7 +110,9 @@ class StoredTexts(Sequence[str]):
             return [self[one] for one in range(*place.indices(len(self)))]
         number = range(len(self))[place]
         with damage_errors(self._path):
-            text: str = json.loads(self._bytes[self._starts[number] : self._starts[number + 1]])
+            text = json.loads(self._bytes[self._starts[number] : self._starts[number + 1]])
+            if not isinstance(text, str):
+                raise ValueError(f"line {number + 1} is a JSON {type(text).__name__}, no text")
         return text
 
     def __eq__(self, other: object) -> bool:
