@@ -136,6 +136,7 @@ def test_evaluate_says_how_many_queries_it_sampled(
     assert sampled["margin"] >= 0
 
 
+@quiet
 def test_evaluate_says_which_measures_it_left_out(run: Run, trained: Path) -> None:
     code, out, err = run("evaluate", trained / "model", "--json")
     assert code == 0

@@ -208,6 +208,7 @@ def test_a_sample_of_queries_and_its_interval(metric: Any, monkeypatch: pytest.M
         metric(dataset, "en", "de", queries=0)
 
 
+@pytest.mark.filterwarnings("ignore:the output's:UserWarning")
 def test_queries_without_topics_make_the_interval_wider() -> None:
     dataset, output = noisy_pair(600)
     some = MRR(dataset, "en", "de", queries=150)
