@@ -41,7 +41,7 @@ class SparseRows:
     def summed(self, values: Tensor) -> Tensor:
         """Return the sum of each document's entries."""
         if self.width is not None:
-            return values.reshape(-1, self.width).sum(dim=1)
+            return values.reshape(len(self.totals), self.width).sum(dim=1)
         return values.new_zeros(len(self.totals)).index_add(0, self.rows, values)
 
     def take(self, chosen: Tensor | slice) -> "SparseRows":

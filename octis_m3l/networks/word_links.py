@@ -165,5 +165,5 @@ class Expansion(nn.Module):
             return SparseRows(rows, joint, counts, totals)
         counts = present.flatten().to(words.counts.dtype)
         width = words.width * joint.shape[1]
-        totals = counts.reshape(-1, width).sum(dim=1)
+        totals = counts.reshape(len(words.totals), width).sum(dim=1)
         return SparseRows(rows.flatten(), joint.clamp(min=0).flatten(), counts, totals, width)

@@ -312,6 +312,23 @@ def test_a_memory_mapped_file_stays_on_disk(stored: type, tmp_path: Path) -> Non
     assert found.embeddings(torch.tensor([1])).tolist() == [[7.0, 7.0]]
 
 
+def test_padded_documents_are_the_same_and_may_have_no_words_at_all() -> None:
+    counts = np.array([[2, 0, 1], [0, 0, 0], [0, 3, 0]], np.float32)
+    items = torch.tensor([2, 0, 1])
+    for dense, width in ((counts, 2), (counts, 3), (0 * counts, 2)):
+        view = ViewTensors(ARRAY[:3], csr_array(dense), VOCABULARY)
+        found, expected = view.padded(items, None, width), view.words(items)
+        assert torch.equal(found.dense(3), expected.dense(3))
+        assert torch.equal(found.totals, expected.totals)
+        for rows in (found, expected):
+            assert rows.summed(rows.counts).tolist() == dense[[2, 0, 1]].sum(axis=1).tolist()
+    absent = ViewTensors(ARRAY[:3], csr_array(counts), VOCABULARY).padded(
+        items, torch.tensor([True, False, True]), 2
+    )
+    assert absent.dense(3).tolist() == [[0, 3, 0], [0, 0, 0], [0, 0, 0]]
+    assert absent.totals.tolist() == [3, 0, 0]
+
+
 def test_item_by_item_it_is_a_ctm_dataset() -> None:
     counts = texts("en", (12, 0, 0)).bag_of_words
     ours = ViewTensors(ARRAY, counts, VOCABULARY)
